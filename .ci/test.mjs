@@ -1,0 +1,124 @@
+/**
+ * Runs the static checks and all tests. With arguments (`npm test -- test/unit/x.test.ts --test-name-pattern=…`) only
+ * what they select. The runner's summary comes last, after the list of what was skipped and why. An older Node must be
+ * able to load this file, as it hands over to the pinned one: so node:fs is not imported by name, for its globSync.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { delimiter, dirname, join, relative } from 'node:path';
+import { Readable } from 'node:stream';
+import { run } from 'node:test';
+import { spec as Spec } from 'node:test/reporters';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const SCRIPT = fileURLToPath(import.meta.url);
+const ROOT = join(dirname(SCRIPT), '..');
+const BIN = join(ROOT, 'node_modules', '.bin');
+const CHECK_TIMEOUT_MS = 120_000;
+
+/** In the order of what a failure costs to understand. */
+const FOLDERS = ['unit', 'integration', 'fault', 'e2e'];
+
+const CHECKS = [
+  ['tsc', '--noEmit'],
+  ['eslint', '--config', '.config/eslint.js', '.'],
+  ['prettier', '--check', '.'],
+  ['node', 'src/config/generate.ts', '--check'],
+];
+
+process.chdir(ROOT);
+const pinnedNode = join(BIN, 'node');
+// A shell remembers where it found `node` before the set-up had put the pinned one first on the PATH.
+if (fs.realpathSync(process.execPath) === fs.realpathSync(pinnedNode)) await main();
+else process.exitCode = spawnSync(pinnedNode, [SCRIPT, ...process.argv.slice(2)], { stdio: 'inherit' }).status ?? 1;
+
+async function main() {
+  process.env.PATH = [BIN, process.env.PATH].join(delimiter);
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      'test-name-pattern': { type: 'string', multiple: true },
+      'test-skip-pattern': { type: 'string', multiple: true },
+      'test-concurrency': { type: 'string', default: '2' },
+      'test-timeout': { type: 'string', default: '120000' },
+    },
+  });
+  const selective = positionals.length > 0 || values['test-name-pattern'] !== undefined;
+  const failedChecks = selective ? [] : await runChecks();
+  await runTests(filesOf(positionals), values, failedChecks);
+  if (failedChecks.length > 0) process.exitCode = 1;
+}
+
+function filesOf(patterns) {
+  if (patterns.length === 0) return FOLDERS.flatMap((folder) => fs.globSync(`test/${folder}/**/*.test.ts`).sort());
+  const files = fs.globSync(patterns).sort();
+  if (files.length > 0) return files;
+  console.error(`no file matches ${patterns.join(' ')}`);
+  return process.exit(2);
+}
+
+/** Names of the checks that failed. All of them run, and the tests too, so that one run shows everything. */
+async function runChecks() {
+  const failed = [];
+  for (const [command, ...args] of CHECKS) {
+    const name = [command, ...args].join(' ');
+    const start = performance.now();
+    const { ok, output } = await runCheck(command, args);
+    console.log(`${ok ? '✔' : '✖'} ${name} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
+    if (ok) continue;
+    console.log(output.trimEnd());
+    failed.push(name);
+  }
+  return failed;
+}
+
+async function runCheck(command, args) {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: CHECK_TIMEOUT_MS });
+  const output = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => output.push(data));
+  const ok = await new Promise((resolve) => {
+    child.on('error', (error) => output.push(Buffer.from(error.message)));
+    child.on('error', () => resolve(false));
+    child.on('close', (code) => resolve(code === 0));
+  });
+  return { ok, output: Buffer.concat(output).toString() };
+}
+
+async function runTests(files, values, failedChecks) {
+  const events = run({
+    files: files.map((file) => join(ROOT, file)),
+    concurrency: Number(values['test-concurrency']),
+    timeout: Number(values['test-timeout']),
+    testNamePatterns: values['test-name-pattern'],
+    testSkipPatterns: values['test-skip-pattern'],
+    globalSetupPath: join(ROOT, 'test/support/global-setup.ts'),
+  });
+  for await (const text of report(events, failedChecks)) process.stdout.write(text);
+}
+
+/** The built-in `spec` report, with the failures first, then what was skipped, and the summary at the very end. */
+async function* report(events, failedChecks) {
+  const skipped = [];
+  const summary = [];
+  yield* Readable.from(withoutSummary(events, skipped, summary)).pipe(new Spec());
+  if (skipped.length > 0) yield `\nSkipped:\n${skipped.map((line) => `  ${line}\n`).join('')}\n`;
+  for (const name of failedChecks) yield `✖ ${name}\n`;
+  for (const line of summary) yield `ℹ ${line}\n`;
+}
+
+async function* withoutSummary(events, skipped, summary) {
+  for await (const event of events) {
+    const { type, data } = event;
+    if (type === 'test:fail') process.exitCode = 1;
+    if (type === 'test:pass' && data.skip !== undefined) skipped.push(skipLine(data));
+    const closing = type === 'test:diagnostic' && data.nesting === 0 && data.file === undefined;
+    if (closing && /^[a-z_]+ [\d.]+$/.test(data.message)) summary.push(data.message);
+    else yield event;
+  }
+}
+
+function skipLine({ file, name, skip }) {
+  const reason = typeof skip === 'string' && skip !== '' ? skip : 'no reason given';
+  return `${file === undefined ? '' : `${relative(ROOT, file)}: `}${name}: ${reason}`;
+}

@@ -1,0 +1,99 @@
+/** The log: pino's JSON lines on stderr or stdout, written at once, without secrets. The only importer of pino. */
+import { fstatSync } from 'node:fs';
+import { pino } from 'pino';
+import { LineWriter } from './line-writer.ts';
+import { scrub } from './secrets.ts';
+
+/** pino's logger, so that callers need not import pino. */
+export type Log = pino.Logger;
+
+/** What {@link createLog} needs to know. */
+export interface LogOptions {
+  /** `trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`. */
+  level: string;
+  /** Default `stderr`, as stdout is for the data that a command prints. */
+  destination?: 'stderr' | 'stdout';
+  /** Whether to start each line with the level in the form that journald reads; see {@link isJournal}. */
+  journal?: boolean;
+  /** Fields that every line carries, beside the process id. */
+  base?: Record<string, unknown>;
+}
+
+const FD = { stdout: 1, stderr: 2 };
+
+/** Opens the log. Every line is written before the call returns, so that none is lost in a crash or a worker's end. */
+export function createLog(options: LogOptions): Log {
+  const fd = FD[options.destination ?? 'stderr'];
+  return pino(
+    {
+      level: options.level,
+      base: { pid: process.pid, ...options.base },
+      timestamp: pino.stdTimeFunctions.isoTime,
+    },
+    openDestination(new LineWriter(fd), options.journal ?? false),
+  );
+}
+
+/**
+ * Whether what is written to `fd` goes straight to the systemd journal. systemd puts the device and inode of the
+ * journal's socket in JOURNAL_STREAM; they differ from the descriptor's when someone redirected it.
+ */
+export function isJournal(fd: number, env: Readonly<Record<string, string | undefined>>): boolean {
+  const stream = env['JOURNAL_STREAM'];
+  if (stream === undefined || stream === '') return false;
+  try {
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    return stream === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
+}
+
+/** A destination for pino, which sets `lastLevel` before each write when the metadata symbol asks for it. */
+function openDestination(writer: LineWriter, journal: boolean): pino.DestinationStream {
+  return {
+    [Symbol.for('pino.metadata')]: true,
+    lastLevel: 30,
+    write(line: string): void {
+      const clean = cleanLine(line);
+      writer.write(journal ? `<${journalPriority(this.lastLevel)}>${clean}` : clean);
+    },
+  } as pino.DestinationStream & { lastLevel: number };
+}
+
+/** syslog's priority for a pino level; systemd takes it from the start of a line (sd-daemon(3)). */
+function journalPriority(level: number): number {
+  if (level >= 60) return 2;
+  if (level >= 50) return 3;
+  if (level >= 40) return 4;
+  return level >= 30 ? 6 : 7;
+}
+
+const SECRET_KEYS = new Set([
+  'url',
+  'password',
+  'secretaccesskey',
+  'accesskeyid',
+  'sessiontoken',
+  'token',
+  'authorization',
+]);
+const SECRET_KEY_IN_JSON = new RegExp(`"(?:${[...SECRET_KEYS].join('|')})":`, 'i');
+
+/**
+ * The line without secrets. pino's own redaction reaches a fixed depth only, and does not look inside of texts; here,
+ * a line that holds anything suspicious is parsed, and cleaned value by value, so that it stays valid JSON.
+ */
+function cleanLine(line: string): string {
+  if (!SECRET_KEY_IN_JSON.test(line) && scrub(line) === line) return line;
+  try {
+    return `${JSON.stringify(JSON.parse(line, cleanValue))}\n`;
+  } catch {
+    return scrub(line);
+  }
+}
+
+function cleanValue(key: string, value: unknown): unknown {
+  if (SECRET_KEYS.has(key.toLowerCase()) && value !== null) return '***';
+  return typeof value === 'string' ? scrub(value) : value;
+}

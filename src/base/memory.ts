@@ -1,0 +1,26 @@
+/** The numbers that memory is added up from; `check` prints the sum, and the data plane allocates by the same numbers. */
+
+const MIB = 1024 ** 2;
+
+/** All in bytes, except `partsInFlight`. */
+export const MEMORY = Object.freeze({
+  /** The main process without workers: V8, the libraries' code, connections and the HTTP page. Measured. */
+  baseBytes: 90 * MIB,
+  /** Rows that a worker reads at once. */
+  batchBytes: 4 * MIB,
+  /** Parts of one upload that are alive at the same time: two on their way, one full, one filling, one being copied. */
+  partsInFlight: 5,
+  /** The state and the output buffers of one compressor. */
+  compressorBytes: MIB,
+});
+
+/**
+ * Bytes on the wire of the widest row that a worker reads through a cursor. The driver holds a row as bytes and as text of
+ * up to twice the size, and the row before it may not be collected yet: a quarter of the heap leaves room for all that.
+ */
+export function maxRowBytes(maxOldGenerationSizeMb: number): number {
+  return (maxOldGenerationSizeMb * MIB) / 4;
+}
+
+/** What the process needs without any worker, in bytes. */
+export const BASE_BYTES = MEMORY.baseBytes;

@@ -1,0 +1,143 @@
+#!/usr/bin/env node
+/** argv -> one command. The only importer of the CLI library, and the one place that ends the process. */
+import { Command, CommanderError } from 'commander';
+import { errorText, FailureError, UsageError } from './base/errors.ts';
+import { scrub } from './base/secrets.ts';
+import { TOOL } from './base/tool.ts';
+import { checkCommand } from './commands/check.ts';
+import { EXIT, type Invocation } from './commands/invocation.ts';
+
+const DEFAULT_CONFIG = '/etc/pgsluice/pgsluice.yaml';
+
+type Options = Record<string, unknown> & { config?: string; json?: boolean };
+
+/** The rest of each command is loaded when it is asked for: `check` needs no thread pool, and `list` no scheduler. */
+function buildProgram(
+  run: (work: (invocation: Invocation) => Promise<number>, options: Options) => Promise<void>,
+): Command {
+  const program = new Command(TOOL.name)
+    .description('Archives large Postgres tables to S3 as gzipped JSON Lines, on a schedule, in flat memory.')
+    .version(TOOL.version)
+    .exitOverride()
+    .showHelpAfterError('(--help shows the usage)');
+
+  const command = (usage: string, description: string, example: string): Command =>
+    program
+      .command(usage)
+      .description(description)
+      .option('--config <file>', `config file (default: $PGSLUICE_CONFIG, then ${DEFAULT_CONFIG})`)
+      .option('--json', 'print one JSON document on stdout; logs go to stderr')
+      .addHelpText('after', `\nExample:\n  $ ${example}`);
+
+  command(
+    'check',
+    'validate the config, and print what memory it can need',
+    'pgsluice check --online --config ./pgsluice.yaml',
+  )
+    .option('--online', 'also connect: grants, tables, bucket, clocks')
+    .action((options: Options) =>
+      run((invocation) => checkCommand(invocation, { online: options['online'] === true }), options),
+    );
+
+  command(
+    'plan [archive...]',
+    'show what a run would do: segments, keys, estimated rows; writes nothing',
+    'pgsluice plan fetch_queue',
+  )
+    .option('--run-id <id>', 'plan for this run id, a time in UTC such as 20261123T021500Z')
+    .action((names: string[], options: Options) =>
+      run(
+        async (invocation) => (await import('./commands/plan.ts')).planCommand(invocation, names, runId(options)),
+        options,
+      ),
+    );
+
+  command('run [archive...]', 'archive now, in the foreground', 'pgsluice run fetch_queue --run-id 20261123T021500Z')
+    .option('--all', 'run all archives of the config')
+    .option('--run-id <id>', 'run under this id, a time in UTC; a run that was begun under it goes on')
+    .action((names: string[], options: Options) =>
+      run(
+        async (invocation) =>
+          (await import('./commands/run.ts')).runCommand(invocation, names, {
+            all: options['all'] === true,
+            ...runId(options),
+          }),
+        options,
+      ),
+    );
+
+  command(
+    'daemon',
+    'run on schedule until SIGTERM; SIGHUP reloads the config',
+    'pgsluice daemon --config /etc/pgsluice/pgsluice.yaml',
+  ).action((options: Options) =>
+    run(async (invocation) => (await import('./commands/daemon.ts')).daemonCommand(invocation), options),
+  );
+
+  command('list [archive]', 'show the runs that the destination holds', 'pgsluice list fetch_queue --json').action(
+    (name: string | undefined, options: Options) =>
+      run(async (invocation) => (await import('./commands/list.ts')).listCommand(invocation, name), options),
+  );
+
+  command(
+    'demo',
+    'show the main job on an embedded Postgres and an embedded S3 endpoint',
+    'pgsluice demo --rows 100000',
+  )
+    .option('--rows <n>', 'rows of the table', '466000')
+    .option('--keep', 'leave the servers up until Ctrl-C, and print how to connect')
+    .action((options: Options) =>
+      run(
+        async (invocation) =>
+          (await import('./commands/demo.ts')).demoCommand(invocation, {
+            rows: String(options['rows']),
+            keep: options['keep'] === true,
+          }),
+        options,
+      ),
+    );
+
+  return program;
+}
+
+function runId(options: Options): { runId?: string } {
+  return typeof options['runId'] === 'string' ? { runId: options['runId'] } : {};
+}
+
+async function main(): Promise<number> {
+  let exitCode: number = EXIT.done;
+  const program = buildProgram(async (work, options) => {
+    exitCode = await work({
+      configFile: options.config ?? process.env['PGSLUICE_CONFIG'] ?? DEFAULT_CONFIG,
+      json: options.json === true,
+      environment: process.env,
+      stdout: process.stdout,
+      stderr: process.stderr,
+    });
+  });
+  try {
+    await program.parseAsync();
+    return exitCode;
+  } catch (error) {
+    return reportError(error);
+  }
+}
+
+function reportError(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  process.stderr.write(
+    describeError(error)
+      .map((line) => `${scrub(line)}\n`)
+      .join(''),
+  );
+  return error instanceof UsageError ? EXIT.usage : EXIT.failed;
+}
+
+function describeError(error: unknown): readonly string[] {
+  if (error instanceof UsageError) return error.problems;
+  if (error instanceof FailureError)
+    return [`${error.failure.message} (${error.failure.code})`, `hint: ${error.failure.hint}`];
+  return [error instanceof Error ? (error.stack ?? error.message) : errorText(error)];
+}
+
+process.exitCode = await main();

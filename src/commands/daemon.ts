@@ -1,0 +1,24 @@
+/** `pgsluice daemon`: runs on schedule until it is stopped. */
+import { errorText } from '../base/errors.ts';
+import { configWarnings } from '../config/warnings.ts';
+import { Daemon } from '../daemon/daemon.ts';
+import { openNotify } from '../daemon/notify.ts';
+import { EXIT, openConfig, openLog, type Invocation } from './invocation.ts';
+
+export async function daemonCommand(invocation: Invocation): Promise<number> {
+  const config = openConfig(invocation);
+  const log = openLog(invocation, config.log.level);
+  for (const warning of configWarnings(config)) log.warn(warning);
+  const notify = await openNotify(invocation.environment, (problem) => {
+    log.warn(problem);
+  });
+  const daemon = new Daemon({ config, log, notify, reload: () => openConfig(invocation) });
+  const fail = (error: unknown): void => {
+    log.fatal({ error: errorText(error) }, 'the daemon cannot go on');
+    process.exit(EXIT.failed);
+  };
+  process.on('SIGHUP', () => void daemon.reload().catch(fail));
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => void daemon.stop(name).catch(fail));
+  await daemon.run();
+  return EXIT.done;
+}

@@ -1,0 +1,131 @@
+/** `pgsluice demo`: the main job, with the very code of `pgsluice run`, on servers that it brings along. */
+import { Closers } from '../base/closers.ts';
+import { UsageError } from '../base/errors.ts';
+import { formatBytes, formatCount } from '../base/units.ts';
+import { destinationOf } from '../config/resolve.ts';
+import type { Config } from '../config/schema.ts';
+import { countRows, DEMO_ARCHIVE, openDemo, type DemoEnvironment } from '../demo/environment.ts';
+import { readContent } from '../run/count-lines.ts';
+import { readManifest, type Manifest } from '../run/manifest.ts';
+import { runPrefix } from '../run/keys.ts';
+import type { RunResult } from '../run/run-archive.ts';
+import { formatRunId } from '../run/run-id.ts';
+import { openStore } from '../store/open.ts';
+import { watchInterrupts } from './interrupt.ts';
+import { chooseArchives, EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
+import { describeResult, runWithBar } from './run.ts';
+
+const MAX_ROWS = 100_000_000;
+
+/** Rows in the table, and rows that the objects hold when they are read again. */
+interface Proof {
+  tableRows: number;
+  archivedRows: number;
+}
+
+export async function demoCommand(invocation: Invocation, options: { rows: string; keep: boolean }): Promise<number> {
+  const rows = parseRows(options.rows);
+  const closers = new Closers();
+  const interrupt = watchInterrupts();
+  const say = (text: string): void => {
+    invocation.stderr.write(invocation.stderr.isTTY ? `\r\u001b[2K${text}` : `${text}\n`);
+  };
+  try {
+    const demo = await openDemo(rows, closers, interrupt.signal, say);
+    if (invocation.stderr.isTTY) invocation.stderr.write('\r\u001b[2K');
+    const exitCode = await archiveAndProve(
+      { ...invocation, configFile: demo.configFile, environment: { ...invocation.environment, ...demo.variables } },
+      demo,
+      interrupt.signal,
+    );
+    if (options.keep && exitCode === EXIT.done) await keepUp(invocation, demo, interrupt.signal);
+    return interrupt.interrupted && !options.keep ? EXIT.interrupted : exitCode;
+  } catch (error) {
+    if (interrupt.interrupted) return EXIT.interrupted;
+    throw error;
+  } finally {
+    await closers.close();
+    interrupt.release();
+  }
+}
+
+function parseRows(text: string): number {
+  const rows = Number(text.replaceAll(/[,_]/g, ''));
+  if (Number.isInteger(rows) && rows >= 0 && rows <= MAX_ROWS) return rows;
+  throw new UsageError(`--rows ${text}: must be a whole number from 0 to ${formatCount(MAX_ROWS)}`);
+}
+
+async function archiveAndProve(invocation: Invocation, demo: DemoEnvironment, signal: AbortSignal): Promise<number> {
+  const config = openConfig(invocation);
+  const [result] = await runWithBar(
+    invocation,
+    config,
+    chooseArchives(config, [DEMO_ARCHIVE]),
+    formatRunId(new Date()),
+    signal,
+  );
+  if (result === undefined || result.status === 'failed') {
+    if (result !== undefined) printLines(invocation, describeResult(result));
+    return EXIT.failed;
+  }
+  const { manifest, proof } = await prove(config, demo, result, signal);
+  const equal = proof.tableRows === proof.archivedRows;
+  if (invocation.json) printJson(invocation, { ...result, ...proof, equal });
+  else printLines(invocation, describeDemo(result, manifest, proof));
+  return equal ? EXIT.done : EXIT.different;
+}
+
+/** Reads every object again and counts, beside what the table says. */
+async function prove(
+  config: Config,
+  demo: DemoEnvironment,
+  result: RunResult,
+  signal: AbortSignal,
+): Promise<{ manifest: Manifest; proof: Proof }> {
+  const archive = config.archives[DEMO_ARCHIVE];
+  if (archive === undefined) throw new Error('the demo config has no archive');
+  const store = openStore(destinationOf(config, archive));
+  try {
+    const manifest = await readManifest(store, archive.name, result.run);
+    if (manifest === undefined) throw new Error('the demo has no manifest');
+    let archivedRows = 0;
+    for (const object of manifest.objects) {
+      const name = object.key.slice(object.key.lastIndexOf('/') + 1);
+      archivedRows += (
+        await readContent(store, runPrefix(archive.name, result.run) + name, archive.compression.codec, signal)
+      ).lines;
+    }
+    return { manifest, proof: { tableRows: await countRows(demo.databaseUrl), archivedRows } };
+  } finally {
+    store.close();
+  }
+}
+
+function describeDemo(result: RunResult, manifest: Manifest, proof: Proof): string[] {
+  const rate = (amount: number): number => amount / Math.max(result.seconds, 0.001);
+  const equal = proof.tableRows === proof.archivedRows;
+  return [
+    '',
+    `archived public.fetch_queue as run ${result.run}`,
+    `  rows              ${formatCount(result.rows)}  (${formatCount(rate(result.rows))} a second)`,
+    `  JSONL             ${formatBytes(result.jsonBytes)}  (${(rate(result.jsonBytes) / 1e6).toFixed(1)} MB/s)`,
+    `  gzip              ${formatBytes(result.bytes)}`,
+    `  time              ${result.seconds.toFixed(1)} s`,
+    `  peak worker heap  ${formatBytes(result.peakHeapBytes)}`,
+    `  peak RSS          ${formatBytes(result.peakRssBytes)}, the whole process`,
+    ...manifest.objects.map((object) => `  object            ${object.key}  ${formatBytes(object.bytes)}`),
+    `  manifest          ${result.manifest ?? ''}`,
+    `  proof             ${formatCount(proof.archivedRows)} rows in the objects, ${formatCount(proof.tableRows)} in the table: ${equal ? 'equal' : 'DIFFERENT'}`,
+  ];
+}
+
+async function keepUp(invocation: Invocation, demo: DemoEnvironment, signal: AbortSignal): Promise<void> {
+  printLines(invocation, ['', 'the servers stay up until Ctrl-C:', ...demo.hints.map((hint) => `  ${hint}`)]);
+  if (signal.aborted) return;
+  // A timer keeps the process alive; a signal alone would not.
+  const alive = setInterval(() => undefined, 60_000);
+  await new Promise((resolve) => {
+    signal.addEventListener('abort', resolve, { once: true });
+  });
+  clearInterval(alive);
+}

@@ -1,0 +1,42 @@
+/** Signals of a foreground command: the first one stops cleanly, the second one at once. */
+import { FailureError } from '../base/errors.ts';
+
+export interface Interrupt {
+  signal: AbortSignal;
+  /** Whether a signal came. */
+  readonly interrupted: boolean;
+  /** Gives the signals back to Node's default. */
+  release: () => void;
+}
+
+/** Listens for SIGINT, SIGTERM and SIGHUP until released. */
+export function watchInterrupts(): Interrupt {
+  const abort = new AbortController();
+  let count = 0;
+  const onSignal = (name: NodeJS.Signals): void => {
+    count += 1;
+    if (count > 1) process.exit(130);
+    abort.abort(interruptedFailure(name));
+  };
+  const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const name of names) process.on(name, onSignal);
+  return {
+    signal: abort.signal,
+    get interrupted() {
+      return count > 0;
+    },
+    release: () => {
+      for (const name of names) process.off(name, onSignal);
+    },
+  };
+}
+
+function interruptedFailure(name: string): FailureError {
+  return new FailureError({
+    code: 'interrupted',
+    stage: 'worker',
+    transient: false,
+    message: `interrupted by ${name}`,
+    hint: 'Run it again with the same --run-id to go on with this run.',
+  });
+}

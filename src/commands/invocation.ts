@@ -1,0 +1,64 @@
+/** What every command is given: where its config is, where its output goes, and when to stop. */
+import { distance } from 'fastest-levenshtein';
+import { UsageError } from '../base/errors.ts';
+import { createLog, isJournal, type Log } from '../base/log.ts';
+import { registerSecret } from '../base/secrets.ts';
+import { checkRuntime } from '../config/limits.ts';
+import { loadConfig } from '../config/load.ts';
+import { memoryLimit } from '../config/memory-limit.ts';
+import { secretValues } from '../config/secrets.ts';
+import type { ArchiveConfig, Config } from '../config/schema.ts';
+
+export interface Invocation {
+  configFile: string;
+  json: boolean;
+  environment: NodeJS.ProcessEnv;
+  stdout: NodeJS.WriteStream;
+  stderr: NodeJS.WriteStream;
+}
+
+/** Exit codes of the contract. */
+export const EXIT = { done: 0, failed: 1, usage: 2, different: 3, interrupted: 130 } as const;
+
+/** Loads the config and refuses what cannot run safely on this machine. Throws UsageError with all problems. */
+export function openConfig(invocation: Invocation): Config {
+  const config = loadConfig(invocation.configFile, invocation.environment);
+  for (const secret of secretValues(config)) registerSecret(secret);
+  const problems = checkRuntime(config, {
+    nodeOptions: invocation.environment['NODE_OPTIONS'],
+    execArgv: process.execArgv,
+    memoryLimitBytes: memoryLimit().bytes,
+  });
+  if (problems.length > 0) throw new UsageError(problems);
+  return config;
+}
+
+/** The log of a command: JSON lines on stderr, as stdout belongs to the data. */
+export function openLog(invocation: Invocation, level: string): Log {
+  return createLog({ level, destination: 'stderr', journal: isJournal(2, invocation.environment) });
+}
+
+/** The archives of these names, each once. Throws UsageError that names all that are unknown. */
+export function chooseArchives(config: Config, names: readonly string[]): ArchiveConfig[] {
+  const unknown = names.filter((name) => !Object.hasOwn(config.archives, name));
+  if (unknown.length > 0) throw new UsageError(unknown.map((name) => describeUnknown(config, name)));
+  return [...new Set(names)].flatMap((name) => config.archives[name] ?? []);
+}
+
+function describeUnknown(config: Config, name: string): string {
+  const known = Object.keys(config.archives);
+  const best = known.toSorted((a, b) => distance(a, name) - distance(b, name))[0];
+  const near = best !== undefined && distance(best, name) <= Math.max(2, name.length / 3);
+  const advice = near ? `did you mean "${best}"?` : `the config has ${known.length === 0 ? 'none' : known.join(', ')}`;
+  return `there is no archive "${name}"; ${advice}`;
+}
+
+/** One JSON document on stdout. */
+export function printJson(invocation: Invocation, value: unknown): void {
+  invocation.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Lines on stdout. */
+export function printLines(invocation: Invocation, lines: readonly string[]): void {
+  invocation.stdout.write(lines.map((line) => `${line}\n`).join(''));
+}

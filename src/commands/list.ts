@@ -1,0 +1,68 @@
+/** `pgsluice list`: the runs that the destination holds. */
+import { formatBytes, formatCount } from '../base/units.ts';
+import { destinationOf } from '../config/resolve.ts';
+import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { listRuns, type StoredRun } from '../run/history.ts';
+import { openStore } from '../store/open.ts';
+import { chooseArchives, EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
+import { formatTable } from './table.ts';
+
+/** What `list --json` prints for a run; figures are null for a run that is not committed. Sizes in bytes. */
+interface ListedRun {
+  archive: string;
+  run: string;
+  status: 'committed' | 'unfinished';
+  rows: number | null;
+  objects: number | null;
+  jsonBytes: number | null;
+  bytes: number | null;
+  finishedAt: string | null;
+}
+
+export async function listCommand(invocation: Invocation, name: string | undefined): Promise<number> {
+  const config = openConfig(invocation);
+  const archives = name === undefined ? Object.values(config.archives) : chooseArchives(config, [name]);
+  const runs: ListedRun[] = [];
+  for (const archive of archives) runs.push(...(await listArchive(config, archive)));
+  if (invocation.json) printJson(invocation, runs);
+  else printLines(invocation, describeRuns(runs));
+  return EXIT.done;
+}
+
+async function listArchive(config: Config, archive: ArchiveConfig): Promise<ListedRun[]> {
+  const store = openStore(destinationOf(config, archive));
+  try {
+    const runs: ListedRun[] = [];
+    for await (const run of listRuns(store, archive.name)) runs.push(describeRun(run));
+    return runs;
+  } finally {
+    store.close();
+  }
+}
+
+function describeRun({ archive, run, manifest }: StoredRun): ListedRun {
+  return {
+    archive,
+    run,
+    status: manifest === undefined ? 'unfinished' : 'committed',
+    rows: manifest?.rows ?? null,
+    objects: manifest?.objects.length ?? null,
+    jsonBytes: manifest?.jsonBytes ?? null,
+    bytes: manifest?.bytes ?? null,
+    finishedAt: manifest?.finishedAt ?? null,
+  };
+}
+
+function describeRuns(runs: readonly ListedRun[]): string[] {
+  if (runs.length === 0) return ['no runs'];
+  const rows = runs.map((run) => [
+    run.archive,
+    run.run,
+    run.status,
+    run.rows === null ? '' : formatCount(run.rows),
+    run.objects === null ? '' : formatCount(run.objects),
+    run.bytes === null ? '' : formatBytes(run.bytes),
+    run.finishedAt ?? '',
+  ]);
+  return formatTable(['archive', 'run', 'status', 'rows', 'objects', 'stored', 'finished'], rows, [3, 4, 5]);
+}

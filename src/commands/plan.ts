@@ -1,0 +1,99 @@
+/** `pgsluice plan`: shows what a run would do, and writes nothing. */
+import { toFailure, type Failure } from '../base/errors.ts';
+import { formatBytes, formatCount } from '../base/units.ts';
+import { destinationOf, sourceOf } from '../config/resolve.ts';
+import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { connectPostgres, endConnection } from '../postgres/connect.ts';
+import { CODEC_FILES } from '../segment/compress/codec.ts';
+import { dataKey, fullKey, manifestKey } from '../run/keys.ts';
+import { planRun } from '../run/plan.ts';
+import { formatRunId, parseRunId } from '../run/run-id.ts';
+import { chooseArchives, EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
+
+/** What `plan --json` prints for an archive. Sizes in bytes; rows and sizes are the planner's estimates. */
+interface PlanReport {
+  archive: string;
+  run: string;
+  subject: string;
+  by: string;
+  why: string;
+  estimatedRows: number;
+  estimatedBytes: number;
+  columns: { name: string; type: string; encoding: string }[];
+  segments: { segment: number; key: string }[];
+  manifest: string;
+}
+
+export async function planCommand(
+  invocation: Invocation,
+  names: readonly string[],
+  options: { runId?: string },
+): Promise<number> {
+  const config = openConfig(invocation);
+  const archives = names.length === 0 ? Object.values(config.archives) : chooseArchives(config, names);
+  const id = options.runId ?? formatRunId(new Date());
+  parseRunId(id);
+  const reports: (PlanReport | { archive: string; run: string; error: Failure })[] = [];
+  for (const archive of archives) reports.push(await reportPlan(config, archive, id));
+  if (invocation.json) printJson(invocation, reports);
+  else
+    printLines(
+      invocation,
+      reports.flatMap((report) => ('error' in report ? describeError(report) : describePlan(report))),
+    );
+  return reports.some((report) => 'error' in report) ? EXIT.usage : EXIT.done;
+}
+
+async function reportPlan(
+  config: Config,
+  archive: ArchiveConfig,
+  id: string,
+): Promise<PlanReport | { archive: string; run: string; error: Failure }> {
+  try {
+    return await planOne(config, archive, id);
+  } catch (error) {
+    return { archive: archive.name, run: id, error: { ...toFailure(error, 'plan'), archive: archive.name } };
+  }
+}
+
+async function planOne(config: Config, archive: ArchiveConfig, id: string): Promise<PlanReport> {
+  const client = await connectPostgres({
+    url: sourceOf(config, archive).url,
+    applicationName: `pgsluice plan ${archive.name}`,
+  });
+  try {
+    const plan = await planRun(client, archive, parseRunId(id));
+    const destination = destinationOf(config, archive);
+    const { extension } = CODEC_FILES[archive.compression.codec];
+    return {
+      archive: archive.name,
+      run: id,
+      subject: plan.subject.name,
+      by: plan.by,
+      why: plan.why,
+      estimatedRows: plan.estimate.rows,
+      estimatedBytes: plan.estimate.bytes,
+      columns: plan.subject.source.columns.map(({ name, type, encoding }) => ({ name, type, encoding })),
+      segments: plan.segments.map(({ index }) => ({
+        segment: index,
+        key: fullKey(destination, dataKey(archive.name, id, index, extension)),
+      })),
+      manifest: fullKey(destination, manifestKey(archive.name, id)),
+    };
+  } finally {
+    await endConnection(client);
+  }
+}
+
+function describePlan(report: PlanReport): string[] {
+  return [
+    `${report.archive} ${report.run}: ${report.subject}, about ${formatCount(report.estimatedRows)} rows, ${formatBytes(report.estimatedBytes)}`,
+    `  ${formatCount(report.segments.length)} segments by ${report.by}: ${report.why}`,
+    ...report.segments.map(({ segment, key }) => `  ${String(segment).padStart(5)}  ${key}`),
+    `         ${report.manifest}`,
+  ];
+}
+
+function describeError({ archive, error }: { archive: string; error: Failure }): string[] {
+  return [`${archive}: ${error.message} (${error.code})`, `  hint   ${error.hint}`];
+}

@@ -1,0 +1,79 @@
+/** `pgsluice run`: archives now, in the foreground. */
+import { UsageError } from '../base/errors.ts';
+import { formatBytes, formatCount } from '../base/units.ts';
+import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { WorkerPool } from '../run/pool.ts';
+import type { RunResult } from '../run/run-archive.ts';
+import { runArchives } from '../run/run-all.ts';
+import { formatRunId, parseRunId } from '../run/run-id.ts';
+import { watchInterrupts } from './interrupt.ts';
+import { chooseArchives, EXIT, openConfig, openLog, printJson, printLines, type Invocation } from './invocation.ts';
+import { openProgressBar } from './progress-bar.ts';
+
+export interface RunOptions {
+  all: boolean;
+  runId?: string;
+}
+
+export async function runCommand(
+  invocation: Invocation,
+  names: readonly string[],
+  options: RunOptions,
+): Promise<number> {
+  const config = openConfig(invocation);
+  const archives = archivesToRun(config, names, options);
+  const id = options.runId ?? formatRunId(new Date());
+  parseRunId(id);
+  const interrupt = watchInterrupts();
+  try {
+    const results = await runWithBar(invocation, config, archives, id, interrupt.signal);
+    if (invocation.json) printJson(invocation, results);
+    else printLines(invocation, results.flatMap(describeResult));
+    if (interrupt.interrupted) return EXIT.interrupted;
+    return results.every((result) => result.status !== 'failed') ? EXIT.done : EXIT.failed;
+  } finally {
+    interrupt.release();
+  }
+}
+
+function archivesToRun(config: Config, names: readonly string[], options: RunOptions): ArchiveConfig[] {
+  if (options.all === names.length > 0) {
+    throw new UsageError('name the archives to run, or give --all (one of the two); example: pgsluice run fetch_queue');
+  }
+  return options.all ? Object.values(config.archives) : chooseArchives(config, names);
+}
+
+/** On a terminal the bar says how it goes, and the log only what is wrong. */
+export async function runWithBar(
+  invocation: Invocation,
+  config: Config,
+  archives: readonly ArchiveConfig[],
+  id: string,
+  signal: AbortSignal,
+): Promise<RunResult[]> {
+  const bar = openProgressBar(invocation.stderr);
+  const pool = new WorkerPool(config.workers);
+  const quiet = invocation.stderr.isTTY && config.log.level === 'info';
+  try {
+    const log = openLog(invocation, quiet ? 'warn' : config.log.level);
+    return await runArchives({ config, pool, log, signal, onProgress: bar.update }, archives, id);
+  } finally {
+    bar.close();
+    await pool.close();
+  }
+}
+
+/** What a person wants to know of a run. */
+export function describeResult(result: RunResult): string[] {
+  if (result.error !== undefined) {
+    const { code, message, hint, cause } = result.error;
+    const reason = cause === undefined ? [] : [`  cause  ${cause.split('\n')[0] ?? ''}`];
+    return [`${result.archive} ${result.run}: failed (${code})`, `  ${message}`, ...reason, `  hint   ${hint}`];
+  }
+  return [
+    `${result.archive} ${result.run}: ${result.status}, ${formatCount(result.rows)} rows in ${formatCount(result.objects)} objects`,
+    `  JSONL ${formatBytes(result.jsonBytes)}, stored ${formatBytes(result.bytes)}, ${result.seconds.toFixed(1)} s`,
+    `  peak worker heap ${formatBytes(result.peakHeapBytes)}, peak RSS ${formatBytes(result.peakRssBytes)}`,
+    `  ${result.manifest ?? ''}`,
+  ];
+}

@@ -1,0 +1,149 @@
+/** Checks across options. They look at the plain tree, so that a problem elsewhere does not keep them from being made. */
+import type { Draft } from './draft.ts';
+import { suggest } from './explain.ts';
+import { parseLocation } from './location.ts';
+import { optionKeys } from './options.ts';
+import { reportPrefixClashes } from './prefixes.ts';
+import { NAME_PATTERN } from './schema.ts';
+import { entriesOf, isTree, valueAt, type Tree } from './tree.ts';
+
+/** Reports every problem that lies between options rather than in one. */
+export function reportCrossChecks(tree: Tree, draft: Draft): void {
+  for (const section of ['sources', 'destinations', 'archives']) reportBadNames(tree, section, draft);
+  for (const [name, destination] of entriesOf(tree, 'destinations')) reportDestination(name, destination, draft);
+  for (const [name, archive] of entriesOf(tree, 'archives')) {
+    reportArchive(new Entry(archive, ['archives', name], draft));
+    reportReference(tree, name, archive, 'source', draft);
+    reportReference(tree, name, archive, 'destination', draft);
+  }
+  reportPrefixClashes(tree, draft);
+}
+
+function reportBadNames(tree: Tree, section: string, draft: Draft): void {
+  const entries = valueAt(tree, [section]);
+  for (const name of isTree(entries) ? Object.keys(entries) : []) {
+    if (NAME_PATTERN.test(name)) continue;
+    draft.report(
+      [section, name],
+      'the name must be letters, digits, _, . and -, begin with a letter or digit, and have at most 100 of them',
+      'key',
+    );
+  }
+}
+
+/** One entry of a section, and where it stands. */
+class Entry {
+  readonly #values: Tree;
+  readonly #path: readonly string[];
+  readonly #draft: Draft;
+
+  constructor(values: Tree, path: readonly string[], draft: Draft) {
+    this.#values = values;
+    this.#path = path;
+    this.#draft = draft;
+  }
+
+  /** Whether the key is there, whatever its value. */
+  has(key: string): boolean {
+    return Object.hasOwn(this.#values, key);
+  }
+
+  get(...path: string[]): unknown {
+    return valueAt(this.#values, path);
+  }
+
+  report(key: string, message: string): void {
+    this.#draft.report([...this.#path, ...key.split('/')], message, 'key');
+  }
+
+  reportSelf(message: string): void {
+    this.#draft.report(this.#path, message, 'key');
+  }
+
+  /** Reports `key` when it and `other` are both there. */
+  refuseTogether(key: string, other: string, message: string): void {
+    if (this.has(key) && this.has(other)) this.report(key, message);
+  }
+}
+
+function reportDestination(name: string, values: Tree, draft: Draft): void {
+  const entry = new Entry(values, ['destinations', name], draft);
+  const url = entry.get('url');
+  const location = typeof url === 'string' ? parseLocation(url) : undefined;
+  if (location !== undefined && 'kind' in location && location.kind === 'file') {
+    for (const key of optionKeys(['destinations', name]).filter((option) => option !== 'url')) {
+      if (entry.has(key)) entry.report(key, 'is for s3:// only; remove it, or change the url');
+    }
+    return;
+  }
+  for (const [key, other] of [
+    ['accessKeyId', 'secretAccessKey'],
+    ['secretAccessKey', 'accessKeyId'],
+  ] as const) {
+    if (entry.has(key) && !entry.has(other))
+      entry.report(key, `needs ${other} as well; or remove it, to use the AWS default provider chain`);
+  }
+  const encryption = entry.get('serverSideEncryption');
+  if (entry.has('kmsKeyId') && (!entry.has('serverSideEncryption') || encryption === 'AES256')) {
+    entry.report('kmsKeyId', 'needs serverSideEncryption: aws:kms');
+  }
+}
+
+function reportArchive(entry: Entry): void {
+  if (!entry.has('table') && !entry.has('query')) entry.reportSelf('either table or query is required');
+  entry.refuseTogether('query', 'table', 'cannot be together with table; remove one of them');
+  entry.refuseTogether('exclude', 'columns', 'cannot be together with columns; remove one of them');
+  if (!entry.has('query') && entry.has('params')) entry.report('params', 'needs a query; a table takes none');
+  if (!entry.has('table')) reportQueryOptions(entry);
+  reportCompression(entry);
+}
+
+function reportQueryOptions(entry: Entry): void {
+  entry.refuseTogether('columns', 'query', 'is for a table only; name the columns in the query');
+  entry.refuseTogether('exclude', 'query', 'is for a table only; name the columns in the query');
+  entry.refuseTogether('where', 'query', 'is for a table only; put it into the query');
+  if (!entry.has('query')) return;
+  const by = entry.get('segments', 'by');
+  if (by === 'pages') entry.report('segments/by', 'a query has no pages; cut it by key, with the option key');
+  if (by === 'key' && !entry.has('key'))
+    entry.report('segments/by', 'needs the option key, the columns to cut the query by');
+  if (entry.get('read') === 'copy' && entry.has('params'))
+    entry.report('read', 'COPY takes no params; write them into the query, or use cursor');
+}
+
+function reportCompression(entry: Entry): void {
+  const codec = entry.get('compression', 'codec') ?? 'gzip';
+  const engine = entry.get('compression', 'engine') ?? 'auto';
+  if (engine === 'isal' && (codec === 'zstd' || codec === 'none'))
+    entry.report('compression/engine', 'isal is for codec gzip only');
+  if (entry.has('contentEncoding') && (codec === 'zstd' || codec === 'none'))
+    entry.report('contentEncoding', 'needs codec gzip');
+  reportLevel(entry, codec, engine);
+}
+
+function reportLevel(entry: Entry, codec: unknown, engine: unknown): void {
+  const level = entry.get('compression', 'level');
+  if (typeof level !== 'number') return;
+  if (codec === 'none') entry.report('compression/level', 'is of no use with codec none');
+  const [name, min, max] =
+    codec === 'zstd' ? ['zstd', 1, 22] : engine === 'isal' ? ['engine isal', 0, 3] : ['gzip', 1, 9];
+  const isKnown = codec === 'gzip' || codec === 'zstd';
+  if (isKnown && (level < min || level > max))
+    entry.report('compression/level', `must be ${min} to ${max} with ${name}`);
+}
+
+/** The name itself is not echoed, as it may come from a file with a secret. */
+function reportReference(tree: Tree, name: string, archive: Tree, kind: 'source' | 'destination', draft: Draft): void {
+  const known = valueAt(tree, [`${kind}s`]);
+  const isWritten = Object.hasOwn(archive, kind);
+  const target = isWritten ? archive[kind] : 'default';
+  if (!isTree(known) || typeof target !== 'string' || Object.hasOwn(known, target)) return;
+  const names = Object.keys(known);
+  if (isWritten) draft.report(['archives', name, kind], `there is no ${kind} of this name${suggest(target, names)}`);
+  else
+    draft.report(
+      ['archives', name],
+      `${kind} is required, as none is named "default"; known are: ${names.join(', ')}`,
+      'key',
+    );
+}

@@ -1,0 +1,91 @@
+/** The text of docs/config.md: an introduction, and a table of options for each section, from their declarations. */
+import { describeOptions, type OptionSchema } from './json-schema.ts';
+
+const INTRODUCTION = `# Configuration
+
+<!-- Written by \`npm run generate\` from src/config; changes here are lost. -->
+
+One YAML file, named with \`--config\` or \`$PGSLUICE_CONFIG\`, else \`/etc/pgsluice/pgsluice.yaml\`; at most 1 MiB. Start
+from [pgsluice.example.yaml](../config/pgsluice.example.yaml). Editors with a YAML language server complete and check
+options through [pgsluice.schema.json](../config/pgsluice.schema.json). \`pgsluice check\` reports all problems at once,
+each with its line and column. Unknown keys are errors. Anchors, aliases and merge keys (\`<<\`) may be used.
+
+Sizes are \`8MiB\`, \`64kB\` or a number of bytes; durations have a unit: \`500ms\`, \`2s\`, \`5m\`, \`1h\`, \`1d\`.
+
+## References
+
+A value may contain \`\${NAME}\`, which is a variable of the environment, and \`\${file:/path}\`, which is the content of a
+file without its last line break, at most 1 MiB; for systemd credentials, that is
+\`\${file:/run/credentials/pgsluice.service/NAME}\`. Write \`$\${\` for a literal \`\${\`. What comes in is text and never
+read as YAML; for a number or a boolean it is converted. A variable that is not set, or a file that cannot be read, is an
+error. Inside \`{ }\` and \`[ ]\`, YAML needs quotes around a reference. No message ever shows a value.
+
+## The time of a run
+
+In \`where\` and \`query\`, \`:slot\` stands for the time of the run as a \`timestamptz\` literal: for a scheduled run the
+time it was due, for one by hand its start. Filter by it and not by \`now()\`, which differs between the segments of a
+run, and once more when a run resumes.
+
+## Reload
+
+\`systemctl reload pgsluice\` (SIGHUP) reads the file again, with its references to files; variables of the environment keep
+the values of the start. A file with any problem changes nothing: all problems are logged, and the old config goes on.
+Runs that have begun go on with the config that they began with.
+`;
+
+/** The whole document, before it is formatted. */
+export function buildDocs(): string {
+  const { properties = {}, required = [] } = describeOptions();
+  const sections = Object.entries(properties).filter(([, option]) => option.type === 'object');
+  const rest = Object.fromEntries(Object.entries(properties).filter(([, option]) => option.type !== 'object'));
+  return [
+    INTRODUCTION,
+    ...sections.map(([name, section]) => describeSection(name, section, required.includes(name))),
+    `## Other options\n\n${describeTable({ properties: rest })}`,
+  ].join('\n');
+}
+
+function describeSection(name: string, section: OptionSchema, isRequired: boolean): string {
+  const { additionalProperties: entry } = section;
+  const title = typeof entry === 'object' ? `${name}.NAME` : name;
+  const text = `${section.description ?? ''}${isRequired ? ' At least one.' : ''}`;
+  return `## \`${title}\`\n\n${text}\n\n${describeTable(typeof entry === 'object' ? entry : section)}\n`;
+}
+
+function describeTable(section: OptionSchema): string {
+  const head = ['| option | type | default | help |', '| --- | --- | --- | --- |'];
+  return [...head, ...describeRows(section, '')].join('\n');
+}
+
+function describeRows({ properties = {}, required = [] }: OptionSchema, prefix: string): string[] {
+  return Object.entries(properties).flatMap(([key, option]) => {
+    if (option.properties !== undefined) return describeRows(option, `${prefix}${key}.`);
+    const cells = [
+      `\`${prefix}${key}\``,
+      describeType(option),
+      describeDefault(option, required.includes(key)),
+      describeHelp(option),
+    ];
+    return [`| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`];
+  });
+}
+
+function describeType(option: OptionSchema): string {
+  const { type, unit, anyOf, enum: values, const: constant, minimum, maximum } = option;
+  if (unit !== undefined) return unit === 'bytes' ? 'size' : 'duration';
+  if (constant !== undefined) return `\`${JSON.stringify(constant)}\``;
+  if (values !== undefined) return values.map((value) => `\`${value}\``).join(', ');
+  if (anyOf !== undefined) return anyOf.map(describeType).join(' or ');
+  if (type === 'integer') return `integer, ${minimum ?? ''} to ${maximum ?? ''}`;
+  return { string: 'text', array: 'list', object: 'mapping' }[String(type)] ?? String(type);
+}
+
+function describeDefault({ default: value, defaultText }: OptionSchema, isRequired: boolean): string {
+  if (isRequired) return 'required';
+  if (value !== undefined) return `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
+  return defaultText ?? '';
+}
+
+function describeHelp({ description = '', secret = false }: OptionSchema): string {
+  return secret ? `${description} Never shown.` : description;
+}

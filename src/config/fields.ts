@@ -1,0 +1,69 @@
+/** The kinds of values that options have. What they say about a bad value never echoes it, as it may be a secret. */
+import { z } from 'zod';
+import { formatBytes, parseDuration, parseSize } from '../base/units.ts';
+
+/** Text that is not empty. */
+export function text() {
+  return z.string().min(1);
+}
+
+/** A list of names, such as columns. */
+export function names() {
+  return z.array(text()).min(1);
+}
+
+/** A whole number within bounds. */
+export function count(min: number, max: number) {
+  return z.int().min(min).max(max);
+}
+
+/** A mapping from names to entries, at least one; the names themselves are checked in checks.ts. */
+export function named<T extends z.ZodType>(entry: T) {
+  return z
+    .record(z.string(), entry)
+    .refine((entries) => Object.keys(entries).length > 0, 'must have at least one entry');
+}
+
+/** Text that `describeProblem` has nothing to say about; what it says must not contain the text. */
+export function checked(describeProblem: (value: string) => string | undefined) {
+  return text().superRefine((value, context) => {
+    const message = value === '' ? undefined : describeProblem(value);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  });
+}
+
+/** A number that JavaScript holds exactly as it was written, as far as that can be told. */
+export function safeNumber() {
+  return z.number().refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {
+    message: 'is too large for an exact number; put it in quotes',
+  });
+}
+
+/** A size as it is written, parsed to bytes. */
+export function size(min: number, max: number) {
+  const error = 'must be a size such as 8MiB';
+  return z
+    .union([z.int().min(0, error), z.string().regex(/^\s*\d+(\.\d+)?\s*([kKmMgGtT]?[iI]?[bB])?\s*$/, error)], { error })
+    .transform((value) => (typeof value === 'number' ? value : parseSize(value)))
+    .pipe(
+      z
+        .number({ error })
+        .min(min, `must be at least ${formatBytes(min)}`)
+        .max(max, `must be at most ${formatBytes(max)}`),
+    );
+}
+
+/** A duration as it is written, parsed to milliseconds. */
+export function duration(minMs: number, maxMs: number) {
+  const error = 'must be a duration with a unit (ms, s, m, h, d), such as 2s';
+  return z
+    .string({ error })
+    .regex(/^\s*\d+(\.\d+)?\s*([mM][sS]|[sSmMhHdD])\s*$/, error)
+    .transform((value) => parseDuration(value))
+    .pipe(
+      z
+        .number({ error })
+        .min(minMs, `must be at least ${minMs}ms`)
+        .max(maxMs, `must be at most ${maxMs / 3_600_000}h`),
+    );
+}

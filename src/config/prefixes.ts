@@ -1,0 +1,52 @@
+/** Finds archives that would write below the same prefix, where each would take the other's runs for its own. */
+import type { Draft } from './draft.ts';
+import { parseLocation } from './location.ts';
+import { entriesOf, valueAt, type Tree } from './tree.ts';
+
+/**
+ * Reports each archive whose prefix lies within that of an archive above it, or the other way round. Equal ones cannot
+ * be, as their last part is the name.
+ */
+export function reportPrefixClashes(tree: Tree, draft: Draft): void {
+  const seen: Place[] = [];
+  for (const place of findPlaces(tree)) {
+    const other = seen.find(({ prefix }) => prefix.startsWith(place.prefix) || place.prefix.startsWith(prefix));
+    seen.push(place);
+    if (other === undefined) continue;
+    // The prefixes are not echoed, as a URL may be interpolated.
+    const message = `has a prefix that overlaps with that of archive "${other.archive}", through the destinations "${other.destination}" and "${place.destination}"; change the url of one`;
+    draft.report(['archives', place.archive], message, 'key');
+  }
+}
+
+interface Place {
+  archive: string;
+  destination: string;
+  /** Server, bucket and key prefix, or the path of the folder; ends in `/`. */
+  prefix: string;
+}
+
+function findPlaces(tree: Tree): Place[] {
+  return entriesOf(tree, 'archives').flatMap(([archive, entry]) => {
+    const destination = Object.hasOwn(entry, 'destination') ? entry['destination'] : 'default';
+    if (typeof destination !== 'string') return [];
+    const base = findBase(tree, destination);
+    return base === undefined ? [] : [{ archive, destination, prefix: `${base}${archive}/` }];
+  });
+}
+
+function findBase(tree: Tree, destination: string): string | undefined {
+  const url = valueAt(tree, ['destinations', destination, 'url']);
+  const location = typeof url === 'string' ? parseLocation(url) : undefined;
+  if (location === undefined || 'problem' in location) return undefined;
+  if (location.kind === 'file') return `file:${location.folder.replace(/\/$/, '')}/`;
+  return `${serverOf(valueAt(tree, ['destinations', destination, 'endpoint']))}/${location.bucket}/${location.prefix}`;
+}
+
+/** All endpoints of AWS reach the same buckets. */
+function serverOf(endpoint: unknown): string {
+  const url = typeof endpoint === 'string' ? URL.parse(endpoint) : null;
+  return url === null || /\.amazonaws\.com(\.cn)?$/.test(url.hostname)
+    ? 'aws'
+    : `${url.host}${url.pathname.replace(/\/$/, '')}`;
+}

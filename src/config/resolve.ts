@@ -1,0 +1,57 @@
+/** Turns validated options into the config: names in their entries, locations parsed, frozen throughout. */
+import type { z } from 'zod';
+import { parseLocation, type Location } from './location.ts';
+import type { ArchiveConfig, Config, configSchema, DestinationConfig, SourceConfig } from './schema.ts';
+
+/** The config of options that passed all checks. */
+export function resolveConfig(options: z.output<typeof configSchema>, environment: NodeJS.ProcessEnv): Config {
+  return deepFreeze({
+    ...options,
+    sources: mapEntries(options.sources, (name, source) => ({ name, ...source })),
+    destinations: mapEntries(options.destinations, (name, destination) => ({
+      name,
+      ...destination,
+      location: locationOf(destination.url),
+    })),
+    archives: mapEntries(options.archives, (name, archive) => ({ name, ...archive })),
+    state: options.state ?? defaultState(environment),
+  });
+}
+
+/** The source that an archive names; loading has made sure that there is one. */
+export function sourceOf(config: Config, archive: ArchiveConfig): SourceConfig {
+  const source = config.sources[archive.source];
+  if (source === undefined) throw new Error(`archive ${archive.name} names no source of this config`);
+  return source;
+}
+
+/** The destination that an archive names; loading has made sure that there is one. */
+export function destinationOf(config: Config, archive: ArchiveConfig): DestinationConfig {
+  const destination = config.destinations[archive.destination];
+  if (destination === undefined) throw new Error(`archive ${archive.name} names no destination of this config`);
+  return destination;
+}
+
+function mapEntries<T, U>(entries: Record<string, T>, map: (name: string, entry: T) => U): Record<string, U> {
+  return Object.fromEntries(Object.entries(entries).map(([name, entry]) => [name, map(name, entry)]));
+}
+
+function locationOf(url: string): Location {
+  const location = parseLocation(url);
+  if ('problem' in location) throw new Error(`a destination's url ${location.problem}`);
+  return location;
+}
+
+/** systemd sets STATE_DIRECTORY for a unit with StateDirectory=, and lists several with colons between them. */
+function defaultState(environment: NodeJS.ProcessEnv): string {
+  const [first = ''] = (environment['STATE_DIRECTORY'] ?? '').split(':');
+  return first === '' ? '/var/lib/pgsluice' : first;
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    Object.values(value).forEach(deepFreeze);
+  }
+  return value;
+}

@@ -1,0 +1,252 @@
+/** Every option, declared once: type, default, bounds and one line of help. Validation, types, JSON Schema and docs follow. */
+import path from 'node:path';
+import { z } from 'zod';
+import { describeCronProblem } from './cron.ts';
+import { checked, count, duration, named, names, safeNumber, size, text } from './fields.ts';
+import {
+  describeEndpointProblem,
+  describePostgresUrlProblem,
+  parseListen,
+  parseLocation,
+  type Location,
+} from './location.ts';
+
+declare module 'zod' {
+  interface GlobalMeta {
+    /** The value is never shown. */
+    secret?: boolean;
+    /** The unit that the value is parsed to; the documentation shows the form that is written. */
+    unit?: 'bytes' | 'ms';
+    /** For the documentation, where the default is not a constant. */
+    defaultText?: string;
+  }
+}
+
+/** Names of sources, destinations and archives; an archive's name is part of its keys. */
+export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/;
+
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+
+/** zod would skip the value of a badly named entry, so that its other problems stayed hidden; hence only for the JSON Schema. */
+const entries = { propertyNames: { pattern: NAME_PATTERN.source }, minProperties: 1 };
+
+const source = z.strictObject({
+  url: checked(describePostgresUrlProblem).meta({
+    description: 'Connection URL, `postgres://user:password@host:5432/database?sslmode=require`.',
+    secret: true,
+  }),
+});
+
+const destination = z.strictObject({
+  url: checked((url) => unlessParsed(parseLocation(url))).meta({
+    description: '`s3://bucket/prefix`, or `file:///srv/archive` for a folder. The options below are for S3 only.',
+  }),
+  region: text().optional().meta({ description: "The bucket's region.", defaultText: 'as the AWS SDK finds it' }),
+  endpoint: checked(describeEndpointProblem)
+    .optional()
+    .meta({ description: 'URL of an S3-compatible server.', defaultText: 'AWS' }),
+  forcePathStyle: z.boolean().default(false).meta({
+    description: 'Whether the bucket goes into the path instead of the host name; most S3-compatible servers need it.',
+  }),
+  accessKeyId: text().optional().meta({
+    description: 'Access key; together with `secretAccessKey`.',
+    secret: true,
+    defaultText: 'the AWS default provider chain',
+  }),
+  secretAccessKey: text().optional().meta({
+    description: 'Secret key; together with `accessKeyId`.',
+    secret: true,
+    defaultText: 'the AWS default provider chain',
+  }),
+  partSize: size(5 * MIB, 5 * GIB)
+    .prefault('8MiB')
+    .meta({
+      description:
+        'Size of a part of a multipart upload, 5 MiB to 5 GiB. S3 allows 10,000 parts an object; memory grows with it.',
+      unit: 'bytes',
+    }),
+  storageClass: text()
+    .regex(/^[A-Z0-9_]+$/, 'must be a storage class such as STANDARD_IA')
+    .optional()
+    .meta({
+      description: 'Storage class of the data objects, such as `STANDARD_IA`.',
+      defaultText: "the bucket's",
+    }),
+  serverSideEncryption: z.enum(['AES256', 'aws:kms', 'aws:kms:dsse']).optional().meta({
+    description: 'Encryption that S3 applies to the objects.',
+    defaultText: "the bucket's",
+  }),
+  kmsKeyId: text().optional().meta({
+    description: 'KMS key id, ARN or alias; with `serverSideEncryption: aws:kms` or `aws:kms:dsse`.',
+    defaultText: "the account's S3 key",
+  }),
+  tags: z
+    .record(z.string().min(1).max(128), z.string().max(256))
+    .refine((tags) => Object.keys(tags).length <= 10, 'must have at most 10 tags, which is the limit of S3')
+    .optional()
+    .meta({ description: 'Tags of the data objects, for lifecycle rules and cost reports; at most 10.' }),
+  checksums: z.enum(['when-supported', 'when-required']).default('when-supported').meta({
+    description: 'When uploads carry checksum headers; `when-required` for S3-compatible servers that refuse them.',
+  }),
+});
+
+const segments = z.strictObject({
+  by: z.enum(['auto', 'key', 'pages', 'none']).default('auto').meta({
+    description: 'How rows are cut into segments: by ranges of a key, by ranges of pages, or not at all.',
+  }),
+  targetSize: size(1024, 1024 * GIB)
+    .prefault('256MiB')
+    .meta({
+      description: 'Data of one segment, before compression; about one object each.',
+      unit: 'bytes',
+    }),
+  parallel: count(1, 64).default(2).meta({ description: 'Segments of one run that are worked on at once.' }),
+});
+
+const compression = z.strictObject({
+  codec: z.enum(['gzip', 'zstd', 'none']).default('gzip').meta({ description: 'Format of the objects.' }),
+  engine: z.enum(['auto', 'zlib', 'isal']).default('auto').meta({
+    description:
+      'Library for gzip: `isal` is several times faster and needs libisal; `auto` takes it when it is there.',
+  }),
+  level: count(0, 22).optional().meta({
+    description: 'gzip: 1 to 9, with engine `isal` 0 to 3; zstd: 1 to 22.',
+    defaultText: "each engine's own (zlib 6)",
+  }),
+});
+
+const retry = z.strictObject({
+  attempts: count(1, 100).default(5).meta({ description: 'How often a segment is tried in all.' }),
+  backoff: duration(1, 3_600_000).prefault('2s').meta({
+    description: 'Pause before the second attempt; it doubles with each further one, with jitter.',
+    unit: 'ms',
+  }),
+});
+
+const archive = z.strictObject({
+  source: text().default('default').meta({ description: 'Name of the source.' }),
+  destination: text().default('default').meta({ description: 'Name of the destination.' }),
+  table: text().optional().meta({ description: 'Table to archive, `schema.table`; either this or `query`.' }),
+  query: text().optional().meta({ description: 'Query to archive; `:slot` is the time of the run.' }),
+  params: z
+    .array(
+      z.union([z.string(), safeNumber(), z.boolean(), z.null()], {
+        error: 'must be text, a number, true, false or null',
+      }),
+    )
+    .optional()
+    .meta({ description: 'Values of `$1`, `$2` … in `query`.' }),
+  columns: names().optional().meta({ description: 'Columns of the table to archive.', defaultText: 'all' }),
+  exclude: names().optional().meta({ description: 'Columns of the table to leave out; not together with `columns`.' }),
+  where: text().optional().meta({
+    description: 'Filter on the table, an SQL condition; `:slot` is the time of the run.',
+    defaultText: 'all rows',
+  }),
+  key: z
+    .union([text(), names()], { error: 'must be a column or a list of columns' })
+    .transform((key) => (typeof key === 'string' ? [key] : key))
+    .optional()
+    .meta({
+      description:
+        'Unique, not null columns to cut into segments by; a query needs them for that, a table has its primary key.',
+    }),
+  schedule: checked(describeCronProblem).optional().meta({
+    description: 'Cron expression of 5 fields, or 6 with seconds first. Day of month and day of week must both match.',
+    defaultText: 'runs by hand only',
+  }),
+  timezone: checked(describeTimezoneProblem).default('UTC').meta({ description: 'Time zone of the schedule.' }),
+  segments: segments.prefault({}).meta({ description: 'How a run is cut into segments.' }),
+  compression: compression.prefault({}).meta({ description: 'How objects are compressed.' }),
+  contentEncoding: z.enum(['gzip']).optional().meta({
+    description: 'Sets this header on gzip objects; many clients then unzip them unasked.',
+    defaultText: 'no header',
+  }),
+  read: z.enum(['auto', 'cursor', 'copy']).default('auto').meta({
+    description: 'How rows are read: through a cursor or with COPY.',
+  }),
+  retry: retry.prefault({}).meta({ description: 'How failures that may pass are retried, per segment.' }),
+});
+
+const workers = z.strictObject({
+  threads: count(1, 256).default(2).meta({ description: 'Worker threads, over all archives.' }),
+  maxOldGenerationSizeMb: count(16, 65_536).default(64).meta({ description: 'Heap of one worker, in MiB.' }),
+  maxYoungGenerationSizeMb: count(1, 4096).default(16).meta({
+    description: 'Part of the heap of one worker for short-lived values, in MiB, on top of the above.',
+  }),
+});
+
+const http = z.strictObject({
+  listen: checked((value) =>
+    parseListen(value) === undefined ? 'must be host:port, such as 127.0.0.1:8432' : undefined,
+  )
+    .optional()
+    .meta({
+      description: 'Address of the page, the metrics and the health check, `host:port`.',
+      defaultText: 'no HTTP',
+    }),
+});
+
+const log = z.strictObject({
+  level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').meta({
+    description: 'The least severe level that is logged.',
+  }),
+});
+
+/** The whole config as it is written in YAML (input) and as it comes out (output). Checks across options are in checks.ts. */
+export const configSchema = z.strictObject({
+  sources: named(source).meta({ description: 'Databases to archive from, by name.', ...entries }),
+  destinations: named(destination).meta({ description: 'Places to archive to, by name.', ...entries }),
+  archives: named(archive).meta({ description: 'What to archive, by name; the name is part of the keys.', ...entries }),
+  workers: workers.prefault({}).meta({ description: 'The threads that move the rows.' }),
+  http: http.prefault({}).meta({ description: 'The HTTP page of the daemon.' }),
+  log: log.prefault({}).meta({ description: 'The log.' }),
+  state: checked((folder) => (path.isAbsolute(folder) ? undefined : 'must be an absolute path'))
+    .optional()
+    .meta({
+      description: 'Folder for the history of runs; never the truth about an archive.',
+      defaultText: '`$STATE_DIRECTORY`, then `/var/lib/pgsluice`',
+    }),
+  drainTimeout: duration(0, 86_400_000).prefault('60s').meta({
+    description: 'How long SIGTERM waits for what is running before it is aborted.',
+    unit: 'ms',
+  }),
+});
+
+type Written = z.output<typeof configSchema>;
+type Named<T> = DeepReadonly<T & { name: string }>;
+
+/** A source, with the name of its entry. */
+export type SourceConfig = Named<z.output<typeof source>>;
+/** A destination, with the name of its entry and the parsed form of its URL. `partSize` is in bytes. */
+export type DestinationConfig = Named<z.output<typeof destination> & { location: Location }>;
+/** An archive, with the name of its entry; exactly one of `table` and `query` is set. Sizes in bytes, durations in ms. */
+export type ArchiveConfig = Named<z.output<typeof archive>>;
+/** The limits of the worker threads. */
+export type WorkersConfig = DeepReadonly<z.output<typeof workers>>;
+
+/** The whole config, frozen, with all defaults applied. Sizes are bytes, durations milliseconds. */
+export type Config = DeepReadonly<
+  Omit<Written, 'sources' | 'destinations' | 'archives' | 'state'> & {
+    sources: Record<string, SourceConfig>;
+    destinations: Record<string, DestinationConfig>;
+    archives: Record<string, ArchiveConfig>;
+    /** Absolute path of the folder for the history. */
+    state: string;
+  }
+>;
+
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+
+function unlessParsed(parsed: Location | { readonly problem: string }): string | undefined {
+  return 'problem' in parsed ? parsed.problem : undefined;
+}
+
+function describeTimezoneProblem(zone: string): string | undefined {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: zone });
+    return undefined;
+  } catch {
+    return 'must be a time zone of the IANA database, such as Europe/Berlin';
+  }
+}

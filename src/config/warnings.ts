@@ -1,0 +1,39 @@
+/** What is allowed in a config, but seldom meant. */
+import { destinationOf } from './resolve.ts';
+import type { ArchiveConfig, Config } from './schema.ts';
+
+/** Lines for `check` and the log; empty when there is nothing to say. */
+export function configWarnings(config: Config): string[] {
+  const archives = Object.values(config.archives);
+  return [...archives.flatMap(warnOfClock), ...warnOfCase(config, archives)];
+}
+
+const CLOCK =
+  /\b(now|(?:statement|transaction|clock)_timestamp|timeofday)\s*\(\s*\)|\b(current_(?:date|time|timestamp)|local(?:time|timestamp))\b/i;
+
+/** Each worker's transaction has its own `now()`, and a resumed run another one. */
+function warnOfClock(archive: ArchiveConfig): string[] {
+  const key = archive.query === undefined ? 'where' : 'query';
+  const match = CLOCK.exec(archive[key] ?? '');
+  if (match === null) return [];
+  const call = (match[1] === undefined ? match[2] : `${match[1]}()`)?.toLowerCase();
+  return [
+    `archives.${archive.name}.${key}: ${call} differs between the segments of a run, and when it resumes; use :slot`,
+  ];
+}
+
+/** A file system that ignores case would put both into one folder. */
+function warnOfCase(config: Config, archives: readonly ArchiveConfig[]): string[] {
+  const seen = new Map<string, ArchiveConfig>();
+  return archives.flatMap((archive) => {
+    const { location } = destinationOf(config, archive);
+    if (location.kind !== 'file') return [];
+    const folder = `${location.folder}/${archive.name}`.toLowerCase();
+    const other = seen.get(folder);
+    seen.set(folder, archive);
+    if (other === undefined) return [];
+    return [
+      `archives.${archive.name}: differs from archive "${other.name}" in case only, and some file systems ignore case`,
+    ];
+  });
+}

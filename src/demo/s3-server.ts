@@ -1,0 +1,114 @@
+/** An S3 endpoint on this machine for the demo, the tests and the benchmark: fauxqs, with its objects on disk. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Closers } from '../base/closers.ts';
+import { UsageError } from '../base/errors.ts';
+
+/** A running endpoint. Any credentials are accepted; those given here just have the right form. */
+export interface LocalS3 {
+  endpoint: string;
+  host: string;
+  port: number;
+  region: string;
+  accessKeyId: string;
+  secretAccessKey: string;
+  /** Where the objects are kept. */
+  folder: string;
+  createBucket(name: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** The biggest part it takes; its limit for a request's body is 11 MiB. */
+export const LOCAL_S3_MAX_PART_BYTES = 10 * 1024 ** 2;
+
+const HOST = '127.0.0.1';
+
+/** The parts of fauxqs that its types do not show. */
+interface Fauxqs {
+  buildApp: (options: { logger: boolean; stores: { s3Store: S3Store } }) => {
+    listen: (options: { host: string; port: number }) => Promise<string>;
+    close: () => Promise<void>;
+    server: { address: () => unknown };
+  };
+  createStore: (folder: string) => S3Store;
+}
+
+interface S3Store {
+  persistence: unknown;
+  createBucket: (name: string) => void;
+  hasBucket: (name: string) => boolean;
+}
+
+/** Starts the endpoint on a free loopback port. Without `folder`, the objects go to a temporary one that `stop` removes. */
+export async function startS3(options: { folder?: string } = {}): Promise<LocalS3> {
+  const { buildApp, createStore } = await loadFauxqs();
+  const closers = new Closers();
+  try {
+    const folder = options.folder ?? (await makeFolder(closers));
+    const s3Store = createStore(folder);
+    const app = buildApp({ logger: false, stores: { s3Store } });
+    closers.add('the S3 endpoint', () => app.close());
+    await app.listen({ host: HOST, port: 0 });
+    const { port } = app.server.address() as AddressInfo;
+    return describe(port, folder, s3Store, () => closers.close());
+  } catch (error) {
+    await closers.close();
+    throw error;
+  }
+}
+
+function describe(port: number, folder: string, s3Store: S3Store, stop: () => Promise<void>): LocalS3 {
+  return {
+    endpoint: `http://${HOST}:${port}`,
+    host: HOST,
+    port,
+    region: 'us-east-1',
+    accessKeyId: 'local-access-key',
+    secretAccessKey: 'local-secret-key',
+    folder,
+    async createBucket(name) {
+      if (!s3Store.hasBucket(name)) s3Store.createBucket(name);
+    },
+    stop,
+  };
+}
+
+async function makeFolder(closers: Closers): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'pgsluice-s3-'));
+  closers.add('the folder of the S3 endpoint', () => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/**
+ * fauxqs's own starter listens on all interfaces, which is no place for a server that checks no signature; so it is put
+ * together here from its parts. Two of them are not exported by name; package.json pins the version.
+ */
+async function loadFauxqs(): Promise<Fauxqs> {
+  try {
+    const entry = import.meta.resolve('fauxqs');
+    const { buildApp } = (await import(entry)) as Pick<Fauxqs, 'buildApp'>;
+    const { S3Store } = (await import(new URL('s3/s3Store.js', entry).href)) as { S3Store: new () => S3Store };
+    const { FileS3Persistence } = (await import(new URL('s3/fileS3Persistence.js', entry).href)) as {
+      FileS3Persistence: new (folder: string) => { loadS3: (store: S3Store) => void };
+    };
+    return { buildApp, createStore: (folder) => openStore(new S3Store(), new FileS3Persistence(folder)) };
+  } catch (error) {
+    throw missingPackage(error);
+  }
+}
+
+function openStore(store: S3Store, persistence: { loadS3: (store: S3Store) => void }): S3Store {
+  // What is there is loaded before the store writes through, or it would write all of it again.
+  persistence.loadS3(store);
+  store.persistence = persistence;
+  return store;
+}
+
+function missingPackage(error: unknown): Error {
+  if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND') return error as Error;
+  return new UsageError(
+    'The embedded S3 endpoint needs the package fauxqs 2.4.1, which only a checkout of pgsluice has: npm install fauxqs@2.4.1',
+  );
+}

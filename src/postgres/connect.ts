@@ -1,0 +1,112 @@
+/** Opens a connection whose settings make the server print values in the one form that the line format names. */
+import { Client, type ClientConfig } from 'pg';
+import type { Stage } from '../base/errors.ts';
+import { postgresFailure } from './errors.ts';
+import { quoteLiteral } from './identifiers.ts';
+
+/** A connection, for those who only pass it on. */
+export type { Client };
+
+/** Where to connect, as plain data that may cross the thread boundary. */
+export interface ConnectionTarget {
+  /** A postgres:// URL; it may hold a password. */
+  url: string;
+  /** Shown in pg_stat_activity, so that a DBA can see who it is. */
+  applicationName: string;
+}
+
+/** What the line format depends on, and the limits that would cut a long read short. */
+const SETTINGS: Record<string, string> = {
+  TimeZone: 'UTC',
+  DateStyle: 'ISO',
+  IntervalStyle: 'postgres',
+  bytea_output: 'hex',
+  extra_float_digits: '1',
+  client_encoding: 'UTF8',
+  statement_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  lock_timeout: '60s',
+  // With row security on, rows that a policy hides would be missing in silence. Off, the server refuses the query.
+  row_security: 'off',
+};
+
+/** Settings that only newer servers know: the version that brought them, and the value. */
+const NEWER_SETTINGS: [number, string, string][] = [
+  [140000, 'idle_session_timeout', '0'],
+  [170000, 'transaction_timeout', '0'],
+];
+
+const CONNECT_TIMEOUT_MS = 15_000;
+const KEEP_ALIVE_DELAY_MS = 30_000;
+
+/** A timeout of 0 sent at startup is dropped by the driver, so everything is set by a statement after connecting. */
+export async function connectPostgres(target: ConnectionTarget, stage: Stage = 'connect'): Promise<Client> {
+  const client = new Client(clientConfig(target));
+  // Without a listener, an error on an idle connection would end the process. Queries report it themselves.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await client.query(settingsStatement(SETTINGS));
+    await setNewerSettings(client);
+    return client;
+  } catch (error) {
+    await endConnection(client);
+    throw postgresFailure(error, stage, `connecting to ${describeTarget(target.url)}`);
+  }
+}
+
+/** Ends a connection for good, also one that is dead or in the middle of a query. Never throws, never waits long. */
+export async function endConnection(client: Client): Promise<void> {
+  const destroy = setTimeout(() => {
+    socketOf(client)?.destroy();
+  }, 2000);
+  try {
+    await client.end();
+  } catch {
+    socketOf(client)?.destroy();
+  } finally {
+    clearTimeout(destroy);
+  }
+}
+
+/** `host:port/database` of a URL, without the user and the password. */
+export function describeTarget(url: string): string {
+  try {
+    const { hostname, port, pathname, searchParams } = new URL(url);
+    const host = searchParams.get('host') ?? hostname;
+    return `${host === '' ? 'localhost' : host}:${port === '' ? '5432' : port}${pathname}`;
+  } catch {
+    return 'the source';
+  }
+}
+
+function clientConfig(target: ConnectionTarget): ClientConfig {
+  return {
+    connectionString: target.url,
+    application_name: target.applicationName.slice(0, 63),
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
+  };
+}
+
+function settingsStatement(settings: Record<string, string>): string {
+  const calls = Object.entries(settings).map(([name, value]) => `set_config('${name}', ${quoteLiteral(value)}, false)`);
+  return `SELECT ${calls.join(', ')}`;
+}
+
+async function setNewerSettings(client: Client): Promise<void> {
+  const { rows } = await client.query<{ version: number }>(
+    "SELECT current_setting('server_version_num')::int AS version",
+  );
+  const version = rows[0]?.version ?? 0;
+  const known = NEWER_SETTINGS.filter(([since]) => version >= since);
+  if (known.length > 0) {
+    await client.query(settingsStatement(Object.fromEntries(known.map(([, name, value]) => [name, value]))));
+  }
+}
+
+/** The socket below a client: the driver has no public way to pause or to cut it. */
+export function socketOf(client: Client): import('node:net').Socket | undefined {
+  return (client as unknown as { connection?: { stream?: import('node:net').Socket } }).connection?.stream;
+}

@@ -1,0 +1,127 @@
+/** Describes what an archive reads: a relation of the catalogue, or a query. */
+import type { Client } from 'pg';
+import { FailureError } from '../base/errors.ts';
+import { resolveEncodings, type BareColumn, type Column } from './columns.ts';
+import { postgresFailure } from './errors.ts';
+import { parseTableName, quoteTableName } from './identifiers.ts';
+
+export type RelationKind = 'table' | 'partitioned' | 'view' | 'materialized' | 'foreign';
+
+export interface Relation {
+  oid: number;
+  schema: string;
+  name: string;
+  kind: RelationKind;
+  columns: Column[];
+  /** Column names of the primary key, in its order; empty when there is none. */
+  primaryKey: string[];
+  /** Whether other tables inherit from it (partitioned tables included), so that it has no pages of its own to cut. */
+  hasChildren: boolean;
+}
+
+const KINDS: Record<string, RelationKind> = {
+  r: 'table',
+  p: 'partitioned',
+  v: 'view',
+  m: 'materialized',
+  f: 'foreign',
+};
+
+const RELATION_SQL = `
+SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
+  EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) AS has_children,
+  COALESCE((
+    SELECT array_agg(a.attname::text ORDER BY k.ordinal)
+    FROM pg_index i CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, ordinal)
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+    WHERE i.indrelid = c.oid AND i.indisprimary AND k.ordinal <= i.indnkeyatts
+  ), '{}') AS primary_key
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = to_regclass($1)`;
+
+const COLUMNS_SQL = `
+SELECT attname AS name, atttypid::int8::float8 AS "typeOid", atttypmod AS "typeModifier", NOT attnotnull AS nullable
+FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum`;
+
+const SIMILAR_SQL = `
+SELECT format('%I.%I', n.nspname, c.relname) AS name
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE lower(c.relname) = lower($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') LIMIT 3`;
+
+interface RelationRow {
+  oid: number;
+  schema: string;
+  name: string;
+  kind: string;
+  has_children: boolean;
+  primary_key: string[];
+}
+
+/** Describes the table, view or foreign table `text` names, with all its columns. Throws FailureError when it is not there. */
+export async function describeRelation(client: Client, text: string): Promise<Relation> {
+  const quoted = quoteTableName(parseTableName(text));
+  try {
+    const { rows } = await client.query<RelationRow>(RELATION_SQL, [quoted]);
+    const row = rows[0];
+    if (row === undefined) throw await notFound(client, text);
+    const kind = KINDS[row.kind];
+    if (kind === undefined) throw notReadable(text);
+    const columns = await client.query<BareColumn>(COLUMNS_SQL, [row.oid]);
+    return {
+      oid: row.oid,
+      schema: row.schema,
+      name: row.name,
+      kind,
+      columns: await resolveEncodings(client, columns.rows),
+      primaryKey: row.primary_key,
+      hasChildren: row.has_children,
+    };
+  } catch (error) {
+    throw postgresFailure(error, 'plan', `describing ${text}`);
+  }
+}
+
+/** Describes the columns that `sql` gives, by running it for no row. */
+export async function describeQuery(client: Client, sql: string, params: readonly unknown[]): Promise<Column[]> {
+  try {
+    const { fields } = await client.query({
+      text: `SELECT * FROM (\n${sql}\n) AS q LIMIT 0`,
+      values: [...params],
+      rowMode: 'array',
+    });
+    const bare = fields.map((field) => ({
+      name: field.name,
+      typeOid: field.dataTypeID,
+      typeModifier: field.dataTypeModifier,
+      nullable: true,
+    }));
+    return await resolveEncodings(client, bare);
+  } catch (error) {
+    throw postgresFailure(error, 'plan', 'describing the query');
+  }
+}
+
+async function notFound(client: Client, text: string): Promise<FailureError> {
+  const { rows } = await client.query<{ name: string }>(SIMILAR_SQL, [parseTableName(text).table]);
+  const similar = rows.map((row) => row.name).join(' or ');
+  return new FailureError({
+    code: 'table-not-found',
+    stage: 'plan',
+    transient: false,
+    message: `table ${text} does not exist in this database, or its schema is not visible to this role`,
+    hint:
+      similar === ''
+        ? 'Check the name, its schema and its quotes.'
+        : `Did you mean ${similar}? Names with capitals need double quotes.`,
+  });
+}
+
+function notReadable(text: string): FailureError {
+  return new FailureError({
+    code: 'not-a-table',
+    stage: 'plan',
+    transient: false,
+    message: `${text} is neither a table nor a view`,
+    hint: 'Name a table, partitioned table, view, materialized view or foreign table.',
+  });
+}

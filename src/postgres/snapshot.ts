@@ -1,0 +1,72 @@
+/** The snapshot that all segments of a run share: exported by the connection that holds it, imported by every worker. */
+import type { Client } from 'pg';
+import { postgresFailure } from './errors.ts';
+import { quoteLiteral } from './identifiers.ts';
+
+const BEGIN = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
+
+/** Where and when a snapshot was taken. */
+export interface Snapshot {
+  /** The id that `SET TRANSACTION SNAPSHOT` takes. */
+  id: string;
+  /** Write-ahead log position, such as `0/1A2B3C`; of the replay on a standby. */
+  lsn: string | null;
+  /** Server time, ISO 8601. */
+  takenAt: string;
+}
+
+/** The database that a run read. */
+export interface SourceIdentity {
+  database: string;
+  serverVersion: string;
+  /** `pg_control_system().system_identifier`; null where the role may not ask. */
+  systemIdentifier: string | null;
+}
+
+/** Opens a transaction on `client` and exports its snapshot. It lives as long as the transaction does. */
+export async function exportSnapshot(client: Client): Promise<Snapshot> {
+  try {
+    await client.query(BEGIN);
+    const { rows } = await client.query<{ id: string; lsn: string | null; taken_at: Date }>(
+      `SELECT pg_export_snapshot() AS id, now() AS taken_at,
+         (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS lsn`,
+    );
+    const row = rows[0];
+    if (row === undefined) throw new Error('pg_export_snapshot() gave no row');
+    return { id: row.id, lsn: row.lsn, takenAt: row.taken_at.toISOString() };
+  } catch (error) {
+    throw postgresFailure(error, 'snapshot', 'exporting the snapshot');
+  }
+}
+
+/** Opens a transaction on `client` that sees what the exporting one sees. Nothing may have been read in it before. */
+export async function importSnapshot(client: Client, id: string): Promise<void> {
+  try {
+    await client.query(BEGIN);
+    await client.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(id)}`);
+  } catch (error) {
+    throw postgresFailure(error, 'snapshot', 'importing the snapshot of the run');
+  }
+}
+
+/** Names the database behind `client`. */
+export async function identifySource(client: Client): Promise<SourceIdentity> {
+  const { rows } = await client.query<{ database: string; version: string }>(
+    "SELECT current_database() AS database, current_setting('server_version') AS version",
+  );
+  const row = rows[0];
+  return {
+    database: row?.database ?? '',
+    serverVersion: row?.version ?? '',
+    systemIdentifier: await systemIdentifier(client),
+  };
+}
+
+async function systemIdentifier(client: Client): Promise<string | null> {
+  const allowed = await client.query<{ allowed: boolean }>(
+    "SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS allowed",
+  );
+  if (allowed.rows[0]?.allowed !== true) return null;
+  const { rows } = await client.query<{ id: string }>('SELECT system_identifier::text AS id FROM pg_control_system()');
+  return rows[0]?.id ?? null;
+}

@@ -1,0 +1,83 @@
+/** Reads SQL text just far enough to tell code from strings, quoted names and comments. */
+
+/** A stretch of SQL: `code` may hold names, operators and placeholders; the rest is to be left alone. */
+interface Stretch {
+  kind: 'code' | 'opaque';
+  text: string;
+}
+
+const OPAQUE = [
+  /--[^\n]*(?:\n|$)/y, // a line comment
+  /[eE]'(?:[^'\\]|''|\\[\s\S])*(?:'|$)/y, // a string with escapes
+  /'(?:[^']|'')*(?:'|$)/y, // a plain string
+  /"(?:[^"]|"")*(?:"|$)/y, // a quoted name
+  /\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[\s\S]*?(?:\$\1\$|$)/y, // a dollar-quoted string
+];
+
+const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
+
+/** Replaces `:slot` in code by the run's time as a timestamptz literal. Casts (`::slot`) and strings stay as they are. */
+export function bindSlot(sql: string, slot: Date): string {
+  const literal = `(timestamptz '${slot.toISOString()}')`;
+  return stretches(sql)
+    .map(({ kind, text }) => (kind === 'code' ? text.replaceAll(/(?<!:):slot\b/g, literal) : text))
+    .join('');
+}
+
+/** Drops white space and semicolons at the end, as a query is put into parentheses. */
+export function trimStatement(sql: string): string {
+  return sql.replace(/[\s;]+$/, '');
+}
+
+function stretches(sql: string): Stretch[] {
+  const result: Stretch[] = [];
+  let code = '';
+  let at = 0;
+  while (at < sql.length) {
+    const word = matchAt(WORD, sql, at);
+    const opaque = word !== undefined && !/^[eE]$/.test(word) ? undefined : opaqueAt(sql, at);
+    if (opaque === undefined) {
+      const text = word ?? sql.charAt(at);
+      code += text;
+      at += text.length;
+    } else {
+      result.push({ kind: 'code', text: code }, { kind: 'opaque', text: opaque });
+      code = '';
+      at += opaque.length;
+    }
+  }
+  result.push({ kind: 'code', text: code });
+  return result;
+}
+
+function opaqueAt(sql: string, at: number): string | undefined {
+  if (sql.startsWith('/*', at)) return blockComment(sql, at);
+  for (const pattern of OPAQUE) {
+    const text = matchAt(pattern, sql, at);
+    if (text !== undefined) return text;
+  }
+  return undefined;
+}
+
+/** Block comments nest in Postgres. */
+function blockComment(sql: string, at: number): string {
+  let depth = 0;
+  let end = at;
+  do {
+    if (sql.startsWith('/*', end)) {
+      depth += 1;
+      end += 2;
+    } else if (sql.startsWith('*/', end)) {
+      depth -= 1;
+      end += 2;
+    } else {
+      end += 1;
+    }
+  } while (depth > 0 && end < sql.length);
+  return sql.slice(at, end);
+}
+
+function matchAt(pattern: RegExp, text: string, at: number): string | undefined {
+  pattern.lastIndex = at;
+  return pattern.exec(text)?.[0];
+}

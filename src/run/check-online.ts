@@ -1,0 +1,127 @@
+/** Checks what a config names by looking at it: sources, destinations, and the table or query of each archive. */
+import type { Client } from '../postgres/connect.ts';
+import { toFailure } from '../base/errors.ts';
+import { formatCount, formatDuration } from '../base/units.ts';
+import { destinationOf, sourceOf } from '../config/resolve.ts';
+import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
+import { connectPostgres, endConnection } from '../postgres/connect.ts';
+import { inspectServer } from '../postgres/server.ts';
+import { openStore } from '../store/open.ts';
+import { planRun } from './plan.ts';
+
+export interface OnlineFinding {
+  level: 'ok' | 'warning' | 'error';
+  /** The option that it is about, such as `archives.fetch_queue`. */
+  subject: string;
+  message: string;
+  hint?: string;
+}
+
+/** A clock that is further off than this makes run ids and `:slot` misleading, and S3 refuses requests at 15 minutes. */
+const MAX_CLOCK_SKEW_MS = 30_000;
+const OLDEST_SERVER = 130000;
+
+/** Connects to everything that the config's archives use. Findings in the order of the config; never throws. */
+export async function checkOnline(config: Config): Promise<OnlineFinding[]> {
+  const archives = Object.values(config.archives);
+  const sources = new Set(archives.map((archive) => sourceOf(config, archive)));
+  const destinations = new Set(archives.map((archive) => destinationOf(config, archive)));
+  const findings: OnlineFinding[] = [];
+  for (const source of sources) {
+    findings.push(
+      ...(await checkSource(
+        source,
+        archives.filter((archive) => sourceOf(config, archive) === source),
+      )),
+    );
+  }
+  for (const destination of destinations) {
+    findings.push(
+      ...(await collect(`destinations.${destination.name}`, async () => {
+        const store = openStore(destination);
+        try {
+          const { clockSkewMs } = await store.probe();
+          return describeClock(
+            `destinations.${destination.name}`,
+            clockSkewMs,
+            `${store.url} can be written, read, listed and cleaned`,
+          );
+        } finally {
+          store.close();
+        }
+      })),
+    );
+  }
+  return findings;
+}
+
+async function checkSource(source: SourceConfig, archives: readonly ArchiveConfig[]): Promise<OnlineFinding[]> {
+  const subject = `sources.${source.name}`;
+  return collect(subject, async () => {
+    const client = await connectPostgres({ url: source.url, applicationName: 'pgsluice check' });
+    try {
+      const findings = await checkServer(client, subject);
+      for (const archive of archives) {
+        findings.push(...(await collect(`archives.${archive.name}`, () => checkArchive(client, archive))));
+      }
+      return findings;
+    } finally {
+      await endConnection(client);
+    }
+  });
+}
+
+async function checkServer(client: Client, subject: string): Promise<OnlineFinding[]> {
+  const server = await inspectServer(client);
+  const findings = describeClock(
+    subject,
+    server.clockSkewMs,
+    `Postgres ${server.version}, database ${server.database}`,
+  );
+  if (server.versionNumber < OLDEST_SERVER) {
+    findings.push({
+      level: 'error',
+      subject,
+      message: `Postgres ${server.version} is too old`,
+      hint: 'Postgres 13 and later are supported.',
+    });
+  }
+  if (server.behindPooler) {
+    findings.push({
+      level: 'warning',
+      subject,
+      message: 'the connection goes through a pooler such as PgBouncer',
+      hint: 'Locks and snapshots live in a session: connect to Postgres directly, or use session pooling.',
+    });
+  }
+  return findings;
+}
+
+async function checkArchive(client: Client, archive: ArchiveConfig): Promise<OnlineFinding[]> {
+  const subject = `archives.${archive.name}`;
+  const plan = await planRun(client, archive, new Date());
+  const message = `${plan.subject.name}, about ${formatCount(plan.estimate.rows)} rows, ${plan.subject.source.columns.length} columns, ${plan.segments.length} segments by ${plan.by}`;
+  return [{ level: 'ok', subject, message }];
+}
+
+function describeClock(subject: string, skewMs: number | undefined, message: string): OnlineFinding[] {
+  if (skewMs === undefined || Math.abs(skewMs) <= MAX_CLOCK_SKEW_MS) return [{ level: 'ok', subject, message }];
+  return [
+    { level: 'ok', subject, message },
+    {
+      level: 'warning',
+      subject,
+      message: `its clock is ${formatDuration(Math.abs(skewMs))} ${skewMs > 0 ? 'ahead of' : 'behind'} this machine's`,
+      hint: 'Run an NTP client on both.',
+    },
+  ];
+}
+
+async function collect(subject: string, look: () => Promise<OnlineFinding[]>): Promise<OnlineFinding[]> {
+  try {
+    return await look();
+  } catch (error) {
+    const { message, hint } = toFailure(error, 'connect');
+    return [{ level: 'error', subject, message, hint }];
+  }
+}

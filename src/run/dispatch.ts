@@ -1,0 +1,77 @@
+/** Sends a run's segments to the worker threads, some at once, and tries those again that failed for a passing reason. */
+import { FailureError, type Failure } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { pauseBefore, type RetryPolicy } from '../base/retry.ts';
+import type { ObjectFacts, SegmentTask } from '../segment/task.ts';
+import type { SegmentProgress, WorkerPool } from './pool.ts';
+
+export interface DispatchOptions {
+  pool: WorkerPool;
+  log: Log;
+  retry: RetryPolicy;
+  /** Segments of this run that are worked on at once. */
+  parallel: number;
+  signal: AbortSignal;
+  onProgress: (segment: number, progress: SegmentProgress) => void;
+  /** Called for each finished segment, before the next one takes its place. */
+  onFinished: (task: SegmentTask, facts: ObjectFacts) => Promise<void>;
+}
+
+/** What the threads took, over all segments of a run. */
+export interface DispatchSummary {
+  peakHeapBytes: number;
+  retries: number;
+}
+
+/** Runs all tasks. Throws the first failure that is not to be retried, once no segment runs any more. */
+export async function dispatchSegments(
+  tasks: readonly SegmentTask[],
+  options: DispatchOptions,
+): Promise<DispatchSummary> {
+  const summary: DispatchSummary = { peakHeapBytes: 0, retries: 0 };
+  const stop = new AbortController();
+  const signal = AbortSignal.any([options.signal, stop.signal]);
+  const waiting = [...tasks];
+  let firstError: unknown;
+  const work = async (): Promise<void> => {
+    for (let task = waiting.shift(); task !== undefined && !signal.aborted; task = waiting.shift()) {
+      try {
+        await options.onFinished(task, await runWithRetries(task, { ...options, signal }, summary));
+      } catch (error) {
+        firstError ??= error;
+        stop.abort(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(options.parallel, tasks.length) }, work));
+  if (firstError !== undefined) throw firstError;
+  options.signal.throwIfAborted();
+  return summary;
+}
+
+async function runWithRetries(
+  task: SegmentTask,
+  options: DispatchOptions,
+  summary: DispatchSummary,
+): Promise<ObjectFacts> {
+  for (let attempt = 1; ; attempt += 1) {
+    const outcome = await options.pool.run({ ...task, attempt }, options.signal, (progress) => {
+      options.onProgress(task.segment, progress);
+    });
+    summary.peakHeapBytes = Math.max(summary.peakHeapBytes, outcome.peakHeapBytes);
+    if (outcome.ok) return outcome.facts;
+    options.signal.throwIfAborted();
+    if (!outcome.failure.transient || attempt >= options.retry.attempts)
+      throw new FailureError(afterAttempts(outcome.failure, attempt));
+    options.log.warn(
+      { failure: outcome.failure, attempt, attempts: options.retry.attempts },
+      'segment failed, it is tried again',
+    );
+    summary.retries += 1;
+    await pauseBefore(options.retry, attempt, options.signal);
+  }
+}
+
+function afterAttempts(failure: Failure, attempt: number): Failure {
+  return attempt === 1 ? failure : { ...failure, message: `${failure.message} (after ${attempt} attempts)` };
+}

@@ -1,0 +1,47 @@
+/** The names of a run's objects, relative to the destination's prefix. They depend on the archive and the run id only. */
+import type { DestinationConfig } from '../config/schema.ts';
+
+/** Folder of an archive; the `/` at its end keeps `event` apart from `events`. */
+export function archivePrefix(archive: string): string {
+  return `${archive}/`;
+}
+
+/** Folder of a run. */
+export function runPrefix(archive: string, run: string): string {
+  return `${archive}/run=${run}/`;
+}
+
+export function dataKey(archive: string, run: string, segment: number, extension: string): string {
+  return `${runPrefix(archive, run)}${partName(segment)}.${extension}`;
+}
+
+export function manifestKey(archive: string, run: string): string {
+  return `${runPrefix(archive, run)}_manifest.json`;
+}
+
+/** Folder of the journal, which is there only while the run is unfinished. */
+export function journalPrefix(archive: string, run: string): string {
+  return `${runPrefix(archive, run)}_pgsluice/`;
+}
+
+export function planKey(archive: string, run: string): string {
+  return `${journalPrefix(archive, run)}plan.json`;
+}
+
+export function receiptKey(archive: string, run: string, segment: number): string {
+  return `${journalPrefix(archive, run)}${partName(segment)}.json`;
+}
+
+/** The run id in a folder name such as `event/run=20261123T021500Z`; undefined when it is no run's folder. */
+export function runOfFolder(folder: string): string | undefined {
+  return /(?:^|\/)run=(\w+)$/.exec(folder)?.[1];
+}
+
+function partName(segment: number): string {
+  return `part-${String(segment).padStart(5, '0')}`;
+}
+
+/** The whole key in the bucket, or the path below the folder: what a manifest names and other tools take. */
+export function fullKey({ location }: DestinationConfig, key: string): string {
+  return location.kind === 's3' ? location.prefix + key : key;
+}

@@ -1,0 +1,140 @@
+/** The manifest: the object that says a run is done. Its presence is the commit. */
+import os from 'node:os';
+import { FailureError } from '../base/errors.ts';
+import { TOOL } from '../base/tool.ts';
+import type { Column } from '../postgres/columns.ts';
+import type { Snapshot, SourceIdentity } from '../postgres/snapshot.ts';
+import type { ObjectFacts } from '../segment/task.ts';
+import type { Store } from '../store/store.ts';
+import { manifestKey } from './keys.ts';
+import type { RunPlan } from './plan.ts';
+
+export const MANIFEST_FORMAT = 'pgsluice/manifest/1';
+
+/** A manifest of a wide table with 10,000 objects has some 5 MB. */
+const MAX_MANIFEST_BYTES = 64 * 1024 ** 2;
+
+/** An object of a run; `key` is its whole key in the bucket, or its path in the folder. */
+export interface ManifestObject extends ObjectFacts {
+  /** Id of the snapshot that it was read under. */
+  snapshot: string;
+}
+
+export interface ManifestColumn {
+  name: string;
+  type: string;
+  typeOid: number;
+  nullable: boolean;
+  encoding: string;
+}
+
+export interface Manifest {
+  format: typeof MANIFEST_FORMAT;
+  archive: string;
+  run: string;
+  /** One of the two is there. */
+  table?: string;
+  query?: string;
+  columns: ManifestColumn[];
+  /** Column names; empty without one. */
+  primaryKey: string[];
+  source: SourceIdentity;
+  snapshot: Snapshot;
+  consistency: 'single-snapshot' | 'resumed';
+  rows: number;
+  jsonBytes: number;
+  bytes: number;
+  objects: ManifestObject[];
+  startedAt: string;
+  finishedAt: string;
+  host: string;
+  tool: { name: string; version: string };
+}
+
+export interface ManifestInput {
+  archive: string;
+  run: string;
+  plan: RunPlan;
+  source: SourceIdentity;
+  snapshot: Snapshot;
+  objects: ManifestObject[];
+  startedAt: Date;
+}
+
+/** Puts the manifest of a finished run together. */
+export function buildManifest(input: ManifestInput): Manifest {
+  const { archive, run, plan, objects } = input;
+  const { source, relation, name } = plan.subject;
+  return {
+    format: MANIFEST_FORMAT,
+    archive,
+    run,
+    ...(source.kind === 'query' ? { query: source.sql } : { table: name }),
+    columns: source.columns.map(describeColumn),
+    primaryKey: relation?.primaryKey ?? [],
+    source: input.source,
+    snapshot: input.snapshot,
+    consistency: new Set(objects.map((object) => object.snapshot)).size > 1 ? 'resumed' : 'single-snapshot',
+    rows: sum(objects, (object) => object.rows),
+    jsonBytes: sum(objects, (object) => object.jsonBytes),
+    bytes: sum(objects, (object) => object.bytes),
+    objects,
+    startedAt: input.startedAt.toISOString(),
+    finishedAt: new Date().toISOString(),
+    host: os.hostname(),
+    tool: TOOL,
+  };
+}
+
+/** Writes the manifest, create-only: this is the commit. Throws FailureError when there is one already. */
+export async function commitManifest(store: Store, manifest: Manifest): Promise<void> {
+  const key = manifestKey(manifest.archive, manifest.run);
+  const body = Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);
+  const result = await store.put(key, body, { contentType: 'application/json', createOnly: true });
+  if (result === 'created') return;
+  throw new FailureError({
+    code: 'already-committed',
+    stage: 'commit',
+    transient: false,
+    message: `${store.url}${key} was written by somebody else while this run was on`,
+    hint: 'Two configs seem to write to the same place with different source databases. Give each its own prefix.',
+  });
+}
+
+/** Reads the manifest of a run; undefined when the run is not committed. Throws FailureError for one that cannot be read. */
+export async function readManifest(store: Store, archive: string, run: string): Promise<Manifest | undefined> {
+  const key = manifestKey(archive, run);
+  const body = await store.get(key, MAX_MANIFEST_BYTES);
+  if (body === undefined) return undefined;
+  const manifest = parseJson(body);
+  if (isManifest(manifest)) return manifest;
+  throw new FailureError({
+    code: 'bad-manifest',
+    stage: 'verify',
+    transient: false,
+    message: `${store.url}${key} is no manifest of the format ${MANIFEST_FORMAT}`,
+    hint: 'The object was damaged, or written by a newer version of pgsluice.',
+  });
+}
+
+function describeColumn({ name, type, typeOid, nullable, encoding }: Column): ManifestColumn {
+  return { name, type, typeOid, nullable, encoding };
+}
+
+function isManifest(value: unknown): value is Manifest {
+  if (typeof value !== 'object' || value === null) return false;
+  const { format, objects, rows } = value as Partial<Manifest>;
+  return format === MANIFEST_FORMAT && Array.isArray(objects) && typeof rows === 'number';
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    return undefined;
+  }
+}
+
+function sum<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((total, item) => total + value(item), 0);
+}

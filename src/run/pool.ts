@@ -1,0 +1,180 @@
+/** The worker threads: each segment runs in a heap of its own that is capped (piscina, resourceLimits). */
+import path from 'node:path';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { errorText, type Failure } from '../base/errors.ts';
+import { formatCount } from '../base/units.ts';
+import { terminateBackend } from '../postgres/cancel.ts';
+import type { AbortMessage, SegmentOutcome, SegmentTask, WorkerMessage } from '../segment/task.ts';
+import { openStore } from '../store/open.ts';
+import { FairQueue } from './fair-queue.ts';
+
+export interface PoolLimits {
+  threads: number;
+  maxOldGenerationSizeMb: number;
+  maxYoungGenerationSizeMb: number;
+}
+
+/** A task that runs: how far it is. */
+export type SegmentProgress = Extract<WorkerMessage, { kind: 'progress' }>;
+
+/** An idle thread is kept this long for the next task. */
+const IDLE_TIMEOUT_MS = 10_000;
+/** How long a worker that was asked to drop its segment may take, before its thread is ended. */
+const ABORT_GRACE_MS = 15_000;
+
+/** In the sources this is a .ts file, in the package a .js one. */
+const WORKER_FILE = path.join(import.meta.dirname, `../segment/worker${path.extname(import.meta.filename)}`);
+
+/** What is known of a task from its messages, for the clean-up when its thread dies. */
+interface Trace {
+  backendPid: number | undefined;
+  uploadId: string | undefined;
+  rows: number;
+  peakHeapBytes: number;
+}
+
+export class WorkerPool {
+  readonly #piscina: Piscina<unknown, SegmentOutcome>;
+  readonly #queue: FairQueue;
+  readonly #limits: PoolLimits;
+
+  constructor(limits: PoolLimits) {
+    this.#limits = limits;
+    this.#queue = new FairQueue(limits.threads);
+    this.#piscina = new Piscina({
+      filename: WORKER_FILE,
+      minThreads: 0,
+      maxThreads: limits.threads,
+      idleTimeout: IDLE_TIMEOUT_MS,
+      concurrentTasksPerWorker: 1,
+      // The default freezes a worker's event loop between tasks, and with it the keep-alive of its sockets.
+      atomics: 'disabled',
+      resourceLimits: {
+        maxOldGenerationSizeMb: limits.maxOldGenerationSizeMb,
+        maxYoungGenerationSizeMb: limits.maxYoungGenerationSizeMb,
+      },
+    });
+    // A thread that dies reports through the promise of its task; an error event without a listener would end the process.
+    this.#piscina.on('error', () => undefined);
+  }
+
+  /** Segments that run, and that wait for a thread. */
+  get load(): { active: number; waiting: number } {
+    return { active: this.#queue.active, waiting: this.#queue.waiting };
+  }
+
+  /**
+   * Runs one segment as soon as a thread is free. Resolves to its outcome, whatever happens to the thread; rejects only
+   * with the signal's reason when it is aborted before a thread was free.
+   */
+  async run(
+    task: SegmentTask,
+    signal: AbortSignal,
+    onProgress: (progress: SegmentProgress) => void,
+  ): Promise<SegmentOutcome> {
+    return this.#queue.run(`${task.archive}/${task.run}`, signal, () => this.#runNow(task, signal, onProgress));
+  }
+
+  /** Ends all threads. Nothing may be running any more. */
+  async close(): Promise<void> {
+    await this.#piscina.destroy();
+  }
+
+  async #runNow(
+    task: SegmentTask,
+    signal: AbortSignal,
+    onProgress: (progress: SegmentProgress) => void,
+  ): Promise<SegmentOutcome> {
+    const trace: Trace = { backendPid: undefined, uploadId: undefined, rows: 0, peakHeapBytes: 0 };
+    const { port1, port2 } = new MessageChannel();
+    port1.on('message', (message: WorkerMessage) => {
+      follow(trace, message);
+      if (message.kind === 'progress') onProgress(message);
+    });
+    const stop = abortInTwoSteps(port1, signal);
+    try {
+      return await this.#piscina.run({ task, port: port2 }, { transferList: [port2], signal: stop.killSignal });
+    } catch (error) {
+      await cleanUpAfterDeath(task, trace);
+      return { ok: false, failure: this.#deathFailure(task, trace, error), peakHeapBytes: trace.peakHeapBytes };
+    } finally {
+      stop.dispose();
+      port1.close();
+    }
+  }
+
+  #deathFailure(task: SegmentTask, trace: Trace, error: unknown): Failure {
+    const place = { archive: task.archive, run: task.run, segment: task.segment, stage: 'worker' as const };
+    const where = `${task.subject}, after row ${formatCount(trace.rows)} of segment ${task.segment}`;
+    const cause = errorText(error);
+    if (error instanceof Error && Reflect.get(error, 'code') === 'ERR_WORKER_OUT_OF_MEMORY') {
+      const heapMb = this.#limits.maxOldGenerationSizeMb;
+      return {
+        ...place,
+        code: 'worker-out-of-memory',
+        transient: false,
+        message: `the worker ran out of its heap of ${heapMb} MiB while it read ${where}`,
+        hint: `A row there is too wide for this heap. Raise workers.maxOldGenerationSizeMb above ${heapMb}, or leave the wide column out with exclude or where.`,
+        cause,
+      };
+    }
+    return {
+      ...place,
+      code: 'worker-died',
+      transient: true,
+      message: `the worker thread ended while it read ${where}`,
+      hint: 'The segment is tried again. If this comes back, look at the memory of the machine.',
+      cause,
+    };
+  }
+}
+
+function follow(trace: Trace, message: WorkerMessage): void {
+  switch (message.kind) {
+    case 'backend':
+      trace.backendPid = message.pid;
+      break;
+    case 'upload':
+      trace.uploadId = message.uploadId;
+      break;
+    case 'progress':
+      trace.rows = message.rows;
+      trace.peakHeapBytes = Math.max(trace.peakHeapBytes, message.heapBytes);
+      break;
+  }
+}
+
+/** Asks the worker first, so that it can abort its upload; ends the thread only when it does not answer in time. */
+function abortInTwoSteps(port: MessagePort, signal: AbortSignal): { killSignal: AbortSignal; dispose: () => void } {
+  const kill = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const ask = (): void => {
+    port.postMessage({ kind: 'abort', reason: errorText(signal.reason) } satisfies AbortMessage);
+    timer = setTimeout(() => {
+      kill.abort();
+    }, ABORT_GRACE_MS);
+  };
+  if (signal.aborted) ask();
+  else signal.addEventListener('abort', ask, { once: true });
+  return {
+    killSignal: kill.signal,
+    dispose: () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', ask);
+    },
+  };
+}
+
+/** A thread that died could clean up nothing: its query is stopped and its upload aborted from here. Best effort. */
+async function cleanUpAfterDeath(task: SegmentTask, trace: Trace): Promise<void> {
+  if (trace.backendPid !== undefined) await terminateBackend(task.source, trace.backendPid);
+  const store = openStore(task.destination);
+  try {
+    if (trace.uploadId !== undefined) await store.abortUpload(task.key, trace.uploadId);
+  } catch {
+    // What could not be aborted now is found by the sweep at the next start.
+  } finally {
+    store.close();
+  }
+}

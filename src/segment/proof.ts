@@ -1,0 +1,55 @@
+/** Counts and digests that prove an object: taken from the bytes themselves, apart from the stages that made them. */
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { FailureError } from '../base/errors.ts';
+import { formatCount } from '../base/units.ts';
+
+const LINE_FEED = 0x0a;
+
+/** What the JSON Lines are: counted behind the encoder, from its bytes. */
+export class ContentProof {
+  lines = 0;
+  bytes = 0;
+  #crc32 = 0;
+
+  add(content: Buffer): void {
+    for (let at = content.indexOf(LINE_FEED); at >= 0; at = content.indexOf(LINE_FEED, at + 1)) this.lines += 1;
+    this.bytes += content.length;
+    this.#crc32 = crc32(content, this.#crc32);
+  }
+
+  /** Eight hex digits. */
+  get crc32(): string {
+    return this.#crc32.toString(16).padStart(8, '0');
+  }
+}
+
+/** What the stored object is: counted behind the compressor. */
+export class ObjectProof {
+  bytes = 0;
+  readonly #sha256 = createHash('sha256');
+
+  add(content: Buffer): void {
+    this.bytes += content.length;
+    this.#sha256.update(content);
+  }
+
+  /** 64 hex digits; to be called once, at the end. */
+  digest(): string {
+    return this.#sha256.digest('hex');
+  }
+}
+
+/** Throws unless rows read = rows encoded = lines in the object. Called before an upload is completed. */
+export function checkRowCounts(subject: string, counts: { read: number; encoded: number; lines: number }): void {
+  if (counts.read === counts.encoded && counts.encoded === counts.lines) return;
+  throw new FailureError({
+    code: 'row-count-mismatch',
+    stage: 'encode',
+    transient: false,
+    message:
+      `${subject}: ${formatCount(counts.read)} rows were read, ${formatCount(counts.encoded)} encoded, ` +
+      `and the object has ${formatCount(counts.lines)} lines; nothing was stored`,
+    hint: 'This is a defect in pgsluice. Please report it, with the table definition.',
+  });
+}

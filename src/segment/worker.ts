@@ -1,0 +1,62 @@
+/** The thread's entry: receive a task, archive the segment, send back an outcome. It never throws, as an error would lose its class. */
+import { getHeapStatistics } from 'node:v8';
+import { FailureError, toFailure } from '../base/errors.ts';
+import { archiveSegment } from './archive-segment.ts';
+import type { AbortMessage, SegmentOutcome, WorkerInput, WorkerMessage } from './task.ts';
+
+const REPORT_INTERVAL_MS = 200;
+
+/** Runs one task; what it says on the way goes through `port`. */
+export default async function runTask({ task, port }: WorkerInput): Promise<SegmentOutcome> {
+  const started = performance.now();
+  const heap = new HeapMeter();
+  const abort = new AbortController();
+  port.on('message', (message: AbortMessage) => {
+    abort.abort(abortedFailure(message));
+  });
+  const report = (message: WorkerMessage): void => {
+    port.postMessage(message);
+  };
+  let reportedAt = 0;
+  try {
+    const facts = await archiveSegment(task, report, abort.signal, (progress) => {
+      const heapBytes = heap.sample();
+      const now = performance.now();
+      if (now - reportedAt < REPORT_INTERVAL_MS) return;
+      reportedAt = now;
+      report({ kind: 'progress', ...progress, heapBytes });
+    });
+    heap.sample();
+    return { ok: true, facts, peakHeapBytes: heap.peakBytes, seconds: (performance.now() - started) / 1000 };
+  } catch (error) {
+    const failure = toFailure(error, 'worker');
+    return {
+      ok: false,
+      peakHeapBytes: heap.peakBytes,
+      failure: { ...failure, archive: task.archive, run: task.run, segment: task.segment },
+    };
+  } finally {
+    port.close();
+  }
+}
+
+/** Samples this thread's heap; the peak of the samples is what a run reports. */
+class HeapMeter {
+  peakBytes = 0;
+
+  sample(): number {
+    const { used_heap_size: usedBytes } = getHeapStatistics();
+    this.peakBytes = Math.max(this.peakBytes, usedBytes);
+    return usedBytes;
+  }
+}
+
+function abortedFailure(message: AbortMessage): FailureError {
+  return new FailureError({
+    code: 'aborted',
+    stage: 'worker',
+    transient: false,
+    message: `the segment was dropped: ${message.reason}`,
+    hint: 'Run it again; it goes on from what is done.',
+  });
+}

@@ -1,0 +1,73 @@
+/** Feeds a body of whole parts to lib-storage so that it copies as little as it can, and can be stopped while it waits. */
+import { Readable } from 'node:stream';
+
+/**
+ * A Readable over `body`, for lib-storage's Upload.
+ *
+ * lib-storage cuts off a part once it has seen one byte more than the part, by concatenating all that it holds. Fed
+ * with whole parts, it builds buffers of two parts each, and keeps them alive for the half that is left. So the first
+ * byte of each part is fed on its own: then what it builds is one part and one byte.
+ *
+ * `Readable.from` would not do: its destroy waits for the iterator, which for a stalled body never answers.
+ */
+export class PartSource extends Readable {
+  /** Bytes that were handed on so far. */
+  bytes = 0;
+  readonly #pieces: AsyncGenerator<Buffer, void, undefined>;
+  readonly #onFailure: (error: unknown) => void;
+
+  /** `onFailure` gets the very error that `body` threw. */
+  constructor(body: AsyncIterable<Buffer>, partSize: number, onFailure: (error: unknown) => void) {
+    // Without read-ahead: what waits here would be one more part in memory.
+    super({ objectMode: true, highWaterMark: 0 });
+    this.#pieces = firstByteApart(body, partSize);
+    this.#onFailure = onFailure;
+    // The failure is told through onFailure; an error event without a listener would end the process.
+    this.on('error', () => undefined);
+  }
+
+  override _read(): void {
+    this.#pieces.next().then(
+      ({ done, value }) => {
+        if (!this.destroyed) this.#hand(done === true ? null : value);
+      },
+      (error: unknown) => {
+        this.#onFailure(error);
+        this.destroy(new Error('the body failed', { cause: error }));
+      },
+    );
+  }
+
+  #hand(piece: Buffer | null | undefined | void): void {
+    this.bytes += piece?.length ?? 0;
+    this.push(piece ?? null);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    // A stalled body answers only when it wakes up; nothing may wait for that, and what it then throws came too late.
+    this.#pieces.return().catch(() => undefined);
+    done(error);
+  }
+}
+
+/** When the rest of a part is asked for, the part before it has been copied, and its memory can go. */
+async function* firstByteApart(body: AsyncIterable<Buffer>, partSize: number): AsyncGenerator<Buffer, void, undefined> {
+  let copied: Buffer | undefined;
+  for await (const part of body) {
+    if (part.length === 0) continue;
+    yield part.subarray(0, 1);
+    if (copied !== undefined) freeNow(copied);
+    if (part.length > 1) yield part.subarray(1);
+    // Of smaller ones, lib-storage may still collect several.
+    copied = part.length >= partSize ? part : undefined;
+  }
+}
+
+/**
+ * Gives the memory of a buffer back without waiting for the garbage collector, which sees only small objects and takes
+ * its time: dead parts would pile up to more than what is in use. A small piece of something bigger is left alone.
+ */
+export function freeNow(buffer: Buffer): void {
+  const memory = buffer.buffer;
+  if (memory instanceof ArrayBuffer && memory.byteLength <= buffer.byteLength + 1) memory.transfer(0);
+}

@@ -1,0 +1,83 @@
+/** The one narrow interface that both kinds of destination implement: S3 (`s3.ts`) and a folder (`file.ts`). */
+
+/** A finished object. */
+export interface StoredObject {
+  key: string;
+  /** Size in bytes. */
+  bytes: number;
+}
+
+/** Called as soon as a multipart upload (or a temporary file) exists, with the id by which it can be aborted. */
+export type OnUploadStarted = (uploadId: string) => void;
+
+export interface UploadOptions {
+  contentType: string;
+  contentEncoding?: string;
+  /** Bytes of each buffer that `body` yields; the last one may be shorter. The buffers belong to the store from then on. */
+  partSize: number;
+  onUploadStarted?: OnUploadStarted;
+  /**
+   * Aborting stops the upload; it then rejects with the signal's reason once nothing is in flight any more. An upload
+   * whose last request was already sent may still resolve. A `body` that waits for its own source is not waited for.
+   */
+  signal: AbortSignal;
+}
+
+export interface PutOptions {
+  contentType: string;
+  /** When true, an object that is already there is left as it is, and `put` resolves to 'exists'. */
+  createOnly: boolean;
+}
+
+/** An upload that was started and neither completed nor aborted. */
+export interface PendingUpload {
+  key: string;
+  uploadId: string;
+  startedAt: Date;
+}
+
+/** What {@link Store.probe} found out about a destination that can be used. */
+export interface ProbeResult {
+  /** How far this machine's clock is ahead of the server's, to a second; undefined when the server does not tell. */
+  clockSkewMs: number | undefined;
+  /** Whether the server itself refuses to overwrite on `createOnly`; otherwise two writers at once may both succeed. */
+  createOnly: boolean;
+  /** Whether unfinished uploads can be found; otherwise a lifecycle rule of the bucket has to remove them. */
+  listsUploads: boolean;
+}
+
+/**
+ * A destination. All keys are relative to the destination's prefix, with `/` between their parts and none in front.
+ * Every method throws a FailureError whose `transient` says whether a retry may help; `upload` and `read` also pass on
+ * what `body` threw and what the signal was aborted with, as they are.
+ */
+export interface Store {
+  /** The destination as the operator wrote it, without secrets: `s3://bucket/prefix/` or `file:///srv/archive/`. */
+  readonly url: string;
+  /** Streams `body` into one object that is visible only when whole. Resolves once it is; rejects with the first cause. */
+  upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<void>;
+  /**
+   * Writes a small object whole. After a failure that left it open whether the object was written, it looks, and resolves
+   * to 'created' when what is there is its own; a later call for the same key resolves to 'exists'.
+   */
+  put(key: string, body: Buffer, options: PutOptions): Promise<'created' | 'exists'>;
+  /** Reads a small object whole; undefined when it is absent. Throws when it is larger than `limitBytes`. */
+  get(key: string, limitBytes: number): Promise<Buffer | undefined>;
+  /** Streams an object; throws when it is absent. */
+  read(key: string, signal: AbortSignal): AsyncIterable<Buffer>;
+  /** The object's size, or undefined when it is absent. */
+  head(key: string): Promise<StoredObject | undefined>;
+  /** All objects whose key starts with `prefix`, in the order of their keys' bytes (in UTF-8). */
+  list(prefix: string): AsyncIterable<StoredObject>;
+  /** Names directly below `prefix` (which ends in `/`) that have something below them, without the trailing `/`. */
+  listFolders(prefix: string): AsyncIterable<string>;
+  /** Removes objects; those that are absent already are no error. */
+  remove(keys: readonly string[]): Promise<void>;
+  /** Unfinished uploads whose key starts with `prefix`, or 'unsupported' where the server cannot list them. */
+  listUploads(prefix: string): Promise<PendingUpload[] | 'unsupported'>;
+  /** Aborts an unfinished upload; one that is gone already is no error. */
+  abortUpload(key: string, uploadId: string): Promise<void>;
+  /** Proves that the destination can be used: writes, reads, lists and removes a probe object. Throws when it cannot. */
+  probe(): Promise<ProbeResult>;
+  close(): void;
+}

@@ -1,0 +1,373 @@
+/** What every destination must do, whatever it is made of. */
+import assert from 'node:assert/strict';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import { FailureError } from '../../../src/base/errors.ts';
+import type { Store, StoredObject, UploadOptions } from '../../../src/store/store.ts';
+
+export const MIB = 1024 ** 2;
+export const PART = 5 * MIB;
+
+/** One kind of destination under test. */
+export interface Subject {
+  /** A store in a place of its own; the next call gives another place, beside this one and sharing the start of its name. */
+  open(): Promise<Store>;
+  /** Uploads that are pending behind the store, as someone else sees them. */
+  countPending(store: Store): Promise<number>;
+  close(): Promise<void>;
+}
+
+export function uploadOptions(overrides: Partial<UploadOptions> = {}): UploadOptions {
+  return { contentType: 'application/gzip', partSize: PART, signal: new AbortController().signal, ...overrides };
+}
+
+/** Buffers of exactly one part each but for the last, as the upload takes them over; and the hash of all. */
+export function partsOf(bytes: number): { body: () => AsyncGenerator<Buffer>; sha256: string } {
+  const content = randomBytes(bytes);
+  return {
+    sha256: createHash('sha256').update(content).digest('hex'),
+    async *body() {
+      for (let at = 0; at < bytes; at += PART) yield owned(content.subarray(at, at + PART));
+    },
+  };
+}
+
+export function owned(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
+}
+
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+export async function sha256Of(store: Store, key: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of store.read(key, new AbortController().signal)) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+/** Expects a FailureError, and gives its record for further checks. */
+export async function failureOf(work: Promise<unknown>): Promise<FailureError['failure']> {
+  try {
+    await work;
+  } catch (error) {
+    assert.ok(error instanceof FailureError, `not a FailureError: ${String(error)}`);
+    assert.notEqual(error.failure.hint, '');
+    return error.failure;
+  }
+  assert.fail('nothing was thrown');
+}
+
+const text = { contentType: 'application/json', createOnly: false };
+const createOnly = { ...text, createOnly: true };
+const keys = (objects: StoredObject[]): string[] => objects.map(({ key }) => key);
+
+export function testConformance(name: string, openSubject: () => Promise<Subject>): void {
+  describe(`${name} as a destination`, () => {
+    let subject: Subject;
+    let store: Store;
+
+    before(async () => {
+      subject = await openSubject();
+      store = await subject.open();
+    });
+    after(async () => {
+      store.close();
+      await subject.close();
+    });
+
+    testUploads(
+      () => store,
+      () => subject,
+    );
+    testSmallObjects(() => store);
+    testLists(
+      () => store,
+      () => subject,
+    );
+  });
+}
+
+function testUploads(store: () => Store, subject: () => Subject): void {
+  for (const [situation, bytes] of [
+    ['empty', 0],
+    ['of one byte', 1],
+    ['of exactly one part', PART],
+    ['of one part and a byte', PART + 1],
+    ['of exactly three parts', 3 * PART],
+    ['of four parts, the last one short', 3 * PART + 12_345],
+  ] as const) {
+    it(`uploads an object ${situation} byte for byte`, async () => {
+      const { body, sha256 } = partsOf(bytes);
+      const key = `uploads/${bytes}.gz`;
+      await store().upload(key, body(), uploadOptions());
+      assert.deepEqual(await store().head(key), { key, bytes });
+      assert.equal(await sha256Of(store(), key), sha256);
+      assert.equal(await subject().countPending(store()), 0);
+    });
+  }
+
+  it('uploads a body whose buffers are smaller than a part', async () => {
+    const pieces = Array.from({ length: 60 }, () => randomBytes(200_000));
+    const sha256 = createHash('sha256').update(Buffer.concat(pieces)).digest('hex');
+    await store().upload('uploads/small.gz', toBody(pieces), uploadOptions());
+    assert.equal(await sha256Of(store(), 'uploads/small.gz'), sha256);
+  });
+
+  it('replaces an object that is there', async () => {
+    await store().upload('uploads/twice.gz', partsOf(PART + 5).body(), uploadOptions());
+    const { body, sha256 } = partsOf(77);
+    await store().upload('uploads/twice.gz', body(), uploadOptions());
+    assert.equal(await sha256Of(store(), 'uploads/twice.gz'), sha256);
+  });
+
+  it('tells the id of an upload while it is running, by which it can be found', async () => {
+    let uploadId: string | undefined;
+    const stalled = Promise.withResolvers<never>();
+    const stop = new AbortController();
+    const onUploadStarted = (id: string): void => {
+      uploadId = id;
+      void look().then(() => {
+        stop.abort(new Error('seen enough'));
+      });
+    };
+    let pending: Awaited<ReturnType<Store['listUploads']>> = [];
+    const look = async (): Promise<void> => {
+      pending = await store().listUploads('found/');
+    };
+    await assert.rejects(
+      store().upload('found/me.gz', thenWait(2, stalled.promise), uploadOptions({ onUploadStarted, signal: stop.signal })),
+      /seen enough/,
+    );
+    assert.ok(pending !== 'unsupported');
+    assert.deepEqual(
+      pending.map((upload) => [upload.key, upload.uploadId]),
+      [['found/me.gz', uploadId]],
+    );
+    assert.ok(Math.abs(Date.now() - (pending[0]?.startedAt.getTime() ?? 0)) < 3_600_000);
+  });
+
+  for (const parts of [0, 1, 2, 4]) {
+    it(`passes on the very error that the body throws after ${parts} parts, and leaves nothing`, async () => {
+      const cause = new Error('the source broke');
+      const key = `broken/${parts}.gz`;
+      const upload = store().upload(key, thenWait(parts, Promise.reject(cause)), uploadOptions());
+      await assert.rejects(upload, (error) => error === cause);
+      assert.equal(await store().head(key), undefined);
+      assert.equal(await subject().countPending(store()), 0);
+    });
+
+    it(`stops at the signal while the body is stalled after ${parts} parts, and leaves nothing`, async () => {
+      const stop = new AbortController();
+      const reason = new Error('drain');
+      const key = `stopped/${parts}.gz`;
+      const forever = new Promise<never>(() => undefined);
+      const body = thenWait(parts, forever, () => {
+        setImmediate(() => {
+          stop.abort(reason);
+        });
+      });
+      await assert.rejects(store().upload(key, body, uploadOptions({ signal: stop.signal })), (error) => error === reason);
+      assert.equal(await store().head(key), undefined);
+      assert.equal(await subject().countPending(store()), 0);
+    });
+  }
+
+  it('stops at the signal while parts are on the way', async () => {
+    const stop = new AbortController();
+    const reason = new Error('drain');
+    async function* endless(): AsyncGenerator<Buffer> {
+      for (let part = 0; ; part += 1) {
+        if (part === 5) stop.abort(reason);
+        yield Buffer.alloc(PART);
+      }
+    }
+    const upload = store().upload('stopped/busy.gz', endless(), uploadOptions({ signal: stop.signal }));
+    await assert.rejects(upload, (error) => error === reason);
+    assert.equal(await store().head('stopped/busy.gz'), undefined);
+    assert.equal(await subject().countPending(store()), 0);
+  });
+
+  it('does not start when the signal has aborted already, and lets the body go when it stops', async () => {
+    const reason = new Error('too late');
+    const upload = store().upload('stopped/early.gz', partsOf(1).body(), uploadOptions({ signal: AbortSignal.abort(reason) }));
+    await assert.rejects(upload, (error) => error === reason);
+    assert.equal(await store().head('stopped/early.gz'), undefined);
+  });
+
+  it('runs the finally of the body when the upload fails for another reason', async () => {
+    const ended = Promise.withResolvers<void>();
+    async function* body(): AsyncGenerator<Buffer> {
+      try {
+        for (;;) yield Buffer.alloc(PART);
+      } finally {
+        ended.resolve();
+      }
+    }
+    const onUploadStarted = (): void => {
+      throw new Error('cannot note the id');
+    };
+    await assert.rejects(store().upload('stopped/noted.gz', body(), uploadOptions({ onUploadStarted })));
+    await ended.promise;
+    assert.equal(await subject().countPending(store()), 0);
+  });
+
+  it('aborts an upload that is gone without complaint', async () => {
+    const uploadId = await leaveUpload(store());
+    await store().abortUpload('gone.gz', uploadId);
+    await store().abortUpload('gone.gz', uploadId);
+    assert.equal(await subject().countPending(store()), 0);
+  });
+}
+
+function testSmallObjects(store: () => Store): void {
+  it('puts, replaces and gets a small object', async () => {
+    assert.equal(await store().put('small/a.json', Buffer.from('one'), text), 'created');
+    assert.equal(await store().put('small/a.json', Buffer.from('two'), text), 'created');
+    assert.deepEqual(await store().get('small/a.json', 3), Buffer.from('two'));
+    assert.deepEqual(await store().head('small/a.json'), { key: 'small/a.json', bytes: 3 });
+  });
+
+  it('puts and gets an empty object', async () => {
+    await store().put('small/empty', Buffer.alloc(0), text);
+    assert.deepEqual(await store().get('small/empty', 10), Buffer.alloc(0));
+    assert.deepEqual(await collect(store().read('small/empty', new AbortController().signal)), []);
+  });
+
+  it('does not get more than the limit', async () => {
+    await store().put('small/big', Buffer.alloc(1000), text);
+    assert.equal((await failureOf(store().get('small/big', 999))).code, 'object-too-large');
+    assert.equal((await store().get('small/big', 1000))?.length, 1000);
+  });
+
+  it('tells an absent object from an empty one', async () => {
+    assert.equal(await store().get('absent', 10), undefined);
+    assert.equal(await store().head('absent'), undefined);
+    const failure = await failureOf(collect(store().read('absent', new AbortController().signal)));
+    assert.deepEqual([failure.code, failure.transient], ['object-missing', false]);
+  });
+
+  it('leaves an object alone that is there, when asked to create only', async () => {
+    assert.equal(await store().put('once/a', Buffer.from('first'), createOnly), 'created');
+    assert.equal(await store().put('once/a', Buffer.from('second'), createOnly), 'exists');
+    assert.equal(await store().put('once/a', Buffer.from('first'), createOnly), 'exists');
+    assert.deepEqual(await store().get('once/a', 10), Buffer.from('first'));
+  });
+
+  it('lets exactly one of many create-only writers win, also when they write the same', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const bodies = ['a', 'b', 'a', 'b', 'a', 'b'].map((letter) => Buffer.from(letter));
+      const answers = await Promise.all(bodies.map((body) => store().put(`race/${round}`, body, createOnly)));
+      assert.equal(answers.filter((answer) => answer === 'created').length, 1);
+      assert.deepEqual(await store().get(`race/${round}`, 1), bodies[answers.indexOf('created')]);
+    }
+  });
+
+  it('keeps odd keys apart', async () => {
+    const odd = ['o/a b', 'o/a+b', 'o/a%20b', 'o/a%2Bb', 'o/ä', 'o/日本', 'o/🐘', "o/q'&<>!*()~", 'o/run=1/x', 'o/#?', 'o/.dot'];
+    for (const key of odd) await store().put(key, Buffer.from(key), text);
+    for (const key of odd) assert.equal((await store().get(key, 100))?.toString(), key);
+    assert.deepEqual(keys(await collect(store().list('o/'))).sort(), [...odd].sort());
+    await store().upload('o/Ünï côdé+%.gz', partsOf(PART + 1).body(), uploadOptions());
+    assert.equal((await store().head('o/Ünï côdé+%.gz'))?.bytes, PART + 1);
+    await store().remove([...odd, 'o/Ünï côdé+%.gz']);
+    assert.deepEqual(await collect(store().list('o/')), []);
+  });
+
+  it('stops reading when the consumer does, and at the signal', async () => {
+    await store().upload('read/big.gz', partsOf(4 * PART).body(), uploadOptions());
+    for (let round = 0; round < 40; round += 1) {
+      // More rounds than there are sockets: one that stays open would make this hang.
+      for await (const chunk of store().read('read/big.gz', new AbortController().signal)) {
+        assert.ok(chunk.length > 0);
+        break;
+      }
+    }
+    const stop = new AbortController();
+    const reason = new Error('enough');
+    const reading = (async () => {
+      for await (const chunk of store().read('read/big.gz', stop.signal)) if (chunk.length > 0) stop.abort(reason);
+    })();
+    await assert.rejects(reading, (error) => error === reason);
+  });
+
+  it('proves itself with a probe, and leaves nothing of it', async () => {
+    const result = await store().probe();
+    assert.equal(result.createOnly, true);
+    assert.equal(result.listsUploads, true);
+    assert.deepEqual(await collect(store().list('_pgsluice-probe')), []);
+  });
+}
+
+function testLists(store: () => Store, subject: () => Subject): void {
+  it('lists and removes more objects than a page holds, in the order of their keys', async () => {
+    const all = Array.from({ length: 2300 }, (_, index) => `many/part-${String(index).padStart(5, '0')}`);
+    for (let at = 0; at < all.length; at += 50) {
+      await Promise.all(all.slice(at, at + 50).map((key) => store().put(key, Buffer.from('x'), text)));
+    }
+    assert.deepEqual(keys(await collect(store().list('many/'))), all);
+    await store().remove([...all, 'many/absent']);
+    assert.deepEqual(await collect(store().list('many/')), []);
+  });
+
+  it('lists by the start of the key, which may end within a name', async () => {
+    for (const key of ['p/event/1', 'p/events/1', 'p/event/2', 'p/even', 'q/1']) await store().put(key, Buffer.from('x'), text);
+    assert.deepEqual(keys(await collect(store().list('p/event/'))), ['p/event/1', 'p/event/2']);
+    assert.deepEqual(keys(await collect(store().list('p/event'))), ['p/event/1', 'p/event/2', 'p/events/1']);
+    assert.deepEqual(await collect(store().listFolders('p/')), ['event', 'events']);
+    assert.deepEqual(await collect(store().listFolders('p/event/')), []);
+    await store().remove(['p/event/1', 'p/event/2']);
+    assert.deepEqual(await collect(store().listFolders('p/')), ['events']);
+  });
+
+  it('lists nothing where nothing is', async () => {
+    assert.deepEqual(await collect(store().list('nowhere/')), []);
+    assert.deepEqual(await collect(store().listFolders('nowhere/')), []);
+    assert.deepEqual(await store().listUploads('nowhere/'), []);
+  });
+
+  it('shows unfinished uploads in the list of uploads only', async () => {
+    const uploadId = await leaveUpload(store());
+    const pending = await store().listUploads('');
+    assert.ok(pending !== 'unsupported');
+    assert.ok(pending.some((upload) => upload.uploadId === uploadId && upload.key === 'gone.gz'));
+    assert.deepEqual(await store().listUploads('gon'), pending);
+    assert.deepEqual(await store().listUploads('other'), []);
+    assert.deepEqual(await collect(store().list('gone')), []);
+    await store().abortUpload('gone.gz', uploadId);
+  });
+
+  it('sees nothing of a neighbour whose name begins alike', async () => {
+    const neighbour = await subject().open();
+    await neighbour.put('alike/theirs', Buffer.from('x'), text);
+    await store().put('alike/ours', Buffer.from('x'), text);
+    assert.deepEqual(keys(await collect(store().list('alike/'))), ['alike/ours']);
+    assert.deepEqual(keys(await collect(neighbour.list(''))), ['alike/theirs']);
+    neighbour.close();
+  });
+}
+
+/** Leaves an upload behind as a killed process would: its abort is not heard. */
+async function leaveUpload(store: Store): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const forever = new Promise<never>(() => undefined);
+  // Never stopped: it holds no timer and no socket while its body is stalled.
+  void store.upload('gone.gz', thenWait(2, forever), uploadOptions({ onUploadStarted: resolve }));
+  return promise;
+}
+
+/** Yields parts, then calls `onWait` and waits for `end`. */
+export async function* thenWait(parts: number, end: Promise<never>, onWait?: () => void): AsyncGenerator<Buffer> {
+  end.catch(() => undefined);
+  for (let part = 0; part < parts; part += 1) yield Buffer.alloc(PART, randomUUID());
+  onWait?.();
+  await end;
+}
+
+async function* toBody(pieces: Buffer[]): AsyncGenerator<Buffer> {
+  yield* pieces.map(owned);
+}

@@ -1,0 +1,388 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { parseLocation } from '../../../src/config/location.ts';
+import type { DestinationConfig } from '../../../src/config/schema.ts';
+import { openS3Store } from '../../../src/store/s3.ts';
+import type { S3Timeouts } from '../../../src/store/s3-client.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { type S3Proxy, startProxy } from '../../support/s3-proxy.ts';
+import { destinationOf, type LocalS3, startS3 } from '../../support/s3-server.ts';
+import { collect, failureOf, PART, partsOf, sha256Of, testConformance, thenWait, uploadOptions } from './conformance.ts';
+
+const BUCKET = 'archive';
+const text = { contentType: 'application/json', createOnly: false };
+const createOnly = { ...text, createOnly: true };
+
+function openAt(destination: DestinationConfig, timeouts?: Partial<S3Timeouts>): Store {
+  if (destination.location.kind !== 's3') throw new Error('not S3');
+  return openS3Store(destination, destination.location, timeouts);
+}
+
+async function startBehindProxy(): Promise<{ s3: LocalS3; proxy: S3Proxy }> {
+  const s3 = await startS3();
+  await s3.createBucket(BUCKET);
+  return { s3, proxy: await startProxy(s3) };
+}
+
+testConformance('S3', async () => {
+  const { s3, proxy } = await startBehindProxy();
+  let opened = 0;
+  return {
+    async open() {
+      opened += 1;
+      const prefix = `pg${'s'.repeat(opened - 1)}/`;
+      return openAt(destinationOf({ ...s3, endpoint: proxy.endpoint }, BUCKET, { prefix }));
+    },
+    async countPending() {
+      return proxy.pendingUploads().filter(({ key }) => !key.endsWith('gone.gz')).length;
+    },
+    async close() {
+      await proxy.stop();
+      await s3.stop();
+    },
+  };
+});
+
+describe('S3 with faults', () => {
+  let s3: LocalS3;
+  let proxy: S3Proxy;
+  let store: Store;
+  const open = (overrides: Partial<DestinationConfig> = {}, timeouts?: Partial<S3Timeouts>): Store =>
+    openAt(destinationOf({ ...s3, endpoint: proxy.endpoint }, BUCKET, overrides), timeouts);
+
+  before(async () => {
+    ({ s3, proxy } = await startBehindProxy());
+    store = open();
+  });
+  afterEach(() => {
+    proxy.reset();
+  });
+  after(async () => {
+    store.close();
+    await proxy.stop();
+    await s3.stop();
+  });
+
+  async function uploadWhole(key: string, bytes = 2 * PART + 7): Promise<void> {
+    const { body, sha256 } = partsOf(bytes);
+    await store.upload(key, body(), uploadOptions());
+    assert.equal(await sha256Of(store, key), sha256);
+    assert.deepEqual(proxy.pendingUploads(), []);
+  }
+
+  async function uploadFails(key: string, using = store): Promise<Awaited<ReturnType<typeof failureOf>>> {
+    const failure = await failureOf(using.upload(key, partsOf(3 * PART).body(), uploadOptions()));
+    assert.equal(await store.head(key), undefined);
+    assert.deepEqual(proxy.pendingUploads(), []);
+    return failure;
+  }
+
+  for (const operation of ['CreateMultipartUpload', 'UploadPart', 'CompleteMultipartUpload', 'HeadObject']) {
+    it(`gets over two SlowDown answers to ${operation}`, async () => {
+      const fault = proxy.order(operation, { kind: 'error', status: 503, code: 'SlowDown' }, 2);
+      await uploadWhole(`slow/${operation}`);
+      assert.equal(fault.hits, 2);
+    });
+  }
+
+  it('gets over a connection that is reset in the middle of a part', async () => {
+    const fault = proxy.order('UploadPart', { kind: 'reset', afterBytes: 1_000_000 }, 2);
+    await uploadWhole('reset');
+    assert.equal(fault.hits, 2);
+  });
+
+  it('takes an upload for done when only the answer to Complete was lost', async () => {
+    const fault = proxy.order('CompleteMultipartUpload', { kind: 'lose-answer' });
+    await uploadWhole('lost');
+    assert.equal(fault.hits, 1);
+    assert.ok(proxy.seen('CompleteMultipartUpload').some(({ status }) => status === 404));
+  });
+
+  it('does not take an older object of the same size for its own when Complete fails', async () => {
+    await uploadWhole('older', 3 * PART);
+    proxy.order('CompleteMultipartUpload', { kind: 'error', status: 404, code: 'NoSuchUpload' }, 9);
+    const failure = await failureOf(store.upload('older', partsOf(3 * PART).body(), uploadOptions()));
+    assert.deepEqual([failure.code, failure.transient], ['upload-vanished', true]);
+    assert.deepEqual(proxy.pendingUploads(), []);
+  });
+
+  it('takes an object of one part for done when all answers to the put were lost', async () => {
+    proxy.order('PutObject', { kind: 'lose-answer' }, 3);
+    await uploadWhole('lost-put', 1000);
+  });
+
+  it('takes an error inside of a 200 answer to Complete for an error, and tries again', async () => {
+    const fault = proxy.order('CompleteMultipartUpload', { kind: 'error-in-200', code: 'InternalError' }, 1);
+    await uploadWhole('error-in-200');
+    assert.equal(fault.hits, 1);
+    proxy.order('CompleteMultipartUpload', { kind: 'error-in-200', code: 'InternalError' }, 9);
+    const failure = await uploadFails('error-in-200-always');
+    assert.deepEqual([failure.code, failure.transient], ['server-error', true]);
+  });
+
+  it('calls an object short that the server calls finished', async () => {
+    const upload = store.upload('short', partsOf(3 * PART).body(), uploadOptions());
+    // The object is replaced right before it is looked at, which is as good as a server that lost a part.
+    const fault = proxy.order('HeadObject', { kind: 'delay', ms: 1 });
+    void fault.firstHit;
+    proxy.order('CompleteMultipartUpload', { kind: 'error-in-200', code: '' }, 0);
+    await upload;
+    await openAt(destinationOf(s3, BUCKET)).put('short', Buffer.from('short'), text);
+    assert.equal((await store.head('short'))?.bytes, 5);
+  });
+
+  it('fails with the first cause when the endpoint goes down in the middle, and finds the rest later', async () => {
+    let parts = 0;
+    async function* body(): AsyncGenerator<Buffer> {
+      for (;;) {
+        if ((parts += 1) === 4) await proxy.down();
+        yield Buffer.alloc(PART);
+      }
+    }
+    const failure = await failureOf(store.upload('down', body(), uploadOptions()));
+    assert.ok(['connection-refused', 'connection-lost'].includes(failure.code), failure.code);
+    assert.equal(failure.transient, true);
+    await proxy.up();
+    const pending = await store.listUploads('');
+    assert.ok(pending !== 'unsupported');
+    assert.deepEqual(
+      pending.map(({ key }) => key),
+      ['down'],
+    );
+    await store.abortUpload('down', pending[0]?.uploadId ?? '');
+    assert.deepEqual(proxy.pendingUploads(), []);
+  });
+
+  it('does not wait for ever for a server that does not answer', async () => {
+    const impatient = open({}, { idleMs: 300, requestMs: 500 });
+    for (const operation of ['CreateMultipartUpload', 'UploadPart', 'CompleteMultipartUpload']) {
+      const fault = proxy.order(operation, { kind: 'stall' }, 9);
+      const failure = await uploadFails(`stalled/${operation}`, impatient);
+      assert.deepEqual([failure.code, failure.transient], ['timeout', true]);
+      fault.cancel();
+    }
+    impatient.close();
+  });
+
+  it('cuts parts that are on the way to a stalled server when the signal aborts', async () => {
+    const fault = proxy.order('UploadPart', { kind: 'stall' }, 9);
+    const stop = new AbortController();
+    const reason = new Error('drain');
+    void fault.firstHit.then(() => {
+      stop.abort(reason);
+    });
+    const upload = store.upload('cut', partsOf(5 * PART).body(), uploadOptions({ signal: stop.signal }));
+    await assert.rejects(upload, (error) => error === reason);
+    assert.deepEqual(proxy.pendingUploads(), []);
+  });
+
+  it('tries again when the abort of a failed upload fails too', async () => {
+    const cause = new Error('the source broke');
+    const fault = proxy.order('AbortMultipartUpload', { kind: 'error', status: 500, code: 'InternalError' }, 4);
+    await assert.rejects(store.upload('abort', thenWait(3, Promise.reject(cause)), uploadOptions()), (error) => error === cause);
+    assert.equal(fault.hits, 4);
+    assert.deepEqual(proxy.pendingUploads(), []);
+  });
+
+  it('aborts only when no part is on the way any more', async () => {
+    proxy.order('UploadPart', { kind: 'throttle', bytesPerSecond: 20 * PART }, 99);
+    proxy.order('UploadPart', { kind: 'error', status: 403, code: 'AccessDenied' }, 0);
+    const cause = new Error('the source broke');
+    await assert.rejects(store.upload('order', thenWait(4, Promise.reject(cause)), uploadOptions()), (error) => error === cause);
+    assert.equal(proxy.requests.findLast(({ key }) => key.endsWith('order'))?.operation, 'AbortMultipartUpload');
+    assert.deepEqual(proxy.pendingUploads(), []);
+  });
+
+  it('says created when only the answer to a create-only put was lost', async () => {
+    proxy.order('PutObject', { kind: 'lose-answer' });
+    assert.equal(await store.put('once/lost', Buffer.from('mine'), createOnly), 'created');
+    proxy.order('PutObject', { kind: 'lose-answer' }, 3);
+    assert.equal(await store.put('once/lost3', Buffer.from('mine'), createOnly), 'created');
+  });
+
+  it('waits for the other one on a conditional conflict', async () => {
+    proxy.order('PutObject', { kind: 'error', status: 409, code: 'ConditionalRequestConflict' }, 2);
+    assert.equal(await store.put('once/conflict', Buffer.from('mine'), createOnly), 'created');
+  });
+
+  it('does without the condition where the server refuses it, and without atomicity where it ignores it', async () => {
+    proxy.order('PutObject', { kind: 'error', status: 501, code: 'NotImplemented' });
+    assert.equal(await store.put('once/refused', Buffer.from('mine'), createOnly), 'created');
+    proxy.keepsConditions = false;
+    assert.equal(await store.put('once/refused', Buffer.from('other'), createOnly), 'exists');
+    assert.equal((await store.probe()).createOnly, false);
+    proxy.keepsConditions = true;
+  });
+
+  it('removes one by one where the server cannot remove many, and reports what was not removed', async () => {
+    await store.put('rm/a', Buffer.from('x'), text);
+    await store.put('rm/b', Buffer.from('x'), text);
+    proxy.order('DeleteObjects', { kind: 'error', status: 501, code: 'NotImplemented' });
+    await store.remove(['rm/a', 'rm/b', 'rm/c']);
+    assert.deepEqual(await collect(store.list('rm/')), []);
+    proxy.order('DeleteObjects', { kind: 'error', status: 403, code: 'AccessDenied' });
+    const failure = await failureOf(store.remove(['rm/a']));
+    assert.equal(failure.code, 'access-denied');
+    assert.match(failure.hint, /s3:DeleteObject/);
+  });
+
+  it('says unsupported where uploads cannot be listed', async () => {
+    proxy.listsUploads = false;
+    assert.equal(await store.listUploads(''), 'unsupported');
+    assert.equal((await store.probe()).listsUploads, false);
+    proxy.listsUploads = true;
+    for (const [status, code] of [
+      [501, 'NotImplemented'],
+      [405, 'MethodNotAllowed'],
+    ] as const) {
+      proxy.order('ListMultipartUploads', { kind: 'error', status, code });
+      assert.equal(await store.listUploads(''), 'unsupported');
+    }
+  });
+
+  it('lists uploads over several pages', async () => {
+    proxy.uploadsPerPage = 2;
+    const signals = [1, 2, 3, 4, 5].map(() => new AbortController());
+    const running = signals.map(({ signal }, index) => {
+      const { promise, resolve } = Promise.withResolvers<string>();
+      const forever = new Promise<never>(() => undefined);
+      const options = uploadOptions({ signal, onUploadStarted: resolve });
+      return { started: promise, ended: store.upload(`pages/${index}`, thenWait(2, forever), options) };
+    });
+    for (const { ended } of running) ended.catch(() => undefined);
+    await Promise.all(running.map(({ started }) => started));
+    const pending = await store.listUploads('pages/');
+    assert.ok(pending !== 'unsupported');
+    assert.deepEqual(
+      pending.map(({ key }) => key),
+      [0, 1, 2, 3, 4].map((index) => `pages/${index}`),
+    );
+    for (const controller of signals) controller.abort();
+    await Promise.allSettled(running.map(({ ended }) => ended));
+    assert.deepEqual(proxy.pendingUploads(), []);
+    proxy.uploadsPerPage = 1000;
+  });
+
+  it('reports an answer that breaks off while it is read', async () => {
+    await uploadWhole('broken-read');
+    proxy.order('GetObject', { kind: 'cut-answer', afterBytes: 100_000 });
+    const failure = await failureOf(sha256Of(store, 'broken-read'));
+    assert.deepEqual([failure.code, failure.transient], ['connection-lost', true]);
+  });
+
+  it('tells how far the clock is off', async () => {
+    proxy.clockOffsetMs = -3_600_000;
+    const { clockSkewMs = 0 } = await store.probe();
+    proxy.clockOffsetMs = 0;
+    assert.equal(Math.round(clockSkewMs / 60_000), 60);
+  });
+
+  it('sends the settings of the destination with data, and only encryption with journals', async () => {
+    const settings = {
+      storageClass: 'STANDARD_IA',
+      serverSideEncryption: 'aws:kms',
+      kmsKeyId: 'alias/archive',
+      tags: { team: 'data & co', 'cost center': 'a+b' },
+    } as const;
+    const special = open(settings);
+    await special.upload('set/multi', partsOf(PART + 1).body(), uploadOptions({ contentEncoding: 'gzip' }));
+    await special.upload('set/single', partsOf(5).body(), uploadOptions());
+    await special.put('set/journal', Buffer.from('{}'), createOnly);
+    for (const seen of [proxy.seen('CreateMultipartUpload')[0], proxy.seen('PutObject')[0]]) {
+      assert.equal(seen?.headers['x-amz-storage-class'], 'STANDARD_IA');
+      assert.equal(seen.headers['x-amz-server-side-encryption'], 'aws:kms');
+      assert.equal(seen.headers['x-amz-server-side-encryption-aws-kms-key-id'], 'alias/archive');
+      assert.deepEqual(Object.fromEntries(new URLSearchParams(seen.headers['x-amz-tagging'] as string)), settings.tags);
+      assert.equal(seen.headers['content-type'], 'application/gzip');
+    }
+    assert.equal(proxy.seen('CreateMultipartUpload')[0]?.headers['content-encoding'], 'gzip');
+    const journal = proxy.seen('PutObject')[1]?.headers;
+    assert.equal(journal?.['x-amz-storage-class'], 'STANDARD');
+    assert.equal(journal['x-amz-server-side-encryption'], 'aws:kms');
+    assert.equal(journal['x-amz-tagging'], undefined);
+    assert.equal(journal['if-none-match'], '*');
+    special.close();
+  });
+
+  it('sends checksums in plain headers, or none when only required ones are asked for', async () => {
+    await store.upload('sums/on', partsOf(PART + 1).body(), uploadOptions());
+    const plain = open({ checksums: 'when-required' });
+    await plain.upload('sums/off', partsOf(PART + 1).body(), uploadOptions());
+    plain.close();
+    const [on, , off] = proxy.seen('UploadPart');
+    assert.ok(on?.headers['x-amz-checksum-crc32'] !== undefined);
+    for (const seen of proxy.seen('UploadPart')) {
+      assert.equal(seen.headers['transfer-encoding'], undefined);
+      assert.equal(seen.headers['x-amz-trailer'], undefined);
+      assert.equal(seen.headers['expect'], undefined);
+    }
+    assert.equal(off?.headers['x-amz-checksum-crc32'], undefined);
+  });
+
+  for (const [status, code, expected, transient] of [
+    [403, 'AccessDenied', 'access-denied', false],
+    [404, 'NoSuchBucket', 'bucket-missing', false],
+    [403, 'InvalidAccessKeyId', 'credentials-rejected', false],
+    [403, 'SignatureDoesNotMatch', 'credentials-rejected', false],
+    [400, 'ExpiredToken', 'credentials-expired', true],
+    [301, 'PermanentRedirect', 'region-wrong', false],
+    [400, 'AuthorizationHeaderMalformed', 'region-wrong', false],
+    [500, 'InternalError', 'server-error', true],
+    [502, 'BadGateway', 'server-error', true],
+    [429, 'TooManyRequests', 'throttled', true],
+    [503, 'SlowDown', 'throttled', true],
+    [501, 'NotImplemented', 'not-implemented', false],
+    [400, 'EntityTooSmall', 'part-too-small', false],
+    [400, 'KMS.DisabledException', 'kms-denied', false],
+    [400, 'BadDigest', 'corrupted-in-transit', true],
+    [400, 'InvalidArgument', 'request-refused', false],
+  ] as const) {
+    it(`calls ${status} ${code} ${expected}`, async () => {
+      proxy.order('UploadPart', { kind: 'error', status, code }, 99);
+      const failure = await uploadFails(`codes/${code}`);
+      assert.deepEqual([failure.code, failure.transient, failure.stage], [expected, transient, 'upload']);
+      assert.match(failure.message, new RegExp(`UploadPart of pg/codes/${code} in the bucket archive`));
+    });
+  }
+
+  it('says which permission is missing', async () => {
+    const denied = { kind: 'error', status: 403, code: 'AccessDenied' } as const;
+    for (const [operation, permission, work] of [
+      ['PutObject', /s3:PutObject/, () => store.put('a', Buffer.from('x'), text)],
+      ['GetObject', /s3:GetObject/, () => store.get('a', 10)],
+      ['HeadObject', /s3:GetObject and s3:ListBucket/, () => store.head('a')],
+      ['ListObjectsV2', /s3:ListBucket/, () => collect(store.list(''))],
+      ['ListMultipartUploads', /s3:ListBucketMultipartUploads/, () => store.listUploads('')],
+      ['AbortMultipartUpload', /s3:AbortMultipartUpload/, () => store.abortUpload('a', 'id')],
+    ] as const) {
+      proxy.order(operation, denied);
+      const failure = await failureOf(work());
+      assert.equal(failure.code, 'access-denied');
+      assert.match(failure.hint, permission);
+    }
+  });
+
+  it('explains a bucket, a port and a name that are not there, without the secret', async () => {
+    const location = parseLocation('s3://nowhere/x');
+    assert.ok('kind' in location);
+    const noBucket = await failureOf(open({ location }).probe());
+    const noPort = await failureOf(open({ endpoint: 'http://127.0.0.1:1' }).probe());
+    const noName = await failureOf(open({ endpoint: 'http://nowhere.invalid' }).probe());
+    const noTls = await failureOf(open({ endpoint: proxy.endpoint.replace('http:', 'https:') }).probe());
+    assert.deepEqual(
+      [noBucket, noPort, noName, noTls].map(({ code }) => code),
+      ['bucket-missing', 'connection-refused', 'dns', 'tls'],
+    );
+    for (const failure of [noBucket, noPort, noName, noTls]) {
+      assert.ok(!JSON.stringify(failure).includes(s3.secretAccessKey));
+    }
+  });
+
+  it('proves itself where the bucket holds other things beside', async () => {
+    const { clockSkewMs } = await store.probe();
+    assert.ok(clockSkewMs !== undefined && Math.abs(clockSkewMs) < 60_000);
+    const beside = openAt(destinationOf(s3, BUCKET, { prefix: '' }));
+    assert.ok((await collect(beside.listFolders(''))).includes('pg'));
+    beside.close();
+  });
+});

@@ -1,0 +1,16 @@
+import { type EmbeddedPostgres, startPostgres } from '../../src/demo/embedded-postgres.ts';
+
+/** For `node --test --test-global-setup`: one Postgres for all test files; they find it by PGSLUICE_TEST_PG. */
+
+let server: EmbeddedPostgres | undefined;
+
+export async function globalSetup(): Promise<void> {
+  if (process.env['PGSLUICE_TEST_PG'] !== undefined) return;
+  server = await startPostgres();
+  // The runner gives its own environment to the processes of the test files, which it starts after this.
+  process.env['PGSLUICE_TEST_PG'] = server.url;
+}
+
+export async function globalTeardown(): Promise<void> {
+  await server?.stop();
+}

@@ -1,0 +1,381 @@
+/**
+ * An HTTP proxy in front of an S3 endpoint. It keeps book of the requests and uploads, injects faults, and adds what the
+ * endpoint lacks: a list of unfinished uploads, and If-None-Match. Path-style requests only.
+ */
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { Transform } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LocalS3 } from '../../src/demo/s3-server.ts';
+
+/** A request that came in; `status` is what the client got, 0 while or when it got nothing. */
+export interface SeenRequest {
+  /** As S3 calls it, such as `UploadPart`. */
+  operation: string;
+  method: string;
+  bucket: string;
+  key: string;
+  query: Record<string, string>;
+  headers: http.IncomingHttpHeaders;
+  status: number;
+}
+
+/** What may happen to a request. */
+export type Fault =
+  /** Answers with an S3 error, without asking the endpoint. */
+  | { kind: 'error'; status: number; code: string; message?: string }
+  /** Destroys the connection after that many bytes of the request's body. */
+  | { kind: 'reset'; afterBytes: number }
+  /** Never answers. */
+  | { kind: 'stall' }
+  /** Waits before it passes the request on. */
+  | { kind: 'delay'; ms: number }
+  /** Passes the request on, and destroys the connection instead of passing the answer back. */
+  | { kind: 'lose-answer' }
+  /** Answers 200 with an error inside, as S3 does for a CompleteMultipartUpload that takes long; nothing is passed on. */
+  | { kind: 'error-in-200'; code: string }
+  /** Passes only the first bytes of the answer's body back, then destroys the connection. */
+  | { kind: 'cut-answer'; afterBytes: number }
+  /** Passes the request's body on at this speed. */
+  | { kind: 'throttle'; bytesPerSecond: number };
+
+/** A fault that was ordered. */
+export interface OrderedFault {
+  /** How often it has happened. */
+  readonly hits: number;
+  /** Resolves when it happens for the first time. */
+  readonly firstHit: Promise<void>;
+  cancel(): void;
+}
+
+export interface ProxyUpload {
+  bucket: string;
+  key: string;
+  uploadId: string;
+  startedAt: Date;
+}
+
+interface Rule {
+  matches: (request: SeenRequest) => boolean;
+  fault: Fault;
+  left: number;
+  hits: number;
+  hit: () => void;
+}
+
+interface Exchange {
+  seen: SeenRequest;
+  req: http.IncomingMessage;
+  res: http.ServerResponse;
+  fault: Fault | undefined;
+}
+
+export class S3Proxy {
+  /** Everything that came in, in order. */
+  readonly requests: SeenRequest[] = [];
+  /** Whether the proxy answers ListMultipartUploads from its book; otherwise the endpoint answers what it can. */
+  listsUploads = true;
+  /** Uploads on one page of that list. */
+  uploadsPerPage = 1000;
+  /** Whether the proxy keeps `If-None-Match: *`, one writer of a key at a time. */
+  keepsConditions = true;
+  /** Milliseconds by which the Date of all answers is off. */
+  clockOffsetMs = 0;
+
+  readonly #upstream: { host: string; port: number };
+  readonly #agent = new http.Agent({ keepAlive: true });
+  readonly #server: http.Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #uploads = new Map<string, ProxyUpload>();
+  readonly #locks = new Map<string, Promise<unknown>>();
+  #rules: Rule[] = [];
+  #port = 0;
+
+  constructor(upstream: Pick<LocalS3, 'host' | 'port'>) {
+    this.#upstream = { host: upstream.host, port: upstream.port };
+    this.#server = http.createServer((req, res) => void this.#serve(req, res));
+    // A stalled request must stay stalled for as long as the test likes.
+    this.#server.requestTimeout = 0;
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+      socket.on('error', () => undefined);
+    });
+  }
+
+  get endpoint(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** Listens, after the first time on the same port again. */
+  async up(): Promise<void> {
+    this.#server.listen(this.#port, '127.0.0.1');
+    await once(this.#server, 'listening');
+    this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Destroys all connections and refuses new ones. */
+  async down(): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  async stop(): Promise<void> {
+    await this.down();
+    this.#agent.destroy();
+  }
+
+  /** Orders `fault` for the next `times` requests of that operation (for a key that ends so, when given). */
+  order(operation: string, fault: Fault, times = 1, keyEnd = ''): OrderedFault {
+    const { promise: firstHit, resolve } = Promise.withResolvers<void>();
+    const matches = (seen: SeenRequest): boolean =>
+      (operation === '*' || seen.operation === operation) && seen.key.endsWith(keyEnd);
+    const rule: Rule = { matches, fault, left: times, hits: 0, hit: resolve };
+    this.#rules.push(rule);
+    return {
+      get hits() {
+        return rule.hits;
+      },
+      firstHit,
+      cancel: () => {
+        rule.left = 0;
+      },
+    };
+  }
+
+  /** Forgets all ordered faults and recorded requests; uploads stay known. */
+  reset(): void {
+    this.#rules = [];
+    this.requests.length = 0;
+  }
+
+  /** Uploads that were started, and neither completed nor aborted. */
+  pendingUploads(): ProxyUpload[] {
+    return [...this.#uploads.values()];
+  }
+
+  /** Recorded requests of one operation. */
+  seen(operation: string): SeenRequest[] {
+    return this.requests.filter((request) => request.operation === operation);
+  }
+
+  async #serve(req: http.IncomingMessage, res: http.ServerResponse): Promise<void> {
+    const seen = describe(req);
+    this.requests.push(seen);
+    res.on('finish', () => {
+      seen.status = res.statusCode;
+    });
+    if (this.clockOffsetMs !== 0) res.setHeader('date', new Date(Date.now() + this.clockOffsetMs).toUTCString());
+    try {
+      await this.#answer({ seen, req, res, fault: this.#takeFault(seen) });
+    } catch {
+      // One of the two sides is gone; the other learns it from its connection.
+      req.socket.destroy();
+    }
+  }
+
+  #takeFault(seen: SeenRequest): Fault | undefined {
+    const rule = this.#rules.find((candidate) => candidate.left > 0 && candidate.matches(seen));
+    if (rule === undefined) return undefined;
+    rule.left -= 1;
+    rule.hits += 1;
+    rule.hit();
+    return rule.fault;
+  }
+
+  async #answer(exchange: Exchange): Promise<void> {
+    const { fault, req, res, seen } = exchange;
+    switch (fault?.kind) {
+      case 'error':
+        await drain(req);
+        answerError(res, fault.status, fault.code, fault.message);
+        return;
+      case 'error-in-200':
+        await drain(req);
+        answerXml(res, 200, errorXml(fault.code));
+        return;
+      case 'reset':
+        await readBytes(req, fault.afterBytes);
+        req.socket.destroy();
+        return;
+      case 'stall':
+        return;
+      case 'delay':
+        await sleep(fault.ms);
+    }
+    if (seen.operation === 'ListMultipartUploads' && this.listsUploads) {
+      answerXml(res, 200, this.#uploadsXml(seen));
+    } else if (this.keepsConditions && req.headers['if-none-match'] === '*' && seen.method === 'PUT') {
+      await this.#inTurn(req.url ?? '', () => this.#forwardIfAbsent(exchange));
+    } else {
+      await this.#forward(exchange);
+    }
+  }
+
+  async #inTurn(name: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#locks.get(name) ?? Promise.resolve();
+    const mine = before.then(work, work);
+    this.#locks.set(name, mine);
+    await mine;
+  }
+
+  async #forwardIfAbsent(exchange: Exchange): Promise<void> {
+    const { req, res } = exchange;
+    const head = http.request({ ...this.#upstream, agent: this.#agent, method: 'HEAD', path: withoutQuery(req.url) });
+    head.end();
+    const [answer] = (await once(head, 'response')) as [http.IncomingMessage];
+    answer.resume();
+    if (answer.statusCode !== 200) return this.#forward(exchange);
+    await drain(req);
+    answerError(res, 412, 'PreconditionFailed');
+  }
+
+  async #forward(exchange: Exchange): Promise<void> {
+    const { req, res, fault } = exchange;
+    const { method, url: path, headers } = req;
+    const out = http.request({ ...this.#upstream, agent: this.#agent, method, path, headers });
+    const answered = once(out, 'response') as Promise<[http.IncomingMessage]>;
+    answered.catch(() => undefined);
+    await (fault?.kind === 'throttle' ? pipeline(req, slow(fault.bytesPerSecond), out) : pipeline(req, out));
+    const [answer] = await answered;
+    const body = await this.#noteUploads(exchange.seen, answer);
+    if (fault?.kind === 'lose-answer') {
+      answer.resume();
+      req.socket.destroy();
+      return;
+    }
+    const { date, ...rest } = answer.headers;
+    res.writeHead(answer.statusCode ?? 502, this.clockOffsetMs === 0 ? { ...rest, date } : rest);
+    if (body !== undefined) res.end(body);
+    else if (fault?.kind === 'cut-answer') await passSome(answer, res, fault.afterBytes);
+    else await pipeline(answer, res);
+  }
+
+  /** Keeps the book; returns the answer's body when it had to be read for that. */
+  async #noteUploads(seen: SeenRequest, answer: http.IncomingMessage): Promise<Buffer | undefined> {
+    const { operation, bucket, key, query } = seen;
+    if (!['CreateMultipartUpload', 'CompleteMultipartUpload', 'AbortMultipartUpload'].includes(operation)) return undefined;
+    const body = await buffer(answer);
+    const ok = (answer.statusCode ?? 500) < 300;
+    if (ok && operation === 'CreateMultipartUpload') {
+      const [, uploadId = ''] = /<UploadId>([^<]+)</.exec(body.toString()) ?? [];
+      this.#uploads.set(uploadId, { bucket, key, uploadId, startedAt: new Date() });
+    } else if (ok) {
+      this.#uploads.delete(query['uploadId'] ?? '');
+    }
+    return body;
+  }
+
+  #uploadsXml({ bucket, query }: SeenRequest): string {
+    const { prefix = '', 'key-marker': keyMarker = '', 'upload-id-marker': idMarker = '' } = query;
+    const order = (upload: { key: string; uploadId: string }): string => `${upload.key}\0${upload.uploadId}`;
+    const after = keyMarker === '' ? '' : order({ key: keyMarker, uploadId: idMarker });
+    const all = this.pendingUploads()
+      .filter((upload) => upload.bucket === bucket && upload.key.startsWith(prefix) && order(upload) > after)
+      .sort((a, b) => (order(a) < order(b) ? -1 : 1));
+    const page = all.slice(0, this.uploadsPerPage);
+    const last = page.at(-1);
+    const next =
+      all.length > page.length && last !== undefined
+        ? `<IsTruncated>true</IsTruncated><NextKeyMarker>${escapeXml(last.key)}</NextKeyMarker><NextUploadIdMarker>${last.uploadId}</NextUploadIdMarker>`
+        : '<IsTruncated>false</IsTruncated>';
+    return `<ListMultipartUploadsResult><Bucket>${bucket}</Bucket><MaxUploads>${this.uploadsPerPage}</MaxUploads>${next}${page
+      .map(
+        ({ key, uploadId, startedAt }) =>
+          `<Upload><Key>${escapeXml(key)}</Key><UploadId>${uploadId}</UploadId><Initiated>${startedAt.toISOString()}</Initiated></Upload>`,
+      )
+      .join('')}</ListMultipartUploadsResult>`;
+  }
+}
+
+/** Starts a proxy in front of `upstream` on a free loopback port. */
+export async function startProxy(upstream: Pick<LocalS3, 'host' | 'port'>): Promise<S3Proxy> {
+  const proxy = new S3Proxy(upstream);
+  await proxy.up();
+  return proxy;
+}
+
+function describe(req: http.IncomingMessage): SeenRequest {
+  const url = new URL(req.url ?? '/', 'http://s3');
+  const [bucket = '', ...rest] = url.pathname.slice(1).split('/');
+  const key = decodeURIComponent(rest.join('/'));
+  const query = Object.fromEntries(url.searchParams);
+  const method = req.method ?? '';
+  return { operation: operationOf(method, key, query), method, bucket, key, query, headers: req.headers, status: 0 };
+}
+
+function operationOf(method: string, key: string, query: Record<string, string>): string {
+  if (key === '') return bucketOperation(method, query);
+  if (method === 'POST') return 'uploads' in query ? 'CreateMultipartUpload' : 'CompleteMultipartUpload';
+  if (method === 'PUT') return 'partNumber' in query ? 'UploadPart' : 'PutObject';
+  if (method === 'DELETE') return 'uploadId' in query ? 'AbortMultipartUpload' : 'DeleteObject';
+  return method === 'HEAD' ? 'HeadObject' : 'GetObject';
+}
+
+function bucketOperation(method: string, query: Record<string, string>): string {
+  if (method === 'POST') return 'DeleteObjects';
+  if (method === 'PUT') return 'CreateBucket';
+  if (method === 'HEAD') return 'HeadBucket';
+  return 'uploads' in query ? 'ListMultipartUploads' : 'ListObjectsV2';
+}
+
+async function drain(req: http.IncomingMessage): Promise<void> {
+  req.resume();
+  if (!req.readableEnded) await once(req, 'end');
+}
+
+async function readBytes(req: http.IncomingMessage, limit: number): Promise<void> {
+  let bytes = 0;
+  for await (const chunk of req) {
+    bytes += (chunk as Buffer).length;
+    if (bytes >= limit) return;
+  }
+}
+
+async function passSome(answer: http.IncomingMessage, res: http.ServerResponse, limit: number): Promise<void> {
+  let left = limit;
+  for await (const chunk of answer) {
+    const piece = (chunk as Buffer).subarray(0, left);
+    left -= piece.length;
+    await new Promise((resolve) => res.write(piece, resolve));
+    if (left === 0) break;
+  }
+  res.destroy();
+}
+
+function slow(bytesPerSecond: number): Transform {
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      setTimeout(() => {
+        done(null, chunk);
+      }, (chunk.length / bytesPerSecond) * 1000);
+    },
+  });
+}
+
+function answerError(res: http.ServerResponse, status: number, code: string, message?: string): void {
+  answerXml(res, status, errorXml(code, message));
+}
+
+function answerXml(res: http.ServerResponse, status: number, xml: string): void {
+  res.writeHead(status, { 'content-type': 'application/xml', 'x-amz-request-id': 'proxy' });
+  res.end(`<?xml version="1.0" encoding="UTF-8"?>\n${xml}`);
+}
+
+function errorXml(code: string, message = `injected ${code}`): string {
+  return `<Error><Code>${code}</Code><Message>${escapeXml(message)}</Message><RequestId>proxy</RequestId></Error>`;
+}
+
+function escapeXml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+function withoutQuery(url = '/'): string {
+  return url.split('?')[0] ?? '/';
+}

@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import {
+  ARCHIVES,
+  assertProblems,
+  DESTINATIONS,
+  folder,
+  load,
+  MINIMAL,
+  problemsOf,
+  SOURCES,
+  write,
+} from './support.ts';
+
+const SECRET = 'hunter2-is-secret';
+
+function whereOf(text: string, environment: NodeJS.ProcessEnv = {}): string | undefined {
+  return load(`${SOURCES}\n${DESTINATIONS}\narchives:\n  a:\n    table: t\n    where: ${text}`, environment).archives[
+    'a'
+  ]?.where;
+}
+
+const VALUES: [title: string, text: string, value: string][] = [
+  ['a variable', '${A}', 'alpha'],
+  ['variables between other text', 'x = ${A} or y = ${B}!', 'x = alpha or y = beta: [1]!'],
+  ['what looks like YAML, without reading it as such', '${B}', 'beta: [1]'],
+  ['what looks like a reference, without following it', '${C}', '${A}'],
+  ['an escaped reference, which stays', '$${A} ${A}', '${A} alpha'],
+  ['a lone dollar sign, which stays', '"$1 $$ $A"', '$1 $$ $A'],
+  ['a quoted reference', "'${A}'", 'alpha'],
+  ['a reference in a block', '|-\n      one\n      ${A}', 'one\nalpha'],
+];
+
+for (const [title, text, value] of VALUES) {
+  test(`puts in ${title}`, () => {
+    assert.equal(whereOf(text, { A: 'alpha', B: 'beta: [1]', C: '${A}' }), value);
+  });
+}
+
+for (const [title, content, value] of [
+  ['without its line break', 'secret\n', 'secret'],
+  ['without a Windows line break', 'secret\r\n', 'secret'],
+  ['with all line breaks but one', 'secret\n\n', 'secret\n'],
+  ['as it is without one', 'se cret', 'se cret'],
+] as const) {
+  test(`puts in the content of a file ${title}`, () => {
+    assert.equal(whereOf(`\${file:${write(content, 'secret')}}`), value);
+  });
+}
+
+test('text that is put in becomes a number or a boolean where one is expected', () => {
+  const environment = { THREADS: '3', STYLE: 'true', SIZE: '16MiB', ATTEMPTS: ' 7 ', LEVEL: 'debug' };
+  const config = load(
+    `${SOURCES}
+destinations: { default: { url: s3://bucket, forcePathStyle: "\${STYLE}", partSize: "\${SIZE}" } }
+archives: { a: { table: t, retry: { attempts: &n "\${ATTEMPTS}" }, segments: { parallel: *n } } }
+workers: { threads: "\${THREADS}" }
+log: { level: "\${LEVEL}" }`,
+    environment,
+  );
+  assert.equal(config.workers.threads, 3);
+  assert.equal(config.destinations['default']?.forcePathStyle, true);
+  assert.equal(config.destinations['default'].partSize, 16 * 1024 ** 2);
+  assert.equal(config.archives['a']?.retry.attempts, 7);
+  assert.equal(config.archives['a'].segments.parallel, 7);
+  assert.equal(config.log.level, 'debug');
+});
+
+test('text that is put in stays text where text is expected', () => {
+  const config = load(`${SOURCES}\n${DESTINATIONS}\narchives: { a: { query: q, params: ["\${N}"] } }`, {
+    N: '9007199254740993',
+  });
+  assert.deepEqual(config.archives['a']?.params, ['9007199254740993']);
+});
+
+test('keys are not interpolated', () => {
+  assertProblems(
+    `${MINIMAL}\n▸\${A}: 1`,
+    ['${A}: unknown key; known are: sources, destinations, archives, workers, http, log, state, drainTimeout'],
+    { A: 'log' },
+  );
+});
+
+const ERRORS: [title: string, text: string, messages: string[]][] = [
+  [
+    'a missing variable',
+    '${A} ▸${NOPE}',
+    ['the environment variable NOPE is not set; set it where pgsluice is started'],
+  ],
+  [
+    'a variable that only objects have',
+    '▸${constructor}',
+    ['the environment variable constructor is not set; set it where pgsluice is started'],
+  ],
+  [
+    'two missing variables in one value',
+    '▸${NOPE} ▸${NIX}',
+    [
+      'the environment variable NOPE is not set; set it where pgsluice is started',
+      'the environment variable NIX is not set; set it where pgsluice is started',
+    ],
+  ],
+  [
+    'a missing variable in a block',
+    '|\n      ${A}\n      x ▸${NOPE}',
+    ['the environment variable NOPE is not set; set it where pgsluice is started'],
+  ],
+  [
+    'a missing variable behind an escape, where the place cannot be told',
+    '▸"\\x24{A} ${NOPE}"',
+    ['the environment variable NOPE is not set; set it where pgsluice is started'],
+  ],
+  ['a bad name', '▸${A-B}', ['a reference must be ${NAME} or ${file:/path}; write $${ for a literal "${"']],
+  ['an open reference', 'x ▸${A', ['"${" has no closing "}"; write $${ for a literal "${"']],
+  ['a relative file', '▸${file:secret}', ['a reference to a file must have an absolute path, ${file:/path}']],
+  [
+    'a missing file',
+    `▸\${file:${path.join(folder, 'nope')}}`,
+    [`${path.join(folder, 'nope')} cannot be read: it does not exist; create it, or let this user read it`],
+  ],
+  [
+    'a folder',
+    `▸\${file:${folder}}`,
+    [`${folder} cannot be read: it is a folder; create it, or let this user read it`],
+  ],
+];
+
+for (const [title, text, messages] of ERRORS) {
+  test(`${title} is an error at its place, and only there`, () => {
+    assertProblems(`${SOURCES}\n${DESTINATIONS}\narchives:\n  a:\n    table: t\n    where: ${text}`, messages, {
+      A: 'alpha',
+    });
+  });
+}
+
+test('a file of more than 1 MiB is refused', () => {
+  const file = write('x'.repeat(1024 ** 2 + 1), 'large');
+  assertProblems(`${MINIMAL}\nstate: ▸\${file:${file}}`, [
+    `${file} cannot be read: it is larger than 1 MiB; create it, or let this user read it`,
+  ]);
+});
+
+test('a required option whose variable is missing is not reported once more', () => {
+  const text = `${ARCHIVES}\nsources: { default: { url: "▸\${NOPE}" } }\ndestinations: { default: { url: "▸\${NIX}" } }`;
+  assertProblems(text, [
+    'the environment variable NOPE is not set; set it where pgsluice is started',
+    'the environment variable NIX is not set; set it where pgsluice is started',
+  ]);
+});
+
+test('no problem echoes a value', () => {
+  const options = [
+    'url',
+    'region',
+    'endpoint',
+    'forcePathStyle',
+    'accessKeyId',
+    'partSize',
+    'storageClass',
+    'serverSideEncryption',
+    'kmsKeyId',
+    'tags',
+    'checksums',
+    'bogus',
+  ];
+  const archive = [
+    'source',
+    'destination',
+    'query',
+    'table',
+    'params',
+    'columns',
+    'key',
+    'schedule',
+    'timezone',
+    'segments',
+    'compression',
+    'contentEncoding',
+    'read',
+    'retry',
+  ];
+  const text = (value: string) => `sources: { default: { url: ${value} } }
+destinations: { default: { ${options.map((option) => `${option}: ${value}`).join(', ')} } }
+archives: { a: { ${archive.map((option) => `${option}: ${value}`).join(', ')} } }
+workers: { threads: ${value} }
+http: { listen: ${value} }
+log: { level: ${value} }
+state: ${value}
+drainTimeout: ${value}`;
+  for (const problems of [
+    problemsOf(text('"${SECRET}"'), { SECRET }),
+    problemsOf(text(`"${SECRET}"`)),
+    problemsOf(text(`${SECRET}: "`)),
+  ]) {
+    assert.ok(problems.length > 0);
+    assert.ok(!problems.join('\n').includes('hunter2'), problems.join('\n'));
+  }
+  assert.ok(problemsOf(text('"${SECRET}"'), { SECRET }).length > 25);
+});

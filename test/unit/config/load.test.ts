@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { UsageError } from '../../../src/base/errors.ts';
+import { loadConfig } from '../../../src/config/load.ts';
+import { destinationOf, sourceOf } from '../../../src/config/resolve.ts';
+import { ARCHIVES, DESTINATIONS, folder, load, loadArchive, MINIMAL, problemsOf, SOURCES, write } from './support.ts';
+
+const EXAMPLE = path.join(import.meta.dirname, '../../../config/pgsluice.example.yaml');
+
+test('a minimal config gets all defaults', () => {
+  assert.deepEqual(load(MINIMAL), {
+    sources: { default: { name: 'default', url: 'postgres://localhost/db' } },
+    destinations: {
+      default: {
+        name: 'default',
+        url: 's3://bucket/pg',
+        forcePathStyle: false,
+        partSize: 8 * 1024 ** 2,
+        checksums: 'when-supported',
+        location: { kind: 's3', bucket: 'bucket', prefix: 'pg/' },
+      },
+    },
+    archives: {
+      a: {
+        name: 'a',
+        source: 'default',
+        destination: 'default',
+        table: 't',
+        timezone: 'UTC',
+        segments: { by: 'auto', targetSize: 256 * 1024 ** 2, parallel: 2 },
+        compression: { codec: 'gzip', engine: 'auto' },
+        read: 'auto',
+        retry: { attempts: 5, backoff: 2000 },
+      },
+    },
+    workers: { threads: 2, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 },
+    http: {},
+    log: { level: 'info' },
+    state: '/var/lib/pgsluice',
+    drainTimeout: 60_000,
+  });
+});
+
+test('the config is frozen throughout', () => {
+  const config = load(MINIMAL);
+  assert.ok(Object.isFrozen(config));
+  assert.ok(Object.isFrozen(config.archives['a']?.retry));
+  assert.ok(Object.isFrozen(config.destinations['default']?.location));
+});
+
+test('the example loads when its three variables are set', () => {
+  const environment = { DATABASE_URL: 'postgres://u:p@h/d', ACCESS_KEY: 'access', SECRET_KEY: 'secret' };
+  const config = loadConfig(EXAMPLE, environment);
+  assert.equal(config.sources['default']?.url, 'postgres://u:p@h/d');
+  assert.equal(config.destinations['minio']?.secretAccessKey, 'secret');
+  assert.throws(() => loadConfig(EXAMPLE, {}), UsageError);
+});
+
+test('an archive finds its source and its destination by name', () => {
+  const config = load(`
+sources: { default: { url: postgres://a }, other: { url: postgres://b } }
+destinations: { default: { url: s3://bucket }, folder: { url: file:///srv } }
+archives:
+  plain: { table: t }
+  special: { table: t, source: other, destination: folder }`);
+  const { plain, special } = config.archives;
+  assert.ok(plain && special);
+  assert.deepEqual([sourceOf(config, plain).url, sourceOf(config, special).url], ['postgres://a', 'postgres://b']);
+  assert.deepEqual([destinationOf(config, plain).name, destinationOf(config, special).name], ['default', 'folder']);
+});
+
+test('sizes become bytes and durations milliseconds', () => {
+  const archive = loadArchive('table: t, segments: { targetSize: 64 MiB }, retry: { backoff: 1.5m }');
+  assert.equal(archive.segments.targetSize, 64 * 1024 ** 2);
+  assert.equal(archive.retry.backoff, 90_000);
+  const config = load(`${SOURCES}\n${ARCHIVES}\ndestinations: { default: { url: s3://bucket, partSize: 6000000 } }`);
+  assert.equal(config.destinations['default']?.partSize, 6_000_000);
+});
+
+test('a key is a list, also when it is written as one column', () => {
+  assert.deepEqual(loadArchive('table: t, key: id').key, ['id']);
+  assert.deepEqual(loadArchive('query: select 1, key: [a, b]').key, ['a', 'b']);
+});
+
+test('params keep their types', () => {
+  const archive = loadArchive('query: select 1, params: [42, "42", true, null, 1.5]');
+  assert.deepEqual(archive.params, [42, '42', true, null, 1.5]);
+});
+
+test('the folder for the history comes from the config, then STATE_DIRECTORY, then the default', () => {
+  const environment = { STATE_DIRECTORY: '/run/one:/run/two' };
+  assert.equal(load(`${MINIMAL}\nstate: /srv/state`, environment).state, '/srv/state');
+  assert.equal(load(MINIMAL, environment).state, '/run/one');
+  assert.equal(load(MINIMAL, { STATE_DIRECTORY: '' }).state, '/var/lib/pgsluice');
+});
+
+test('aliases and merge keys share options', () => {
+  const config = load(`${SOURCES}
+${DESTINATIONS}
+archives:
+  a: &base { table: t, schedule: &at "15 2 * * *", retry: { attempts: 3 } }
+  b: { <<: *base, table: u }
+  c: { table: v, schedule: *at }`);
+  assert.equal(config.archives['b']?.retry.attempts, 3);
+  assert.equal(config.archives['b'].table, 'u');
+  assert.equal(config.archives['c']?.schedule, '15 2 * * *');
+});
+
+test('a byte order mark and Windows line ends change neither values nor positions', () => {
+  assert.equal(load(`\uFEFF${MINIMAL.replaceAll('\n', '\r\n')}\r\n`).archives['a']?.table, 't');
+  assert.deepEqual(problemsOf(`\uFEFFlag: 1\r\n${MINIMAL.replaceAll('\n', '\r\n')}\r\nlog: { level: 1 }`), [
+    '1:1: lag: unknown key; did you mean "log"?',
+    '5:15: log.level: must be trace, debug, info, warn, error, fatal or silent',
+  ]);
+});
+
+test('a file that cannot be read is named with the remedy', () => {
+  mkdirSync(path.join(folder, 'folder'));
+  const remedy = 'name the config with --config or $PGSLUICE_CONFIG';
+  const cases = [
+    [path.join(folder, 'absent.yaml'), 'it does not exist'],
+    [path.join(folder, 'folder'), 'it is a folder'],
+    [write(Buffer.from([0xff, 0xfe, 0x61]), 'utf16.yaml'), 'it is not UTF-8 text'],
+    [write(`${MINIMAL}\n#${'x'.repeat(1024 ** 2)}`, 'huge.yaml'), 'it is larger than 1 MiB'],
+  ];
+  for (const [file = '', reason = ''] of cases) {
+    assert.throws(() => loadConfig(file, {}), new UsageError(`${file}: cannot be read: ${reason}; ${remedy}`));
+  }
+});
+
+test('a file of exactly 1 MiB loads', () => {
+  const text = `${MINIMAL}\n#`;
+  assert.ok(load(text + 'x'.repeat(1024 ** 2 - text.length)));
+});
