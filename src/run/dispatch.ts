@@ -11,7 +11,10 @@ export interface DispatchOptions {
   retry: RetryPolicy;
   /** Segments of this run that are worked on at once. */
   parallel: number;
+  /** Drops everything. */
   signal: AbortSignal;
+  /** No segment is begun, nor tried again, once this aborts; those that are on end. */
+  drain: AbortSignal;
   onProgress: (segment: number, progress: SegmentProgress) => void;
   /** Called for each finished segment, before the next one takes its place. */
   onFinished: (task: SegmentTask, facts: ObjectFacts) => Promise<void>;
@@ -32,20 +35,26 @@ export async function dispatchSegments(
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const waiting = [...tasks];
-  let firstError: unknown;
+  let unfinished = tasks.length;
   const work = async (): Promise<void> => {
-    for (let task = waiting.shift(); task !== undefined && !signal.aborted; task = waiting.shift()) {
+    for (
+      let task = waiting.shift();
+      task !== undefined && !signal.aborted && !options.drain.aborted;
+      task = waiting.shift()
+    ) {
       try {
         await options.onFinished(task, await runWithRetries(task, { ...options, signal }, summary));
+        unfinished -= 1;
       } catch (error) {
-        firstError ??= error;
         stop.abort(error);
       }
     }
   };
   await Promise.all(Array.from({ length: Math.min(options.parallel, tasks.length) }, work));
-  if (firstError !== undefined) throw firstError;
+  // Only the first failure became the reason; the others followed from it.
+  stop.signal.throwIfAborted();
   options.signal.throwIfAborted();
+  if (unfinished > 0) throw drained(unfinished);
   return summary;
 }
 
@@ -61,8 +70,8 @@ async function runWithRetries(
     summary.peakHeapBytes = Math.max(summary.peakHeapBytes, outcome.peakHeapBytes);
     if (outcome.ok) return outcome.facts;
     options.signal.throwIfAborted();
-    if (!outcome.failure.transient || attempt >= options.retry.attempts)
-      throw new FailureError(afterAttempts(outcome.failure, attempt));
+    const isLast = attempt >= options.retry.attempts || options.drain.aborted;
+    if (!outcome.failure.transient || isLast) throw new FailureError(afterAttempts(outcome.failure, attempt));
     options.log.warn(
       { failure: outcome.failure, attempt, attempts: options.retry.attempts },
       'segment failed, it is tried again',
@@ -74,4 +83,14 @@ async function runWithRetries(
 
 function afterAttempts(failure: Failure, attempt: number): Failure {
   return attempt === 1 ? failure : { ...failure, message: `${failure.message} (after ${attempt} attempts)` };
+}
+
+function drained(segments: number): FailureError {
+  return new FailureError({
+    code: 'drained',
+    stage: 'worker',
+    transient: false,
+    message: `the run was stopped with ${segments} segments still to do`,
+    hint: 'It goes on from its receipts with the next start of the daemon, or with `pgsluice run --run-id`.',
+  });
 }

@@ -7,6 +7,7 @@ import type { Snapshot, SourceIdentity } from '../postgres/snapshot.ts';
 import type { ObjectFacts } from '../segment/task.ts';
 import type { Store } from '../store/store.ts';
 import { manifestKey } from './keys.ts';
+import type { Receipt } from './journal.ts';
 import type { RunPlan } from './plan.ts';
 
 export const MANIFEST_FORMAT = 'pgsluice/manifest/1';
@@ -41,6 +42,8 @@ export interface Manifest {
   source: SourceIdentity;
   snapshot: Snapshot;
   consistency: 'single-snapshot' | 'resumed';
+  /** All snapshots that objects were read under, oldest first; there only when the run was resumed. */
+  snapshots?: Snapshot[];
   rows: number;
   jsonBytes: number;
   bytes: number;
@@ -57,13 +60,17 @@ export interface ManifestInput {
   plan: RunPlan;
   source: SourceIdentity;
   snapshot: Snapshot;
-  objects: ManifestObject[];
-  startedAt: Date;
+  /** One for each segment, in the order of the plan. */
+  receipts: readonly Receipt[];
+  fullKey: (key: string) => string;
+  startedAt: string;
 }
 
 /** Puts the manifest of a finished run together. */
 export function buildManifest(input: ManifestInput): Manifest {
-  const { archive, run, plan, objects } = input;
+  const { archive, run, plan, receipts } = input;
+  const objects = receipts.map((receipt) => describeObject(receipt, input.fullKey));
+  const snapshots = distinctSnapshots(receipts);
   const { source, relation, name } = plan.subject;
   return {
     format: MANIFEST_FORMAT,
@@ -74,12 +81,12 @@ export function buildManifest(input: ManifestInput): Manifest {
     primaryKey: relation?.primaryKey ?? [],
     source: input.source,
     snapshot: input.snapshot,
-    consistency: new Set(objects.map((object) => object.snapshot)).size > 1 ? 'resumed' : 'single-snapshot',
+    ...(snapshots.length > 1 ? { consistency: 'resumed', snapshots } : { consistency: 'single-snapshot' }),
     rows: sum(objects, (object) => object.rows),
     jsonBytes: sum(objects, (object) => object.jsonBytes),
     bytes: sum(objects, (object) => object.bytes),
     objects,
-    startedAt: input.startedAt.toISOString(),
+    startedAt: input.startedAt,
     finishedAt: new Date().toISOString(),
     host: os.hostname(),
     tool: TOOL,
@@ -115,6 +122,17 @@ export async function readManifest(store: Store, archive: string, run: string): 
     message: `${store.url}${key} is no manifest of the format ${MANIFEST_FORMAT}`,
     hint: 'The object was damaged, or written by a newer version of pgsluice.',
   });
+}
+
+function describeObject(receipt: Receipt, fullKey: (key: string) => string): ManifestObject {
+  const { rows, jsonBytes, bytes, sha256, crc32, firstKey, lastKey, snapshot } = receipt;
+  return { key: fullKey(receipt.key), rows, jsonBytes, bytes, sha256, crc32, firstKey, lastKey, snapshot: snapshot.id };
+}
+
+/** Ids may repeat after a restart of the server; the time does not. */
+function distinctSnapshots(receipts: readonly Receipt[]): Snapshot[] {
+  const byTime = new Map(receipts.map(({ snapshot }) => [snapshot.takenAt, snapshot]));
+  return [...byTime.values()].sort((a, b) => a.takenAt.localeCompare(b.takenAt));
 }
 
 function describeColumn({ name, type, typeOid, nullable, encoding }: Column): ManifestColumn {

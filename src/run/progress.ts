@@ -31,7 +31,7 @@ export class RunProgress {
   readonly #run: string;
   readonly #listener: ProgressListener | undefined;
   readonly #running = new Map<number, Amounts>();
-  readonly #done = { rows: 0, jsonBytes: 0, bytes: 0 };
+  #done = { rows: 0, jsonBytes: 0, bytes: 0 };
   #segments = 0;
   #segmentsDone = 0;
   #estimatedRows = 0;
@@ -44,10 +44,20 @@ export class RunProgress {
     this.#listener = listener;
   }
 
-  begin(plan: RunPlan): void {
+  /** How many segments are done, over all sessions of the run. */
+  get segmentsDone(): number {
+    return this.#segmentsDone;
+  }
+
+  /** Begins, or begins again under a new session; `done` is what is there already. */
+  begin(plan: RunPlan, done: readonly Amounts[]): void {
+    this.#running.clear();
+    this.#done = { rows: 0, jsonBytes: 0, bytes: 0 };
+    for (const amounts of done) addTo(this.#done, amounts);
+    this.#segmentsDone = done.length;
     this.#segments = plan.segments.length;
     this.#estimatedRows = plan.estimate.rows;
-    this.#startedAt = performance.now();
+    this.#startedAt ??= performance.now();
     this.#emit(false);
   }
 

@@ -47,7 +47,11 @@ const MEANINGS: Record<string, Meaning> = {
     hint: 'Symbolic links below the folder of the destination are not followed: replace the link by a real folder or file.',
   },
   ENAMETOOLONG: { code: 'key-refused', transient: false, hint: 'Choose a shorter archive name or folder.' },
-  EFBIG: { code: 'object-too-large', transient: false, hint: 'Lower segments.targetSize: this file system limits the size of a file.' },
+  EFBIG: {
+    code: 'object-too-large',
+    transient: false,
+    hint: 'Lower segments.targetSize: this file system limits the size of a file.',
+  },
   ENOTSUP: {
     code: 'links-unsupported',
     transient: false,
@@ -56,8 +60,16 @@ const MEANINGS: Record<string, Meaning> = {
   EIO: TROUBLE,
   ESTALE: TROUBLE,
   ETIMEDOUT: TROUBLE,
-  EMFILE: { code: 'too-many-open-files', transient: true, hint: 'Raise the limit of open files (under systemd: LimitNOFILE).' },
-  ENFILE: { code: 'too-many-open-files', transient: true, hint: 'Raise fs.file-max, or find what holds the files open.' },
+  EMFILE: {
+    code: 'too-many-open-files',
+    transient: true,
+    hint: 'Raise the limit of open files (under systemd: LimitNOFILE).',
+  },
+  ENFILE: {
+    code: 'too-many-open-files',
+    transient: true,
+    hint: 'Raise fs.file-max, or find what holds the files open.',
+  },
 };
 
 /** The failure that `error` stands for; `doing` says what was tried, such as `writing /srv/archive/a`. */
@@ -70,7 +82,10 @@ export function toFileFailure(error: unknown, doing: string): FailureError {
     hint: 'This is a defect in pgsluice. Please report it, with the log lines around it.',
   };
   const text = errorText(error);
-  return new FailureError({ ...meaning, stage: 'upload', message: `${doing} failed: ${text}`, cause: text }, { cause: error });
+  return new FailureError(
+    { ...meaning, stage: 'upload', message: `${doing} failed: ${text}`, cause: text },
+    { cause: error },
+  );
 }
 
 /** The system's name for the error, such as ENOENT; empty when it is not from the system. */

@@ -37,8 +37,7 @@ class FileStore implements Store {
     const temporary = temporaryPath(target, uploadId);
     const file = await this.#try(`writing ${temporary}`, () => this.#openNew(temporary));
     try {
-      options.onUploadStarted?.(uploadId);
-      await this.#fill(file, body, options.signal, temporary);
+      await this.#fill(file, body, options, { temporary, uploadId });
       await this.#try(`renaming ${temporary}`, () => rename(temporary, target));
     } catch (error) {
       await unlink(temporary).catch(() => undefined);
@@ -189,12 +188,18 @@ class FileStore implements Store {
   }
 
   /** Writes the body and makes it durable. What `body` throws comes out as it is; what the disk throws is classified. */
-  async #fill(file: FileHandle, body: AsyncIterable<Buffer>, signal: AbortSignal, name: string): Promise<void> {
+  async #fill(
+    file: FileHandle,
+    body: AsyncIterable<Buffer>,
+    { signal, onUploadStarted }: UploadOptions,
+    { temporary, uploadId }: { temporary: string; uploadId: string },
+  ): Promise<void> {
     try {
+      onUploadStarted?.(uploadId);
       for await (const buffer of untilAborted(body, signal)) {
-        await this.#try(`writing ${name}`, () => file.writeFile(buffer));
+        await this.#try(`writing ${temporary}`, () => file.writeFile(buffer));
       }
-      await this.#try(`writing ${name}`, () => file.sync());
+      await this.#try(`writing ${temporary}`, () => file.sync());
     } finally {
       await file.close();
     }
@@ -216,7 +221,10 @@ class FileStore implements Store {
   async #entries(folder: string): Promise<Dirent[]> {
     const target = folder === '' ? this.#root : await this.#pathFor(folder.slice(0, -1));
     const entries = await this.#try(`reading ${target}`, () => orUndefined(readdir(target, { withFileTypes: true })));
-    const named = (entries ?? []).map((entry) => ({ entry, bytes: Buffer.from(entry.isDirectory() ? `${entry.name}/` : entry.name) }));
+    const named = (entries ?? []).map((entry) => ({
+      entry,
+      bytes: Buffer.from(entry.isDirectory() ? `${entry.name}/` : entry.name),
+    }));
     return named.sort((a, b) => Buffer.compare(a.bytes, b.bytes)).map(({ entry }) => entry);
   }
 
@@ -242,7 +250,10 @@ class FileStore implements Store {
 }
 
 /** Passes `body` on; once the signal aborts it throws the reason at once, even when `body` is stalled. */
-async function* untilAborted(body: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+async function* untilAborted(
+  body: AsyncIterable<Buffer>,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void, undefined> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => {
     reject(signal.reason as Error);
@@ -317,7 +328,9 @@ function mayHold(folder: string, prefix: string): boolean {
 /** Linux says EPERM when a file system has no hard links, which is not about permissions. */
 function noLinks(error: unknown): unknown {
   const { syscall } = error as { syscall?: string };
-  return syscall === 'link' && errorCode(error) === 'EPERM' ? Object.assign(new Error('no hard links'), { code: 'ENOTSUP' }) : error;
+  return syscall === 'link' && errorCode(error) === 'EPERM'
+    ? Object.assign(new Error('no hard links'), { code: 'ENOTSUP' })
+    : error;
 }
 
 function tooLarge(target: string, limitBytes: number): FailureError {

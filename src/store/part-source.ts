@@ -28,19 +28,16 @@ export class PartSource extends Readable {
 
   override _read(): void {
     this.#pieces.next().then(
-      ({ done, value }) => {
-        if (!this.destroyed) this.#hand(done === true ? null : value);
+      (piece) => {
+        if (this.destroyed) return;
+        if (piece.done !== true) this.bytes += piece.value.length;
+        this.push(piece.done === true ? null : piece.value);
       },
       (error: unknown) => {
         this.#onFailure(error);
         this.destroy(new Error('the body failed', { cause: error }));
       },
     );
-  }
-
-  #hand(piece: Buffer | null | undefined | void): void {
-    this.bytes += piece?.length ?? 0;
-    this.push(piece ?? null);
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {

@@ -121,7 +121,15 @@ const RULES: readonly Rule[] = [
     code: 'access-denied',
     transient: false,
     matches: (facts) => named('AccessDenied', 'Forbidden', 'AllAccessDisabled')(facts) || facts.status === 403,
-    hint: ({ permission, bucket }) => `Allow ${permission} on the bucket ${bucket} and this prefix for these credentials.`,
+    hint: ({ permission, bucket }) =>
+      `Allow ${permission} on the bucket ${bucket} and this prefix for these credentials.`,
+  },
+  {
+    code: 'server-error',
+    transient: true,
+    // Before the rule for 503, which is the status that the SDK gives to an error inside of a 200 answer.
+    matches: named('InternalError'),
+    hint: troubleAtServer,
   },
   {
     code: 'throttled',
@@ -169,7 +177,9 @@ const RULES: readonly Rule[] = [
   {
     code: 'corrupted-in-transit',
     transient: true,
-    matches: named('BadDigest', 'InvalidDigest', 'XAmzContentSHA256Mismatch', 'XAmzContentChecksumMismatch'),
+    matches: (facts) =>
+      named('BadDigest', 'InvalidDigest', 'XAmzContentSHA256Mismatch', 'XAmzContentChecksumMismatch')(facts) ||
+      facts.text.startsWith('Checksum mismatch'),
     hint: () =>
       'The data arrived changed. If it repeats, look at the network and memory of this host, or set checksums: when-required.',
   },
@@ -229,19 +239,21 @@ const RULES: readonly Rule[] = [
       named('TimeoutError', 'RequestTimeout', 'RequestTimeoutException')(facts) ||
       onNetwork('ETIMEDOUT', 'ESOCKETTIMEDOUT')(facts) ||
       facts.status === 408,
-    hint: ({ host }) => `${host} did not answer in time. If it repeats, look at its load and at the network; a smaller partSize helps on a slow link.`,
+    hint: ({ host }) =>
+      `${host} did not answer in time. If it repeats, look at its load and at the network; a smaller partSize helps on a slow link.`,
   },
   {
     code: 'server-error',
     transient: true,
-    matches: (facts) => facts.name === 'InternalError' || facts.status >= 500,
-    hint: ({ host }) => `${host} failed on its side. If it repeats, look at its status or its logs.`,
+    matches: (facts) => facts.status >= 500,
+    hint: troubleAtServer,
   },
   {
     code: 'request-refused',
     transient: false,
     matches: (facts) => facts.status >= 400,
-    hint: ({ host }) => `${host} refused the request; its message says why. Compare it with the destination's settings.`,
+    hint: ({ host }) =>
+      `${host} refused the request; its message says why. Compare it with the destination's settings.`,
   },
   {
     code: 'answer-unreadable',
@@ -326,8 +338,14 @@ function hostOf(endpoint: string): string {
 }
 
 function describe({ name, network, status }: Facts, text: string): string {
-  const labels = [name, network, status > 0 ? `HTTP ${status}` : ''].filter((label) => label !== '' && label !== 'Error');
+  const labels = [name, network, status > 0 ? `HTTP ${status}` : ''].filter(
+    (label) => label !== '' && label !== 'Error',
+  );
   return labels.length === 0 ? text : `${[...new Set(labels)].join(', ')}: ${text}`;
+}
+
+function troubleAtServer({ host }: Place): string {
+  return `${host} failed on its side. If it repeats, look at its status or its logs.`;
 }
 
 function named(...names: string[]): (facts: Facts) => boolean {

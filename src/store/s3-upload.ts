@@ -218,7 +218,9 @@ class OneUpload {
       Key: this.#key,
       ContentType: contentType,
       ...(contentEncoding === undefined ? {} : { ContentEncoding: contentEncoding }),
-      ...(storageClass === undefined ? {} : { StorageClass: storageClass as NonNullable<PutObjectCommandInput['StorageClass']> }),
+      ...(storageClass === undefined
+        ? {}
+        : { StorageClass: storageClass as NonNullable<PutObjectCommandInput['StorageClass']> }),
       ...(tags === undefined ? {} : { Tagging: new URLSearchParams(tags).toString() }),
       ...encryptionParams(this.#target),
       Metadata: { [TOKEN_METADATA]: this.#token },
@@ -243,12 +245,12 @@ class OneUpload {
 }
 
 /** Encryption at rest; the same for data and for journals. */
-export function encryptionParams({ destination }: S3Target): Pick<PutObjectCommandInput, 'ServerSideEncryption' | 'SSEKMSKeyId'> {
+export function encryptionParams({
+  destination,
+}: S3Target): Pick<PutObjectCommandInput, 'ServerSideEncryption' | 'SSEKMSKeyId'> {
   const { serverSideEncryption, kmsKeyId } = destination;
   return {
-    ...(serverSideEncryption === undefined
-      ? {}
-      : { ServerSideEncryption: serverSideEncryption as NonNullable<PutObjectCommandInput['ServerSideEncryption']> }),
+    ...(serverSideEncryption === undefined ? {} : { ServerSideEncryption: serverSideEncryption }),
     ...(kmsKeyId === undefined ? {} : { SSEKMSKeyId: kmsKeyId }),
   };
 }

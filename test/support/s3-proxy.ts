@@ -47,7 +47,7 @@ export interface OrderedFault {
   /** How often it has happened. */
   readonly hits: number;
   /** Resolves when it happens for the first time. */
-  readonly firstHit: Promise<void>;
+  readonly firstHit: Promise<unknown>;
   cancel(): void;
 }
 
@@ -133,10 +133,10 @@ export class S3Proxy {
 
   /** Orders `fault` for the next `times` requests of that operation (for a key that ends so, when given). */
   order(operation: string, fault: Fault, times = 1, keyEnd = ''): OrderedFault {
-    const { promise: firstHit, resolve } = Promise.withResolvers<void>();
+    const { promise: firstHit, resolve } = Promise.withResolvers<undefined>();
     const matches = (seen: SeenRequest): boolean =>
       (operation === '*' || seen.operation === operation) && seen.key.endsWith(keyEnd);
-    const rule: Rule = { matches, fault, left: times, hits: 0, hit: resolve };
+    const rule: Rule = { matches, fault, left: times, hits: 0, hit: () => resolve(undefined) };
     this.#rules.push(rule);
     return {
       get hits() {
@@ -167,6 +167,7 @@ export class S3Proxy {
 
   async #serve(req: http.IncomingMessage, res: http.ServerResponse): Promise<void> {
     const seen = describe(req);
+    const { socket } = req;
     this.requests.push(seen);
     res.on('finish', () => {
       seen.status = res.statusCode;
@@ -176,7 +177,7 @@ export class S3Proxy {
       await this.#answer({ seen, req, res, fault: this.#takeFault(seen) });
     } catch {
       // One of the two sides is gone; the other learns it from its connection.
-      req.socket.destroy();
+      socket.destroy();
     }
   }
 
@@ -191,6 +192,8 @@ export class S3Proxy {
 
   async #answer(exchange: Exchange): Promise<void> {
     const { fault, req, res, seen } = exchange;
+    // The request lets go of its socket when it is destroyed.
+    const { socket } = req;
     switch (fault?.kind) {
       case 'error':
         await drain(req);
@@ -202,12 +205,15 @@ export class S3Proxy {
         return;
       case 'reset':
         await readBytes(req, fault.afterBytes);
-        req.socket.destroy();
+        socket.resetAndDestroy();
         return;
       case 'stall':
         return;
       case 'delay':
         await sleep(fault.ms);
+        break;
+      default:
+      // The others happen while the request is passed on.
     }
     if (seen.operation === 'ListMultipartUploads' && this.listsUploads) {
       answerXml(res, 200, this.#uploadsXml(seen));
@@ -238,7 +244,7 @@ export class S3Proxy {
 
   async #forward(exchange: Exchange): Promise<void> {
     const { req, res, fault } = exchange;
-    const { method, url: path, headers } = req;
+    const { method, url: path, headers, socket } = req;
     const out = http.request({ ...this.#upstream, agent: this.#agent, method, path, headers });
     const answered = once(out, 'response') as Promise<[http.IncomingMessage]>;
     answered.catch(() => undefined);
@@ -247,7 +253,7 @@ export class S3Proxy {
     const body = await this.#noteUploads(exchange.seen, answer);
     if (fault?.kind === 'lose-answer') {
       answer.resume();
-      req.socket.destroy();
+      socket.destroy();
       return;
     }
     const { date, ...rest } = answer.headers;
@@ -260,7 +266,8 @@ export class S3Proxy {
   /** Keeps the book; returns the answer's body when it had to be read for that. */
   async #noteUploads(seen: SeenRequest, answer: http.IncomingMessage): Promise<Buffer | undefined> {
     const { operation, bucket, key, query } = seen;
-    if (!['CreateMultipartUpload', 'CompleteMultipartUpload', 'AbortMultipartUpload'].includes(operation)) return undefined;
+    if (!['CreateMultipartUpload', 'CompleteMultipartUpload', 'AbortMultipartUpload'].includes(operation))
+      return undefined;
     const body = await buffer(answer);
     const ok = (answer.statusCode ?? 500) < 300;
     if (ok && operation === 'CreateMultipartUpload') {
@@ -352,9 +359,12 @@ async function passSome(answer: http.IncomingMessage, res: http.ServerResponse, 
 function slow(bytesPerSecond: number): Transform {
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      setTimeout(() => {
-        done(null, chunk);
-      }, (chunk.length / bytesPerSecond) * 1000);
+      setTimeout(
+        () => {
+          done(null, chunk);
+        },
+        (chunk.length / bytesPerSecond) * 1000,
+      );
     },
   });
 }

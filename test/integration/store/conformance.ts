@@ -64,6 +64,11 @@ export async function failureOf(work: Promise<unknown>): Promise<FailureError['f
 
 const text = { contentType: 'application/json', createOnly: false };
 const createOnly = { ...text, createOnly: true };
+/** Never settles, as a stalled source does. */
+export function forever(): Promise<never> {
+  return new Promise(() => undefined);
+}
+
 const keys = (objects: StoredObject[]): string[] => objects.map(({ key }) => key);
 
 export function testConformance(name: string, openSubject: () => Promise<Subject>): void {
@@ -127,7 +132,6 @@ function testUploads(store: () => Store, subject: () => Subject): void {
 
   it('tells the id of an upload while it is running, by which it can be found', async () => {
     let uploadId: string | undefined;
-    const stalled = Promise.withResolvers<never>();
     const stop = new AbortController();
     const onUploadStarted = (id: string): void => {
       uploadId = id;
@@ -135,12 +139,12 @@ function testUploads(store: () => Store, subject: () => Subject): void {
         stop.abort(new Error('seen enough'));
       });
     };
-    let pending: Awaited<ReturnType<Store['listUploads']>> = [];
+    let pending = 'unsupported' as Awaited<ReturnType<Store['listUploads']>>;
     const look = async (): Promise<void> => {
       pending = await store().listUploads('found/');
     };
     await assert.rejects(
-      store().upload('found/me.gz', thenWait(2, stalled.promise), uploadOptions({ onUploadStarted, signal: stop.signal })),
+      store().upload('found/me.gz', thenWait(2, forever), uploadOptions({ onUploadStarted, signal: stop.signal })),
       /seen enough/,
     );
     assert.ok(pending !== 'unsupported');
@@ -155,7 +159,11 @@ function testUploads(store: () => Store, subject: () => Subject): void {
     it(`passes on the very error that the body throws after ${parts} parts, and leaves nothing`, async () => {
       const cause = new Error('the source broke');
       const key = `broken/${parts}.gz`;
-      const upload = store().upload(key, thenWait(parts, Promise.reject(cause)), uploadOptions());
+      const upload = store().upload(
+        key,
+        thenWait(parts, () => Promise.reject(cause)),
+        uploadOptions(),
+      );
       await assert.rejects(upload, (error) => error === cause);
       assert.equal(await store().head(key), undefined);
       assert.equal(await subject().countPending(store()), 0);
@@ -165,13 +173,15 @@ function testUploads(store: () => Store, subject: () => Subject): void {
       const stop = new AbortController();
       const reason = new Error('drain');
       const key = `stopped/${parts}.gz`;
-      const forever = new Promise<never>(() => undefined);
       const body = thenWait(parts, forever, () => {
         setImmediate(() => {
           stop.abort(reason);
         });
       });
-      await assert.rejects(store().upload(key, body, uploadOptions({ signal: stop.signal })), (error) => error === reason);
+      await assert.rejects(
+        store().upload(key, body, uploadOptions({ signal: stop.signal })),
+        (error) => error === reason,
+      );
       assert.equal(await store().head(key), undefined);
       assert.equal(await subject().countPending(store()), 0);
     });
@@ -194,25 +204,31 @@ function testUploads(store: () => Store, subject: () => Subject): void {
 
   it('does not start when the signal has aborted already, and lets the body go when it stops', async () => {
     const reason = new Error('too late');
-    const upload = store().upload('stopped/early.gz', partsOf(1).body(), uploadOptions({ signal: AbortSignal.abort(reason) }));
+    const upload = store().upload(
+      'stopped/early.gz',
+      partsOf(1).body(),
+      uploadOptions({ signal: AbortSignal.abort(reason) }),
+    );
     await assert.rejects(upload, (error) => error === reason);
     assert.equal(await store().head('stopped/early.gz'), undefined);
   });
 
   it('runs the finally of the body when the upload fails for another reason', async () => {
-    const ended = Promise.withResolvers<void>();
+    const seen = { started: false };
+    const ended = Promise.withResolvers<undefined>();
     async function* body(): AsyncGenerator<Buffer> {
+      seen.started = true;
       try {
         for (;;) yield Buffer.alloc(PART);
       } finally {
-        ended.resolve();
+        ended.resolve(undefined);
       }
     }
     const onUploadStarted = (): void => {
       throw new Error('cannot note the id');
     };
     await assert.rejects(store().upload('stopped/noted.gz', body(), uploadOptions({ onUploadStarted })));
-    await ended.promise;
+    if (seen.started) await ended.promise;
     assert.equal(await subject().countPending(store()), 0);
   });
 
@@ -268,7 +284,19 @@ function testSmallObjects(store: () => Store): void {
   });
 
   it('keeps odd keys apart', async () => {
-    const odd = ['o/a b', 'o/a+b', 'o/a%20b', 'o/a%2Bb', 'o/ä', 'o/日本', 'o/🐘', "o/q'&<>!*()~", 'o/run=1/x', 'o/#?', 'o/.dot'];
+    const odd = [
+      'o/a b',
+      'o/a+b',
+      'o/a%20b',
+      'o/a%2Bb',
+      'o/ä',
+      'o/日本',
+      'o/🐘',
+      "o/q'&<>!*()~",
+      'o/run=1/x',
+      'o/#?',
+      'o/.dot',
+    ];
     for (const key of odd) await store().put(key, Buffer.from(key), text);
     for (const key of odd) assert.equal((await store().get(key, 100))?.toString(), key);
     assert.deepEqual(keys(await collect(store().list('o/'))).sort(), [...odd].sort());
@@ -280,7 +308,7 @@ function testSmallObjects(store: () => Store): void {
 
   it('stops reading when the consumer does, and at the signal', async () => {
     await store().upload('read/big.gz', partsOf(4 * PART).body(), uploadOptions());
-    for (let round = 0; round < 40; round += 1) {
+    for (let round = 0; round < 20; round += 1) {
       // More rounds than there are sockets: one that stays open would make this hang.
       for await (const chunk of store().read('read/big.gz', new AbortController().signal)) {
         assert.ok(chunk.length > 0);
@@ -305,7 +333,7 @@ function testSmallObjects(store: () => Store): void {
 
 function testLists(store: () => Store, subject: () => Subject): void {
   it('lists and removes more objects than a page holds, in the order of their keys', async () => {
-    const all = Array.from({ length: 2300 }, (_, index) => `many/part-${String(index).padStart(5, '0')}`);
+    const all = Array.from({ length: 1050 }, (_, index) => `many/part-${String(index).padStart(5, '0')}`);
     for (let at = 0; at < all.length; at += 50) {
       await Promise.all(all.slice(at, at + 50).map((key) => store().put(key, Buffer.from('x'), text)));
     }
@@ -315,7 +343,8 @@ function testLists(store: () => Store, subject: () => Subject): void {
   });
 
   it('lists by the start of the key, which may end within a name', async () => {
-    for (const key of ['p/event/1', 'p/events/1', 'p/event/2', 'p/even', 'q/1']) await store().put(key, Buffer.from('x'), text);
+    for (const key of ['p/event/1', 'p/events/1', 'p/event/2', 'p/even', 'q/1'])
+      await store().put(key, Buffer.from('x'), text);
     assert.deepEqual(keys(await collect(store().list('p/event/'))), ['p/event/1', 'p/event/2']);
     assert.deepEqual(keys(await collect(store().list('p/event'))), ['p/event/1', 'p/event/2', 'p/events/1']);
     assert.deepEqual(await collect(store().listFolders('p/')), ['event', 'events']);
@@ -354,18 +383,18 @@ function testLists(store: () => Store, subject: () => Subject): void {
 /** Leaves an upload behind as a killed process would: its abort is not heard. */
 async function leaveUpload(store: Store): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
-  const forever = new Promise<never>(() => undefined);
   // Never stopped: it holds no timer and no socket while its body is stalled.
-  void store.upload('gone.gz', thenWait(2, forever), uploadOptions({ onUploadStarted: resolve }));
+  const upload = store.upload('gone.gz', thenWait(2, forever), uploadOptions({ onUploadStarted: resolve }));
+  // When a test aborts it from outside, a part that is still on the way fails.
+  upload.catch(() => undefined);
   return promise;
 }
 
 /** Yields parts, then calls `onWait` and waits for `end`. */
-export async function* thenWait(parts: number, end: Promise<never>, onWait?: () => void): AsyncGenerator<Buffer> {
-  end.catch(() => undefined);
+export async function* thenWait(parts: number, end: () => Promise<never>, onWait?: () => void): AsyncGenerator<Buffer> {
   for (let part = 0; part < parts; part += 1) yield Buffer.alloc(PART, randomUUID());
   onWait?.();
-  await end;
+  await end();
 }
 
 async function* toBody(pieces: Buffer[]): AsyncGenerator<Buffer> {

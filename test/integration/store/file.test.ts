@@ -52,7 +52,17 @@ describe('a folder', () => {
   });
   after(() => rm(folder, { recursive: true, force: true }));
 
-  for (const key of ['../out', 'a/../../out', '/etc/passwd', 'a//b', './a', 'a/.', '', 'nul\0', '.x.lq1-01234567-89ab-cdef-0123-456789abcdef.tmp']) {
+  for (const key of [
+    '../out',
+    'a/../../out',
+    '/etc/passwd',
+    'a//b',
+    './a',
+    'a/.',
+    '',
+    'nul\0',
+    '.x.lq1-01234567-89ab-cdef-0123-456789abcdef.tmp',
+  ]) {
     it(`refuses the key ${JSON.stringify(key)}`, async () => {
       assert.equal((await failureOf(store.put(key, Buffer.from('x'), text))).code, 'key-refused');
       assert.equal((await failureOf(store.get(key, 1))).code, 'key-refused');
@@ -97,7 +107,10 @@ describe('a folder', () => {
   });
 
   it('reports a full disk in the middle of an upload, and leaves nothing of it', async () => {
-    const failure = toFileFailure(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }), 'writing a');
+    const failure = toFileFailure(
+      Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }),
+      'writing a',
+    );
     assert.ok(failure instanceof FailureError);
     assert.deepEqual([failure.failure.code, failure.failure.transient], ['disk-full', false]);
   });

@@ -108,8 +108,16 @@ const ERRORS: [title: string, text: string, messages: string[]][] = [
   ],
   [
     'a missing variable behind an escape, where the place cannot be told',
-    '▸"\\x24{A} ${NOPE}"',
+    '▸"\\x24{NOPE} ${A}"',
     ['the environment variable NOPE is not set; set it where pgsluice is started'],
+  ],
+  [
+    'a missing variable in a key that is not known',
+    'x\n    ▸wehre: ▸${NOPE}',
+    [
+      'archives.a.wehre: unknown key; did you mean "where"?',
+      'the environment variable NOPE is not set; set it where pgsluice is started',
+    ],
   ],
   ['a bad name', '▸${A-B}', ['a reference must be ${NAME} or ${file:/path}; write $${ for a literal "${"']],
   ['an open reference', 'x ▸${A', ['"${" has no closing "}"; write $${ for a literal "${"']],

@@ -75,7 +75,7 @@ for (const [options, flag] of FLAGS) {
 
 test('other flags are let through', () => {
   const nodeOptions =
-    '--enable-source-maps --max-http-header-size=1 --import /opt/max-old-space-size.js --max-old-space-sizes=1';
+    '--enable-source-maps --max-http-header-size=1 --import /opt/max-old-space-size.js --import /opt/x--max-old-space-size.js --max-old-space-sizes=1';
   assert.deepEqual(checkRuntime(load(MINIMAL), { ...QUIET, nodeOptions }), []);
 });
 

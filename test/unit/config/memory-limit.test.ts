@@ -56,6 +56,7 @@ const CASES: [title: string, proc: string, files: Record<string, string>, expect
       { 'memory.max': '700\n' },
       { bytes: 700, from: 'memory.max of /' },
     ],
+    ['a group outside of the mount, which is not ours', '0::/../other\n', { '../other/memory.max': '100\n' }, MACHINE],
     [
       'version 1',
       '12:cpu,cpuacct:/x\n4:memory:/docker/abc\n',

@@ -34,6 +34,13 @@ const CASES: [title: string, a: string, b: string, archives: [string, string], c
     ['y', 'z'],
     'overlap',
   ],
+  [
+    'endpoints that differ in the protocol only',
+    'url: s3://bucket/x, endpoint: "http://minio:9000"',
+    'url: s3://bucket/x/y, endpoint: "https://minio:9000"',
+    ['y', 'z'],
+    'overlap',
+  ],
   ['nested folders', 'url: file:///srv/a', 'url: file:///srv/../srv/a/y', ['y', 'z'], 'overlap'],
   ['folders that begin alike', 'url: file:///srv/a', 'url: file:///srv/a/yy', ['y', 'z'], 'no clash'],
   ['a folder and a bucket', 'url: file:///srv/a', 'url: s3://srv/a/y', ['y', 'z'], 'no clash'],

@@ -21,6 +21,8 @@ const CASES: [text: string, message: string][] = [
     atRoot('▸xyzzy: {}'),
     'xyzzy: unknown key; known are: sources, destinations, archives, workers, http, log, state, drainTimeout',
   ],
+  [inTable('segments: { ▸bye: key }'), 'archives.a.segments.bye: unknown key; did you mean "by"?'],
+  [inTable('segments: { ▸xx: key }'), 'archives.a.segments.xx: unknown key; known are: by, targetSize, parallel'],
   [atRoot('log: { ▸Level: info }'), 'log.Level: unknown key; did you mean "level"?'],
   [`▸${SOURCES}\n${DESTINATIONS}`, 'archives is required'],
   [`${SOURCES}\n${DESTINATIONS}\narchives: ▸{}`, 'archives: must have at least one entry'],
@@ -84,6 +86,10 @@ const CASES: [text: string, message: string][] = [
   [inS3('endpoint: ▸minio:9000'), 'destinations.default.endpoint: must be an http:// or https:// URL'],
   [
     inS3('endpoint: ▸http://u:p@minio'),
+    'destinations.default.endpoint: must not contain credentials; use accessKeyId and secretAccessKey',
+  ],
+  [
+    inS3('endpoint: ▸http://u@minio'),
     'destinations.default.endpoint: must not contain credentials; use accessKeyId and secretAccessKey',
   ],
   [inS3('endpoint: ▸http://minio/?x=1'), 'destinations.default.endpoint: must not contain a query or a fragment'],

@@ -29,6 +29,12 @@ const CASES: [title: string, text: string, messages: string[]][] = [
     [ALIAS],
   ],
   ['an alias without an anchor', `${SOURCES}\n${DESTINATIONS}\narchives: { a: { table: ▸*nope } }`, [ALIAS]],
+  [
+    'an alias without an anchor, where a value is required',
+    `${DESTINATIONS}\n${ARCHIVES}\nsources: { default: { url: ▸*nope } }`,
+    [ALIAS],
+  ],
+  ['an open quote around all', '"sources▸', ['not valid YAML: a quote, bracket, comma or colon is missing']],
   ['an open quote', `${MINIMAL}\nstate: "/srv▸`, ['not valid YAML: a quote, bracket, comma or colon is missing']],
   ['a tab', `${MINIMAL}\nlog:\n▸\tlevel: info\n`, ['not valid YAML: tabs cannot indent; use spaces']],
   [
@@ -85,4 +91,22 @@ test('an alias to itself is no endless loop', () => {
     'sources.x: url is required',
     'sources.x.x: unknown key; known are: url',
   ]);
+});
+
+test('what comes through an alias or a merge key is reported where it is written', () => {
+  assertProblems(
+    `${SOURCES}
+${DESTINATIONS}
+archives:
+  a: &base { table: t, read: ▸▸fast, retry: &retry { attempts: ▸▸▸0 } }
+  b: { <<: *base }
+  c: { <<: [{ table: u }], retry: *retry }`,
+    [
+      'archives.a.read: must be auto, cursor or copy',
+      'archives.b.read: must be auto, cursor or copy',
+      'archives.a.retry.attempts: must be at least 1',
+      'archives.b.retry.attempts: must be at least 1',
+      'archives.c.retry.attempts: must be at least 1',
+    ],
+  );
 });

@@ -1,0 +1,95 @@
+/** Samples a key and finds the values that cut its rows into parts of about the same number, however skewed they are. */
+import type { Client } from 'pg';
+import { postgresFailure } from './errors.ts';
+import type { RowSource } from './select.ts';
+
+/** A key's columns: how SQL refers to them, and their types for casting values back. */
+export interface KeyColumn {
+  reference: string;
+  type: string;
+}
+
+/** Values of the key's columns as text, one for each column. */
+export type KeyValues = string[];
+
+/** Sampled pages for each part that is wanted; rows of a page are alike in a table that lies in the order of its key. */
+const PAGES_A_PART = 200;
+/** So many sampled rows a part keep the largest part within a few tenths of the median. */
+const ROWS_A_PART = 100;
+
+export interface Sampling {
+  source: RowSource;
+  key: readonly KeyColumn[];
+  parts: number;
+  /** Pages of the table; undefined for a query, which is sampled by reading its keys. */
+  pages: number | undefined;
+}
+
+/**
+ * The values at which parts begin, without the first: at most `parts - 1`, ascending, no two alike. Throws FailureError.
+ */
+export async function sampleQuantiles(client: Client, sampling: Sampling): Promise<KeyValues[]> {
+  const { pages, parts } = sampling;
+  if (pages === undefined) return (await sampleOnce(client, sampling, undefined)).bounds;
+  for (let percent = firstPercent(pages, parts); ; percent = Math.min(100, percent * 8)) {
+    const sample = await sampleOnce(client, sampling, percent);
+    // A filter may leave next to nothing of a small sample.
+    if (percent >= 100 || sample.rows >= parts * ROWS_A_PART) return sample.bounds;
+  }
+}
+
+function firstPercent(pages: number, parts: number): number {
+  return Math.min(100, Math.max(0.01, (100 * PAGES_A_PART * parts) / Math.max(1, pages)));
+}
+
+async function sampleOnce(
+  client: Client,
+  { source, key, parts }: Sampling,
+  percent: number | undefined,
+): Promise<{ rows: number; bounds: KeyValues[] }> {
+  const list = key.map(({ reference }, index) => `${reference} AS k${index + 1}`).join(', ');
+  const names = key.map((_, index) => `k${index + 1}`).join(', ');
+  const texts = key.map((_, index) => `k${index + 1}::text`).join(', ');
+  // Rows without a key belong to the first part; they would sort last here and shift the others.
+  const text = `
+WITH sample AS MATERIALIZED (SELECT ${list} FROM ${sampledFrom(source, percent)}),
+numbered AS (
+  SELECT ${names}, row_number() OVER (ORDER BY ${names}) - 1 AS n, count(*) OVER () AS total
+  FROM sample WHERE ${key.map((_, index) => `k${index + 1} IS NOT NULL`).join(' AND ')}
+)
+SELECT total::float8, ${texts} FROM numbered
+WHERE n = 0 OR floor(n * ${parts}::float8 / total) > floor((n - 1) * ${parts}::float8 / total)
+ORDER BY n`;
+  try {
+    const { rows } = await client.query<[number, ...string[]]>({
+      text,
+      values: source.kind === 'query' ? [...source.params] : [],
+      rowMode: 'array',
+    });
+    const bounds = rows.map(([, ...values]) => values);
+    return { rows: rows[0]?.[0] ?? 0, bounds: withoutRepeats(bounds.slice(1), bounds[0]) };
+  } catch (error) {
+    throw postgresFailure(error, 'plan', 'sampling the key');
+  }
+}
+
+/** A fixed seed: the same data gives the same plan. */
+function sampledFrom(source: RowSource, percent: number | undefined): string {
+  if (source.kind === 'query') {
+    const names = source.columns.map((_, index) => `c${index + 1}`).join(', ');
+    return `(\n${source.sql}\n) AS q(${names})`;
+  }
+  const sample = percent === undefined || percent >= 100 ? '' : ` TABLESAMPLE SYSTEM (${percent}) REPEATABLE (20)`;
+  return `${source.from}${sample}${source.where === undefined ? '' : ` WHERE (${source.where}\n)`}`;
+}
+
+/** A key of a query may not be unique: bounds that are alike would make empty parts. */
+function withoutRepeats(bounds: readonly KeyValues[], first: KeyValues | undefined): KeyValues[] {
+  let last = JSON.stringify(first);
+  return bounds.filter((bound) => {
+    const text = JSON.stringify(bound);
+    const isNew = text !== last;
+    last = text;
+    return isNew;
+  });
+}

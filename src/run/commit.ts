@@ -1,0 +1,48 @@
+/** The end of a run: all segments are there, strays are removed, the manifest is written, the journal goes. */
+import { FailureError, toFailure } from '../base/errors.ts';
+import { clearJournal, removeStrays, type Receipt } from './journal.ts';
+import { fullKey } from './keys.ts';
+import { buildManifest, commitManifest, type Manifest } from './manifest.ts';
+import type { Work } from './resume.ts';
+import type { Run } from './run.ts';
+import type { Session } from './session.ts';
+
+/** Commits a run. Throws FailureError, and then nothing is committed. */
+export async function commitRun(run: Run, session: Session, work: Work): Promise<Manifest> {
+  const { store, archive, id } = run;
+  const receipts = requireAll(work);
+  const manifest = buildManifest({
+    archive: archive.name,
+    run: id,
+    plan: work.plan,
+    source: session.identity,
+    snapshot: receipts.at(-1)?.snapshot ?? session.snapshot,
+    receipts,
+    fullKey: (key) => fullKey(run.destination, key),
+    startedAt: work.journal.startedAt,
+  });
+  await removeStrays(store, archive.name, id, new Set(receipts.map((receipt) => receipt.key)));
+  await commitManifest(store, manifest);
+  try {
+    await clearJournal(store, archive.name, id);
+  } catch (error) {
+    run.log.warn(
+      { failure: toFailure(error, 'journal') },
+      'the run is committed, but its journal could not be removed',
+    );
+  }
+  return manifest;
+}
+
+/** The plan and the receipts must match one to one before a manifest may name them. In the order of the segments. */
+function requireAll({ plan, done }: Work): Receipt[] {
+  const receipts = plan.segments.flatMap(({ index }) => done.get(index) ?? []);
+  if (receipts.length === plan.segments.length) return receipts;
+  throw new FailureError({
+    code: 'segment-missing',
+    stage: 'commit',
+    transient: false,
+    message: `${receipts.length} of ${plan.segments.length} segments have a receipt; the run is not committed`,
+    hint: 'This is a defect in pgsluice. Please report it, with the log of the run.',
+  });
+}

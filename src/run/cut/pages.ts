@@ -1,0 +1,38 @@
+/** Cuts a run by ranges of heap pages (ctid): no index is needed, but a segment means its rows in its own snapshot only. */
+import type { Leaf } from '../../postgres/table-stats.ts';
+import type { Narrowing } from '../../postgres/select.ts';
+
+/** Pages of one leaf, from `fromPage` on, below `toPage`; null is to the end, whatever was added since. */
+export interface PageRange {
+  /** Quoted, ready for FROM. */
+  from: string;
+  /** As the operator knows it. */
+  leaf: string;
+  fromPage: number;
+  toPage: number | null;
+  /** Whether the leaf has pages to cut by; a foreign one is read whole. */
+  hasPages: boolean;
+}
+
+/**
+ * Cuts each leaf on its own into ranges of about `targetBytes`, TOAST included. `alias` is the name that a filter may use
+ * for the table, quoted.
+ */
+export function rangesOfPages(leaves: readonly Leaf[], targetBytes: number, alias: string): PageRange[] {
+  return leaves.flatMap((leaf) => {
+    const count = Math.max(1, Math.min(leaf.pages, Math.round(leaf.bytes / targetBytes)));
+    return Array.from({ length: count }, (_, index) => ({
+      from: `${leaf.from} AS ${alias}`,
+      leaf: leaf.name,
+      fromPage: Math.floor((leaf.pages * index) / count),
+      toPage: index === count - 1 ? null : Math.floor((leaf.pages * (index + 1)) / count),
+      hasPages: leaf.hasPages,
+    }));
+  });
+}
+
+export function narrowToPages({ from, fromPage, toPage, hasPages }: PageRange): Narrowing {
+  if (!hasPages || (fromPage === 0 && toPage === null)) return { from };
+  const lower = `ctid >= '(${fromPage},0)'::tid`;
+  return { from, predicate: toPage === null ? lower : `${lower} AND ctid < '(${toPage},0)'::tid` };
+}

@@ -1,0 +1,151 @@
+/** The story of one run: lock, snapshot, plan or resume, dispatch, commit; again from the receipts when the session is lost. */
+import { toFailure, type Failure } from '../base/errors.ts';
+import { maxRowBytes } from '../base/memory.ts';
+import { pauseBefore } from '../base/retry.ts';
+import type { Config } from '../config/schema.ts';
+import { CODEC_FILES } from '../segment/compress/codec.ts';
+import type { SegmentTask } from '../segment/task.ts';
+import { commitRun } from './commit.ts';
+import { dispatchSegments } from './dispatch.ts';
+import { writePlan, writeReceipt } from './journal.ts';
+import { dataKey } from './keys.ts';
+import type { Manifest } from './manifest.ts';
+import { segmentSelect, type PlannedSegment, type RunPlan } from './plan.ts';
+import type { WorkerPool } from './pool.ts';
+import type { RunProgress } from './progress.ts';
+import { takeUp, type Work } from './resume.ts';
+import type { Run } from './run.ts';
+import { openSession, requireSession, type Session } from './session.ts';
+import { sweepUploads } from './sweep.ts';
+
+export interface Execution {
+  config: Config;
+  pool: WorkerPool;
+  progress: RunProgress;
+  /** Aborts the run. */
+  signal: AbortSignal;
+  /** No segment is begun once this aborts; those that are on end. */
+  drain: AbortSignal;
+  /** What the run's result tells besides the manifest. */
+  tally: { peakHeapBytes: number; retries: number; resumed: boolean };
+}
+
+/** Failures that end a session, not the run. */
+const SESSION_CODES = new Set(['session-lost', 'snapshot-lost']);
+
+/** Runs until the manifest is written. Throws the failure that ended it; then the run can be taken up again. */
+export async function executeRun(run: Run, execution: Execution): Promise<Manifest> {
+  const policy = { attempts: run.archive.retry.attempts, backoffMs: run.archive.retry.backoff };
+  for (let attempt = 1, doneBefore = 0; ; attempt += 1) {
+    try {
+      return await executeUnderOneSnapshot(run, execution);
+    } catch (error) {
+      const failure = toFailure(error, 'worker');
+      const { segmentsDone } = execution.progress;
+      // As long as sessions bring the run forward, it is worth another one.
+      if (segmentsDone > doneBefore) attempt = 1;
+      doneBefore = segmentsDone;
+      if (!endsSessionOnly(failure) || attempt >= policy.attempts || execution.signal.aborted) throw error;
+      run.log.warn({ failure, attempt, attempts: policy.attempts }, 'session lost, the run goes on with a new one');
+      await pauseBefore(policy, attempt, execution.signal);
+    }
+  }
+}
+
+/** A segment that failed has had its own attempts; what failed around the segments has not. */
+function endsSessionOnly(failure: Failure): boolean {
+  return SESSION_CODES.has(failure.code) || (failure.transient && failure.segment === undefined);
+}
+
+async function executeUnderOneSnapshot(run: Run, execution: Execution): Promise<Manifest> {
+  const session = await openSession(run.source, run.archive.name, run.place);
+  let work: Work | undefined;
+  try {
+    await sweepUploads(run.store, run.archive.name, run.log);
+    work = await takeUp(run, session, execution.signal);
+    await dispatch(run, execution, session, work);
+    await requireSession(session, run.archive.name);
+    execution.signal.throwIfAborted();
+    return await commitRun(run, session, work);
+  } catch (error) {
+    if (session.lost.aborted && !execution.signal.aborted) throw session.lost.reason;
+    if (work !== undefined) await recordFailure(run, work, error, execution.signal);
+    throw error;
+  } finally {
+    await session.close();
+  }
+}
+
+async function dispatch(run: Run, execution: Execution, session: Session, work: Work): Promise<void> {
+  const { progress, tally } = execution;
+  progress.begin(work.plan, [...work.done.values()]);
+  tally.resumed ||= work.done.size > 0;
+  const open = work.plan.segments.filter(({ index }) => !work.done.has(index));
+  const tasks = open.map((segment) => segmentTask(execution.config, run, session, work.plan, segment));
+  const summary = await dispatchSegments(tasks, {
+    pool: execution.pool,
+    log: run.log,
+    retry: { attempts: run.archive.retry.attempts, backoffMs: run.archive.retry.backoff },
+    parallel: run.archive.segments.parallel,
+    signal: AbortSignal.any([execution.signal, session.lost]),
+    drain: execution.drain,
+    onProgress: (segment, at) => {
+      progress.update(segment, at);
+    },
+    onFinished: async (task, facts) => {
+      const receipt = {
+        ...facts,
+        segment: task.segment,
+        fingerprint: work.journal.fingerprint,
+        snapshot: session.snapshot,
+      };
+      work.done.set(task.segment, await writeReceipt(run.store, run.archive.name, run.id, receipt));
+      progress.finish(task.segment, facts);
+    },
+  });
+  tally.peakHeapBytes = Math.max(tally.peakHeapBytes, summary.peakHeapBytes);
+  tally.retries += summary.retries;
+}
+
+function segmentTask(config: Config, run: Run, session: Session, plan: RunPlan, segment: PlannedSegment): SegmentTask {
+  const { archive, id } = run;
+  const { subject } = plan;
+  return {
+    archive: archive.name,
+    run: id,
+    segment: segment.index,
+    attempt: 1,
+    source: { url: run.source.url, applicationName: `pgsluice ${archive.name}/${id}/${segment.index}` },
+    snapshot: session.snapshot.id,
+    select: segmentSelect(plan, segment),
+    columns: subject.source.columns,
+    subject: subject.name,
+    keyColumns: keyColumnIndexes(plan),
+    destination: run.destination,
+    key: dataKey(archive.name, id, segment.index, CODEC_FILES[archive.compression.codec].extension),
+    compression: archive.compression,
+    ...(archive.contentEncoding === undefined ? {} : { contentEncoding: archive.contentEncoding }),
+    maxRowBytes: maxRowBytes(config.workers.maxOldGenerationSizeMb),
+  };
+}
+
+/** Where the key's columns stand among those that are read; none when a part of the key is left out. */
+function keyColumnIndexes({ subject }: RunPlan): number[] {
+  const indexes = subject.key.map((name) => subject.source.columns.findIndex((column) => column.name === name));
+  return indexes.includes(-1) ? [] : indexes;
+}
+
+/** So that `list` can tell a run that failed from one that is on. What ends a run from outside is no failure of it. */
+async function recordFailure(run: Run, work: Work, error: unknown, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  const { code, stage, message, hint } = toFailure(error, 'worker');
+  if (code === 'drained') return;
+  try {
+    await writePlan(run.store, {
+      ...work.journal,
+      failure: { code, stage, message, hint, at: new Date().toISOString() },
+    });
+  } catch {
+    // The destination may be what failed; the log has the failure in any case.
+  }
+}

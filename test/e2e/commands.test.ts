@@ -1,0 +1,346 @@
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { before, describe, test } from 'node:test';
+import { type Ending, runCli } from '../support/cli.ts';
+import { createGatedView, openSite, PREFIX, type Site } from '../support/site.ts';
+
+const RUN = '20261123T021500Z';
+
+describe('check', () => {
+  let site: Site;
+
+  before(async () => {
+    site = await openSite();
+    await site.database.client.query('CREATE TABLE events (id int PRIMARY KEY, at timestamptz)');
+  });
+
+  test('accepts a good config without connecting, and adds the memory up', async () => {
+    const config = await site.writeConfig({
+      archives: { events: { table: 'events', schedule: '15 2 * * *', timezone: 'Europe/Berlin' } },
+    });
+    const { code, stdout, stderr } = await site.run(['check', '--json'], config, {
+      DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nowhere',
+    });
+    assert.equal(code, 0, stderr);
+    const report = JSON.parse(stdout) as {
+      ok: boolean;
+      problems: string[];
+      memory: { terms: { bytes: number }[]; totalBytes: number };
+      archives: object[];
+      online: null;
+    };
+    assert.equal(report.ok, true);
+    assert.deepEqual(report.problems, []);
+    assert.equal(report.online, null);
+    assert.deepEqual(report.archives, [
+      { name: 'events', reads: 'events', schedule: '15 2 * * * (Europe/Berlin)', compression: 'gzip', read: 'auto' },
+    ]);
+    assert.equal(
+      report.memory.totalBytes,
+      report.memory.terms.reduce((sum, { bytes }) => sum + bytes, 0),
+    );
+    assert.deepEqual(site.proxy.requests, []);
+  });
+
+  test('names all problems at once, each with its file, line and column, and exits with 2', async () => {
+    const config = site.newConfigFile();
+    await writeFile(
+      config,
+      `sources:
+  default: { url: mysql://root@localhost/x }
+destinations:
+  default: { url: s3://archive/pg, partSise: 8MiB }
+archives:
+  events: { table: events, query: SELECT 1 }
+  jobs: { table: jobs, schedule: "61 * * * *", source: defalt }
+workers: { threads: 0 }
+`,
+    );
+    const { code, stdout, stderr } = await runCli(['check', '--config', config]);
+    assert.equal(code, 2);
+    assert.equal(stdout, '');
+    const lines = stderr.trimEnd().split('\n');
+    const expected = [
+      ['2:19', /postgres/],
+      ['4:36', /partSise.*did you mean.*partSize/],
+      ['6:28', /query.*table/],
+      ['7:34', /61|minute|schedule/],
+      ['7:56', /source.*did you mean "default"/],
+      ['8:21', /threads|1/],
+    ] as const;
+    assert.deepEqual(
+      lines.map((line) => line.slice(0, line.indexOf(': '))),
+      expected.map(([place]) => `${config}:${place}`),
+    );
+    for (const [at, [, message]] of expected.entries()) assert.match(lines[at]!, message);
+    const asJson = await runCli(['check', '--json', '--config', config]);
+    assert.equal(asJson.code, 2);
+    const report = JSON.parse(asJson.stdout) as { ok: boolean; problems: string[] };
+    assert.equal(report.ok, false);
+    assert.deepEqual(report.problems, lines);
+  });
+
+  test('warns of now() in a filter, as it differs between the segments of a run', async () => {
+    const config = await site.writeConfig({ archives: { events: { table: 'events', where: 'at < now()' } } });
+    const { code, stdout } = await site.run(['check'], config);
+    assert.equal(code, 0);
+    assert.match(stdout, /warning: archives\.events\.where: now\(\).*:slot/);
+  });
+
+  test('takes the file from $PGSLUICE_CONFIG, and says when there is none', async () => {
+    const config = await site.writeConfig({ archives: { events: { table: 'events' } } });
+    const found = await runCli(['check'], { ...site.environment, PGSLUICE_CONFIG: config });
+    assert.equal(found.code, 0, found.stderr);
+    const missing = await runCli(['check'], { PGSLUICE_CONFIG: '/nowhere/pgsluice.yaml' });
+    assert.equal(missing.code, 2);
+    assert.match(missing.stderr, /^\/nowhere\/pgsluice\.yaml: cannot be read: it does not exist/);
+  });
+
+  test('--online looks at the servers, the tables and the bucket, and leaves nothing behind', async () => {
+    const config = await site.writeConfig({ archives: { events: { table: 'events' } } });
+    const before = await site.keys();
+    const { code, stdout, stderr } = await site.run(['check', '--online', '--json'], config);
+    assert.equal(code, 0, stdout + stderr);
+    const { online } = JSON.parse(stdout) as { online: { level: string; subject: string }[] };
+    const ok = online.filter(({ level }) => level === 'ok').map(({ subject }) => subject);
+    for (const subject of ['sources.default', 'destinations.default', 'archives.events'])
+      assert.ok(ok.includes(subject), subject);
+    assert.deepEqual(await site.keys(), before);
+  });
+
+  test('--online names all that is missing at once, with what to do, and exits with 2', async () => {
+    const wrong = new URL(site.database.url);
+    wrong.password = 'wrong-pass-word';
+    const config = await site.writeConfig({
+      sources: { default: { url: '${DATABASE_URL}' }, other: { url: wrong.href } },
+      destinations: { default: site.destination(), other: site.destination({ url: 's3://no-such-bucket/pg' }) },
+      archives: {
+        events: { table: 'events' },
+        gone: { table: 'gone' },
+        bad_filter: { table: 'events', where: 'nonsense = 1' },
+        elsewhere: { table: 'events', source: 'other', destination: 'other' },
+      },
+    });
+    const { code, stdout, stderr } = await site.run(['check', '--online'], config);
+    assert.equal(code, 2);
+    assert.match(stdout, /ok: archives\.events:/);
+    assert.match(stderr, /^archives\.gone: .*gone.*does not exist/m);
+    assert.match(stderr, /^archives\.bad_filter: .*nonsense/m);
+    assert.match(stderr, /^sources\.other: .*password.*\(.*password.*\)$/m);
+    assert.match(stderr, /^destinations\.other: .*no-such-bucket.*\(.*Create the bucket.*\)$/m);
+    assert.ok(!`${stdout}${stderr}`.includes('wrong-pass-word'));
+  });
+});
+
+describe('plan', () => {
+  let site: Site;
+  let config: string;
+
+  before(async () => {
+    site = await openSite();
+    await site.database.client.query(
+      'CREATE TABLE events (id int PRIMARY KEY); INSERT INTO events SELECT generate_series(1, 1000); ANALYZE events',
+    );
+    config = await site.writeConfig({ archives: { events: { table: 'events' }, gone: { table: 'gone' } } });
+  });
+
+  test('shows the segments and keys that a run then writes, and itself writes nothing', async () => {
+    site.proxy.reset();
+    const { code, stdout, stderr } = await site.run(['plan', 'events', '--run-id', RUN, '--json'], config);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(
+      site.proxy.requests.filter(({ method }) => method !== 'GET' && method !== 'HEAD'),
+      [],
+    );
+    const [plan] = JSON.parse(stdout) as {
+      archive: string;
+      run: string;
+      estimatedRows: number;
+      estimatedBytes: number;
+      segments: { segment: number; key: string }[];
+      manifest: string;
+    }[];
+    assert.equal(plan?.archive, 'events');
+    assert.equal(plan.run, RUN);
+    assert.equal(plan.estimatedRows, 1000);
+    assert.ok(plan.estimatedBytes > 0);
+    await site.archive(['events', '--run-id', RUN], config);
+    const keys = [plan.manifest, ...plan.segments.map(({ key }) => key)];
+    assert.deepEqual(keys.toSorted(), await site.keys('events'));
+  });
+
+  test('says in words what --json says, for every archive of the config, and exits with 2 when one cannot be planned', async () => {
+    const { code, stdout } = await site.run(['plan', '--run-id', RUN], config);
+    assert.equal(code, 2);
+    assert.match(stdout, new RegExp(`${PREFIX}events/run=${RUN}/part-00000\\.jsonl\\.gz`));
+    assert.match(stdout, /gone: .*does not exist.*\(table-not-found\)\n {2}hint/);
+  });
+
+  test('refuses an unknown archive and a bad id with 2', async () => {
+    assert.equal((await site.run(['plan', 'evnts'], config)).code, 2);
+    assert.equal((await site.run(['plan', 'events', '--run-id', '1'], config)).code, 2);
+  });
+});
+
+describe('list', () => {
+  let site: Site;
+
+  before(async () => {
+    site = await openSite();
+  });
+
+  test('shows committed runs with their figures, unfinished ones without, oldest first', async () => {
+    await site.database.client.query(
+      'CREATE TABLE events (id int PRIMARY KEY); INSERT INTO events SELECT generate_series(1, 1234)',
+    );
+    const config = await site.writeConfig({ archives: { events: { table: 'events' }, idle: { table: 'events' } } });
+    assert.match((await site.run(['list'], config)).stdout, /no runs/);
+    const [result] = await site.archive(['events', '--run-id', RUN], config);
+    // A crash between the last object and the commit: all is there but the manifest.
+    site.proxy.order('PutObject', { kind: 'error', status: 403, code: 'AccessDenied' }, 100, '_manifest.json');
+    const [failed] = await site.archive(['events', '--run-id', '20261122T021500Z'], config);
+    assert.equal(failed?.error?.code, 'access-denied');
+    site.proxy.reset();
+    const { code, stdout } = await site.run(['list', '--json'], config);
+    assert.equal(code, 0);
+    const [first, second, ...more] = JSON.parse(stdout) as Record<string, unknown>[];
+    assert.deepEqual(more, []);
+    const nothing = { rows: null, objects: null, jsonBytes: null, bytes: null, finishedAt: null };
+    assert.deepEqual({ ...first, ...nothing, run: '20261122T021500Z', archive: 'events' }, first);
+    assert.match(String(first?.['status']), /^(failed|unfinished)$/);
+    const manifest = await site.manifest('events', RUN);
+    const { rows, objects, jsonBytes, bytes } = result!;
+    const figures = { rows, objects, jsonBytes, bytes, finishedAt: manifest?.finishedAt };
+    assert.deepEqual({ ...second, ...figures, archive: 'events', run: RUN, status: 'committed' }, second);
+    const table = (await site.run(['list', 'events'], config)).stdout;
+    assert.match(table, new RegExp(`events +${RUN} +committed +1,234 `));
+    assert.match(table, /events +20261122T021500Z +(failed|unfinished)/);
+    assert.equal((await site.run(['list', 'evnts'], config)).code, 2);
+  });
+});
+
+describe('--help', () => {
+  for (const command of ['check', 'plan', 'run', 'daemon', 'list', 'demo']) {
+    test(`of ${command} shows an example`, async () => {
+      const { code, stdout } = await runCli([command, '--help']);
+      assert.equal(code, 0);
+      assert.match(stdout, new RegExp(`Example:\\n {2}\\$ pgsluice ${command}`));
+      assert.match(stdout, /--config <file>/);
+    });
+  }
+
+  test('of the program lists every command, and --version prints one', async () => {
+    const { code, stdout } = await runCli(['--help']);
+    assert.equal(code, 0);
+    for (const command of ['check', 'plan', 'run', 'daemon', 'list', 'demo'])
+      assert.match(stdout, new RegExp(`^ +${command}\\b`, 'm'));
+    assert.match((await runCli(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe('secrets', () => {
+  const PASSWORD = 'p@ss:w/rd#Zebra?99';
+  const SECRET_KEY = 'wJalr/Secret+Key+Giraffe=';
+  const forms = [PASSWORD, SECRET_KEY].flatMap((secret) => [secret, encodeURIComponent(secret)]);
+  let site: Site;
+  let role: string;
+  let secrets: Record<string, string>;
+
+  before(async () => {
+    site = await openSite();
+    role = `keeper_${site.database.name}`;
+    await site.database.client.query(
+      `CREATE ROLE ${role} LOGIN PASSWORD '${PASSWORD}'; CREATE TABLE events (id int PRIMARY KEY);
+       INSERT INTO events VALUES (1); GRANT SELECT ON events TO ${role}`,
+    );
+    const url = new URL(site.database.url);
+    url.username = role;
+    url.password = encodeURIComponent(PASSWORD);
+    secrets = { DATABASE_URL: url.href, SECRET_KEY };
+  });
+
+  function assertNoSecret(ending: Ending, what: string): void {
+    for (const form of forms) {
+      assert.ok(!ending.stdout.includes(form), `${what}: stdout has ${form}: ${ending.stdout}`);
+      assert.ok(!ending.stderr.includes(form), `${what}: stderr has ${form}: ${ending.stderr}`);
+    }
+  }
+
+  test('appear in no output of a command that succeeds, and in no object', async () => {
+    const config = await site.writeConfig({ archives: { events: { table: 'events' } }, log: { level: 'trace' } });
+    for (const args of [['check', '--online'], ['plan', '--json'], ['run', '--all', '--run-id', RUN, '--json'], ['list']]) {
+      const ending = await site.run(args, config, secrets);
+      assert.equal(ending.code, 0, ending.stderr);
+      assertNoSecret(ending, args.join(' '));
+    }
+    for (const key of await site.keys()) {
+      const { body, headers } = (await site.stored(key))!;
+      for (const form of forms) assert.ok(!`${body.toString()}${JSON.stringify(headers)}`.includes(form), key);
+    }
+  });
+
+  test('appear in no output of a command that fails', async () => {
+    const url = secrets['DATABASE_URL']!;
+    const config = await site.writeConfig({
+      sources: {
+        default: { url: '${DATABASE_URL}' },
+        unreachable: { url: url.replace(/:\d+\//, ':1/') },
+        refusing: { url: url.replace('Zebra', 'Zebra_') },
+      },
+      destinations: {
+        default: site.destination(),
+        unreachable: site.destination({ endpoint: 'http://127.0.0.1:1' }),
+      },
+      archives: {
+        server_down: { table: 'events', source: 'unreachable' },
+        password_wrong: { table: 'events', source: 'refusing' },
+        endpoint_down: { table: 'events', destination: 'unreachable' },
+        query_wrong: { query: `SELECT '${PASSWORD} ${SECRET_KEY}'::int AS n` },
+      },
+      log: { level: 'trace' },
+    });
+    for (const [args, code] of [
+      [['check', '--online'], 2],
+      [['plan', '--json'], 2],
+      [['run', '--all'], 1],
+    ] as const) {
+      const ending = await site.run(args, config, secrets);
+      assert.equal(ending.code, code, ending.stderr);
+      assertNoSecret(ending, args.join(' '));
+    }
+  });
+
+  test('appear in no output where they stand in the wrong option, or are not encoded', async () => {
+    const misplaced = await site.writeConfig({
+      sources: { default: { url: `postgres://${role}:${PASSWORD}@127.0.0.1:99999/x` } },
+      archives: { events: { table: 'events', timezone: '${SECRET_KEY}', schedule: '${SECRET_KEY}', source: '${SECRET_KEY}' } },
+      workers: { threads: '${SECRET_KEY}' },
+    });
+    for (const args of [['check'], ['run', '--all']]) {
+      const ending = await site.run(args, misplaced, secrets);
+      assert.equal(ending.code, 2, ending.stderr);
+      assertNoSecret(ending, args.join(' '));
+    }
+  });
+
+  test('appear neither in the command line nor in the title of a process, nor in the name of its session', async () => {
+    const gated = await createGatedView(site, 'slow', 3, 2);
+    await site.database.client.query(`GRANT SELECT ON slow TO ${role}`);
+    const config = await site.writeConfig({ archives: { slow: { table: 'slow' } } });
+    const cli = site.start(['run', 'slow'], config, secrets);
+    await gated.reached();
+    const shown = [
+      await readFile(`/proc/${cli.pid}/cmdline`, 'utf8'),
+      await readFile(`/proc/${cli.pid}/comm`, 'utf8'),
+      ...(await site.backends()).map(({ name }) => name),
+    ];
+    assert.ok(shown.length >= 4);
+    for (const form of forms) assert.ok(!shown.join('\n').includes(form), form);
+    await gated.open();
+    assert.equal((await cli.ended()).code, 0);
+  });
+
+  test('do not keep a role from being dropped', async () => {
+    await site.database.client.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  });
+});

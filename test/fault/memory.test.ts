@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type { RunResult } from '../../src/run/run-archive.ts';
+import { oracleLines } from '../support/read-lines.ts';
+import { createWideTable, failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
+
+const RUN = '20261123T021500Z';
+const MB = 1e6;
+
+describe('a row that is too wide for the heap of a worker', () => {
+  let site: Site;
+  let results: RunResult[];
+  let log: string;
+
+  before(async () => {
+    site = await openSite();
+    await createWideTable(site, 'narrow', 700);
+    await site.database.client.query(
+      `CREATE TABLE huge (id int PRIMARY KEY, pad text);
+       INSERT INTO huge SELECT i, repeat('x', 10000) FROM generate_series(1, 700) AS i;
+       INSERT INTO huge VALUES (701, repeat('y', ${200 * MB}));
+       INSERT INTO huge VALUES (702, 'after')`,
+    );
+    const archive = { read: 'cursor', compression: { codec: 'none' }, segments: { by: 'none' } };
+    const config = await site.writeConfig({
+      archives: { huge: { table: 'huge', ...archive }, narrow: { table: 'narrow', ...archive } },
+      workers: { threads: 2, maxOldGenerationSizeMb: 32 },
+    });
+    const cli = site.start(['run', '--all', '--run-id', RUN, '--json'], config);
+    results = resultsOf(await cli.ended());
+    log = cli.stderr;
+  });
+
+  test('fails its run with its place and a remedy, at once', () => {
+    const failure = failureOf(results.slice(0, 1));
+    assert.equal(failure.code, 'row-too-wide');
+    assert.equal(failure.transient, false);
+    assert.match(failure.message, /row 701 of public\.huge, which follows the row with the key \(700\)/);
+    assert.match(failure.message, /190\.7 MiB wide/);
+    assert.match(failure.hint, /maxOldGenerationSizeMb to (8|9)\d\d/);
+    assert.match(failure.hint, /exclude or where/);
+    assert.ok(!log.includes('tried again'), 'the same row would fail again');
+    assert.ok(!log.includes('yyyy'), 'the value is not logged');
+  });
+
+  test('leaves no manifest and no unfinished upload', async () => {
+    await site.assertNothingLeft('huge', RUN);
+    await site.waitForNoBackends();
+  });
+
+  test('does not keep the other run of the same process from committing', async () => {
+    assert.equal(results[1]?.status, 'committed', JSON.stringify(results[1]?.error));
+    assert.ok((await site.lines('narrow', RUN)).join() === (await oracleLines(site.database.url, 'narrow')).join());
+  });
+});
+
+describe('rows that fit', () => {
+  let site: Site;
+
+  before(async () => {
+    site = await openSite();
+  });
+
+  test('just below the limit, one after the other and in every kind of column, are archived', async () => {
+    const { client } = site.database;
+    // A quarter of the heap of 32 MiB, less the frame and the other columns; text of four bytes a character is worst.
+    await client.query(
+      `CREATE TABLE at_limit (id int PRIMARY KEY, t text, j json, jb jsonb, b bytea);
+       INSERT INTO at_limit (id, t) SELECT i, repeat('é😀x"', 900000) FROM generate_series(1, 4) AS i;
+       INSERT INTO at_limit (id, j) SELECT i, ('"' || repeat('é😀x ', 1000000) || '"')::json FROM generate_series(5, 8) AS i;
+       INSERT INTO at_limit (id, jb) SELECT i, to_jsonb(repeat('é😀x ', 1000000)) FROM generate_series(9, 12) AS i;
+       INSERT INTO at_limit (id, b) SELECT i, decode(repeat('00ff', 1900000), 'hex') FROM generate_series(13, 16) AS i`,
+    );
+    const config = await site.writeConfig({
+      archives: { at_limit: { table: 'at_limit', read: 'cursor', segments: { by: 'none' } } },
+      workers: { threads: 1, maxOldGenerationSizeMb: 32 },
+    });
+    const [result] = await site.archive(['at_limit', '--run-id', RUN], config);
+    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+    const lines = await site.lines('at_limit', RUN);
+    assert.ok(lines.join() === (await oracleLines(site.database.url, 'at_limit')).join(), 'the lines differ');
+  });
+
+  test('but whose values exhaust the heap fail alone, with the remedy, and the process lives on', async () => {
+    // 7.6 MiB on the wire are below the limit of 8 MiB; but each of its 1,600,000 elements costs a string of its own.
+    const elements = `(SELECT array_agg(NULL::int) FROM generate_series(1, 1600000))`;
+    await site.database.client.query(
+      `CREATE TABLE many_values AS SELECT i AS id, ${Array.from({ length: 1500 }, (_, at) => `i AS c${at}`).join(', ')}
+       FROM generate_series(1, 3) AS i; CREATE TABLE small (id int); INSERT INTO small VALUES (1)`,
+    );
+    assert.ok(elements.length > 0);
+    const config = await site.writeConfig({
+      archives: { exhausted: { query: exhaustingQuery(), read: 'cursor' }, small: { table: 'small' } },
+      workers: { threads: 2, maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
+    });
+    const cli = site.start(['run', '--all', '--run-id', RUN, '--json'], config);
+    const results = resultsOf(await cli.ended());
+    assert.equal(results[1]?.status, 'committed', JSON.stringify(results[1]?.error));
+    console.log(JSON.stringify(results[0], null, 1));
+    await site.waitForNoBackends();
+  });
+});
+
+function exhaustingQuery(): string {
+  const columns = Array.from({ length: 1600 }, (_, at) => `repeat('é', 10) || i AS c${at}`).join(', ');
+  return `SELECT ${columns} FROM generate_series(1, 20000) AS i`;
+}

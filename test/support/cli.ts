@@ -1,0 +1,142 @@
+/** Runs the command line as a real process: waits for what it logs, sends it signals, and keeps what it prints. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { after } from 'node:test';
+
+/** A line of the log; pino's levels are 30 for info, 40 for warn, 50 for error. */
+export interface LogLine {
+  level: number;
+  msg: string;
+  archive?: string;
+  run?: string;
+  [field: string]: unknown;
+}
+
+/** How a process ended. */
+export interface Ending {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+const PROGRAM = path.join(import.meta.dirname, '../../src/cli.ts');
+
+/** What no event of a test should take; it only bounds the wait for one that never comes. */
+export const DEADLINE_MS = 60_000;
+
+const alive = new Set<CliProcess>();
+
+export class CliProcess {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+  readonly #watchers = new Set<() => void>();
+  stdout = '';
+  stderr = '';
+
+  constructor(args: readonly string[], environment: Record<string, string>) {
+    this.#child = spawn(process.execPath, [PROGRAM, ...args], {
+      // The environment of the test runner is not that of a user.
+      env: { PATH: process.env['PATH'] ?? '', ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+    });
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+      for (const look of this.#watchers) look();
+    });
+    this.#ended = once(this.#child, 'close');
+    alive.add(this);
+    void this.#ended.then(() => {
+      alive.delete(this);
+      for (const look of this.#watchers) look();
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** The lines of the log so far; other lines on stderr are left out. */
+  get log(): LogLine[] {
+    return this.stderr.split('\n').slice(0, -1).flatMap(parseLine);
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Resolves once the process has ended and all its output is in. */
+  async ended(): Promise<Ending> {
+    await withDeadline(this.#ended, () => `the process has not ended; it said:\n${this.stderr}`);
+    const { exitCode: code, signalCode: signal } = this.#child;
+    return { code, signal, stdout: this.stdout, stderr: this.stderr };
+  }
+
+  /** Resolves to the `count`-th line of the log that matches; a text is looked for in the message. */
+  async waitForLog(matches: string | ((line: LogLine) => boolean), count = 1): Promise<LogLine> {
+    const isWanted = typeof matches === 'string' ? (line: LogLine) => line.msg.includes(matches) : matches;
+    const { promise, resolve, reject } = Promise.withResolvers<LogLine>();
+    const look = (): void => {
+      const line = this.log.filter(isWanted)[count - 1];
+      if (line !== undefined) resolve(line);
+      else if (!alive.has(this)) reject(new Error(`the process ended without the line; it said:\n${this.stderr}`));
+    };
+    this.#watchers.add(look);
+    look();
+    try {
+      return await withDeadline(promise, () => `the line was not logged: ${String(matches)}; but:\n${this.stderr}`);
+    } finally {
+      this.#watchers.delete(look);
+    }
+  }
+}
+
+/** Starts `pgsluice ARGS…`; whatever still runs at the end of the test file is killed. */
+export function startCli(args: readonly string[], environment: Record<string, string> = {}): CliProcess {
+  return new CliProcess(args, environment);
+}
+
+/** Runs `pgsluice ARGS…` to its end. */
+export async function runCli(args: readonly string[], environment: Record<string, string> = {}): Promise<Ending> {
+  return startCli(args, environment).ended();
+}
+
+after(() => {
+  for (const cli of alive) cli.kill('SIGKILL');
+});
+
+/** The value of `promise`, or an error that says what was waited for. */
+export async function withDeadline<T>(promise: Promise<T>, describe: () => string): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    reject(new Error(`after ${DEADLINE_MS / 1000} s ${describe()}`));
+  }, DEADLINE_MS);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Asks again and again until the answer is neither undefined nor false. */
+export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false>): Promise<T> {
+  for (const until = Date.now() + DEADLINE_MS; Date.now() < until;) {
+    const answer = await ask();
+    if (answer !== undefined && answer !== false) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`after ${DEADLINE_MS / 1000} s still not: ${what}`);
+}
+
+function parseLine(text: string): LogLine[] {
+  try {
+    const line = JSON.parse(text) as LogLine;
+    return typeof line.msg === 'string' ? [line] : [];
+  } catch {
+    return [];
+  }
+}
