@@ -2,6 +2,7 @@
 /** argv -> one command. The only importer of the CLI library, and the one place that ends the process. */
 import { Command, CommanderError } from 'commander';
 import { errorText, FailureError, UsageError } from './base/errors.ts';
+import { keepProcessSmall } from './base/process-memory.ts';
 import { scrub } from './base/secrets.ts';
 import { TOOL } from './base/tool.ts';
 import { checkCommand } from './commands/check.ts';
@@ -80,6 +81,47 @@ function buildProgram(
   );
 
   command(
+    'verify <archive> [run]',
+    'read the objects of a run again and prove them; the latest committed one unless it is named',
+    'pgsluice verify fetch_queue 20261123T021500Z',
+  )
+    .option('--sample <n>', 'read only so many objects, evenly spread, the first and the last among them')
+    .action((name: string, id: string | undefined, options: Options) =>
+      run(
+        async (invocation) =>
+          (await import('./commands/verify.ts')).verifyCommand(invocation, name, {
+            ...(id === undefined ? {} : { run: id }),
+            ...(typeof options['sample'] === 'string' ? { sample: options['sample'] } : {}),
+          }),
+        options,
+      ),
+    );
+
+  command(
+    'restore <archive> [run]',
+    'bring the rows of a run back into Postgres; the latest committed one by default',
+    'pgsluice restore fetch_queue 20261123T021500Z --into public.fetch_queue_old --create',
+  )
+    .requiredOption('--into <schema.table>', 'the table that is filled')
+    .option('--source <name>', "the database, as the config names it (default: the archive's own)")
+    .option('--create', "make the table, from the manifest's columns and key")
+    .option('--on-conflict <rule>', 'fail, or skip rows whose key is there already', 'fail')
+    .option('--key-from <key>', 'only rows from this key on; values of several columns with commas between')
+    .option('--key-to <key>', 'only rows up to this key')
+    .action((name: string, runId: string | undefined, options: Options) =>
+      run(
+        async (invocation) =>
+          (await import('./commands/restore.ts')).restoreCommand(invocation, name, {
+            ...(runId === undefined ? {} : { run: runId }),
+            ...textOptions(options, ['into', 'source', 'keyFrom', 'keyTo']),
+            create: options['create'] === true,
+            onConflict: String(options['onConflict']),
+          }),
+        options,
+      ),
+    );
+
+  command(
     'demo',
     'show the main job on an embedded Postgres and an embedded S3 endpoint',
     'pgsluice demo --rows 100000',
@@ -98,6 +140,13 @@ function buildProgram(
     );
 
   return program;
+}
+
+/** Those of the options that were given, as text. */
+function textOptions<K extends string>(options: Options, names: readonly K[]): Partial<Record<K, string>> {
+  return Object.fromEntries(
+    names.filter((name) => options[name] !== undefined).map((name) => [name, String(options[name])]),
+  ) as Partial<Record<K, string>>;
 }
 
 function runId(options: Options): { runId?: string } {
@@ -140,4 +189,5 @@ function describeError(error: unknown): readonly string[] {
   return [error instanceof Error ? (error.stack ?? error.message) : errorText(error)];
 }
 
+keepProcessSmall();
 process.exitCode = await main();

@@ -1,4 +1,5 @@
 /** Failures: what went wrong, where, whether a retry may help, and what the operator should do about it. */
+import { scrub } from './secrets.ts';
 
 /** The part of a run that failed. */
 export type Stage =
@@ -59,21 +60,28 @@ export class UsageError extends Error {
 }
 
 /**
- * Turns anything that was thrown into a {@link Failure}. A {@link FailureError} anywhere in the chain of causes wins,
- * as it was classified by the adapter that knows the library; the rest is reported as a permanent internal error.
+ * Turns anything that was thrown into a {@link Failure}, without the secrets that this thread knows of. A
+ * {@link FailureError} anywhere in the chain of causes wins, as it was classified by the adapter that knows the library;
+ * the rest is reported as a permanent internal error.
  */
 export function toFailure(error: unknown, stage: Stage): Failure {
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth += 1) {
-    if (at instanceof FailureError) return at.failure;
+    if (at instanceof FailureError) return withoutSecrets(at.failure);
   }
-  return {
+  return withoutSecrets({
     code: 'internal',
     stage,
     transient: false,
     message: errorText(error),
     hint: 'This is a defect in pgsluice. Please report it, with the log lines around it.',
     ...(error instanceof Error && error.stack !== undefined ? { cause: error.stack } : {}),
-  };
+  });
+}
+
+/** Servers echo what they were given; and a failure is not only logged, but also kept in the destination. */
+function withoutSecrets(failure: Failure): Failure {
+  const { message, cause } = failure;
+  return { ...failure, message: scrub(message), ...(cause === undefined ? {} : { cause: scrub(cause) }) };
 }
 
 /** The message of anything that was thrown; an AggregateError (a refused dual-stack connection) has an empty one of its own. */

@@ -3,12 +3,24 @@ import { UsageError } from '../base/errors.ts';
 import { formatBytes } from '../base/units.ts';
 import { memorySum } from '../config/limits.ts';
 import { memoryLimit } from '../config/memory-limit.ts';
+import { readerOf } from '../config/reader.ts';
 import type { Config } from '../config/schema.ts';
 import { configWarnings } from '../config/warnings.ts';
+import { engineFallbacks } from '../run/engines.ts';
+import { chooseCompressor, describeCompressor } from '../segment/compress/codec.ts';
 import { checkOnline, type OnlineFinding } from '../run/check-online.ts';
 import { EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
 
 /** What `check --json` prints. Sizes in bytes. */
+interface ArchiveReport {
+  name: string;
+  reads: string;
+  schedule: string | null;
+  /** What will be used on this machine. */
+  compression: string;
+  reader: string;
+}
+
 interface CheckReport {
   config: string;
   ok: boolean;
@@ -20,7 +32,7 @@ interface CheckReport {
     limitBytes: number;
     limitFrom: string;
   } | null;
-  archives: { name: string; reads: string; schedule: string | null; compression: string; read: string }[];
+  archives: ArchiveReport[];
   online: OnlineFinding[] | null;
 }
 
@@ -29,7 +41,7 @@ export async function checkCommand(invocation: Invocation, options: { online: bo
   if (invocation.json) printJson(invocation, report);
   else {
     printLines(invocation, describeReport(report));
-    invocation.stderr.write(report.problems.map((problem) => `${problem}\n`).join(''));
+    printLines(invocation, report.problems, invocation.stderr);
   }
   return report.ok ? EXIT.done : EXIT.usage;
 }
@@ -44,7 +56,7 @@ async function check(invocation: Invocation, online: boolean): Promise<CheckRepo
       ...describeConfig(invocation, config),
       ok: problems.length === 0,
       problems,
-      warnings: [...configWarnings(config), ...warnings],
+      warnings: [...configWarnings(config), ...engineFallbacks(config), ...warnings],
       online: findings,
     };
   } catch (error) {
@@ -71,8 +83,8 @@ function describeConfig(invocation: Invocation, config: Config): Pick<CheckRepor
       name: archive.name,
       reads: archive.table ?? 'query',
       schedule: archive.schedule === undefined ? null : `${archive.schedule} (${archive.timezone})`,
-      compression: archive.compression.codec,
-      read: archive.read,
+      compression: describeCompressor(archive.compression.codec, chooseCompressor(archive.compression)),
+      reader: readerOf(archive),
     })),
   };
 }
@@ -83,8 +95,8 @@ function describeReport(report: CheckReport): string[] {
   return [
     `${report.config}: ${report.archives.length} archives`,
     ...report.archives.map(
-      ({ name, reads, schedule, compression, read }) =>
-        `  ${name}: ${reads}, ${schedule ?? 'by hand only'}, ${compression}, read ${read}`,
+      ({ name, reads, schedule, compression, reader }) =>
+        `  ${name}: ${reads}, ${schedule ?? 'by hand only'}, ${compression}, read by ${reader}`,
     ),
     'memory, at most:',
     ...terms.map(({ name, bytes }) => `  ${formatBytes(bytes).padStart(10)}  ${name}`),

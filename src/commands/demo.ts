@@ -120,7 +120,8 @@ function describeDemo(result: RunResult, manifest: Manifest, proof: Proof): stri
 }
 
 async function keepUp(invocation: Invocation, demo: DemoEnvironment, signal: AbortSignal): Promise<void> {
-  printLines(invocation, ['', 'the servers stay up until Ctrl-C:', ...demo.hints.map((hint) => `  ${hint}`)]);
+  // Not by printLines: the passwords of these servers are made up, and what a person needs to look at them.
+  invocation.stdout.write(`\nthe servers stay up until Ctrl-C:\n${demo.hints.map((hint) => `  ${hint}\n`).join('')}`);
   if (signal.aborted) return;
   // A timer keeps the process alive; a signal alone would not.
   const alive = setInterval(() => undefined, 60_000);

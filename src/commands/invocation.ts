@@ -2,12 +2,13 @@
 import { distance } from 'fastest-levenshtein';
 import { UsageError } from '../base/errors.ts';
 import { createLog, isJournal, type Log } from '../base/log.ts';
-import { registerSecret } from '../base/secrets.ts';
+import { registerSecret, scrub } from '../base/secrets.ts';
 import { checkRuntime } from '../config/limits.ts';
 import { loadConfig } from '../config/load.ts';
 import { memoryLimit } from '../config/memory-limit.ts';
 import { secretValues } from '../config/secrets.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { engineProblems } from '../run/engines.ts';
 
 export interface Invocation {
   configFile: string;
@@ -29,6 +30,7 @@ export function openConfig(invocation: Invocation): Config {
     execArgv: process.execArgv,
     memoryLimitBytes: memoryLimit().bytes,
   });
+  problems.push(...engineProblems(config));
   if (problems.length > 0) throw new UsageError(problems);
   return config;
 }
@@ -53,12 +55,13 @@ function describeUnknown(config: Config, name: string): string {
   return `there is no archive "${name}"; ${advice}`;
 }
 
-/** One JSON document on stdout. */
+/** One JSON document on stdout, without secrets: the messages of servers may echo what they were given. */
 export function printJson(invocation: Invocation, value: unknown): void {
-  invocation.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  const clean = (_key: string, part: unknown): unknown => (typeof part === 'string' ? scrub(part) : part);
+  invocation.stdout.write(`${JSON.stringify(value, clean, 2)}\n`);
 }
 
-/** Lines on stdout. */
-export function printLines(invocation: Invocation, lines: readonly string[]): void {
-  invocation.stdout.write(lines.map((line) => `${line}\n`).join(''));
+/** Lines without secrets, on stdout if nothing else is said. */
+export function printLines({ stdout }: Invocation, lines: readonly string[], stream = stdout): void {
+  stream.write(lines.map((line) => `${scrub(line)}\n`).join(''));
 }

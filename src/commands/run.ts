@@ -2,6 +2,7 @@
 import { UsageError } from '../base/errors.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { engineFallbacks } from '../run/engines.ts';
 import { WorkerPool } from '../run/pool.ts';
 import type { RunResult } from '../run/run-archive.ts';
 import { runArchives } from '../run/run-all.ts';
@@ -56,6 +57,7 @@ export async function runWithBar(
   const quiet = invocation.stderr.isTTY && config.log.level === 'info';
   try {
     const log = openLog(invocation, quiet ? 'warn' : config.log.level);
+    for (const fallback of engineFallbacks(config)) log.info(fallback);
     return await runArchives({ config, pool, log, signal, onProgress: bar.update }, archives, id);
   } finally {
     bar.close();

@@ -1,6 +1,7 @@
 /** Refuses to start where memory could not be bounded: overridden heap limits, or a sum above what there is. */
-import { MEMORY } from '../base/memory.ts';
+import { maxRowBytes, MEMORY } from '../base/memory.ts';
 import { formatBytes } from '../base/units.ts';
+import { readerOf } from './reader.ts';
 import { destinationOf } from './resolve.ts';
 import type { Config } from './schema.ts';
 
@@ -45,7 +46,7 @@ export function memorySum(config: Config): { terms: readonly MemoryTerm[]; total
   const perThread: MemoryTerm[] = [
     { name: 'old generation of the heap', bytes: maxOldGenerationSizeMb * 1024 ** 2 },
     { name: 'young generation of the heap', bytes: maxYoungGenerationSizeMb * 1024 ** 2 },
-    { name: 'batch of rows', bytes: MEMORY.batchBytes },
+    { name: 'batch of rows', bytes: MEMORY.batchBytes + widestRowBytes(config) },
     {
       name: `parts in flight, ${MEMORY.partsInFlight} x ${formatBytes(partSize)}`,
       bytes: MEMORY.partsInFlight * partSize,
@@ -57,6 +58,12 @@ export function memorySum(config: Config): { terms: readonly MemoryTerm[]; total
     ...perThread.map(({ name, bytes }) => ({ name: `${threads} x ${name}`, bytes: threads * bytes })),
   ];
   return { terms, totalBytes: terms.reduce((total, { bytes }) => total + bytes, 0) };
+}
+
+/** Through a cursor, the driver holds a row whole, in a buffer that grows by doubling while the one before is copied. */
+function widestRowBytes(config: Config): number {
+  const readsByCursor = Object.values(config.archives).some((archive) => readerOf(archive) === 'cursor');
+  return readsByCursor ? 3 * maxRowBytes(config.workers.maxOldGenerationSizeMb) : 0;
 }
 
 /** Measured with Node 24: each of these replaces the limits that worker threads are given. V8 takes `_` for `-`. */

@@ -63,9 +63,8 @@ function reportFirstOfEachLine(draft: Draft, errors: readonly YAMLError[]): void
 }
 
 function hasMapping(draft: Draft): boolean {
-  const { contents, errors } = draft.document;
+  const { contents } = draft.document;
   if (isMap(contents)) return true;
-  if (errors.length > 0) return false;
   if (contents === null || (isScalar(contents) && contents.value === null))
     draft.reportAt(0, 'the file is empty; sources, destinations and archives are required');
   else

@@ -15,6 +15,9 @@ export interface Column {
   typeOid: number;
   /** OID of the type below all domains; the binary reader chooses its decoder by it. */
   baseTypeOid: number;
+  /** OID of the element type when it is an array, as it stands (it may be a domain); else null. */
+  elementTypeOid: number | null;
+  isEnum: boolean;
   nullable: boolean;
   encoding: Encoding;
 }
@@ -47,6 +50,8 @@ interface TypeRow {
   type: string;
   base_oid: number;
   asks_server: boolean;
+  element_oid: number | null;
+  is_enum: boolean;
 }
 
 /**
@@ -64,7 +69,9 @@ WITH RECURSIVE wanted AS (
 SELECT wanted.ordinal, format_type(wanted.type_oid, wanted.modifier) AS type, t.oid::int8::float8 AS base_oid,
   (t.typelem <> 0 AND t.typlen = -1) OR t.typtype IN ('c', 'p')
     OR EXISTS (SELECT FROM pg_cast WHERE castsource = t.oid AND casttarget = 'json'::regtype AND t.oid >= 16384)
-    AS asks_server
+    AS asks_server,
+  CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN t.typelem::int8::float8 END AS element_oid,
+  t.typtype = 'e' AS is_enum
 FROM wanted JOIN below USING (ordinal) JOIN pg_type t ON t.oid = below.oid AND t.typtype <> 'd'
 ORDER BY ordinal`;
 
@@ -82,6 +89,8 @@ export async function resolveEncodings(client: Client, columns: readonly BareCol
       type: row.type,
       typeOid: column.typeOid,
       baseTypeOid: row.base_oid,
+      elementTypeOid: row.element_oid,
+      isEnum: row.is_enum,
       nullable: column.nullable,
       encoding: row.asks_server ? 'server' : (BY_OID[row.base_oid] ?? 'string'),
     };

@@ -106,6 +106,11 @@ async function setNewerSettings(client: Client): Promise<void> {
   }
 }
 
+/** The server's id of this connection; 0 when it is not known. */
+export function backendPid(client: Client): number {
+  return (client as unknown as { processID: number | null }).processID ?? 0;
+}
+
 /** The socket below a client: the driver has no public way to pause or to cut it. */
 export function socketOf(client: Client): import('node:net').Socket | undefined {
   return (client as unknown as { connection?: { stream?: import('node:net').Socket } }).connection?.stream;

@@ -21,9 +21,20 @@ export interface Narrowing {
   orderBy?: string;
 }
 
-/** The statement that gives exactly the source's columns; those with encoding `server` as JSON text. */
-export function buildSelect(source: RowSource, narrowing: Narrowing = {}): Statement {
-  const list = source.columns.map((column, index) => selectItem(column, columnReference(source, index))).join(', ');
+/** Whether a column is asked for as JSON text of the server's own. By default those are that are not printed as scalars. */
+export type AsksServer = (column: Column) => boolean;
+
+const asksByEncoding: AsksServer = (column) => column.encoding === 'server';
+
+/** The statement that gives exactly the source's columns, in their order. */
+export function buildSelect(
+  source: RowSource,
+  narrowing: Narrowing = {},
+  asksServer: AsksServer = asksByEncoding,
+): Statement {
+  const list = source.columns
+    .map((column, index) => selectItem(columnReference(source, index), asksServer(column)))
+    .join(', ');
   const conditions = [source.kind === 'relation' ? source.where : undefined, narrowing.predicate];
   const wanted = conditions.filter((condition) => condition !== undefined).map((condition) => `(${condition}\n)`);
   const where = wanted.length === 0 ? '' : ` WHERE ${wanted.join(' AND ')}`;
@@ -41,8 +52,8 @@ export function columnReference(source: RowSource, index: number): string {
   return source.kind === 'query' ? `q.c${index + 1}` : quoteIdentifier(column.name);
 }
 
-function selectItem(column: Column, reference: string): string {
-  return column.encoding === 'server' ? `to_json(${reference})::text` : reference;
+function selectItem(reference: string, asksServer: boolean): string {
+  return asksServer ? `to_json(${reference})::text` : reference;
 }
 
 function fromItem(source: RowSource, narrowing: Narrowing): string {

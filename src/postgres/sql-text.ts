@@ -14,13 +14,16 @@ const OPAQUE = [
   /\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[\s\S]*?(?:\$\1\$|$)/y, // a dollar-quoted string
 ];
 
+/** Not a cast to a type of that name, nor the beginning of a longer name. */
+const SLOT = /(?<!:):slot(?![\w$\u0080-\uffff])/g;
+
 const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
 
 /** Replaces `:slot` in code by the run's time as a timestamptz literal. Casts (`::slot`) and strings stay as they are. */
 export function bindSlot(sql: string, slot: Date): string {
   const literal = `(timestamptz '${slot.toISOString()}')`;
   return stretches(sql)
-    .map(({ kind, text }) => (kind === 'code' ? text.replaceAll(/(?<!:):slot\b/g, literal) : text))
+    .map(({ kind, text }) => (kind === 'code' ? text.replaceAll(SLOT, literal) : text))
     .join('');
 }
 

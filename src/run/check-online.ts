@@ -43,7 +43,8 @@ export async function checkOnline(config: Config): Promise<OnlineFinding[]> {
           const { clockSkewMs } = await store.probe();
           return describeClock(
             `destinations.${destination.name}`,
-            clockSkewMs,
+            // The store says how far this machine is ahead.
+            clockSkewMs === undefined ? undefined : -clockSkewMs,
             `${store.url} can be written, read, listed and cleaned`,
           );
         } finally {

@@ -1,11 +1,11 @@
-/** Sends a run's segments to the worker threads, some at once, and tries those again that failed for a passing reason. */
+/** Sends a run's tasks to the worker threads, some at once, and tries those again that failed for a passing reason. */
 import { FailureError, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { pauseBefore, type RetryPolicy } from '../base/retry.ts';
-import type { ObjectFacts, SegmentTask } from '../segment/task.ts';
+import type { FactsOf, Task } from '../segment/task.ts';
 import type { SegmentProgress, WorkerPool } from './pool.ts';
 
-export interface DispatchOptions {
+export interface DispatchOptions<T extends Task> {
   pool: WorkerPool;
   log: Log;
   retry: RetryPolicy;
@@ -17,7 +17,7 @@ export interface DispatchOptions {
   drain: AbortSignal;
   onProgress: (segment: number, progress: SegmentProgress) => void;
   /** Called for each finished segment, before the next one takes its place. */
-  onFinished: (task: SegmentTask, facts: ObjectFacts) => Promise<void>;
+  onFinished: (task: T, facts: FactsOf<T>) => Promise<void>;
 }
 
 /** What the threads took, over all segments of a run. */
@@ -27,9 +27,9 @@ export interface DispatchSummary {
 }
 
 /** Runs all tasks. Throws the first failure that is not to be retried, once no segment runs any more. */
-export async function dispatchSegments(
-  tasks: readonly SegmentTask[],
-  options: DispatchOptions,
+export async function dispatchTasks<T extends Task>(
+  tasks: readonly T[],
+  options: DispatchOptions<T>,
 ): Promise<DispatchSummary> {
   const summary: DispatchSummary = { peakHeapBytes: 0, retries: 0 };
   const stop = new AbortController();
@@ -58,11 +58,11 @@ export async function dispatchSegments(
   return summary;
 }
 
-async function runWithRetries(
-  task: SegmentTask,
-  options: DispatchOptions,
+async function runWithRetries<T extends Task>(
+  task: T,
+  options: DispatchOptions<T>,
   summary: DispatchSummary,
-): Promise<ObjectFacts> {
+): Promise<FactsOf<T>> {
   for (let attempt = 1; ; attempt += 1) {
     const outcome = await options.pool.run({ ...task, attempt }, options.signal, (progress) => {
       options.onProgress(task.segment, progress);

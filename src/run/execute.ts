@@ -2,11 +2,12 @@
 import { toFailure, type Failure } from '../base/errors.ts';
 import { maxRowBytes } from '../base/memory.ts';
 import { pauseBefore } from '../base/retry.ts';
+import { readerOf } from '../config/reader.ts';
 import type { Config } from '../config/schema.ts';
-import { CODEC_FILES } from '../segment/compress/codec.ts';
+import { chooseCompressor, CODEC_FILES } from '../segment/compress/codec.ts';
 import type { SegmentTask } from '../segment/task.ts';
 import { commitRun } from './commit.ts';
-import { dispatchSegments } from './dispatch.ts';
+import { dispatchTasks } from './dispatch.ts';
 import { writePlan, writeReceipt } from './journal.ts';
 import { dataKey } from './keys.ts';
 import type { Manifest } from './manifest.ts';
@@ -82,7 +83,7 @@ async function dispatch(run: Run, execution: Execution, session: Session, work: 
   tally.resumed ||= work.done.size > 0;
   const open = work.plan.segments.filter(({ index }) => !work.done.has(index));
   const tasks = open.map((segment) => segmentTask(execution.config, run, session, work.plan, segment));
-  const summary = await dispatchSegments(tasks, {
+  const summary = await dispatchTasks(tasks, {
     pool: execution.pool,
     log: run.log,
     retry: { attempts: run.archive.retry.attempts, backoffMs: run.archive.retry.backoff },
@@ -110,20 +111,24 @@ async function dispatch(run: Run, execution: Execution, session: Session, work: 
 function segmentTask(config: Config, run: Run, session: Session, plan: RunPlan, segment: PlannedSegment): SegmentTask {
   const { archive, id } = run;
   const { subject } = plan;
+  const reader = readerOf(archive);
   return {
+    kind: 'archive-segment',
     archive: archive.name,
     run: id,
     segment: segment.index,
     attempt: 1,
     source: { url: run.source.url, applicationName: `pgsluice ${archive.name}/${id}/${segment.index}` },
     snapshot: session.snapshot.id,
-    select: segmentSelect(plan, segment),
+    read: reader,
+    select: segmentSelect(plan, segment, reader),
     columns: subject.source.columns,
     subject: subject.name,
     keyColumns: keyColumnIndexes(plan),
     destination: run.destination,
     key: dataKey(archive.name, id, segment.index, CODEC_FILES[archive.compression.codec].extension),
     compression: archive.compression,
+    compressor: chooseCompressor(archive.compression),
     ...(archive.contentEncoding === undefined ? {} : { contentEncoding: archive.contentEncoding }),
     maxRowBytes: maxRowBytes(config.workers.maxOldGenerationSizeMb),
   };

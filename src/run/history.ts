@@ -45,6 +45,14 @@ export async function findUnfinished(store: Store, archive: string): Promise<str
   return unfinished;
 }
 
+/** The id of the latest run that is committed; undefined when there is none. */
+export async function findLatestCommitted(store: Store, archive: string): Promise<string | undefined> {
+  for (const run of (await listRunIds(store, archive)).reverse()) {
+    if ((await store.head(manifestKey(archive, run))) !== undefined) return run;
+  }
+  return undefined;
+}
+
 async function readRun(store: Store, archive: string, run: string): Promise<StoredRun> {
   const manifest = await readManifest(store, archive, run);
   if (manifest !== undefined) return { archive, run, manifest, journal: undefined, receipts: manifest.objects.length };

@@ -8,7 +8,7 @@ import type { ObjectFacts } from '../segment/task.ts';
 import type { Store } from '../store/store.ts';
 import { manifestKey } from './keys.ts';
 import type { Receipt } from './journal.ts';
-import type { RunPlan } from './plan.ts';
+import type { CutBy, RunPlan } from './plan.ts';
 
 export const MANIFEST_FORMAT = 'pgsluice/manifest/1';
 
@@ -39,6 +39,8 @@ export interface Manifest {
   columns: ManifestColumn[];
   /** Column names; empty without one. */
   primaryKey: string[];
+  /** How the rows were cut into objects, and the columns that `firstKey` and `lastKey` are of; empty without a key. Absent in the first ones. */
+  cut?: { by: CutBy; key: string[] };
   source: SourceIdentity;
   snapshot: Snapshot;
   consistency: 'single-snapshot' | 'resumed';
@@ -79,6 +81,7 @@ export function buildManifest(input: ManifestInput): Manifest {
     ...(source.kind === 'query' ? { query: source.sql } : { table: name }),
     columns: source.columns.map(describeColumn),
     primaryKey: relation?.primaryKey ?? [],
+    cut: { by: plan.by, key: [...plan.subject.key] },
     source: input.source,
     snapshot: input.snapshot,
     ...(snapshots.length > 1 ? { consistency: 'resumed', snapshots } : { consistency: 'single-snapshot' }),
@@ -141,8 +144,21 @@ function describeColumn({ name, type, typeOid, nullable, encoding }: Column): Ma
 
 function isManifest(value: unknown): value is Manifest {
   if (typeof value !== 'object' || value === null) return false;
-  const { format, objects, rows } = value as Partial<Manifest>;
-  return format === MANIFEST_FORMAT && Array.isArray(objects) && typeof rows === 'number';
+  const { format, objects, rows, columns } = value as Partial<Manifest>;
+  const isWhole = format === MANIFEST_FORMAT && Array.isArray(objects) && typeof rows === 'number';
+  return isWhole && Array.isArray(columns) && objects.every(isManifestObject);
+}
+
+function isManifestObject(value: unknown): value is ManifestObject {
+  if (typeof value !== 'object' || value === null) return false;
+  const { key, sha256, crc32, rows, jsonBytes, bytes, firstKey, lastKey } = value as Partial<ManifestObject>;
+  const isKey = (keys: unknown): boolean => keys === null || Array.isArray(keys);
+  return (
+    [key, sha256, crc32].every((text) => typeof text === 'string') &&
+    [rows, jsonBytes, bytes].every((figure) => typeof figure === 'number') &&
+    isKey(firstKey) &&
+    isKey(lastKey)
+  );
 }
 
 function parseJson(body: Buffer): unknown {

@@ -1,14 +1,17 @@
 /** Plans a run: what is read, how it is cut into segments, and why that way. Rows are never counted for it. */
 import { FailureError } from '../base/errors.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
+import type { Reader } from '../config/reader.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import type { Client } from '../postgres/connect.ts';
+import type { Column } from '../postgres/columns.ts';
 import { estimateRows, type Estimate } from '../postgres/estimate.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { sampleQuantiles, type KeyColumn } from '../postgres/quantiles.ts';
 import { buildSelect, columnReference, type Narrowing, type Statement } from '../postgres/select.ts';
 import { inspectServer } from '../postgres/server.ts';
 import { findCorrelation, findLeaves, isUniqueKey, type Leaf } from '../postgres/table-stats.ts';
+import { hasBinaryEncoder } from '../segment/encode/binary/column.ts';
 import { narrowToRange, rangesBetween, type KeyRange } from './cut/key.ts';
 import { narrowToPages, rangesOfPages, type PageRange } from './cut/pages.ts';
 import { describeSubject, type Subject } from './row-source.ts';
@@ -60,19 +63,20 @@ interface Facts {
 export async function planRun(client: Client, archive: ArchiveConfig, slot: Date, kept?: KeptCut): Promise<RunPlan> {
   const subject = await describeSubject(client, archive, slot);
   const estimate = await estimateRows(client, buildSelect(subject.source));
-  const base = { subject, estimate, key: keyColumns(subject), keyNullable: subject.relation === undefined };
+  const base = { subject, estimate, key: keyColumns(subject), keyNullable: mayHoldNulls(archive, subject) };
   if (kept !== undefined) return { ...base, ...kept };
   const facts = await gatherFacts(client, archive, subject, estimate);
   const cut = chooseCut(archive, subject, facts);
   const segments = await cutSegments(client, archive, base, facts, cut);
-  return segments.length <= 1 && archive.segments.by === 'auto'
+  return segments.length <= 1 && archive.segments.by === 'auto' && cut.by !== 'none'
     ? { ...base, by: 'none', why: `${formatBytes(facts.bytes)} are one segment`, segments: [{ index: 0 }] }
     : { ...base, ...cut, segments };
 }
 
 /** The statement that reads one segment. */
-export function segmentSelect(plan: RunPlan, segment: PlannedSegment): Statement {
-  return buildSelect(plan.subject.source, narrowing(plan, segment));
+export function segmentSelect(plan: RunPlan, segment: PlannedSegment, reader: Reader): Statement {
+  const asksServer = reader === 'copy' ? (column: Column): boolean => !hasBinaryEncoder(column) : undefined;
+  return buildSelect(plan.subject.source, narrowing(plan, segment), asksServer);
 }
 
 function narrowing(plan: RunPlan, { range, pages }: PlannedSegment): Narrowing {
@@ -177,17 +181,28 @@ async function cutSegments(
   { by }: Cut,
 ): Promise<PlannedSegment[]> {
   const target = Math.max(archive.segments.targetSize, facts.bytes / MAX_SEGMENTS);
-  if (by === 'pages')
-    return rangesOfPages(facts.leaves, target, quoteIdentifier(subject.relation?.name ?? '')).map((pages, index) => ({
-      index,
-      pages,
-    }));
+  if (by === 'pages') {
+    const table = {
+      from: subject.source.kind === 'relation' ? subject.source.from : '',
+      name: quoteIdentifier(subject.relation?.name ?? ''),
+    };
+    return rangesOfPages(facts.leaves, target, table).map((pages, index) => ({ index, pages }));
+  }
   const parts = Math.round(facts.bytes / target);
   if (by === 'none') return [{ index: 0 }];
   if (parts <= 1) return rangesBetween([]).map((range, index) => ({ index, range }));
   const pages = facts.leaves.length === 0 ? undefined : facts.leaves.reduce((sum, leaf) => sum + leaf.pages, 0);
   const bounds = await sampleQuantiles(client, { source: subject.source, key, parts, pages });
   return rangesBetween(bounds).map((range, index) => ({ index, range }));
+}
+
+/**
+ * A primary key is never NULL; but the rows of a table that inherits from it, a NOT NULL that was not validated, and a
+ * query know no such rule.
+ */
+function mayHoldNulls(archive: ArchiveConfig, { relation }: Subject): boolean {
+  if (relation === undefined || archive.key !== undefined) return true;
+  return relation.hasChildren && relation.kind !== 'partitioned';
 }
 
 function keyColumns({ source, relation, key }: Subject): KeyColumn[] {

@@ -1,11 +1,11 @@
-/** The worker threads: each segment runs in a heap of its own that is capped (piscina, resourceLimits). */
+/** The worker threads: each task runs in a heap of its own that is capped (piscina, resourceLimits). */
 import path from 'node:path';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { errorText, type Failure } from '../base/errors.ts';
 import { formatCount } from '../base/units.ts';
 import { terminateBackend } from '../postgres/cancel.ts';
-import type { AbortMessage, SegmentOutcome, SegmentTask, WorkerMessage } from '../segment/task.ts';
+import type { AbortMessage, FactsOf, Outcome, Task, WorkerMessage } from '../segment/task.ts';
 import { openStore } from '../store/open.ts';
 import { FairQueue } from './fair-queue.ts';
 
@@ -35,7 +35,7 @@ interface Trace {
 }
 
 export class WorkerPool {
-  readonly #piscina: Piscina<unknown, SegmentOutcome>;
+  readonly #piscina: Piscina<unknown, Outcome<never>>;
   readonly #queue: FairQueue;
   readonly #limits: PoolLimits;
 
@@ -59,20 +59,20 @@ export class WorkerPool {
     this.#piscina.on('error', () => undefined);
   }
 
-  /** Segments that run, and that wait for a thread. */
+  /** Tasks that run, and that wait for a thread. */
   get load(): { active: number; waiting: number } {
     return { active: this.#queue.active, waiting: this.#queue.waiting };
   }
 
   /**
-   * Runs one segment as soon as a thread is free. Resolves to its outcome, whatever happens to the thread; rejects only
+   * Runs one task as soon as a thread is free. Resolves to its outcome, whatever happens to the thread; rejects only
    * with the signal's reason when it is aborted before a thread was free.
    */
-  async run(
-    task: SegmentTask,
+  async run<T extends Task>(
+    task: T,
     signal: AbortSignal,
     onProgress: (progress: SegmentProgress) => void,
-  ): Promise<SegmentOutcome> {
+  ): Promise<Outcome<FactsOf<T>>> {
     return this.#queue.run(`${task.archive}/${task.run}`, signal, () => this.#runNow(task, signal, onProgress));
   }
 
@@ -81,11 +81,11 @@ export class WorkerPool {
     await this.#piscina.destroy();
   }
 
-  async #runNow(
-    task: SegmentTask,
+  async #runNow<T extends Task>(
+    task: T,
     signal: AbortSignal,
     onProgress: (progress: SegmentProgress) => void,
-  ): Promise<SegmentOutcome> {
+  ): Promise<Outcome<FactsOf<T>>> {
     const trace: Trace = { backendPid: undefined, uploadId: undefined, rows: 0, peakHeapBytes: 0 };
     const { port1, port2 } = new MessageChannel();
     port1.on('message', (message: WorkerMessage) => {
@@ -104,9 +104,9 @@ export class WorkerPool {
     }
   }
 
-  #deathFailure(task: SegmentTask, trace: Trace, error: unknown): Failure {
+  #deathFailure(task: Task, trace: Trace, error: unknown): Failure {
     const place = { archive: task.archive, run: task.run, segment: task.segment, stage: 'worker' as const };
-    const where = `${task.subject}, after row ${formatCount(trace.rows)} of segment ${task.segment}`;
+    const where = placeOf(task, trace);
     const cause = errorText(error);
     if (error instanceof Error && Reflect.get(error, 'code') === 'ERR_WORKER_OUT_OF_MEMORY') {
       const heapMb = this.#limits.maxOldGenerationSizeMb;
@@ -114,7 +114,7 @@ export class WorkerPool {
         ...place,
         code: 'worker-out-of-memory',
         transient: false,
-        message: `the worker ran out of its heap of ${heapMb} MiB while it read ${where}`,
+        message: `the worker ran out of its heap of ${heapMb} MiB while it ${where}`,
         hint: `A row there is too wide for this heap. Raise workers.maxOldGenerationSizeMb above ${heapMb}, or leave the wide column out with exclude or where.`,
         cause,
       };
@@ -123,11 +123,17 @@ export class WorkerPool {
       ...place,
       code: 'worker-died',
       transient: true,
-      message: `the worker thread ended while it read ${where}`,
+      message: `the worker thread ended while it ${where}`,
       hint: 'The segment is tried again. If this comes back, look at the memory of the machine.',
       cause,
     };
   }
+}
+
+function placeOf(task: Task, { rows }: Trace): string {
+  return task.kind === 'archive-segment'
+    ? `read ${task.subject}, after row ${formatCount(rows)} of segment ${task.segment}`
+    : `restored ${task.key} into ${task.subject}, after its line ${formatCount(rows)}`;
 }
 
 function follow(trace: Trace, message: WorkerMessage): void {
@@ -167,8 +173,9 @@ function abortInTwoSteps(port: MessagePort, signal: AbortSignal): { killSignal: 
 }
 
 /** A thread that died could clean up nothing: its query is stopped and its upload aborted from here. Best effort. */
-async function cleanUpAfterDeath(task: SegmentTask, trace: Trace): Promise<void> {
-  if (trace.backendPid !== undefined) await terminateBackend(task.source, trace.backendPid);
+async function cleanUpAfterDeath(task: Task, trace: Trace): Promise<void> {
+  const database = task.kind === 'archive-segment' ? task.source : task.target;
+  if (trace.backendPid !== undefined) await terminateBackend(database, trace.backendPid);
   const store = openStore(task.destination);
   try {
     if (trace.uploadId !== undefined) await store.abortUpload(task.key, trace.uploadId);

@@ -1,6 +1,5 @@
 /** How far a run is, summed over its segments. */
 import type { ObjectFacts } from '../segment/task.ts';
-import type { RunPlan } from './plan.ts';
 import type { SegmentProgress } from './pool.ts';
 
 /** A run's state at one instant. Sizes in bytes; `ended` is true in the last one. */
@@ -22,6 +21,12 @@ export interface ProgressSnapshot {
 }
 
 export type ProgressListener = (snapshot: ProgressSnapshot) => void;
+
+/** What a run is going to do. */
+interface Plan {
+  segments: readonly unknown[];
+  estimate: { rows: number };
+}
 
 type Amounts = Pick<ObjectFacts, 'rows' | 'jsonBytes' | 'bytes'>;
 
@@ -50,7 +55,7 @@ export class RunProgress {
   }
 
   /** Begins, or begins again under a new session; `done` is what is there already. */
-  begin(plan: RunPlan, done: readonly Amounts[]): void {
+  begin(plan: Plan, done: readonly Amounts[]): void {
     this.#running.clear();
     this.#done = { rows: 0, jsonBytes: 0, bytes: 0 };
     for (const amounts of done) addTo(this.#done, amounts);

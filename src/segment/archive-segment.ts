@@ -1,99 +1,91 @@
 /** The story of one segment: connect, import the snapshot, then source -> encode -> compress -> sink. */
 import { pipeline } from 'node:stream/promises';
-import type { Client } from '../postgres/connect.ts';
 import { Closers } from '../base/closers.ts';
-import { connectPostgres, endConnection, socketOf } from '../postgres/connect.ts';
 import { terminateBackend } from '../postgres/cancel.ts';
+import { backendPid, connectPostgres, endConnection, socketOf, type Client } from '../postgres/connect.ts';
 import { importSnapshot } from '../postgres/snapshot.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
-import { CODEC_FILES, createCompressor } from './compress/codec.ts';
-import { TextEncoder, type TextRow } from './encode/text-encoder.ts';
+import { CODEC_FILES } from './compress/codec.ts';
+import { compress } from './compress/compress.ts';
 import { checkRowCounts, ContentProof, ObjectProof } from './proof.ts';
+import { readLines, type LineCount } from './read-lines.ts';
 import { gatherParts } from './sink/parts.ts';
-import { readCursor } from './source/cursor.ts';
 import type { ObjectFacts, SegmentTask, WorkerMessage } from './task.ts';
 
-/** Tells the control plane what it needs to know when this thread dies, and how far it is. */
-export type Report = (message: WorkerMessage) => void;
+/** How a segment talks with the thread that runs it. */
+export interface SegmentHooks {
+  /** Tells the control plane what it needs to know when this thread dies. */
+  report: (message: WorkerMessage) => void;
+  onProgress: (progress: { rows: number; jsonBytes: number; bytes: number }) => void;
+  signal: AbortSignal;
+}
 
 /** What a segment has done so far; the stages write it, the reports and the proof read it. */
 class Progress {
   readonly content = new ContentProof();
   readonly object = new ObjectProof();
-  readonly read = { rows: 0 };
-  firstKey: string[] | null = null;
-  lastKey: string[] | null = null;
+  readonly count: LineCount = { read: { rows: 0 }, encoded: { rows: 0 }, keys: { first: null, last: null } };
 }
 
 /** Archives one segment. Throws the first cause when anything fails; then no object is visible, and the query is stopped. */
-export async function archiveSegment(
-  task: SegmentTask,
-  report: Report,
-  signal: AbortSignal,
-  onProgress: (progress: { rows: number; jsonBytes: number; bytes: number }) => void,
-): Promise<ObjectFacts> {
+export async function archiveSegment(task: SegmentTask, hooks: SegmentHooks): Promise<ObjectFacts> {
   const closers = new Closers();
   const progress = new Progress();
+  let finished = false;
   try {
     const client = await connectPostgres(task.source);
-    let finished = false;
     closers.add('the connection', () => closeReader(client, task, finished));
-    report({ kind: 'backend', pid: backendPid(client) });
+    hooks.report({ kind: 'backend', pid: backendPid(client) });
     await importSnapshot(client, task.snapshot);
     const store = openStore(task.destination);
     closers.add('the destination', () => {
       store.close();
     });
-    const encoder = new TextEncoder(task.columns);
-    await stream(task, client, store, encoder, progress, { report, signal, onProgress });
+    await streamRows(task, client, store, progress, hooks);
     finished = true;
-    return facts(task, progress);
+    return describeObject(task, progress);
   } catch (error) {
-    throw signal.aborted ? signal.reason : error;
+    throw hooks.signal.aborted ? hooks.signal.reason : error;
   } finally {
     await closers.close();
   }
 }
 
-interface Hooks {
-  report: Report;
-  signal: AbortSignal;
-  onProgress: (progress: { rows: number; jsonBytes: number; bytes: number }) => void;
-}
-
-async function stream(
+/** The stages as one pipeline: it closes all of them when one fails, and throws what failed first. */
+async function streamRows(
   task: SegmentTask,
   client: Client,
   store: Store,
-  encoder: TextEncoder,
   progress: Progress,
-  hooks: Hooks,
+  hooks: SegmentHooks,
 ): Promise<void> {
-  const compressor = createCompressor(task.compression.codec, task.compression.level);
-  const source = readCursor(client, task.select, task, progress.read);
+  const { content, object, count } = progress;
 
-  async function* encode(batches: AsyncIterable<TextRow[]>): AsyncGenerator<Buffer, void, undefined> {
-    for await (const batch of batches) {
-      noteKeys(progress, batch, task.keyColumns);
-      for (const buffer of encoder.encode(batch)) {
-        progress.content.add(buffer);
-        yield buffer;
-      }
-      hooks.onProgress({ rows: encoder.rows, jsonBytes: progress.content.bytes, bytes: progress.object.bytes });
+  async function* proveContent(lines: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+    for await (const buffer of lines) {
+      content.add(buffer);
+      hooks.onProgress({ rows: count.read.rows, jsonBytes: content.bytes, bytes: object.bytes });
+      yield buffer;
     }
   }
 
-  async function* prove(compressed: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
-    for await (const slice of compressed) {
-      progress.object.add(slice);
+  async function* proveObject(slices: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+    for await (const slice of slices) {
+      object.add(slice);
       yield slice;
     }
-    checkRowCounts(task.subject, { read: progress.read.rows, encoded: encoder.rows, lines: progress.content.lines });
+    checkRowCounts(task.subject, { read: count.read.rows, encoded: count.encoded.rows, lines: content.lines });
   }
 
-  async function upload(compressed: AsyncIterable<Buffer>): Promise<void> {
-    await store.upload(task.key, gatherParts(prove(compressed), task.destination.partSize), {
+  // A reader that waits for a server which sends nothing would hold everything up: cutting the socket wakes it.
+  const cut = (): void => {
+    socketOf(client)?.destroy();
+  };
+  hooks.signal.addEventListener('abort', cut, { once: true });
+
+  async function upload(slices: AsyncIterable<Buffer>): Promise<void> {
+    const uploading = store.upload(task.key, gatherParts(proveObject(slices), task.destination.partSize), {
       contentType: CODEC_FILES[task.compression.codec].contentType,
       ...(task.contentEncoding === undefined ? {} : { contentEncoding: task.contentEncoding }),
       partSize: task.destination.partSize,
@@ -102,46 +94,37 @@ async function stream(
         hooks.report({ kind: 'upload', uploadId });
       },
     });
+    uploading.catch(cut);
+    await uploading;
   }
 
-  const { signal } = hooks;
-  if (compressor === undefined) await pipeline(source, encode, upload, { signal });
-  else await pipeline(source, encode, compressor, upload, { signal });
+  await pipeline(
+    readLines(client, task, count),
+    proveContent,
+    (lines: AsyncIterable<Buffer>) => compress(lines, task.compressor),
+    upload,
+    { signal: hooks.signal },
+  );
 }
 
-function noteKeys(progress: Progress, batch: readonly TextRow[], keyColumns: readonly number[]): void {
-  if (keyColumns.length === 0) return;
-  progress.firstKey ??= keyOf(batch[0], keyColumns);
-  progress.lastKey = keyOf(batch.at(-1), keyColumns);
-}
-
-function keyOf(row: TextRow | undefined, keyColumns: readonly number[]): string[] | null {
-  return row === undefined ? null : keyColumns.map((index) => row[index] ?? '');
-}
-
-function facts(task: SegmentTask, progress: Progress): ObjectFacts {
+function describeObject(task: SegmentTask, { content, object, count }: Progress): ObjectFacts {
+  const hasKey = task.keyColumns.length > 0;
   return {
     key: task.key,
-    rows: progress.content.lines,
-    jsonBytes: progress.content.bytes,
-    bytes: progress.object.bytes,
-    sha256: progress.object.digest(),
-    crc32: progress.content.crc32,
-    firstKey: progress.firstKey,
-    lastKey: progress.lastKey,
+    rows: content.lines,
+    jsonBytes: content.bytes,
+    bytes: object.bytes,
+    sha256: object.digest(),
+    crc32: content.crc32,
+    firstKey: hasKey ? count.keys.first : null,
+    lastKey: hasKey ? count.keys.last : null,
   };
 }
 
 /** After a failure the query may still be running, and blocked on us: it is stopped on the server, and the socket is cut. */
 async function closeReader(client: Client, task: SegmentTask, finished: boolean): Promise<void> {
-  if (!finished) {
-    const pid = backendPid(client);
-    socketOf(client)?.destroy();
-    await terminateBackend(task.source, pid);
-  }
+  // After a COPY the driver does not know the connection any more; nothing is lost when it is cut.
+  if (!finished || task.read === 'copy') socketOf(client)?.destroy();
+  if (!finished) await terminateBackend(task.source, backendPid(client));
   await endConnection(client);
-}
-
-function backendPid(client: Client): number {
-  return (client as unknown as { processID: number | null }).processID ?? 0;
 }

@@ -5,9 +5,12 @@ import type { ArchiveConfig, DestinationConfig } from '../config/schema.ts';
 import type { Column } from '../postgres/columns.ts';
 import type { ConnectionTarget } from '../postgres/connect.ts';
 import type { Statement } from '../postgres/select.ts';
+import type { RestoredFacts, RestoreTask } from './restore-task.ts';
+import type { CompressorChoice } from './compress/codec.ts';
 
 /** One segment to be read, encoded, compressed and written as one object. */
 export interface SegmentTask {
+  kind: 'archive-segment';
   archive: string;
   run: string;
   /** Index in the run's plan, from 0. */
@@ -17,7 +20,8 @@ export interface SegmentTask {
   source: ConnectionTarget;
   /** Id of the exported snapshot that all segments of the run read. */
   snapshot: string;
-  /** Gives exactly `columns`, in their order; those with encoding `server` as JSON text. */
+  read: 'copy' | 'cursor';
+  /** Gives exactly `columns`, in their order; those that the reader cannot encode as JSON text. */
   select: Statement;
   columns: readonly Column[];
   /** What is read, as the operator knows it: a table's name, or `query`. For messages. */
@@ -28,8 +32,9 @@ export interface SegmentTask {
   /** The object's key, relative to the destination's prefix. */
   key: string;
   compression: ArchiveConfig['compression'];
+  compressor: CompressorChoice;
   contentEncoding?: string;
-  /** Rows wider than this on the wire fail; see base/memory.ts. */
+  /** Rows wider than this on the wire fail when they are read through a cursor; see base/memory.ts. */
   maxRowBytes: number;
 }
 
@@ -45,14 +50,22 @@ export interface ObjectFacts {
   sha256: string;
   /** Of the JSON Lines. */
   crc32: string;
-  /** Key values of the first and the last row as Postgres prints them; null without a key or without rows. */
+  /** Key values of the first and the last row, as they are in JSON but without quotes; null without a key or without rows. */
   firstKey: string[] | null;
   lastKey: string[] | null;
 }
 
-export type SegmentOutcome =
-  | { ok: true; facts: ObjectFacts; peakHeapBytes: number; seconds: number }
+/** What a thread can be asked to do. */
+export type Task = SegmentTask | RestoreTask;
+
+/** What is known when a task of that kind is done. */
+export type FactsOf<T extends Task> = T extends SegmentTask ? ObjectFacts : RestoredFacts;
+
+export type Outcome<Facts> =
+  | { ok: true; facts: Facts; peakHeapBytes: number; seconds: number }
   | { ok: false; failure: Failure; peakHeapBytes: number };
+
+export type SegmentOutcome = Outcome<ObjectFacts>;
 
 /** What a worker says while it runs. */
 export type WorkerMessage =
@@ -69,6 +82,6 @@ export interface AbortMessage {
 
 /** What is handed to the thread: the task, and the port for the messages. */
 export interface WorkerInput {
-  task: SegmentTask;
+  task: Task;
   port: MessagePort;
 }

@@ -1,13 +1,14 @@
-/** The thread's entry: receive a task, archive the segment, send back an outcome. It never throws, as an error would lose its class. */
+/** The thread's entry: receive a task, do what it asks for, send back an outcome. It never throws, as an error would lose its class. */
 import { getHeapStatistics } from 'node:v8';
 import { FailureError, toFailure } from '../base/errors.ts';
 import { archiveSegment } from './archive-segment.ts';
-import type { AbortMessage, SegmentOutcome, WorkerInput, WorkerMessage } from './task.ts';
+import { restoreObject } from './restore-object.ts';
+import type { AbortMessage, FactsOf, Outcome, Task, WorkerInput, WorkerMessage } from './task.ts';
 
 const REPORT_INTERVAL_MS = 200;
 
 /** Runs one task; what it says on the way goes through `port`. */
-export default async function runTask({ task, port }: WorkerInput): Promise<SegmentOutcome> {
+export default async function runTask({ task, port }: WorkerInput): Promise<Outcome<FactsOf<Task>>> {
   const started = performance.now();
   const heap = new HeapMeter();
   const abort = new AbortController();
@@ -19,13 +20,19 @@ export default async function runTask({ task, port }: WorkerInput): Promise<Segm
   };
   let reportedAt = 0;
   try {
-    const facts = await archiveSegment(task, report, abort.signal, (progress) => {
-      const heapBytes = heap.sample();
-      const now = performance.now();
-      if (now - reportedAt < REPORT_INTERVAL_MS) return;
-      reportedAt = now;
-      report({ kind: 'progress', ...progress, heapBytes });
-    });
+    const hooks = {
+      report,
+      signal: abort.signal,
+      onProgress: (progress: { rows: number; jsonBytes: number; bytes: number }) => {
+        const heapBytes = heap.sample();
+        const now = performance.now();
+        if (now - reportedAt < REPORT_INTERVAL_MS) return;
+        reportedAt = now;
+        report({ kind: 'progress', ...progress, heapBytes });
+      },
+    };
+    const facts =
+      task.kind === 'archive-segment' ? await archiveSegment(task, hooks) : await restoreObject(task, hooks);
     heap.sample();
     return { ok: true, facts, peakHeapBytes: heap.peakBytes, seconds: (performance.now() - started) / 1000 };
   } catch (error) {

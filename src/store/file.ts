@@ -6,6 +6,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { FailureError } from '../base/errors.ts';
 import { errorCode, toFileFailure } from './file-errors.ts';
+import { freeNow } from './free-now.ts';
 import { isUploadId, newUploadId, parseTemporaryName, pathOfKey, refuseSymlinks, temporaryPath } from './file-paths.ts';
 import { probeStore } from './probe.ts';
 import type { PendingUpload, ProbeResult, PutOptions, Store, StoredObject, UploadOptions } from './store.ts';
@@ -191,13 +192,14 @@ class FileStore implements Store {
   async #fill(
     file: FileHandle,
     body: AsyncIterable<Buffer>,
-    { signal, onUploadStarted }: UploadOptions,
+    { partSize, signal, onUploadStarted }: UploadOptions,
     { temporary, uploadId }: { temporary: string; uploadId: string },
   ): Promise<void> {
     try {
       onUploadStarted?.(uploadId);
       for await (const buffer of untilAborted(body, signal)) {
         await this.#try(`writing ${temporary}`, () => file.writeFile(buffer));
+        if (buffer.length >= partSize) freeNow(buffer);
       }
       await this.#try(`writing ${temporary}`, () => file.sync());
     } finally {

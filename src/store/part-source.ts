@@ -1,5 +1,6 @@
 /** Feeds a body of whole parts to lib-storage so that it copies as little as it can, and can be stopped while it waits. */
 import { Readable } from 'node:stream';
+import { freeNow } from './free-now.ts';
 
 /**
  * A Readable over `body`, for lib-storage's Upload.
@@ -58,13 +59,4 @@ async function* firstByteApart(body: AsyncIterable<Buffer>, partSize: number): A
     // Of smaller ones, lib-storage may still collect several.
     copied = part.length >= partSize ? part : undefined;
   }
-}
-
-/**
- * Gives the memory of a buffer back without waiting for the garbage collector, which sees only small objects and takes
- * its time: dead parts would pile up to more than what is in use. A small piece of something bigger is left alone.
- */
-export function freeNow(buffer: Buffer): void {
-  const memory = buffer.buffer;
-  if (memory instanceof ArrayBuffer && memory.byteLength <= buffer.byteLength + 1) memory.transfer(0);
 }

@@ -12,7 +12,8 @@ import {
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { FailureError } from '../base/errors.ts';
-import { freeNow, PartSource } from './part-source.ts';
+import { freeNow } from './free-now.ts';
+import { PartSource } from './part-source.ts';
 import type { S3Target } from './s3-client.ts';
 import { hasName, toS3Failure } from './s3-errors.ts';
 import type { UploadOptions } from './store.ts';

@@ -83,21 +83,21 @@ describe('a source whose backend is terminated in mid-run', () => {
   });
 
   test('together with the one that holds the snapshot is planned again or fails loudly, and is never wrong', async () => {
-    const view = await gate('both');
-    const config = await site.writeConfig({ archives: { both: { table: 'both', ...NO_CODEC } } });
-    const cli = site.start(['run', 'both', '--run-id', RUN, '--json'], config);
+    const view = await gate('pair');
+    const config = await site.writeConfig({ archives: { pair: { table: 'pair', ...NO_CODEC } } });
+    const cli = site.start(['run', 'pair', '--run-id', RUN, '--json'], config);
     await view.reached();
-    assert.equal(await site.terminateBackends(`pgsluice both%`), 2);
+    assert.equal(await site.terminateBackends(`pgsluice pair%`), 2);
     await eventually('the run goes on, or is over', async () => {
-      return cli.log.some(({ msg }) => msg === 'run failed') || (await site.backends('pgsluice both/%')).length > 0;
+      return cli.log.some(({ msg }) => msg === 'run failed') || (await site.backends('pgsluice pair/%')).length > 0;
     });
     await view.open();
     const [result] = resultsOf(await cli.ended());
     if (result?.status === 'committed') await assertWhole(view);
     else {
       assert.ok(result?.error !== undefined && result.error.code !== 'internal', JSON.stringify(result?.error));
-      await site.assertNothingLeft('both', RUN);
-      assert.equal((await site.archive(['both', '--run-id', RUN], config))[0]?.status, 'committed');
+      await site.assertNothingLeft('pair', RUN);
+      assert.equal((await site.archive(['pair', '--run-id', RUN], config))[0]?.status, 'committed');
       await assertWhole(view);
     }
   });

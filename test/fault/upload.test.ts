@@ -25,7 +25,10 @@ describe('a destination that fails in mid-run', () => {
 
   async function assertWhole(archive: string): Promise<void> {
     // As booleans: 15 MB of lines are not to be printed.
-    assert.ok((await site.lines(archive, RUN)).join('\n') === expected.join('\n'), 'the archive differs from the table');
+    assert.ok(
+      (await site.lines(archive, RUN)).join('\n') === expected.join('\n'),
+      'the archive differs from the table',
+    );
     assert.deepEqual(site.pendingUploads(archive), []);
   }
 
@@ -120,24 +123,28 @@ describe('a folder as destination', () => {
 
   const isRoot = process.getuid?.() === 0;
 
-  test('on a disk that is full fails with disk-full, and leaves no part of a file', { skip: skipWithoutMount() }, async (t) => {
-    const folder = path.join(site.folder, 'small');
-    await mkdir(folder);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder]);
-    t.after(() => {
-      execFileSync('umount', [folder]);
-    });
-    const config = await site.writeConfig({
-      destinations: { default: { url: `file://${folder}` } },
-      archives: { wide: { table: 'wide', ...NO_CODEC } },
-    });
-    const failure = failureOf(await site.archive(['wide', '--run-id', RUN], config));
-    assert.equal(failure.code, 'disk-full');
-    assert.match(failure.hint, /Free space/);
-    const left = execFileSync('find', [folder, '-type', 'f', '-not', '-path', '*/_pgsluice/*'], { encoding: 'utf8' });
-    assert.equal(left, '');
-    await site.waitForNoBackends();
-  });
+  test(
+    'on a disk that is full fails with disk-full, and leaves no part of a file',
+    { skip: skipWithoutMount() },
+    async (t) => {
+      const folder = path.join(site.folder, 'small');
+      await mkdir(folder);
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder]);
+      t.after(() => {
+        execFileSync('umount', [folder]);
+      });
+      const config = await site.writeConfig({
+        destinations: { default: { url: `file://${folder}` } },
+        archives: { wide: { table: 'wide', ...NO_CODEC } },
+      });
+      const failure = failureOf(await site.archive(['wide', '--run-id', RUN], config));
+      assert.equal(failure.code, 'disk-full');
+      assert.match(failure.hint, /Free space/);
+      const left = execFileSync('find', [folder, '-type', 'f', '-not', '-path', '*/_pgsluice/*'], { encoding: 'utf8' });
+      assert.equal(left, '');
+      await site.waitForNoBackends();
+    },
+  );
 
   test('that is no folder fails with what to check', async () => {
     const file = path.join(site.folder, 'a-file');
@@ -152,15 +159,19 @@ describe('a folder as destination', () => {
     assert.match((await site.run(['check', '--online'], config)).stderr, /destinations\.default: .*a-file/);
   });
 
-  test('that may not be written fails with access-denied', { skip: isRoot ? 'root may write anywhere' : false }, async () => {
-    const folder = path.join(site.folder, 'closed');
-    await mkdir(folder, { mode: 0o500 });
-    const config = await site.writeConfig({
-      destinations: { default: { url: `file://${folder}` } },
-      archives: { wide: { table: 'wide', ...NO_CODEC } },
-    });
-    assert.equal(failureOf(await site.archive(['wide', '--run-id', RUN], config)).code, 'access-denied');
-  });
+  test(
+    'that may not be written fails with access-denied',
+    { skip: isRoot ? 'root may write anywhere' : false },
+    async () => {
+      const folder = path.join(site.folder, 'closed');
+      await mkdir(folder, { mode: 0o500 });
+      const config = await site.writeConfig({
+        destinations: { default: { url: `file://${folder}` } },
+        archives: { wide: { table: 'wide', ...NO_CODEC } },
+      });
+      assert.equal(failureOf(await site.archive(['wide', '--run-id', RUN], config)).code, 'access-denied');
+    },
+  );
 });
 
 /** A small file system can be mounted by root only, and not in every container. */

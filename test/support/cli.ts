@@ -10,6 +10,8 @@ export interface LogLine {
   msg: string;
   archive?: string;
   run?: string;
+  /** How a run ended, in the line that says so. */
+  status?: string;
   [field: string]: unknown;
 }
 

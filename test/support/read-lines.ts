@@ -1,10 +1,13 @@
 /** Runs the data plane's source and encoder over a table or a query, and what the server itself prints for the same rows. */
 import pg from 'pg';
 import type { ArchiveConfig } from '../../src/config/schema.ts';
-import { connectPostgres, endConnection } from '../../src/postgres/connect.ts';
-import { buildSelect, type Narrowing } from '../../src/postgres/select.ts';
+import { connectPostgres, endConnection, socketOf } from '../../src/postgres/connect.ts';
+import { buildSelect } from '../../src/postgres/select.ts';
 import { describeSubject } from '../../src/run/row-source.ts';
 import { TextEncoder } from '../../src/segment/encode/text-encoder.ts';
+import { RowEncoder } from '../../src/segment/encode/binary/row-encoder.ts';
+import { hasBinaryEncoder } from '../../src/segment/encode/binary/column.ts';
+import { readCopy } from '../../src/segment/source/copy.ts';
 import { readCursor } from '../../src/segment/source/cursor.ts';
 
 /** What a test says of an archive; the rest is default. */
@@ -14,19 +17,36 @@ export type Reading = Partial<
 
 export const SLOT = new Date('2026-11-23T02:15:00Z');
 
-/** JSON Lines of the cursor path, without the last line feed of each. */
-export async function readLines(url: string, reading: Reading, narrowing: Narrowing = {}): Promise<string[]> {
+export type Reader = 'copy' | 'cursor';
+
+/** JSON Lines of one of the two readers, without the last line feed of each. */
+export async function readLines(url: string, reading: Reading, reader: Reader = 'cursor'): Promise<string[]> {
   const client = await connectPostgres({ url, applicationName: 'test' });
   try {
     const { source, name } = await describeSubject(client, reading as ArchiveConfig, SLOT);
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    const encoder = new TextEncoder(source.columns);
-    const limits = { maxRowBytes: 512 * 1024 ** 2, subject: name, keyColumns: [] };
     const pieces: Buffer[] = [];
-    for await (const batch of readCursor(client, buildSelect(source, narrowing), limits, { rows: 0 })) {
-      for (const piece of encoder.encode(batch)) pieces.push(piece);
+    const count = { rows: 0 };
+    if (reader === 'copy') {
+      const select = buildSelect(source, {}, (column) => !hasBinaryEncoder(column));
+      const subject = { subject: name, keyColumns: [] };
+      const lines = readCopy(client, select, new RowEncoder(source.columns), subject, count, {
+        first: null,
+        last: null,
+      });
+      for await (const piece of lines) pieces.push(Buffer.from(piece));
+      socketOf(client)?.destroy();
+    } else {
+      const encoder = new TextEncoder(source.columns);
+      const limits = { maxRowBytes: 512 * 1024 ** 2, subject: name, keyColumns: [] };
+      for await (const batch of readCursor(client, buildSelect(source), limits, count)) {
+        for (const piece of encoder.encode(batch)) pieces.push(piece);
+      }
     }
-    return splitLines(Buffer.concat(pieces));
+    const lines = splitLines(Buffer.concat(pieces));
+    if (lines.length !== count.rows)
+      throw new Error(`${count.rows} rows were counted, and there are ${lines.length} lines`);
+    return lines;
   } finally {
     await endConnection(client);
   }

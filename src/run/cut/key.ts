@@ -19,7 +19,8 @@ export function rangesBetween(bounds: readonly KeyValues[]): KeyRange[] {
 
 /**
  * The condition and the order of a range. Where the key may be NULL, "below the upper bound" is put as "not known to be
- * at or above it", so that such rows fall into exactly one range; that cannot use an index, so a proven key does without.
+ * at or above it", so that such rows fall into exactly one range. An index cannot serve that, so a proven key does without,
+ * and after the first range, which holds the rows whose first column is NULL, that column's own bound goes along.
  */
 export function narrowToRange(range: KeyRange, key: readonly KeyColumn[], nullable: boolean): Narrowing {
   const row = `(${key.map(({ reference }) => reference).join(', ')})`;
@@ -28,9 +29,14 @@ export function narrowToRange(range: KeyRange, key: readonly KeyColumn[], nullab
   if (range.upper !== null) {
     const upper = literal(range.upper, key);
     conditions.push(nullable ? `(${row} >= ${upper}) IS NOT TRUE` : `${row} < ${upper}`);
+    if (nullable && range.lower !== null) conditions.push(leadingAtMost(range.upper, key));
   }
   const orderBy = key.map(({ reference }) => reference).join(', ');
   return conditions.length === 0 ? { orderBy } : { predicate: conditions.join(' AND '), orderBy };
+}
+
+function leadingAtMost([value = '']: KeyValues, [column]: readonly KeyColumn[]): string {
+  return column === undefined ? 'true' : `${column.reference} <= ${quoteLiteral(value)}::${column.type}`;
 }
 
 function literal(values: KeyValues, key: readonly KeyColumn[]): string {

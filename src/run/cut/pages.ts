@@ -15,14 +15,20 @@ export interface PageRange {
 }
 
 /**
- * Cuts each leaf on its own into ranges of about `targetBytes`, TOAST included. `alias` is the name that a filter may use
- * for the table, quoted.
+ * Cuts each leaf on its own into ranges of about `targetBytes`, TOAST included. `table` is the table that was asked for:
+ * a filter may call it by its name, so a leaf takes that name on.
  */
-export function rangesOfPages(leaves: readonly Leaf[], targetBytes: number, alias: string): PageRange[] {
+export function rangesOfPages(
+  leaves: readonly Leaf[],
+  targetBytes: number,
+  table: { from: string; name: string },
+): PageRange[] {
   return leaves.flatMap((leaf) => {
+    const isTableItself = leaf.from === `ONLY ${table.from}`;
+    const from = isTableItself ? leaf.from : `${leaf.from} AS ${table.name}`;
     const count = Math.max(1, Math.min(leaf.pages, Math.round(leaf.bytes / targetBytes)));
     return Array.from({ length: count }, (_, index) => ({
-      from: `${leaf.from} AS ${alias}`,
+      from,
       leaf: leaf.name,
       fromPage: Math.floor((leaf.pages * index) / count),
       toPage: index === count - 1 ? null : Math.floor((leaf.pages * (index + 1)) / count),

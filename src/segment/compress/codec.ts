@@ -1,11 +1,25 @@
-/** The codecs: what compresses the JSON Lines, and what the object is called and said to be. */
-import type { Transform } from 'node:stream';
-import { constants, createGzip, createZstdCompress } from 'node:zlib';
+/** The codecs and their engines: what compresses the JSON Lines, and what the object is called and said to be. */
+import { FailureError } from '../../base/errors.ts';
+import { ISAL_DEFAULT_LEVEL, ISAL_MAX_LEVEL, isalProblem } from './isal.ts';
 
 export type Codec = 'gzip' | 'zstd' | 'none';
 
-/** Bytes of each slice that a compressor gives; they are copied into parts at once. */
-const CHUNK_BYTES = 64 * 1024;
+/** What the config asks for. */
+export interface CompressionOptions {
+  codec: Codec;
+  engine: 'auto' | 'zlib' | 'isal';
+  level?: number | undefined;
+}
+
+/** What is done: an engine, its level, and in `fallback` why it is not the faster one. */
+export interface CompressorChoice {
+  engine: 'isal' | 'zlib' | 'zstd' | 'none';
+  level: number;
+  fallback?: string;
+}
+
+const ZLIB_DEFAULT_LEVEL = 6;
+const ZSTD_DEFAULT_LEVEL = 3;
 
 /** File name ending and media type of a codec's objects. */
 export const CODEC_FILES: Record<Codec, { extension: string; contentType: string }> = {
@@ -14,17 +28,29 @@ export const CODEC_FILES: Record<Codec, { extension: string; contentType: string
   none: { extension: 'jsonl', contentType: 'application/x-ndjson' },
 };
 
-/** A stream that compresses as one gzip member or one zstd frame; undefined for `none`. */
-export function createCompressor(codec: Codec, level: number | undefined): Transform | undefined {
-  switch (codec) {
-    case 'gzip':
-      return createGzip({ chunkSize: CHUNK_BYTES, ...(level === undefined ? {} : { level }) });
-    case 'zstd':
-      return createZstdCompress({
-        chunkSize: CHUNK_BYTES,
-        params: { [constants.ZSTD_c_compressionLevel]: level ?? 3, [constants.ZSTD_c_checksumFlag]: 1 },
-      });
-    case 'none':
-      return undefined;
-  }
+/** Chooses the engine on this machine. Throws FailureError when the config insists on one that is not there. */
+export function chooseCompressor({ codec, engine, level }: CompressionOptions): CompressorChoice {
+  if (codec === 'none') return { engine: 'none', level: 0 };
+  if (codec === 'zstd') return { engine: 'zstd', level: level ?? ZSTD_DEFAULT_LEVEL };
+  const zlib = { engine: 'zlib', level: level ?? ZLIB_DEFAULT_LEVEL } as const;
+  if (engine === 'zlib' || (engine === 'auto' && (level ?? 0) > ISAL_MAX_LEVEL)) return zlib;
+  const problem = isalProblem();
+  if (problem === undefined) return { engine: 'isal', level: level ?? ISAL_DEFAULT_LEVEL };
+  if (engine === 'isal') throw isalMissing(problem);
+  return { ...zlib, fallback: problem };
+}
+
+/** `gzip by isal, level 1`. */
+export function describeCompressor(codec: Codec, choice: CompressorChoice): string {
+  return codec === 'none' ? 'not compressed' : `${codec} by ${choice.engine}, level ${choice.level}`;
+}
+
+function isalMissing(problem: string): FailureError {
+  return new FailureError({
+    code: 'engine-missing',
+    stage: 'compress',
+    transient: false,
+    message: `compression.engine is isal, but ${problem}`,
+    hint: 'Install libisal2, or set compression.engine to auto or zlib.',
+  });
 }

@@ -1,5 +1,6 @@
 /** Turns rows of text values, as Postgres prints them, into JSON Lines: byte for byte what row_to_json prints. */
 import type { Column, Encoding } from '../../postgres/columns.ts';
+import { unquote } from './json-text.ts';
 
 /** A row as the driver gives it: one text or null for each column. */
 export type TextRow = readonly (string | null)[];
@@ -82,6 +83,11 @@ export class TextEncoder {
     }
     if (text !== '') yield Buffer.from(text);
   }
+}
+
+/** A value as it is in JSON, but without quotes. */
+export function plainValue(column: Column, text: string): string {
+  return unquote(ENCODERS[column.encoding](text));
 }
 
 /** NaN and the infinities are no JSON numbers: Postgres puts them in quotes. All other numbers start with a digit or a minus. */

@@ -7,6 +7,7 @@ import { socketOf } from '../../postgres/connect.ts';
 import { postgresFailure } from '../../postgres/errors.ts';
 import type { Statement } from '../../postgres/select.ts';
 import type { TextRow } from '../encode/text-encoder.ts';
+import type { ReadCount } from './read-count.ts';
 import { guardRowWidth } from './row-guard.ts';
 
 /** Rows of the first read, before anything is known of their width. */
@@ -25,11 +26,6 @@ export interface ReadLimits {
   subject: string;
   /** Indexes of the key columns, to name the place of a row that fails. */
   keyColumns: readonly number[];
-}
-
-/** Counts what came, for the proof before an object is completed. */
-export interface ReadCount {
-  rows: number;
 }
 
 /** The types that the cursor hands its rows by; `fields` are text as Postgres printed it. */

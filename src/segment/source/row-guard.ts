@@ -55,7 +55,8 @@ export function guardRowWidth(socket: Socket, maxRowBytes: number, onTooWide: (b
   const follower = new FrameFollower((type, bytes) => {
     if (type === DATA_ROW && bytes > maxRowBytes) onTooWide(bytes);
   });
-  socket.prependListener('data', (bytes: Buffer) => {
+  // Behind the driver's own listener, so that the rows before the wide one have been given out, and can name its place.
+  socket.on('data', (bytes: Buffer) => {
     follower.push(bytes);
   });
 }

@@ -4,72 +4,78 @@ import fc from 'fast-check';
 import { availableVersions, startPostgres } from '../../../src/demo/embedded-postgres.ts';
 import { createEveryTypeTable } from '../../support/every-type.ts';
 import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
-import { oracleLines, readLines } from '../../support/read-lines.ts';
+import { oracleLines, readLines, type Reader } from '../../support/read-lines.ts';
 
-describe('a line is, byte for byte, what row_to_json prints', () => {
-  let database: TestDatabase;
+const READERS: Reader[] = ['cursor', 'copy'];
 
-  before(async () => {
-    database = await testDatabase();
-  });
+for (const reader of READERS)
+  describe(`a line is, byte for byte, what row_to_json prints: read by ${reader}`, () => {
+    let database: TestDatabase;
 
-  test('for every built-in type and its edge values', async () => {
-    const { table, rows } = await createEveryTypeTable(database.client);
-    const expected = await oracleLines(database.url, table);
-    assert.equal(expected.length, rows);
-    assert.deepEqual(await readLines(database.url, { table }), expected);
-  });
+    before(async () => {
+      database = await testDatabase();
+    });
 
-  test('for a query over every type, whose columns are renamed by position', async () => {
-    const query = 'SELECT * FROM public.every_type;';
-    assert.deepEqual(await readLines(database.url, { query }), await oracleLines(database.url, 'public.every_type'));
-  });
+    test('for every built-in type and its edge values', async () => {
+      const { table, rows } = await createEveryTypeTable(database.client);
+      const expected = await oracleLines(database.url, table);
+      assert.equal(expected.length, rows);
+      assert.deepEqual(await readLines(database.url, { table }, reader), expected);
+    });
 
-  test('for a text of 50 MB with every kind of character, in pieces', async () => {
-    const text = (count: number): string => `repeat(E'a"\\\\\\t\\u2028é😀\\x01', ${count})`;
-    const query = `SELECT ${text(3_500_000)} AS long, 1 AS after, to_json(${text(100_000)}) AS j, jsonb_build_array(${text(100_000)}) AS jb`;
-    const [line] = await readLines(database.url, { query });
-    const [expected] = await oracleLines(database.url, `(${query})`);
-    assert.ok((expected?.length ?? 0) > 50e6);
-    // Comparing as booleans: a difference of texts this long is not to be printed.
-    assert.ok(line === expected, 'the long line differs');
-  });
+    test('for a query over every type, whose columns are renamed by position', async () => {
+      const query = 'SELECT * FROM public.every_type;';
+      assert.deepEqual(
+        await readLines(database.url, { query }, reader),
+        await oracleLines(database.url, 'public.every_type'),
+      );
+    });
 
-  test('for columns named alike in a query', async () => {
-    const query = 'SELECT 1 AS a, 2 AS a, ARRAY[3] AS a, 4 AS "A"';
-    assert.deepEqual(await readLines(database.url, { query }), await oracleLines(database.url, `(${query})`));
-    assert.deepEqual(await readLines(database.url, { query }), ['{"a":1,"a":2,"a":[3],"A":4}']);
-  });
+    test('for a text of 50 MB with every kind of character, in pieces', async () => {
+      const text = (count: number): string => `repeat(E'a"\\\\\\t\\u2028é😀\\x01', ${count})`;
+      const query = `SELECT ${text(3_500_000)} AS long, 1 AS after, to_json(${text(100_000)}) AS j, jsonb_build_array(${text(100_000)}) AS jb`;
+      const [line] = await readLines(database.url, { query }, reader);
+      const [expected] = await oracleLines(database.url, `(${query})`);
+      assert.ok((expected?.length ?? 0) > 50e6);
+      // Comparing as booleans: a difference of texts this long is not to be printed.
+      assert.ok(line === expected, 'the long line differs');
+    });
 
-  test('for a table without columns, and one without rows', async () => {
-    await database.client.query(
-      'CREATE TABLE no_columns (); INSERT INTO no_columns DEFAULT VALUES; INSERT INTO no_columns DEFAULT VALUES',
-    );
-    await database.client.query('CREATE TABLE no_rows (id int)');
-    assert.deepEqual(await readLines(database.url, { table: 'no_columns' }), ['{}', '{}']);
-    assert.deepEqual(await readLines(database.url, { table: 'no_rows' }), []);
-  });
+    test('for columns named alike in a query', async () => {
+      const query = 'SELECT 1 AS a, 2 AS a, ARRAY[3] AS a, 4 AS "A"';
+      assert.deepEqual(await readLines(database.url, { query }, reader), await oracleLines(database.url, `(${query})`));
+      assert.deepEqual(await readLines(database.url, { query }, reader), ['{"a":1,"a":2,"a":[3],"A":4}']);
+    });
 
-  test('for random rows', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(randomRow, { minLength: 1, maxLength: 20 }), async (rows) => {
-        await database.client.query(`DROP TABLE IF EXISTS random_rows;
+    test('for a table without columns, and one without rows', async () => {
+      await database.client.query(
+        'CREATE TABLE no_columns (); INSERT INTO no_columns DEFAULT VALUES; INSERT INTO no_columns DEFAULT VALUES',
+      );
+      await database.client.query('CREATE TABLE no_rows (id int)');
+      assert.deepEqual(await readLines(database.url, { table: 'no_columns' }, reader), ['{}', '{}']);
+      assert.deepEqual(await readLines(database.url, { table: 'no_rows' }, reader), []);
+    });
+
+    test('for random rows', async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(randomRow, { minLength: 1, maxLength: 20 }), async (rows) => {
+          await database.client.query(`DROP TABLE IF EXISTS random_rows;
         CREATE TABLE random_rows (t text, n numeric, f float8, f4 float4, i int8, ts timestamptz, b bytea, j json, jb jsonb, a text[], at timestamp[], iv interval)`);
-        for (const row of rows) {
-          await database.client.query(
-            'INSERT INTO random_rows VALUES ($1, $2, $3::float8, $4, $5, to_timestamp($6::float8), $7, $8, $9, $10, ARRAY[to_timestamp($6::float8)::timestamp, NULL], make_interval(secs => $3::float8))',
-            row,
+          for (const row of rows) {
+            await database.client.query(
+              'INSERT INTO random_rows VALUES ($1, $2, $3::float8, $4, $5, to_timestamp($6::float8), $7, $8, $9, $10, ARRAY[to_timestamp($6::float8)::timestamp, NULL], make_interval(secs => $3::float8))',
+              row,
+            );
+          }
+          assert.deepEqual(
+            await readLines(database.url, { table: 'random_rows' }, reader),
+            await oracleLines(database.url, 'random_rows'),
           );
-        }
-        assert.deepEqual(
-          await readLines(database.url, { table: 'random_rows' }),
-          await oracleLines(database.url, 'random_rows'),
-        );
-      }),
-      { numRuns: 60 },
-    );
+        }),
+        { numRuns: 60 },
+      );
+    });
   });
-});
 
 const text = fc
   .string({ unit: 'binary', maxLength: 60 })
@@ -105,7 +111,8 @@ describe('on other versions of Postgres', () => {
       t.after(() => server.stop());
       const database = await testDatabase(t, { serverUrl: server.url });
       const { table } = await createEveryTypeTable(database.client);
-      assert.deepEqual(await readLines(database.url, { table }), await oracleLines(database.url, table));
+      const expected = await oracleLines(database.url, table);
+      for (const reader of READERS) assert.deepEqual(await readLines(database.url, { table }, reader), expected);
     });
   }
   test(

@@ -308,9 +308,14 @@ function testSmallObjects(store: () => Store): void {
 
   it('stops reading when the consumer does, and at the signal', async () => {
     await store().upload('read/big.gz', partsOf(4 * PART).body(), uploadOptions());
-    for (let round = 0; round < 20; round += 1) {
+    // Its checksum is of the whole object, so that the SDK wraps the answer's stream into another one.
+    await store().upload('read/one.gz', partsOf(PART).body(), uploadOptions());
+    for (let round = 0; round < 40; round += 1) {
       // More rounds than there are sockets: one that stays open would make this hang.
-      for await (const chunk of store().read('read/big.gz', new AbortController().signal)) {
+      for await (const chunk of store().read(
+        round % 2 === 0 ? 'read/one.gz' : 'read/big.gz',
+        new AbortController().signal,
+      )) {
         assert.ok(chunk.length > 0);
         break;
       }

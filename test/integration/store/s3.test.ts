@@ -163,16 +163,21 @@ describe('S3 with faults', () => {
     assert.deepEqual(proxy.pendingUploads(), []);
   });
 
-  it('does not wait for ever for a server that does not answer', async () => {
-    const impatient = open({}, { idleMs: 300, requestMs: 500 });
-    for (const operation of ['CreateMultipartUpload', 'UploadPart', 'CompleteMultipartUpload']) {
-      const fault = proxy.order(operation, { kind: 'stall' }, 9);
-      const failure = await uploadFails(`stalled/${operation}`, impatient);
-      assert.deepEqual([failure.code, failure.transient], ['timeout', true]);
-      fault.cancel();
-    }
-    impatient.close();
-  });
+  for (const [limit, timeouts] of [
+    ['silence', { idleMs: 300 }],
+    ['the whole request', { requestMs: 500 }],
+  ] as const) {
+    it(`does not wait for ever for a server that does not answer, by the limit on ${limit}`, async () => {
+      const impatient = open({}, timeouts);
+      for (const operation of ['CreateMultipartUpload', 'UploadPart', 'CompleteMultipartUpload']) {
+        const fault = proxy.order(operation, { kind: 'stall' }, 9);
+        const failure = await uploadFails(`stalled/${operation}`, impatient);
+        assert.deepEqual([failure.code, failure.transient], ['timeout', true]);
+        fault.cancel();
+      }
+      impatient.close();
+    });
+  }
 
   it('cuts parts that are on the way to a stalled server when the signal aborts', async () => {
     const fault = proxy.order('UploadPart', { kind: 'stall' }, 9);

@@ -1,0 +1,50 @@
+/** Source and encoder of a segment in one: rows of Postgres come out as JSON Lines, by COPY or through a cursor. */
+import type { Client } from '../postgres/connect.ts';
+import { RowEncoder } from './encode/binary/row-encoder.ts';
+import { plainValue, TextEncoder, type TextRow } from './encode/text-encoder.ts';
+import { readCopy } from './source/copy.ts';
+import { readCursor } from './source/cursor.ts';
+import type { KeySpan, ReadCount } from './source/read-count.ts';
+import type { SegmentTask } from './task.ts';
+
+/** What the source and the encoder count on the way. */
+export interface LineCount {
+  read: ReadCount;
+  encoded: ReadCount;
+  keys: KeySpan;
+}
+
+/** Yields the segment's lines. A buffer is valid until two more were asked for. Throws FailureError. */
+export function readLines(
+  client: Client,
+  task: SegmentTask,
+  count: LineCount,
+): AsyncGenerator<Buffer, void, undefined> {
+  if (task.read === 'cursor') return readByCursor(client, task, count);
+  // One pass does both here; the server's own count of what it sent is checked inside.
+  count.encoded = count.read;
+  return readCopy(client, task.select, new RowEncoder(task.columns), task, count.read, count.keys);
+}
+
+async function* readByCursor(
+  client: Client,
+  task: SegmentTask,
+  count: LineCount,
+): AsyncGenerator<Buffer, void, undefined> {
+  const encoder = new TextEncoder(task.columns);
+  for await (const batch of readCursor(client, task.select, task, count.read)) {
+    count.keys.first ??= keyOf(batch[0], task);
+    count.keys.last = keyOf(batch.at(-1), task) ?? count.keys.last;
+    yield* encoder.encode(batch);
+    count.encoded.rows = encoder.rows;
+  }
+}
+
+function keyOf(row: TextRow | undefined, { columns, keyColumns }: SegmentTask): string[] | null {
+  if (row === undefined) return null;
+  return keyColumns.map((index) => {
+    const column = columns[index];
+    const text = row[index];
+    return column === undefined || text === undefined || text === null ? '' : plainValue(column, text);
+  });
+}

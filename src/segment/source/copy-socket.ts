@@ -1,0 +1,86 @@
+/** Starts COPY … TO STDOUT on a connection and takes its bytes straight from the socket, past the driver's parser. */
+import type { Socket } from 'node:net';
+import type { Client } from 'pg';
+import { FailureError } from '../../base/errors.ts';
+import { socketOf } from '../../postgres/connect.ts';
+
+/** So much may wait before the socket is paused; the server feels that and waits. */
+const MAX_WAITING_BYTES = 256 * 1024;
+
+/** The part of the driver's connection that a query may use to send itself. */
+interface DriverConnection {
+  query: (text: string) => void;
+}
+
+/**
+ * The raw bytes of what the server answers to a COPY, in the order they come. The driver never sees them, and gets the
+ * connection never back: it is to be ended when the COPY is.
+ */
+export class CopySocket {
+  readonly #socket: Socket;
+  readonly #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  #wake: (() => void) | undefined;
+  #ending: { error: Error | undefined } | undefined;
+
+  /** Sends the statement. The connection must be idle. */
+  constructor(client: Client, statement: string) {
+    const socket = socketOf(client);
+    if (socket === undefined) throw new Error('the connection has no socket');
+    this.#socket = socket;
+    client.query({
+      submit: (connection: unknown) => {
+        socket.removeAllListeners('data');
+        socket.on('data', this.#onData);
+        socket.on('error', this.#onEnd);
+        socket.on('close', this.#onClose);
+        (connection as DriverConnection).query(statement);
+      },
+      // The driver reports here that the connection broke, which the socket has told already.
+      handleError: () => undefined,
+    } as never);
+  }
+
+  /** The next bytes; waits for them. Throws when the connection ends, as the server never ends it by itself. */
+  async next(): Promise<Buffer> {
+    for (;;) {
+      const bytes = this.#waiting.shift();
+      if (bytes !== undefined) {
+        this.#waitingBytes -= bytes.length;
+        if (this.#waitingBytes < MAX_WAITING_BYTES && this.#socket.isPaused()) this.#socket.resume();
+        return bytes;
+      }
+      if (this.#ending !== undefined) throw this.#ending.error ?? connectionEnded();
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  readonly #onData = (bytes: Buffer): void => {
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    if (this.#waitingBytes >= MAX_WAITING_BYTES) this.#socket.pause();
+    this.#wake?.();
+  };
+
+  readonly #onEnd = (error: Error): void => {
+    this.#ending ??= { error };
+    this.#wake?.();
+  };
+
+  readonly #onClose = (): void => {
+    this.#ending ??= { error: undefined };
+    this.#wake?.();
+  };
+}
+
+function connectionEnded(): FailureError {
+  return new FailureError({
+    code: 'connection-lost',
+    stage: 'read',
+    transient: true,
+    message: 'the connection to Postgres ended in the middle of a COPY',
+    hint: 'Look at the server log and the network between.',
+  });
+}

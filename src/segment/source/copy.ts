@@ -1,0 +1,226 @@
+/** Reads rows with COPY in binary form and yields them as JSON Lines: nothing is ever held as an object or as text. */
+import type { Client } from 'pg';
+import { errorText, FailureError } from '../../base/errors.ts';
+import { formatCount } from '../../base/units.ts';
+import { postgresFailure } from '../../postgres/errors.ts';
+import type { Statement } from '../../postgres/select.ts';
+import { readInt32, readUint16 } from '../encode/binary/numbers.ts';
+import { unquote } from '../encode/json-text.ts';
+import type { RowEncoder } from '../encode/binary/row-encoder.ts';
+import { LineBuffer } from '../encode/line-buffer.ts';
+import { CopySocket } from './copy-socket.ts';
+import { CopyWindow } from './copy-window.ts';
+import type { KeySpan, ReadCount } from './read-count.ts';
+import { encodeWideRow } from './wide-row.ts';
+
+/** Types of protocol messages. */
+const COPY_DATA = 0x64;
+const COPY_DONE = 0x63;
+const COPY_OUT = 0x48;
+const COMMAND_COMPLETE = 0x43;
+const ERROR = 0x45;
+const READY = 0x5a;
+const HEADER_BYTES = 5;
+
+/** `PGCOPY\n\xff\r\n\0`, no flags, no extension. */
+const SIGNATURE = Buffer.from('5047434f50590aff0d0a000000000000000000', 'hex');
+/** In place of a count of fields: the end of the data. */
+const TRAILER = 0xffff;
+
+/** What is copied, for messages, and where its key is. */
+export interface CopySubject {
+  subject: string;
+  keyColumns: readonly number[];
+}
+
+/**
+ * Yields the lines of `select`, whose columns are those of `encoder`. A buffer is valid until two more were asked for.
+ * The connection cannot be used afterwards. Throws FailureError; the end counts only with the server's word for it.
+ */
+export async function* readCopy(
+  client: Client,
+  select: Statement,
+  encoder: RowEncoder,
+  subject: CopySubject,
+  count: ReadCount,
+  keys: KeySpan,
+): AsyncGenerator<Buffer, void, undefined> {
+  const reader = new CopyReader(client, select, encoder, subject, count, keys);
+  try {
+    yield* reader.read();
+  } catch (error) {
+    throw error instanceof FailureError ? error : readFailure(error, subject.subject);
+  }
+}
+
+/** An error of the driver or the server has a code; anything else is a stream that is not what it should be. */
+function readFailure(error: unknown, subject: string): FailureError {
+  if (error instanceof Error && 'code' in error) return postgresFailure(error, 'read', `reading ${subject}`);
+  return new FailureError(
+    {
+      code: 'bad-copy-stream',
+      stage: 'read',
+      transient: false,
+      message: `reading ${subject}: ${errorText(error)}`,
+      hint: 'Set read: cursor for this archive, and please report this, with the table definition.',
+    },
+    { cause: error },
+  );
+}
+
+class CopyReader {
+  readonly #window: CopyWindow;
+  readonly #lines = new LineBuffer();
+  readonly #encoder: RowEncoder;
+  readonly #subject: CopySubject;
+  readonly #count: ReadCount;
+  readonly #keys: KeySpan;
+  /** What the stream has shown so far. */
+  readonly #seen = { header: false, trailer: false, endTag: '' };
+
+  constructor(
+    client: Client,
+    select: Statement,
+    encoder: RowEncoder,
+    subject: CopySubject,
+    count: ReadCount,
+    keys: KeySpan,
+  ) {
+    this.#window = new CopyWindow(new CopySocket(client, `COPY (${select.text}\n) TO STDOUT (FORMAT binary)`));
+    this.#encoder = encoder;
+    this.#subject = subject;
+    this.#count = count;
+    this.#keys = keys;
+  }
+
+  async *read(): AsyncGenerator<Buffer, void, undefined> {
+    const window = this.#window;
+    for (;;) {
+      this.#encodeRows();
+      if (this.#lines.isFull) yield this.#lines.take();
+      else if (window.length < HEADER_BYTES) await window.fill();
+      else if (window.bytes[window.start] !== COPY_DATA) {
+        if (await this.#takeMessage()) break;
+      } else if (this.#messageBytes() > window.capacity) yield* this.#passWideRow();
+      else await window.need(this.#messageBytes());
+    }
+    if (this.#lines.length > 0) yield this.#lines.take();
+    this.#checkEnd();
+  }
+
+  /** Size of the message at the start of the window, its type included. */
+  #messageBytes(): number {
+    return readInt32(this.#window.bytes, this.#window.start + 1) + 1;
+  }
+
+  /** Encodes the rows that are whole in the window, until the lines are full: the loop that all rows go through. */
+  #encodeRows(): void {
+    const window = this.#window;
+    const { bytes } = window;
+    let lastRow = -1;
+    while (!this.#lines.isFull && window.length >= HEADER_BYTES && bytes[window.start] === COPY_DATA) {
+      const end = window.start + readInt32(bytes, window.start + 1) + 1;
+      if (end > window.end) break;
+      const at = this.#skipHeader(window.start + HEADER_BYTES, end);
+      window.start = end;
+      if (at === end) continue;
+      if (readUint16(bytes, at) === TRAILER) {
+        this.#seen.trailer = true;
+        continue;
+      }
+      this.#encodeRow(at, end);
+      this.#keys.first ??= this.#keyOf(at);
+      lastRow = at;
+    }
+    // The bytes of the last row of this pass are still there; of all passes, the last one's counts.
+    if (lastRow >= 0) this.#keys.last = this.#keyOf(lastRow);
+  }
+
+  #encodeRow(at: number, end: number): void {
+    const { bytes } = this.#window;
+    const lines = this.#lines;
+    const stop = this.#encoder.encode(bytes, at, end, lines.bytes, lines.length);
+    if (stop <= lines.bytes.length) {
+      lines.length = stop;
+    } else {
+      lines.reserve(stop - lines.length);
+      lines.length = this.#encoder.encode(bytes, at, end, lines.bytes, lines.length);
+    }
+    this.#count.rows += 1;
+  }
+
+  /** The first message begins with the signature; a row may follow in it. */
+  #skipHeader(at: number, end: number): number {
+    if (this.#seen.header) return at;
+    const found = Buffer.from(this.#window.bytes.buffer, at, Math.min(SIGNATURE.length, end - at));
+    if (!found.equals(SIGNATURE)) throw new Error('the stream does not begin as a binary COPY does');
+    this.#seen.header = true;
+    return at + SIGNATURE.length;
+  }
+
+  async *#passWideRow(): AsyncGenerator<Buffer, void, undefined> {
+    const window = this.#window;
+    let rowBytes = this.#messageBytes() - HEADER_BYTES;
+    window.start += HEADER_BYTES;
+    if (!this.#seen.header) {
+      await window.need(SIGNATURE.length);
+      window.start = this.#skipHeader(window.start, window.end);
+      rowBytes -= SIGNATURE.length;
+    }
+    const values = new Map<number, string>();
+    const onShortValue = (column: number, json: Buffer): void => {
+      // A key lies in an index, and is far shorter than what passes in pieces.
+      if (this.#subject.keyColumns.includes(column)) values.set(column, unquote(json.toString()));
+    };
+    yield* encodeWideRow({ window, lines: this.#lines, onShortValue }, this.#encoder, rowBytes);
+    this.#count.rows += 1;
+    const key = this.#subject.keyColumns.map((column) => values.get(column) ?? '');
+    this.#keys.first ??= key;
+    this.#keys.last = key;
+  }
+
+  /** Takes a message that is not data; returns true when it was the last. */
+  async #takeMessage(): Promise<boolean> {
+    const window = this.#window;
+    const bytes = this.#messageBytes();
+    if (bytes > window.capacity) throw new Error(`a message of ${bytes} bytes that is not data`);
+    await window.need(bytes);
+    const type = window.bytes[window.start];
+    const body = Buffer.from(window.bytes.buffer, window.start + HEADER_BYTES, bytes - HEADER_BYTES);
+    window.start += bytes;
+    if (type === ERROR) throw serverError(body);
+    if (type === COMMAND_COMPLETE) this.#seen.endTag = body.toString('latin1', 0, body.length - 1);
+    if (type === COPY_OUT && body[0] !== 1) throw new Error('the server does not send the binary form');
+    if (type === COPY_DONE && !this.#seen.trailer)
+      throw new Error('the data ended without the trailer of a binary COPY');
+    return type === READY;
+  }
+
+  #checkEnd(): void {
+    const { endTag, trailer } = this.#seen;
+    const sent = Number(/^COPY (\d+)$/.exec(endTag)?.[1] ?? Number.NaN);
+    if (trailer && sent === this.#count.rows) return;
+    throw new FailureError({
+      code: 'row-count-mismatch',
+      stage: 'read',
+      transient: true,
+      message: `reading ${this.#subject.subject}: ${formatCount(this.#count.rows)} rows came, and the server says "${endTag}"`,
+      hint: 'A proxy between may have cut the answer short. Connect to Postgres directly.',
+    });
+  }
+
+  #keyOf(at: number): string[] {
+    return this.#encoder.valuesOf(this.#window.bytes, at, this.#subject.keyColumns).map((value) => value ?? '');
+  }
+}
+
+/** Fields of an ErrorResponse: one byte of kind, then text up to a zero byte. */
+function serverError(body: Buffer): Error {
+  const fields = new Map<string, string>();
+  for (const field of body.toString('utf8').split('\0')) if (field !== '') fields.set(field.charAt(0), field.slice(1));
+  return Object.assign(new Error(fields.get('M') ?? 'an error without a message'), {
+    code: fields.get('C'),
+    detail: fields.get('D'),
+    hint: fields.get('H'),
+  });
+}

@@ -1,0 +1,12 @@
+/** What a source notes while it reads, for the proof and the manifest. */
+
+/** Rows that came from the server. */
+export interface ReadCount {
+  rows: number;
+}
+
+/** Keys of the first and the last row, as they are in JSON but without quotes; null before there is one. */
+export interface KeySpan {
+  first: string[] | null;
+  last: string[] | null;
+}

@@ -1,0 +1,132 @@
+/** Encodes a row that is wider than the window: value by value, and a long value piece by piece, so that memory stays flat. */
+import type { Encoder, Pieces } from '../encode/binary/column.ts';
+import { readInt32, readUint16 } from '../encode/binary/numbers.ts';
+import type { RowEncoder } from '../encode/binary/row-encoder.ts';
+import { WORST_GROWTH } from '../encode/binary/text.ts';
+import type { LineBuffer } from '../encode/line-buffer.ts';
+import type { CopyWindow } from './copy-window.ts';
+
+/** A value up to this size is encoded in one go. */
+const WHOLE_BYTES = 64 * 1024;
+const PIECE_BYTES = 16 * 1024;
+const NULL = Buffer.from('null');
+const OPEN = Buffer.from('[');
+const CLOSE = Buffer.from(']');
+const COMMA = Buffer.from(',');
+const LENGTH_BYTES = 4;
+const ARRAY_HEADER_BYTES = 12;
+const DIMENSION_BYTES = 8;
+
+/** What a wide row is read from, and written to. `onShortValue` gets the JSON of each value that is not long. */
+export interface Passage {
+  window: CopyWindow;
+  lines: LineBuffer;
+  onShortValue: (column: number, json: Buffer) => void;
+}
+
+/**
+ * Reads a row of `rowBytes` from the window, where it begins, and yields its line in buffers of `lines`; what is left of it
+ * there belongs to the next ones. Throws when the row does not end where it should.
+ */
+export async function* encodeWideRow(
+  passage: Passage,
+  encoder: RowEncoder,
+  rowBytes: number,
+): AsyncGenerator<Buffer, void, undefined> {
+  const { window, lines } = passage;
+  await window.need(2);
+  if (readUint16(window.bytes, window.start) !== encoder.columns.length)
+    throw new Error('a wide row has other columns');
+  window.start += 2;
+  let used = 2;
+  for (const [index, column] of encoder.columns.entries()) {
+    lines.add(encoder.prefixes[index] ?? NULL);
+    const bytes = await readLength(window);
+    used += LENGTH_BYTES + Math.max(0, bytes);
+    if (used > rowBytes) throw new Error('a wide row has longer fields than itself');
+    const before = lines.length;
+    yield* encodeValue(passage, column, bytes);
+    if (bytes <= WHOLE_BYTES)
+      passage.onShortValue(index, Buffer.from(lines.bytes.buffer, before, lines.length - before));
+    if (lines.isFull) yield lines.take();
+  }
+  if (used !== rowBytes) throw new Error(`a wide row of ${rowBytes} bytes has fields of ${used}`);
+  lines.add(encoder.lineEnd);
+}
+
+async function readLength(window: CopyWindow): Promise<number> {
+  await window.need(LENGTH_BYTES);
+  const bytes = readInt32(window.bytes, window.start);
+  window.start += LENGTH_BYTES;
+  return bytes;
+}
+
+async function* encodeValue(passage: Passage, column: Encoder, bytes: number): AsyncGenerator<Buffer, void, undefined> {
+  if (bytes < 0) passage.lines.add(NULL);
+  else if (bytes <= WHOLE_BYTES) await encodeWhole(passage, column, bytes);
+  else if (column.element !== undefined) yield* encodeArray(passage, column.element);
+  else if (column.pieces !== undefined) yield* encodePieces(passage, column.pieces, bytes);
+  else throw new Error(`a value of a short type is ${bytes} bytes long`);
+}
+
+async function encodeWhole({ window, lines }: Passage, column: Encoder, bytes: number): Promise<void> {
+  await window.need(bytes);
+  const end = window.start + bytes;
+  const room = column.encode(window.bytes, window.start, end, lines.bytes, lines.length) - lines.length;
+  if (lines.length + room > lines.bytes.length) {
+    lines.reserve(room);
+    column.encode(window.bytes, window.start, end, lines.bytes, lines.length);
+  }
+  lines.length += room;
+  window.start = end;
+}
+
+async function* encodePieces(
+  { window, lines }: Passage,
+  pieces: Pieces,
+  bytes: number,
+): AsyncGenerator<Buffer, void, undefined> {
+  lines.add(pieces.start);
+  await window.need(pieces.skip);
+  window.start += pieces.skip;
+  for (let left = bytes - pieces.skip; left > 0;) {
+    await window.need(1);
+    const step = Math.min(left, window.length, PIECE_BYTES);
+    lines.reserve(step * WORST_GROWTH);
+    lines.length = pieces.encode(window.bytes, window.start, window.start + step, lines.bytes, lines.length);
+    window.start += step;
+    left -= step;
+    if (lines.isFull) yield lines.take();
+  }
+  lines.add(pieces.end);
+}
+
+/** The elements follow each other whatever the number of dimensions; brackets open and close where a dimension does. */
+async function* encodeArray(passage: Passage, element: Encoder): AsyncGenerator<Buffer, void, undefined> {
+  const { window, lines } = passage;
+  const sizes = await readDimensions(window);
+  const count = sizes[0] ?? 0;
+  if (count === 0) lines.add(OPEN);
+  for (let index = 0; index < count; index += 1) {
+    if (index > 0) lines.add(COMMA);
+    for (const size of sizes) if (index % size === 0) lines.add(OPEN);
+    yield* encodeValue(passage, element, await readLength(window));
+    for (const size of sizes) if ((index + 1) % size === 0) lines.add(CLOSE);
+    if (lines.isFull) yield lines.take();
+  }
+  if (count === 0) lines.add(CLOSE);
+}
+
+/** For each dimension the number of elements in one of its rows: all of them for the outermost. */
+async function readDimensions(window: CopyWindow): Promise<number[]> {
+  await window.need(ARRAY_HEADER_BYTES);
+  const dimensions = readInt32(window.bytes, window.start);
+  window.start += ARRAY_HEADER_BYTES;
+  const lengths: number[] = [];
+  for (let index = 0; index < dimensions; index += 1) {
+    await window.need(DIMENSION_BYTES);
+    lengths.push(readInt32(window.bytes, window.start));
+    window.start += DIMENSION_BYTES;
+  }
+  return lengths.map((_, depth) => lengths.slice(depth).reduce((product, length) => product * length, 1));
+}

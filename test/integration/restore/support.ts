@@ -1,0 +1,107 @@
+/** Archives and restores inside the process of the test, to a folder: an end-to-end run without the start of a process. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { after } from 'node:test';
+import type { Client } from 'pg';
+import { createLog } from '../../../src/base/log.ts';
+import { loadConfig } from '../../../src/config/load.ts';
+import type { Config } from '../../../src/config/schema.ts';
+import { restoreArchive } from '../../../src/restore/restore-archive.ts';
+import type { RestoreRequest, RestoreResult } from '../../../src/restore/request.ts';
+import { WorkerPool } from '../../../src/run/pool.ts';
+import { runArchive, type RunResult } from '../../../src/run/run-archive.ts';
+import type { Scope, TestDatabase } from '../../support/postgres.ts';
+
+export class Yard {
+  readonly folder: string;
+  readonly database: TestDatabase;
+  #config: Config | undefined;
+  #pool: WorkerPool | undefined;
+  #runs = 0;
+
+  constructor(database: TestDatabase, folder: string) {
+    this.database = database;
+    this.folder = folder;
+  }
+
+  get client(): Client {
+    return this.database.client;
+  }
+
+  /** Archives with these parts of a config; the archive is called `it`. */
+  async archive(archive: Record<string, unknown>): Promise<RunResult> {
+    const file = path.join(this.folder, 'config.yaml');
+    const config = {
+      sources: { default: { url: this.database.url } },
+      destinations: { default: { url: `file://${this.folder}/store` } },
+      archives: { it: { retry: { attempts: 2, backoff: '50ms' }, ...archive } },
+      workers: { threads: 2, maxOldGenerationSizeMb: 64 },
+    };
+    await writeFile(file, JSON.stringify(config));
+    this.#config = loadConfig(file, {});
+    this.#pool ??= new WorkerPool(this.#config.workers);
+    this.#runs += 1;
+    const id = `20261123T02${String(Math.floor(this.#runs / 60)).padStart(2, '0')}${String(this.#runs % 60).padStart(2, '0')}Z`;
+    const result = await runArchive({ ...this.#context(), config: this.#config }, this.#config.archives['it']!, id);
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
+    return result;
+  }
+
+  /** Restores the latest run into `public.TABLE`. */
+  async restore(table: string, changes: Partial<RestoreRequest> = {}): Promise<RestoreResult> {
+    const config = this.#config!;
+    return restoreArchive(
+      { ...this.#context(), config },
+      {
+        archive: config.archives['it']!,
+        run: undefined,
+        source: config.sources['default']!,
+        into: { schema: 'public', table },
+        create: false,
+        onConflict: 'fail',
+        keys: {},
+        ...changes,
+      },
+    );
+  }
+
+  #context(): { pool: WorkerPool; log: ReturnType<typeof createLog>; signal: AbortSignal } {
+    return { pool: this.#pool!, log: createLog({ level: 'silent' }), signal: new AbortController().signal };
+  }
+
+  async close(): Promise<void> {
+    await this.#pool?.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+const cleanUpsOfFile: (() => Promise<void>)[] = [];
+
+/** Without a scope, it is taken down at the end of the file. */
+export async function openYard(database: TestDatabase, scope?: Scope): Promise<Yard> {
+  const yard = new Yard(database, await mkdtemp(path.join(os.tmpdir(), 'pgsluice-restore-')));
+  if (scope === undefined) cleanUpsOfFile.push(() => yard.close());
+  else scope.after(() => yard.close());
+  return yard;
+}
+
+after(async () => {
+  for (const cleanUp of cleanUpsOfFile) await cleanUp();
+});
+
+/** Rows of `columns` (SQL) that are in one of the tables and not in the other, as text, with their number. */
+export async function difference(client: Client, columns: string, a: string, b: string): Promise<string[]> {
+  const select = (table: string): string => `SELECT ROW(${columns})::text AS row FROM ${table} AS t`;
+  const { rows } = await client.query<{ row: string }>(
+    `(SELECT 'only in ${a}: ' || row AS row FROM (${select(a)} EXCEPT ALL ${select(b)}) AS x)
+     UNION ALL (SELECT 'only in ${b}: ' || row FROM (${select(b)} EXCEPT ALL ${select(a)}) AS y) LIMIT 10`,
+  );
+  return rows.map(({ row }) => row);
+}
+
+export async function countRows(client: Client, table: string): Promise<number> {
+  const { rows } = await client.query<{ count: string }>(`SELECT count(*) FROM ${table}`);
+  return Number(rows[0]?.count);
+}
