@@ -13,6 +13,7 @@ import {
   type JournalPlan,
   type Receipt,
 } from './journal.ts';
+import { requireNotRewritten } from '../postgres/rewritten.ts';
 import { planRun, type RunPlan } from './plan.ts';
 
 /** A run as it is taken up. */
@@ -31,7 +32,10 @@ export async function takeUp(run: Run, session: Session, signal: AbortSignal): P
   const earlier = await readPlan(run.store, run.archive.name, run.id);
   const resumed = earlier === undefined ? undefined : await tryToResume(run, session, earlier, signal);
   if (resumed !== undefined) return resumed;
+  // Also without a plan: what removed it may have been stopped before it came to the receipts.
+  await discardRun(run.store, run.archive.name, run.id);
   const plan = await planRun(session.client, run.archive, parseRunId(run.id));
+  await requireNotRewritten(session.client);
   const fingerprint = fingerprintOf(run.archive, plan, session.identity);
   const journal = journalPlan(run.archive, run.id, plan, session.snapshot, fingerprint, run.startedAt);
   await writePlan(run.store, journal);
@@ -39,7 +43,7 @@ export async function takeUp(run: Run, session: Session, signal: AbortSignal): P
   return { plan, journal, done: new Map() };
 }
 
-/** Undefined when nothing of the earlier try can be used; then it has been removed. */
+/** Undefined when nothing of the earlier try can be used. */
 async function tryToResume(
   run: Run,
   session: Session,
@@ -48,12 +52,15 @@ async function tryToResume(
 ): Promise<Work | undefined> {
   const { by, why, segments } = earlier;
   const plan = await planRun(session.client, run.archive, parseRunId(run.id), { by, why, segments });
+  await requireNotRewritten(session.client);
   if (fingerprintOf(run.archive, plan, session.identity) !== earlier.fingerprint) {
-    return startOver(run, 'the config, the table or the database has changed since this run was begun');
+    startOver(run, 'the config, the table or the database has changed since this run was begun');
+    return undefined;
   }
   const done = await proveReceipts(run, earlier, signal);
   if (by !== 'key' && done.size < segments.length) {
-    return startOver(run, `segments by ${by} mean their rows under the lost snapshot only`);
+    startOver(run, `segments by ${by} mean their rows under the lost snapshot only`);
+    return undefined;
   }
   const { failure: _failure, ...journal } = earlier;
   await writePlan(run.store, journal);
@@ -61,16 +68,14 @@ async function tryToResume(
   return { plan, journal, done };
 }
 
-async function startOver(run: Run, why: string): Promise<undefined> {
+function startOver(run: Run, why: string): void {
   run.log.warn({ why }, 'run starts over: what an earlier try left is removed');
-  await discardRun(run.store, run.archive.name, run.id);
-  return undefined;
 }
 
 /** A receipt is believed only if its object is there, with that size and that digest: it is read again. */
 async function proveReceipts(run: Run, journal: JournalPlan, signal: AbortSignal): Promise<Map<number, Receipt>> {
   const receipts = await readReceipts(run.store, run.archive.name, run.id, journal.fingerprint);
-  const waiting = receipts.filter(({ segment }) => segment < journal.segments.length);
+  const waiting = receipts.filter((receipt) => belongsTo(receipt, journal));
   const done = new Map<number, Receipt>();
   const prove = async (): Promise<void> => {
     for (let receipt = waiting.pop(); receipt !== undefined; receipt = waiting.pop()) {
@@ -84,6 +89,12 @@ async function proveReceipts(run: Run, journal: JournalPlan, signal: AbortSignal
   };
   await Promise.all(Array.from({ length: PROVED_AT_ONCE }, prove));
   return done;
+}
+
+/** Ranges of pages mean their rows under the plan's own snapshot only, even where two plans have the same ones. */
+function belongsTo({ segment, snapshot }: Receipt, { by, segments, snapshot: planned }: JournalPlan): boolean {
+  const isSameSnapshot = snapshot.id === planned.id && snapshot.takenAt === planned.takenAt;
+  return segment < segments.length && (by === 'key' || isSameSnapshot);
 }
 
 async function isProved(run: Run, receipt: Receipt, signal: AbortSignal): Promise<boolean> {

@@ -180,6 +180,6 @@ function rowTooWide(bytes: number, limits: ReadLimits, rowsBefore: number, lastR
     message:
       `row ${formatCount(rowsBefore + 1)} of ${limits.subject}${place}, is ${formatBytes(bytes)} wide; ` +
       `a worker of this heap takes rows of up to ${formatBytes(limits.maxRowBytes)}`,
-    hint: `Raise workers.maxOldGenerationSizeMb to ${neededMb} or more, or leave the wide column out with exclude or where.`,
+    hint: `Set read: copy, which takes rows of any width (a query without params); or raise workers.maxOldGenerationSizeMb to ${neededMb} or more, or leave the wide column out with exclude or where.`,
   });
 }

@@ -69,8 +69,13 @@ async function* encodeValue(passage: Passage, column: Encoder, bytes: number): A
   else throw new Error(`a value of a short type is ${bytes} bytes long`);
 }
 
-async function encodeWhole({ window, lines }: Passage, column: Encoder, bytes: number): Promise<void> {
-  await window.need(bytes);
+async function encodeWhole(passage: Passage, column: Encoder, bytes: number): Promise<void> {
+  await passage.window.need(bytes);
+  encodeAtHand(passage, column, bytes);
+}
+
+/** Encodes a value that is whole at the start of the window. */
+function encodeAtHand({ window, lines }: Passage, column: Encoder, bytes: number): void {
   const end = window.start + bytes;
   const room = column.encode(window.bytes, window.start, end, lines.bytes, lines.length) - lines.length;
   if (lines.length + room > lines.bytes.length) {
@@ -79,6 +84,18 @@ async function encodeWhole({ window, lines }: Passage, column: Encoder, bytes: n
   }
   lines.length += room;
   window.start = end;
+}
+
+/** An array may have millions of elements: those that are at hand are encoded without waiting. Says whether this one was. */
+function encodeElementAtHand(passage: Passage, element: Encoder): boolean {
+  const { window, lines } = passage;
+  if (window.length < LENGTH_BYTES) return false;
+  const bytes = readInt32(window.bytes, window.start);
+  if (bytes > WHOLE_BYTES || window.length < LENGTH_BYTES + bytes) return false;
+  window.start += LENGTH_BYTES;
+  if (bytes < 0) lines.add(NULL);
+  else encodeAtHand(passage, element, bytes);
+  return true;
 }
 
 async function* encodePieces(
@@ -110,7 +127,7 @@ async function* encodeArray(passage: Passage, element: Encoder): AsyncGenerator<
   for (let index = 0; index < count; index += 1) {
     if (index > 0) lines.add(COMMA);
     for (const size of sizes) if (index % size === 0) lines.add(OPEN);
-    yield* encodeValue(passage, element, await readLength(window));
+    if (!encodeElementAtHand(passage, element)) yield* encodeValue(passage, element, await readLength(window));
     for (const size of sizes) if ((index + 1) % size === 0) lines.add(CLOSE);
     if (lines.isFull) yield lines.take();
   }

@@ -56,13 +56,12 @@ export class RowEncoder {
 
   /** The values of some columns of a row, as they are in JSON, but without quotes; `null` for NULL. */
   valuesOf(source: Uint8Array, at: number, columns: readonly number[]): (string | null)[] {
-    const spans: { from: number; bytes: number }[] = [];
     let from = at + 2;
-    for (const _column of this.columns) {
-      const bytes = readInt32(source, from);
-      spans.push({ from: from + 4, bytes });
-      from += 4 + Math.max(0, bytes);
-    }
+    const spans = this.columns.map(() => {
+      const span = { from: from + 4, bytes: readInt32(source, from) };
+      from = span.from + Math.max(0, span.bytes);
+      return span;
+    });
     return columns.map((index) => {
       const span = spans[index];
       return span === undefined || span.bytes < 0 ? null : this.#valueText(source, index, span.from, span.bytes);

@@ -1,0 +1,38 @@
+/**
+ * TRUNCATE and commands that rewrite a table do not respect snapshots: a table that is truncated after a snapshot was taken
+ * looks empty in it. Planning a statement locks all that it reads until the transaction ends, which holds such commands
+ * off, as it does for pg_dump; what came between the snapshot and that lock is found here.
+ */
+import type { Client } from 'pg';
+import { FailureError } from '../base/errors.ts';
+import { postgresFailure } from './errors.ts';
+
+/** A snapshot sees the file of its own time in pg_class; the function looks at the file of now. */
+const REWRITTEN_SQL = `
+SELECT format('%I.%I', n.nspname, c.relname) AS name
+FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND c.relkind IN ('r', 'm') AND c.relfilenode <> 0 AND pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode`;
+
+/**
+ * Throws FailureError `relation-rewritten`, which a new snapshot mends, when a relation that this transaction has locked
+ * was truncated or rewritten after its snapshot.
+ */
+export async function requireNotRewritten(client: Client): Promise<void> {
+  let names: string[];
+  try {
+    const { rows } = await client.query<{ name: string }>(REWRITTEN_SQL);
+    names = rows.map((row) => row.name);
+  } catch (error) {
+    throw postgresFailure(error, 'snapshot', 'looking for rewritten tables');
+  }
+  if (names.length === 0) return;
+  throw new FailureError({
+    code: 'relation-rewritten',
+    stage: 'snapshot',
+    transient: true,
+    message: `${names.join(', ')} was truncated or rewritten right after the snapshot was taken`,
+    hint: 'The run goes on under a new snapshot. If it repeats, look for jobs that TRUNCATE, CLUSTER or ALTER the table.',
+  });
+}
