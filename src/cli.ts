@@ -56,11 +56,16 @@ function buildProgram(
   command('run [archive...]', 'archive now, in the foreground', 'pgsluice run fetch_queue --run-id 20261123T021500Z')
     .option('--all', 'run all archives of the config')
     .option('--run-id <id>', 'run under this id, a time in UTC; a run that was begun under it goes on')
+    .option(
+      '--verify-source',
+      'before the commit, compare the archive with a digest that the server computes of the rows',
+    )
     .action((names: string[], options: Options) =>
       run(
         async (invocation) =>
           (await import('./commands/run.ts')).runCommand(invocation, names, {
             all: options['all'] === true,
+            verifySource: options['verifySource'] === true,
             ...runId(options),
           }),
         options,

@@ -15,7 +15,11 @@ export interface DispatchOptions<T extends Task> {
   signal: AbortSignal;
   /** No segment is begun, nor tried again, once this aborts; those that are on end. */
   drain: AbortSignal;
+  /** A segment is handed over; `attempt` counts from 1. */
+  onAttempt: (segment: number, attempt: number) => void;
   onProgress: (segment: number, progress: SegmentProgress) => void;
+  /** An attempt failed; unless `isLast`, it is tried again. */
+  onFailed: (segment: number, failure: Failure, isLast: boolean) => void;
   /** Called for each finished segment, before the next one takes its place. */
   onFinished: (task: T, facts: FactsOf<T>) => Promise<void>;
 }
@@ -23,7 +27,6 @@ export interface DispatchOptions<T extends Task> {
 /** What the threads took, over all segments of a run. */
 export interface DispatchSummary {
   peakHeapBytes: number;
-  retries: number;
 }
 
 /** Runs all tasks. Throws the first failure that is not to be retried, once no segment runs any more. */
@@ -31,7 +34,7 @@ export async function dispatchTasks<T extends Task>(
   tasks: readonly T[],
   options: DispatchOptions<T>,
 ): Promise<DispatchSummary> {
-  const summary: DispatchSummary = { peakHeapBytes: 0, retries: 0 };
+  const summary: DispatchSummary = { peakHeapBytes: 0 };
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const waiting = [...tasks];
@@ -64,19 +67,26 @@ async function runWithRetries<T extends Task>(
   summary: DispatchSummary,
 ): Promise<FactsOf<T>> {
   for (let attempt = 1; ; attempt += 1) {
-    const outcome = await options.pool.run({ ...task, attempt }, options.signal, (progress) => {
-      options.onProgress(task.segment, progress);
-    });
+    const outcome = await options.pool.run(
+      { ...task, attempt },
+      options.signal,
+      (progress) => {
+        options.onProgress(task.segment, progress);
+      },
+      () => {
+        options.onAttempt(task.segment, attempt);
+      },
+    );
     summary.peakHeapBytes = Math.max(summary.peakHeapBytes, outcome.peakHeapBytes);
     if (outcome.ok) return outcome.facts;
     options.signal.throwIfAborted();
-    const isLast = attempt >= options.retry.attempts || options.drain.aborted;
-    if (!outcome.failure.transient || isLast) throw new FailureError(afterAttempts(outcome.failure, attempt));
+    const isLast = !outcome.failure.transient || attempt >= options.retry.attempts || options.drain.aborted;
+    options.onFailed(task.segment, outcome.failure, isLast);
+    if (isLast) throw new FailureError(afterAttempts(outcome.failure, attempt));
     options.log.warn(
       { failure: outcome.failure, attempt, attempts: options.retry.attempts },
       'segment failed, it is tried again',
     );
-    summary.retries += 1;
     await pauseBefore(options.retry, attempt, options.signal);
   }
 }

@@ -18,6 +18,7 @@ import { takeUp, type Work } from './resume.ts';
 import type { Run } from './run.ts';
 import { openSession, requireSession, type Session } from './session.ts';
 import { sweepUploads } from './sweep.ts';
+import { verifySource } from './verify-source.ts';
 
 export interface Execution {
   config: Config;
@@ -27,8 +28,10 @@ export interface Execution {
   signal: AbortSignal;
   /** No segment is begun once this aborts; those that are on end. */
   drain: AbortSignal;
+  /** Whether the archive is compared with its source before the commit. */
+  verifySource: boolean;
   /** What the run's result tells besides the manifest. */
-  tally: { peakHeapBytes: number; retries: number; resumed: boolean };
+  tally: { peakHeapBytes: number; resumed: boolean };
 }
 
 /** Failures that end a session, not the run. */
@@ -62,9 +65,10 @@ async function executeUnderOneSnapshot(run: Run, execution: Execution): Promise<
   const session = await openSession(run.source, run.archive.name, run.place);
   let work: Work | undefined;
   try {
-    await sweepUploads(run.store, run.archive.name, run.log);
+    execution.progress.abortedUploads += await sweepUploads(run.store, run.archive.name, run.log);
     work = await takeUp(run, session, execution.signal);
     await dispatch(run, execution, session, work);
+    if (execution.verifySource) await verifySource(run, session, work, execution.signal);
     await requireSession(session, run.archive.name);
     execution.signal.throwIfAborted();
     return await commitRun(run, session, work);
@@ -79,10 +83,11 @@ async function executeUnderOneSnapshot(run: Run, execution: Execution): Promise<
 
 async function dispatch(run: Run, execution: Execution, session: Session, work: Work): Promise<void> {
   const { progress, tally } = execution;
-  progress.begin(work.plan, [...work.done.values()]);
+  progress.begin(work.plan, work.done);
+  progress.snapshotAtMs = Date.parse(session.snapshot.takenAt);
   tally.resumed ||= work.done.size > 0;
   const open = work.plan.segments.filter(({ index }) => !work.done.has(index));
-  const tasks = open.map((segment) => segmentTask(execution.config, run, session, work.plan, segment));
+  const tasks = open.map((segment) => segmentTask(execution, run, session, work.plan, segment));
   const summary = await dispatchTasks(tasks, {
     pool: execution.pool,
     log: run.log,
@@ -90,6 +95,12 @@ async function dispatch(run: Run, execution: Execution, session: Session, work: 
     parallel: run.archive.segments.parallel,
     signal: AbortSignal.any([execution.signal, session.lost]),
     drain: execution.drain,
+    onAttempt: (segment, attempt) => {
+      progress.attempt(segment, attempt);
+    },
+    onFailed: (segment, failure, isLast) => {
+      progress.fail(segment, failure, isLast);
+    },
     onProgress: (segment, at) => {
       progress.update(segment, at);
     },
@@ -105,10 +116,15 @@ async function dispatch(run: Run, execution: Execution, session: Session, work: 
     },
   });
   tally.peakHeapBytes = Math.max(tally.peakHeapBytes, summary.peakHeapBytes);
-  tally.retries += summary.retries;
 }
 
-function segmentTask(config: Config, run: Run, session: Session, plan: RunPlan, segment: PlannedSegment): SegmentTask {
+function segmentTask(
+  execution: Execution,
+  run: Run,
+  session: Session,
+  plan: RunPlan,
+  segment: PlannedSegment,
+): SegmentTask {
   const { archive, id } = run;
   const { subject } = plan;
   const reader = readerOf(archive);
@@ -130,7 +146,8 @@ function segmentTask(config: Config, run: Run, session: Session, plan: RunPlan, 
     compression: archive.compression,
     compressor: chooseCompressor(archive.compression),
     ...(archive.contentEncoding === undefined ? {} : { contentEncoding: archive.contentEncoding }),
-    maxRowBytes: maxRowBytes(config.workers.maxOldGenerationSizeMb),
+    ...(execution.verifySource ? { wantsLineDigest: true } : {}),
+    maxRowBytes: maxRowBytes(execution.config.workers.maxOldGenerationSizeMb),
   };
 }
 

@@ -42,8 +42,12 @@ export interface Receipt extends ObjectFacts {
   snapshot: Snapshot;
 }
 
-/** Digest of what decides the content of a run's segments: the source, the rows and columns asked for, and the codec. */
-export function fingerprintOf(archive: ArchiveConfig, plan: Pick<RunPlan, 'subject'>, source: SourceIdentity): string {
+/** Digest of what decides the content of a run's segments: the source, the rows and columns asked for, the cut, the codec. */
+export function fingerprintOf(
+  archive: ArchiveConfig,
+  plan: Pick<RunPlan, 'subject' | 'by' | 'segments'>,
+  source: SourceIdentity,
+): string {
   const { subject } = plan;
   const content = {
     source: [source.systemIdentifier, source.database],
@@ -52,6 +56,8 @@ export function fingerprintOf(archive: ArchiveConfig, plan: Pick<RunPlan, 'subje
       subject.source.kind === 'query' ? [subject.source.sql, subject.source.params] : (subject.source.where ?? null),
     columns: subject.source.columns.map(({ name, type, encoding }) => [name, type, encoding]),
     key: subject.key,
+    // Segments of another plan have the same numbers and other rows.
+    cut: [plan.by, plan.segments],
     codec: archive.compression.codec,
     contentEncoding: archive.contentEncoding ?? null,
   };

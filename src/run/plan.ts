@@ -76,10 +76,11 @@ export async function planRun(client: Client, archive: ArchiveConfig, slot: Date
 /** The statement that reads one segment. */
 export function segmentSelect(plan: RunPlan, segment: PlannedSegment, reader: Reader): Statement {
   const asksServer = reader === 'copy' ? (column: Column): boolean => !hasBinaryEncoder(column) : undefined;
-  return buildSelect(plan.subject.source, narrowing(plan, segment), asksServer);
+  return buildSelect(plan.subject.source, segmentNarrowing(plan, segment), asksServer);
 }
 
-function narrowing(plan: RunPlan, { range, pages }: PlannedSegment): Narrowing {
+/** What narrows the source to one segment. */
+export function segmentNarrowing(plan: RunPlan, { range, pages }: PlannedSegment): Narrowing {
   if (range !== undefined) return narrowToRange(range, plan.key, plan.keyNullable);
   return pages === undefined ? {} : narrowToPages(pages);
 }

@@ -65,15 +65,19 @@ export class WorkerPool {
   }
 
   /**
-   * Runs one task as soon as a thread is free. Resolves to its outcome, whatever happens to the thread; rejects only
+   * Runs one task as soon as a thread is free; `onBegin` says when. Resolves to its outcome, whatever happens to the thread; rejects only
    * with the signal's reason when it is aborted before a thread was free.
    */
   async run<T extends Task>(
     task: T,
     signal: AbortSignal,
     onProgress: (progress: SegmentProgress) => void,
+    onBegin: () => void = () => undefined,
   ): Promise<Outcome<FactsOf<T>>> {
-    return this.#queue.run(`${task.archive}/${task.run}`, signal, () => this.#runNow(task, signal, onProgress));
+    return this.#queue.run(`${task.archive}/${task.run}`, signal, () => {
+      onBegin();
+      return this.#runNow(task, signal, onProgress);
+    });
   }
 
   /** Ends all threads. Nothing may be running any more. */

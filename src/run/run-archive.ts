@@ -1,6 +1,7 @@
 /** Runs one archive and says how it ended: the one place where a run is logged, however it ends. */
 import { toFailure, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { pauseBefore } from '../base/retry.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { executeRun, type Execution } from './execute.ts';
 import { clearJournal } from './journal.ts';
@@ -20,6 +21,10 @@ export interface RunContext {
   /** Lets the segments that are on end, and begins no other. */
   drain?: AbortSignal;
   onProgress?: ProgressListener;
+  /** Whether the server's digest of the rows is compared with the archive's before the commit. */
+  verifySource?: boolean;
+  /** Gets the run's progress, to be looked at while the run goes on and after it. */
+  onBegin?: (progress: RunProgress) => void;
 }
 
 /** How a run ended: what `run --json` prints for it. Sizes in bytes. */
@@ -58,8 +63,10 @@ export async function runArchive(context: RunContext, archive: ArchiveConfig, id
     progress: new RunProgress(archive.name, id, context.onProgress),
     signal: context.signal,
     drain: context.drain ?? new AbortController().signal,
-    tally: { peakHeapBytes: 0, retries: 0, resumed: false },
+    verifySource: context.verifySource ?? false,
+    tally: { peakHeapBytes: 0, resumed: false },
   };
+  context.onBegin?.(execution.progress);
   const started = performance.now();
   log.info('run starts');
   const ending = await endRun(openAndRun(context.config, archive, id, log, execution));
@@ -74,7 +81,7 @@ export async function runArchive(context: RunContext, archive: ArchiveConfig, id
     resumed: execution.tally.resumed,
     ...(ending.error === undefined ? {} : { error: { ...ending.error, archive: archive.name, run: id } }),
   };
-  logResult(log, result, execution.tally.retries);
+  logResult(log, result, execution.progress.retries);
   return result;
 }
 
@@ -88,12 +95,27 @@ async function openAndRun(
   const run = openRun(config, archive, id, log);
   try {
     const url = run.store.url + manifestKey(archive.name, id);
-    const committed = await readManifest(run.store, archive.name, id);
+    const committed = await findManifest(run, execution.signal);
     if (committed === undefined) return { status: 'committed', manifest: await executeRun(run, execution), url };
     await clearLeftJournal(run);
     return { status: 'already-committed', manifest: committed, url };
   } finally {
     run.store.close();
+  }
+}
+
+/** A destination that is busy for a moment must not cost the whole run before it has begun. */
+async function findManifest(run: Run, signal: AbortSignal): Promise<Manifest | undefined> {
+  const policy = { attempts: run.archive.retry.attempts, backoffMs: run.archive.retry.backoff };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await readManifest(run.store, run.archive.name, run.id);
+    } catch (error) {
+      const failure = toFailure(error, 'journal');
+      if (!failure.transient || attempt >= policy.attempts) throw error;
+      run.log.warn({ failure, attempt, attempts: policy.attempts }, 'the destination failed, it is tried again');
+      await pauseBefore(policy, attempt, signal);
+    }
   }
 }
 

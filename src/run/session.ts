@@ -17,10 +17,14 @@ export interface Session {
   close: () => Promise<void>;
 }
 
+/** What the server calls the connection of an archive's run. */
+export function sessionName(archive: string): string {
+  return `pgsluice ${archive} on ${os.hostname()}:${process.pid}`;
+}
+
 /** Connects and takes the archive's lock. `place` is the archive's folder in its destination. Throws FailureError. */
 export async function openLock(source: SourceConfig, archive: string, place: string): Promise<Client> {
-  const applicationName = `pgsluice ${archive} on ${os.hostname()}:${process.pid}`;
-  const client = await connectPostgres({ url: source.url, applicationName });
+  const client = await connectPostgres({ url: source.url, applicationName: sessionName(archive) });
   try {
     await lockArchive(client, archive, place);
     return client;

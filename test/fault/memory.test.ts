@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { RunResult } from '../../src/run/run-archive.ts';
+import { eventually } from '../support/cli.ts';
 import { oracleLines } from '../support/read-lines.ts';
-import { createWideTable, failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
+import { createGatedView, createWideTable, failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
 const MB = 1e6;
@@ -83,12 +84,19 @@ describe('rows that fit', () => {
   });
 
   test('but whose values exhaust the heap fail alone, with the remedy, and the process lives on', async () => {
+    const view = await createGatedView(site, 'gated', 1300, 1200);
     await site.database.client.query('CREATE TABLE small (id int); INSERT INTO small VALUES (1)');
     const config = await site.writeConfig({
-      archives: { exhausted: { query: exhaustingQuery(), read: 'cursor' }, small: { table: 'small' } },
+      archives: {
+        exhausted: { query: exhaustingQuery('gated', 1200), read: 'cursor', compression: { codec: 'none' } },
+        small: { table: 'small' },
+      },
       workers: { threads: 2, maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
     });
     const cli = site.start(['run', '--all', '--run-id', RUN, '--json'], config);
+    await view.reached();
+    await eventually('an upload is begun', async () => site.pendingUploads('exhausted').length === 1);
+    await view.open();
     const results = resultsOf(await cli.ended());
     assert.equal(results[1]?.status, 'committed', JSON.stringify(results[1]?.error));
     const failure = failureOf(results.slice(0, 1));
@@ -100,8 +108,8 @@ describe('rows that fit', () => {
   });
 });
 
-/** Rows of 3.9 MB, below the limit of a quarter of 16 MiB; one wide character a value doubles what their texts need. */
-function exhaustingQuery(): string {
-  const columns = Array.from({ length: 1300 }, (_, at) => `repeat('x', 3000) || '日' AS c${at}`).join(', ');
-  return `SELECT ${columns} FROM generate_series(1, 20) AS i`;
+/** From row `start` on, rows of 3.9 MB: below the limit of 4 MiB, but one wide character doubles what each text needs. */
+function exhaustingQuery(from: string, start: number): string {
+  const wide = `CASE WHEN id < ${start} THEN '' ELSE repeat('x', 9700) || '日' END`;
+  return `SELECT *, ${Array.from({ length: 400 }, (_, at) => `${wide} AS c${at}`).join(', ')} FROM ${from}`;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, before, describe, test } from 'node:test';
-import { eventually } from '../support/cli.ts';
+import { eventually, happened } from '../support/cli.ts';
 import { oracleLines } from '../support/read-lines.ts';
 import { createGatedView, createWideTable, openSite, resultsOf, type Site } from '../support/site.ts';
 
@@ -24,7 +24,7 @@ describe('a run that gets a signal', () => {
       const config = await site.writeConfig({ archives: { [archive]: { table: 'wide', ...NO_CODEC } } });
       const stalled = site.proxy.order('UploadPart', { kind: 'stall' }, 1000);
       const cli = site.start(['run', archive, '--run-id', RUN, '--json'], config);
-      await stalled.firstHit;
+      await happened(stalled);
       cli.kill(signal);
       const ending = await cli.ended();
       assert.equal(ending.code, 130, ending.stderr);
@@ -71,7 +71,7 @@ describe('a run that gets a signal', () => {
     });
     const stalled = site.proxy.order('UploadPart', { kind: 'stall' }, 1000);
     const cli = site.start(['run', '--all', '--run-id', RUN, '--json'], config);
-    await stalled.firstHit;
+    await happened(stalled);
     cli.kill('SIGTERM');
     const ending = await cli.ended();
     assert.equal(ending.code, 130, ending.stderr);
@@ -89,9 +89,9 @@ describe('a run that gets a signal', () => {
     const stalled = site.proxy.order('UploadPart', { kind: 'stall' }, 1000);
     const clinging = site.proxy.order('AbortMultipartUpload', { kind: 'stall' }, 1000);
     const cli = site.start(['run', 'twice', '--run-id', RUN], config);
-    await stalled.firstHit;
+    await happened(stalled);
     cli.kill('SIGTERM');
-    await clinging.firstHit;
+    await happened(clinging);
     cli.kill('SIGTERM');
     assert.equal((await cli.ended()).code, 130);
     site.proxy.reset();
@@ -106,7 +106,7 @@ describe('a run that gets a signal', () => {
     });
     const stalled = site.proxy.order('UploadPart', { kind: 'stall' }, 1000);
     const cli = site.start(['run', '--all', '--run-id', RUN], config);
-    await stalled.firstHit;
+    await happened(stalled);
     await eventually('both uploads are begun', async () => site.proxy.pendingUploads().length === 2);
     cli.kill('SIGKILL');
     assert.equal((await cli.ended()).signal, 'SIGKILL');
@@ -135,7 +135,7 @@ describe('a run that gets a signal', () => {
     const config = await site.writeConfig({ archives: { late: { table: 'wide', ...NO_CODEC } } });
     const stalled = site.proxy.order('PutObject', { kind: 'stall' }, 1, '_manifest.json');
     const cli = site.start(['run', 'late', '--run-id', RUN], config);
-    await stalled.firstHit;
+    await happened(stalled);
     cli.kill('SIGKILL');
     await cli.ended();
     await site.assertNothingLeft('late', RUN);

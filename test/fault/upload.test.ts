@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { afterEach, before, describe, test } from 'node:test';
+import { happened } from '../support/cli.ts';
 import { oracleLines } from '../support/read-lines.ts';
 import { createGatedView, createWideTable, failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
 
@@ -38,7 +39,7 @@ describe('a destination that fails in mid-run', () => {
     });
     const stalled = site.proxy.order('UploadPart', { kind: 'stall' }, 1);
     const cli = site.start(['run', 'downed', '--run-id', RUN, '--json'], config);
-    await stalled.firstHit;
+    await happened(stalled);
     await site.proxy.down();
     const failure = failureOf(resultsOf(await cli.ended()));
     assert.equal(failure.code, 'connection-refused');

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { after } from 'node:test';
+import { afterEach } from 'node:test';
 
 /** A line of the log; pino's levels are 30 for info, 40 for warn, 50 for error. */
 export interface LogLine {
@@ -25,8 +25,11 @@ export interface Ending {
 
 const PROGRAM = path.join(import.meta.dirname, '../../src/cli.ts');
 
-/** What no event of a test should take; it only bounds the wait for one that never comes. */
-export const DEADLINE_MS = 60_000;
+/**
+ * What no event of a test should take; it only bounds the wait for one that never comes. Less than the lock_timeout of
+ * pgsluice's sessions, by which a backend that nobody ended would go away by itself.
+ */
+export const DEADLINE_MS = 45_000;
 
 const alive = new Set<CliProcess>();
 
@@ -97,7 +100,7 @@ export class CliProcess {
   }
 }
 
-/** Starts `pgsluice ARGS…`; whatever still runs at the end of the test file is killed. */
+/** Starts `pgsluice ARGS…`; it is killed if it still runs at the end of the test. */
 export function startCli(args: readonly string[], environment: Record<string, string> = {}): CliProcess {
   return new CliProcess(args, environment);
 }
@@ -107,7 +110,8 @@ export async function runCli(args: readonly string[], environment: Record<string
   return startCli(args, environment).ended();
 }
 
-after(() => {
+// What a test that failed left running must not get in the way of the next one.
+afterEach(() => {
   for (const cli of alive) cli.kill('SIGKILL');
 });
 
@@ -122,6 +126,11 @@ export async function withDeadline<T>(promise: Promise<T>, describe: () => strin
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Resolves once a fault that was ordered has happened. */
+export async function happened(fault: { firstHit: Promise<void> }): Promise<void> {
+  await withDeadline(fault.firstHit, () => 'the fault has not happened');
 }
 
 /** Asks again and again until the answer is neither undefined nor false. */

@@ -86,6 +86,7 @@ export class Site {
     const config = {
       sources: { default: { url: '${DATABASE_URL}' } },
       destinations: { default: this.destination() },
+      state: `${file}.state`,
       ...parts,
       archives,
     };
@@ -156,6 +157,14 @@ export class Site {
   async assertNothingLeft(archive: string, run: string): Promise<void> {
     assert.equal(await this.manifest(archive, run), undefined, 'there is a manifest');
     assert.deepEqual(this.pendingUploads(archive), [], 'there is an unfinished upload');
+  }
+
+  /** Begins an upload as a process would that is killed before it has written anything else. */
+  async leaveUpload(archive: string, run: string): Promise<void> {
+    const key = `${PREFIX}${archive}/run=${run}/part-00000.jsonl.gz`;
+    const answer = await fetch(`${this.proxy.endpoint}/${BUCKET}/${key}?uploads`, { method: 'POST' });
+    assert.equal(answer.status, 200);
+    assert.ok(this.pendingUploads(archive).includes(key));
   }
 
   pendingUploads(archive: string): string[] {

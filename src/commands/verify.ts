@@ -1,0 +1,170 @@
+/** `pgsluice verify`: reads the objects of a run again and proves them against its manifest. */
+import { FailureError, UsageError } from '../base/errors.ts';
+import { formatBytes, formatCount, formatDuration } from '../base/units.ts';
+import { destinationOf } from '../config/resolve.ts';
+import type { ArchiveConfig, DestinationConfig } from '../config/schema.ts';
+import { findLatestCommitted } from '../run/history.ts';
+import { fullKey } from '../run/keys.ts';
+import { readManifest, type Manifest } from '../run/manifest.ts';
+import { parseRunId } from '../run/run-id.ts';
+import { verifyRun, type Verification, type VerifyProgress } from '../run/verify.ts';
+import type { Problem } from '../run/verify-object.ts';
+import { openStore } from '../store/open.ts';
+import type { Store } from '../store/store.ts';
+import { watchInterrupts } from './interrupt.ts';
+import { chooseArchives, EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
+
+export interface VerifyCommandOptions {
+  run?: string;
+  /** How many objects to read, as it was typed. */
+  sample?: string;
+}
+
+/** What `verify --json` prints. Rows and sizes are those of the objects that were read. */
+interface VerifyReport extends Verification {
+  archive: string;
+  /** Null when there is no committed run. */
+  run: string | null;
+  /** Objects that the manifest names. */
+  objectsTotal: number;
+  seconds: number;
+}
+
+const DRAW_INTERVAL_MS = 100;
+
+export async function verifyCommand(
+  invocation: Invocation,
+  name: string,
+  options: VerifyCommandOptions,
+): Promise<number> {
+  const sample = parseSample(options.sample);
+  if (options.run !== undefined) parseRunId(options.run);
+  const config = openConfig(invocation);
+  const [archive] = chooseArchives(config, [name]);
+  if (archive === undefined) throw new UsageError(`there is no archive "${name}"`);
+  const destination = destinationOf(config, archive);
+  const store = openStore(destination);
+  const interrupt = watchInterrupts();
+  try {
+    const report = await verify(invocation, { archive, destination, store, sample, signal: interrupt.signal }, options);
+    if (invocation.json) printJson(invocation, report);
+    else printLines(invocation, describeReport(report));
+    return report.ok ? EXIT.done : EXIT.different;
+  } catch (error) {
+    if (!interrupt.interrupted) throw error;
+    return EXIT.interrupted;
+  } finally {
+    interrupt.release();
+    store.close();
+  }
+}
+
+interface Work {
+  archive: ArchiveConfig;
+  destination: DestinationConfig;
+  store: Store;
+  sample: number | undefined;
+  signal: AbortSignal;
+}
+
+async function verify(invocation: Invocation, work: Work, options: VerifyCommandOptions): Promise<VerifyReport> {
+  const { archive, store } = work;
+  const started = performance.now();
+  const run = options.run ?? (await findLatestCommitted(store, archive.name));
+  if (run === undefined) return nothingToVerify(archive.name, null, 'there is no committed run of this archive');
+  const manifest = await manifestOrProblem(store, archive.name, run);
+  if ('message' in manifest) return nothingToVerify(archive.name, run, manifest.message);
+  const meter = openMeter(invocation.stderr, `verify ${archive.name} ${run}`);
+  try {
+    const verification = await verifyRun(store, manifest, {
+      keyPrefix: fullKey(work.destination, ''),
+      sample: work.sample,
+      retry: { attempts: archive.retry.attempts, backoffMs: archive.retry.backoff },
+      signal: work.signal,
+      onProgress: meter.update,
+    });
+    const seconds = Math.round(performance.now() - started) / 1000;
+    return { archive: archive.name, run, ...verification, objectsTotal: manifest.objects.length, seconds };
+  } finally {
+    meter.close();
+  }
+}
+
+/** A manifest that cannot be read is a difference too. */
+async function manifestOrProblem(store: Store, archive: string, run: string): Promise<Manifest | Problem> {
+  try {
+    const manifest = await readManifest(store, archive, run);
+    if (manifest === undefined) return { message: 'this run is not committed: it has no manifest' };
+    if (manifest.archive === archive && manifest.run === run) return manifest;
+    return { message: `its manifest is that of ${manifest.archive} ${manifest.run}` };
+  } catch (error) {
+    if (error instanceof FailureError && error.failure.code === 'bad-manifest') return error.failure;
+    throw error;
+  }
+}
+
+function nothingToVerify(archive: string, run: string | null, message: string): VerifyReport {
+  const nothing = { rows: 0, jsonBytes: 0, bytes: 0, objectsRead: 0, objectsTotal: 0, seconds: 0 };
+  return { archive, run, ok: false, ...nothing, objects: [], problems: [{ message }] };
+}
+
+function parseSample(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new UsageError(`--sample must be a number of objects, not "${text}"`);
+  return Number(text);
+}
+
+function describeReport(report: VerifyReport): string[] {
+  const subject = report.run === null ? report.archive : `${report.archive} ${report.run}`;
+  const { objectsRead, objectsTotal } = report;
+  const part =
+    objectsRead === objectsTotal
+      ? `${formatCount(objectsTotal)} objects`
+      : `a sample of ${formatCount(objectsRead)} of ${formatCount(objectsTotal)} objects`;
+  const amounts = `${formatCount(report.rows)} rows in ${part}, ${formatBytes(report.bytes)}, ${formatDuration(report.seconds * 1000)}`;
+  const differences = [
+    ...report.problems.map((problem) => `  ${describeProblem(problem)}`),
+    ...report.objects.flatMap(({ key, problems }) =>
+      problems.map((problem) => `  ${key}: ${describeProblem(problem)}`),
+    ),
+  ];
+  if (report.ok) return [`${subject}: verified, ${amounts}`];
+  return [`${subject}: different${objectsTotal === 0 ? '' : `; read were ${amounts}`}`, ...differences];
+}
+
+function describeProblem({ line, message }: Problem): string {
+  return line === undefined ? message : `line ${formatCount(line)}: ${message}`;
+}
+
+/** One line on a terminal, redrawn in place; nothing elsewhere. */
+function openMeter(
+  stream: NodeJS.WriteStream,
+  title: string,
+): { update: (progress: VerifyProgress) => void; close: () => void } {
+  if (!stream.isTTY) return { update: () => undefined, close: () => undefined };
+  let last: VerifyProgress | undefined;
+  const started = performance.now();
+  const draw = (): void => {
+    if (last === undefined) return;
+    const line = `${title} ${formatMeter(last, performance.now() - started)}`;
+    stream.write(`\r\u001b[2K${line.slice(0, Math.max(0, stream.columns - 1))}`);
+  };
+  const timer = setInterval(draw, DRAW_INTERVAL_MS);
+  return {
+    update: (progress) => {
+      last = progress;
+    },
+    close: () => {
+      clearInterval(timer);
+      draw();
+      if (last !== undefined) stream.write('\n');
+    },
+  };
+}
+
+/** `61% 1.2 GiB of 2.0 GiB, 3/7 objects, 210.0 MB/s`. */
+function formatMeter({ bytes, bytesDone, objects, objectsDone }: VerifyProgress, elapsedMs: number): string {
+  const percent = bytes === 0 ? 100 : Math.min(100, Math.floor((100 * bytesDone) / bytes));
+  const speed = (bytesDone / Math.max(elapsedMs, 1) / 1000).toFixed(1);
+  return `${percent}% ${formatBytes(bytesDone)} of ${formatBytes(bytes)}, ${objectsDone}/${objects} objects, ${speed} MB/s`;
+}

@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { before, describe, test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Manifest } from '../../src/run/manifest.ts';
+import { type CliProcess, withDeadline } from '../support/cli.ts';
+import { openRandom } from '../support/random.ts';
+import {
+  assertEachOnce,
+  assertOnlyTheRunIsLeft,
+  createRows,
+  idsOf,
+  segmented,
+  startQuickly,
+  uploadedInVain,
+  uploadsBegun,
+} from '../support/segments.ts';
+import { createWideTable, openSite, type Site } from '../support/site.ts';
+
+const ROWS = 40_000;
+const PARALLEL = 2;
+
+const random = openRandom();
+let site: Site;
+let kills = 0;
+
+/** When to kill: resolves at that instant; `over` aborts when the process has ended by itself. */
+type Instant = (over: AbortSignal) => Promise<void>;
+
+/** At the n-th request of that kind: as it comes in (and it is held up), or once its answer was sent. */
+function atRequest(operation: string, keyPart: RegExp, count: number, phase: 'begun' | 'answered'): Instant {
+  return async (over) => {
+    const { length } = site.proxy.requests;
+    const isReached = (): boolean => {
+      const seen = site.proxy.requests
+        .slice(length)
+        .filter((request) => request.operation === operation && keyPart.test(request.key));
+      return phase === 'begun' ? seen.length >= count : seen.filter(({ status }) => status === 200).length >= count;
+    };
+    while (!over.aborted && !isReached()) await sleep(1);
+  };
+}
+
+/** The request is done, and its answer gets lost: the killed process never knew. */
+function atLostAnswer(operation: string, keyEnd: string): Instant {
+  return async () => {
+    await site.proxy.order(operation, { kind: 'lose-answer' }, 1, keyEnd).firstHit;
+  };
+}
+
+function afterMs(ms: number): Instant {
+  return async () => {
+    await sleep(ms);
+  };
+}
+
+const PART = /\/part-\d+\.jsonl/;
+const RECEIPT = /\/_pgsluice\/part-\d+\.json$/;
+const PLAN = /\/plan\.json$/;
+const MANIFEST = /\/_manifest\.json$/;
+
+/** Instants before the last segment is done; each lets a run come a little further. */
+const EARLY: (() => Instant)[] = [
+  () => atRequest('ListMultipartUploads', /^$/, 1, 'begun'),
+  () => atRequest('PutObject', PLAN, 1, 'begun'),
+  () => atRequest('PutObject', PLAN, 1, 'answered'),
+  () => atRequest('PutObject', PART, random.integer(1, 4), 'begun'),
+  () => atRequest('PutObject', PART, random.integer(1, 4), 'answered'),
+  () => atRequest('PutObject', RECEIPT, random.integer(1, 4), 'begun'),
+  () => atRequest('PutObject', RECEIPT, random.integer(1, 4), 'answered'),
+  () => atLostAnswer('PutObject', '.jsonl.gz'),
+  () => atRequest('GetObject', RECEIPT, 1, 'begun'),
+  () => afterMs(random.integer(100, 700)),
+];
+/** Instants from the last receipt to the end. */
+const LATE: (() => Instant)[] = [
+  () => atRequest('HeadObject', MANIFEST, 1, 'begun'),
+  () => atRequest('PutObject', MANIFEST, 1, 'begun'),
+  () => atLostAnswer('PutObject', '_manifest.json'),
+  () => atRequest('PutObject', MANIFEST, 1, 'answered'),
+  () => atRequest('DeleteObjects', /^$/, 1, 'begun'),
+  () => atRequest('DeleteObjects', /^$/, 1, 'answered'),
+];
+
+/** Runs the same command again and again, killed at each of the instants, until it ends by itself. Returns the kills. */
+async function runThroughKills(
+  config: string,
+  archive: string,
+  run: string,
+  instants: readonly Instant[],
+): Promise<number> {
+  let killed = 0;
+  for (const instant of instants) {
+    const cli = site.start(['run', archive, '--run-id', run, '--json'], config);
+    if (!(await killAt(cli, instant))) {
+      const { code, stderr } = await cli.ended();
+      assert.equal(code, 0, stderr);
+      return killed;
+    }
+    killed += 1;
+  }
+  const { code, stderr } = await site.run(['run', archive, '--run-id', run, '--json'], config);
+  assert.equal(code, 0, stderr);
+  return killed;
+}
+
+/** Whether the process was killed; false when it had ended before. */
+async function killAt(cli: CliProcess, instant: Instant): Promise<boolean> {
+  const over = new AbortController();
+  const ended = cli.ended().then(() => {
+    over.abort();
+  });
+  await Promise.race([withDeadline(instant(over.signal), () => 'the instant did not come'), ended]);
+  if (!over.signal.aborted) cli.kill('SIGKILL');
+  const { signal } = await cli.ended();
+  await ended;
+  return signal === 'SIGKILL';
+}
+
+async function assertCommittedOnce(archive: string, run: string, rows: number): Promise<Manifest> {
+  const manifest = await site.manifest(archive, run);
+  assert.ok(manifest !== undefined && manifest.objects.length >= 20, `${manifest?.objects.length} objects`);
+  assertEachOnce(await idsOf(site, archive, run), rows);
+  await assertOnlyTheRunIsLeft(site, archive, run);
+  return manifest;
+}
+
+function nextRunId(at: number): string {
+  return `202611${String(10 + at).padStart(2, '0')}T021500Z`;
+}
+
+describe('a run that is killed at any instant, and started again with the same command', () => {
+  before(async () => {
+    site = await openSite();
+    startQuickly(site);
+    await createRows(site, 'rows', ROWS);
+  });
+
+  test('by key, goes on from its receipts until it commits, and does only again what was in flight', async (t) => {
+    t.diagnostic(`PGSLUICE_TEST_SEED=${random.seed}`);
+    const config = await site.writeConfig({ archives: { by_key: segmented('rows', 'key', '128KiB') } });
+    let repeated = 0;
+    for (let at = 0; at < LATE.length; at += 1) {
+      site.proxy.reset();
+      const run = nextRunId(at);
+      const early = EARLY.map((make) => ({ make, order: random.integer(0, 1e6) }))
+        .sort((a, b) => a.order - b.order)
+        .slice(0, 5)
+        .map(({ make }) => make());
+      const killed = await runThroughKills(config, 'by_key', run, [...early, LATE[at]!()]);
+      const { objects, consistency, snapshots } = await assertCommittedOnce('by_key', run, ROWS);
+      const begun = uploadsBegun(site.proxy.requests, 'by_key').length;
+      assert.deepEqual(uploadedInVain(site.proxy.requests, 'by_key'), [], 'a segment with a receipt was done again');
+      assert.ok(begun - objects.length <= killed * PARALLEL, `${begun} uploads of ${objects.length}, ${killed} kills`);
+      assert.equal(consistency, snapshots === undefined ? 'single-snapshot' : 'resumed');
+      kills += killed;
+      repeated += begun - objects.length;
+    }
+    t.diagnostic(`${kills} kills so far, ${repeated} segments done again`);
+    const verified = await site.run(['verify', 'by_key', nextRunId(0)], config);
+    assert.equal(verified.code, 0, verified.stdout);
+  });
+
+  test('by key, in several parts each, leaves no unfinished upload', async (t) => {
+    const rows = 11_400;
+    await createWideTable(site, 'wide', rows);
+    await site.database.client.query('ANALYZE wide');
+    const { rows: sizes } = await site.database.client.query<{ bytes: string }>(
+      "SELECT pg_table_size('wide') AS bytes",
+    );
+    const archive = segmented('wide', 'key', `${Math.floor(Number(sizes[0]!.bytes) / 20.4)}`, {
+      compression: { codec: 'none' },
+    });
+    const config = await site.writeConfig({ archives: { parts: archive } });
+    site.proxy.reset();
+    const run = nextRunId(0);
+    const killed = await runThroughKills(config, 'parts', run, [
+      atRequest('CreateMultipartUpload', PART, 1, 'begun'),
+      atRequest('CreateMultipartUpload', PART, 2, 'answered'),
+      atRequest('UploadPart', PART, random.integer(1, 8), 'begun'),
+      atRequest('UploadPart', PART, random.integer(1, 8), 'answered'),
+      atRequest('CompleteMultipartUpload', PART, random.integer(1, 4), 'begun'),
+      atLostAnswer('CompleteMultipartUpload', '.jsonl'),
+      atRequest('CompleteMultipartUpload', PART, random.integer(1, 4), 'answered'),
+    ]);
+    const { objects } = await assertCommittedOnce('parts', run, rows);
+    assert.ok(site.proxy.seen('UploadPart').length >= 2 * objects.length);
+    const begun = uploadsBegun(site.proxy.requests, 'parts').length;
+    assert.deepEqual(uploadedInVain(site.proxy.requests, 'parts'), []);
+    assert.ok(begun - objects.length <= killed * PARALLEL, `${begun} uploads of ${objects.length}, ${killed} kills`);
+    kills += killed;
+    t.diagnostic(
+      `${killed} kills, ${begun - objects.length} segments done again, ${site.proxy.seen('AbortMultipartUpload').length} uploads aborted`,
+    );
+  });
+
+  test('by pages, is planned again each time, and commits under one snapshot', async () => {
+    const config = await site.writeConfig({ archives: { by_pages: segmented('rows', 'pages', '128KiB') } });
+    for (const [at, late] of [LATE[1]!(), LATE[4]!()].entries()) {
+      site.proxy.reset();
+      const run = nextRunId(at);
+      const early = [
+        atRequest('PutObject', PART, random.integer(1, 9), 'answered'),
+        atRequest('PutObject', RECEIPT, random.integer(1, 15), 'answered'),
+      ];
+      kills += await runThroughKills(config, 'by_pages', run, [...early, late]);
+      assert.equal((await assertCommittedOnce('by_pages', run, ROWS)).consistency, 'single-snapshot');
+    }
+  });
+
+  test('into a folder, leaves no temporary file', async (t: TestContext) => {
+    const folder = path.join(site.folder, 'srv');
+    const config = await site.writeConfig({
+      destinations: { default: { url: `file://${folder}` } },
+      archives: { folder: segmented('rows', 'key', '128KiB') },
+    });
+    const run = nextRunId(0);
+    kills += await runThroughKills(
+      config,
+      'folder',
+      run,
+      Array.from({ length: 7 }, () => afterMs(random.integer(150, 600))),
+    );
+    const files = (await readdir(path.join(folder, 'folder'), { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => name)
+      .sort();
+    assert.ok(files.length > 20);
+    assert.deepEqual(files, [
+      '_manifest.json',
+      ...Array.from({ length: files.length - 1 }, (_, at) => `part-${String(at).padStart(5, '0')}.jsonl.gz`),
+    ]);
+    const verified = await site.run(['verify', 'folder', '--json'], config);
+    assert.equal(verified.code, 0, verified.stdout);
+    assert.equal((JSON.parse(verified.stdout) as { rows: number }).rows, ROWS);
+    t.diagnostic(`${kills} kills in all`);
+  });
+
+  test('was killed at least fifty times, and left no backend behind', async () => {
+    assert.ok(kills >= 50, `${kills} kills`);
+    await site.waitForNoBackends();
+  });
+});

@@ -1,0 +1,230 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../support/cli.ts';
+import { runInProcess, type RunInProcess } from '../support/in-process.ts';
+import { openRandom } from '../support/random.ts';
+import { oracleLines } from '../support/read-lines.ts';
+import { startProxy, type Fault, type S3Proxy } from '../support/s3-proxy.ts';
+import {
+  assertEachOnce,
+  assertOnlyTheRunIsLeft,
+  createRows,
+  idsOf,
+  RUN,
+  segmented,
+  startQuickly,
+} from '../support/segments.ts';
+import { createWideTable, failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
+
+const ROWS = 20_000;
+const WIDE_ROWS = 2300;
+
+let site: Site;
+/** Parts of several MiB each, so that a segment is a multipart upload. */
+let wide: object;
+/** A stall is noticed after a minute of silence; the other tests run meanwhile, through a proxy of their own. */
+let stalled: Promise<RunInProcess>;
+let stalling: S3Proxy;
+
+before(async () => {
+  site = await openSite();
+  startQuickly(site);
+  await createRows(site, 'rows', ROWS);
+  await createWideTable(site, 'wide', WIDE_ROWS);
+  await site.database.client.query('ANALYZE wide');
+  const { rows } = await site.database.client.query<{ bytes: string }>("SELECT pg_table_size('wide') AS bytes");
+  const quarter = Math.floor(Number(rows[0]!.bytes) / 4);
+  wide = segmented('wide', 'key', String(quarter), { compression: { codec: 'none' } });
+  stalling = await startProxy(site.s3);
+  stalling.order('UploadPart', { kind: 'stall' }, 1, 'part-00001.jsonl');
+  const destinations = { default: site.destination({ endpoint: stalling.endpoint }) };
+  const config = await site.writeConfig({ destinations, archives: { stalled: wide } });
+  stalled = runInProcess(site, config, 'stalled', RUN, 'stalled');
+});
+afterEach(() => {
+  site.proxy.reset();
+});
+after(async () => {
+  await stalling.stop();
+});
+
+async function assertWhole(archive: string, table: string): Promise<void> {
+  const [lines, expected] = [await site.lines(archive, RUN), await oracleLines(site.database.url, table)];
+  assert.ok(lines.toSorted().join('\n') === expected.toSorted().join('\n'), 'the archive differs from the table');
+  await assertOnlyTheRunIsLeft(site, archive);
+}
+
+async function assertVerified(config: string, archive: string): Promise<void> {
+  const { code, stdout } = await site.run(['verify', archive, RUN], config);
+  assert.equal(code, 0, stdout);
+}
+
+describe('a run of several segments, each in several parts,', () => {
+  const faults: [string, string, Fault, number, string][] = [
+    ['is told to slow down by 503s', 'UploadPart', { kind: 'error', status: 503, code: 'SlowDown' }, 9, ''],
+    ['is answered 500 by turns', '*', { kind: 'error', status: 500, code: 'InternalError' }, 6, ''],
+    ['has connections reset in mid-body', 'UploadPart', { kind: 'reset', afterBytes: 2_000_000 }, 5, ''],
+    ['loses the answers of CompleteMultipartUpload', 'CompleteMultipartUpload', { kind: 'lose-answer' }, 3, ''],
+    ['gets errors inside of a 200', 'CompleteMultipartUpload', { kind: 'error-in-200', code: 'InternalError' }, 4, ''],
+    ['loses the answers to its receipts', 'PutObject', { kind: 'lose-answer' }, 3, '.json'],
+    [
+      'is refused its receipts for a while',
+      'PutObject',
+      { kind: 'error', status: 503, code: 'SlowDown' },
+      7,
+      '00001.json',
+    ],
+  ];
+  for (const [at, [situation, operation, fault, times, keyEnd]] of faults.entries()) {
+    test(`commits and verifies when it ${situation}`, async () => {
+      const archive = `fault_${at}`;
+      const config = await site.writeConfig({
+        archives: { [archive]: { ...wide, retry: { attempts: 6, backoff: '20ms' } } },
+      });
+      const ordered = site.proxy.order(operation, fault, times, keyEnd);
+      const { result } = await runInProcess(site, config, archive, RUN);
+      assert.equal(result.status, 'committed', JSON.stringify(result.error));
+      assert.ok(result.objects >= 4);
+      assert.equal(ordered.hits, times, 'not all faults happened');
+      await assertWhole(archive, 'wide');
+      await assertVerified(config, archive);
+    });
+  }
+});
+
+describe('a live process', () => {
+  const random = openRandom();
+
+  /** Starts a run that takes its time, and does something each time that some more of its segments are done. */
+  async function runThrough(archive: string, by: 'key' | 'pages', actions: (() => Promise<unknown>)[]) {
+    const config = await site.writeConfig({
+      archives: { [archive]: segmented('rows', by, '64KiB', { retry: { attempts: 10, backoff: '20ms' } }) },
+    });
+    const slow = site.proxy.order('PutObject', { kind: 'delay', ms: 80 }, 10_000, '.jsonl.gz');
+    const cli = site.start(['run', archive, '--run-id', RUN, '--json'], config);
+    let over = false;
+    void cli.ended().then(() => (over = true));
+    const receipts = (): number =>
+      site.proxy.requests.filter(({ operation, key }) => operation === 'PutObject' && key.includes('/_pgsluice/part-'))
+        .length;
+    for (const action of actions) {
+      const before = receipts();
+      await eventually('a segment is done', async () => over || receipts() > before);
+      await action();
+    }
+    const ending = await cli.ended();
+    slow.cancel();
+    const [result] = resultsOf(ending);
+    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+    const manifest = (await site.manifest(archive, RUN))!;
+    assert.ok(manifest.objects.length >= 20, `${manifest.objects.length} objects`);
+    assertEachOnce(await idsOf(site, archive), ROWS);
+    await assertOnlyTheRunIsLeft(site, archive);
+    await eventually('no backend is left', async () => (await site.backends(`pgsluice ${archive}%`)).length === 0);
+    return { result, manifest, log: cli.log, config };
+  }
+
+  /** Ends the next reader as soon as it is there: later, it may have all its rows sent already. */
+  const killReader = (archive: string) => async (): Promise<void> => {
+    await site.database.client.query(
+      `DO $$ DECLARE
+         since timestamptz := clock_timestamp();
+       BEGIN
+         WHILE clock_timestamp() < since + interval '3 s' LOOP
+           PERFORM pg_stat_clear_snapshot();
+           PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE application_name LIKE 'pgsluice ${archive}/${RUN}/%' AND backend_start > since;
+           EXIT WHEN FOUND;
+         END LOOP;
+       END $$`,
+    );
+  };
+  const killHolder = (archive: string) => () =>
+    eventually('a holder is terminated', async () => (await site.terminateBackends(`pgsluice ${archive} on %`)) > 0);
+  const restartS3 = async (): Promise<void> => {
+    await site.proxy.down();
+    await sleep(random.integer(20, 200));
+    await site.proxy.up();
+  };
+
+  for (const by of ['key', 'pages'] as const) {
+    test(`whose readers are terminated repeats their segments under the same snapshot, by ${by}`, async () => {
+      const archive = `readers_${by}`;
+      const { result, manifest, log } = await runThrough(
+        archive,
+        by,
+        Array.from({ length: 4 }, () => killReader(archive)),
+      );
+      assert.ok(
+        log.some(({ msg }) => msg.includes('tried again')),
+        'no segment was repeated',
+      );
+      assert.equal(manifest.consistency, 'single-snapshot');
+      assert.equal(new Set(manifest.objects.map(({ snapshot }) => snapshot)).size, 1);
+      assert.equal(result.resumed, false);
+      assert.equal(log.filter(({ msg }) => msg === 'run planned').length, 1);
+    });
+  }
+
+  test('whose holder is terminated goes on by key under a new snapshot, and the manifest names them all', async () => {
+    const { result, manifest, log, config } = await runThrough('holder', 'key', [
+      killHolder('holder'),
+      killHolder('holder'),
+    ]);
+    assert.equal(log.filter(({ msg }) => msg.startsWith('session lost')).length, 2);
+    assert.equal(result.resumed, true);
+    assert.equal(manifest.consistency, 'resumed');
+    const named = (manifest.snapshots ?? []).map(({ id }) => id);
+    assert.equal(manifest.snapshots?.length, 3);
+    assert.deepEqual([...new Set(manifest.objects.map(({ snapshot }) => snapshot))].sort(), [...new Set(named)].sort());
+    assert.deepEqual(manifest.snapshot, manifest.snapshots.at(-1));
+    await assertVerified(config, 'holder');
+  });
+
+  test('whose holder is terminated plans again by pages, and commits under one snapshot', async () => {
+    const { manifest, log } = await runThrough('holder_pages', 'pages', [killHolder('holder_pages')]);
+    assert.equal(log.filter(({ msg }) => msg === 'run planned').length, 2);
+    assert.equal(manifest.consistency, 'single-snapshot');
+    assert.equal(new Set(manifest.objects.map(({ snapshot }) => snapshot)).size, 1);
+  });
+
+  test('recovers from whatever goes away, in any order', async (t) => {
+    t.diagnostic(`PGSLUICE_TEST_SEED=${random.seed}`);
+    const kinds = [killReader('chaos'), killHolder('chaos'), restartS3];
+    const actions = Array.from({ length: 10 }, () => random.pick(kinds));
+    const { manifest, config } = await runThrough('chaos', 'key', actions);
+    if (actions.includes(kinds[1]!)) assert.equal(manifest.consistency, 'resumed');
+    await assertVerified(config, 'chaos');
+  });
+});
+
+describe('two processes that start at once on one archive', () => {
+  test('do not both run: one commits, and the other exits with 1 and says who holds the lock', async () => {
+    const config = await site.writeConfig({ archives: { at_once: segmented('rows', 'key', '64KiB') } });
+    // Long enough for the slower one to be there while the faster one runs.
+    site.proxy.order('PutObject', { kind: 'delay', ms: 300 }, 10_000, '.jsonl.gz');
+    const both = [1, 2].map(() => site.start(['run', 'at_once', '--run-id', RUN, '--json'], config));
+    const endings = await Promise.all(both.map((cli) => cli.ended()));
+    assert.deepEqual(endings.map(({ code }) => code).sort(), [0, 1]);
+    const winner = endings.findIndex(({ code }) => code === 0);
+    assert.equal(resultsOf(endings[winner]!)[0]?.status, 'committed');
+    const failure = failureOf(resultsOf(endings[1 - winner]!));
+    assert.equal(failure.code, 'locked');
+    assert.match(failure.message, new RegExp(`"pgsluice at_once on .+:${both[winner]!.pid}"`));
+    assertEachOnce(await idsOf(site, 'at_once'), ROWS);
+    await assertOnlyTheRunIsLeft(site, 'at_once');
+  });
+});
+
+// The last one, as it has been waiting since the others began.
+describe('a request that is never answered', () => {
+  test('is given up after a while, and the run commits and verifies', { timeout: 150_000 }, async () => {
+    const { result } = await stalled;
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
+    assert.ok(stalling.seen('UploadPart').length > 8, 'no part was sent again');
+    assert.deepEqual(stalling.pendingUploads(), []);
+    await assertWhole('stalled', 'wide');
+    await assertVerified(await site.writeConfig({ archives: { stalled: wide } }), 'stalled');
+  });
+});

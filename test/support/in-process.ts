@@ -1,0 +1,47 @@
+/** Runs archives in the process of the test, which saves the start of one: many runs share their worker threads. */
+import { after } from 'node:test';
+import type { Log } from '../../src/base/log.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { WorkerPool } from '../../src/run/pool.ts';
+import { runArchive, type RunResult } from '../../src/run/run-archive.ts';
+import type { Site } from './site.ts';
+
+/** How a run ended, and what it logged. */
+export interface RunInProcess {
+  result: RunResult;
+  log: { message: string; fields: Record<string, unknown> }[];
+}
+
+const pools = new Map<string, WorkerPool>();
+
+/** Runs one archive of a config file under that id; `threads` says whose threads it shares with others. */
+export async function runInProcess(
+  site: Site,
+  configFile: string,
+  archive: string,
+  run: string,
+  threads = 'all',
+): Promise<RunInProcess> {
+  const config = loadConfig(configFile, site.environment);
+  const log: RunInProcess['log'] = [];
+  const pool = pools.get(threads) ?? new WorkerPool(config.workers);
+  pools.set(threads, pool);
+  const context = { config, pool, log: recordTo(log), signal: new AbortController().signal };
+  const archiveConfig = config.archives[archive];
+  if (archiveConfig === undefined) throw new Error(`the config has no archive ${archive}`);
+  return { result: await runArchive(context, archiveConfig, run), log };
+}
+
+after(async () => {
+  for (const pool of pools.values()) await pool.close();
+});
+
+/** The few methods of pino that a run calls. */
+function recordTo(log: RunInProcess['log']): Log {
+  const record = (first: unknown, second?: unknown): void => {
+    const fields = typeof first === 'string' ? {} : (first as Record<string, unknown>);
+    log.push({ message: String(typeof first === 'string' ? first : second), fields });
+  };
+  const recorder = { info: record, warn: record, error: record, debug: record, child: () => recorder };
+  return recorder as unknown as Log;
+}
