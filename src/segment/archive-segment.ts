@@ -9,6 +9,7 @@ import type { Store } from '../store/store.ts';
 import { CODEC_FILES } from './compress/codec.ts';
 import { compress } from './compress/compress.ts';
 import { checkRowCounts, ContentProof, ObjectProof } from './proof.ts';
+import { digestLines, LineDigest } from './line-digest.ts';
 import { readLines, type LineCount } from './read-lines.ts';
 import { gatherParts } from './sink/parts.ts';
 import type { ObjectFacts, SegmentTask, WorkerMessage } from './task.ts';
@@ -25,6 +26,7 @@ export interface SegmentHooks {
 class Progress {
   readonly content = new ContentProof();
   readonly object = new ObjectProof();
+  readonly lines = new LineDigest();
   readonly count: LineCount = { read: { rows: 0 }, encoded: { rows: 0 }, keys: { first: null, last: null } };
 }
 
@@ -98,8 +100,9 @@ async function streamRows(
     await uploading;
   }
 
+  const lines = readLines(client, task, count);
   await pipeline(
-    readLines(client, task, count),
+    task.wantsLineDigest === true ? digestLines(lines, progress.lines) : lines,
     proveContent,
     (lines: AsyncIterable<Buffer>) => compress(lines, task.compressor),
     upload,
@@ -107,7 +110,7 @@ async function streamRows(
   );
 }
 
-function describeObject(task: SegmentTask, { content, object, count }: Progress): ObjectFacts {
+function describeObject(task: SegmentTask, { content, object, count, lines }: Progress): ObjectFacts {
   const hasKey = task.keyColumns.length > 0;
   return {
     key: task.key,
@@ -118,6 +121,7 @@ function describeObject(task: SegmentTask, { content, object, count }: Progress)
     crc32: content.crc32,
     firstKey: hasKey ? count.keys.first : null,
     lastKey: hasKey ? count.keys.last : null,
+    ...(task.wantsLineDigest === true ? { lineDigest: lines.value } : {}),
   };
 }
 

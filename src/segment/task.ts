@@ -34,6 +34,8 @@ export interface SegmentTask {
   compression: ArchiveConfig['compression'];
   compressor: CompressorChoice;
   contentEncoding?: string;
+  /** Whether the facts shall have a digest of the lines; it costs time. */
+  wantsLineDigest?: true;
   /** Rows wider than this on the wire fail when they are read through a cursor; see base/memory.ts. */
   maxRowBytes: number;
 }
@@ -53,6 +55,8 @@ export interface ObjectFacts {
   /** Key values of the first and the last row, as they are in JSON but without quotes; null without a key or without rows. */
   firstKey: string[] | null;
   lastKey: string[] | null;
+  /** See line-digest.ts; there only when it was asked for. */
+  lineDigest?: string;
 }
 
 /** What a thread can be asked to do. */

@@ -80,7 +80,7 @@ describe('archive, verify and restore give the same table', () => {
 
   test('for random tables, in each codec and each way of cutting', async () => {
     await database.client.query(RANDOM_TYPES);
-    await fc.assert(fc.asyncProperty(randomTable, roundTrip), { numRuns: 60 });
+    await fc.assert(fc.asyncProperty(randomTable, roundTrip), { numRuns: 30 });
   });
 
   async function roundTrip({ columns, codec, by, create }: RandomTable): Promise<void> {

@@ -1,0 +1,124 @@
+/** `pgsluice restore`: brings the rows of a run back into Postgres. */
+import { FailureError, UsageError } from '../base/errors.ts';
+import { formatBytes, formatCount } from '../base/units.ts';
+import { sourceOf } from '../config/resolve.ts';
+import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
+import { parseTableName } from '../postgres/identifiers.ts';
+import { restoreArchive } from '../restore/restore-archive.ts';
+import type { KeyBounds, RestoreRequest, RestoreResult } from '../restore/request.ts';
+import { WorkerPool } from '../run/pool.ts';
+import { parseRunId } from '../run/run-id.ts';
+import { watchInterrupts } from './interrupt.ts';
+import { chooseArchives, EXIT, openConfig, openLog, printJson, printLines, type Invocation } from './invocation.ts';
+import { openProgressBar } from './progress-bar.ts';
+
+/** The options as they were written. */
+export interface RestoreOptions {
+  run?: string;
+  into?: string;
+  source?: string;
+  create: boolean;
+  onConflict: string;
+  keyFrom?: string;
+  keyTo?: string;
+}
+
+export async function restoreCommand(invocation: Invocation, name: string, options: RestoreOptions): Promise<number> {
+  const config = openConfig(invocation);
+  const request = readRequest(config, name, options);
+  const interrupt = watchInterrupts();
+  try {
+    const result = await restoreWithBar(invocation, config, request, interrupt.signal);
+    if (invocation.json) printJson(invocation, result);
+    else printResult(invocation, result);
+    if (interrupt.interrupted) return EXIT.interrupted;
+    return { restored: EXIT.done, refused: EXIT.usage, failed: EXIT.failed }[result.status];
+  } finally {
+    interrupt.release();
+  }
+}
+
+/** On a terminal the bar says how it goes, and the log only what is wrong. */
+async function restoreWithBar(
+  invocation: Invocation,
+  config: Config,
+  request: RestoreRequest,
+  signal: AbortSignal,
+): Promise<RestoreResult> {
+  const bar = openProgressBar(invocation.stderr);
+  const pool = new WorkerPool(config.workers);
+  const quiet = invocation.stderr.isTTY && config.log.level === 'info';
+  try {
+    const log = openLog(invocation, quiet ? 'warn' : config.log.level);
+    return await restoreArchive({ config, pool, log, signal, onProgress: bar.update }, request);
+  } finally {
+    bar.close();
+    await pool.close();
+  }
+}
+
+function readRequest(config: Config, name: string, options: RestoreOptions): RestoreRequest {
+  const [archive] = chooseArchives(config, [name]);
+  if (archive === undefined) throw new UsageError(`there is no archive "${name}"`);
+  const { run, onConflict, keyFrom, keyTo } = options;
+  if (run !== undefined) parseRunId(run);
+  if (onConflict !== 'skip' && onConflict !== 'fail') {
+    throw new UsageError(`--on-conflict ${onConflict}: must be skip or fail`);
+  }
+  const keys: KeyBounds = {
+    ...(keyFrom === undefined ? {} : { from: keyFrom }),
+    ...(keyTo === undefined ? {} : { to: keyTo }),
+  };
+  return {
+    archive,
+    run,
+    source: chooseSource(config, archive, options.source),
+    into: parseInto(options.into),
+    create: options.create,
+    onConflict,
+    keys,
+  };
+}
+
+function chooseSource(config: Config, archive: ArchiveConfig, name: string | undefined): SourceConfig {
+  if (name === undefined) return sourceOf(config, archive);
+  const source = Object.hasOwn(config.sources, name) ? config.sources[name] : undefined;
+  if (source !== undefined) return source;
+  throw new UsageError(`there is no source "${name}"; the config has ${Object.keys(config.sources).join(', ')}`);
+}
+
+/** Without a schema, where the rows go would depend on the search path of a role. */
+function parseInto(text: string | undefined): { schema: string; table: string } {
+  if (text === undefined) throw new UsageError('say where the rows go: --into schema.table');
+  try {
+    const { schema, table } = parseTableName(text);
+    if (schema !== undefined) return { schema, table };
+  } catch (error) {
+    if (!(error instanceof FailureError)) throw error;
+  }
+  throw new UsageError(
+    `--into ${text}: must be schema.table, with double quotes around names with capitals, blanks or dots`,
+  );
+}
+
+function printResult(invocation: Invocation, result: RestoreResult): void {
+  if (result.status === 'refused') {
+    printLines(invocation, [`${result.archive} ${result.run}: not restored, nothing was written`]);
+    printLines(invocation, result.problems, invocation.stderr);
+  } else printLines(invocation, describeResult(result));
+}
+
+function describeResult(result: RestoreResult): string[] {
+  if (result.error !== undefined) {
+    const { code, message, hint, cause } = result.error;
+    const reason = cause === undefined ? [] : [`  cause  ${cause.split('\n')[0] ?? ''}`];
+    return [`${result.archive} ${result.run}: failed (${code})`, `  ${message}`, ...reason, `  hint   ${hint}`];
+  }
+  const skipped = result.skipped === 0 ? '' : `, ${formatCount(result.skipped)} were there already`;
+  return [
+    `${result.archive} ${result.run}: ${formatCount(result.rows)} rows in ${result.into}${skipped}`,
+    `  ${formatCount(result.objects)} objects, ${result.seconds.toFixed(1)} s, ${formatCount(result.rows / Math.max(result.seconds, 0.001))} rows/s`,
+    `  peak worker heap ${formatBytes(result.peakHeapBytes)}, peak RSS ${formatBytes(result.peakRssBytes)}`,
+    ...result.warnings.map((warning) => `  warning ${warning}`),
+  ];
+}

@@ -1,0 +1,107 @@
+/** Finds out how the JSON of each column becomes text that its type reads, by the target's own catalogue. */
+import type { Client } from '../postgres/connect.ts';
+import type { ValueForm } from '../segment/restore-form.ts';
+
+/** A type as the catalogue has it; of an array or a composite, what it is made of. */
+interface TypeRow {
+  oid: number;
+  name: string;
+  /** `d` for a domain, `c` for a composite. */
+  kind: string;
+  baseOid: number;
+  /** Of a domain over an array. */
+  dimensions: number;
+  elementOid: number;
+  delimiter: string | null;
+  /** Whether a cast of the user's own makes its JSON. */
+  hasCast: boolean;
+  attributes: { name: string; oid: number; dimensions: number }[];
+}
+
+const TYPES_SQL = `
+SELECT t.oid::int8::float8 AS oid, t.typname AS name, t.typtype::text AS kind, t.typbasetype::int8::float8 AS "baseOid",
+  t.typndims AS dimensions, CASE WHEN t.typlen = -1 THEN t.typelem::int8::float8 ELSE 0 END AS "elementOid",
+  e.typdelim::text AS delimiter,
+  t.oid >= 16384 AND EXISTS (SELECT FROM pg_cast WHERE castsource = t.oid AND casttarget = 'json'::regtype) AS "hasCast",
+  COALESCE((
+    SELECT json_agg(json_build_object('name', a.attname, 'oid', a.atttypid::int8, 'dimensions', a.attndims) ORDER BY a.attnum)
+    FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+  ), '[]') AS attributes
+FROM pg_type t LEFT JOIN pg_type e ON e.oid = t.typelem WHERE t.oid = ANY($1::oid[])`;
+
+const MADE_BY_CAST = 'a cast to json made its values; they come back only if the type reads that form';
+
+const JSON_OIDS = new Set([114, 3802]);
+const VECTOR_OIDS = new Set([22, 30]);
+
+/**
+ * The forms of types, each with the dimensions that its column was declared with, in the same order. `doubt` says what keeps
+ * some values of such a type from coming back.
+ */
+export async function resolveForms(
+  client: Client,
+  columns: readonly { typeOid: number; dimensions: number }[],
+): Promise<{ form: ValueForm; doubt: string | undefined }[]> {
+  const types = await loadTypes(
+    client,
+    columns.map(({ typeOid }) => typeOid),
+  );
+  return columns.map(({ typeOid, dimensions }) => {
+    const form = formOf(types, typeOid, dimensions);
+    return { form, doubt: isMadeByCast(types, typeOid) ? MADE_BY_CAST : describeDimensions(form) };
+  });
+}
+
+/** The types of these OIDs and all that they are made of. */
+async function loadTypes(client: Client, oids: readonly number[]): Promise<Map<number, TypeRow>> {
+  const types = new Map<number, TypeRow>();
+  for (let wanted = new Set(oids); wanted.size > 0;) {
+    const { rows } = await client.query<TypeRow>(TYPES_SQL, [[...wanted]]);
+    for (const row of rows) types.set(row.oid, row);
+    wanted = new Set(rows.flatMap(partsOf).filter((oid) => oid !== 0 && !types.has(oid)));
+  }
+  return types;
+}
+
+function partsOf({ baseOid, elementOid, attributes }: TypeRow): number[] {
+  return [baseOid, elementOid, ...attributes.map(({ oid }) => oid)];
+}
+
+function formOf(types: ReadonlyMap<number, TypeRow>, oid: number, dimensions: number): ValueForm {
+  const type = types.get(oid);
+  if (type === undefined) throw new Error(`there is no type ${oid}`);
+  if (JSON_OIDS.has(oid)) return { kind: 'json' };
+  if (VECTOR_OIDS.has(oid)) return { kind: 'vector' };
+  if (type.kind === 'd') return formOf(types, type.baseOid, type.dimensions);
+  if (type.elementOid !== 0) {
+    const element = formOf(types, type.elementOid, 0);
+    const isClear = element.kind === 'value' || element.kind === 'composite' || element.kind === 'hstore';
+    const declared = isClear ? null : Math.max(1, dimensions);
+    return { kind: 'array', element, delimiter: type.delimiter ?? ',', dimensions: declared };
+  }
+  if (type.kind === 'c') {
+    const attributes = type.attributes.map(({ name, oid, dimensions }) => ({
+      name,
+      form: formOf(types, oid, dimensions),
+    }));
+    return { kind: 'composite', attributes };
+  }
+  return type.hasCast && type.name === 'hstore' ? { kind: 'hstore' } : { kind: 'value' };
+}
+
+/** Whether a cast to JSON that somebody wrote makes this value, so that only he knows the way back. */
+function isMadeByCast(types: ReadonlyMap<number, TypeRow>, oid: number): boolean {
+  const type = types.get(oid);
+  if (type === undefined) return false;
+  if (type.kind === 'd') return isMadeByCast(types, type.baseOid);
+  const parts = [type.elementOid, ...type.attributes.map((attribute) => attribute.oid)];
+  if (type.elementOid !== 0 || type.kind === 'c') return parts.some((part) => part !== 0 && isMadeByCast(types, part));
+  return type.hasCast && type.name !== 'hstore';
+}
+
+/** JSON does not tell the dimensions of an array from elements that are JSON arrays themselves. */
+function describeDimensions(form: ValueForm): string | undefined {
+  if (form.kind !== 'array' || form.dimensions === null) return undefined;
+  const dimensions = form.dimensions === 1 ? 'one dimension' : `${form.dimensions} dimensions`;
+  return `its elements may be arrays in JSON, so all values are taken to have ${dimensions}, as it is declared`;
+}

@@ -1,0 +1,96 @@
+/** The book of a restore: a small table beside the target that says which objects are in it. Gone when all are. */
+import { createHash } from 'node:crypto';
+import type { Client } from '../postgres/connect.ts';
+import { quoteLiteral, quoteTableName } from '../postgres/identifiers.ts';
+import type { Manifest } from '../run/manifest.ts';
+import type { RestoreRequest } from './request.ts';
+import type { Target } from './target.ts';
+
+export interface RestoreJournal {
+  /** Quoted, with its schema. */
+  table: string;
+  restore: string;
+  /** Whether an earlier try has begun it. */
+  resumed: boolean;
+  /** What became of the objects that are in the target, by their keys. */
+  done: Map<string, { rows: number; skipped: number }>;
+}
+
+/** The entry that says that a restore was begun. */
+const BEGUN = '';
+
+/** The same restore has the same id; another run, another commit of it, or another range of keys does not. */
+export function restoreIdOf({ keys }: RestoreRequest, { archive, run, finishedAt }: Manifest): string {
+  const content = JSON.stringify([archive, run, finishedAt, keys.from ?? null, keys.to ?? null]);
+  return createHash('sha256').update(content).digest('hex').slice(0, 32);
+}
+
+/** The book of this restore, when it was begun before. */
+export async function findJournal(
+  client: Client,
+  target: Target,
+  schema: string,
+  restore: string,
+): Promise<RestoreJournal | undefined> {
+  const table = tableName(target, schema);
+  const { rows: found } = await client.query<{ exists: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE n.nspname = $1 AND c.relname = $2) AS exists`,
+    [schema, nameOf(target)],
+  );
+  if (found[0]?.exists !== true) return undefined;
+  const { rows } = await client.query<{ object: string; rows: string; skipped: string }>(
+    `SELECT object, rows, skipped FROM ${table} WHERE restore = $1`,
+    [restore],
+  );
+  if (rows.length === 0) return undefined;
+  const done = rows.filter(({ object }) => object !== BEGUN);
+  return {
+    table,
+    restore,
+    resumed: true,
+    done: new Map(done.map(({ object, rows, skipped }) => [object, { rows: Number(rows), skipped: Number(skipped) }])),
+  };
+}
+
+/** Makes the book and notes in it that the restore has begun, inside the open transaction; or takes it up again. */
+export async function openJournal(
+  client: Client,
+  target: Target,
+  schema: string,
+  restore: string,
+  manifest: Manifest,
+): Promise<RestoreJournal> {
+  const earlier = await findJournal(client, target, schema, restore);
+  if (earlier !== undefined) return earlier;
+  const table = tableName(target, schema);
+  await client.query(
+    `CREATE TABLE IF NOT EXISTS ${table} (
+       restore text NOT NULL, archive text, run text, object text NOT NULL, sha256 text, rows int8 NOT NULL,
+       skipped int8 NOT NULL, restored_at timestamptz, PRIMARY KEY (restore, object))`,
+  );
+  const comment = `pgsluice restore keeps book here of what is in ${target.name}; it drops this table when all is there`;
+  await client.query(`COMMENT ON TABLE ${table} IS ${quoteLiteral(comment)}`);
+  await client.query(
+    `INSERT INTO ${table} (restore, archive, run, object, rows, skipped, restored_at) VALUES ($1, $2, $3, $4, 0, 0, now())`,
+    [restore, manifest.archive, manifest.run, BEGUN],
+  );
+  return { table, restore, resumed: false, done: new Map() };
+}
+
+/** All objects are in the target: the restore is taken out of the book, and the book goes unless another one is in it. */
+export async function closeJournal(client: Client, { table, restore }: RestoreJournal): Promise<void> {
+  await client.query('BEGIN');
+  await client.query(`DELETE FROM ${table} WHERE restore = $1`, [restore]);
+  const { rows } = await client.query<{ left: boolean }>(`SELECT EXISTS (SELECT FROM ${table}) AS left`);
+  if (rows[0]?.left === false) await client.query(`DROP TABLE ${table}`);
+  await client.query('COMMIT');
+}
+
+function nameOf({ oid }: Target): string {
+  return `pgsluice_restore_${oid}`;
+}
+
+function tableName(target: Target, schema: string): string {
+  return quoteTableName({ schema, table: nameOf(target) });
+}

@@ -1,0 +1,167 @@
+/** The story of a restore: find the run, lock the target, look before the first row, then objects in parallel, then tidy up. */
+import { toFailure, type Failure } from '../base/errors.ts';
+import { destinationOf } from '../config/resolve.ts';
+import { dispatchTasks } from '../run/dispatch.ts';
+import { RunProgress } from '../run/progress.ts';
+import type { RestoreTask } from '../segment/restore-task.ts';
+import { openStore } from '../store/open.ts';
+import { findRun } from './find-run.ts';
+import { closeJournal } from './journal.ts';
+import { planRestore, type RestorePlan } from './plan.ts';
+import { Refusal } from './refusal.ts';
+import type { RestoreContext, RestoreRequest, RestoreResult } from './request.ts';
+import { advanceSequences } from './sequences.ts';
+import { openRestoreSession, type RestoreSession } from './session.ts';
+import { restoreTask } from './tasks.ts';
+
+/** What is known on the way; the result is made of it, however the restore ends. */
+type Tally = Omit<RestoreResult, 'archive' | 'into' | 'status' | 'seconds' | 'peakRssBytes' | 'error'>;
+
+/** Restores a run. Never throws: how it ended is in the result, and has been logged. */
+export async function restoreArchive(context: RestoreContext, request: RestoreRequest): Promise<RestoreResult> {
+  const into = `${request.into.schema}.${request.into.table}`;
+  const log = context.log.child({ archive: request.archive.name, into });
+  const started = performance.now();
+  const tally: Tally = {
+    run: request.run ?? '',
+    rows: 0,
+    skipped: 0,
+    objects: 0,
+    peakHeapBytes: 0,
+    resumed: false,
+    problems: [],
+    warnings: [],
+  };
+  log.info('restore starts');
+  const ending = await endRestore({ ...context, log }, request, tally);
+  const result: RestoreResult = {
+    archive: request.archive.name,
+    into,
+    ...ending,
+    ...tally,
+    seconds: Math.round(performance.now() - started) / 1000,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+  };
+  logResult(log, result);
+  return result;
+}
+
+async function endRestore(
+  context: RestoreContext,
+  request: RestoreRequest,
+  tally: Tally,
+): Promise<Pick<RestoreResult, 'status' | 'error'>> {
+  try {
+    await restore(context, request, tally);
+    return { status: 'restored' };
+  } catch (error) {
+    if (error instanceof Refusal) {
+      tally.problems.push(...error.problems);
+      return { status: 'refused' };
+    }
+    const place = { archive: request.archive.name, ...(tally.run === '' ? {} : { run: tally.run }) };
+    return { status: 'failed', error: { ...forRestore(toFailure(error, 'restore')), ...place } };
+  }
+}
+
+async function restore(context: RestoreContext, request: RestoreRequest, tally: Tally): Promise<void> {
+  const store = openStore(destinationOf(context.config, request.archive));
+  try {
+    const manifest = await findRun(store, request.archive.name, request.run);
+    tally.run = manifest.run;
+    const session = await openRestoreSession(request, manifest.run);
+    try {
+      const plan = await planRestore(session.client, store, request, manifest);
+      tally.warnings.push(...plan.warnings);
+      for (const warning of plan.warnings) context.log.warn(warning);
+      await fill(context, request, session, plan, tally);
+      await advanceSequences(session.client, plan.target);
+      await closeJournal(session.client, plan.journal);
+    } catch (error) {
+      if (session.lost.aborted && !context.signal.aborted) throw session.lost.reason;
+      throw error;
+    } finally {
+      await session.close();
+    }
+  } finally {
+    store.close();
+  }
+}
+
+async function fill(
+  context: RestoreContext,
+  request: RestoreRequest,
+  session: RestoreSession,
+  plan: RestorePlan,
+  tally: Tally,
+): Promise<void> {
+  const progress = new RunProgress(request.archive.name, plan.manifest.run, context.onProgress);
+  const { done } = plan.journal;
+  tally.resumed = plan.journal.resumed;
+  for (const { rows, skipped } of done.values()) {
+    tally.rows += rows;
+    tally.skipped += skipped;
+    tally.objects += 1;
+  }
+  const tasks = plan.objects
+    .filter(({ key }) => !done.has(key))
+    .map((object) => restoreTask(context.config, request, plan, object));
+  progress.begin(
+    { segments: plan.objects, estimate: { rows: plan.objects.reduce((sum, { rows }) => sum + rows, 0) } },
+    new Map(plan.objects.filter(({ key }) => done.has(key)).map((object) => [object.index, object])),
+  );
+  try {
+    const summary = await dispatchTasks<RestoreTask>(tasks, {
+      pool: context.pool,
+      log: context.log,
+      retry: { attempts: request.archive.retry.attempts, backoffMs: request.archive.retry.backoff },
+      parallel: context.config.workers.threads,
+      signal: AbortSignal.any([context.signal, session.lost]),
+      drain: new AbortController().signal,
+      onAttempt: (segment, attempt) => {
+        progress.attempt(segment, attempt);
+      },
+      onFailed: (segment, failure, isLast) => {
+        progress.fail(segment, failure, isLast);
+      },
+      onProgress: (segment, at) => {
+        progress.update(segment, at);
+      },
+      onFinished: async (task, facts) => {
+        tally.rows += facts.rows;
+        tally.skipped += facts.skipped;
+        tally.objects += 1;
+        progress.finish(task.segment, { ...facts, rows: task.expected.rows });
+      },
+    });
+    tally.peakHeapBytes = summary.peakHeapBytes;
+  } finally {
+    tally.peakHeapBytes = Math.max(tally.peakHeapBytes, progress.peakHeapBytes);
+    progress.end();
+  }
+}
+
+/** What an operator does about an interrupted run is not what he does about an interrupted restore. */
+function forRestore(failure: Failure): Failure {
+  if (failure.code !== 'interrupted' && failure.code !== 'aborted') return failure;
+  return {
+    ...failure,
+    stage: 'restore',
+    hint: 'Give the same command again: it goes on with the objects that are missing.',
+  };
+}
+
+/** The line's context names the archive and the table already. */
+function logResult(log: RestoreContext['log'], { archive: _archive, into: _into, ...figures }: RestoreResult): void {
+  switch (figures.status) {
+    case 'restored':
+      log.info(figures, 'restore done');
+      break;
+    case 'refused':
+      log.error(figures, 'restore refused, nothing was written');
+      break;
+    case 'failed':
+      log.error(figures, 'restore failed');
+      break;
+  }
+}

@@ -1,0 +1,57 @@
+/** The connection of a restore's control plane; while it lives, no other restore goes into the same table. */
+import { createHash } from 'node:crypto';
+import os from 'node:os';
+import { FailureError } from '../base/errors.ts';
+import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
+import { restoreFailure } from '../segment/restore-errors.ts';
+import type { RestoreRequest } from './request.ts';
+
+export interface RestoreSession {
+  client: Client;
+  /** Aborts when the connection breaks: then the lock is gone. */
+  lost: AbortSignal;
+  close: () => Promise<void>;
+}
+
+/** Connects and takes the lock of the table, whether it is there yet or not. Throws FailureError. */
+export async function openRestoreSession(request: RestoreRequest, run: string): Promise<RestoreSession> {
+  const name = `${request.into.schema}.${request.into.table}`;
+  const client = await connectPostgres(
+    { url: request.source.url, applicationName: `pgsluice restore ${request.archive.name}/${run} on ${os.hostname()}` },
+    'restore',
+  );
+  const lost = new AbortController();
+  client.on('end', () => {
+    lost.abort(sessionLost(name));
+  });
+  try {
+    await lockTarget(client, name);
+    return { client, lost: lost.signal, close: () => endConnection(client) };
+  } catch (error) {
+    await endConnection(client);
+    throw restoreFailure(error, `taking the lock of ${name}`);
+  }
+}
+
+async function lockTarget(client: Client, name: string): Promise<void> {
+  const key = createHash('sha256').update(`pgsluice restore\n${name}`).digest().readBigInt64BE(0).toString();
+  const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1::int8) AS locked', [key]);
+  if (rows[0]?.locked === true) return;
+  throw new FailureError({
+    code: 'locked',
+    stage: 'restore',
+    transient: false,
+    message: `another restore into ${name} is on`,
+    hint: 'Wait until it has ended. If no such process lives any more, look for its backend in pg_stat_activity, and end it.',
+  });
+}
+
+function sessionLost(name: string): FailureError {
+  return new FailureError({
+    code: 'session-lost',
+    stage: 'restore',
+    transient: true,
+    message: `the connection that held the lock of ${name} broke`,
+    hint: 'Give the same command again: it goes on with the objects that are missing.',
+  });
+}
