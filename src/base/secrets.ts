@@ -35,6 +35,11 @@ export function scrub(text: string): string {
   return known.replace(URL_PASSWORD, `$1${MASK}@`).replace(SECRET_PARAMETER, `$1${MASK}`);
 }
 
+/** A replacer for JSON.stringify that scrubs every text. */
+export function scrubText(_key: string, value: unknown): unknown {
+  return typeof value === 'string' ? scrub(value) : value;
+}
+
 function urlForm(secret: string): string {
   // A lone surrogate has no encoding; such a secret cannot stand in a URL either.
   return secret.isWellFormed() ? encodeURIComponent(secret) : secret;

@@ -3,6 +3,7 @@ import { toFailure, type Failure } from '../base/errors.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
+import type { Column } from '../postgres/columns.ts';
 import { connectPostgres, endConnection } from '../postgres/connect.ts';
 import { CODEC_FILES } from '../segment/compress/codec.ts';
 import { dataKey, fullKey, manifestKey } from '../run/keys.ts';
@@ -21,6 +22,8 @@ interface PlanReport {
   estimatedBytes: number;
   columns: { name: string; type: string; encoding: string }[];
   segments: { segment: number; key: string; rows: string }[];
+  /** What will not come back as it was. */
+  warnings: string[];
   manifest: string;
 }
 
@@ -79,11 +82,22 @@ async function planOne(config: Config, archive: ArchiveConfig, id: string): Prom
         key: fullKey(destination, dataKey(archive.name, id, segment.index, extension)),
         rows: describeSegment(segment),
       })),
+      warnings: warnOfNulls(plan.subject.source.columns),
       manifest: fullKey(destination, manifestKey(archive.name, id)),
     };
   } finally {
     await endConnection(client);
   }
+}
+
+/** In a column that is NOT NULL, there is only one null that it can be. */
+function warnOfNulls(columns: readonly Column[]): string[] {
+  return columns
+    .filter(({ encoding, nullable }) => (encoding === 'jsonb' || encoding === 'json') && nullable)
+    .map(
+      ({ name, type }) =>
+        `column ${name} (${type}): SQL NULL and JSON null print alike; a restore gives SQL NULL for both`,
+    );
 }
 
 function describePlan(report: PlanReport): string[] {
@@ -92,6 +106,7 @@ function describePlan(report: PlanReport): string[] {
     `  ${formatCount(report.segments.length)} segments by ${report.by}: ${report.why}`,
     ...report.segments.map(({ segment, key, rows }) => `  ${String(segment).padStart(5)}  ${key}  ${rows}`),
     `         ${report.manifest}`,
+    ...report.warnings.map((warning) => `  warning  ${warning}`),
   ];
 }
 

@@ -14,6 +14,8 @@ import { openProgressBar } from './progress-bar.ts';
 export interface RunOptions {
   all: boolean;
   runId?: string;
+  /** Whether the archive is compared with its source before the commit. */
+  verifySource?: boolean;
 }
 
 export async function runCommand(
@@ -27,7 +29,7 @@ export async function runCommand(
   parseRunId(id);
   const interrupt = watchInterrupts();
   try {
-    const results = await runWithBar(invocation, config, archives, id, interrupt.signal);
+    const results = await runWithBar(invocation, config, archives, id, interrupt.signal, options.verifySource);
     if (invocation.json) printJson(invocation, results);
     else printLines(invocation, results.flatMap(describeResult));
     if (interrupt.interrupted) return EXIT.interrupted;
@@ -51,6 +53,7 @@ export async function runWithBar(
   archives: readonly ArchiveConfig[],
   id: string,
   signal: AbortSignal,
+  verifySource = false,
 ): Promise<RunResult[]> {
   const bar = openProgressBar(invocation.stderr);
   const pool = new WorkerPool(config.workers);
@@ -58,7 +61,7 @@ export async function runWithBar(
   try {
     const log = openLog(invocation, quiet ? 'warn' : config.log.level);
     for (const fallback of engineFallbacks(config)) log.info(fallback);
-    return await runArchives({ config, pool, log, signal, onProgress: bar.update }, archives, id);
+    return await runArchives({ config, pool, log, signal, onProgress: bar.update, verifySource }, archives, id);
   } finally {
     bar.close();
     await pool.close();

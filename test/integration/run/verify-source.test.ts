@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { createEveryTypeTable } from '../../support/every-type.ts';
+import { failureOf, openSite, type Site } from '../../support/site.ts';
+
+const RUN = '20261123T021500Z';
+
+describe('run --verify-source', () => {
+  let site: Site;
+
+  before(async () => {
+    site = await openSite();
+    await createEveryTypeTable(site.database.client);
+    await site.database.client.query(
+      `CREATE TABLE keyed (id int PRIMARY KEY, pad text, j json); INSERT INTO keyed SELECT i, md5(i::text), E'{"a":\\n1}' FROM generate_series(1, 3000) AS i;
+       CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES; CREATE TABLE empty_table (id int); ANALYZE`,
+    );
+  });
+
+  for (const [name, archive] of Object.entries({
+    'a table of every type': { table: 'every_type' },
+    'a table that is read through a cursor': { table: 'every_type', read: 'cursor' },
+    'segments by key': { table: 'keyed', segments: { by: 'key', targetSize: '32KiB' } },
+    'segments by pages, and a filter': {
+      table: 'keyed',
+      where: 'id % 3 = 0',
+      segments: { by: 'pages', targetSize: '32KiB' },
+    },
+    'a query with parameters and columns named alike': {
+      query: 'SELECT id AS a, j AS a FROM keyed WHERE id < $1',
+      params: [50],
+    },
+    'a table without columns': { table: 'bare' },
+    'a table without rows': { table: 'empty_table' },
+  })) {
+    test(`commits what the server says the same of: ${name}`, async () => {
+      const config = await site.writeConfig({ archives: { [`ok_${name.replaceAll(/\W/g, '_')}`]: archive } });
+      const ending = await site.run(['run', '--all', '--run-id', RUN, '--verify-source', '--json'], config);
+      assert.equal(ending.code, 0, ending.stdout);
+      assert.match(ending.stderr, /archive compared with its source: equal/);
+    });
+  }
+
+  test('fails a run whose rows are not what the server says, and nothing is committed', async () => {
+    const config = await site.writeConfig({
+      archives: { moving: { query: 'SELECT id, random() AS r FROM keyed' }, still: { table: 'keyed' } },
+    });
+    const results = await site.archive(['moving', '--run-id', RUN, '--verify-source'], config);
+    const failure = failureOf(results);
+    assert.deepEqual([failure.code, failure.stage, failure.transient], ['source-mismatch', 'verify', false]);
+    assert.match(failure.message, /3,000 rows with the digest [0-9a-f]+, the archive has 3,000 rows with the digest/);
+    await site.assertNothingLeft('moving', RUN);
+    const left = (await site.keys('moving')).map((key) => key.slice(key.lastIndexOf('/') + 1));
+    assert.deepEqual(left, ['plan.json'], 'nothing is left that another try could take over unseen');
+  });
+
+  test('is not asked for, and then nothing is compared', async () => {
+    const config = await site.writeConfig({ archives: { unasked: { query: 'SELECT random() AS r' } } });
+    const ending = await site.run(['run', 'unasked', '--run-id', RUN, '--json'], config);
+    assert.equal(ending.code, 0);
+    assert.doesNotMatch(ending.stderr, /compared with/);
+  });
+});
