@@ -1,4 +1,5 @@
 /** Checks across options. They look at the plain tree, so that a problem elsewhere does not keep them from being made. */
+import { describeSqlProblem } from '../postgres/sql-text.ts';
 import type { Draft } from './draft.ts';
 import { suggest } from './explain.ts';
 import { parseLocation } from './location.ts';
@@ -89,7 +90,15 @@ function reportDestination(name: string, values: Tree, draft: Draft): void {
   }
 }
 
+/** Such a text would change what the whole statement means, or add another. */
+function reportSql(entry: Entry, key: string): void {
+  const sql = entry.get(key);
+  const problem = typeof sql === 'string' ? describeSqlProblem(sql) : undefined;
+  if (problem !== undefined) entry.report(key, problem);
+}
+
 function reportArchive(entry: Entry): void {
+  for (const key of ['where', 'query']) reportSql(entry, key);
   if (!entry.has('table') && !entry.has('query')) entry.reportSelf('either table or query is required');
   entry.refuseTogether('query', 'table', 'cannot be together with table; remove one of them');
   entry.refuseTogether('exclude', 'columns', 'cannot be together with columns; remove one of them');

@@ -15,8 +15,11 @@ export interface ConnectionTarget {
   applicationName: string;
 }
 
-/** What the line format depends on, and the limits that would cut a long read short. */
-const SETTINGS: Record<string, string> = {
+/**
+ * What the line format depends on, and the limits that would cut a long read short. They are set again in each
+ * transaction, as a pooler may hand the session to somebody else in between.
+ */
+export const SETTINGS: Readonly<Record<string, string>> = {
   TimeZone: 'UTC',
   DateStyle: 'ISO',
   IntervalStyle: 'postgres',
@@ -28,6 +31,8 @@ const SETTINGS: Record<string, string> = {
   lock_timeout: '60s',
   // With row security on, rows that a policy hides would be missing in silence. Off, the server refuses the query.
   row_security: 'off',
+  // A scan that starts in the middle of a table would give a query with LIMIT other rows each time.
+  synchronize_seqscans: 'off',
 };
 
 /** Settings that only newer servers know: the version that brought them, and the value. */
@@ -37,21 +42,37 @@ const NEWER_SETTINGS: [number, string, string][] = [
 ];
 
 const CONNECT_TIMEOUT_MS = 15_000;
+/** For the login and all settings: a server that falls silent in between would hold everything up. */
+const READY_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_DELAY_MS = 30_000;
 
 /** A timeout of 0 sent at startup is dropped by the driver, so everything is set by a statement after connecting. */
-export async function connectPostgres(target: ConnectionTarget, stage: Stage = 'connect'): Promise<Client> {
+export async function connectPostgres(
+  target: ConnectionTarget,
+  stage: Stage = 'connect',
+  signal?: AbortSignal,
+): Promise<Client> {
   const client = new Client(clientConfig(target));
   // Without a listener, an error on an idle connection would end the process. Queries report it themselves.
   client.on('error', () => undefined);
+  const cut = (): void => {
+    socketOf(client)?.destroy();
+  };
+  const deadline = setTimeout(cut, READY_TIMEOUT_MS);
+  signal?.addEventListener('abort', cut, { once: true });
   try {
+    signal?.throwIfAborted();
     await client.connect();
     await client.query(settingsStatement(SETTINGS));
     await setNewerSettings(client);
     return client;
   } catch (error) {
     await endConnection(client);
+    signal?.throwIfAborted();
     throw postgresFailure(error, stage, `connecting to ${describeTarget(target.url)}`);
+  } finally {
+    clearTimeout(deadline);
+    signal?.removeEventListener('abort', cut);
   }
 }
 
@@ -103,6 +124,16 @@ async function setNewerSettings(client: Client): Promise<void> {
   const known = NEWER_SETTINGS.filter(([since]) => version >= since);
   if (known.length > 0) {
     await client.query(settingsStatement(Object.fromEntries(known.map(([, name, value]) => [name, value]))));
+  }
+  if (version >= 140000) await watchForOurDeath(client);
+}
+
+/** So that a long query ends with the process that asked for it. Servers on some systems cannot do it, and say so. */
+async function watchForOurDeath(client: Client): Promise<void> {
+  try {
+    await client.query(settingsStatement({ client_connection_check_interval: '10s' }));
+  } catch {
+    // It saves the server work and changes nothing else.
   }
 }
 

@@ -1,6 +1,7 @@
 /** Describes what an archive reads: a relation of the catalogue, or a query. */
 import type { Client } from 'pg';
 import { FailureError } from '../base/errors.ts';
+import { asOneStatement } from './select.ts';
 import { resolveEncodings, type BareColumn, type Column } from './columns.ts';
 import { postgresFailure } from './errors.ts';
 import { parseTableName, quoteTableName } from './identifiers.ts';
@@ -85,8 +86,7 @@ export async function describeRelation(client: Client, text: string): Promise<Re
 export async function describeQuery(client: Client, sql: string, params: readonly unknown[]): Promise<Column[]> {
   try {
     const { fields } = await client.query({
-      text: `SELECT * FROM (\n${sql}\n) AS q LIMIT 0`,
-      values: [...params],
+      ...asOneStatement(`SELECT * FROM (\n${sql}\n) AS q LIMIT 0`, params),
       rowMode: 'array',
     });
     const bare = fields.map((field) => ({

@@ -15,15 +15,27 @@ WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND c.relkind IN ('r', 'm') AND c.relfilenode <> 0 AND pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode`;
 
+/** The same for partitions: pg_inherits is read by the snapshot, pg_partition_tree() shows the tree of now. */
+const REATTACHED_SQL = `
+SELECT format('%I.%I', n.nspname, c.relname) AS name
+FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted AND c.relkind = 'p'
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (SELECT array_agg(inhrelid::oid ORDER BY inhrelid) FROM pg_inherits i
+       WHERE i.inhparent = c.oid AND to_jsonb(i)->>'inhdetachpending' IS DISTINCT FROM 'true')
+    IS DISTINCT FROM
+      (SELECT array_agg(relid::oid ORDER BY relid::oid) FROM pg_partition_tree(c.oid) WHERE parentrelid = c.oid)`;
+
 /**
  * Throws FailureError `relation-rewritten`, which a new snapshot mends, when a relation that this transaction has locked
- * was truncated or rewritten after its snapshot.
+ * was truncated or rewritten after its snapshot, or got or lost a partition.
  */
 export async function requireNotRewritten(client: Client): Promise<void> {
   let names: string[];
   try {
-    const { rows } = await client.query<{ name: string }>(REWRITTEN_SQL);
-    names = rows.map((row) => row.name);
+    const rewritten = await client.query<{ name: string }>(REWRITTEN_SQL);
+    const reattached = await client.query<{ name: string }>(REATTACHED_SQL);
+    names = [...rewritten.rows, ...reattached.rows].map((row) => row.name);
   } catch (error) {
     throw postgresFailure(error, 'snapshot', 'looking for rewritten tables');
   }
@@ -32,7 +44,7 @@ export async function requireNotRewritten(client: Client): Promise<void> {
     code: 'relation-rewritten',
     stage: 'snapshot',
     transient: true,
-    message: `${names.join(', ')} was truncated or rewritten right after the snapshot was taken`,
-    hint: 'The run goes on under a new snapshot. If it repeats, look for jobs that TRUNCATE, CLUSTER or ALTER the table.',
+    message: `${names.join(', ')} was truncated, rewritten or given other partitions after the snapshot was taken`,
+    hint: 'The run goes on under a new snapshot. If it repeats, look for jobs that TRUNCATE, CLUSTER or ALTER the table, or attach partitions.',
   });
 }

@@ -8,6 +8,15 @@ export interface Statement {
   params: readonly unknown[];
 }
 
+/**
+ * For the driver: a query that is sent by the extended protocol also without parameters, so that the server refuses text
+ * which turns out to be several statements. The option is missing in the driver's types.
+ */
+export function asOneStatement(text: string, params: readonly unknown[]): { text: string; values: unknown[] } {
+  const query = { text, values: [...params], queryMode: 'extended' };
+  return query;
+}
+
 /** Where the rows come from: a relation with an optional filter, or a query with its parameters. */
 export type RowSource =
   | { kind: 'relation'; from: string; where: string | undefined; columns: readonly Column[] }

@@ -1,9 +1,26 @@
 /** The snapshot that all segments of a run share: exported by the connection that holds it, imported by every worker. */
 import type { Client } from 'pg';
+import { SETTINGS } from './connect.ts';
 import { postgresFailure } from './errors.ts';
 import { quoteLiteral } from './identifiers.ts';
 
-const BEGIN = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
+/** How long a worker waits for a table that a DDL command is about to lock; see importSnapshot. */
+const WORKER_LOCK_TIMEOUT = '3s';
+
+/** SET takes no snapshot, so that one may still be imported after it. */
+function beginStatements(settings: Readonly<Record<string, string>>): string {
+  const lines = Object.entries(settings).map(([name, value]) => `SET LOCAL ${name} = ${quoteLiteral(value)}`);
+  return ['BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', ...lines].join(';\n');
+}
+
+/** Opens a read-only transaction with one view of the data throughout. */
+export async function beginReading(client: Client): Promise<void> {
+  try {
+    await client.query(beginStatements(SETTINGS));
+  } catch (error) {
+    throw postgresFailure(error, 'snapshot', 'opening a transaction');
+  }
+}
 
 /** Where and when a snapshot was taken. */
 export interface Snapshot {
@@ -23,10 +40,9 @@ export interface SourceIdentity {
   systemIdentifier: string | null;
 }
 
-/** Opens a transaction on `client` and exports its snapshot. It lives as long as the transaction does. */
+/** Exports the snapshot of the transaction on `client`. It lives as long as the transaction does. */
 export async function exportSnapshot(client: Client): Promise<Snapshot> {
   try {
-    await client.query(BEGIN);
     const { rows } = await client.query<{ id: string; lsn: string | null; taken_at: Date }>(
       `SELECT pg_export_snapshot() AS id, now() AS taken_at,
          (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS lsn`,
@@ -39,11 +55,16 @@ export async function exportSnapshot(client: Client): Promise<Snapshot> {
   }
 }
 
-/** Opens a transaction on `client` that sees what the exporting one sees. Nothing may have been read in it before. */
+/**
+ * Opens a transaction on `client` that sees what the exporting one sees.
+ *
+ * A command such as ALTER TABLE that waits for the run's own lock would make its next worker wait in turn, and everybody
+ * else behind both; Postgres cannot see that circle. So a worker waits for a short time only, and then the run lets go.
+ */
 export async function importSnapshot(client: Client, id: string): Promise<void> {
   try {
-    await client.query(BEGIN);
-    await client.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(id)}`);
+    const settings = { ...SETTINGS, lock_timeout: WORKER_LOCK_TIMEOUT };
+    await client.query(`${beginStatements(settings)};\nSET TRANSACTION SNAPSHOT ${quoteLiteral(id)}`);
   } catch (error) {
     throw postgresFailure(error, 'snapshot', 'importing the snapshot of the run');
   }

@@ -27,6 +27,34 @@ export function bindSlot(sql: string, slot: Date): string {
     .join('');
 }
 
+const PAIRS: Readonly<Record<string, string>> = { ')': '(', ']': '[' };
+
+/**
+ * What is wrong with a condition or a query that is to stand in parentheses within a statement of ours; undefined when
+ * nothing is. Without this, `1=1) OR (1=1` would change what the whole statement means, and a semicolon would begin another.
+ */
+export function describeSqlProblem(sql: string): string | undefined {
+  const open: string[] = [];
+  for (const { kind, text } of stretches(trimStatement(sql))) {
+    if (kind === 'opaque') continue;
+    for (const character of text) {
+      if (character === ';') return 'must be one statement, without a semicolon inside';
+      if (character === '(' || character === '[') open.push(character);
+      const partner = PAIRS[character];
+      if (partner !== undefined && open.pop() !== partner) return `has a "${character}" that closes nothing`;
+    }
+  }
+  return open.length === 0 ? undefined : `has a "${open.at(-1) ?? ''}" that is never closed`;
+}
+
+const ROW_CHOICE = /\b(limit|offset|fetch|tablesample|random\s*\(|gen_random_uuid\s*\()/i;
+
+/** The word by which a query chooses its rows anew each time it is run, such as LIMIT; undefined when there is none. */
+export function findRowChoice(sql: string): string | undefined {
+  const codes = stretches(sql).filter(({ kind }) => kind === 'code');
+  return codes.flatMap(({ text }) => ROW_CHOICE.exec(text)?.[1] ?? [])[0]?.replace(/\s*\($/, '()');
+}
+
 /** Drops white space and semicolons at the end, as a query is put into parentheses. */
 export function trimStatement(sql: string): string {
   return sql.replace(/[\s;]+$/, '');

@@ -32,6 +32,7 @@ WITH RECURSIVE tree AS (
   SELECT $1::oid AS oid
   UNION
   SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid
+  WHERE to_jsonb(i)->>'inhdetachpending' IS DISTINCT FROM 'true'
 )
 SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind,
   CASE WHEN c.relkind IN ('r', 'm') THEN (pg_relation_size(c.oid) / current_setting('block_size')::int8)::float8 ELSE 0 END AS pages,
@@ -94,4 +95,22 @@ export async function isUniqueKey(client: Client, oid: number, columns: readonly
     [oid, columns],
   );
   return rows[0]?.unique === true;
+}
+
+/**
+ * For each column, what its order depends on: its type, its collation, and the version of that. The default collation has
+ * its name and version in pg_database. A range of a key means other rows once one of them changes.
+ */
+export async function describeKeyOrder(client: Client, oid: number, columns: readonly string[]): Promise<string[]> {
+  const { rows } = await client.query<{ order: string }>(
+    `SELECT concat_ws(' ', format_type(a.atttypid, a.atttypmod), c.collname, c.collprovider, c.collcollate,
+       pg_collation_actual_version(c.oid), d.datcollate, to_jsonb(d)->>'datcollversion') AS order
+     FROM unnest($2::text[]) WITH ORDINALITY AS k(name, n)
+     JOIN pg_attribute a ON a.attrelid = $1 AND a.attname = k.name
+     JOIN pg_database d ON d.datname = current_database()
+     LEFT JOIN pg_collation c ON c.oid = a.attcollation
+     ORDER BY k.n`,
+    [oid, columns],
+  );
+  return rows.map((row) => row.order);
 }

@@ -1,7 +1,7 @@
 /** The end of a run: all segments are there, strays are removed, the manifest is written, the journal goes. */
 import { FailureError, toFailure } from '../base/errors.ts';
-import { clearJournal, removeStrays, type Receipt } from './journal.ts';
-import { fullKey } from './keys.ts';
+import { clearJournal, readPlan, removeStrays, type Receipt } from './journal.ts';
+import { fullKey, manifestKey } from './keys.ts';
 import { buildManifest, commitManifest, type Manifest } from './manifest.ts';
 import type { Work } from './resume.ts';
 import type { Run } from './run.ts';
@@ -21,6 +21,7 @@ export async function commitRun(run: Run, session: Session, work: Work): Promise
     fullKey: (key) => fullKey(run.destination, key),
     startedAt: work.journal.startedAt,
   });
+  await requireOwnership(run, work);
   await removeStrays(store, archive.name, id, new Set(receipts.map((receipt) => receipt.key)));
   await commitManifest(store, manifest);
   try {
@@ -32,6 +33,23 @@ export async function commitRun(run: Run, session: Session, work: Work): Promise
     );
   }
   return manifest;
+}
+
+/**
+ * The lock is one source server's; two daemons that read different servers and write to one place do not see each other's.
+ * So before anything is removed or committed, the journal must still be the one that this run wrote.
+ */
+async function requireOwnership({ store, archive, id }: Run, { journal }: Work): Promise<void> {
+  const committed = await store.head(manifestKey(archive.name, id));
+  const found = await readPlan(store, archive.name, id);
+  if (committed === undefined && found?.owner === journal.owner) return;
+  throw new FailureError({
+    code: 'already-committed',
+    stage: 'commit',
+    transient: false,
+    message: `${store.url}${manifestKey(archive.name, id)}: somebody else has ${committed === undefined ? 'taken this run up' : 'committed this run'} meanwhile`,
+    hint: 'Two configs seem to write to the same place with different source databases. Give each its own prefix.',
+  });
 }
 
 /** The plan and the receipts must match one to one before a manifest may name them. In the order of the segments. */

@@ -20,6 +20,8 @@ export interface DispatchOptions<T extends Task> {
   onProgress: (segment: number, progress: SegmentProgress) => void;
   /** An attempt failed; unless `isLast`, it is tried again. */
   onFailed: (segment: number, failure: Failure, isLast: boolean) => void;
+  /** Failures that no further attempt can mend as things are; whoever dispatched knows what can. */
+  endsRetries?: (failure: Failure) => boolean;
   /** Called for each finished segment, before the next one takes its place. */
   onFinished: (task: T, facts: FactsOf<T>) => Promise<void>;
 }
@@ -80,14 +82,33 @@ async function runWithRetries<T extends Task>(
     summary.peakHeapBytes = Math.max(summary.peakHeapBytes, outcome.peakHeapBytes);
     if (outcome.ok) return outcome.facts;
     options.signal.throwIfAborted();
-    const isLast = !outcome.failure.transient || attempt >= options.retry.attempts || options.drain.aborted;
+    const isLast = isLastAttempt(outcome.failure, attempt, options);
     options.onFailed(task.segment, outcome.failure, isLast);
     if (isLast) throw new FailureError(afterAttempts(outcome.failure, attempt));
     options.log.warn(
       { failure: outcome.failure, attempt, attempts: options.retry.attempts },
       'segment failed, it is tried again',
     );
-    await pauseBefore(options.retry, attempt, options.signal);
+    await pauseUnlessDrained(attempt, options, outcome.failure);
+  }
+}
+
+function isLastAttempt<T extends Task>(failure: Failure, attempt: number, options: DispatchOptions<T>): boolean {
+  const isFinal = !failure.transient || options.endsRetries?.(failure) === true;
+  return isFinal || attempt >= options.retry.attempts || options.drain.aborted;
+}
+
+/** A drain ends the pause, and then nothing is begun any more. */
+async function pauseUnlessDrained<T extends Task>(
+  attempt: number,
+  options: DispatchOptions<T>,
+  failure: Failure,
+): Promise<void> {
+  try {
+    await pauseBefore(options.retry, attempt, AbortSignal.any([options.signal, options.drain]));
+  } catch {
+    options.signal.throwIfAborted();
+    throw new FailureError(failure);
   }
 }
 

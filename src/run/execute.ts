@@ -4,19 +4,20 @@ import { maxRowBytes } from '../base/memory.ts';
 import { pauseBefore } from '../base/retry.ts';
 import { readerOf } from '../config/reader.ts';
 import type { Config } from '../config/schema.ts';
+import { requireNotRewritten } from '../postgres/rewritten.ts';
 import { chooseCompressor, CODEC_FILES } from '../segment/compress/codec.ts';
 import type { SegmentTask } from '../segment/task.ts';
 import { commitRun } from './commit.ts';
 import { dispatchTasks } from './dispatch.ts';
-import { writePlan, writeReceipt } from './journal.ts';
+import { discardRun, writePlan, writeReceipt } from './journal.ts';
 import { dataKey } from './keys.ts';
-import type { Manifest } from './manifest.ts';
+import { readManifest, type Manifest } from './manifest.ts';
 import { segmentSelect, type PlannedSegment, type RunPlan } from './plan.ts';
 import type { WorkerPool } from './pool.ts';
 import type { RunProgress } from './progress.ts';
 import { takeUp, type Work } from './resume.ts';
 import type { Run } from './run.ts';
-import { openSession, requireSession, type Session } from './session.ts';
+import { openSession, requireSession, watchSession, type Session } from './session.ts';
 import { sweepUploads } from './sweep.ts';
 import { verifySource } from './verify-source.ts';
 
@@ -35,10 +36,22 @@ export interface Execution {
 }
 
 /** Failures that end a session, not the run. */
-const SESSION_CODES = new Set(['session-lost', 'snapshot-lost']);
+export const SESSION_CODES: ReadonlySet<string> = new Set([
+  'session-lost',
+  'snapshot-lost',
+  // A command that waits for the run's own lock: the run lets go, so that it passes.
+  'lock-not-available',
+  'relation-rewritten',
+]);
+
+/** How a run ended that did not fail. */
+export interface Commit {
+  status: 'committed' | 'already-committed';
+  manifest: Manifest;
+}
 
 /** Runs until the manifest is written. Throws the failure that ended it; then the run can be taken up again. */
-export async function executeRun(run: Run, execution: Execution): Promise<Manifest> {
+export async function executeRun(run: Run, execution: Execution): Promise<Commit> {
   const policy = { attempts: run.archive.retry.attempts, backoffMs: run.archive.retry.backoff };
   for (let attempt = 1, doneBefore = 0; ; attempt += 1) {
     try {
@@ -61,23 +74,40 @@ function endsSessionOnly(failure: Failure): boolean {
   return SESSION_CODES.has(failure.code) || (failure.transient && failure.segment === undefined);
 }
 
-async function executeUnderOneSnapshot(run: Run, execution: Execution): Promise<Manifest> {
-  const session = await openSession(run.source, run.archive.name, run.place);
+async function executeUnderOneSnapshot(run: Run, execution: Execution): Promise<Commit> {
+  const session = await openSession(run.source, run.archive.name, run.place, execution.signal);
   let work: Work | undefined;
+  execution.signal.addEventListener('abort', session.cut, { once: true });
   try {
+    // Only under the lock does it count: another host may have committed while this one was waiting for it.
+    const committed = await readManifest(run.store, run.archive.name, run.id);
+    if (committed !== undefined) return { status: 'already-committed', manifest: committed };
     execution.progress.abortedUploads += await sweepUploads(run.store, run.archive.name, run.log);
     work = await takeUp(run, session, execution.signal);
     await dispatch(run, execution, session, work);
     if (execution.verifySource) await verifySource(run, session, work, execution.signal);
     await requireSession(session, run.archive.name);
+    await requireSameRows(run, session);
     execution.signal.throwIfAborted();
-    return await commitRun(run, session, work);
+    return { status: 'committed', manifest: await commitRun(run, session, work) };
   } catch (error) {
-    if (session.lost.aborted && !execution.signal.aborted) throw session.lost.reason;
+    execution.signal.throwIfAborted();
+    if (session.lost.aborted) throw session.lost.reason;
     if (work !== undefined) await recordFailure(run, work, error, execution.signal);
     throw error;
   } finally {
+    execution.signal.removeEventListener('abort', session.cut);
     await session.close();
+  }
+}
+
+/** What was attached to a table in mid-run belongs to some segments and not to others: then all are done again. */
+async function requireSameRows(run: Run, session: Session): Promise<void> {
+  try {
+    await requireNotRewritten(session.client);
+  } catch (error) {
+    if (toFailure(error, 'snapshot').code === 'relation-rewritten') await discardRun(run.store, run.archive.name, run.id);
+    throw error;
   }
 }
 
@@ -88,6 +118,7 @@ async function dispatch(run: Run, execution: Execution, session: Session, work: 
   tally.resumed ||= work.done.size > 0;
   const open = work.plan.segments.filter(({ index }) => !work.done.has(index));
   const tasks = open.map((segment) => segmentTask(execution, run, session, work.plan, segment));
+  const stopWatching = watchSession(session, run.archive.name);
   const summary = await dispatchTasks(tasks, {
     pool: execution.pool,
     log: run.log,
@@ -104,7 +135,9 @@ async function dispatch(run: Run, execution: Execution, session: Session, work: 
     onProgress: (segment, at) => {
       progress.update(segment, at);
     },
+    endsRetries: (failure) => SESSION_CODES.has(failure.code),
     onFinished: async (task, facts) => {
+      await requireSession(session, run.archive.name);
       const receipt = {
         ...facts,
         segment: task.segment,
@@ -114,7 +147,7 @@ async function dispatch(run: Run, execution: Execution, session: Session, work: 
       work.done.set(task.segment, await writeReceipt(run.store, run.archive.name, run.id, receipt));
       progress.finish(task.segment, facts);
     },
-  });
+  }).finally(stopWatching);
   tally.peakHeapBytes = Math.max(tally.peakHeapBytes, summary.peakHeapBytes);
 }
 
@@ -161,7 +194,7 @@ function keyColumnIndexes({ subject }: RunPlan): number[] {
 async function recordFailure(run: Run, work: Work, error: unknown, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   const { code, stage, message, hint } = toFailure(error, 'worker');
-  if (code === 'drained') return;
+  if (code === 'drained' || code === 'already-committed') return;
   try {
     await writePlan(run.store, {
       ...work.journal,

@@ -1,12 +1,12 @@
 /** The journal of an unfinished run, beside its data: the plan, then a receipt for each finished segment. Gone after the commit. */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import os from 'node:os';
 import type { Failure } from '../base/errors.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import type { Snapshot, SourceIdentity } from '../postgres/snapshot.ts';
 import type { ObjectFacts } from '../segment/task.ts';
 import type { Store } from '../store/store.ts';
-import { journalPrefix, planKey, receiptKey, runPrefix } from './keys.ts';
+import { journalPrefix, manifestKey, planKey, receiptKey, runPrefix } from './keys.ts';
 import type { CutBy, PlannedSegment, RunPlan } from './plan.ts';
 
 const PLAN_FORMAT = 'pgsluice/plan/1';
@@ -29,6 +29,8 @@ export interface JournalPlan {
   estimatedRows: number;
   startedAt: string;
   host: string;
+  /** Drawn anew by whoever takes the run up: it tells before the commit whether somebody else has. */
+  owner: string;
   /** How the last try ended; absent while one is on, or when it was killed. */
   failure?: Pick<Failure, 'code' | 'stage' | 'message' | 'hint'> & { at: string };
 }
@@ -55,7 +57,7 @@ export function fingerprintOf(
     reads:
       subject.source.kind === 'query' ? [subject.source.sql, subject.source.params] : (subject.source.where ?? null),
     columns: subject.source.columns.map(({ name, type, encoding }) => [name, type, encoding]),
-    key: subject.key,
+    key: [subject.key, subject.keyOrder],
     // Segments of another plan have the same numbers and other rows.
     cut: [plan.by, plan.segments],
     codec: archive.compression.codec,
@@ -97,6 +99,7 @@ export function journalPlan(
     estimatedRows: plan.estimate.rows,
     startedAt: startedAt.toISOString(),
     host: os.hostname(),
+    owner: randomUUID(),
   };
 }
 
@@ -135,12 +138,15 @@ export async function countReceipts(store: Store, archive: string, run: string):
   return count;
 }
 
-/** Removes what an earlier plan left that the new one will not write over: its receipts, and all data objects. */
+/**
+ * Removes the journal of an earlier plan. Its data objects are written over by the new one, or removed before the commit;
+ * a role that may delete nothing but journals can do without.
+ */
 export async function discardRun(store: Store, archive: string, run: string): Promise<void> {
-  await removeAll(store, runPrefix(archive, run), () => true);
+  await clearJournal(store, archive, run);
 }
 
-/** Removes the data objects that `keep` does not name, so that a reader who globs sees only what the manifest names. */
+/** Removes the data objects, never a manifest, that `keep` does not name, so that a reader who globs sees only what the manifest names. */
 export async function removeStrays(
   store: Store,
   archive: string,
@@ -148,7 +154,8 @@ export async function removeStrays(
   keep: ReadonlySet<string>,
 ): Promise<void> {
   const journal = journalPrefix(archive, run);
-  await removeAll(store, runPrefix(archive, run), (key) => !key.startsWith(journal) && !keep.has(key));
+  const kept = new Set([...keep, manifestKey(archive, run)]);
+  await removeAll(store, runPrefix(archive, run), (key) => !key.startsWith(journal) && !kept.has(key));
 }
 
 /** Removes the journal of a committed run; what cannot be removed does no harm. */

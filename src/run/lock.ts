@@ -19,14 +19,14 @@ interface HolderRow {
 }
 
 /**
- * Takes the lock of an archive on `client`, for as long as that connection lives. `place` is the archive's folder in its
+ * Takes the lock of an archive on `client`, for as long as the transaction that is open there. `place` is the archive's folder in its
  * destination: two configs that write to the same place exclude each other, whatever they call themselves.
  * Throws FailureError `locked`, which names the holder, when another run has it.
  */
 export async function lockArchive(client: Client, archive: string, place: string): Promise<void> {
   const key = lockKey(place);
   try {
-    const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1::int8) AS locked', [key]);
+    const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_xact_lock($1::int8) AS locked', [key]);
     if (rows[0]?.locked === true) return;
     throw locked(archive, await findHolder(client, key));
   } catch (error) {

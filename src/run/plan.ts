@@ -5,6 +5,7 @@ import type { Reader } from '../config/reader.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import type { Client } from '../postgres/connect.ts';
 import type { Column } from '../postgres/columns.ts';
+import { findRowChoice } from '../postgres/sql-text.ts';
 import { estimateRows, type Estimate } from '../postgres/estimate.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { sampleQuantiles, type KeyColumn } from '../postgres/quantiles.ts';
@@ -131,6 +132,8 @@ async function requireUnique(client: Client, oid: number, key: readonly string[]
 }
 
 function chooseCut(archive: ArchiveConfig, subject: Subject, facts: Facts): Cut {
+  const choice = subject.source.kind === 'query' ? findRowChoice(subject.source.sql) : undefined;
+  if (choice !== undefined && archive.segments.by !== 'none') return withoutCut(archive, subject, choice);
   switch (archive.segments.by) {
     case 'none':
       return { by: 'none', why: 'segments.by is none' };
@@ -148,6 +151,13 @@ function chooseCut(archive: ArchiveConfig, subject: Subject, facts: Facts): Cut 
     case 'auto':
       return chooseAutomatically(subject, facts);
   }
+}
+
+/** Each segment runs the query anew; one that picks its rows as it runs would give each of them other rows to cut. */
+function withoutCut(archive: ArchiveConfig, subject: Subject, choice: string): Cut {
+  const why = `the query has ${choice}, and may give other rows each time it is run`;
+  if (archive.segments.by !== 'auto') throw cannotCut(subject, archive.segments.by, why);
+  return { by: 'none', why };
 }
 
 function chooseAutomatically({ key, relation }: Subject, { hasKey, correlation, canCutPages }: Facts): Cut {

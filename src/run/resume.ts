@@ -1,5 +1,5 @@
 /** Decides what of a run is still to be done: goes on from the receipts of an earlier try, or plans anew. */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { parseRunId } from './run-id.ts';
 import type { Run } from './run.ts';
 import type { Session } from './session.ts';
@@ -62,7 +62,8 @@ async function tryToResume(
     startOver(run, `segments by ${by} mean their rows under the lost snapshot only`);
     return undefined;
   }
-  const { failure: _failure, ...journal } = earlier;
+  const { failure: _failure, ...rest } = earlier;
+  const journal: JournalPlan = { ...rest, owner: randomUUID() };
   await writePlan(run.store, journal);
   run.log.info({ segments: segments.length, done: done.size, by }, 'run goes on from its receipts');
   return { plan, journal, done };

@@ -5,8 +5,9 @@ import { FailureError } from '../base/errors.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import type { Column } from '../postgres/columns.ts';
 import { quoteTableName } from '../postgres/identifiers.ts';
+import { describeKeyOrder } from '../postgres/table-stats.ts';
 import { describeQuery, describeRelation, type Relation } from '../postgres/relation.ts';
-import { bindSlot, trimStatement } from '../postgres/sql-text.ts';
+import { bindSlot, describeSqlProblem, trimStatement } from '../postgres/sql-text.ts';
 import type { RowSource } from '../postgres/select.ts';
 
 /** What an archive reads, as of one slot. */
@@ -18,17 +19,34 @@ export interface Subject {
   relation: Relation | undefined;
   /** Column names that a key cut may use: the configured key, else the primary key; only names that are read. */
   key: readonly string[];
+  /** What the order of the key depends on besides its values: types, collations and their versions. */
+  keyOrder: readonly string[];
 }
 
 /** Describes the archive's table or query on `client`, with `:slot` bound. Throws FailureError for what is not there. */
 export async function describeSubject(client: Client, archive: ArchiveConfig, slot: Date): Promise<Subject> {
+  requireOneExpression('where', archive.where);
+  requireOneExpression('query', archive.query);
   if (archive.table !== undefined) return describeTable(client, archive, archive.table, slot);
   const sql = trimStatement(bindSlot(archive.query ?? '', slot));
   const params = archive.params ?? [];
   const columns = await describeQuery(client, sql, params);
   const key = archive.key ?? [];
   requireColumns(columns, key, 'key');
-  return { name: 'query', source: { kind: 'query', sql, params, columns }, relation: undefined, key };
+  return { name: 'query', source: { kind: 'query', sql, params, columns }, relation: undefined, key, keyOrder: [] };
+}
+
+/** The config is checked for it when it is loaded; here it must hold, whoever calls. */
+function requireOneExpression(option: string, sql: string | undefined): void {
+  const problem = sql === undefined ? undefined : describeSqlProblem(sql);
+  if (problem === undefined) return;
+  throw new FailureError({
+    code: 'syntax-error',
+    stage: 'plan',
+    transient: false,
+    message: `${option} ${problem}`,
+    hint: 'Correct the SQL of this option.',
+  });
 }
 
 async function describeTable(client: Client, archive: ArchiveConfig, table: string, slot: Date): Promise<Subject> {
@@ -46,6 +64,7 @@ async function describeTable(client: Client, archive: ArchiveConfig, table: stri
     },
     relation,
     key,
+    keyOrder: await describeKeyOrder(client, relation.oid, key),
   };
 }
 

@@ -96,7 +96,7 @@ async function openAndRun(
   try {
     const url = run.store.url + manifestKey(archive.name, id);
     const committed = await findManifest(run, execution.signal);
-    if (committed === undefined) return { status: 'committed', manifest: await executeRun(run, execution), url };
+    if (committed === undefined) return { ...(await executeRun(run, execution)), url };
     await clearLeftJournal(run);
     return { status: 'already-committed', manifest: committed, url };
   } finally {

@@ -220,7 +220,7 @@ class S3Store implements Store {
   }
 
   async #isOwnObject(key: string, body: Buffer, token: string): Promise<boolean> {
-    const found = await this.#getWithToken(key, body.length).catch(() => undefined);
+    const found = await this.#getWithToken(key, body.length);
     if (found === undefined) return false;
     return found.token === undefined ? found.body.equals(body) : found.token === token;
   }

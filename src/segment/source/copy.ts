@@ -22,8 +22,13 @@ const ERROR = 0x45;
 const READY = 0x5a;
 const HEADER_BYTES = 5;
 
+/** So much of a message that is not data is looked at. */
+const LONGEST_MESSAGE = 64 * 1024;
+
 /** `PGCOPY\n\xff\r\n\0`, no flags, no extension. */
 const SIGNATURE = Buffer.from('5047434f50590aff0d0a000000000000000000', 'hex');
+/** A row of the window's size may become six times as long; a few digits of a numeric a hundred thousand. */
+const LONGEST_WHOLE_LINE = 2 * 1024 * 1024;
 /** In place of a count of fields: the end of the data. */
 const TRAILER = 0xffff;
 
@@ -76,7 +81,11 @@ class CopyReader {
   readonly #count: ReadCount;
   readonly #keys: KeySpan;
   /** What the stream has shown so far. */
-  readonly #seen = { header: false, trailer: false, endTag: '' };
+  readonly #seen = { trailer: false, endTag: '' };
+  /** Whether the row at the start of the window becomes a line far longer than itself. */
+  #isSwelling = false;
+  /** Whether no message has been used up yet: the first one begins with the signature. */
+  #isInFirstMessage = true;
 
   constructor(
     client: Client,
@@ -101,7 +110,7 @@ class CopyReader {
       else if (window.length < HEADER_BYTES) await window.fill();
       else if (window.bytes[window.start] !== COPY_DATA) {
         if (await this.#takeMessage()) break;
-      } else if (this.#messageBytes() > window.capacity) yield* this.#passWideRow();
+      } else if (this.#isSwelling || this.#messageBytes() > window.capacity) yield* this.#passWideRow();
       else await window.need(this.#messageBytes());
     }
     if (this.#lines.length > 0) yield this.#lines.take();
@@ -118,43 +127,49 @@ class CopyReader {
     const window = this.#window;
     const { bytes } = window;
     let lastRow = -1;
-    while (!this.#lines.isFull && window.length >= HEADER_BYTES && bytes[window.start] === COPY_DATA) {
+    while (!this.#lines.isFull && !this.#isSwelling && window.length >= HEADER_BYTES && bytes[window.start] === COPY_DATA) {
       const end = window.start + readInt32(bytes, window.start + 1) + 1;
       if (end > window.end) break;
       const at = this.#skipHeader(window.start + HEADER_BYTES, end);
-      window.start = end;
-      if (at === end) continue;
-      if (readUint16(bytes, at) === TRAILER) {
-        this.#seen.trailer = true;
-        continue;
+      if (at !== end) {
+        if (readUint16(bytes, at) === TRAILER) {
+          this.#seen.trailer = true;
+        } else {
+          if (!this.#encodeRow(at, end)) break;
+          this.#keys.first ??= this.#keyOf(at);
+          lastRow = at;
+        }
       }
-      this.#encodeRow(at, end);
-      this.#keys.first ??= this.#keyOf(at);
-      lastRow = at;
+      this.#isInFirstMessage = false;
+      window.start = end;
     }
     // The bytes of the last row of this pass are still there; of all passes, the last one's counts.
     if (lastRow >= 0) this.#keys.last = this.#keyOf(lastRow);
   }
 
-  #encodeRow(at: number, end: number): void {
+  /** Returns false, and leaves the row where it is, when its line would be too long to be made in one go. */
+  #encodeRow(at: number, end: number): boolean {
     const { bytes } = this.#window;
     const lines = this.#lines;
     const stop = this.#encoder.encode(bytes, at, end, lines.bytes, lines.length);
     if (stop <= lines.bytes.length) {
       lines.length = stop;
+    } else if (stop - lines.length > LONGEST_WHOLE_LINE) {
+      this.#isSwelling = true;
+      return false;
     } else {
       lines.reserve(stop - lines.length);
       lines.length = this.#encoder.encode(bytes, at, end, lines.bytes, lines.length);
     }
     this.#count.rows += 1;
+    return true;
   }
 
   /** The first message begins with the signature; a row may follow in it. */
   #skipHeader(at: number, end: number): number {
-    if (this.#seen.header) return at;
+    if (!this.#isInFirstMessage) return at;
     const found = Buffer.from(this.#window.bytes.buffer, at, Math.min(SIGNATURE.length, end - at));
     if (!found.equals(SIGNATURE)) throw new Error('the stream does not begin as a binary COPY does');
-    this.#seen.header = true;
     return at + SIGNATURE.length;
   }
 
@@ -162,11 +177,13 @@ class CopyReader {
     const window = this.#window;
     let rowBytes = this.#messageBytes() - HEADER_BYTES;
     window.start += HEADER_BYTES;
-    if (!this.#seen.header) {
+    if (this.#isInFirstMessage) {
       await window.need(SIGNATURE.length);
       window.start = this.#skipHeader(window.start, window.end);
       rowBytes -= SIGNATURE.length;
     }
+    this.#isInFirstMessage = false;
+    this.#isSwelling = false;
     const values = new Map<number, string>();
     const onShortValue = (column: number, json: Buffer): void => {
       // A key lies in an index, and is far shorter than what passes in pieces.
@@ -183,17 +200,29 @@ class CopyReader {
   async #takeMessage(): Promise<boolean> {
     const window = this.#window;
     const bytes = this.#messageBytes();
-    if (bytes > window.capacity) throw new Error(`a message of ${bytes} bytes that is not data`);
-    await window.need(bytes);
+    const taken = Math.min(bytes, LONGEST_MESSAGE);
+    await window.need(taken);
     const type = window.bytes[window.start];
-    const body = Buffer.from(window.bytes.buffer, window.start + HEADER_BYTES, bytes - HEADER_BYTES);
-    window.start += bytes;
+    const body = Buffer.from(window.bytes.subarray(window.start + HEADER_BYTES, window.start + taken));
+    window.start += taken;
+    await this.#skip(bytes - taken);
     if (type === ERROR) throw serverError(body);
     if (type === COMMAND_COMPLETE) this.#seen.endTag = body.toString('latin1', 0, body.length - 1);
     if (type === COPY_OUT && body[0] !== 1) throw new Error('the server does not send the binary form');
     if (type === COPY_DONE && !this.#seen.trailer)
       throw new Error('the data ended without the trailer of a binary COPY');
     return type === READY;
+  }
+
+  /** A notice or an error may be of any length; its first part says what there is to know. */
+  async #skip(bytes: number): Promise<void> {
+    const window = this.#window;
+    for (let left = bytes; left > 0; ) {
+      await window.need(1);
+      const step = Math.min(left, window.length);
+      window.start += step;
+      left -= step;
+    }
   }
 
   #checkEnd(): void {

@@ -46,7 +46,7 @@ export async function* encodeWideRow(
     if (used > rowBytes) throw new Error('a wide row has longer fields than itself');
     const before = lines.length;
     yield* encodeValue(passage, column, bytes);
-    if (bytes <= WHOLE_BYTES)
+    if (column.element === undefined && bytes <= WHOLE_BYTES)
       passage.onShortValue(index, Buffer.from(lines.bytes.buffer, before, lines.length - before));
     if (lines.isFull) yield lines.take();
   }
@@ -63,10 +63,10 @@ async function readLength(window: CopyWindow): Promise<number> {
 
 async function* encodeValue(passage: Passage, column: Encoder, bytes: number): AsyncGenerator<Buffer, void, undefined> {
   if (bytes < 0) passage.lines.add(NULL);
-  else if (bytes <= WHOLE_BYTES) await encodeWhole(passage, column, bytes);
   else if (column.element !== undefined) yield* encodeArray(passage, column.element);
-  else if (column.pieces !== undefined) yield* encodePieces(passage, column.pieces, bytes);
-  else throw new Error(`a value of a short type is ${bytes} bytes long`);
+  else if (column.pieces !== undefined && bytes > WHOLE_BYTES) yield* encodePieces(passage, column.pieces, bytes);
+  // What has no pieces is a number or the like, far shorter than the window.
+  else await encodeWhole(passage, column, bytes);
 }
 
 async function encodeWhole(passage: Passage, column: Encoder, bytes: number): Promise<void> {

@@ -4,7 +4,7 @@ import { FailureError } from '../../../src/base/errors.ts';
 import type { ArchiveConfig } from '../../../src/config/schema.ts';
 import { connectPostgres, endConnection } from '../../../src/postgres/connect.ts';
 import { requireNotRewritten } from '../../../src/postgres/rewritten.ts';
-import { exportSnapshot } from '../../../src/postgres/snapshot.ts';
+import { beginReading, exportSnapshot } from '../../../src/postgres/snapshot.ts';
 import { planRun } from '../../../src/run/plan.ts';
 import { connect, testDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { SLOT } from '../../support/read-lines.ts';
@@ -37,6 +37,7 @@ for (const [name, reading] of Object.entries(READINGS)) {
       if (name !== 'view') await database.client.query('DROP VIEW v');
       const client = await connectPostgres({ url: database.url, applicationName: 'test' });
       t.after(() => endConnection(client));
+      await beginReading(client);
       await exportSnapshot(client);
       await database.client.query(command);
       await planRun(client, archive(reading), SLOT);
@@ -52,7 +53,8 @@ for (const [name, reading] of Object.entries(READINGS)) {
     await createTable(database);
     const client = await connectPostgres({ url: database.url, applicationName: 'test' });
     t.after(() => endConnection(client));
-    await exportSnapshot(client);
+    await beginReading(client);
+      await exportSnapshot(client);
     await planRun(client, archive(reading), SLOT);
     await requireNotRewritten(client);
     const other = await connect(database.url);
