@@ -80,6 +80,67 @@ function buildProgram(
     run(async (invocation) => (await import('./commands/daemon.ts')).daemonCommand(invocation), options),
   );
 
+  const daemonCommand = (usage: string, description: string, example: string): Command =>
+    command(usage, description, example)
+      .option('--socket <path>', "the daemon's unix socket (default: the config's)")
+      .option('--url <url>', 'its HTTP address instead; the token comes from $PGSLUICE_TOKEN');
+
+  daemonCommand('status', 'show how the daemon and its archives are', 'pgsluice status').action((options: Options) =>
+    run(
+      async (invocation) => (await import('./commands/status.ts')).statusCommand(invocation, controlOptions(options)),
+      options,
+    ),
+  );
+
+  daemonCommand('trigger <archive>', 'let the daemon run an archive now', 'pgsluice trigger fetch_queue')
+    .option('--run-id <id>', 'run under this id, a time in UTC; a run that was begun under it goes on')
+    .action((name: string, options: Options) =>
+      run(
+        async (invocation) =>
+          (await import('./commands/trigger.ts')).triggerCommand(invocation, name, {
+            ...controlOptions(options),
+            ...runId(options),
+          }),
+        options,
+      ),
+    );
+
+  daemonCommand(
+    'cancel <archive>',
+    'drop the run of an archive that is on, cleanly',
+    'pgsluice cancel fetch_queue',
+  ).action((name: string, options: Options) =>
+    run(
+      async (invocation) =>
+        (await import('./commands/cancel.ts')).cancelCommand(invocation, name, controlOptions(options)),
+      options,
+    ),
+  );
+
+  daemonCommand(
+    'pause <archive>',
+    'hold the schedule of an archive, over restarts as well',
+    'pgsluice pause fetch_queue',
+  ).action((name: string, options: Options) =>
+    run(
+      async (invocation) =>
+        (await import('./commands/pause.ts')).pauseCommand(invocation, name, controlOptions(options)),
+      options,
+    ),
+  );
+
+  daemonCommand(
+    'resume <archive>',
+    'let the schedule of an archive go on',
+    'pgsluice resume fetch_queue --url http://127.0.0.1:8432',
+  ).action((name: string, options: Options) =>
+    run(
+      async (invocation) =>
+        (await import('./commands/pause.ts')).resumeCommand(invocation, name, controlOptions(options)),
+      options,
+    ),
+  );
+
   command('list [archive]', 'show the runs that the destination holds', 'pgsluice list fetch_queue --json').action(
     (name: string | undefined, options: Options) =>
       run(async (invocation) => (await import('./commands/list.ts')).listCommand(invocation, name), options),
@@ -133,12 +194,14 @@ function buildProgram(
   )
     .option('--rows <n>', 'rows of the table', '466000')
     .option('--keep', 'leave the servers up until Ctrl-C, and print how to connect')
+    .option('--serve', 'then go on as the daemon, with its status page and a run every minute, until Ctrl-C')
     .action((options: Options) =>
       run(
         async (invocation) =>
           (await import('./commands/demo.ts')).demoCommand(invocation, {
             rows: String(options['rows']),
             keep: options['keep'] === true,
+            serve: options['serve'] === true,
           }),
         options,
       ),
@@ -152,6 +215,10 @@ function textOptions<K extends string>(options: Options, names: readonly K[]): P
   return Object.fromEntries(
     names.filter((name) => options[name] !== undefined).map((name) => [name, String(options[name])]),
   ) as Partial<Record<K, string>>;
+}
+
+function controlOptions(options: Options): { socket?: string; url?: string } {
+  return textOptions(options, ['socket', 'url']);
 }
 
 function runId(options: Options): { runId?: string } {

@@ -5,7 +5,7 @@ const MIB = 1024 ** 2;
 /** All in bytes, except `partsInFlight`. */
 export const MEMORY = Object.freeze({
   /** The main process without workers: V8, the libraries' code, connections and the HTTP page. Measured. */
-  baseBytes: 90 * MIB,
+  baseBytes: 110 * MIB,
   /** Rows on their way from the socket to the compressor: the window, two buffers of lines, and what they may grow to. */
   batchBytes: 4 * MIB,
   /** Parts of one upload that are alive at the same time: two on their way, one full, one filling, one being copied. */

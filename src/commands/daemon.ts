@@ -2,6 +2,7 @@
 import { errorText } from '../base/errors.ts';
 import { configWarnings } from '../config/warnings.ts';
 import { Daemon } from '../daemon/daemon.ts';
+import { openHistory } from '../daemon/history.ts';
 import { engineFallbacks } from '../run/engines.ts';
 import { openNotify } from '../daemon/notify.ts';
 import { EXIT, openConfig, openLog, type Invocation } from './invocation.ts';
@@ -13,7 +14,8 @@ export async function daemonCommand(invocation: Invocation): Promise<number> {
   const notify = await openNotify(invocation.environment, (problem) => {
     log.warn(problem);
   });
-  const daemon = new Daemon({ config, log, notify, reload: () => openConfig(invocation) });
+  const history = await openHistory(config.state, log);
+  const daemon = new Daemon({ config, log, notify, history, reload: () => openConfig(invocation) });
   const fail = (error: unknown): void => {
     log.fatal({ error: errorText(error) }, 'the daemon cannot go on');
     process.exit(EXIT.failed);

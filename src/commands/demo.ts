@@ -12,7 +12,7 @@ import type { RunResult } from '../run/run-archive.ts';
 import { formatRunId } from '../run/run-id.ts';
 import { openStore } from '../store/open.ts';
 import { watchInterrupts } from './interrupt.ts';
-import { chooseArchives, EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
+import { chooseArchives, EXIT, openConfig, openLog, printJson, printLines, type Invocation } from './invocation.ts';
 import { describeResult, runWithBar } from './run.ts';
 
 const MAX_ROWS = 100_000_000;
@@ -23,7 +23,10 @@ interface Proof {
   archivedRows: number;
 }
 
-export async function demoCommand(invocation: Invocation, options: { rows: string; keep: boolean }): Promise<number> {
+export async function demoCommand(
+  invocation: Invocation,
+  options: { rows: string; keep: boolean; serve: boolean },
+): Promise<number> {
   const rows = parseRows(options.rows);
   const closers = new Closers();
   const interrupt = watchInterrupts();
@@ -33,13 +36,15 @@ export async function demoCommand(invocation: Invocation, options: { rows: strin
   try {
     const demo = await openDemo(rows, closers, interrupt.signal, say);
     if (invocation.stderr.isTTY) invocation.stderr.write('\r\u001b[2K');
-    const exitCode = await archiveAndProve(
-      { ...invocation, configFile: demo.configFile, environment: { ...invocation.environment, ...demo.variables } },
-      demo,
-      interrupt.signal,
-    );
-    if (options.keep && exitCode === EXIT.done) await keepUp(invocation, demo, interrupt.signal);
-    return interrupt.interrupted && !options.keep ? EXIT.interrupted : exitCode;
+    const own = {
+      ...invocation,
+      configFile: demo.configFile,
+      environment: { ...invocation.environment, ...demo.variables },
+    };
+    const exitCode = await archiveAndProve(own, demo, interrupt.signal);
+    if (exitCode === EXIT.done && options.serve) await serve(own, demo, rows, interrupt.signal);
+    else if (exitCode === EXIT.done && options.keep) await keepUp(invocation, demo, interrupt.signal);
+    return interrupt.interrupted && !options.keep && !options.serve ? EXIT.interrupted : exitCode;
   } catch (error) {
     if (interrupt.interrupted) return EXIT.interrupted;
     throw error;
@@ -117,6 +122,17 @@ function describeDemo(result: RunResult, manifest: Manifest, proof: Proof): stri
     `  manifest          ${result.manifest ?? ''}`,
     `  proof             ${formatCount(proof.archivedRows)} rows in the objects, ${formatCount(proof.tableRows)} in the table: ${equal ? 'equal' : 'DIFFERENT'}`,
   ];
+}
+
+/** Goes on as the daemon that it would be on a server, until Ctrl-C. */
+async function serve(invocation: Invocation, demo: DemoEnvironment, rows: number, signal: AbortSignal): Promise<void> {
+  const { prepareServing, serveDemo } = await import('../demo/serve.ts');
+  const { url, token } = await prepareServing(demo, rows);
+  // Not by printLines: this token, too, is made up for whoever looks at the demo.
+  invocation.stdout.write(
+    `\nthe daemon is on until Ctrl-C, with a run every minute\n  page   ${url}\n  token  ${token}, for its buttons\n`,
+  );
+  await serveDemo(() => openConfig(invocation), openLog(invocation, 'warn'), signal);
 }
 
 async function keepUp(invocation: Invocation, demo: DemoEnvironment, signal: AbortSignal): Promise<void> {

@@ -36,8 +36,9 @@ Runs that have begun go on with the config that they began with.
 /** The whole document, before it is formatted. */
 export function buildDocs(): string {
   const { properties = {}, required = [] } = describeOptions();
-  const sections = Object.entries(properties).filter(([, option]) => option.type === 'object');
-  const rest = Object.fromEntries(Object.entries(properties).filter(([, option]) => option.type !== 'object'));
+  const isSection = (option: OptionSchema): boolean => option.type === 'object' || option.items?.type === 'object';
+  const sections = Object.entries(properties).filter(([, option]) => isSection(option));
+  const rest = Object.fromEntries(Object.entries(properties).filter(([, option]) => !isSection(option)));
   return [
     INTRODUCTION,
     ...sections.map(([name, section]) => describeSection(name, section, required.includes(name))),
@@ -46,10 +47,11 @@ export function buildDocs(): string {
 }
 
 function describeSection(name: string, section: OptionSchema, isRequired: boolean): string {
-  const { additionalProperties: entry } = section;
-  const title = typeof entry === 'object' ? `${name}.NAME` : name;
-  const text = `${section.description ?? ''}${isRequired ? ' At least one.' : ''}`;
-  return `## \`${title}\`\n\n${text}\n\n${describeTable(typeof entry === 'object' ? entry : section)}\n`;
+  const { additionalProperties: entry, items } = section;
+  const isNamed = typeof entry === 'object';
+  const title = isNamed ? `${name}.NAME` : items === undefined ? name : `${name}[]`;
+  const text = `${section.description ?? ''}${isRequired ? ' At least one.' : ''}${items === undefined ? '' : ' A list.'}`;
+  return `## \`${title}\`\n\n${text}\n\n${describeTable(isNamed ? entry : (items ?? section))}\n`;
 }
 
 function describeTable(section: OptionSchema): string {

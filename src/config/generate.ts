@@ -1,13 +1,15 @@
-/** Writes what follows from the declarations of the options; with `--check`, says which of it is stale instead. */
+/** Writes what follows from the declarations of the options and of the metrics; with `--check`, says which of it is stale instead. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
+import { buildMetricsDocs } from '../daemon/metrics-docs.ts';
 import { buildDocs } from './docs.ts';
 import { buildJsonSchema } from './json-schema.ts';
 
 const OUTPUTS = [
   { file: 'config/pgsluice.schema.json', build: () => JSON.stringify(buildJsonSchema()) },
   { file: 'docs/config.md', build: buildDocs },
+  { file: 'docs/metrics.md', build: buildMetricsDocs },
 ];
 
 /** Writes the files below `root`, or only compares them; returns the names of those that differed. */

@@ -63,7 +63,7 @@ export function memorySum(config: Config): { terms: readonly MemoryTerm[]; total
 /** Through a cursor, the driver holds a row whole, in a buffer that grows by doubling while the one before is copied. */
 function widestRowBytes(config: Config): number {
   const readsByCursor = Object.values(config.archives).some((archive) => readerOf(archive) === 'cursor');
-  return readsByCursor ? 3 * maxRowBytes(config.workers.maxOldGenerationSizeMb) : 0;
+  return readsByCursor ? 4 * maxRowBytes(config.workers.maxOldGenerationSizeMb) : 0;
 }
 
 /** Measured with Node 24: each of these replaces the limits that worker threads are given. V8 takes `_` for `-`. */

@@ -53,6 +53,20 @@ export function describeEndpointProblem(text: string): string | undefined {
   return url.search === '' && url.hash === '' ? undefined : 'must not contain a query or a fragment';
 }
 
+/** What is wrong with a URL that is to be called; undefined when it is right. */
+export function describeWebUrlProblem(text: string): string | undefined {
+  const url = URL.parse(text);
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) return 'must be an http:// or https:// URL';
+  if (url.username !== '' || url.password !== '') return 'must not contain credentials; fetch refuses such URLs';
+  return url.hash === '' ? undefined : 'must not contain a fragment';
+}
+
+/** What is wrong with the name of a host, without a port; undefined when it is right. */
+export function describeHostProblem(text: string): string | undefined {
+  const isName = /^(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})|\[[0-9a-f:.]+\])$/i.test(text);
+  return isName ? undefined : 'must be the name or address of a host, without a port, such as archive.example.com';
+}
+
 /** What is wrong with a connection URL; undefined when it looks right. */
 export function describePostgresUrlProblem(text: string): string | undefined {
   if (!/^postgres(?:ql)?:\/\//i.test(text)) return 'must be a postgres:// URL';

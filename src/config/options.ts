@@ -22,7 +22,8 @@ interface Option {
 
 function mapOption(value: unknown, option: Option, replace: (secret: unknown) => unknown): unknown {
   if (option.isSecret) return value === undefined ? undefined : replace(value);
-  if (Array.isArray(value) || typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => mapOption(item, child(option, 'item'), replace));
+  if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
     Object.entries(value).map(([key, entry]) => [key, mapOption(entry, child(option, key), replace)]),
   );
@@ -31,6 +32,7 @@ function mapOption(value: unknown, option: Option, replace: (secret: unknown) =>
 function child({ schema }: Option, key: string): Option {
   const parent = schema === undefined ? undefined : unwrap(schema);
   if (parent instanceof z.ZodRecord) return describe(parent.valueType);
+  if (parent instanceof z.ZodArray) return describe(parent.element);
   if (parent instanceof z.ZodObject && Object.hasOwn(parent.shape, key)) {
     return describe((parent.shape as Record<string, z.core.$ZodType>)[key]);
   }

@@ -5,6 +5,7 @@ import type { ArchiveConfig, Config, configSchema, DestinationConfig, SourceConf
 
 /** The config of options that passed all checks. */
 export function resolveConfig(options: z.output<typeof configSchema>, environment: NodeJS.ProcessEnv): Config {
+  const state = options.state ?? defaultState(environment);
   return deepFreeze({
     ...options,
     sources: mapEntries(options.sources, (name, source) => ({ name, ...source })),
@@ -14,7 +15,8 @@ export function resolveConfig(options: z.output<typeof configSchema>, environmen
       location: locationOf(destination.url),
     })),
     archives: mapEntries(options.archives, (name, archive) => ({ name, ...archive })),
-    state: options.state ?? defaultState(environment),
+    state,
+    control: options.control ?? `${firstFolder(environment['RUNTIME_DIRECTORY']) ?? state}/control.sock`,
   });
 }
 
@@ -42,10 +44,14 @@ function locationOf(url: string): Location {
   return location;
 }
 
-/** systemd sets STATE_DIRECTORY for a unit with StateDirectory=, and lists several with colons between them. */
 function defaultState(environment: NodeJS.ProcessEnv): string {
-  const [first = ''] = (environment['STATE_DIRECTORY'] ?? '').split(':');
-  return first === '' ? '/var/lib/pgsluice' : first;
+  return firstFolder(environment['STATE_DIRECTORY']) ?? '/var/lib/pgsluice';
+}
+
+/** systemd sets STATE_DIRECTORY for a unit with StateDirectory=, and lists several with colons between them. */
+function firstFolder(list = ''): string | undefined {
+  const [first = ''] = list.split(':');
+  return first === '' ? undefined : first;
 }
 
 function deepFreeze<T>(value: T): T {

@@ -5,7 +5,9 @@ import { describeCronProblem } from './cron.ts';
 import { checked, count, duration, named, names, safeNumber, size, text } from './fields.ts';
 import {
   describeEndpointProblem,
+  describeHostProblem,
   describePostgresUrlProblem,
+  describeWebUrlProblem,
   parseListen,
   parseLocation,
   type Location,
@@ -124,6 +126,21 @@ const retry = z.strictObject({
   }),
 });
 
+/** A URL that is called; who knows it may speak in the daemon's name. */
+function webUrl() {
+  return checked(describeWebUrlProblem);
+}
+
+const ping = z
+  .union(
+    [
+      webUrl(),
+      z.strictObject({ start: webUrl().optional(), success: webUrl().optional(), failure: webUrl().optional() }),
+    ],
+    { error: 'must be an http:// or https:// URL, or a mapping with start, success and failure' },
+  )
+  .transform((written) => (typeof written === 'string' ? pingsBelow(written) : written));
+
 const archive = z.strictObject({
   source: text().default('default').meta({ description: 'Name of the source.' }),
   destination: text().default('default').meta({ description: 'Name of the destination.' }),
@@ -156,6 +173,23 @@ const archive = z.strictObject({
     defaultText: 'runs by hand only',
   }),
   timezone: checked(describeTimezoneProblem).default('UTC').meta({ description: 'Time zone of the schedule.' }),
+  catchUp: z.enum(['last', 'all', 'none']).default('last').meta({
+    description:
+      'Which of the slots that passed unarchived are run once they can be: the last one, all of them (at most 1,000), or none.',
+  }),
+  lateAfter: duration(1000, 31 * 86_400_000)
+    .optional()
+    .meta({
+      description: 'A slot that is not archived this long after its time makes the archive late.',
+      defaultText: 'when the next slot comes',
+      unit: 'ms',
+    }),
+  ping: ping.optional().meta({
+    description:
+      "URL of a dead man's switch such as healthchecks.io: called when a run succeeds, with `/start` when it starts, with `/fail` when it fails. Or a mapping with the URLs `start`, `success` and `failure`.",
+    secret: true,
+    defaultText: 'none',
+  }),
   segments: segments.prefault({}).meta({ description: 'How a run is cut into segments.' }),
   compression: compression.prefault({}).meta({ description: 'How objects are compressed.' }),
   contentEncoding: z.enum(['gzip']).optional().meta({
@@ -185,6 +219,31 @@ const http = z.strictObject({
       description: 'Address of the page, the metrics and the health check, `host:port`.',
       defaultText: 'no HTTP',
     }),
+  hosts: z.array(checked(describeHostProblem)).max(100).default([]).meta({
+    description:
+      "Names, without a port, that the page may be asked for by, beside those of this machine's loopback and `listen`; any other Host is refused.",
+  }),
+  token: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,512}$/, 'must be 16 to 512 printable characters without blanks')
+    .optional()
+    .meta({
+      description: 'Bearer token for the actions; without it HTTP is read-only.',
+      secret: true,
+      defaultText: 'read-only',
+    }),
+});
+
+const notify = z.strictObject({
+  url: webUrl().meta({ description: 'URL that gets a POST.', secret: true }),
+  on: z
+    .array(z.enum(['failure', 'recovery', 'late']))
+    .min(1)
+    .default(['failure', 'recovery', 'late'])
+    .meta({ description: 'What is told: a run that failed, the first success after it, an archive that is late.' }),
+  format: z.enum(['json', 'slack']).default('json').meta({
+    description: 'Form of the body: an object with all that is known, or a text as Slack and its relatives take it.',
+  }),
 });
 
 const log = z.strictObject({
@@ -200,7 +259,14 @@ export const configSchema = z.strictObject({
   archives: named(archive).meta({ description: 'What to archive, by name; the name is part of the keys.', ...entries }),
   workers: workers.prefault({}).meta({ description: 'The threads that move the rows.' }),
   http: http.prefault({}).meta({ description: 'The HTTP page of the daemon.' }),
+  notify: z.array(notify).max(20).default([]).meta({ description: 'Webhooks for alarms.' }),
   log: log.prefault({}).meta({ description: 'The log.' }),
+  control: checked((socket) => (path.isAbsolute(socket) ? undefined : 'must be an absolute path'))
+    .optional()
+    .meta({
+      description: 'Unix socket for `pgsluice status`, `trigger`, `cancel`, `pause` and `resume`.',
+      defaultText: '`control.sock` in `$RUNTIME_DIRECTORY`, then in `state`',
+    }),
   state: checked((folder) => (path.isAbsolute(folder) ? undefined : 'must be an absolute path'))
     .optional()
     .meta({
@@ -222,21 +288,35 @@ export type SourceConfig = Named<z.output<typeof source>>;
 export type DestinationConfig = Named<z.output<typeof destination> & { location: Location }>;
 /** An archive, with the name of its entry; exactly one of `table` and `query` is set. Sizes in bytes, durations in ms. */
 export type ArchiveConfig = Named<z.output<typeof archive>>;
+/** A webhook for alarms. */
+export type NotifyConfig = DeepReadonly<z.output<typeof notify>>;
 /** The limits of the worker threads. */
 export type WorkersConfig = DeepReadonly<z.output<typeof workers>>;
 
 /** The whole config, frozen, with all defaults applied. Sizes are bytes, durations milliseconds. */
 export type Config = DeepReadonly<
-  Omit<Written, 'sources' | 'destinations' | 'archives' | 'state'> & {
+  Omit<Written, 'sources' | 'destinations' | 'archives' | 'state' | 'control'> & {
     sources: Record<string, SourceConfig>;
     destinations: Record<string, DestinationConfig>;
     archives: Record<string, ArchiveConfig>;
     /** Absolute path of the folder for the history. */
     state: string;
+    /** Absolute path of the socket that the daemon takes orders by. */
+    control: string;
   }
 >;
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+
+/** In the manner of healthchecks.io; the query, if there is one, stays at the end. */
+function pingsBelow(written: string): { start?: string; success?: string; failure?: string } {
+  const below = (name: string): string => {
+    const url = new URL(written);
+    url.pathname = `${url.pathname.replace(/\/$/, '')}/${name}`;
+    return url.href;
+  };
+  return { start: below('start'), success: written, failure: below('fail') };
+}
 
 function unlessParsed(parsed: Location | { readonly problem: string }): string | undefined {
   return 'problem' in parsed ? parsed.problem : undefined;

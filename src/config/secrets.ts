@@ -2,6 +2,9 @@
 import { mapSecrets } from './options.ts';
 import type { Config } from './schema.ts';
 
+/** Shorter paths, and parts of them, are ordinary words. */
+const MIN_PATH_CHARS = 16;
+
 /** A plain copy of the config with every secret replaced, fit to be printed. */
 export function maskSecrets(config: Config): unknown {
   return mapSecrets(config, () => '***');
@@ -10,8 +13,21 @@ export function maskSecrets(config: Config): unknown {
 /** The secrets of a config, and the passwords within its URLs, for `registerSecret` of base/secrets.ts. */
 export function secretValues(config: Config): string[] {
   const values: string[] = [];
-  mapSecrets(config, (secret) => values.push(String(secret)));
-  return [...new Set(values.flatMap((value) => [value, ...passwordsOf(value)]))];
+  mapSecrets(config, (secret) => values.push(...textsOf(secret)));
+  return [...new Set(values.flatMap((value) => [value, ...passwordsOf(value), ...pathOf(value)]))];
+}
+
+/** A secret may be a mapping of some. */
+function textsOf(secret: unknown): string[] {
+  return typeof secret === 'object' && secret !== null ? Object.values(secret).flatMap(textsOf) : [String(secret)];
+}
+
+/** What grants access in the URL of a webhook is its path and its query; errors may name these alone. */
+function pathOf(value: string): string[] {
+  const url = /^https?:/i.test(value) ? URL.parse(value) : null;
+  if (url === null || url.pathname.length + url.search.length < MIN_PATH_CHARS) return [];
+  const long = url.pathname.split('/').filter((part) => part.length >= MIN_PATH_CHARS);
+  return [url.pathname + url.search, ...long];
 }
 
 /** A password may also stand in the query; it may be shown as it is written or decoded. */

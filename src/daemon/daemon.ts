@@ -1,59 +1,151 @@
-/** The daemon: the composition root of schedule, runs, reload, shutdown and the line to systemd. */
+/** The daemon: the composition root of schedule, runs, history, alarms, HTTP, reload, shutdown and the line to systemd. */
 import { FailureError, UsageError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { formatDuration } from '../base/units.ts';
 import { describeChanges } from '../config/diff.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { FairQueue } from '../run/fair-queue.ts';
 import { formatRunId } from '../run/run-id.ts';
+import { createActions } from './actions.ts';
+import { Alarms } from './alarms.ts';
+import { Deliveries } from './deliveries.ts';
+import { DueRuns } from './due-runs.ts';
 import { nextGeneration, openGeneration } from './generations.ts';
+import type { History } from './history.ts';
+import { EventStream } from './http/events.ts';
+import { Listeners } from './http/listeners.ts';
+import { loadPageFiles } from './http/page-files.ts';
+import type { Backend } from './http/routes.ts';
+import { Lateness } from './lateness.ts';
+import { Live } from './live.ts';
+import { Metrics } from './metrics.ts';
 import type { Notify } from './notify.ts';
-import { RunBoard, type Generation } from './run-board.ts';
-import { startSchedules, type Schedules } from './schedule.ts';
-import { lookForLeftovers } from './take-up.ts';
+import { Readiness } from './readiness.ts';
+import { RunBoard, type EndingDetails, type Generation } from './run-board.ts';
+import { describeRun } from './run-detail.ts';
+import type { RunEnding } from './run-ending.ts';
+import { Schedule } from './schedule.ts';
+import { Standings } from './standings.ts';
+import { buildState, type StateParts } from './state.ts';
+import { statusLine } from './status-line.ts';
+import { findLatest, lookForLeftovers } from './take-up.ts';
 
 export interface DaemonParts {
   config: Config;
   log: Log;
   notify: Notify;
+  history: History;
   /** Reads the config again. Throws UsageError with all problems. */
   reload: () => Config;
 }
 
-const STATUS_INTERVAL_MS = 5000;
+const PULSE_MS = 1000;
+/** Every so many pulses, what changes slowly is told. */
+const SLOW_PULSES = 5;
+/** Archives that are looked at in their destinations at once, at the start. */
+const LOOKED_AT_ONCE = 4;
 
 export class Daemon {
   readonly #log: Log;
   readonly #notify: Notify;
   readonly #readConfig: () => Config;
+  readonly #history: History;
+  readonly #standings: Standings;
   readonly #board: RunBoard;
+  readonly #schedule: Schedule;
+  readonly #live = new Live();
+  readonly #metrics: Metrics;
+  readonly #deliveries: Deliveries;
+  readonly #alarms: Alarms;
+  readonly #due: DueRuns;
+  readonly #lateness: Lateness;
+  readonly #events: EventStream;
+  readonly #listeners: Listeners;
+  readonly #startedAt = new Date();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #ended = Promise.withResolvers<undefined>();
   readonly #retired = new Set<Generation>();
   #generation: Generation;
-  #schedules: Schedules | undefined;
   #stopping: 'no' | 'draining' | 'aborting' = 'no';
   #reloading: Promise<void> = Promise.resolve();
+  #pulses = 0;
 
-  constructor(parts: DaemonParts) {
-    this.#log = parts.log;
-    this.#notify = parts.notify;
-    this.#readConfig = parts.reload;
-    this.#generation = openGeneration(parts.config);
-    this.#board = new RunBoard(parts.log, () => {
-      this.#notify.status(this.#statusLine());
+  constructor({ config, log, notify, history, reload }: DaemonParts) {
+    this.#log = log;
+    this.#notify = notify;
+    this.#readConfig = reload;
+    this.#history = history;
+    this.#generation = openGeneration(config);
+    this.#standings = new Standings(history);
+    const changed = (): void => {
+      this.#changed();
+    };
+    const archive = (name: string): ArchiveConfig | undefined => this.#config.archives[name];
+    this.#board = new RunBoard(log, () => this.#generation, {
+      changed,
+      started: (entry) => {
+        this.#alarms.started(entry.archive, entry.run);
+      },
+      ended: (ending, details) => {
+        this.#runEnded(ending, details);
+      },
     });
+    this.#schedule = new Schedule(
+      (name, slots) => {
+        this.#due.come(name, slots);
+      },
+      (byMs) => {
+        log.warn({ byMs }, 'the clock was set back; schedules go on from the new time');
+      },
+    );
+    this.#metrics = new Metrics(() => this.#stateParts());
+    this.#deliveries = new Deliveries({
+      log,
+      onEnd: (kind, ok) => {
+        this.#metrics.delivered(kind, ok);
+      },
+    });
+    this.#alarms = new Alarms(this.#deliveries, () => this.#config);
+    this.#due = new DueRuns({
+      board: this.#board,
+      schedule: this.#schedule,
+      standings: this.#standings,
+      history,
+      log,
+      archive,
+      onCatchUp: (name) => {
+        this.#metrics.caughtUp(name);
+      },
+    });
+    this.#lateness = new Lateness({
+      schedule: this.#schedule,
+      standings: this.#standings,
+      log,
+      askDestination: (late) => this.#askDestination(late),
+      onLate: (name, slot) => {
+        this.#alarms.late(name, slot, formatRunId(slot));
+      },
+      changed,
+    });
+    this.#events = new EventStream(() => buildState(this.#stateParts()));
+    this.#listeners = new Listeners(this.#backend(changed), () => this.#config, log);
   }
 
   /** Runs until it is stopped; resolves once everything is closed. */
   async run(): Promise<void> {
+    const archives = Object.values(this.#config.archives);
+    this.#standings.set(archives, this.#startedAt);
+    this.#schedule.set(archives);
+    const looked = this.#lookAround(archives);
+    await this.#listeners.apply();
     this.#startTimers();
-    await this.#schedule();
+    this.#schedule.start();
     this.#log.info(
-      { archives: Object.keys(this.#config.archives).length, threads: this.#config.workers.threads, pid: process.pid },
+      { archives: archives.length, threads: this.#config.workers.threads },
       'daemon is ready',
     );
     this.#notify.ready(this.#statusLine());
-    await Promise.all(Object.values(this.#config.archives).map((archive) => this.#takeUp(archive)));
+    await looked;
     await this.#ended.promise;
   }
 
@@ -76,7 +168,8 @@ export class Daemon {
       { signal, running: this.#board.entries.length, drainTimeoutMs: this.#config.drainTimeout },
       'daemon stops: no new runs',
     );
-    await this.#schedules?.stop();
+    this.#schedule.stop();
+    this.#due.close();
     const deadline = setTimeout(() => {
       void this.#abort(`the drain timeout of ${formatDuration(this.#config.drainTimeout)} is over`);
     }, this.#config.drainTimeout);
@@ -95,30 +188,59 @@ export class Daemon {
     await this.#board.abort(stopFailure(reason));
   }
 
+  /** Last-in, first-out. */
   async #close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#events.close();
+    await this.#listeners.close();
     await this.#generation.pool.close();
     for (const generation of this.#retired) await generation.pool.close();
+    await this.#deliveries.close();
+    this.#history.close();
     this.#log.info('daemon has stopped');
     await this.#notify.close();
     this.#ended.resolve(undefined);
   }
 
-  async #schedule(): Promise<void> {
-    this.#schedules = await startSchedules(Object.values(this.#config.archives), this.#log, (name, slot) => {
-      const archive = this.#config.archives[name];
-      if (archive !== undefined && this.#stopping === 'no')
-        this.#board.start(this.#generation, archive, formatRunId(slot), 'schedule');
-    });
+  /** The one place where a run that ended is kept, counted and told; its line of the log has been written. */
+  #runEnded(ending: RunEnding, details: EndingDetails): void {
+    const { archive, run } = ending;
+    const standing = this.#standings.of(archive);
+    const wasFailing = standing?.failing === true;
+    const isRepeated = wasFailing && standing.lastFailure?.run === run;
+    const settledUntil = this.#standings.settledUntil(archive);
+    this.#history.add(ending);
+    this.#standings.ended(ending);
+    this.#metrics.ended(ending, details);
+    this.#alarms.ended(ending, wasFailing, isRepeated);
+    this.#due.ended(ending, details.failure, settledUntil);
   }
 
-  /** Goes on with the runs that an earlier process left, one after the other. */
-  async #takeUp(archive: ArchiveConfig): Promise<void> {
-    for (const run of await lookForLeftovers(this.#config, archive, this.#log)) {
-      await this.#board.idle(archive.name);
-      if (this.#stopping !== 'no') return;
-      this.#board.start(this.#generation, archive, run, 'taken up');
-    }
+  /** Learns from the destinations, in the background, what was archived and what was left; then catches up. */
+  async #lookAround(archives: readonly ArchiveConfig[]): Promise<void> {
+    const places = new FairQueue(LOOKED_AT_ONCE);
+    const never = new AbortController().signal;
+    const look = (archive: ArchiveConfig): Promise<void> =>
+      // Slots that come meanwhile wait: the lock is taken, and what was left goes first.
+      this.#board.hold(archive.name, () => places.run(archive.name, never, () => this.#lookAt(archive)));
+    await Promise.all(archives.map(look));
+  }
+
+  async #lookAt(archive: ArchiveConfig): Promise<void> {
+    if (this.#stopping !== 'no') return;
+    const { name } = archive;
+    const { latest, unfinished, abortedUploads } = await lookForLeftovers(this.#config, archive, this.#log);
+    if (latest !== undefined) this.#standings.found(name, latest);
+    this.#metrics.abortedUploads(name, abortedUploads);
+    for (const run of unfinished)
+      if (!this.#history.wasCancelled(name, run)) this.#board.offer(name, run, 'taken up', 'append');
+    this.#due.begin(archive);
+    this.#changed();
+  }
+
+  async #askDestination(archive: ArchiveConfig): Promise<void> {
+    const latest = await findLatest(this.#config, archive);
+    if (latest !== undefined) this.#standings.found(archive.name, latest);
   }
 
   async #reloadNow(): Promise<void> {
@@ -142,8 +264,12 @@ export class Daemon {
     this.#generation = nextGeneration(before, config);
     if (this.#generation.pool !== before.pool) this.#retire(before);
     this.#log.level = config.log.level;
-    await this.#schedules?.stop();
-    await this.#schedule();
+    const archives = Object.values(config.archives);
+    this.#standings.set(archives, new Date());
+    this.#schedule.set(archives);
+    void this.#lookAround(archives.filter(({ name }) => before.config.archives[name] === undefined));
+    await this.#listeners.apply();
+    this.#changed();
   }
 
   /** The old threads end when their runs have. */
@@ -157,8 +283,8 @@ export class Daemon {
   #startTimers(): void {
     this.#timers.push(
       setInterval(() => {
-        this.#notify.status(this.#statusLine());
-      }, STATUS_INTERVAL_MS),
+        this.#pulse();
+      }, PULSE_MS),
     );
     const { watchdogIntervalMs } = this.#notify;
     if (watchdogIntervalMs === undefined) return;
@@ -169,26 +295,58 @@ export class Daemon {
     );
   }
 
-  /** What `systemctl status` shows. */
-  #statusLine(): string {
+  #pulse(): void {
+    this.#pulses += 1;
+    const isSlow = this.#pulses % SLOW_PULSES === 0;
     const { entries } = this.#board;
-    if (this.#stopping !== 'no') return `stopping, ${entries.length} runs are still on`;
-    const running = entries.filter((entry) => entry.state === 'running').map((entry) => entry.archive);
-    const waiting = entries.length - running.length;
-    const now = running.length === 0 ? 'idle' : `running ${running.join(', ')}`;
-    return [now, waiting === 0 ? undefined : `${waiting} waiting`, this.#nextLine()]
-      .filter((part) => part !== undefined)
-      .join('; ');
+    if (entries.length > 0) this.#live.sample(entries, Date.now());
+    if (this.#stopping === 'no') this.#lateness.look(Object.values(this.#config.archives));
+    if (entries.length > 0 || isSlow) this.#events.publish();
+    if (isSlow) this.#notify.status(this.#statusLine());
   }
 
-  #nextLine(): string | undefined {
-    const next = Object.keys(this.#config.archives)
-      .flatMap((archive) => {
-        const slot = this.#schedules?.nextSlot(archive);
-        return slot === undefined ? [] : [{ archive, slot }];
-      })
-      .sort((a, b) => a.slot.getTime() - b.slot.getTime())[0];
-    return next === undefined ? undefined : `next is ${next.archive} at ${next.slot.toISOString()}`;
+  #changed(): void {
+    this.#notify.status(this.#statusLine());
+    this.#events.publishSoon();
+  }
+
+  #statusLine(): string {
+    return statusLine(this.#board, this.#schedule, Object.keys(this.#config.archives), this.#stopping !== 'no');
+  }
+
+  #stateParts(): StateParts {
+    return {
+      generation: this.#generation,
+      board: this.#board,
+      schedule: this.#schedule,
+      standings: this.#standings,
+      live: this.#live,
+      startedAt: this.#startedAt,
+      stopping: this.#stopping !== 'no',
+    };
+  }
+
+  #backend(changed: () => void): Backend {
+    const readiness = new Readiness();
+    return {
+      state: () => buildState(this.#stateParts()),
+      events: this.#events,
+      history: (limit, archive) => this.#history.list(limit, archive),
+      runDetail: (archive, run) => describeRun(this.#config, this.#board.entryOf(archive), this.#history, archive, run),
+      actions: createActions({
+        board: this.#board,
+        standings: this.#standings,
+        log: this.#log,
+        isStopping: () => this.#stopping !== 'no',
+        changed,
+      }),
+      metrics: () => this.#metrics.text(),
+      readiness: async () => {
+        const checks = await readiness.check(this.#config);
+        return { ready: this.#stopping === 'no' && checks.every(({ ok }) => ok), checks };
+      },
+      page: loadPageFiles(),
+    };
   }
 }
 

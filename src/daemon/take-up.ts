@@ -1,26 +1,39 @@
-/** At the start of the daemon: runs that a stopped or killed process left unfinished are taken up, and its uploads aborted. */
+/**
+ * What the destination tells about an archive: its latest committed run, and at the start of the daemon the runs that a
+ * stopped or killed process left unfinished, whose uploads are aborted.
+ */
 import { toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
-import { endConnection } from '../postgres/connect.ts';
-import { findUnfinished } from '../run/history.ts';
+import { findLatestCommitted, findUnfinished } from '../run/history.ts';
+import { readManifest, type Manifest } from '../run/manifest.ts';
 import { placeOf } from '../run/run.ts';
-import { openLock } from '../run/session.ts';
+import { withLock } from '../run/session.ts';
 import { sweepUploads } from '../run/sweep.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 
+/** What was found; nothing where it could not be looked at. */
+export interface Leftovers {
+  latest: Manifest | undefined;
+  /** Run ids that were begun and not committed, oldest first. */
+  unfinished: string[];
+  /** Uploads that were found and aborted. */
+  abortedUploads: number;
+}
+
 /**
- * Run ids of the archive that were begun and not committed, oldest first. When there is none, its unfinished uploads are
- * swept now; else the run that is taken up does it. Never throws: what could not be looked at is logged.
+ * Looks for what an earlier process left. When no run is unfinished, unfinished uploads are swept now; else the run that
+ * is taken up does it. Never throws: what could not be looked at is logged.
  */
-export async function lookForLeftovers(config: Config, archive: ArchiveConfig, log: Log): Promise<string[]> {
+export async function lookForLeftovers(config: Config, archive: ArchiveConfig, log: Log): Promise<Leftovers> {
+  const found: Leftovers = { latest: undefined, unfinished: [], abortedUploads: 0 };
   const store = openStore(destinationOf(config, archive));
   try {
-    const unfinished = await findUnfinished(store, archive.name);
-    if (unfinished.length === 0) await sweepUnderLock(config, archive, store, log);
-    return unfinished;
+    found.latest = await readLatest(store, archive.name);
+    found.unfinished = await findUnfinished(store, archive.name);
+    if (found.unfinished.length === 0) found.abortedUploads = await sweepUnderLock(config, archive, store, log);
   } catch (error) {
     const failure = toFailure(error, 'lock');
     if (failure.code === 'locked')
@@ -30,18 +43,31 @@ export async function lookForLeftovers(config: Config, archive: ArchiveConfig, l
         { archive: archive.name, failure },
         'unfinished runs and uploads could not be looked for; the next run does it',
       );
-    return [];
+  } finally {
+    store.close();
+  }
+  return found;
+}
+
+/** The manifest of the latest committed run; undefined when there is none, or the destination cannot be asked. */
+export async function findLatest(config: Config, archive: ArchiveConfig): Promise<Manifest | undefined> {
+  const store = openStore(destinationOf(config, archive));
+  try {
+    return await readLatest(store, archive.name);
+  } catch {
+    return undefined;
   } finally {
     store.close();
   }
 }
 
+async function readLatest(store: Store, archive: string): Promise<Manifest | undefined> {
+  const run = await findLatestCommitted(store, archive);
+  return run === undefined ? undefined : readManifest(store, archive, run);
+}
+
 /** Under the archive's lock, so that what another host is uploading right now is left alone. */
-async function sweepUnderLock(config: Config, archive: ArchiveConfig, store: Store, log: Log): Promise<void> {
-  const client = await openLock(sourceOf(config, archive), archive.name, placeOf(store, archive.name));
-  try {
-    await sweepUploads(store, archive.name, log);
-  } finally {
-    await endConnection(client);
-  }
+async function sweepUnderLock(config: Config, archive: ArchiveConfig, store: Store, log: Log): Promise<number> {
+  const place = placeOf(store, archive.name);
+  return withLock(sourceOf(config, archive), archive.name, place, () => sweepUploads(store, archive.name, log));
 }

@@ -55,9 +55,18 @@ export function findRowChoice(sql: string): string | undefined {
   return codes.flatMap(({ text }) => ROW_CHOICE.exec(text)?.[1] ?? [])[0]?.replace(/\s*\($/, '()');
 }
 
-/** Drops white space and semicolons at the end, as a query is put into parentheses. */
+/** Drops white space, semicolons and comments at the end, as a query is put into parentheses. */
 export function trimStatement(sql: string): string {
-  return sql.replace(/[\s;]+$/, '');
+  const kept = stretches(sql);
+  for (let last = kept.at(-1); last !== undefined; last = kept.at(-1)) {
+    const isComment = last.kind === 'opaque' && /^(--|\/\*)/.test(last.text);
+    if (!isComment && !(last.kind === 'code' && /^[\s;]*$/.test(last.text))) break;
+    kept.pop();
+  }
+  return kept
+    .map(({ text }) => text)
+    .join('')
+    .replace(/[\s;]+$/, '');
 }
 
 function stretches(sql: string): Stretch[] {

@@ -38,6 +38,8 @@ export class WorkerPool {
   readonly #piscina: Piscina<unknown, Outcome<never>>;
   readonly #queue: FairQueue;
   readonly #limits: PoolLimits;
+  /** Fails a task that no thread has taken up yet. */
+  readonly #notBegun = new Set<(error: unknown) => void>();
 
   constructor(limits: PoolLimits) {
     this.#limits = limits;
@@ -55,8 +57,11 @@ export class WorkerPool {
         maxYoungGenerationSizeMb: limits.maxYoungGenerationSizeMb,
       },
     });
-    // A thread that dies reports through the promise of its task; an error event without a listener would end the process.
-    this.#piscina.on('error', () => undefined);
+    // A thread that dies at work reports through the promise of its task. One that cannot even start has no task yet, and
+    // those that wait for it would wait for ever.
+    this.#piscina.on('error', (error: unknown) => {
+      for (const fail of this.#notBegun) fail(error);
+    });
   }
 
   /** Tasks that run, and that wait for a thread. */
@@ -92,17 +97,22 @@ export class WorkerPool {
   ): Promise<Outcome<FactsOf<T>>> {
     const trace: Trace = { backendPid: undefined, uploadId: undefined, rows: 0, peakHeapBytes: 0 };
     const { port1, port2 } = new MessageChannel();
+    const { promise: neverBegan, reject: failUnbegun } = Promise.withResolvers<never>();
+    this.#notBegun.add(failUnbegun);
     port1.on('message', (message: WorkerMessage) => {
+      this.#notBegun.delete(failUnbegun);
       follow(trace, message);
       if (message.kind === 'progress') onProgress(message);
     });
     const stop = abortInTwoSteps(port1, signal);
     try {
-      return await this.#piscina.run({ task, port: port2 }, { transferList: [port2], signal: stop.killSignal });
+      const running = this.#piscina.run({ task, port: port2 }, { transferList: [port2], signal: stop.killSignal });
+      return (await Promise.race([running, neverBegan])) as Outcome<FactsOf<T>>;
     } catch (error) {
       await cleanUpAfterDeath(task, trace);
       return { ok: false, failure: this.#deathFailure(task, trace, error), peakHeapBytes: trace.peakHeapBytes };
     } finally {
+      this.#notBegun.delete(failUnbegun);
       stop.dispose();
       port1.close();
     }

@@ -34,7 +34,7 @@ export function sessionName(archive: string): string {
  * Connects and takes the archive's lock, in a transaction that stays open. `place` is the archive's folder in its
  * destination. Throws FailureError, and the signal's reason when it aborts.
  */
-export async function openLock(
+async function openLock(
   source: SourceConfig,
   archive: string,
   place: string,
@@ -53,6 +53,42 @@ export async function openLock(
   }
 }
 
+/** Work of this process that holds a lock for a moment: a run waits for it, as it would else be locked out by itself. */
+const lockedWork = new Map<string, Promise<unknown>>();
+
+/** Does a short piece of work under the archive's lock, outside of a run. Throws FailureError. */
+export async function withLock<T>(
+  source: SourceConfig,
+  archive: string,
+  place: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const doing = lockAndWork(source, archive, place, work);
+  lockedWork.set(
+    place,
+    doing.catch(() => undefined),
+  );
+  try {
+    return await doing;
+  } finally {
+    lockedWork.delete(place);
+  }
+}
+
+async function lockAndWork<T>(
+  source: SourceConfig,
+  archive: string,
+  place: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const client = await openLock(source, archive, place);
+  try {
+    return await work();
+  } finally {
+    await endConnection(client);
+  }
+}
+
 /** Takes the lock, and exports the snapshot of the run on the same connection. */
 export async function openSession(
   source: SourceConfig,
@@ -60,6 +96,7 @@ export async function openSession(
   place: string,
   signal: AbortSignal,
 ): Promise<Session> {
+  await lockedWork.get(place);
   const client = await openLock(source, archive, place, signal);
   const lost = new AbortController();
   client.on('end', () => {

@@ -26,15 +26,16 @@ describe('check', () => {
       ok: boolean;
       problems: string[];
       memory: { terms: { bytes: number }[]; totalBytes: number };
-      archives: object[];
+      archives: { name: string; reads: string; schedule: string }[];
       online: null;
     };
     assert.equal(report.ok, true);
     assert.deepEqual(report.problems, []);
     assert.equal(report.online, null);
-    assert.deepEqual(report.archives, [
-      { name: 'events', reads: 'events', schedule: '15 2 * * * (Europe/Berlin)', compression: 'gzip', read: 'auto' },
-    ]);
+    assert.deepEqual(
+      report.archives.map(({ name, reads, schedule }) => [name, reads, schedule]),
+      [['events', 'events', '15 2 * * * (Europe/Berlin)']],
+    );
     assert.equal(
       report.memory.totalBytes,
       report.memory.terms.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, beforeEach, describe, test } from 'node:test';
 import type { CliProcess, LogLine } from '../support/cli.ts';
-import { eventually } from '../support/cli.ts';
+import { eventually, happened } from '../support/cli.ts';
 import { createGatedView, createWideTable, openSite, type Site } from '../support/site.ts';
 
 const EVERY_SECOND = '* * * * * *';
@@ -13,6 +13,11 @@ function committed(archive: string): (line: LogLine) => boolean {
 
 function skipped(line: LogLine): boolean {
   return line['status'] === 'skipped';
+}
+
+/** The run that began last: while one of them waits at a gate, that one. */
+function lastStarted(cli: CliProcess, name?: string): LogLine | undefined {
+  return cli.log.findLast(({ archive, msg }) => msg === 'run starts' && (name === undefined || archive === name));
 }
 
 async function stop(cli: CliProcess): Promise<void> {
@@ -69,7 +74,7 @@ describe('the daemon', () => {
     const cli = site.start(['daemon'], config);
     await view.reached();
     await cli.waitForLog(skipped, 2);
-    const first = cli.log.find(({ msg }) => msg === 'run starts')?.run ?? '';
+    const first = lastStarted(cli)?.run ?? '';
     await view.open();
     await cli.waitForLog(committed('slow'), 2);
     await stop(cli);
@@ -134,7 +139,7 @@ describe('the daemon', () => {
     });
     const cli = site.start(['daemon'], file);
     await view.reached();
-    const first = cli.log.find(({ archive, msg }) => archive === 'reloaded' && msg === 'run starts')?.run ?? '';
+    const first = lastStarted(cli, 'reloaded')?.run ?? '';
     await site.writeConfig(
       {
         archives: {
@@ -202,15 +207,16 @@ describe('the daemon', () => {
     });
     const cli = site.start(['daemon'], config);
     await view.reached();
-    const busy = cli.log.find(({ msg }) => msg === 'run starts');
+    const busy = lastStarted(cli);
+    // The other archive is in line when a slot of it is skipped.
+    await cli.waitForLog((line) => skipped(line) && line.archive !== busy?.archive);
     cli.kill('SIGTERM');
     await cli.waitForLog('daemon stops');
     await cli.waitForLog(({ msg }) => msg.includes('dropped before it began'));
     await view.open();
     const ending = await cli.ended();
     assert.equal(ending.code, 0, ending.stderr);
-    const starts = cli.log.filter(({ msg }) => msg === 'run starts');
-    assert.deepEqual(starts, [busy]);
+    assert.deepEqual(lastStarted(cli), busy);
     assert.equal((await site.lines(busy?.archive ?? '', busy?.run ?? '')).length, 20);
   });
 
@@ -221,7 +227,7 @@ describe('the daemon', () => {
     });
     const stalled = site.proxy.order('UploadPart', { kind: 'stall' }, 1000);
     const cli = site.start(['daemon'], config);
-    await stalled.firstHit;
+    await happened(stalled);
     await stop(cli);
     const failed = cli.log.filter(({ msg }) => msg === 'run failed');
     assert.equal(failed.length, 1);
@@ -257,7 +263,7 @@ describe('the daemon', () => {
     const stalled = site.proxy.order('UploadPart', { kind: 'stall' }, 1000);
     const id = '20261123T021500Z';
     const victim = site.start(['run', '--all', '--run-id', id], await site.writeConfig({ archives: both }));
-    await stalled.firstHit;
+    await happened(stalled);
     await eventually('both uploads are begun', async () => {
       return site.pendingUploads('mine').length === 1 && site.pendingUploads('other').length === 1;
     });
@@ -265,11 +271,14 @@ describe('the daemon', () => {
     await victim.ended();
     await site.waitForNoBackends();
     site.proxy.reset();
-    const cli = site.start(['daemon'], await site.writeConfig({ archives: { mine: both.mine } }));
-    await cli.waitForLog('aborted an unfinished upload');
+    await site.leaveUpload('idle', id);
+    const archives = { mine: both.mine, idle: { table: 'events' } };
+    const cli = site.start(['daemon'], await site.writeConfig({ archives }));
+    await cli.waitForLog('aborted an unfinished upload', 2);
     await cli.waitForLog(committed('mine'));
     await stop(cli);
     assert.deepEqual(site.pendingUploads('mine'), []);
+    assert.deepEqual(site.pendingUploads('idle'), [], 'though there is no run to be taken up');
     assert.equal((await site.lines('mine', id)).length, 1500);
     assert.equal(await site.manifest('other', id), undefined);
     assert.equal(site.pendingUploads('other').length, 1);
@@ -282,7 +291,7 @@ describe('the daemon', () => {
       const config = await site.writeConfig({ archives: { early: { table: 'events', schedule: EVERY_SECOND } } });
       const slow = site.proxy.order('ListMultipartUploads', { kind: 'delay', ms: 2500 }, 1);
       const cli = site.start(['daemon'], config);
-      await slow.firstHit;
+      await happened(slow);
       const first = await cli.waitForLog(({ archive, status }) => archive === 'early' && status !== undefined);
       await stop(cli);
       assert.equal(first.msg, 'run committed');

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { before, describe, test, type TestContext } from 'node:test';
+import { after, before, describe, test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Manifest } from '../../src/run/manifest.ts';
-import { type CliProcess, withDeadline } from '../support/cli.ts';
+import { type CliProcess, eventually, withDeadline } from '../support/cli.ts';
+import { runInProcess, type RunInProcess } from '../support/in-process.ts';
 import { openRandom } from '../support/random.ts';
 import {
   assertEachOnce,
@@ -16,14 +17,21 @@ import {
   uploadedInVain,
   uploadsBegun,
 } from '../support/segments.ts';
+import { startProxy, type S3Proxy } from '../support/s3-proxy.ts';
 import { createWideTable, openSite, type Site } from '../support/site.ts';
 
 const ROWS = 40_000;
+/** Of 10 kB each. */
+const WIDE_ROWS = 11_400;
 const PARALLEL = 2;
 
 const random = openRandom();
 let site: Site;
 let kills = 0;
+
+/** A stall is noticed after more than a minute; the loop runs meanwhile, and this one through a proxy of its own. */
+let stalled: Promise<RunInProcess>;
+let stalling: S3Proxy;
 
 /** When to kill: resolves at that instant; `over` aborts when the process has ended by itself. */
 type Instant = (over: AbortSignal) => Promise<void>;
@@ -65,12 +73,12 @@ const EARLY: (() => Instant)[] = [
   () => atRequest('ListMultipartUploads', /^$/, 1, 'begun'),
   () => atRequest('PutObject', PLAN, 1, 'begun'),
   () => atRequest('PutObject', PLAN, 1, 'answered'),
-  () => atRequest('PutObject', PART, random.integer(1, 4), 'begun'),
-  () => atRequest('PutObject', PART, random.integer(1, 4), 'answered'),
-  () => atRequest('PutObject', RECEIPT, random.integer(1, 4), 'begun'),
-  () => atRequest('PutObject', RECEIPT, random.integer(1, 4), 'answered'),
+  () => atRequest('PutObject', PART, random.integer(1, 3), 'begun'),
+  () => atRequest('PutObject', PART, random.integer(1, 3), 'answered'),
+  () => atRequest('PutObject', RECEIPT, random.integer(1, 3), 'begun'),
+  () => atRequest('PutObject', RECEIPT, random.integer(1, 3), 'answered'),
   () => atLostAnswer('PutObject', '.jsonl.gz'),
-  () => atRequest('GetObject', RECEIPT, 1, 'begun'),
+  () => atRequest('GetObject', PLAN, 1, 'answered'),
   () => afterMs(random.integer(100, 700)),
 ];
 /** Instants from the last receipt to the end. */
@@ -126,53 +134,71 @@ async function assertCommittedOnce(archive: string, run: string, rows: number): 
   return manifest;
 }
 
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, order: random.integer(0, 1e6) }))
+    .sort((a, b) => a.order - b.order)
+    .map(({ item }) => item);
+}
+
 function nextRunId(at: number): string {
   return `202611${String(10 + at).padStart(2, '0')}T021500Z`;
 }
 
-describe('a run that is killed at any instant, and started again with the same command', () => {
-  before(async () => {
-    site = await openSite();
-    startQuickly(site);
-    await createRows(site, 'rows', ROWS);
-  });
+before(async () => {
+  site = await openSite();
+  startQuickly(site);
+  await createRows(site, 'rows', ROWS);
+  await createWideTable(site, 'wide', WIDE_ROWS);
+  await site.database.client.query('ANALYZE wide');
+  stalling = await startProxy(site.s3);
+  stalling.order('UploadPart', { kind: 'stall' }, 1, 'part-00001.jsonl');
+  const destinations = { default: site.destination({ endpoint: stalling.endpoint }) };
+  const config = await site.writeConfig({ destinations, archives: { stalled: await inSegments('wide', 20) } });
+  stalled = runInProcess(site, config, 'stalled', nextRunId(0), 'stalled');
+});
+after(async () => {
+  await stalling.stop();
+});
 
-  test('by key, goes on from its receipts until it commits, and does only again what was in flight', async (t) => {
-    t.diagnostic(`PGSLUICE_TEST_SEED=${random.seed}`);
-    const config = await site.writeConfig({ archives: { by_key: segmented('rows', 'key', '128KiB') } });
-    let repeated = 0;
-    for (let at = 0; at < LATE.length; at += 1) {
-      site.proxy.reset();
+/** An archive that cuts a table of wide rows into about so many segments of several MiB each. */
+async function inSegments(table: string, count: number): Promise<object> {
+  const { rows } = await site.database.client.query<{ bytes: string }>(`SELECT pg_table_size('${table}') AS bytes`);
+  const target = String(Math.floor(Number(rows[0]!.bytes) / (count + 0.4)));
+  return segmented(table, 'key', target, { compression: { codec: 'none' } });
+}
+
+describe('a run that is killed at any instant, and started again with the same command', () => {
+  for (const [at, late] of LATE.entries()) {
+    test(`by key, goes on from its receipts until it commits, and does only again what was in flight, ${at}`, async (t) => {
+      t.diagnostic(`PGSLUICE_TEST_SEED=${random.seed}`);
+      const config = await site.writeConfig({ archives: { by_key: segmented('rows', 'key', '128KiB') } });
       const run = nextRunId(at);
-      const early = EARLY.map((make) => ({ make, order: random.integer(0, 1e6) }))
-        .sort((a, b) => a.order - b.order)
-        .slice(0, 5)
-        .map(({ make }) => make());
-      const killed = await runThroughKills(config, 'by_key', run, [...early, LATE[at]!()]);
+      site.proxy.reset();
+      const killed = await runThroughKills(
+        config,
+        'by_key',
+        run,
+        [...shuffled(EARLY).slice(0, 5), late].map((make) => make()),
+      );
       const { objects, consistency, snapshots } = await assertCommittedOnce('by_key', run, ROWS);
       const begun = uploadsBegun(site.proxy.requests, 'by_key').length;
       assert.deepEqual(uploadedInVain(site.proxy.requests, 'by_key'), [], 'a segment with a receipt was done again');
       assert.ok(begun - objects.length <= killed * PARALLEL, `${begun} uploads of ${objects.length}, ${killed} kills`);
       assert.equal(consistency, snapshots === undefined ? 'single-snapshot' : 'resumed');
       kills += killed;
-      repeated += begun - objects.length;
-    }
-    t.diagnostic(`${kills} kills so far, ${repeated} segments done again`);
+      t.diagnostic(`${killed} kills, ${begun - objects.length} of ${objects.length} segments done again`);
+    });
+  }
+
+  test('by key, holds what verify proves', async () => {
+    const config = await site.writeConfig({ archives: { by_key: segmented('rows', 'key', '128KiB') } });
     const verified = await site.run(['verify', 'by_key', nextRunId(0)], config);
     assert.equal(verified.code, 0, verified.stdout);
   });
 
   test('by key, in several parts each, leaves no unfinished upload', async (t) => {
-    const rows = 11_400;
-    await createWideTable(site, 'wide', rows);
-    await site.database.client.query('ANALYZE wide');
-    const { rows: sizes } = await site.database.client.query<{ bytes: string }>(
-      "SELECT pg_table_size('wide') AS bytes",
-    );
-    const archive = segmented('wide', 'key', `${Math.floor(Number(sizes[0]!.bytes) / 20.4)}`, {
-      compression: { codec: 'none' },
-    });
-    const config = await site.writeConfig({ archives: { parts: archive } });
+    const config = await site.writeConfig({ archives: { parts: await inSegments('wide', 20) } });
     site.proxy.reset();
     const run = nextRunId(0);
     const killed = await runThroughKills(config, 'parts', run, [
@@ -180,11 +206,11 @@ describe('a run that is killed at any instant, and started again with the same c
       atRequest('CreateMultipartUpload', PART, 2, 'answered'),
       atRequest('UploadPart', PART, random.integer(1, 8), 'begun'),
       atRequest('UploadPart', PART, random.integer(1, 8), 'answered'),
-      atRequest('CompleteMultipartUpload', PART, random.integer(1, 4), 'begun'),
+      atRequest('CompleteMultipartUpload', PART, random.integer(1, 3), 'begun'),
       atLostAnswer('CompleteMultipartUpload', '.jsonl'),
-      atRequest('CompleteMultipartUpload', PART, random.integer(1, 4), 'answered'),
+      atRequest('CompleteMultipartUpload', PART, random.integer(1, 3), 'answered'),
     ]);
-    const { objects } = await assertCommittedOnce('parts', run, rows);
+    const { objects } = await assertCommittedOnce('parts', run, WIDE_ROWS);
     assert.ok(site.proxy.seen('UploadPart').length >= 2 * objects.length);
     const begun = uploadsBegun(site.proxy.requests, 'parts').length;
     assert.deepEqual(uploadedInVain(site.proxy.requests, 'parts'), []);
@@ -220,7 +246,7 @@ describe('a run that is killed at any instant, and started again with the same c
       config,
       'folder',
       run,
-      Array.from({ length: 7 }, () => afterMs(random.integer(150, 600))),
+      Array.from({ length: Math.max(7, 52 - kills) }, () => afterMs(random.integer(150, 600))),
     );
     const files = (await readdir(path.join(folder, 'folder'), { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile())
@@ -239,6 +265,16 @@ describe('a run that is killed at any instant, and started again with the same c
 
   test('was killed at least fifty times, and left no backend behind', async () => {
     assert.ok(kills >= 50, `${kills} kills`);
-    await site.waitForNoBackends();
+    await eventually('no backend is left', async () => (await site.backends('pgsluice by_%')).length === 0);
+  });
+});
+
+describe('a request that is never answered', () => {
+  test('is given up after a while, and the run of many segments commits', { timeout: 150_000 }, async () => {
+    const { result } = await stalled;
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
+    assert.equal(stalling.seen('UploadPart').length, 2 * result.objects + 1, 'one part was sent again');
+    assert.deepEqual(stalling.pendingUploads(), []);
+    await assertCommittedOnce('stalled', nextRunId(0), WIDE_ROWS);
   });
 });

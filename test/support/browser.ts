@@ -19,6 +19,9 @@ const ARGUMENTS = [
   '--disable-dev-shm-usage',
 ];
 
+/** What a page that works does long before. */
+const WAIT_MS = 15_000;
+
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
 /** A page, and all that it complained of. */
@@ -45,6 +48,7 @@ export async function openPage(url: string, options: BrowserContextOptions = {})
   const browser = await openBrowser();
   const context = await browser.newContext({ viewport: { width: 1320, height: 900 }, ...options });
   const page = await context.newPage();
+  page.setDefaultTimeout(WAIT_MS);
   const complaints: string[] = [];
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());

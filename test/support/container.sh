@@ -91,6 +91,8 @@ inside() {
   mkdir tmp/.old
   pivot_root . tmp/.old
   umount -l /tmp/.old && rmdir /tmp/.old
+  # In a container systemd leaves this to whoever made it, and without it hands no credentials to a service.
+  mount --make-rshared /
   exec env -i container=pgsluice-test LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     "$(systemd_of /)" --system --unit=multi-user.target --show-status=no
 }

@@ -1,5 +1,5 @@
 /** A real systemd as PID 1 of its own processes, mounts and control groups, over a throw-away layer of this machine. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
@@ -62,15 +62,20 @@ export class Container {
 
   /** Runs lines of shell inside, as root, in none of systemd's groups. */
   async run(script: string, input = ''): Promise<CommandEnding> {
-    const entry = ['--target', String(this.#pid), '--mount', '--uts', '--ipc', '--pid', '--cgroup', '--root', '--wd'];
-    const limited = ['timeout', '--signal=KILL', String(COMMAND_TIMEOUT_S), 'bash', '-c', script];
-    const child = spawn('nsenter', [...entry, ...limited], {
-      env: { HOME: '/root', LANG: 'C.UTF-8', PATH: STANDARD_PATH, ...passedOn() },
-      stdio: 'pipe',
-    });
+    const child = this.start(script);
     child.stdin.on('error', () => undefined).end(input);
     const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
     return { code: child.exitCode, stdout, stderr };
+  }
+
+  /** Starts them, for that long at most. */
+  start(script: string, timeoutS = COMMAND_TIMEOUT_S): ChildProcessWithoutNullStreams {
+    const entry = ['--target', String(this.#pid), '--mount', '--uts', '--ipc', '--pid', '--cgroup', '--root', '--wd'];
+    const limited = ['timeout', '--signal=KILL', String(timeoutS), 'bash', '-c', script];
+    return spawn('nsenter', [...entry, ...limited], {
+      env: { HOME: '/root', LANG: 'C.UTF-8', PATH: STANDARD_PATH, ...passedOn() },
+      stdio: 'pipe',
+    });
   }
 
   /** Kills all that runs inside, and removes what was made for it. */

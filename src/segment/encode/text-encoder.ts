@@ -73,6 +73,11 @@ export class TextEncoder {
           for (const piece of piecesOf(value)) yield Buffer.from(column.pieces.encode(piece));
           text = column.pieces.edge;
         }
+        // Within a row, too: many columns of some length make a line that no heap has room for.
+        if (text.length >= PIECE_CHARS) {
+          yield Buffer.from(text);
+          text = '';
+        }
       }
       text += this.#end;
       this.rows += 1;

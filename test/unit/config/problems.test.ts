@@ -19,7 +19,7 @@ const CASES: [text: string, message: string][] = [
   [atRoot('▸achives: {}'), 'achives: unknown key; did you mean "archives"?'],
   [
     atRoot('▸xyzzy: {}'),
-    'xyzzy: unknown key; known are: sources, destinations, archives, workers, http, log, state, drainTimeout',
+    'xyzzy: unknown key; known are: sources, destinations, archives, workers, http, notify, log, control, state, drainTimeout',
   ],
   [inTable('segments: { ▸bye: key }'), 'archives.a.segments.bye: unknown key; did you mean "by"?'],
   [inTable('segments: { ▸xx: key }'), 'archives.a.segments.xx: unknown key; known are: by, targetSize, parallel'],

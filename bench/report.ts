@@ -1,0 +1,168 @@
+/** The report: the same Markdown on the terminal and in docs/benchmarks.md. */
+import { format } from 'prettier';
+import { formatBytes, formatCount } from '../src/base/units.ts';
+import { cpuPerGb, type Linearity } from './linear.ts';
+import type { Figures } from './rounds.ts';
+import type { BenchTable } from './site.ts';
+import type { StagesOfTable } from './stages.ts';
+import { judge, perGb, quotient, type Verdict } from './targets.ts';
+
+export interface Report {
+  rounds: number;
+  tables: readonly BenchTable[];
+  figures: readonly Figures[];
+  stages: readonly StagesOfTable[];
+  linearity: Linearity | undefined;
+  machine: [string, string][];
+}
+
+const INTRODUCTION = `# Benchmarks
+
+<!-- Written by \`npm run bench -- --linear --write\`; changes here are lost. -->
+
+Run it again with \`npm run bench\` (\`-- --help\` lists its options). It starts an embedded Postgres and an S3 endpoint, each in processes
+of their own on the same machine, fills the tables, and lets pgsluice and what people would script take turns: one round to
+warm up, in which the lines of every object are counted, then the rounds that are measured. All upload to the same endpoint, which
+shares the cores with everything else.`;
+
+const COLUMNS = `Time is the median of the rounds, with the fastest and the slowest. CPU is user and system time of the whole process tree,
+its start included; beside it that of Postgres. GB is 10^9 bytes of JSON Lines. Memory is the sum of the largest resident sets of the
+processes.`;
+
+const NOTES = `- pgsluice runs with two threads and a heap of 32 MiB for each. By default it cuts a table into segments of 256 MiB and works on two at
+  once; "one stream" has a single segment.
+- \`psql\` runs \`COPY (SELECT row_to_json(t) FROM …) TO STDOUT\`, as scripts do. COPY's text form doubles every backslash, so lines with
+  an escape in them are **not valid JSON**; only their number was checked. Nothing of it is resumed, proved or committed.
+- The plain script is [plain-node.ts](../bench/alternatives/plain-node.ts): its timestamps lose their microseconds.
+- The limit is what Postgres takes to send the table in its binary form to a client that drops it.`;
+
+/** The whole report as formatted Markdown. */
+export async function renderReport(report: Report): Promise<string> {
+  const parts = [
+    INTRODUCTION,
+    ...(report.figures.length === 0 ? [] : ['![Seconds by contender](images/bench.svg)', COLUMNS]),
+    ...report.tables.flatMap((table) => tableSection(report, table)),
+    ...(report.figures.length === 0 ? [] : [NOTES]),
+    ...stagesSection(report),
+    ...linearSection(report.linearity),
+    ...verdictSection(judge(report.figures, report.linearity)),
+    '## Machine',
+    markdownTable(['', ''], report.machine),
+  ];
+  return format(parts.join('\n\n'), { parser: 'markdown', printWidth: 120 });
+}
+
+function tableSection({ figures, rounds }: Report, table: BenchTable): string[] {
+  const own = figures.filter((one) => one.table === table);
+  if (own.length === 0) return [];
+  const jsonBytes = own.find((one) => one.jsonBytes !== undefined)?.jsonBytes;
+  const baseline = own.find(({ contender }) => contender.name === 'pgsluice')?.seconds.median;
+  const limit = own.find(({ contender }) => contender.kind === 'limit')?.seconds.median;
+  const size = jsonBytes === undefined ? '' : `, ${formatBytes(jsonBytes)} of JSON Lines`;
+  return [
+    `## ${capitalize(table.what)}: ${formatCount(table.rows)} rows${size}`,
+    rounds === 1 ? 'One round.' : `${rounds} rounds.`,
+    markdownTable(
+      ['', 'seconds', 'min to max', 'x pgsluice', 'x limit', 'CPU s', 'CPU s/GB', 'Postgres CPU s', 'memory', 'stored'],
+      own.map((one) => row(one, jsonBytes, baseline, limit)),
+    ),
+  ];
+}
+
+function row(one: Figures, jsonBytes: number | undefined, baseline: number | undefined, limit: number | undefined) {
+  const { contender, seconds, cpuSeconds, serverCpuSeconds, peakRssBytes, storedBytes } = one;
+  return [
+    contender.kind === 'pgsluice' ? `**${contender.label}**` : inCode(contender.label),
+    seconds.median.toFixed(2),
+    `${seconds.min.toFixed(2)} to ${seconds.max.toFixed(2)}`,
+    decimals(quotient(seconds.median, baseline)),
+    decimals(quotient(seconds.median, limit)),
+    cpuSeconds.toFixed(2),
+    decimals(perGb({ ...one, jsonBytes })),
+    serverCpuSeconds.toFixed(2),
+    formatBytes(peakRssBytes),
+    storedBytes === undefined ? '' : formatBytes(storedBytes),
+  ];
+}
+
+function stagesSection({ stages, figures }: Report): string[] {
+  if (stages.length === 0) return [];
+  return [
+    '## Stage by stage',
+    `One segment read by COPY and compressed by default, up to each stage, in a process that does what a worker thread does. A stage's CPU, the
+least of all rounds, is the difference to the one before; seconds are up to and with the stage. "The rest" is what the whole program takes besides: its start, the
+plan, the journal, the manifest.`,
+    ...stages.flatMap((one) => [`### ${capitalize(one.table.what)}`, stageTable(one, figures)]),
+  ];
+}
+
+function stageTable({ table, jsonBytes, costs }: StagesOfTable, figures: readonly Figures[]): string {
+  const gb = jsonBytes / 1e9;
+  const sum = costs.reduce((total, { cpuSeconds }) => total + cpuSeconds, 0);
+  const whole = figures.find((one) => one.contender.name === 'pgsluice-one-stream' && one.table === table);
+  const rest = whole === undefined ? [] : [['the rest', whole.cpuSeconds - sum, whole.seconds.median] as const];
+  const rows = [...costs.map(({ stage, cpuSeconds, seconds }) => [stage, cpuSeconds, seconds] as const), ...rest];
+  const total = rows.reduce((all, [, cpuSeconds]) => all + cpuSeconds, 0);
+  return markdownTable(
+    ['stage', 'CPU s', 'CPU s/GB', 'share', 'seconds up to here'],
+    rows.map(([stage, cpuSeconds, seconds]) => [
+      stage,
+      cpuSeconds.toFixed(2),
+      (cpuSeconds / gb).toFixed(2),
+      `${((100 * cpuSeconds) / total).toFixed(0)} %`,
+      seconds.toFixed(2),
+    ]),
+  );
+}
+
+function linearSection(linearity: Linearity | undefined): string[] {
+  if (linearity === undefined) return [];
+  return [
+    '## Cost by number of rows',
+    `The article's rows again and again, in one stream. A run without any rows takes ${linearity.startCpuSeconds.toFixed(2)} s of CPU; the last
+column leaves that out.`,
+    markdownTable(
+      ['rows', 'JSON Lines', 'seconds', 'CPU s', 'memory', 'CPU s/GB without the start'],
+      linearity.points.map((point) => [
+        formatCount(point.rows),
+        formatBytes(point.jsonBytes),
+        point.seconds.toFixed(2),
+        point.cpuSeconds.toFixed(2),
+        formatBytes(point.peakRssBytes),
+        cpuPerGb(linearity, point).toFixed(2),
+      ]),
+    ),
+  ];
+}
+
+function verdictSection(verdicts: readonly Verdict[]): string[] {
+  const measured = verdicts.filter(({ reached }) => reached !== undefined);
+  if (measured.length === 0) return [];
+  return [
+    '## Targets',
+    markdownTable(
+      ['target', 'found', ''],
+      measured.map(({ target, found, reached }) => [target, found, reached === true ? 'reached' : '**not reached**']),
+    ),
+  ];
+}
+
+function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  const ruler = head.map((_, index) => (index === 0 || head.length === 2 ? '---' : '---:'));
+  return [line(head), line(ruler), ...rows.map(line)].join('\n');
+}
+
+/** Only command lines are code. */
+function inCode(label: string): string {
+  return label.startsWith('psql') ? `\`${label}\`` : label;
+}
+
+function decimals(value: number | undefined): string {
+  return value === undefined ? '' : value.toFixed(2);
+}
+
+function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

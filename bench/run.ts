@@ -1,0 +1,129 @@
+/** `npm run bench`: pgsluice and what people would script instead, in turn, on the same servers. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { Closers } from '../src/base/closers.ts';
+import { watchInterrupts } from '../src/commands/interrupt.ts';
+import { drawChart } from './chart.ts';
+import { CONTENDERS } from './contenders.ts';
+import { measureLinearity } from './linear.ts';
+import { describeMachine } from './machine.ts';
+import { renderReport, type Report } from './report.ts';
+import { race } from './rounds.ts';
+import { openSite, say, type TableName } from './site.ts';
+import { measureStages } from './stages.ts';
+import { chooseContenders, findAws, findRunnable } from './tools.ts';
+
+const HELP = `npm run bench -- [options]
+
+  --rounds N      rounds that count, after one to warm up (default 3)
+  --table NAME    article or narrow (default: both)
+  --only NAME     only this contender; may be given several times
+  --rows N        rows of the article's table (default 466000); the narrow table's shrink in proportion
+  --stages        only where pgsluice's time goes, stage by stage
+  --linear        also the cost at 10^5, 10^6 and 10^7 rows; takes some minutes
+  --write         writes docs/benchmarks.md and docs/images/bench.svg
+
+Contenders: ${CONTENDERS.map(({ name }) => name).join(', ')}
+`;
+
+const ARTICLE_ROWS = 466_000;
+const NARROW_ROWS = 3_000_000;
+const DOCS = path.join(import.meta.dirname, '..', 'docs');
+/** The cost at 10^7 rows takes minutes, and hardly varies. */
+const LINEAR_ROUNDS = 1;
+
+interface Options {
+  rounds: number;
+  tables: { name: TableName; rows: number }[];
+  only: readonly string[];
+  stagesOnly: boolean;
+  linear: boolean;
+  write: boolean;
+}
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  if (options === undefined) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const interrupt = watchInterrupts();
+  const closers = new Closers();
+  try {
+    const report = await measureAll(options, closers, interrupt.signal);
+    const markdown = await renderReport(report);
+    process.stdout.write(`\n${markdown}`);
+    if (options.write) writeDocuments(report, markdown);
+    return 0;
+  } catch (error) {
+    if (!interrupt.interrupted) throw error;
+    say('interrupted');
+    return 130;
+  } finally {
+    await closers.close();
+    interrupt.release();
+  }
+}
+
+function readOptions(): Options | undefined {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string', default: '3' },
+      table: { type: 'string' },
+      only: { type: 'string', multiple: true, default: [] },
+      rows: { type: 'string', default: String(ARTICLE_ROWS) },
+      stages: { type: 'boolean', default: false },
+      linear: { type: 'boolean', default: false },
+      write: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  const rows = positiveInteger('--rows', values.rows);
+  const tables = [
+    { name: 'article' as const, rows },
+    { name: 'narrow' as const, rows: Math.ceil((rows / ARTICLE_ROWS) * NARROW_ROWS) },
+  ].filter(({ name }) => values.table === undefined || values.table === name);
+  if (tables.length === 0) throw new Error(`--table is article or narrow, not ${values.table ?? ''}`);
+  const isPartial = tables.length < 2 || values.only.length > 0 || values.stages || rows !== ARTICLE_ROWS;
+  if (values.write && isPartial) throw new Error('--write is for the whole benchmark: leave the other options out');
+  return {
+    rounds: positiveInteger('--rounds', values.rounds),
+    tables,
+    only: values.only,
+    stagesOnly: values.stages,
+    linear: values.linear,
+    write: values.write,
+  };
+}
+
+function positiveInteger(option: string, text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new Error(`${option} takes a whole number above zero, not "${text}"`);
+  return Number(text);
+}
+
+async function measureAll(options: Options, closers: Closers, signal: AbortSignal): Promise<Report> {
+  const contenders = findRunnable(chooseContenders(options.only));
+  const opened = await openSite(options.tables, closers, signal);
+  const site = { ...opened, environment: { ...opened.environment, AWS: findAws() } };
+  const machine = describeMachine(site.postgresVersion);
+  const { rounds, stagesOnly, only, linear } = options;
+  return {
+    rounds,
+    tables: site.tables,
+    machine,
+    figures: stagesOnly ? [] : await race(site, contenders, rounds, signal),
+    stages: only.length > 0 ? [] : await measureStages(site, rounds, signal),
+    linearity: linear ? await measureLinearity(site, LINEAR_ROUNDS, signal) : undefined,
+  };
+}
+
+function writeDocuments(report: Report, markdown: string): void {
+  mkdirSync(path.join(DOCS, 'images'), { recursive: true });
+  writeFileSync(path.join(DOCS, 'benchmarks.md'), markdown);
+  writeFileSync(path.join(DOCS, 'images', 'bench.svg'), drawChart(report.figures, report.tables));
+  say('wrote docs/benchmarks.md and docs/images/bench.svg');
+}

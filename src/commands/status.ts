@@ -1,0 +1,56 @@
+/** `pgsluice status`: how the daemon and its archives are. */
+import { formatBytes, formatCount, formatDuration } from '../base/units.ts';
+import type { ArchiveState, State } from '../daemon/state.ts';
+import { askDaemon, type ControlOptions } from './control.ts';
+import { EXIT, printJson, printLines, type Invocation } from './invocation.ts';
+import { reportRefusal, withDaemon } from './order.ts';
+import { formatTable } from './table.ts';
+
+export async function statusCommand(invocation: Invocation, options: ControlOptions): Promise<number> {
+  return withDaemon(invocation, async () => {
+    const answer = await askDaemon(invocation, options, 'GET', '/api/state');
+    if (answer.status !== 200) return reportRefusal(invocation, answer);
+    const state = answer.body as State;
+    if (invocation.json) printJson(invocation, state);
+    else printLines(invocation, describeState(state));
+    return EXIT.done;
+  });
+}
+
+function describeState({ version, host, pid, startedAt, now, stopping, memory, queue, archives }: State): string[] {
+  const upMs = Date.parse(now) - Date.parse(startedAt);
+  return [
+    `pgsluice ${version} on ${host}, process ${pid}, up ${formatDuration(upMs)}${stopping ? ', stopping' : ''}`,
+    `memory ${formatBytes(memory.rssBytes)} of at most ${formatBytes(memory.rssLimitBytes)}; ` +
+      `${queue.active} of ${queue.threads} threads busy, ${queue.waiting} segments waiting`,
+    '',
+    ...formatTable(['archive', 'state', 'schedule', 'next', 'last success', 'now'], archives.map(describeArchive)),
+    ...archives.flatMap(describeFailure),
+  ];
+}
+
+function describeArchive(archive: ArchiveState): string[] {
+  const { name, state, schedule, timezone, nextSlot, paused, lastSuccess } = archive;
+  return [
+    name,
+    state,
+    schedule === null ? 'by hand' : `${schedule} ${timezone}`,
+    paused ? 'paused' : (nextSlot ?? ''),
+    lastSuccess === null ? 'never' : `${formatDuration(lastSuccess.ageSeconds * 1000)} ago`,
+    describeCurrent(archive),
+  ];
+}
+
+function describeCurrent({ current }: ArchiveState): string {
+  if (current === null) return '';
+  const { run, status, percent, rows, segmentsDone, segments, etaSeconds } = current;
+  if (status === 'waiting') return `${run} waits for its turn`;
+  const eta = etaSeconds === null ? '' : `, ${formatDuration(etaSeconds * 1000)} to go`;
+  return `${run} ${percent}%, ${formatCount(rows)} rows, ${segmentsDone}/${segments} segments${eta}`;
+}
+
+function describeFailure({ name, failing, lastFailure }: ArchiveState): string[] {
+  if (!failing || lastFailure === null) return [];
+  const { run, message, code, hint } = lastFailure;
+  return ['', `${name} ${run} failed (${code})`, `  ${message}`, `  hint   ${hint}`];
+}

@@ -1,0 +1,77 @@
+/** What can be asked of the daemon: run now, cancel, pause, resume. */
+import type { Log } from '../base/log.ts';
+import { formatRunId, isRunId } from '../run/run-id.ts';
+import type { RunBoard } from './run-board.ts';
+import type { Standings } from './standings.ts';
+
+export interface Refused {
+  refused: 'no-such-archive' | 'busy' | 'not-running' | 'stopping' | 'bad-run-id';
+  message: string;
+}
+
+export interface Done {
+  archive: string;
+  /** Of `run` and `cancel`. */
+  run?: string;
+  /** Of `pause` and `resume`. */
+  paused?: boolean;
+}
+
+export interface Actions {
+  run: (archive: string, runId?: string) => Promise<Done | Refused>;
+  cancel: (archive: string) => Promise<Done | Refused>;
+  pause: (archive: string) => Promise<Done | Refused>;
+  resume: (archive: string) => Promise<Done | Refused>;
+}
+
+export interface ActionParts {
+  board: RunBoard;
+  standings: Standings;
+  log: Log;
+  isStopping: () => boolean;
+  changed: () => void;
+}
+
+export function createActions({ board, standings, log, isStopping, changed }: ActionParts): Actions {
+  const refuse = (archive: string): Refused | undefined =>
+    standings.of(archive) === undefined
+      ? { refused: 'no-such-archive', message: `there is no archive "${archive}" in the config` }
+      : undefined;
+
+  const setPaused = async (archive: string, paused: boolean): Promise<Done | Refused> => {
+    const refused = refuse(archive);
+    if (refused !== undefined) return refused;
+    standings.setPaused(archive, paused, new Date());
+    log.info({ archive, paused }, paused ? 'the schedule is paused' : 'the schedule goes on');
+    changed();
+    return { archive, paused };
+  };
+
+  return {
+    async run(archive, runId) {
+      const refused = refuse(archive);
+      if (refused !== undefined) return refused;
+      if (runId !== undefined && !isRunId(runId))
+        return { refused: 'bad-run-id', message: 'a run id is a time in UTC such as 20261123T021500Z' };
+      if (isStopping()) return { refused: 'stopping', message: 'the daemon stops' };
+      if (board.isBusy(archive)) {
+        const on = board.entryOf(archive)?.run;
+        return { refused: 'busy', message: `${archive} is busy${on === undefined ? '' : ` with run ${on}`}` };
+      }
+      const run = runId ?? formatRunId(new Date());
+      log.info({ archive, run }, 'a run is started by hand');
+      board.offer(archive, run, 'by hand', 'append');
+      return { archive, run };
+    },
+    async cancel(archive) {
+      const refused = refuse(archive);
+      if (refused !== undefined) return refused;
+      const on = board.entryOf(archive)?.run;
+      if (on === undefined) return { refused: 'not-running', message: `no run of ${archive} is on` };
+      log.info({ archive, run: on }, 'a run is cancelled by hand');
+      return { archive, run: (await board.cancel(archive)) ?? on };
+    },
+    pause: (archive) => setPaused(archive, true),
+    resume: (archive) => setPaused(archive, false),
+  };
+}

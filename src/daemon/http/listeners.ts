@@ -1,0 +1,62 @@
+/** Keeps the two listeners as the config says, also after a reload. A place that cannot be listened on stops no run. */
+import { errorText } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Backend } from './routes.ts';
+import { openControl, openHttp, type Listener } from './server.ts';
+
+interface Slot {
+  wanted: string | undefined;
+  listener: Listener | undefined;
+}
+
+export class Listeners {
+  readonly #backend: Backend;
+  readonly #config: () => Config;
+  readonly #log: Log;
+  readonly #http: Slot = { wanted: undefined, listener: undefined };
+  readonly #control: Slot = { wanted: undefined, listener: undefined };
+
+  constructor(backend: Backend, config: () => Config, log: Log) {
+    this.#backend = backend;
+    this.#config = config;
+    this.#log = log;
+  }
+
+  /** Opens what the config names now, and closes what it names no more. */
+  async apply(): Promise<void> {
+    const { http, control } = this.#config();
+    await this.#change(this.#http, http.listen, 'http.listen', (listen) =>
+      openHttp(listen, this.#backend, () => this.#config().http, this.#log),
+    );
+    await this.#change(this.#control, control, 'control', (socket) => openControl(socket, this.#backend, this.#log));
+  }
+
+  async close(): Promise<void> {
+    for (const { listener } of [this.#http, this.#control]) await listener?.close();
+  }
+
+  async #change(
+    slot: Slot,
+    wanted: string | undefined,
+    option: string,
+    open: (place: string) => Promise<Listener>,
+  ): Promise<void> {
+    // What could not be opened before is tried again.
+    if (slot.wanted === wanted && (slot.listener !== undefined || wanted === undefined)) return;
+    await slot.listener?.close();
+    slot.wanted = wanted;
+    slot.listener = undefined;
+    if (wanted === undefined) return;
+    try {
+      slot.listener = await open(wanted);
+      this.#log.info({ option, address: slot.listener.address }, 'listening');
+    } catch (error) {
+      const hint = `change the option ${option}, or free the place, and reload`;
+      this.#log.error(
+        { option, place: wanted, error: errorText(error), hint },
+        'cannot listen; the runs go on without it',
+      );
+    }
+  }
+}

