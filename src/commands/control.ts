@@ -1,10 +1,11 @@
 /** Asks the daemon that runs: over its unix socket, or over HTTP with a token. */
+import { existsSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { text } from 'node:stream/consumers';
 import { errorText, UsageError } from '../base/errors.ts';
 import { loadConfig } from '../config/load.ts';
-import type { Invocation } from './invocation.ts';
+import { printLines, type Invocation } from './invocation.ts';
 
 export interface ControlOptions {
   /** Path of the socket; absent: the one that the config names. */
@@ -21,6 +22,9 @@ export interface ControlAnswer {
 
 const TIMEOUT_MS = 60_000;
 const TOKEN_VARIABLE = 'PGSLUICE_TOKEN';
+/** Where the daemon listens by default: as the service of systemd/pgsluice.service, and started in any other way. */
+const SERVICE_SOCKET = '/run/pgsluice/control.sock';
+const DEFAULT_SOCKET = '/var/lib/pgsluice/control.sock';
 
 /** Throws UsageError when the daemon cannot be reached by what was given at all. */
 export async function askDaemon(
@@ -65,7 +69,7 @@ interface Target {
 function targetOf(invocation: Invocation, { socket, url }: ControlOptions, path: string): Target {
   if (socket !== undefined && url !== undefined) throw new UsageError('give --socket or --url, not both');
   if (url === undefined) {
-    const socketPath = socket ?? loadConfig(invocation.configFile, invocation.environment).control;
+    const socketPath = socket ?? findSocket(invocation);
     return { module: http, name: socketPath, place: { socketPath, path }, headers: { Host: 'localhost' } };
   }
   const base = URL.parse(url);
@@ -79,6 +83,22 @@ function targetOf(invocation: Invocation, { socket, url }: ControlOptions, path:
     place: { hostname: hostname.replaceAll(/^\[|\]$/g, ''), port, path: pathname.replace(/\/$/, '') + path },
     headers: token === '' ? {} : { Authorization: `Bearer ${token}` },
   };
+}
+
+/**
+ * A shell of the operator's has not the environment of the service: there, RUNTIME_DIRECTORY is not set, so the default place
+ * differs, and a config that takes secrets from variables cannot be loaded. The usual places of a service are looked at then.
+ */
+function findSocket(invocation: Invocation): string {
+  try {
+    const { control } = loadConfig(invocation.configFile, invocation.environment);
+    return control === DEFAULT_SOCKET && existsSync(SERVICE_SOCKET) ? SERVICE_SOCKET : control;
+  } catch (error) {
+    const found = [SERVICE_SOCKET, DEFAULT_SOCKET].find(existsSync);
+    if (!(error instanceof UsageError) || found === undefined) throw error;
+    printLines(invocation, [`${invocation.configFile} cannot be loaded here; asking ${found}`], invocation.stderr);
+    return found;
+  }
 }
 
 function parse(said: string): unknown {

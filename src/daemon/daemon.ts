@@ -140,10 +140,7 @@ export class Daemon {
     await this.#listeners.apply();
     this.#startTimers();
     this.#schedule.start();
-    this.#log.info(
-      { archives: archives.length, threads: this.#config.workers.threads },
-      'daemon is ready',
-    );
+    this.#log.info({ archives: archives.length, threads: this.#config.workers.threads }, 'daemon is ready');
     this.#notify.ready(this.#statusLine());
     await looked;
     await this.#ended.promise;

@@ -106,7 +106,8 @@ async function requireSameRows(run: Run, session: Session): Promise<void> {
   try {
     await requireNotRewritten(session.client);
   } catch (error) {
-    if (toFailure(error, 'snapshot').code === 'relation-rewritten') await discardRun(run.store, run.archive.name, run.id);
+    if (toFailure(error, 'snapshot').code === 'relation-rewritten')
+      await discardRun(run.store, run.archive.name, run.id);
     throw error;
   }
 }

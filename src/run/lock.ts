@@ -26,7 +26,9 @@ interface HolderRow {
 export async function lockArchive(client: Client, archive: string, place: string): Promise<void> {
   const key = lockKey(place);
   try {
-    const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_xact_lock($1::int8) AS locked', [key]);
+    const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_xact_lock($1::int8) AS locked', [
+      key,
+    ]);
     if (rows[0]?.locked === true) return;
     throw locked(archive, await findHolder(client, key));
   } catch (error) {

@@ -107,7 +107,7 @@ export class WorkerPool {
     const stop = abortInTwoSteps(port1, signal);
     try {
       const running = this.#piscina.run({ task, port: port2 }, { transferList: [port2], signal: stop.killSignal });
-      return (await Promise.race([running, neverBegan])) as Outcome<FactsOf<T>>;
+      return await Promise.race([running, neverBegan]);
     } catch (error) {
       await cleanUpAfterDeath(task, trace);
       return { ok: false, failure: this.#deathFailure(task, trace, error), peakHeapBytes: trace.peakHeapBytes };

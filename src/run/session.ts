@@ -5,7 +5,13 @@ import type { SourceConfig } from '../config/schema.ts';
 import { backendPid, connectPostgres, endConnection, socketOf, type Client } from '../postgres/connect.ts';
 import { terminateBackend } from '../postgres/cancel.ts';
 import { postgresFailure } from '../postgres/errors.ts';
-import { beginReading, exportSnapshot, identifySource, type Snapshot, type SourceIdentity } from '../postgres/snapshot.ts';
+import {
+  beginReading,
+  exportSnapshot,
+  identifySource,
+  type Snapshot,
+  type SourceIdentity,
+} from '../postgres/snapshot.ts';
 import { lockArchive } from './lock.ts';
 
 /** A question that takes the server no time must be answered within this. */
@@ -34,12 +40,7 @@ export function sessionName(archive: string): string {
  * Connects and takes the archive's lock, in a transaction that stays open. `place` is the archive's folder in its
  * destination. Throws FailureError, and the signal's reason when it aborts.
  */
-async function openLock(
-  source: SourceConfig,
-  archive: string,
-  place: string,
-  signal?: AbortSignal,
-): Promise<Client> {
+async function openLock(source: SourceConfig, archive: string, place: string, signal?: AbortSignal): Promise<Client> {
   const client = await connectPostgres({ url: source.url, applicationName: sessionName(archive) }, 'connect', signal);
   try {
     await withinTime(client, async () => {
@@ -103,10 +104,10 @@ export async function openSession(
     lost.abort(sessionLost(archive));
   });
   try {
-    const [identity, snapshot] = await withinTime(client, async () => [
-      await identifySource(client),
-      await exportSnapshot(client),
-    ] as const);
+    const [identity, snapshot] = await withinTime(
+      client,
+      async () => [await identifySource(client), await exportSnapshot(client)] as const,
+    );
     return {
       client,
       identity,

@@ -182,7 +182,7 @@ describe('a daemon that missed something', () => {
         .events()
         .map(({ event, archive, run }) => [event, archive, run])
         .slice(0, 1),
-      [['late', 'slow', late.current?.run]],
+      [['late', 'slow', late.current.run]],
     );
     const skipped = daemon.cli.log.filter(({ status }) => status === 'skipped').map(({ run }) => run ?? '');
     const [first = '', second = ''] = runsOf(daemon.cli.log);

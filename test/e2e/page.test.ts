@@ -41,7 +41,7 @@ const PHONE = { viewport: { width: 320, height: 700 } };
 
 const noBrowser = await reasonForNoBrowser();
 
-describe('the status page', { skip: noBrowser ?? false }, () => {
+describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => {
   const daemons: FakeDaemon[] = [];
   after(() => {
     for (const daemon of daemons) daemon.stop();
@@ -304,7 +304,7 @@ describe('the status page', { skip: noBrowser ?? false }, () => {
       const began = performance.now();
       setTimeout(() => requestAnimationFrame(() => resolve(performance.now() - began)));
     })`);
-    assert.ok(Number(took) < 1000, `a frame took ${String(took)} ms`);
+    assert.ok(Number(took) < 2000, `a frame took ${String(took)} ms`);
     await page.getByLabel('Find an archive').fill('tenant_19');
     await page.getByText('11 of 200 archives').waitFor();
     daemon.say(stateOf(many));
@@ -392,73 +392,75 @@ describe('the status page of a real daemon', { skip: noBrowser ?? false }, () =>
   });
 });
 
-describe('the pictures of the documentation', { skip: noBrowser ?? DOCS_PICTURES === undefined }, () => {
-  const rows = { fetch_queue: 466_000, page_views: 300_000, order_events: 120_000, sessions: 80_000 };
-  const names = Object.keys(rows);
-  const token = 'a-token-of-the-test';
+if (DOCS_PICTURES !== undefined) {
+  describe('the pictures of the documentation', () => {
+    const rows = { fetch_queue: 466_000, page_views: 300_000, order_events: 120_000, sessions: 80_000 };
+    const names = Object.keys(rows);
+    const token = 'a-token-of-the-test';
 
-  test('are taken of a real daemon, during runs and after a failure', { timeout: 600_000 }, async () => {
-    const site = await openSite();
-    for (const [name, count] of Object.entries(rows))
-      await createArticleTable(site.database.client, { table: `public.${name}`, rows: count });
-    const listen = `127.0.0.1:${await freePort()}`;
-    const schedules = {
-      fetch_queue: '15 2 * * *',
-      page_views: '0 */6 * * *',
-      order_events: '30 * * * *',
-      sessions: '0 3 * * 1',
-    };
-    const archives = Object.fromEntries(
-      Object.entries(schedules).map(([name, schedule]) => [
-        name,
-        { table: `public.${name}`, schedule, timezone: 'Europe/Berlin', segments: { targetSize: '48MiB' } },
-      ]),
-    );
-    const cli = site.start(['daemon'], await site.writeConfig({ archives, http: { listen, token } }));
-    await cli.waitForLog('daemon is ready');
-    const url = `http://${listen}/`;
-    const order = async (name: string): Promise<void> => {
-      const headers = { Authorization: `Bearer ${token}` };
-      // Its line in the log is there a moment before a run gives way to the next.
-      await eventually(
-        `${name} is begun`,
-        async () => (await fetch(`${url}api/archives/${name}/run`, { method: 'POST', headers })).ok,
+    test('are taken of a real daemon, during runs and after a failure', { timeout: 600_000 }, async () => {
+      const site = await openSite();
+      for (const [name, count] of Object.entries(rows))
+        await createArticleTable(site.database.client, { table: `public.${name}`, rows: count });
+      const listen = `127.0.0.1:${await freePort()}`;
+      const schedules = {
+        fetch_queue: '15 2 * * *',
+        page_views: '0 */6 * * *',
+        order_events: '30 * * * *',
+        sessions: '0 3 * * 1',
+      };
+      const archives = Object.fromEntries(
+        Object.entries(schedules).map(([name, schedule]) => [
+          name,
+          { table: `public.${name}`, schedule, timezone: 'Europe/Berlin', segments: { targetSize: '48MiB' } },
+        ]),
       );
-    };
-    const ended = (line: LogLine): boolean => line.status === 'committed' || line.status === 'failed';
-    for (let round = 1; round <= 4; round += 1) {
+      const cli = site.start(['daemon'], await site.writeConfig({ archives, http: { listen, token } }));
+      await cli.waitForLog('daemon is ready');
+      const url = `http://${listen}/`;
+      const order = async (name: string): Promise<void> => {
+        const headers = { Authorization: `Bearer ${token}` };
+        // Its line in the log is there a moment before a run gives way to the next.
+        await eventually(
+          `${name} is begun`,
+          async () => (await fetch(`${url}api/archives/${name}/run`, { method: 'POST', headers })).ok,
+        );
+      };
+      const ended = (line: LogLine): boolean => line.status === 'committed' || line.status === 'failed';
+      for (let round = 1; round <= 4; round += 1) {
+        for (const name of names) await order(name);
+        await cli.waitForLog(ended, round * names.length);
+      }
+      const size = { width: 1320, height: 960 };
+      const light = (await openPage(url, { viewport: size, deviceScaleFactor: 2 })).page;
+      const dark = (await openPage(url, { viewport: size, deviceScaleFactor: 2, colorScheme: 'dark' })).page;
+      const narrow = (await openPage(url, { viewport: { width: 390, height: 1500 }, deviceScaleFactor: 2 })).page;
       for (const name of names) await order(name);
-      await cli.waitForLog(ended, round * names.length);
-    }
-    const size = { width: 1320, height: 960 };
-    const light = (await openPage(url, { viewport: size, deviceScaleFactor: 2 })).page;
-    const dark = (await openPage(url, { viewport: size, deviceScaleFactor: 2, colorScheme: 'dark' })).page;
-    const narrow = (await openPage(url, { viewport: { width: 390, height: 1500 }, deviceScaleFactor: 2 })).page;
-    for (const name of names) await order(name);
-    await becomesTrue(
-      light,
-      `[...document.querySelectorAll('.percent')].some(({ textContent }) => parseInt(textContent) > 40)`,
-    );
-    for (const [page, name] of [
-      [light, 'running'],
-      [dark, 'running-dark'],
-      [narrow, 'narrow'],
-    ] as const)
-      await page.screenshot({ path: path.join(DOCS_IMAGES, `status-page-${name}.png`) });
-    await cli.waitForLog(ended, 5 * names.length);
+      await becomesTrue(
+        light,
+        `[...document.querySelectorAll('.percent')].some(({ textContent }) => parseInt(textContent) > 40)`,
+      );
+      for (const [page, name] of [
+        [light, 'running'],
+        [dark, 'running-dark'],
+        [narrow, 'narrow'],
+      ] as const)
+        await page.screenshot({ path: path.join(DOCS_IMAGES, `status-page-${name}.png`) });
+      await cli.waitForLog(ended, 5 * names.length);
 
-    site.proxy.order('UploadPart', { kind: 'error', status: 403, code: 'AccessDenied', message: 'Access Denied' }, 1);
-    await order('order_events');
-    await cli.waitForLog(ended, 5 * names.length + 1);
-    await light.getByRole('article', { name: 'order_events' }).getByText('Failing').waitFor();
-    await light.screenshot({ path: path.join(DOCS_IMAGES, 'status-page-failure.png') });
-    await light.getByRole('article', { name: 'order_events' }).locator('.failure a').click();
-    await light.getByText('Why it failed').waitFor();
-    await light.screenshot({ path: path.join(DOCS_IMAGES, 'status-page-run.png') });
-    cli.kill('SIGTERM');
-    await cli.ended();
+      site.proxy.order('UploadPart', { kind: 'error', status: 403, code: 'AccessDenied', message: 'Access Denied' }, 1);
+      await order('order_events');
+      await cli.waitForLog(ended, 5 * names.length + 1);
+      await light.getByRole('article', { name: 'order_events' }).getByText('Failing').waitFor();
+      await light.screenshot({ path: path.join(DOCS_IMAGES, 'status-page-failure.png') });
+      await light.getByRole('article', { name: 'order_events' }).locator('.failure a').click();
+      await light.getByText('Why it failed').waitFor();
+      await light.screenshot({ path: path.join(DOCS_IMAGES, 'status-page-run.png') });
+      cli.kill('SIGTERM');
+      await cli.ended();
+    });
   });
-});
+}
 
 async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, '127.0.0.1');

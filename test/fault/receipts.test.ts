@@ -208,6 +208,8 @@ describe('receipts of an earlier plan', () => {
       // The new plan gets as far as its third segment.
       site.proxy.order('PutObject', forbid, 9, 'part-00002.jsonl.gz');
       assert.equal(await failureCode(archive, config), 'access-denied');
+      const [listed] = JSON.parse((await site.run(['list', archive, '--json'], config)).stdout) as Listed[];
+      assert.ok(listed!.segmentsDone < listed!.segments!, 'receipts of the earlier plan are counted');
       site.proxy.reset();
       const { result } = await runInProcess(site, config, archive, RUN);
       assert.equal(result.status, 'committed', JSON.stringify(result.error));

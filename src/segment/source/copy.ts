@@ -127,7 +127,12 @@ class CopyReader {
     const window = this.#window;
     const { bytes } = window;
     let lastRow = -1;
-    while (!this.#lines.isFull && !this.#isSwelling && window.length >= HEADER_BYTES && bytes[window.start] === COPY_DATA) {
+    while (
+      !this.#lines.isFull &&
+      !this.#isSwelling &&
+      window.length >= HEADER_BYTES &&
+      bytes[window.start] === COPY_DATA
+    ) {
       const end = window.start + readInt32(bytes, window.start + 1) + 1;
       if (end > window.end) break;
       const at = this.#skipHeader(window.start + HEADER_BYTES, end);
@@ -217,7 +222,7 @@ class CopyReader {
   /** A notice or an error may be of any length; its first part says what there is to know. */
   async #skip(bytes: number): Promise<void> {
     const window = this.#window;
-    for (let left = bytes; left > 0; ) {
+    for (let left = bytes; left > 0;) {
       await window.need(1);
       const step = Math.min(left, window.length);
       window.start += step;

@@ -54,7 +54,7 @@ for (const [name, reading] of Object.entries(READINGS)) {
     const client = await connectPostgres({ url: database.url, applicationName: 'test' });
     t.after(() => endConnection(client));
     await beginReading(client);
-      await exportSnapshot(client);
+    await exportSnapshot(client);
     await planRun(client, archive(reading), SLOT);
     await requireNotRewritten(client);
     const other = await connect(database.url);

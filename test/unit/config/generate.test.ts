@@ -20,8 +20,16 @@ test('the published schema and the documentation are up to date', async () => {
 test('a stale file is named, and written on demand', async () => {
   for (const name of ['config', 'docs']) mkdirSync(path.join(folder, name));
   copyFileSync(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
-  assert.deepEqual(await generate(folder, { write: false }), ['config/pgsluice.schema.json', 'docs/config.md', 'docs/metrics.md']);
-  assert.deepEqual(await generate(folder, { write: true }), ['config/pgsluice.schema.json', 'docs/config.md', 'docs/metrics.md']);
+  assert.deepEqual(await generate(folder, { write: false }), [
+    'config/pgsluice.schema.json',
+    'docs/config.md',
+    'docs/metrics.md',
+  ]);
+  assert.deepEqual(await generate(folder, { write: true }), [
+    'config/pgsluice.schema.json',
+    'docs/config.md',
+    'docs/metrics.md',
+  ]);
   appendFileSync(path.join(folder, 'docs/config.md'), 'by hand\n');
   assert.deepEqual(await generate(folder, { write: false }), ['docs/config.md']);
   assert.deepEqual(await generate(folder, { write: true }), ['docs/config.md']);
@@ -50,8 +58,7 @@ test('every option has a line of help and refuses unknown keys, and the document
   for (const [name, option] of options(describeOptions(), '')) {
     assert.match(option.description ?? '', /\.$/, name);
     if (option.properties !== undefined) assert.equal(option.additionalProperties, false, name);
-    else if (typeof option.additionalProperties !== 'object')
-      assert.ok(isDocumented(docs, name), name);
+    else if (typeof option.additionalProperties !== 'object') assert.ok(isDocumented(docs, name), name);
   }
 });
 

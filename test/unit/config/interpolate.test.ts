@@ -77,7 +77,9 @@ test('text that is put in stays text where text is expected', () => {
 test('keys are not interpolated', () => {
   assertProblems(
     `${MINIMAL}\n▸\${A}: 1`,
-    ['${A}: unknown key; known are: sources, destinations, archives, workers, http, notify, log, control, state, drainTimeout'],
+    [
+      '${A}: unknown key; known are: sources, destinations, archives, workers, http, notify, log, control, state, drainTimeout',
+    ],
     { A: 'log' },
   );
 });

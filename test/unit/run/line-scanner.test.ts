@@ -69,6 +69,20 @@ describe('the line scanner', () => {
     );
   });
 
+  test('takes the numbers and words that JSON.parse takes, and no others', () => {
+    const signs = ['', '-', '+', '--'];
+    const digits = ['', '0', '00', '01', '7', '10', 'x1'];
+    const tails = ['', '.', '.5', '.50', '.5.', 'e', 'e5', 'E+5', 'e-', 'e-0', '.5e7', 'e5.5', 'e5e5', ' ', 'x'];
+    const numbers = signs.flatMap((sign) => digits.flatMap((some) => tails.map((tail) => sign + some + tail)));
+    const words = ['true', 'tru', 'truex', 'True', 'null', 'nul', 'false', 'NaN', 'Infinity', '-Infinity', 'undefined'];
+    for (const value of [...numbers, ...words]) {
+      for (const pieces of [[1], [1000]]) {
+        const { problems } = scan(Buffer.from(`{"a":${value}}\n`), ['a'], [], pieces);
+        assert.equal(problems.length === 0, isJson(value), value);
+      }
+    }
+  });
+
   test('refuses every byte that is no UTF-8, and takes all others', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1, maxLength: 5, min: 0x7e }), sizes, (raw, pieces) => {
@@ -134,6 +148,8 @@ describe('the line scanner', () => {
   test('follows deep nesting, and refuses what is deeper than any server prints', () => {
     const nested = (depth: number): Buffer => Buffer.from(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}\n`);
     assert.deepEqual(scan(nested(50_000), ['a']).problems, []);
+    const mixed = Buffer.from(`{"a":${'[{"b":'.repeat(500)}1${'}]'.repeat(500)}}\n`);
+    assert.deepEqual(scan(mixed, ['a']).problems, []);
     assert.match(scan(nested(200_000), ['a']).problems.join(), /no more than 100000 levels/);
   });
 

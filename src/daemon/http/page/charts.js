@@ -33,10 +33,13 @@ export function createMemoryChart() {
   const limits = { rss: undefined, heap: undefined };
   let plot;
   let data = [[], [], [], []];
+  let isExact = false;
 
   const showValues = (index) => {
     const at = index ?? data[0].length - 1;
-    SERIES.forEach(({ column, format }, series) => setText(values[series], format(data[column][at])));
+    SERIES.forEach(({ key, column, format }, series) => {
+      setText(values[series], `${key === 'rows' && !isExact ? '~' : ''}${format(data[column][at])}`);
+    });
     setText(moment, index === null || index === undefined ? '' : `at ${clock(data[0][at] * 1000)}`);
   };
   const draw = () => {
@@ -61,6 +64,8 @@ export function createMemoryChart() {
     // Idle workers are not in the list; their limit stays what it was.
     if (heapLimit > 0) limits.heap = heapLimit;
     data = toSeries(memory.samples);
+    // Summed up from rates of a second each, rows are about right only.
+    isExact = memory.samples[0]?.[4] !== undefined;
     if (plot === undefined || before !== `${limits.rss} ${limits.heap}`) draw();
     else plot.setData(data);
     if (plot?.cursor.idx === null || plot?.cursor.idx === undefined) showValues();
@@ -132,6 +137,7 @@ function chartOptions(width, height, limits, onCursor) {
         ...axis,
         grid,
         scale: 'bytes',
+        space: 44,
         size: narrow ? 52 : 64,
         incrs: MIB_STEPS,
         values: (_plot, splits) => splits.map(mibLabel),
