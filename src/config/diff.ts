@@ -57,6 +57,6 @@ function describe(value: unknown): string {
   if (value === undefined) return 'absent';
   if (value instanceof Secret) return '***';
   if (isTree(value)) return 'present';
-  const text = JSON.stringify(value);
+  const text = JSON.stringify(value, (_key, part: unknown) => (part instanceof Secret ? '***' : part));
   return text.length > MAX_VALUE_CHARS ? `${text.slice(0, MAX_VALUE_CHARS)}…` : text;
 }

@@ -129,7 +129,7 @@ export async function withDeadline<T>(promise: Promise<T>, describe: () => strin
 }
 
 /** Resolves once a fault that was ordered has happened. */
-export async function happened(fault: { firstHit: Promise<void> }): Promise<void> {
+export async function happened(fault: { firstHit: Promise<unknown> }): Promise<void> {
   await withDeadline(fault.firstHit, () => 'the fault has not happened');
 }
 
