@@ -71,20 +71,18 @@ async function pgsluice(args: readonly string[], environment: Record<string, str
 describe('the npm package', () => {
   const { files } = packed;
 
-  test('has each source in its compiled form, and nothing that an earlier build left', () => {
+  test('has each source in its compiled form, the page as it is, and nothing that an earlier build left', () => {
     const { exclude } = readJson('.config/tsconfig.build.json') as { exclude: string[] };
     const notBuilt = new Set(exclude.map((file) => path.join('.config', file)));
-    const sources = globSync('src/**/*.ts', { cwd: ROOT }).filter((file) => !notBuilt.has(file));
-    const compiled = sources.map((file) => file.replace(/^src/, 'dist').replace(/\.ts$/, '.js'));
-    const scripts = files.filter((file) => file.startsWith('dist/') && file.endsWith('.js'));
-    assert.deepEqual(scripts.toSorted(), compiled.toSorted());
+    const built = filesIn('src')
+      .filter((file) => !notBuilt.has(file))
+      .map((file) => file.replace(/^src/, 'dist').replace(/\.ts$/, '.js'));
+    assert.deepEqual(files.filter((file) => file.startsWith('dist/')).toSorted(), built.toSorted());
   });
 
   test('has the config, the unit, the docs and the licence', () => {
     for (const folder of ['config', 'systemd', 'docs']) {
-      const wanted = globSync(`${folder}/**/*`, { cwd: ROOT }).filter((file) =>
-        lstatSync(path.join(ROOT, file)).isFile(),
-      );
+      const wanted = filesIn(folder);
       assert.ok(wanted.length > 0, folder);
       assert.deepEqual(files.filter((file) => file.startsWith(`${folder}/`)).toSorted(), wanted.toSorted());
     }
@@ -102,6 +100,10 @@ describe('the npm package', () => {
     );
   });
 });
+
+function filesIn(folder: string): string[] {
+  return globSync(`${folder}/**/*`, { cwd: ROOT }).filter((file) => lstatSync(path.join(ROOT, file)).isFile());
+}
 
 function isInProject(file: string): boolean {
   return existsSync(path.join(ROOT, file));

@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { crc32, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import type { Manifest } from '../../src/run/manifest.ts';
 import type { Verification } from '../../src/run/verify.ts';
+import { happened } from '../support/cli.ts';
 import { runInProcess } from '../support/in-process.ts';
 import { createRows, partKey, putObject, removeObject, RUN, segmented, startQuickly } from '../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../support/site.ts';

@@ -71,7 +71,8 @@ export class Container {
   /** Starts them, for that long at most. */
   start(script: string, timeoutS = COMMAND_TIMEOUT_S): ChildProcessWithoutNullStreams {
     const entry = ['--target', String(this.#pid), '--mount', '--uts', '--ipc', '--pid', '--cgroup', '--root', '--wd'];
-    const limited = ['timeout', '--signal=KILL', String(timeoutS), 'bash', '-c', script];
+    // A bash whose input is a socket, as Node's pipes are, takes itself for one of rsh and would read root's ~/.bashrc.
+    const limited = ['timeout', '--signal=KILL', String(timeoutS), 'bash', '--norc', '-c', script];
     return spawn('nsenter', [...entry, ...limited], {
       env: { HOME: '/root', LANG: 'C.UTF-8', PATH: STANDARD_PATH, ...passedOn() },
       stdio: 'pipe',

@@ -5,6 +5,7 @@ import { bytes, clock, compact, count } from './format.js';
 
 const MIB = 1024 ** 2;
 const NARROW_PX = 520;
+const SHORTEST_SPAN_S = 60;
 
 /** A gap between samples that is longer than this says nothing of what was within: lines end before it. */
 const LONGEST_STEP_S = 10;
@@ -58,7 +59,7 @@ export function createMemoryChart() {
   scheme.addEventListener('change', draw);
 
   const update = (memory) => {
-    const heapLimit = Math.max(0, ...memory.workers.map((worker) => worker.heapLimitBytes));
+    const heapLimit = Math.max(memory.heapLimitBytes ?? 0, ...memory.workers.map((worker) => worker.heapLimitBytes));
     const before = `${limits.rss} ${limits.heap}`;
     limits.rss = memory.rssLimitBytes ?? undefined;
     // Idle workers are not in the list; their limit stays what it was.
@@ -121,7 +122,7 @@ function chartOptions(width, height, limits, onCursor) {
     legend: { show: false },
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
     scales: {
-      x: { time: true },
+      x: { time: true, range: (_plot, first, last) => [Math.min(first, last - SHORTEST_SPAN_S), last] },
       bytes: { range: (_plot, _low, high) => [0, Math.max(top, high ?? 0, MIB) * 1.08] },
       rows: { range: (_plot, _low, high) => [0, Math.max(high ?? 0, 1000) * 1.15] },
     },
