@@ -262,6 +262,10 @@ export class Daemon {
     if (this.#generation.pool !== before.pool) this.#retire(before);
     this.#log.level = config.log.level;
     const archives = Object.values(config.archives);
+    for (const { name, schedule, timezone } of Object.values(before.config.archives)) {
+      const after = config.archives[name];
+      if (after?.schedule !== schedule || after?.timezone !== timezone) this.#board.dropSlots(name);
+    }
     this.#standings.set(archives, new Date());
     this.#schedule.set(archives);
     void this.#lookAround(archives.filter(({ name }) => before.config.archives[name] === undefined));

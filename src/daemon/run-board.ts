@@ -164,6 +164,12 @@ export class RunBoard {
     return current.run;
   }
 
+  /** Drops the slots that wait, as their schedule is no longer in force; what was taken up or asked for by hand stays. */
+  dropSlots(archive: string): void {
+    const isSlot = ({ trigger }: Waiting): boolean => trigger === 'schedule' || trigger === 'catch-up';
+    this.#dropWaiting(archive, this.#lane(archive), 'rescheduled', isSlot);
+  }
+
   /** Drops what waits, lets the segments that are on end, and resolves when that is so. */
   async drain(reason: Error): Promise<void> {
     this.#drain.abort(reason);
@@ -273,6 +279,7 @@ const SKIP_TEXTS: Record<SkipReason, string> = {
   stopping: 'it was dropped before it began',
   cancelled: 'it was cancelled before it began',
   'not in the config': 'the archive was taken out of the config',
+  rescheduled: 'its schedule was changed while it waited',
   'not caught up': 'it passed while no run was possible, and catchUp leaves it out',
 };
 

@@ -8,7 +8,7 @@ export type Trigger = 'schedule' | 'catch-up' | 'taken up' | 'by hand';
 
 /** Why a run was not begun, or not by this process. */
 export type SkipReason =
-  'busy' | 'paused' | 'locked' | 'stopping' | 'cancelled' | 'not in the config' | 'not caught up';
+  'busy' | 'paused' | 'locked' | 'stopping' | 'cancelled' | 'not in the config' | 'rescheduled' | 'not caught up';
 
 /** A failure as the page and the history show it. */
 export interface ShownFailure {

@@ -83,7 +83,7 @@ describe('a daemon that is stopped while segments of a run are on', () => {
     const table = (await site.run(['list', 'drained'], config)).stdout;
     assert.match(table, new RegExp(`drained +${run} +unfinished +${listed.segmentsDone}/${listed.segments}`));
     assert.equal(await site.manifest('drained', run), undefined);
-    const ends = cli.log.filter((line) => line.run === run && /^run (committed|failed|skipped)/.test(line.msg));
+    const ends = cli.log.filter((line) => line.run === run && /^run (committed|failed|skipped|stopped)/.test(line.msg));
     assert.equal(ends.length, 1, 'the run ends with one line');
   });
 

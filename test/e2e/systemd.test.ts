@@ -249,11 +249,12 @@ describe('the service under systemd', { skip: unavailable }, () => {
     await sh('systemctl set-property --runtime pgsluice MemoryHigh=360M MemoryMax=400M');
     await createWideTable(site, 'public.wide', 10);
     await site.database.client.query(`GRANT SELECT ON public.wide TO ${ROLE}`);
-    const wide = { query: 'SELECT i AS id, w.pad FROM generate_series(1, 4500) AS i, public.wide AS w' };
-    await writeConfig({ wide: { ...wide, schedule: EVERY_SECOND } });
+    const query = 'SELECT i AS id, w.pad FROM generate_series(1, 4500) AS i, public.wide AS w';
+    await writeConfig({ wide: { query, schedule: EVERY_SECOND } });
     await sh('systemctl reload pgsluice');
     await journal.waitForLog(({ archive, msg }) => archive === 'wide' && msg === 'run starts', from);
-    await writeConfig({ wide: { ...wide, schedule: NEVER } });
+    // Else the slot that came meanwhile would begin a second run.
+    await writeConfig({ fetch_queue: { table: 'fetch_queue', schedule: NEVER } });
     await sh('systemctl reload pgsluice');
     const run = await journal.waitForLog(committed('wide'), from);
     assert.ok(Number(run['jsonBytes']) > 400 * MIB, String(run['jsonBytes']));

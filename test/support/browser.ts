@@ -20,7 +20,7 @@ const ARGUMENTS = [
 ];
 
 /** What a page that works does long before. */
-const WAIT_MS = 15_000;
+const WAIT_MS = 30_000;
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
