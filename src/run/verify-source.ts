@@ -6,7 +6,7 @@ import { backendPid, socketOf } from '../postgres/connect.ts';
 import { postgresFailure } from '../postgres/errors.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { buildSelect, type Narrowing } from '../postgres/select.ts';
-import { discardRun, type Receipt } from './journal.ts';
+import { discardRun, removeStrays, type Receipt } from './journal.ts';
 import { segmentNarrowing, type RunPlan } from './plan.ts';
 import type { Work } from './resume.ts';
 import type { Run } from './run.ts';
@@ -24,7 +24,10 @@ export async function verifySource(run: Run, session: Session, work: Work, signa
     await compareAll(run, session, work, signal);
   } catch (error) {
     // The next try must not take these segments over: their snapshot would be gone, and nobody could compare them any more.
-    if (toFailure(error, 'verify').code === 'source-mismatch') await discardRun(run.store, run.archive.name, run.id);
+    if (toFailure(error, 'verify').code === 'source-mismatch') {
+      await discardRun(run.store, run.archive.name, run.id);
+      await removeStrays(run.store, run.archive.name, run.id, new Set());
+    }
     throw error;
   }
 }

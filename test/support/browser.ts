@@ -46,7 +46,8 @@ export async function reasonForNoBrowser(): Promise<string | undefined> {
 /** Opens `url` in a context of its own; it is closed with the browser at the end of the file. */
 export async function openPage(url: string, options: BrowserContextOptions = {}): Promise<WatchedPage> {
   const browser = await openBrowser();
-  const context = await browser.newContext({ viewport: { width: 1320, height: 900 }, ...options });
+  // The language of a machine without one, en-US@posix, is none that Intl knows.
+  const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1320, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
   const complaints: string[] = [];

@@ -97,9 +97,9 @@ function createRunRow(name) {
     setAttribute(track, 'aria-valuenow', String(Math.floor(done)));
     setText(percent, run.status === 'waiting' ? '' : `${Math.floor(done)}%`);
     const texts = [
-      `${count(run.segmentsDone)} of ${count(run.segments)}`,
-      `${count(run.rows)} of ~${count(run.estimatedRows)}`,
-      run.rowsPerSecond === null ? NOTHING : rate(run.rowsPerSecond),
+      run.segments === 0 ? 'being planned' : `${count(run.segmentsDone)} of ${count(run.segments)}`,
+      run.segments === 0 ? NOTHING : `${count(run.rows)} of ~${count(run.estimatedRows)}`,
+      !run.rowsPerSecond ? NOTHING : rate(run.rowsPerSecond),
       run.etaSeconds === null ? NOTHING : duration(run.etaSeconds),
       `${bytes(run.bytes)} from ${bytes(run.jsonBytes)}`,
       duration(run.elapsedSeconds),
