@@ -1,11 +1,10 @@
 /** Whether cost grows with the rows and with nothing else: CPU seconds per GB at 10^5, 10^6 and 10^7 rows. */
-import type { Contender } from './contenders.ts';
+import { formatCount } from '../src/base/units.ts';
 import { pgsluiceCommand } from './contenders.ts';
 import { measure } from './measure.ts';
 import { resultOf, runIds } from './rounds.ts';
 import { emptyStore, say, type BenchTable, type Site } from './site.ts';
 import { medianOf } from './statistics.ts';
-import { formatCount } from '../src/base/units.ts';
 
 export interface LinearPoint {
   rows: number;
@@ -33,7 +32,7 @@ export async function measureLinearity(site: Site, rounds: number, signal: Abort
     ...Object.fromEntries(LINEAR_ROWS.map((rows) => [archiveOf(rows), `query: '${repeat(table, rows)}'`])),
   });
   const ids = runIds();
-  const measureOnce = async (archive: Contender['name']) => {
+  const measureOnce = async (archive: string) => {
     const { environment, postmaster } = site;
     const commandLine = pgsluiceCommand(archive, configFile, ids.next().value);
     const run = await measure(commandLine, { environment, postmaster, signal });
@@ -70,7 +69,8 @@ function archiveOf(rows: number): string {
   return `rows-${rows}`;
 }
 
-function repeat({ relation, rows: tableRows }: BenchTable, rows: number): string {
+/** A query for more rows than the table has: one copy of it behind the other. */
+export function repeat({ relation, rows: tableRows }: BenchTable, rows: number): string {
   const copies = Array.from({ length: Math.ceil(rows / tableRows) }, () => `SELECT * FROM ${relation}`);
   return `${copies.join(' UNION ALL ')} LIMIT ${rows}`;
 }

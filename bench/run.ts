@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Closers } from '../src/base/closers.ts';
+import { UsageError } from '../src/base/errors.ts';
 import { watchInterrupts } from '../src/commands/interrupt.ts';
 import { drawChart } from './chart.ts';
 import { CONTENDERS } from './contenders.ts';
@@ -12,7 +13,7 @@ import { renderReport, type Report } from './report.ts';
 import { race } from './rounds.ts';
 import { openSite, say, type TableName } from './site.ts';
 import { measureStages } from './stages.ts';
-import { chooseContenders, findAws, findRunnable } from './tools.ts';
+import { chooseContenders, findAws, findRunnable, usageExit } from './tools.ts';
 
 const HELP = `npm run bench -- [options]
 
@@ -42,7 +43,7 @@ interface Options {
   write: boolean;
 }
 
-process.exitCode = await main();
+process.exitCode = await main().catch(usageExit);
 
 async function main(): Promise<number> {
   const options = readOptions();
@@ -87,9 +88,10 @@ function readOptions(): Options | undefined {
     { name: 'article' as const, rows },
     { name: 'narrow' as const, rows: Math.ceil((rows / ARTICLE_ROWS) * NARROW_ROWS) },
   ].filter(({ name }) => values.table === undefined || values.table === name);
-  if (tables.length === 0) throw new Error(`--table is article or narrow, not ${values.table ?? ''}`);
+  if (tables.length === 0) throw new UsageError(`--table is article or narrow, not ${values.table ?? ''}`);
   const isPartial = tables.length < 2 || values.only.length > 0 || values.stages || rows !== ARTICLE_ROWS;
-  if (values.write && isPartial) throw new Error('--write is for the whole benchmark: leave the other options out');
+  if (values.write && isPartial)
+    throw new UsageError('--write is for the whole benchmark: leave the other options out');
   return {
     rounds: positiveInteger('--rounds', values.rounds),
     tables,

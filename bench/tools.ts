@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
+import { UsageError } from '../src/base/errors.ts';
 import { CONTENDERS, type Contender, type Tool } from './contenders.ts';
 import { say } from './site.ts';
 
@@ -18,7 +19,7 @@ export function findRunnable(wanted: readonly Contender[]): Contender[] {
 export function chooseContenders(names: readonly string[]): readonly Contender[] {
   const unknown = names.filter((name) => !CONTENDERS.some((contender) => contender.name === name));
   if (unknown.length > 0)
-    throw new Error(
+    throw new UsageError(
       `no contender is called ${unknown.join(' or ')}; there are ${CONTENDERS.map(({ name }) => name).join(', ')}`,
     );
   return names.length === 0 ? CONTENDERS : CONTENDERS.filter(({ name }) => names.includes(name));
@@ -49,4 +50,11 @@ function isExecutable(file: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** A wrong option needs no stack: its message on standard error, and the exit code for it. Rethrows anything else. */
+export function usageExit(error: unknown): number {
+  if (!(error instanceof UsageError)) throw error;
+  for (const problem of error.problems) process.stderr.write(`${problem}\n`);
+  return 2;
 }

@@ -100,6 +100,7 @@ archives:
   ${DEMO_ARCHIVE}:
     table: public.fetch_queue
     schedule: '15 2 * * *'
+    segments: { parallel: 1 } # one stream: the figures of the smallest footprint
 workers:
   threads: 2
   maxOldGenerationSizeMb: 32

@@ -27,6 +27,14 @@ export class Journal {
     return this.entries.flatMap((entry) => logLineOf(entry) ?? []);
   }
 
+  /** What a failed test shows. */
+  textFrom(from: number): string {
+    return this.entries
+      .slice(from)
+      .map(({ MESSAGE }) => MESSAGE)
+      .join('\n');
+  }
+
   /** Resolves to the first entry that matches, from the `from`-th on. */
   async waitFor(what: string, matches: (entry: JournalEntry) => boolean, from = 0): Promise<JournalEntry> {
     const { promise, resolve } = Promise.withResolvers<JournalEntry>();
@@ -37,8 +45,7 @@ export class Journal {
     this.#watchers.add(look);
     look();
     try {
-      const text = (): string => this.entries.map(({ MESSAGE }) => MESSAGE).join('\n');
-      return await withDeadline(promise, () => `the journal has nothing of this: ${what}; but:\n${text()}`);
+      return await withDeadline(promise, () => `the journal has nothing of this: ${what}; but:\n${this.textFrom(0)}`);
     } finally {
       this.#watchers.delete(look);
     }

@@ -187,6 +187,8 @@ describe('a slot whose run failed', () => {
     due.ended({ ...failed, reason: 'cancelled' }, PASSING, at(9));
     due.ended({ ...failed, trigger: 'by hand' }, PASSING, at(9));
     setUp('none').due.ended(failed, PASSING, at(9));
+    mock.timers.tick(60_000);
+    assert.deepEqual(offers, []);
     due.ended(failed, PASSING, at(9));
     due.ended(ending(at(10)), undefined, at(9));
     due.ended(failed, PASSING, at(9));

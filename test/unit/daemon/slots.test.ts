@@ -35,6 +35,9 @@ describe('where clocks are set ahead', () => {
       '2027-03-28T01:40',
       '2027-03-29T00:00',
     ]);
+    const day = [new Date('2027-03-28T00:00Z'), new Date('2027-03-28T01:30Z')] as const;
+    const found = new Slots('*/20 2,3 * * *', 'Europe/Berlin').between(...day, 10);
+    assert.deepEqual(found, [new Date('2027-03-28T01:00Z'), new Date('2027-03-28T01:20Z')]);
   });
 
   test('midnight may be skipped as well', () => {
