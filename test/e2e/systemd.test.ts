@@ -49,7 +49,7 @@ async function setUp(): Promise<string | false> {
     return problem;
   }
   assert.equal(installed.code, 0, installed.stderr);
-  await sh(`mkdir -p /etc/sysusers.d\n${commandsOf('2. The account and the unit')[0]}`);
+  await sh(commandsOf('2. The account and the unit')[0] ?? '');
   await site.database.client.query(blocksOf('3. The Postgres role', 'sql')[0] ?? '');
   await sh(`${commandsOf('5. Config and secrets')[0]}
     printf '%s\\n' AWS_ACCESS_KEY_ID=${site.s3.accessKeyId} AWS_SECRET_ACCESS_KEY=${site.s3.secretAccessKey} >>/etc/pgsluice/environment`);
