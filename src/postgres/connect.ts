@@ -1,6 +1,8 @@
 /** Opens a connection whose settings make the server print values in the one form that the line format names. */
+import { Socket } from 'node:net';
 import { Client, type ClientConfig } from 'pg';
 import type { Stage } from '../base/errors.ts';
+import { DirectSocket } from './direct-socket.ts';
 import { postgresFailure } from './errors.ts';
 import { quoteLiteral } from './identifiers.ts';
 
@@ -108,6 +110,8 @@ function clientConfig(target: ConnectionTarget): ClientConfig {
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
+    // The driver wraps the socket for TLS, and then reads from below it.
+    stream: (({ ssl }: { ssl: unknown }) => (ssl ? new Socket() : new DirectSocket())) as never,
   };
 }
 
@@ -143,6 +147,6 @@ export function backendPid(client: Client): number {
 }
 
 /** The socket below a client: the driver has no public way to pause or to cut it. */
-export function socketOf(client: Client): import('node:net').Socket | undefined {
-  return (client as unknown as { connection?: { stream?: import('node:net').Socket } }).connection?.stream;
+export function socketOf(client: Client): Socket | undefined {
+  return (client as unknown as { connection?: { stream?: Socket } }).connection?.stream;
 }

@@ -14,6 +14,8 @@ export type KeyValues = string[];
 
 /** Sampled pages for each part that is wanted; rows of a page are alike in a table that lies in the order of its key. */
 const PAGES_A_PART = 200;
+/** Two parts run side by side, and the longer one is what a run takes: 16 MiB of pages keep them within some percent. */
+const LEAST_PAGES = 2000;
 /** So many sampled rows a part keep the largest part within a few tenths of the median. */
 const ROWS_A_PART = 100;
 
@@ -39,7 +41,7 @@ export async function sampleQuantiles(client: Client, sampling: Sampling): Promi
 }
 
 function firstPercent(pages: number, parts: number): number {
-  return Math.min(100, Math.max(0.01, (100 * PAGES_A_PART * parts) / Math.max(1, pages)));
+  return Math.min(100, Math.max(0.01, (100 * Math.max(LEAST_PAGES, PAGES_A_PART * parts)) / Math.max(1, pages)));
 }
 
 async function sampleOnce(

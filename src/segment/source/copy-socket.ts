@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Client } from 'pg';
 import { FailureError } from '../../base/errors.ts';
 import { socketOf } from '../../postgres/connect.ts';
+import { DirectSocket } from '../../postgres/direct-socket.ts';
 
 /** So much may wait before the socket is paused; the server feels that and waits. */
 const MAX_WAITING_BYTES = 256 * 1024;
@@ -31,7 +32,8 @@ export class CopySocket {
     client.query({
       submit: (connection: unknown) => {
         socket.removeAllListeners('data');
-        socket.on('data', this.#onData);
+        if (socket instanceof DirectSocket) socket.receive(this.#onData);
+        else socket.on('data', this.#onData);
         socket.on('error', this.#onEnd);
         socket.on('close', this.#onClose);
         (connection as DriverConnection).query(statement);
@@ -41,7 +43,7 @@ export class CopySocket {
     } as never);
   }
 
-  /** The next bytes; waits for them. Throws when the connection ends, as the server never ends it by itself. */
+  /** The next bytes, valid until more are asked for; waits for them. Throws when the connection ends, as the server never ends it by itself. */
   async next(): Promise<Buffer> {
     for (;;) {
       const bytes = this.#waiting.shift();
@@ -51,6 +53,8 @@ export class CopySocket {
         return bytes;
       }
       if (this.#ending !== undefined) throw this.#ending.error ?? connectionEnded();
+      // A direct socket stops after each read, as the bytes lie in its only buffer.
+      this.#socket.resume();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { type EmbeddedPostgres, startPostgres } from '../../../src/demo/embedded-postgres.ts';
+import { connect } from '../../support/postgres.ts';
+import { oracleLines, readLines } from '../../support/read-lines.ts';
+import { eventually } from '../../support/cli.ts';
+
+const noOpenssl = spawnSync('openssl', ['version']).error === undefined ? false : 'openssl is not there';
+
+/** A server that takes nothing but TLS from TCP, with a certificate of its own for 127.0.0.1. */
+async function startTlsPostgres(t: TestContext): Promise<{ server: EmbeddedPostgres; certificate: string }> {
+  const server = await startPostgres();
+  t.after(() => server.stop());
+  const [key, certificate] = [path.join(server.dataDir, 'server.key'), path.join(server.dataDir, 'server.crt')];
+  const made = spawnSync(
+    'openssl',
+    `req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout ${key} -out ${certificate}`.split(
+      ' ',
+    ),
+  );
+  assert.equal(made.status, 0, made.stderr.toString());
+  const { uid, gid } = statSync(server.dataDir);
+  for (const file of [key, certificate]) chownSync(file, uid, gid);
+  chmodSync(key, 0o600);
+  const client = await connect(server.url);
+  await client.query('alter system set ssl = on');
+  await client.query('select pg_reload_conf()');
+  await client.end();
+  return { server, certificate };
+}
+
+test('rows come over TLS as they do without it', { skip: noOpenssl }, async (t) => {
+  const { server, certificate } = await startTlsPostgres(t);
+  const url = `${server.url}?sslmode=verify-full&sslrootcert=${certificate}`;
+  const client = await eventually('TLS is on', () => connect(url).catch(() => undefined));
+  t.after(() => client.end());
+  await client.query(
+    `create table wide as select i as id, repeat(md5(i::text) || E'"\\n', 40 + (i % 50) * 10) as text from generate_series(1, 4000) i`,
+  );
+  const { rows } = await client.query('select ssl, version from pg_stat_ssl where pid = pg_backend_pid()');
+  assert.deepEqual(rows, [{ ssl: true, version: 'TLSv1.3' }]);
+  const expected = await oracleLines(server.url, 'wide');
+  for (const reader of ['copy', 'cursor'] as const) {
+    const lines = await readLines(url, { table: 'public.wide' }, reader);
+    assert.ok(lines.join('\n') === expected.join('\n'), `the lines read by ${reader} differ`);
+  }
+});
