@@ -37,13 +37,14 @@ async function measureStage(configFile: string, archive: string, stage: Stage): 
   const { connectPostgres, endConnection, socketOf } = (await importCompiled(
     'postgres/connect.js',
   )) as typeof import('../src/postgres/connect.ts');
-  const { exportSnapshot, importSnapshot } = (await importCompiled(
+  const { beginReading, exportSnapshot, importSnapshot } = (await importCompiled(
     'postgres/snapshot.js',
   )) as typeof import('../src/postgres/snapshot.ts');
   const holder = await connectPostgres(await targetOf(configFile));
   const client = await connectPostgres(await targetOf(configFile));
   try {
     const task = await planTask(holder, configFile, archive);
+    await beginReading(holder);
     const { id } = await exportSnapshot(holder);
     await importSnapshot(client, id);
     // What a stage needs is loaded before the clock starts.
@@ -135,6 +136,9 @@ async function computeOnly(client: Client, task: SegmentTask, last: Stage): Prom
   const { compress } = (await importCompiled(
     'segment/compress/compress.js',
   )) as typeof import('../src/segment/compress/compress.ts');
+  const { lendBuffers } = (await importCompiled(
+    'segment/encode/binary/simd-text.js',
+  )) as typeof import('../src/segment/encode/binary/simd-text.ts');
   const depth = STAGES.indexOf(last);
   const includes = (stage: Stage): boolean => depth >= STAGES.indexOf(stage);
   const content = new ContentProof();
@@ -148,9 +152,9 @@ async function computeOnly(client: Client, task: SegmentTask, last: Stage): Prom
       yield buffer;
     }
   }
-  const lines = prove(readLines(client, task, count));
+  const lines = prove(readLines(client, task, lendBuffers(), count));
   let bytes = 0;
-  for await (const slice of includes('compress') ? compress(lines, task.compressor) : lines) {
+  for await (const slice of includes('compress') ? compress(lines, task.compressor, content) : lines) {
     bytes += slice.length;
     if (includes('prove object')) object.add(slice);
   }

@@ -6,12 +6,12 @@ const MIB = 1024 ** 2;
 export const MEMORY = Object.freeze({
   /** The main process without workers: V8, the libraries' code, connections and the HTTP page. Measured. */
   baseBytes: 110 * MIB,
-  /** Rows on their way from the socket to the compressor: the window, two buffers of lines, and what they may grow to. */
-  batchBytes: 4 * MIB,
+  /** Rows on their way from the socket to the compressor: the window, three buffers of lines, and what they may grow to. */
+  batchBytes: 8 * MIB,
   /** Parts of one upload that are alive at the same time: two on their way, one full, one filling, one being copied. */
   partsInFlight: 5,
-  /** The state and the output buffers of one compressor. */
-  compressorBytes: MIB,
+  /** The states and the output buffers of one compressor; zlib works on two blocks at once. */
+  compressorBytes: 2 * MIB,
 });
 
 /**

@@ -57,6 +57,7 @@ export async function runWithBar(
 ): Promise<RunResult[]> {
   const bar = openProgressBar(invocation.stderr);
   const pool = new WorkerPool(config.workers);
+  pool.warmUp();
   const quiet = invocation.stderr.isTTY && config.log.level === 'info';
   try {
     const log = openLog(invocation, quiet ? 'warn' : config.log.level);

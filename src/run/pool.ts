@@ -5,7 +5,14 @@ import { Piscina } from 'piscina';
 import { errorText, type Failure } from '../base/errors.ts';
 import { formatCount } from '../base/units.ts';
 import { terminateBackend } from '../postgres/cancel.ts';
-import type { AbortMessage, FactsOf, Outcome, Task, WorkerMessage } from '../segment/task.ts';
+import {
+  WARM_UP,
+  type AbortMessage,
+  type FactsOf,
+  type Outcome,
+  type Task,
+  type WorkerMessage,
+} from '../segment/task.ts';
 import { openStore } from '../store/open.ts';
 import { FairQueue } from './fair-queue.ts';
 
@@ -40,6 +47,8 @@ export class WorkerPool {
   readonly #limits: PoolLimits;
   /** Fails a task that no thread has taken up yet. */
   readonly #notBegun = new Set<(error: unknown) => void>();
+  /** The first task waits for it, as it would start another thread otherwise. */
+  #warming: Promise<unknown> | undefined;
 
   constructor(limits: PoolLimits) {
     this.#limits = limits;
@@ -85,6 +94,12 @@ export class WorkerPool {
     });
   }
 
+  /** Starts a thread while there is no task yet: it takes as long to load as a run to be planned. */
+  warmUp(): void {
+    // If it fails, so does the first task, which tells.
+    this.#warming = this.#piscina.run(WARM_UP).catch(() => undefined);
+  }
+
   /** Ends all threads. Nothing may be running any more. */
   async close(): Promise<void> {
     await this.#piscina.destroy();
@@ -106,6 +121,9 @@ export class WorkerPool {
     });
     const stop = abortInTwoSteps(port1, signal);
     try {
+      const warming = this.#warming;
+      this.#warming = undefined;
+      await Promise.race([warming, neverBegan]);
       const running = this.#piscina.run({ task, port: port2 }, { transferList: [port2], signal: stop.killSignal });
       return await Promise.race([running, neverBegan]);
     } catch (error) {

@@ -9,6 +9,7 @@ import type { Store } from '../store/store.ts';
 import { CODEC_FILES } from './compress/codec.ts';
 import { compress } from './compress/compress.ts';
 import { checkRowCounts, ContentProof, ObjectProof } from './proof.ts';
+import { giveBuffersBack, lendBuffers, type EncodeBuffers } from './encode/binary/simd-text.ts';
 import { digestLines, LineDigest } from './line-digest.ts';
 import { readLines, type LineCount } from './read-lines.ts';
 import { gatherParts } from './sink/parts.ts';
@@ -30,6 +31,14 @@ class Progress {
   readonly count: LineCount = { read: { rows: 0 }, encoded: { rows: 0 }, keys: { first: null, last: null } };
 }
 
+/** What the stages work with. */
+interface Parts {
+  task: SegmentTask;
+  client: Client;
+  store: Store;
+  buffers: EncodeBuffers;
+}
+
 /** Archives one segment. Throws the first cause when anything fails; then no object is visible, and the query is stopped. */
 export async function archiveSegment(task: SegmentTask, hooks: SegmentHooks): Promise<ObjectFacts> {
   const closers = new Closers();
@@ -44,7 +53,11 @@ export async function archiveSegment(task: SegmentTask, hooks: SegmentHooks): Pr
     closers.add('the destination', () => {
       store.close();
     });
-    await streamRows(task, client, store, progress, hooks);
+    const buffers = lendBuffers();
+    closers.add('the buffers', () => {
+      giveBuffersBack(buffers);
+    });
+    await streamRows({ task, client, store, buffers }, progress, hooks);
     finished = true;
     return describeObject(task, progress);
   } catch (error) {
@@ -56,9 +69,7 @@ export async function archiveSegment(task: SegmentTask, hooks: SegmentHooks): Pr
 
 /** The stages as one pipeline: it closes all of them when one fails, and throws what failed first. */
 async function streamRows(
-  task: SegmentTask,
-  client: Client,
-  store: Store,
+  { task, client, store, buffers }: Parts,
   progress: Progress,
   hooks: SegmentHooks,
 ): Promise<void> {
@@ -100,11 +111,11 @@ async function streamRows(
     await uploading;
   }
 
-  const lines = readLines(client, task, count);
+  const lines = readLines(client, task, buffers, count);
   await pipeline(
     task.wantsLineDigest === true ? digestLines(lines, progress.lines) : lines,
     proveContent,
-    (lines: AsyncIterable<Buffer>) => compress(lines, task.compressor),
+    (lines: AsyncIterable<Buffer>) => compress(lines, task.compressor, content),
     upload,
     { signal: hooks.signal },
   );

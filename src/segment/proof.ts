@@ -10,17 +10,17 @@ const LINE_FEED = 0x0a;
 export class ContentProof {
   lines = 0;
   bytes = 0;
-  #crc32 = 0;
+  checksum = 0;
 
   add(content: Buffer): void {
     for (let at = content.indexOf(LINE_FEED); at >= 0; at = content.indexOf(LINE_FEED, at + 1)) this.lines += 1;
     this.bytes += content.length;
-    this.#crc32 = crc32(content, this.#crc32);
+    this.checksum = crc32(content, this.checksum);
   }
 
   /** Eight hex digits. */
   get crc32(): string {
-    return this.#crc32.toString(16).padStart(8, '0');
+    return this.checksum.toString(16).padStart(8, '0');
   }
 }
 

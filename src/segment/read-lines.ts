@@ -1,6 +1,7 @@
 /** Source and encoder of a segment in one: rows of Postgres come out as JSON Lines, by COPY or through a cursor. */
 import type { Client } from '../postgres/connect.ts';
 import { RowEncoder } from './encode/binary/row-encoder.ts';
+import type { EncodeBuffers } from './encode/binary/simd-text.ts';
 import { plainValue, TextEncoder, type TextRow } from './encode/text-encoder.ts';
 import { readCopy } from './source/copy.ts';
 import { readCursor } from './source/cursor.ts';
@@ -18,12 +19,15 @@ export interface LineCount {
 export function readLines(
   client: Client,
   task: SegmentTask,
+  buffers: EncodeBuffers,
   count: LineCount,
 ): AsyncGenerator<Buffer, void, undefined> {
   if (task.read === 'cursor') return readByCursor(client, task, count);
   // One pass does both here; the server's own count of what it sent is checked inside.
   count.encoded = count.read;
-  return readCopy(client, task.select, new RowEncoder(task.columns), task, count.read, count.keys);
+  const { columns, select, subject, keyColumns } = task;
+  const job = { select, encoder: new RowEncoder(columns), buffers, subject, keyColumns };
+  return readCopy(client, job, count.read, count.keys);
 }
 
 async function* readByCursor(

@@ -89,3 +89,6 @@ export interface WorkerInput {
   task: Task;
   port: MessagePort;
 }
+
+/** Handed to a thread so that it loads what it needs before there is a task. */
+export const WARM_UP = 'warm-up';

@@ -3,12 +3,25 @@ import { getHeapStatistics } from 'node:v8';
 import { FailureError, toFailure } from '../base/errors.ts';
 import { archiveSegment } from './archive-segment.ts';
 import { restoreObject } from './restore-object.ts';
-import type { AbortMessage, FactsOf, Outcome, Task, WorkerInput, WorkerMessage } from './task.ts';
+import {
+  WARM_UP,
+  type AbortMessage,
+  type FactsOf,
+  type Outcome,
+  type Task,
+  type WorkerInput,
+  type WorkerMessage,
+} from './task.ts';
 
 const REPORT_INTERVAL_MS = 200;
 
+/** What the pool calls. */
+export default async function work(input: WorkerInput | typeof WARM_UP): Promise<Outcome<FactsOf<Task>> | undefined> {
+  return input === WARM_UP ? undefined : runTask(input);
+}
+
 /** Runs one task; what it says on the way goes through `port`. */
-export default async function runTask({ task, port }: WorkerInput): Promise<Outcome<FactsOf<Task>>> {
+async function runTask({ task, port }: WorkerInput): Promise<Outcome<FactsOf<Task>>> {
   const started = performance.now();
   const heap = new HeapMeter();
   const abort = new AbortController();

@@ -6,6 +6,7 @@ import { buildSelect } from '../../src/postgres/select.ts';
 import { describeSubject } from '../../src/run/row-source.ts';
 import { TextEncoder } from '../../src/segment/encode/text-encoder.ts';
 import { RowEncoder } from '../../src/segment/encode/binary/row-encoder.ts';
+import { giveBuffersBack, lendBuffers, plainBuffers } from '../../src/segment/encode/binary/simd-text.ts';
 import { hasBinaryEncoder } from '../../src/segment/encode/binary/column.ts';
 import { readCopy } from '../../src/segment/source/copy.ts';
 import { readCursor } from '../../src/segment/source/cursor.ts';
@@ -17,23 +18,21 @@ export type Reading = Partial<
 
 export const SLOT = new Date('2026-11-23T02:15:00Z');
 
-export type Reader = 'copy' | 'cursor';
+export type Reader = 'copy' | 'copy-without-simd' | 'cursor';
 
 /** JSON Lines of one of the two readers, without the last line feed of each. */
 export async function readLines(url: string, reading: Reading, reader: Reader = 'cursor'): Promise<string[]> {
   const client = await connectPostgres({ url, applicationName: 'test' });
+  const buffers = reader === 'copy-without-simd' ? plainBuffers() : lendBuffers();
   try {
     const { source, name } = await describeSubject(client, reading as ArchiveConfig, SLOT);
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     const pieces: Buffer[] = [];
     const count = { rows: 0 };
-    if (reader === 'copy') {
+    if (reader !== 'cursor') {
       const select = buildSelect(source, {}, (column) => !hasBinaryEncoder(column));
-      const subject = { subject: name, keyColumns: [] };
-      const lines = readCopy(client, select, new RowEncoder(source.columns), subject, count, {
-        first: null,
-        last: null,
-      });
+      const job = { select, encoder: new RowEncoder(source.columns), buffers, subject: name, keyColumns: [] };
+      const lines = readCopy(client, job, count, { first: null, last: null });
       for await (const piece of lines) pieces.push(Buffer.from(piece));
       socketOf(client)?.destroy();
     } else {
@@ -48,6 +47,7 @@ export async function readLines(url: string, reading: Reading, reader: Reader = 
       throw new Error(`${count.rows} rows were counted, and there are ${lines.length} lines`);
     return lines;
   } finally {
+    giveBuffersBack(buffers);
     await endConnection(client);
   }
 }

@@ -1,22 +1,34 @@
 /** The compressing stage: lines in, one gzip member or one zstd frame out, with as little copied and kept as can be. */
 import type { Transform } from 'node:stream';
-import { constants, createGzip, createZstdCompress } from 'node:zlib';
+import { constants, createZstdCompress } from 'node:zlib';
+import { LINE_BUFFERS } from '../encode/line-buffer.ts';
 import type { CompressorChoice } from './codec.ts';
 import { IsalGzip } from './isal.ts';
+import { compressWithZlib, type ContentSum } from './zlib.ts';
 
 /** Bytes of each slice that zlib gives; they are copied into parts at once. */
-const SLICE_BYTES = 64 * 1024;
+const SLICE_BYTES = 128 * 1024;
 
 /**
- * Compresses `content`. A buffer of it must stay valid until the second one after it is asked for, as zlib works on one
- * in a thread of its own while the next is made. A slice that is yielded is valid until the next one is asked for.
+ * Buffers that wait for zlib, which works on one in a thread of its own while the next are made. Each time it is done with
+ * one, it has to wait for this thread, which may be busy.
  */
-export function compress(content: AsyncIterable<Buffer>, { engine, level }: CompressorChoice): AsyncIterable<Buffer> {
+const BUFFERS_AHEAD = LINE_BUFFERS;
+
+/**
+ * Compresses `content`. A buffer of it must stay valid until LINE_BUFFERS more were asked for, and `sum` be
+ * right for all of it when it ends. A slice that is yielded is valid until the next one is asked for.
+ */
+export function compress(
+  content: AsyncIterable<Buffer>,
+  { engine, level }: CompressorChoice,
+  sum: ContentSum,
+): AsyncIterable<Buffer> {
   switch (engine) {
     case 'isal':
       return compressWithIsal(content, level);
     case 'zlib':
-      return compressWithStream(content, createGzip({ chunkSize: SLICE_BYTES, level }));
+      return compressWithZlib(content, level, sum);
     case 'zstd':
       return compressWithStream(
         content,
@@ -43,7 +55,7 @@ async function* compressWithIsal(
   }
 }
 
-/** Each write runs in a pool thread; while it does, the next buffer is made here. */
+/** Each write runs in a pool thread; while it does, the next buffers are made here. */
 async function* compressWithStream(
   content: AsyncIterable<Buffer>,
   stream: Transform,
@@ -53,16 +65,16 @@ async function* compressWithStream(
   // The failure comes out of the write that meets it; an error event without a listener would end the process.
   stream.on('error', () => undefined);
   try {
-    let writing: Promise<void> = Promise.resolve();
+    const writing: Promise<void>[] = [];
     for await (const buffer of content) {
-      await writing;
+      const written = write(stream, buffer);
+      // What is made next may fail before this write is waited for.
+      written.catch(() => undefined);
+      writing.push(written);
+      if (writing.length >= BUFFERS_AHEAD) await writing.shift();
       yield* drain(slices);
-      writing = write(stream, buffer);
-      // The next buffer may fail before this write is waited for.
-      writing.catch(() => undefined);
     }
-    await writing;
-    yield* drain(slices);
+    await Promise.all(writing);
     await end(stream);
     yield* drain(slices);
   } finally {

@@ -5,20 +5,18 @@ export interface ByteSource {
   next: () => Promise<Buffer>;
 }
 
-/** Room for a row and what came behind it. A row that is wider goes through in pieces. */
-const CAPACITY_BYTES = 256 * 1024;
-
 export class CopyWindow {
   /** Valid from `start` to `end`; filling moves them. */
-  readonly bytes = new Uint8Array(new ArrayBuffer(CAPACITY_BYTES));
+  readonly bytes: Uint8Array;
   start = 0;
   end = 0;
   readonly #source: ByteSource;
   /** What came and did not fit. */
   #rest: Buffer | undefined;
 
-  constructor(source: ByteSource) {
+  constructor(source: ByteSource, bytes: Uint8Array) {
     this.#source = source;
+    this.bytes = bytes;
   }
 
   get length(): number {
@@ -26,7 +24,7 @@ export class CopyWindow {
   }
 
   get capacity(): number {
-    return CAPACITY_BYTES;
+    return this.bytes.length;
   }
 
   /** Moves what is left to the front and adds what comes next. There must be room. */
@@ -37,7 +35,7 @@ export class CopyWindow {
       this.end -= this.start;
       this.start = 0;
     }
-    const fitting = Math.min(next.length, CAPACITY_BYTES - this.end);
+    const fitting = Math.min(next.length, this.bytes.length - this.end);
     this.bytes.set(next.subarray(0, fitting), this.end);
     this.end += fitting;
     this.#rest = fitting === next.length ? undefined : next.subarray(fitting);

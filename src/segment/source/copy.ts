@@ -7,6 +7,7 @@ import type { Statement } from '../../postgres/select.ts';
 import { readInt32, readUint16 } from '../encode/binary/numbers.ts';
 import { unquote } from '../encode/json-text.ts';
 import type { RowEncoder } from '../encode/binary/row-encoder.ts';
+import type { EncodeBuffers } from '../encode/binary/simd-text.ts';
 import { LineBuffer } from '../encode/line-buffer.ts';
 import { CopySocket } from './copy-socket.ts';
 import { CopyWindow } from './copy-window.ts';
@@ -32,29 +33,33 @@ const LONGEST_WHOLE_LINE = 2 * 1024 * 1024;
 /** In place of a count of fields: the end of the data. */
 const TRAILER = 0xffff;
 
-/** What is copied, for messages, and where its key is. */
-export interface CopySubject {
+/** What is copied, and how its rows become lines. */
+export interface CopyJob {
+  select: Statement;
+  /** Of the columns of `select`. */
+  encoder: RowEncoder;
+  buffers: EncodeBuffers;
+  /** What is read, for messages. */
   subject: string;
+  /** Where its key is. */
   keyColumns: readonly number[];
 }
 
 /**
- * Yields the lines of `select`, whose columns are those of `encoder`. A buffer is valid until two more were asked for.
+ * Yields the lines of `job.select`. A buffer is valid until two more were asked for.
  * The connection cannot be used afterwards. Throws FailureError; the end counts only with the server's word for it.
  */
 export async function* readCopy(
   client: Client,
-  select: Statement,
-  encoder: RowEncoder,
-  subject: CopySubject,
+  job: CopyJob,
   count: ReadCount,
   keys: KeySpan,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const reader = new CopyReader(client, select, encoder, subject, count, keys);
+  const reader = new CopyReader(client, job, count, keys);
   try {
     yield* reader.read();
   } catch (error) {
-    throw error instanceof FailureError ? error : readFailure(error, subject.subject);
+    throw error instanceof FailureError ? error : readFailure(error, job.subject);
   }
 }
 
@@ -75,9 +80,9 @@ function readFailure(error: unknown, subject: string): FailureError {
 
 class CopyReader {
   readonly #window: CopyWindow;
-  readonly #lines = new LineBuffer();
+  readonly #lines: LineBuffer;
   readonly #encoder: RowEncoder;
-  readonly #subject: CopySubject;
+  readonly #job: CopyJob;
   readonly #count: ReadCount;
   readonly #keys: KeySpan;
   /** What the stream has shown so far. */
@@ -87,17 +92,13 @@ class CopyReader {
   /** Whether no message has been used up yet: the first one begins with the signature. */
   #isInFirstMessage = true;
 
-  constructor(
-    client: Client,
-    select: Statement,
-    encoder: RowEncoder,
-    subject: CopySubject,
-    count: ReadCount,
-    keys: KeySpan,
-  ) {
-    this.#window = new CopyWindow(new CopySocket(client, `COPY (${select.text}\n) TO STDOUT (FORMAT binary)`));
+  constructor(client: Client, job: CopyJob, count: ReadCount, keys: KeySpan) {
+    const { buffers, encoder, select } = job;
+    const socket = new CopySocket(client, `COPY (${select.text}\n) TO STDOUT (FORMAT binary)`);
+    this.#window = new CopyWindow(socket, buffers.window);
+    this.#lines = new LineBuffer(buffers.lines);
     this.#encoder = encoder;
-    this.#subject = subject;
+    this.#job = job;
     this.#count = count;
     this.#keys = keys;
   }
@@ -173,8 +174,8 @@ class CopyReader {
   /** The first message begins with the signature; a row may follow in it. */
   #skipHeader(at: number, end: number): number {
     if (!this.#isInFirstMessage) return at;
-    const found = Buffer.from(this.#window.bytes.buffer, at, Math.min(SIGNATURE.length, end - at));
-    if (!found.equals(SIGNATURE)) throw new Error('the stream does not begin as a binary COPY does');
+    const found = this.#window.bytes.subarray(at, Math.min(at + SIGNATURE.length, end));
+    if (!SIGNATURE.equals(found)) throw new Error('the stream does not begin as a binary COPY does');
     return at + SIGNATURE.length;
   }
 
@@ -192,11 +193,11 @@ class CopyReader {
     const values = new Map<number, string>();
     const onShortValue = (column: number, json: Buffer): void => {
       // A key lies in an index, and is far shorter than what passes in pieces.
-      if (this.#subject.keyColumns.includes(column)) values.set(column, unquote(json.toString()));
+      if (this.#job.keyColumns.includes(column)) values.set(column, unquote(json.toString()));
     };
     yield* encodeWideRow({ window, lines: this.#lines, onShortValue }, this.#encoder, rowBytes);
     this.#count.rows += 1;
-    const key = this.#subject.keyColumns.map((column) => values.get(column) ?? '');
+    const key = this.#job.keyColumns.map((column) => values.get(column) ?? '');
     this.#keys.first ??= key;
     this.#keys.last = key;
   }
@@ -238,13 +239,13 @@ class CopyReader {
       code: 'row-count-mismatch',
       stage: 'read',
       transient: true,
-      message: `reading ${this.#subject.subject}: ${formatCount(this.#count.rows)} rows came, and the server says "${endTag}"`,
+      message: `reading ${this.#job.subject}: ${formatCount(this.#count.rows)} rows came, and the server says "${endTag}"`,
       hint: 'A proxy between may have cut the answer short. Connect to Postgres directly.',
     });
   }
 
   #keyOf(at: number): string[] {
-    return this.#encoder.valuesOf(this.#window.bytes, at, this.#subject.keyColumns).map((value) => value ?? '');
+    return this.#encoder.valuesOf(this.#window.bytes, at, this.#job.keyColumns).map((value) => value ?? '');
   }
 }
 

@@ -46,12 +46,15 @@ export async function* encodeWideRow(
     if (used > rowBytes) throw new Error('a wide row has longer fields than itself');
     const before = lines.length;
     yield* encodeValue(passage, column, bytes);
-    if (column.element === undefined && bytes <= WHOLE_BYTES)
-      passage.onShortValue(index, Buffer.from(lines.bytes.buffer, before, lines.length - before));
+    if (column.element === undefined && bytes <= WHOLE_BYTES) passage.onShortValue(index, bytesOf(lines, before));
     if (lines.isFull) yield lines.take();
   }
   if (used !== rowBytes) throw new Error(`a wide row of ${rowBytes} bytes has fields of ${used}`);
   lines.add(encoder.lineEnd);
+}
+
+function bytesOf({ bytes, length }: LineBuffer, from: number): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + from, length - from);
 }
 
 async function readLength(window: CopyWindow): Promise<number> {

@@ -6,7 +6,7 @@ import { createEveryTypeTable } from '../../support/every-type.ts';
 import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { oracleLines, readLines, type Reader } from '../../support/read-lines.ts';
 
-const READERS: Reader[] = ['cursor', 'copy'];
+const READERS: Reader[] = ['cursor', 'copy', 'copy-without-simd'];
 
 for (const reader of READERS)
   describe(`a line is, byte for byte, what row_to_json prints: read by ${reader}`, () => {

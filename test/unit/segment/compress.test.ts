@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
-import { crc32, gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { crc32, gunzipSync, gzipSync, inflateRawSync, zstdDecompressSync } from 'node:zlib';
 import { chooseCompressor, type CompressorChoice } from '../../../src/segment/compress/codec.ts';
 import { compress } from '../../../src/segment/compress/compress.ts';
+import { LINE_BUFFERS } from '../../../src/segment/encode/line-buffer.ts';
+import { ContentProof } from '../../../src/segment/proof.ts';
 import { isalProblem } from '../../../src/segment/compress/isal.ts';
 
-/** Buffers as the readers give them: two in turn, each overwritten once a second one after it was asked for. */
-async function* inTurn(pieces: readonly Buffer[]): AsyncGenerator<Buffer, void, undefined> {
-  const buffers = [Buffer.alloc(1024 ** 2), Buffer.alloc(1024 ** 2)];
+/** Buffers as the readers give them: some in turn, each overwritten once as many after it were asked for. */
+async function* inTurn(pieces: readonly Buffer[], proof: ContentProof): AsyncGenerator<Buffer, void, undefined> {
+  const buffers = Array.from({ length: LINE_BUFFERS }, () => Buffer.alloc(1024 ** 2));
   for (const [index, piece] of pieces.entries()) {
-    const buffer = buffers[index % 2]!;
+    proof.add(piece);
+    const buffer = buffers[index % LINE_BUFFERS]!;
     buffer.fill(0xee);
     piece.copy(buffer);
     yield buffer.subarray(0, piece.length);
@@ -18,7 +22,8 @@ async function* inTurn(pieces: readonly Buffer[]): AsyncGenerator<Buffer, void, 
 
 async function pack(pieces: readonly Buffer[], choice: CompressorChoice): Promise<Buffer> {
   const slices: Buffer[] = [];
-  for await (const slice of compress(inTurn(pieces), choice)) slices.push(Buffer.from(slice));
+  const proof = new ContentProof();
+  for await (const slice of compress(inTurn(pieces, proof), choice, proof)) slices.push(Buffer.from(slice));
   return Buffer.concat(slices);
 }
 
@@ -52,6 +57,36 @@ const ENGINES: { name: string; choice: CompressorChoice; unpack: (bytes: Buffer)
   { name: 'none', choice: { engine: 'none', level: 0 }, unpack: (bytes) => bytes, skip: false },
 ];
 
+describe('zlib on more than one core', () => {
+  const pieces = linesInPieces(6e6);
+
+  test('makes one gzip member, hardly bigger than zlib does in one go', async () => {
+    const packed = await pack(pieces, { engine: 'zlib', level: 6 });
+    const alone = gzipSync(Buffer.concat(pieces), { level: 6, memLevel: 9 });
+    assert.ok(packed.length < alone.length * 1.01, `${packed.length} bytes, not ${alone.length}`);
+    // Of several members it would give back the first one only.
+    const inflated = inflateRawSync(packed.subarray(10));
+    assert.equal(inflated.length, Buffer.concat(pieces).length);
+  });
+
+  for (const program of ['gzip', 'pigz', 'igzip']) {
+    const missing = spawnSync(program, ['--version']).error === undefined ? false : `${program} is not there`;
+    test(`is read by ${program}`, { skip: missing }, async () => {
+      const packed = await pack(pieces, { engine: 'zlib', level: 6 });
+      const { status, stdout } = spawnSync(program, ['-dc'], { input: packed, maxBuffer: 64e6 });
+      assert.equal(status, 0);
+      assert.ok(stdout.equals(Buffer.concat(pieces)));
+    });
+  }
+
+  for (const level of [0, 1, 9]) {
+    test(`takes level ${level}`, async () => {
+      const unpacked = gunzipSync(await pack(pieces, { engine: 'zlib', level }));
+      assert.ok(unpacked.equals(Buffer.concat(pieces)));
+    });
+  }
+});
+
 for (const { name, choice, unpack, skip } of ENGINES) {
   describe(`compressing by ${name}`, { skip }, () => {
     test('gives back what went in, whatever the pieces', async () => {
@@ -73,7 +108,7 @@ for (const { name, choice, unpack, skip } of ENGINES) {
         throw cause;
       })();
       await assert.rejects(async () => {
-        for await (const slice of compress(broken, choice)) assert.ok(slice.length > 0);
+        for await (const slice of compress(broken, choice, new ContentProof())) assert.ok(slice.length > 0);
       }, cause);
     });
   });
