@@ -8,8 +8,8 @@ export const MEMORY = Object.freeze({
   baseBytes: 110 * MIB,
   /** Rows on their way from the socket to the compressor: the window, three buffers of lines, and what they may grow to. */
   batchBytes: 8 * MIB,
-  /** Parts of one upload that are alive at the same time: two on their way, one full, one filling, one being copied. */
-  partsInFlight: 5,
+  /** Parts of one upload that are alive at the same time: two on their way, one filling, and its copy. */
+  partsInFlight: 4,
   /** The states and the output buffers of one compressor; zlib works on two blocks at once. */
   compressorBytes: 2 * MIB,
 });

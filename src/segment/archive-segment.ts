@@ -12,7 +12,7 @@ import { checkRowCounts, ContentProof, ObjectProof } from './proof.ts';
 import { giveBuffersBack, lendBuffers, type EncodeBuffers } from './encode/binary/simd-text.ts';
 import { digestLines, LineDigest } from './line-digest.ts';
 import { readLines, type LineCount } from './read-lines.ts';
-import { gatherParts } from './sink/parts.ts';
+import { gatherPieces } from './sink/pieces.ts';
 import type { ObjectFacts, SegmentTask, WorkerMessage } from './task.ts';
 
 /** How a segment talks with the thread that runs it. */
@@ -98,7 +98,7 @@ async function streamRows(
   hooks.signal.addEventListener('abort', cut, { once: true });
 
   async function upload(slices: AsyncIterable<Buffer>): Promise<void> {
-    const uploading = store.upload(task.key, gatherParts(proveObject(slices), task.destination.partSize), {
+    const uploading = store.upload(task.key, gatherPieces(proveObject(slices), task.destination.partSize), {
       contentType: CODEC_FILES[task.compression.codec].contentType,
       ...(task.contentEncoding === undefined ? {} : { contentEncoding: task.contentEncoding }),
       partSize: task.destination.partSize,

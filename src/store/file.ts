@@ -192,14 +192,14 @@ class FileStore implements Store {
   async #fill(
     file: FileHandle,
     body: AsyncIterable<Buffer>,
-    { partSize, signal, onUploadStarted }: UploadOptions,
+    { signal, onUploadStarted }: UploadOptions,
     { temporary, uploadId }: { temporary: string; uploadId: string },
   ): Promise<void> {
     try {
       onUploadStarted?.(uploadId);
       for await (const buffer of untilAborted(body, signal)) {
         await this.#try(`writing ${temporary}`, () => file.writeFile(buffer));
-        if (buffer.length >= partSize) freeNow(buffer);
+        freeNow(buffer);
       }
       await this.#try(`writing ${temporary}`, () => file.sync());
     } finally {

@@ -1,13 +1,13 @@
-/** Feeds a body of whole parts to lib-storage so that it copies as little as it can, and can be stopped while it waits. */
+/** Feeds a body to lib-storage so that it copies as little as it can, and can be stopped while it waits. */
 import { Readable } from 'node:stream';
 import { freeNow } from './free-now.ts';
 
 /**
  * A Readable over `body`, for lib-storage's Upload.
  *
- * lib-storage cuts off a part once it has seen one byte more than the part, by concatenating all that it holds. Fed
- * with whole parts, it builds buffers of two parts each, and keeps them alive for the half that is left. So the first
- * byte of each part is fed on its own: then what it builds is one part and one byte.
+ * lib-storage gathers what it is fed, and cuts off a part once it has seen one byte more than the part, by concatenating
+ * all that it holds. What it holds besides stays alive with that part. So the first byte of each part is fed on its own:
+ * then what it builds is one part and one byte, and all that the part was made from can go.
  *
  * `Readable.from` would not do: its destroy waits for the iterator, which for a stalled body never answers.
  */
@@ -50,13 +50,18 @@ export class PartSource extends Readable {
 
 /** When the rest of a part is asked for, the part before it has been copied, and its memory can go. */
 async function* firstByteApart(body: AsyncIterable<Buffer>, partSize: number): AsyncGenerator<Buffer, void, undefined> {
-  let copied: Buffer | undefined;
-  for await (const part of body) {
-    if (part.length === 0) continue;
-    yield part.subarray(0, 1);
-    if (copied !== undefined) freeNow(copied);
-    if (part.length > 1) yield part.subarray(1);
-    // Of smaller ones, lib-storage may still collect several.
-    copied = part.length >= partSize ? part : undefined;
+  let bytes = 0;
+  let copied: Buffer[] = [];
+  for await (const piece of body) {
+    if (piece.length === 0) continue;
+    const isFirst = bytes % partSize === 0;
+    if (isFirst) {
+      yield piece.subarray(0, 1);
+      for (const buffer of copied) freeNow(buffer);
+      copied = [];
+    }
+    if (piece.length > 1 || !isFirst) yield isFirst ? piece.subarray(1) : piece;
+    bytes += piece.length;
+    copied.push(piece);
   }
 }

@@ -19,9 +19,8 @@ import { hasName, toS3Failure } from './s3-errors.ts';
 import type { UploadOptions } from './store.ts';
 
 /**
- * Parts on the way at once. In all, an upload then holds memory for five parts at most: two on the way (copies that
- * lib-storage made), a third that it has begun to copy, the copy, and the one that the body fills or hands over just now.
- * Four were measured, over 500 MB in parts of 8 MiB.
+ * Parts on the way at once. In all, an upload then holds memory for four parts at most: two on the way (copies that
+ * lib-storage made), the pieces of a third, and the copy that is made of them.
  */
 const PARTS_IN_FLIGHT = 2;
 

@@ -13,7 +13,10 @@ export type OnUploadStarted = (uploadId: string) => void;
 export interface UploadOptions {
   contentType: string;
   contentEncoding?: string;
-  /** Bytes of each buffer that `body` yields; the last one may be shorter. The buffers belong to the store from then on. */
+  /**
+   * Bytes of each part but the last. Where one ends, a buffer of `body` should end as well, so that its memory can go early.
+   * The buffers belong to the store once they are yielded.
+   */
   partSize: number;
   onUploadStarted?: OnUploadStarted;
   /**

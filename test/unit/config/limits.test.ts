@@ -10,7 +10,7 @@ const QUIET = { nodeOptions: undefined, execArgv: [], memoryLimitBytes: undefine
 test('the sum is the base, and for each thread its heap, a batch, the parts and a compressor', () => {
   const { terms, totalBytes } = memorySum(load(`${MINIMAL}\nworkers: { threads: 3 }`));
   assert.equal(BASE_BYTES, 110 * MIB);
-  assert.equal(totalBytes, (110 + 3 * (64 + 16 + 8 + 5 * 8 + 2)) * MIB);
+  assert.equal(totalBytes, (110 + 3 * (64 + 16 + 8 + 4 * 8 + 2)) * MIB);
   assert.equal(
     terms.reduce((total, { bytes }) => total + bytes, 0),
     totalBytes,
@@ -22,7 +22,7 @@ test('the sum is the base, and for each thread its heap, a batch, the parts and 
       '3 x old generation of the heap',
       '3 x young generation of the heap',
       '3 x batch of rows',
-      '3 x parts in flight, 5 x 8.0 MiB',
+      '3 x parts in flight, 4 x 8.0 MiB',
       '3 x compressor',
     ],
   );
@@ -44,7 +44,7 @@ test('a runtime without heap flags and with enough memory has no problems', () =
 
 test('a limit below the sum is refused with both numbers and the remedy', () => {
   assert.deepEqual(checkRuntime(load(MINIMAL), { ...QUIET, memoryLimitBytes: 256 * MIB }), [
-    'the config may need 370.0 MiB of memory, but the limit is 256.0 MiB; lower workers.threads, ' +
+    'the config may need 354.0 MiB of memory, but the limit is 256.0 MiB; lower workers.threads, ' +
       'workers.maxOldGenerationSizeMb or partSize, or raise the limit (MemoryMax= in the unit)',
   ]);
 });

@@ -1,18 +1,26 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { gatherParts } from '../../../src/segment/sink/parts.ts';
+import { gatherPieces } from '../../../src/segment/sink/pieces.ts';
 
-async function gather(slices: readonly Buffer[], partBytes: number): Promise<Buffer[]> {
+async function gather(slices: readonly Buffer[], partBytes: number, pieceBytes?: number): Promise<Buffer[]> {
   async function* source(): AsyncGenerator<Buffer, void, undefined> {
     yield* slices;
   }
   const parts: Buffer[] = [];
-  for await (const part of gatherParts(source(), partBytes)) parts.push(part);
+  for await (const part of gatherPieces(source(), partBytes, pieceBytes)) parts.push(part);
   return parts;
 }
 
-describe('parts', () => {
+describe('pieces', () => {
+  test('end where a part ends, and are of one size besides', async () => {
+    const pieces = await gather([Buffer.alloc(33, 1), Buffer.alloc(20, 2)], 25, 10);
+    assert.deepEqual(
+      pieces.map(({ length }) => length),
+      [10, 10, 5, 10, 10, 5, 3],
+    );
+  });
+
   test('are all of one size but the last, and hold what the slices held', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -51,7 +59,7 @@ describe('parts', () => {
     }
     const seen: number[] = [];
     await assert.rejects(async () => {
-      for await (const part of gatherParts(source(), 20)) seen.push(part.length);
+      for await (const part of gatherPieces(source(), 20)) seen.push(part.length);
     }, /the source broke/);
     assert.deepEqual(seen, [20, 20]);
   });

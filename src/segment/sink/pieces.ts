@@ -1,0 +1,31 @@
+/** Gathers the compressor's slices into owned buffers, as the uploader would pin what it slices. */
+
+/** More than that is given back to the system at once when it is freed. */
+export const PIECE_BYTES = 1024 ** 2;
+
+/**
+ * Yields buffers of `pieceBytes`, shorter ones where a part of `partBytes` ends, and a last one with what is left; nothing for an
+ * empty source. Not whole parts: the uploader copies those together anyway, and each would be in memory twice for longer.
+ */
+export async function* gatherPieces(
+  source: AsyncIterable<Buffer>,
+  partBytes: number,
+  pieceBytes = PIECE_BYTES,
+): AsyncGenerator<Buffer, void, undefined> {
+  let leftInPart = partBytes;
+  let piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, leftInPart));
+  let filled = 0;
+  for await (const slice of source) {
+    for (let at = 0; at < slice.length;) {
+      const step = slice.copy(piece, filled, at);
+      filled += step;
+      at += step;
+      if (filled < piece.length) continue;
+      yield piece;
+      leftInPart = leftInPart === filled ? partBytes : leftInPart - filled;
+      piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, leftInPart));
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield piece.subarray(0, filled);
+}
