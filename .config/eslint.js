@@ -14,8 +14,9 @@ const PACKAGES = [
   },
   {
     packages: ['node-cron'],
-    only: ['src/daemon/slots.ts', 'src/config/cron.ts'],
-    reason: 'Only src/daemon/slots.ts (and src/config/cron.ts, to validate) knows node-cron and its quirks.',
+    only: ['src/daemon/schedule.ts', 'src/daemon/slots.ts', 'src/config/cron.ts'],
+    reason:
+      'Only src/daemon/schedule.ts and slots.ts (and src/config/cron.ts, to validate) know node-cron and its quirks.',
   },
   {
     packages: ['piscina'],

@@ -1,9 +1,18 @@
-/** Tells when slots have come: one timer for all archives, which also notices that the machine slept or the clock was set. */
+/**
+ * Tells when slots have come. node-cron fires; each time, all slots that have come by the clock are told, so that none is lost
+ * or told twice. A watch of our own looks for what node-cron leaves out: the hour that is repeated when clocks are set
+ * back, and times in which the machine slept or its clock was set.
+ */
+import { schedule as startTask, type ScheduledTask } from 'node-cron';
 import type { ArchiveConfig } from '../config/schema.ts';
 import { Slots } from './slots.ts';
 
-/** A timer does not count the time that the machine sleeps; so it looks at the clock this often. */
+/** A timer does not count the time that the machine sleeps; so the watch looks at the clock this often. */
 const LONGEST_WAIT_MS = 30_000;
+/** When the watch looks whether a slot was told. */
+const WATCH_AFTER_MS = 1000;
+/** node-cron drops what it comes to later than this; here a late look is as good. */
+const TOLERATED_LATENESS_MS = 24 * 3_600_000;
 /** A clock that is set back by more begins anew; by less, no slot comes twice. */
 const CLOCK_TOLERANCE_MS = 60_000;
 /** Slots that came at once, after a long sleep, are told up to here; the oldest are left out. */
@@ -20,6 +29,7 @@ interface Entry {
   /** Slots up to here have been told. */
   toldMs: number;
   nextMs: number;
+  task: ScheduledTask | undefined;
 }
 
 export class Schedule {
@@ -27,7 +37,7 @@ export class Schedule {
   readonly #onClockSetBack: (byMs: number) => void;
   readonly #now: () => number;
   #entries = new Map<string, Entry>();
-  #timer: NodeJS.Timeout | undefined;
+  #watch: NodeJS.Timeout | undefined;
   #running = false;
 
   constructor(onSlots: OnSlots, onClockSetBack: (byMs: number) => void, now: () => number = Date.now) {
@@ -46,17 +56,21 @@ export class Schedule {
       const same = old?.expression === schedule && old.timezone === timezone;
       this.#entries.set(name, same ? old : this.#begin(schedule, timezone));
     }
-    if (this.#running) this.#arm();
+    const kept = new Set(this.#entries.values());
+    for (const entry of before.values()) if (!kept.has(entry)) endTask(entry);
+    if (this.#running) this.start();
   }
 
   start(): void {
     this.#running = true;
-    this.#arm();
+    for (const entry of this.#entries.values()) entry.task ??= this.#startTask(entry);
+    this.#armWatch();
   }
 
   stop(): void {
     this.#running = false;
-    clearTimeout(this.#timer);
+    clearTimeout(this.#watch);
+    for (const entry of this.#entries.values()) endTask(entry);
   }
 
   /** When the archive's next slot is; undefined when it has no schedule. */
@@ -75,7 +89,7 @@ export class Schedule {
     return this.#entries.get(archive)?.begunAt;
   }
 
-  /** Tells what has come by now. Called by the timer. */
+  /** Tells what has come by now. */
   tick(): void {
     const nowMs = this.#now();
     for (const [archive, entry] of this.#entries) {
@@ -91,7 +105,20 @@ export class Schedule {
   #begin(expression: string, timezone: string): Entry {
     const slots = new Slots(expression, timezone);
     const toldMs = this.#now();
-    return { expression, timezone, slots, begunAt: new Date(toldMs), toldMs, nextMs: nextMsOf(slots, toldMs) };
+    const nextMs = nextMsOf(slots, toldMs);
+    return { expression, timezone, slots, begunAt: new Date(toldMs), toldMs, nextMs, task: undefined };
+  }
+
+  #startTask({ expression, timezone, nextMs }: Entry): ScheduledTask | undefined {
+    if (nextMs === Infinity) return undefined;
+    const options = { timezone, missedExecutionTolerance: TOLERATED_LATENESS_MS, suppressMissedWarning: true };
+    return startTask(
+      expression,
+      () => {
+        this.tick();
+      },
+      options,
+    );
   }
 
   #beginAgain(entry: Entry, nowMs: number): void {
@@ -100,15 +127,20 @@ export class Schedule {
     entry.nextMs = nextMsOf(entry.slots, nowMs);
   }
 
-  #arm(): void {
-    clearTimeout(this.#timer);
+  #armWatch(): void {
+    clearTimeout(this.#watch);
     const nextMs = Math.min(...[...this.#entries.values()].map((entry) => entry.nextMs));
-    const waitMs = Math.min(LONGEST_WAIT_MS, Math.max(0, nextMs - this.#now()));
-    this.#timer = setTimeout(() => {
+    const waitMs = Math.min(LONGEST_WAIT_MS, Math.max(0, nextMs - this.#now()) + WATCH_AFTER_MS);
+    this.#watch = setTimeout(() => {
       this.tick();
-      if (this.#running) this.#arm();
+      if (this.#running) this.#armWatch();
     }, waitMs);
   }
+}
+
+function endTask(entry: Entry): void {
+  void entry.task?.destroy();
+  entry.task = undefined;
 }
 
 function nextMsOf(slots: Slots, afterMs: number): number {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { getTasks } from 'node-cron';
 import { Schedule } from '../../../src/daemon/schedule.ts';
 import type { ArchiveConfig } from '../../../src/config/schema.ts';
 
@@ -67,5 +68,29 @@ describe('a schedule', () => {
     assert.deepEqual(tickAt('2026-11-23T09:01:00Z'), []);
     assert.equal(setBack.length, 1);
     assert.deepEqual(tickAt('2026-11-23T09:05:00Z'), ['often 09:05']);
+  });
+
+  test('is fired by node-cron, without the watch, and no more after a stop', async (t) => {
+    const armed = t.mock.method(globalThis, 'setTimeout');
+    const told = Promise.withResolvers<readonly Date[]>();
+    const schedule = new Schedule(
+      (_name, slots) => {
+        told.resolve(slots);
+      },
+      () => undefined,
+    );
+    schedule.set([archive('seconds', '* * * * * *')]);
+    assert.equal(getTasks().size, 0);
+    schedule.start();
+    assert.equal(getTasks().size, 1);
+    // Of the timers that there are now, the watch's alone is ours.
+    const watch = armed.mock.calls.find(({ stack }) => String(stack.stack).includes('armWatch'));
+    clearTimeout(watch?.result);
+    const [slot] = await told.promise;
+    assert.equal(slot?.getMilliseconds(), 0);
+    assert.ok(slot.getTime() <= Date.now());
+    schedule.set([]);
+    assert.equal(getTasks().size, 0);
+    schedule.stop();
   });
 });
