@@ -140,6 +140,7 @@ const GROUPS = [
   'src/config/**',
   'src/config/cron.ts',
   'src/daemon/notify*.ts',
+  'src/daemon/schedule.ts',
   'src/daemon/slots.ts',
   'src/demo/**',
   'src/cli.ts',

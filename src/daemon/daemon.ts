@@ -160,7 +160,7 @@ export class Daemon {
       return;
     }
     this.#stopping = 'draining';
-    this.#notify.stopping();
+    this.#notify.stopping(this.#statusLine());
     this.#log.info(
       { signal, running: this.#board.entries.length, drainTimeoutMs: this.#config.drainTimeout },
       'daemon stops: no new runs',

@@ -25,7 +25,8 @@ export interface Notify {
   ready(status: string): void;
   /** A reload begins; {@link Notify.ready} ends it. */
   reloading(): void;
-  stopping(): void;
+  /** The daemon drains; what it said last would go on being shown. */
+  stopping(status: string): void;
   status(text: string): void;
   /** A sign of life. */
   watchdog(): void;
@@ -54,7 +55,7 @@ export async function openNotify(
     ready: (status) => send('READY=1', statusLine(status)),
     // systemd tells this reload from an older one by the time, which must be CLOCK_MONOTONIC: hrtime is.
     reloading: () => send('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
-    stopping: () => send('STOPPING=1'),
+    stopping: (status) => send('STOPPING=1', statusLine(status)),
     status: (text) => send(statusLine(text)),
     watchdog: () => send('WATCHDOG=1'),
     close: async () => sender?.close(),

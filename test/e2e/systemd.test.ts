@@ -356,6 +356,7 @@ describe('the service under systemd', { skip: unavailable }, () => {
       const { code } = await container.run('systemctl start pgsluice');
       assert.notEqual(code, 0);
       await journal.waitFor('the problem', ({ MESSAGE }) => problem.test(MESSAGE), from);
+      assert.match((await properties('ExecStartPre'))['ExecStartPre'] ?? '', /check.*status=2/);
       const state = await properties('ActiveState', 'SubState', 'NRestarts', 'Result', 'ExecMainStatus');
       assert.deepEqual(state, {
         ActiveState: 'failed',

@@ -37,13 +37,19 @@ function installedUnit(change: (text: string) => string = (text) => text): strin
   writeFileSync(program, '#!/bin/sh\n');
   chmodSync(program, 0o755);
   const unit = join(folder, 'pgsluice.service');
-  writeFileSync(unit, change(readFileSync(UNIT, 'utf8').replace(/^(Exec\w+=)pgsluice /gm, `$1${program} `)));
+  writeFileSync(unit, change(readFileSync(UNIT, 'utf8').replace(/^(Exec\w+=-?)pgsluice /gm, `$1${program} `)));
   return unit;
 }
 
 describe('the systemd unit', { skip: missing('systemd-analyze') }, () => {
   test('has no finding by systemd-analyze verify', () => {
     assert.deepEqual(run('systemd-analyze', 'verify', installedUnit()), { status: 0, output: '' });
+  });
+
+  test('checks the config before a start and before a reload', () => {
+    const unit = readFileSync(UNIT, 'utf8');
+    assert.match(unit, /^ExecStartPre=-pgsluice check$/m);
+    assert.match(unit, /^ExecReload=pgsluice check$/m);
   });
 
   test('would be found out by verify if it had a misspelt option', () => {
