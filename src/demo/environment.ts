@@ -7,6 +7,7 @@ import type { Closers } from '../base/closers.ts';
 import { formatCount } from '../base/units.ts';
 import { createArticleTable } from './article-table.ts';
 import { startPostgres } from './embedded-postgres.ts';
+import { requireDemoPackages } from './packages.ts';
 import { startS3Child } from './s3-child.ts';
 
 export const DEMO_ARCHIVE = 'fetch_queue';
@@ -28,6 +29,7 @@ export async function openDemo(
   signal: AbortSignal,
   say: (text: string) => void,
 ): Promise<DemoEnvironment> {
+  requireDemoPackages();
   say('starting Postgres and S3 on loopback');
   const postgres = await startPostgres();
   closers.add('Postgres', () => postgres.stop());

@@ -3,8 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { Closers } from '../base/closers.ts';
 import { UsageError } from '../base/errors.ts';
+import { entryOf, findDemoPackage, specifierOf } from './packages.ts';
 
 /** A running endpoint. Any credentials are accepted; those given here just have the right form. */
 export interface LocalS3 {
@@ -86,17 +88,16 @@ async function makeFolder(closers: Closers): Promise<string> {
  * together here from its parts. Two of them are not exported by name; package.json pins the version.
  */
 async function loadFauxqs(): Promise<Fauxqs> {
-  try {
-    const entry = import.meta.resolve('fauxqs');
-    const { buildApp } = (await import(entry)) as Pick<Fauxqs, 'buildApp'>;
-    const { S3Store } = (await import(new URL('s3/s3Store.js', entry).href)) as { S3Store: new () => S3Store };
-    const { FileS3Persistence } = (await import(new URL('s3/fileS3Persistence.js', entry).href)) as {
-      FileS3Persistence: new (folder: string) => { loadS3: (store: S3Store) => void };
-    };
-    return { buildApp, createStore: (folder) => openStore(new S3Store(), new FileS3Persistence(folder)) };
-  } catch (error) {
-    throw missingPackage(error);
-  }
+  const folder = findDemoPackage('fauxqs');
+  if (folder === undefined)
+    throw new UsageError(`the embedded S3 endpoint needs a package: npm install ${specifierOf('fauxqs')}`);
+  const entry = pathToFileURL(entryOf(folder)).href;
+  const { buildApp } = (await import(entry)) as Pick<Fauxqs, 'buildApp'>;
+  const { S3Store } = (await import(new URL('s3/s3Store.js', entry).href)) as { S3Store: new () => S3Store };
+  const { FileS3Persistence } = (await import(new URL('s3/fileS3Persistence.js', entry).href)) as {
+    FileS3Persistence: new (folder: string) => { loadS3: (store: S3Store) => void };
+  };
+  return { buildApp, createStore: (folder) => openStore(new S3Store(), new FileS3Persistence(folder)) };
 }
 
 function openStore(store: S3Store, persistence: { loadS3: (store: S3Store) => void }): S3Store {
@@ -104,11 +105,4 @@ function openStore(store: S3Store, persistence: { loadS3: (store: S3Store) => vo
   persistence.loadS3(store);
   store.persistence = persistence;
   return store;
-}
-
-function missingPackage(error: unknown): Error {
-  if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND') return error as Error;
-  return new UsageError(
-    'The embedded S3 endpoint needs the package fauxqs 2.4.1, which only a checkout of pgsluice has: npm install fauxqs@2.4.1',
-  );
 }

