@@ -207,6 +207,7 @@ export class Daemon {
     const isRepeated = wasFailing && standing.lastFailure?.run === run;
     const settledUntil = this.#standings.settledUntil(archive);
     this.#history.add(ending);
+    this.#live.ended(details.progress);
     this.#standings.ended(ending);
     this.#metrics.ended(ending, details);
     this.#alarms.ended(ending, wasFailing, isRepeated);
@@ -300,7 +301,7 @@ export class Daemon {
     this.#pulses += 1;
     const isSlow = this.#pulses % SLOW_PULSES === 0;
     const { entries } = this.#board;
-    if (entries.length > 0) this.#live.sample(entries, Date.now());
+    if (entries.length > 0 || isSlow) this.#live.sample(entries, Date.now());
     if (this.#stopping === 'no') this.#lateness.look(Object.values(this.#config.archives));
     if (entries.length > 0 || isSlow) this.#events.publish();
     if (isSlow) this.#notify.status(this.#statusLine());

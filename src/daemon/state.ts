@@ -24,6 +24,8 @@ export interface State {
     rssBytes: number;
     /** The sum that `check` prints. */
     rssLimitBytes: number;
+    /** The most that a worker's heap may have. */
+    heapLimitBytes: number;
     workers: WorkerState[];
     samples: readonly Sample[];
   };
@@ -104,6 +106,7 @@ export function buildState(parts: StateParts): State {
     memory: {
       rssBytes: process.memoryUsage.rss(),
       rssLimitBytes: memorySum(config).totalBytes,
+      heapLimitBytes: heapLimitBytes(config),
       workers: parts.board.entries.flatMap(describeWorkers),
       samples: parts.live.samples,
     },

@@ -125,6 +125,7 @@ export function stateOf(archives: Part[], changes: Part = {}): State {
       (isOn ? 171 : 96) * MIB + wave * 3 * MIB,
       isOn ? 27 * MIB + (index % 7) * 1.3 * MIB : 0,
       isOn ? 47_000 + wave * 2400 : 0,
+      isOn ? (index - 40) * 47_000 : 0,
     ];
   });
   return {
@@ -138,6 +139,7 @@ export function stateOf(archives: Part[], changes: Part = {}): State {
     memory: {
       rssBytes: 173 * MIB,
       rssLimitBytes: 384 * MIB,
+      heapLimitBytes: 64 * MIB,
       workers: [
         { archive: 'fetch_queue', run: '20261123T021500Z', segment: 3, heapBytes: 31 * MIB, heapLimitBytes: 64 * MIB },
         { archive: 'fetch_queue', run: '20261123T021500Z', segment: 4, heapBytes: 28 * MIB, heapLimitBytes: 64 * MIB },
