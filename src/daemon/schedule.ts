@@ -10,7 +10,7 @@ import { Slots } from './slots.ts';
 /** A timer does not count the time that the machine sleeps; so the watch looks at the clock this often. */
 const LONGEST_WAIT_MS = 30_000;
 /** When the watch looks whether a slot was told. */
-const WATCH_AFTER_MS = 1000;
+const WATCH_AFTER_MS = 250;
 /** node-cron drops what it comes to later than this; here a late look is as good. */
 const TOLERATED_LATENESS_MS = 24 * 3_600_000;
 /** A clock that is set back by more begins anew; by less, no slot comes twice. */

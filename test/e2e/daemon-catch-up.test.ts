@@ -113,7 +113,9 @@ describe('a daemon that missed something', () => {
     assert.ok(caughtUp?.status === 'committed' || caughtUp?.['reason'] === 'busy');
     assert.equal(until('none')['caughtUp'], 0);
     assert.ok(ofNone.runs.length > 0 && ofNone.runs.every(({ trigger }) => trigger !== 'catch-up'));
-    assert.match(metrics.body, new RegExp(`^pgsluice_catch_ups_total\\{archive="all"\\} ${missed}$`, 'm'));
+    // On a slow machine, slots that come together later on are caught up as well.
+    const [, caughtUpOfAll] = /^pgsluice_catch_ups_total\{archive="all"\} (\d+)$/m.exec(metrics.body) ?? [];
+    assert.ok(Number(caughtUpOfAll) >= missed, `${caughtUpOfAll} caught up, ${missed} missed`);
     assert.doesNotMatch(metrics.body, /^pgsluice_catch_ups_total\{archive="none"\}/m);
   });
 

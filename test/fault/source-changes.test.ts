@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { afterEach, before, describe, test } from 'node:test';
+import { eventually } from '../support/cli.ts';
+import { connect } from '../support/postgres.ts';
+import {
+  assertEachOnce,
+  assertOnlyTheRunIsLeft,
+  createRows,
+  idsOf,
+  RUN,
+  segmented,
+  startQuickly,
+} from '../support/segments.ts';
+import { failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
+
+const ROWS = 6000;
+
+describe('what others do to the source while a run is on', () => {
+  let site: Site;
+
+  before(async () => {
+    site = await openSite();
+    startQuickly(site);
+  });
+  afterEach(() => {
+    site.proxy.reset();
+  });
+
+  /** Starts a run of many segments, each of which takes its time, and waits until some are done. */
+  async function startRun(archive: string, settings: object) {
+    const config = await site.writeConfig({ archives: { [archive]: settings } });
+    const slow = site.proxy.order('PutObject', { kind: 'delay', ms: 150 }, 10_000, '.jsonl.gz');
+    const cli = site.start(['run', archive, '--run-id', RUN, '--json'], config);
+    const receipts = (): number =>
+      site.proxy.requests.filter(({ operation, key }) => operation === 'PutObject' && key.includes('/_pgsluice/part-'))
+        .length;
+    await eventually('some segments are done', async () => receipts() >= 3);
+    return { cli, speedUp: () => slow.cancel() };
+  }
+
+  test('a change of the table does not wait for the run, nor the application behind it; the run goes on and loses nothing', async () => {
+    await createRows(site, 'altered', ROWS);
+    const { cli, speedUp } = await startRun('altered', {
+      ...segmented('altered', 'key', '16KiB', { retry: { attempts: 10, backoff: '20ms' } }),
+      columns: ['id', 'v'],
+    });
+    const dba = await connect(site.database.url);
+    const application = await connect(site.database.url);
+    await dba.query(`SET lock_timeout = '40s'`);
+    const altered = dba.query('ALTER TABLE altered ADD COLUMN later int');
+    // Behind the ALTER, every reader waits as long as it does.
+    const read = application.query('SELECT count(*) FROM altered');
+    await Promise.all([altered, read]);
+    speedUp();
+    const [result] = resultsOf(await cli.ended());
+    await Promise.all([dba.end(), application.end()]);
+    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+    assertEachOnce(await idsOf(site, 'altered'), ROWS);
+    await assertOnlyTheRunIsLeft(site, 'altered');
+  });
+
+  test('a partition that is attached is there whole, or not at all', async () => {
+    const { client } = site.database;
+    await client.query(`
+      CREATE TABLE parted (id int, v text) PARTITION BY RANGE (id);
+      CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (1) TO (3001);
+      CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (3001) TO (6001);
+      CREATE TABLE parted_3 (id int, v text);
+      INSERT INTO parted SELECT i, md5(i::text) FROM generate_series(1, 6000) i;
+      INSERT INTO parted_3 SELECT i, md5(i::text) FROM generate_series(6001, 9000) i;
+      ANALYZE`);
+    const { cli, speedUp } = await startRun('parted', segmented('parted', 'pages', '16KiB'));
+    await client.query('ALTER TABLE parted ATTACH PARTITION parted_3 FOR VALUES FROM (6001) TO (9001)');
+    speedUp();
+    const [result] = resultsOf(await cli.ended());
+    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+    const ids = await idsOf(site, 'parted');
+    assertEachOnce(ids, ids.length > 6000 ? 9000 : 6000);
+  });
+
+  test('a column that is dropped fails the run, and names what has changed', async () => {
+    await createRows(site, 'dropped', ROWS);
+    const { cli, speedUp } = await startRun('dropped', segmented('dropped', 'key', '16KiB'));
+    const dba = await connect(site.database.url);
+    await dba.query('ALTER TABLE dropped DROP COLUMN v');
+    await dba.end();
+    speedUp();
+    const ending = await cli.ended();
+    const [result] = resultsOf(ending);
+    if (result?.status === 'committed') {
+      // Planned again as a whole, under the columns that there are now.
+      const lines = await site.lines('dropped', RUN);
+      assert.equal(new Set(lines.map((line) => Object.keys(JSON.parse(line) as object).join())).size, 1);
+      assertEachOnce(await idsOf(site, 'dropped'), ROWS);
+    } else {
+      assert.match(failureOf(resultsOf(ending)).message, /column/);
+      assert.equal(await site.manifest('dropped', RUN), undefined);
+    }
+  });
+});
+
+describe('a query', () => {
+  let site: Site;
+
+  before(async () => {
+    site = await openSite();
+    await createRows(site, 'numbers', ROWS);
+  });
+
+  for (const query of [
+    'SELECT id, v FROM numbers ORDER BY id DESC LIMIT 2500',
+    'SELECT id, v FROM numbers ORDER BY id OFFSET 100 FETCH FIRST 2500 ROWS ONLY',
+  ]) {
+    test(`with a limit of its own gives just its rows, though it has a key: ${query.slice(-30)}`, async () => {
+      const archive = query.includes('FETCH') ? 'fetched' : 'limited';
+      const config = await site.writeConfig({
+        archives: { [archive]: { query, key: ['id'], segments: { targetSize: '32KiB' } } },
+      });
+      const cli = site.start(['run', archive, '--run-id', RUN, '--json'], config);
+      const [result] = resultsOf(await cli.ended());
+      assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+      const { rows } = await site.database.client.query<{ id: number }>(query);
+      assert.deepEqual(
+        (await idsOf(site, archive)).toSorted((a, b) => a - b),
+        rows.map(({ id }) => id).toSorted((a, b) => a - b),
+      );
+    });
+  }
+});
