@@ -65,6 +65,17 @@ export function cpuPerGb({ startCpuSeconds }: Linearity, point: LinearPoint): nu
   return (point.cpuSeconds - startCpuSeconds) / (point.jsonBytes / 1e9);
 }
 
+/**
+ * CPU seconds for each further GB, from one size to the next. What a run takes only once falls out here: also V8's compiling of
+ * the hot loops and the first request to S3, which a run without rows never comes to.
+ */
+export function cpuPerFurtherGb({ points }: Linearity): number[] {
+  return points.slice(1).map((point, index) => {
+    const before = points[index] ?? point;
+    return (point.cpuSeconds - before.cpuSeconds) / ((point.jsonBytes - before.jsonBytes) / 1e9);
+  });
+}
+
 function archiveOf(rows: number): string {
   return `rows-${rows}`;
 }

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { Closers } from '../src/base/closers.ts';
 import { UsageError } from '../src/base/errors.ts';
+import { MEMORY } from '../src/base/memory.ts';
 import { formatBytes, formatCount } from '../src/base/units.ts';
 import { watchInterrupts } from '../src/commands/interrupt.ts';
 import type { Reader } from '../src/config/reader.ts';
@@ -29,8 +30,7 @@ const QUICK_MAX_ROWS = 1_000_000;
 const STREAMS = [1, 4];
 const READERS: readonly Reader[] = ['copy', 'cursor'];
 
-/** As in base/memory.ts and in the config of site.ts; a shorter object cannot use them all. */
-const PARTS_IN_FLIGHT = 5;
+/** As in the config of site.ts; an object shorter than the parts in flight cannot use them all. */
 const PART_BYTES = 8 * 1024 * 1024;
 
 /** What has to hold. */
@@ -225,7 +225,7 @@ function judge(peaks: readonly Peak[]): string[] {
 
 /** Growth counts from where all parts are in use that may be in flight: below that, an object is too short to need them. */
 function fillsParts({ storedBytes, streams }: Peak): boolean {
-  return storedBytes / streams >= PARTS_IN_FLIGHT * PART_BYTES;
+  return storedBytes / streams >= MEMORY.partsInFlight * PART_BYTES;
 }
 
 function describeGrowth(peaks: readonly Peak[]): string {

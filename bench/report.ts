@@ -1,7 +1,7 @@
 /** The report: the same Markdown on the terminal and in docs/benchmarks.md. */
 import { format } from 'prettier';
 import { formatBytes, formatCount } from '../src/base/units.ts';
-import { cpuPerGb, type Linearity } from './linear.ts';
+import { cpuPerFurtherGb, cpuPerGb, type Linearity } from './linear.ts';
 import type { Figures } from './rounds.ts';
 import type { BenchTable } from './site.ts';
 import type { StagesOfTable } from './stages.ts';
@@ -117,19 +117,22 @@ function stageTable({ table, jsonBytes, costs }: StagesOfTable, figures: readonl
 
 function linearSection(linearity: Linearity | undefined): string[] {
   if (linearity === undefined) return [];
+  const further = cpuPerFurtherGb(linearity);
   return [
     '## Cost by number of rows',
-    `The article's rows again and again, in one stream. A run without any rows takes ${linearity.startCpuSeconds.toFixed(2)} s of CPU; the last
-column leaves that out.`,
+    `The article's rows again and again, in one stream. A run without any rows takes ${linearity.startCpuSeconds.toFixed(2)} s of CPU,
+which one column leaves out. Some more is paid once, such as V8's compiling of the hot loops: the last column is what each GB
+costs that the size before did not have.`,
     markdownTable(
-      ['rows', 'JSON Lines', 'seconds', 'CPU s', 'memory', 'CPU s/GB without the start'],
-      linearity.points.map((point) => [
+      ['rows', 'JSON Lines', 'seconds', 'CPU s', 'memory', 'CPU s/GB without the start', 'CPU s per further GB'],
+      linearity.points.map((point, index) => [
         formatCount(point.rows),
         formatBytes(point.jsonBytes),
         point.seconds.toFixed(2),
         point.cpuSeconds.toFixed(2),
         formatBytes(point.peakRssBytes),
         cpuPerGb(linearity, point).toFixed(2),
+        further[index - 1]?.toFixed(2) ?? '',
       ]),
     ),
   ];
