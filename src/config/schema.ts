@@ -204,7 +204,9 @@ const archive = z.strictObject({
 
 const workers = z.strictObject({
   threads: count(1, 256).default(2).meta({ description: 'Worker threads, over all archives.' }),
-  maxOldGenerationSizeMb: count(16, 65_536).default(64).meta({ description: 'Heap of one worker, in MiB.' }),
+  maxOldGenerationSizeMb: count(16, 65_536)
+    .default(64)
+    .meta({ description: 'Heap of one worker, in MiB; the program itself takes about 14 of them.' }),
   maxYoungGenerationSizeMb: count(1, 4096).default(16).meta({
     description: 'Part of the heap of one worker for short-lived values, in MiB, on top of the above.',
   }),

@@ -91,7 +91,7 @@ describe('rows that fit', () => {
         exhausted: { query: exhaustingQuery('gated', 1200), read: 'cursor', compression: { codec: 'none' } },
         small: { table: 'small' },
       },
-      workers: { threads: 2, maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
+      workers: { threads: 2, maxOldGenerationSizeMb: 20, maxYoungGenerationSizeMb: 1 },
     });
     const cli = site.start(['run', '--all', '--run-id', RUN, '--json'], config);
     await view.reached();
@@ -101,15 +101,15 @@ describe('rows that fit', () => {
     assert.equal(results[1]?.status, 'committed', JSON.stringify(results[1]?.error));
     const failure = failureOf(results.slice(0, 1));
     assert.equal(failure.code, 'worker-out-of-memory');
-    assert.match(failure.message, /heap of 16 MiB while it read query, after row [\d,]+ of segment 0/);
-    assert.match(failure.hint, /maxOldGenerationSizeMb above 16/);
+    assert.match(failure.message, /heap of 20 MiB while it read query, after row [\d,]+ of segment 0/);
+    assert.match(failure.hint, /maxOldGenerationSizeMb above 20/);
     await site.assertNothingLeft('exhausted', RUN);
     await site.waitForNoBackends();
   });
 });
 
-/** From row `start` on, rows of 3.9 MB: below the limit of 4 MiB, but one wide character doubles what each text needs. */
+/** From row `start` on, rows of 4.9 MB: below the limit of 5 MiB, but one wide character doubles what each text needs. */
 function exhaustingQuery(from: string, start: number): string {
-  const wide = `CASE WHEN id < ${start} THEN '' ELSE repeat('x', 9700) || '日' END`;
+  const wide = `CASE WHEN id < ${start} THEN '' ELSE repeat('x', 12200) || '日' END`;
   return `SELECT *, ${Array.from({ length: 400 }, (_, at) => `${wide} AS c${at}`).join(', ')} FROM ${from}`;
 }
