@@ -2,6 +2,7 @@
 import type { Client } from '../postgres/connect.ts';
 import { RowEncoder } from './encode/binary/row-encoder.ts';
 import type { EncodeBuffers } from './encode/binary/simd-text.ts';
+import { LineBuffer } from './encode/line-buffer.ts';
 import { plainValue, TextEncoder, type TextRow } from './encode/text-encoder.ts';
 import { readCopy } from './source/copy.ts';
 import { readCursor } from './source/cursor.ts';
@@ -15,14 +16,14 @@ export interface LineCount {
   keys: KeySpan;
 }
 
-/** Yields the segment's lines. A buffer is valid until two more were asked for. Throws FailureError. */
+/** Yields the segment's lines. A buffer is valid until LINE_BUFFERS more were asked for. Throws FailureError. */
 export function readLines(
   client: Client,
   task: SegmentTask,
   buffers: EncodeBuffers,
   count: LineCount,
 ): AsyncGenerator<Buffer, void, undefined> {
-  if (task.read === 'cursor') return readByCursor(client, task, count);
+  if (task.read === 'cursor') return readByCursor(client, task, buffers, count);
   // One pass does both here; the server's own count of what it sent is checked inside.
   count.encoded = count.read;
   const { columns, select, subject, keyColumns } = task;
@@ -33,15 +34,21 @@ export function readLines(
 async function* readByCursor(
   client: Client,
   task: SegmentTask,
+  buffers: EncodeBuffers,
   count: LineCount,
 ): AsyncGenerator<Buffer, void, undefined> {
   const encoder = new TextEncoder(task.columns);
+  const lines = new LineBuffer(buffers.lines);
   for await (const batch of readCursor(client, task.select, task, count.read)) {
     count.keys.first ??= keyOf(batch[0], task);
     count.keys.last = keyOf(batch.at(-1), task) ?? count.keys.last;
-    yield* encoder.encode(batch);
+    for (const piece of encoder.encode(batch)) {
+      lines.add(piece);
+      if (lines.isFull) yield lines.take();
+    }
     count.encoded.rows = encoder.rows;
   }
+  if (lines.length > 0) yield lines.take();
 }
 
 function keyOf(row: TextRow | undefined, { columns, keyColumns }: SegmentTask): string[] | null {

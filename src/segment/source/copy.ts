@@ -46,7 +46,7 @@ export interface CopyJob {
 }
 
 /**
- * Yields the lines of `job.select`. A buffer is valid until two more were asked for.
+ * Yields the lines of `job.select`. A buffer is valid until LINE_BUFFERS more were asked for.
  * The connection cannot be used afterwards. Throws FailureError; the end counts only with the server's word for it.
  */
 export async function* readCopy(
