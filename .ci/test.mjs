@@ -24,7 +24,7 @@ const CHECKS = [
   ['tsc', '--noEmit'],
   ['eslint', '--config', '.config/eslint.js', '.'],
   ['prettier', '--check', '.'],
-  ['node', 'src/config/generate.ts', '--check'],
+  ['node', 'src/tools/generate.ts', '--check'],
 ];
 
 process.chdir(ROOT);

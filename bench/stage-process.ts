@@ -48,7 +48,7 @@ async function measureStage(configFile: string, archive: string, stage: Stage): 
     const { id } = await exportSnapshot(holder);
     await importSnapshot(client, id);
     // What a stage needs is loaded before the clock starts.
-    await importCompiled('segment/archive-segment.js');
+    await importCompiled('segment/archive.js');
     const started = performance.now();
     const cpuBefore = process.cpuUsage();
     const counts = await runStages(client, { ...task, snapshot: id }, stage);
@@ -74,8 +74,8 @@ async function planTask(client: Client, configFile: string, name: string): Promi
   const { destinationOf } = (await importCompiled('config/resolve.js')) as typeof import('../src/config/resolve.ts');
   const { planRun, segmentSelect } = (await importCompiled('run/plan.js')) as typeof import('../src/run/plan.ts');
   const { chooseCompressor } = (await importCompiled(
-    'segment/compress/codec.js',
-  )) as typeof import('../src/segment/compress/codec.ts');
+    'format/compress/codec.js',
+  )) as typeof import('../src/format/compress/codec.ts');
   const config = loadConfig(configFile, process.env);
   const archive = config.archives[name];
   if (archive === undefined) throw new Error(`the config has no archive ${name}`);
@@ -131,14 +131,14 @@ async function computeOnly(client: Client, task: SegmentTask, last: Stage): Prom
     'segment/read-lines.js',
   )) as typeof import('../src/segment/read-lines.ts');
   const { ContentProof, ObjectProof } = (await importCompiled(
-    'segment/proof.js',
-  )) as typeof import('../src/segment/proof.ts');
+    'format/proof.js',
+  )) as typeof import('../src/format/proof.ts');
   const { compress } = (await importCompiled(
-    'segment/compress/compress.js',
-  )) as typeof import('../src/segment/compress/compress.ts');
+    'format/compress/compress.js',
+  )) as typeof import('../src/format/compress/compress.ts');
   const { lendBuffers } = (await importCompiled(
-    'segment/encode/binary/simd-text.js',
-  )) as typeof import('../src/segment/encode/binary/simd-text.ts');
+    'format/jsonl/write/binary/simd-text.js',
+  )) as typeof import('../src/format/jsonl/write/binary/simd-text.ts');
   const depth = STAGES.indexOf(last);
   const includes = (stage: Stage): boolean => depth >= STAGES.indexOf(stage);
   const content = new ContentProof();
@@ -163,9 +163,7 @@ async function computeOnly(client: Client, task: SegmentTask, last: Stage): Prom
 
 /** The real thing. */
 async function upload(task: SegmentTask): Promise<Counts> {
-  const { archiveSegment } = (await importCompiled(
-    'segment/archive-segment.js',
-  )) as typeof import('../src/segment/archive-segment.ts');
+  const { archiveSegment } = (await importCompiled('segment/archive.js')) as typeof import('../src/segment/archive.ts');
   const { rows, jsonBytes, bytes } = await archiveSegment(task, {
     report: () => {},
     onProgress: () => {},

@@ -7,7 +7,7 @@ import { readerOf } from '../config/reader.ts';
 import type { Config } from '../config/schema.ts';
 import { configWarnings } from '../config/warnings.ts';
 import { engineFallbacks } from '../run/engines.ts';
-import { chooseCompressor, describeCompressor } from '../segment/compress/codec.ts';
+import { chooseCompressor, describeCompressor } from '../format/compress/codec.ts';
 import { checkOnline, type OnlineFinding } from '../run/check-online.ts';
 import { EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
 

@@ -2,9 +2,9 @@
 import { errorText } from '../base/errors.ts';
 import { configWarnings } from '../config/warnings.ts';
 import { Daemon } from '../daemon/daemon.ts';
-import { openHistory } from '../daemon/history.ts';
+import { openHistory } from '../daemon/history/history.ts';
 import { engineFallbacks } from '../run/engines.ts';
-import { openNotify } from '../daemon/notify.ts';
+import { openNotify } from '../daemon/systemd/notify.ts';
 import { EXIT, openConfig, openLog, type Invocation } from './invocation.ts';
 
 export async function daemonCommand(invocation: Invocation): Promise<number> {

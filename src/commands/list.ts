@@ -2,7 +2,7 @@
 import { formatBytes, formatCount } from '../base/units.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
-import { listRuns, type StoredRun } from '../run/history.ts';
+import { listRuns, type StoredRun } from '../ledger/runs.ts';
 import { openStore } from '../store/open.ts';
 import { chooseArchives, EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
 import { formatTable } from './table.ts';

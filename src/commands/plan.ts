@@ -5,10 +5,10 @@ import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import type { Column } from '../postgres/columns.ts';
 import { connectPostgres, endConnection } from '../postgres/connect.ts';
-import { CODEC_FILES } from '../segment/compress/codec.ts';
-import { dataKey, fullKey, manifestKey } from '../run/keys.ts';
+import { CODEC_FILES } from '../format/compress/codec.ts';
+import { dataKey, fullKey, manifestKey } from '../ledger/names.ts';
 import { describeSegment, planRun } from '../run/plan.ts';
-import { formatRunId, parseRunId } from '../run/run-id.ts';
+import { formatRunId, parseRunId } from '../ledger/run-id.ts';
 import { chooseArchives, EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
 
 /** What `plan --json` prints for an archive. Sizes in bytes; rows and sizes are the planner's estimates. */

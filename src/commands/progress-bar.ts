@@ -1,6 +1,6 @@
 /** Draws the running archives on a terminal: one line each, redrawn in place. */
 import { formatBytes, formatCount, formatDuration } from '../base/units.ts';
-import type { ProgressSnapshot } from '../run/progress.ts';
+import type { ProgressSnapshot } from '../work/progress.ts';
 
 const DRAW_INTERVAL_MS = 100;
 const BAR_CELLS = 20;

@@ -1,6 +1,6 @@
 /** `pgsluice status`: how the daemon and its archives are. */
 import { formatBytes, formatCount, formatDuration } from '../base/units.ts';
-import type { ArchiveState, State } from '../daemon/state.ts';
+import type { ArchiveState, State } from '../daemon/view/state.ts';
 import { askDaemon, type ControlOptions } from './control.ts';
 import { EXIT, printJson, printLines, type Invocation } from './invocation.ts';
 import { reportRefusal, withDaemon } from './order.ts';

@@ -1,5 +1,5 @@
 /** `pgsluice trigger`: the daemon runs an archive now. */
-import { parseRunId } from '../run/run-id.ts';
+import { parseRunId } from '../ledger/run-id.ts';
 import type { ControlOptions } from './control.ts';
 import type { Invocation } from './invocation.ts';
 import { orderCommand } from './order.ts';

@@ -1,8 +1,8 @@
 /** What can be asked of the daemon: run now, cancel, pause, resume. */
 import type { Log } from '../base/log.ts';
-import { formatRunId, isRunId } from '../run/run-id.ts';
+import { formatRunId, isRunId } from '../ledger/run-id.ts';
 import type { RunBoard } from './run-board.ts';
-import type { Standings } from './standings.ts';
+import type { Standings } from './slots/standings.ts';
 
 export interface Refused {
   refused: 'no-such-archive' | 'busy' | 'not-running' | 'stopping' | 'bad-run-id';

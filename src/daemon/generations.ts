@@ -1,7 +1,7 @@
 /** A config in force with its pool. After a reload the old one lives on until its last run has ended. */
 import type { Config } from '../config/schema.ts';
-import { FairQueue } from '../run/fair-queue.ts';
-import { WorkerPool } from '../run/pool.ts';
+import { FairQueue } from '../work/fair-queue.ts';
+import { WorkerPool } from '../work/threads.ts';
 import type { Generation } from './run-board.ts';
 
 /** Opens the threads and the queue for a config; no thread starts before there is work. */

@@ -2,9 +2,9 @@
 import { FailureError, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
-import type { FairQueue } from '../run/fair-queue.ts';
-import type { WorkerPool } from '../run/pool.ts';
-import type { RunProgress } from '../run/progress.ts';
+import type { FairQueue } from '../work/fair-queue.ts';
+import type { WorkerPool } from '../work/threads.ts';
+import type { RunProgress } from '../work/progress.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
 import { describeEnding, describeSkip, type RunEnding, type SkipReason, type Trigger } from './run-ending.ts';
 

@@ -1,6 +1,6 @@
 /** How a run of the daemon ended: what its one line of the log, its one metric and its one row of the history say. */
 import type { Failure } from '../base/errors.ts';
-import type { RunProgress } from '../run/progress.ts';
+import type { RunProgress } from '../work/progress.ts';
 import type { RunResult } from '../run/run-archive.ts';
 
 /** What made a run begin. */

@@ -6,11 +6,11 @@ import { toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
-import { findLatestCommitted, findUnfinished } from '../run/history.ts';
-import { readManifest, type Manifest } from '../run/manifest.ts';
+import { findLatestCommitted, findUnfinished } from '../ledger/runs.ts';
+import { readManifest, type Manifest } from '../ledger/manifest.ts';
 import { placeOf } from '../run/run.ts';
 import { withLock } from '../run/session.ts';
-import { sweepUploads } from '../run/sweep.ts';
+import { sweepUploads } from '../ledger/sweep.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 

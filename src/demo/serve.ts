@@ -8,8 +8,8 @@ import { Client } from 'pg';
 import type { Log } from '../base/log.ts';
 import type { Config } from '../config/schema.ts';
 import { Daemon } from '../daemon/daemon.ts';
-import { openHistory } from '../daemon/history.ts';
-import { openNotify } from '../daemon/notify.ts';
+import { openHistory } from '../daemon/history/history.ts';
+import { openNotify } from '../daemon/systemd/notify.ts';
 import { createArticleTable } from './article-table.ts';
 import type { DemoEnvironment } from './environment.ts';
 

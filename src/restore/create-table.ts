@@ -1,7 +1,7 @@
 /** Makes the target from the columns and the key that the manifest names. */
 import type { Client } from '../postgres/connect.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
-import type { Manifest } from '../run/manifest.ts';
+import type { Manifest } from '../ledger/manifest.ts';
 
 /** Types of the archive that the target does not know, each once. */
 export async function findMissingTypes(client: Client, { columns }: Manifest): Promise<string[]> {

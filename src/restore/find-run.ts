@@ -1,7 +1,7 @@
 /** Finds the run that is to be restored: the one that is named, or the latest committed one. */
-import { findLatestCommitted } from '../run/history.ts';
-import { readPlan } from '../run/journal.ts';
-import { readManifest, type Manifest } from '../run/manifest.ts';
+import { findLatestCommitted } from '../ledger/runs.ts';
+import { readPlan } from '../ledger/journal.ts';
+import { readManifest, type Manifest } from '../ledger/manifest.ts';
 import type { Store } from '../store/store.ts';
 import { Refusal } from './refusal.ts';
 

@@ -1,6 +1,6 @@
 /** Finds out how the JSON of each column becomes text that its type reads, by the target's own catalogue. */
 import type { Client } from '../postgres/connect.ts';
-import type { ValueForm } from '../segment/restore-form.ts';
+import type { ValueForm } from '../format/jsonl/forms.ts';
 
 /** A type as the catalogue has it; of an array or a composite, what it is made of. */
 interface TypeRow {

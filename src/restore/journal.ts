@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Client } from '../postgres/connect.ts';
 import { quoteLiteral, quoteTableName } from '../postgres/identifiers.ts';
-import type { Manifest } from '../run/manifest.ts';
+import type { Manifest } from '../ledger/manifest.ts';
 import type { RestoreRequest } from './request.ts';
 import type { Target } from './target.ts';
 

@@ -2,7 +2,7 @@
 import { errorText } from '../base/errors.ts';
 import type { Client } from '../postgres/connect.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
-import type { Manifest, ManifestObject } from '../run/manifest.ts';
+import type { Manifest, ManifestObject } from '../ledger/manifest.ts';
 import type { KeyBounds } from './request.ts';
 import type { Target } from './target.ts';
 

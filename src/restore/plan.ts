@@ -1,10 +1,10 @@
 /** Decides what of a run is restored, and how; and refuses, with all reasons at once, before anything is written. */
 import type { Client } from '../postgres/connect.ts';
 import { quoteTableName } from '../postgres/identifiers.ts';
-import { runPrefix } from '../run/keys.ts';
-import type { Manifest, ManifestObject } from '../run/manifest.ts';
-import { restoreFailure } from '../segment/restore-errors.ts';
-import type { RestoreColumn } from '../segment/restore-form.ts';
+import { runPrefix } from '../ledger/names.ts';
+import type { Manifest, ManifestObject } from '../ledger/manifest.ts';
+import { restoreFailure } from '../segment/restore/errors.ts';
+import type { RestoreColumn } from '../format/jsonl/forms.ts';
 import type { Store } from '../store/store.ts';
 import { createTable, findMissingTypes } from './create-table.ts';
 import { resolveForms } from './forms.ts';

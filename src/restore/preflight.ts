@@ -1,7 +1,7 @@
 /** Compares what the archive holds with what the target takes, before anything is written. Pure: no query, no request. */
 import { distance } from 'fastest-levenshtein';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
-import type { Manifest, ManifestColumn } from '../run/manifest.ts';
+import type { Manifest, ManifestColumn } from '../ledger/manifest.ts';
 import type { RestoreRequest } from './request.ts';
 import type { Surroundings, Target, TargetColumn } from './target.ts';
 

@@ -2,9 +2,9 @@
 import type { Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
-import type { WorkerPool } from '../run/pool.ts';
-import type { ProgressListener } from '../run/progress.ts';
-import type { ConflictRule } from '../segment/restore-task.ts';
+import type { WorkerPool } from '../work/threads.ts';
+import type { ProgressListener } from '../work/progress.ts';
+import type { ConflictRule } from '../segment/restore/task.ts';
 
 export interface RestoreRequest {
   archive: ArchiveConfig;

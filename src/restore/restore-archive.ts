@@ -1,9 +1,9 @@
 /** The story of a restore: find the run, lock the target, look before the first row, then objects in parallel, then tidy up. */
 import { toFailure, type Failure } from '../base/errors.ts';
 import { destinationOf } from '../config/resolve.ts';
-import { dispatchTasks } from '../run/dispatch.ts';
-import { RunProgress } from '../run/progress.ts';
-import type { RestoreTask } from '../segment/restore-task.ts';
+import { dispatchTasks } from '../work/dispatch.ts';
+import { RunProgress } from '../work/progress.ts';
+import type { RestoreTask } from '../segment/restore/task.ts';
 import { openStore } from '../store/open.ts';
 import { findRun } from './find-run.ts';
 import { closeJournal } from './journal.ts';

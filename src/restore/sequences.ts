@@ -1,7 +1,7 @@
 /** Sets the sequences of identity and serial columns past the restored values, so that new rows do not meet them. */
 import type { Client } from '../postgres/connect.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
-import { restoreFailure } from '../segment/restore-errors.ts';
+import { restoreFailure } from '../segment/restore/errors.ts';
 import type { Target } from './target.ts';
 
 /** Only ever moves a sequence on, in the direction that it counts. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import os from 'node:os';
 import { FailureError } from '../base/errors.ts';
 import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
-import { restoreFailure } from '../segment/restore-errors.ts';
+import { restoreFailure } from '../segment/restore/errors.ts';
 import type { RestoreRequest } from './request.ts';
 
 export interface RestoreSession {

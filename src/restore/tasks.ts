@@ -2,8 +2,8 @@
 import { maxRowBytes } from '../base/memory.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
-import { CODEC_FILES, type Codec } from '../segment/compress/codec.ts';
-import type { RestoreTask } from '../segment/restore-task.ts';
+import { CODEC_FILES, type Codec } from '../format/compress/codec.ts';
+import type { RestoreTask } from '../segment/restore/task.ts';
 import type { PlannedObject, RestorePlan } from './plan.ts';
 import type { RestoreRequest } from './request.ts';
 

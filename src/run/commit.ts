@@ -1,8 +1,8 @@
 /** The end of a run: all segments are there, strays are removed, the manifest is written, the journal goes. */
 import { FailureError, toFailure } from '../base/errors.ts';
-import { clearJournal, readPlan, removeStrays, type Receipt } from './journal.ts';
-import { fullKey, manifestKey } from './keys.ts';
-import { buildManifest, commitManifest, type Manifest } from './manifest.ts';
+import { clearJournal, readPlan, removeStrays, type Receipt } from '../ledger/journal.ts';
+import { fullKey, manifestKey } from '../ledger/names.ts';
+import { buildManifest, commitManifest, type Manifest } from '../ledger/manifest.ts';
 import type { Work } from './resume.ts';
 import type { Run } from './run.ts';
 import type { Session } from './session.ts';

@@ -1,7 +1,7 @@
 /** Which compressors the archives of a config get on this machine, and where that is not what was hoped for. */
 import { toFailure } from '../base/errors.ts';
 import type { Config } from '../config/schema.ts';
-import { chooseCompressor } from '../segment/compress/codec.ts';
+import { chooseCompressor } from '../format/compress/codec.ts';
 
 /** Archives that insist on an engine which is not there: lines of what is wrong and what to do. */
 export function engineProblems(config: Config): string[] {

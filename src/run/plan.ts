@@ -12,7 +12,7 @@ import { sampleQuantiles, type KeyColumn } from '../postgres/quantiles.ts';
 import { buildSelect, columnReference, type Narrowing, type Statement } from '../postgres/select.ts';
 import { inspectServer } from '../postgres/server.ts';
 import { findCorrelation, findLeaves, isUniqueKey, type Leaf } from '../postgres/table-stats.ts';
-import { hasBinaryEncoder } from '../segment/encode/binary/column.ts';
+import { hasBinaryEncoder } from '../format/jsonl/write/binary/column.ts';
 import { narrowToRange, rangesBetween, type KeyRange } from './cut/key.ts';
 import { narrowToPages, rangesOfPages, type PageRange } from './cut/pages.ts';
 import { describeSubject, type Subject } from './row-source.ts';

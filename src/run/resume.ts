@@ -1,6 +1,6 @@
 /** Decides what of a run is still to be done: goes on from the receipts of an earlier try, or plans anew. */
 import { createHash, randomUUID } from 'node:crypto';
-import { parseRunId } from './run-id.ts';
+import { parseRunId } from '../ledger/run-id.ts';
 import type { Run } from './run.ts';
 import type { Session } from './session.ts';
 import {
@@ -12,7 +12,7 @@ import {
   writePlan,
   type JournalPlan,
   type Receipt,
-} from './journal.ts';
+} from '../ledger/journal.ts';
 import { requireNotRewritten } from '../postgres/rewritten.ts';
 import { planRun, type RunPlan } from './plan.ts';
 

@@ -1,6 +1,6 @@
 /** Runs several archives, some at once: a run that waits holds no connection, no lock and no snapshot. */
 import type { ArchiveConfig } from '../config/schema.ts';
-import { FairQueue } from './fair-queue.ts';
+import { FairQueue } from '../work/fair-queue.ts';
 import { runArchive, type RunContext, type RunResult } from './run-archive.ts';
 
 /** Runs `archives` under one run id, at most as many at once as there are threads. Results in the order of the archives. */

@@ -4,11 +4,11 @@ import type { Log } from '../base/log.ts';
 import { pauseBefore } from '../base/retry.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { executeRun, type Execution } from './execute.ts';
-import { clearJournal } from './journal.ts';
-import { manifestKey } from './keys.ts';
-import { readManifest, type Manifest } from './manifest.ts';
-import type { WorkerPool } from './pool.ts';
-import { RunProgress, type ProgressListener } from './progress.ts';
+import { clearJournal } from '../ledger/journal.ts';
+import { manifestKey } from '../ledger/names.ts';
+import { readManifest, type Manifest } from '../ledger/manifest.ts';
+import type { WorkerPool } from '../work/threads.ts';
+import { RunProgress, type ProgressListener } from '../work/progress.ts';
 import { openRun, type Run } from './run.ts';
 
 /** What a run needs besides its archive and its id. */

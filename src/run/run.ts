@@ -4,7 +4,7 @@ import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, DestinationConfig, SourceConfig } from '../config/schema.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
-import { archivePrefix } from './keys.ts';
+import { archivePrefix } from '../ledger/names.ts';
 
 export interface Run {
   archive: ArchiveConfig;

@@ -5,8 +5,8 @@ import type { ArchiveConfig, DestinationConfig } from '../config/schema.ts';
 import type { Column } from '../postgres/columns.ts';
 import type { ConnectionTarget } from '../postgres/connect.ts';
 import type { Statement } from '../postgres/select.ts';
-import type { RestoredFacts, RestoreTask } from './restore-task.ts';
-import type { CompressorChoice } from './compress/codec.ts';
+import type { RestoredFacts, RestoreTask } from './restore/task.ts';
+import type { CompressorChoice } from '../format/compress/codec.ts';
 
 /** One segment to be read, encoded, compressed and written as one object. */
 export interface SegmentTask {

@@ -1,8 +1,8 @@
 /** The thread's entry: receive a task, do what it asks for, send back an outcome. It never throws, as an error would lose its class. */
 import { getHeapStatistics } from 'node:v8';
 import { FailureError, toFailure } from '../base/errors.ts';
-import { archiveSegment } from './archive-segment.ts';
-import { restoreObject } from './restore-object.ts';
+import { archiveSegment } from './archive.ts';
+import { restoreObject } from './restore/object.ts';
 import {
   WARM_UP,
   type AbortMessage,

@@ -1,7 +1,7 @@
 /** Opens a destination by the scheme of its URL. */
 import type { DestinationConfig } from '../config/schema.ts';
-import { openFileStore } from './file.ts';
-import { openS3Store } from './s3.ts';
+import { openFileStore } from './file/file.ts';
+import { openS3Store } from './s3/s3.ts';
 import type { Store } from './store.ts';
 
 /**

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { before, beforeEach, describe, test } from 'node:test';
-import type { State } from '../../src/daemon/state.ts';
+import type { State } from '../../src/daemon/view/state.ts';
 import { ask, EVERY_SECOND, HTTP, NEVER, startDaemon, TOKEN } from '../support/daemon.ts';
 import { createGatedView, openSite, type Site } from '../support/site.ts';
 

@@ -4,7 +4,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import { constants, crc32, gunzipSync, inflateRawSync } from 'node:zlib';
-import type { Manifest } from '../../src/run/manifest.ts';
+import type { Manifest } from '../../src/ledger/manifest.ts';
 import type { RunResult } from '../../src/run/run-archive.ts';
 import { oracleLines } from '../support/read-lines.ts';
 import { failureOf, openSite, PREFIX, resultsOf, type Site } from '../support/site.ts';

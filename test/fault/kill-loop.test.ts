@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Manifest } from '../../src/run/manifest.ts';
+import type { Manifest } from '../../src/ledger/manifest.ts';
 import { type CliProcess, eventually, withDeadline } from '../support/cli.ts';
 import { runInProcess, type RunInProcess } from '../support/in-process.ts';
 import { openRandom } from '../support/random.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
-import type { State } from '../../src/daemon/state.ts';
+import type { State } from '../../src/daemon/view/state.ts';
 import { type CliProcess, eventually } from './cli.ts';
 import type { Site } from './site.ts';
 

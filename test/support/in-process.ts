@@ -2,7 +2,7 @@
 import { after } from 'node:test';
 import type { Log } from '../../src/base/log.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { WorkerPool } from '../../src/run/pool.ts';
+import { WorkerPool } from '../../src/work/threads.ts';
 import { runArchive, type RunResult } from '../../src/run/run-archive.ts';
 import type { Site } from './site.ts';
 

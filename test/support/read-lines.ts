@@ -4,10 +4,10 @@ import type { ArchiveConfig } from '../../src/config/schema.ts';
 import { connectPostgres, endConnection, socketOf } from '../../src/postgres/connect.ts';
 import { buildSelect } from '../../src/postgres/select.ts';
 import { describeSubject } from '../../src/run/row-source.ts';
-import { TextEncoder } from '../../src/segment/encode/text-encoder.ts';
-import { RowEncoder } from '../../src/segment/encode/binary/row-encoder.ts';
-import { giveBuffersBack, lendBuffers, plainBuffers } from '../../src/segment/encode/binary/simd-text.ts';
-import { hasBinaryEncoder } from '../../src/segment/encode/binary/column.ts';
+import { TextEncoder } from '../../src/format/jsonl/write/text-encoder.ts';
+import { RowEncoder } from '../../src/format/jsonl/write/binary/row-encoder.ts';
+import { giveBuffersBack, lendBuffers, plainBuffers } from '../../src/format/jsonl/write/binary/simd-text.ts';
+import { hasBinaryEncoder } from '../../src/format/jsonl/write/binary/column.ts';
 import { readCopy } from '../../src/segment/source/copy.ts';
 import { readCursor } from '../../src/segment/source/cursor.ts';
 

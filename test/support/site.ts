@@ -11,7 +11,7 @@ import { crc32, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import type { Client } from 'pg';
 import type { Failure } from '../../src/base/errors.ts';
 import { type LocalS3, startS3 } from '../../src/demo/s3-server.ts';
-import type { Manifest } from '../../src/run/manifest.ts';
+import type { Manifest } from '../../src/ledger/manifest.ts';
 import type { RunResult } from '../../src/run/run-archive.ts';
 import { type CliProcess, type Ending, eventually, startCli } from './cli.ts';
 import { connect, testDatabase, type TestDatabase } from './postgres.ts';

@@ -1,9 +1,9 @@
 /** The routes: which path answers what. The page, the API, the metrics and the checks of health. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isRunId } from '../../run/run-id.ts';
+import { isRunId } from '../../ledger/run-id.ts';
 import type { Actions } from '../actions.ts';
 import type { RunEnding } from '../run-ending.ts';
-import type { State } from '../state.ts';
+import type { State } from '../view/state.ts';
 import { readBody } from './body.ts';
 import type { EventStream } from './events.ts';
 import { replyWithFile, type PageFiles } from './page-files.ts';

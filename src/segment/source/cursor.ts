@@ -6,7 +6,7 @@ import { formatBytes, formatCount } from '../../base/units.ts';
 import { socketOf } from '../../postgres/connect.ts';
 import { postgresFailure } from '../../postgres/errors.ts';
 import type { Statement } from '../../postgres/select.ts';
-import type { TextRow } from '../encode/text-encoder.ts';
+import type { TextRow } from '../../format/jsonl/write/text-encoder.ts';
 import type { ReadCount } from './read-count.ts';
 import { guardRowWidth } from './row-guard.ts';
 

@@ -1,9 +1,9 @@
 /** Encodes a row that is wider than the window: value by value, and a long value piece by piece, so that memory stays flat. */
-import type { Encoder, Pieces } from '../encode/binary/column.ts';
-import { readInt32, readUint16 } from '../encode/binary/numbers.ts';
-import type { RowEncoder } from '../encode/binary/row-encoder.ts';
-import { WORST_GROWTH } from '../encode/binary/text.ts';
-import type { LineBuffer } from '../encode/line-buffer.ts';
+import type { Encoder, Pieces } from '../../format/jsonl/write/binary/column.ts';
+import { readInt32, readUint16 } from '../../format/jsonl/write/binary/numbers.ts';
+import type { RowEncoder } from '../../format/jsonl/write/binary/row-encoder.ts';
+import { WORST_GROWTH } from '../../format/jsonl/write/binary/text.ts';
+import type { LineBuffer } from '../../format/jsonl/line-buffer.ts';
 import type { CopyWindow } from './copy-window.ts';
 
 /** A value up to this size is encoded in one go. */

@@ -10,7 +10,7 @@ import { loadConfig } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { restoreArchive } from '../../../src/restore/restore-archive.ts';
 import type { RestoreRequest, RestoreResult } from '../../../src/restore/request.ts';
-import { WorkerPool } from '../../../src/run/pool.ts';
+import { WorkerPool } from '../../../src/work/threads.ts';
 import { runArchive, type RunResult } from '../../../src/run/run-archive.ts';
 import type { Scope, TestDatabase } from '../../support/postgres.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { Client } from 'pg';
-import type { JournalPlan } from '../../../src/run/journal.ts';
+import type { JournalPlan } from '../../../src/ledger/journal.ts';
 import { eventually } from '../../support/cli.ts';
 import { runInProcess } from '../../support/in-process.ts';
 import { connect } from '../../support/postgres.ts';

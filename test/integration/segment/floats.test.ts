@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatFloat4, formatFloat8 } from '../../../src/segment/encode/binary/floats.ts';
+import { formatFloat4, formatFloat8 } from '../../../src/format/jsonl/write/binary/floats.ts';
 import { testDatabase } from '../../support/postgres.ts';
 
 const COUNT = 100_000;

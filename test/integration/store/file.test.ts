@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { FailureError } from '../../../src/base/errors.ts';
 import type { DestinationConfig } from '../../../src/config/schema.ts';
-import { toFileFailure } from '../../../src/store/file-errors.ts';
+import { toFileFailure } from '../../../src/store/file/errors.ts';
 import { openStore } from '../../../src/store/open.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { collect, failureOf, partsOf, testConformance, uploadOptions } from './conformance.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { formatProgress, openProgressBar } from '../../../src/commands/progress-bar.ts';
 import { formatTable } from '../../../src/commands/table.ts';
-import type { ProgressSnapshot } from '../../../src/run/progress.ts';
+import type { ProgressSnapshot } from '../../../src/work/progress.ts';
 
 const half: ProgressSnapshot = {
   archive: 'fetch_queue',

@@ -1,0 +1,130 @@
+/** Decides who is told of what: webhooks on failure, recovery and lateness, and pings at the start and the end of each run. */
+import os from 'node:os';
+import { formatBytes, formatCount, formatDuration } from '../../base/units.ts';
+import { TOOL } from '../../base/tool.ts';
+import { scrub, scrubText } from '../../base/secrets.ts';
+import type { ArchiveConfig, Config, NotifyConfig } from '../../config/schema.ts';
+import type { Deliveries } from './deliveries.ts';
+import { isFault, type RunEnding, type ShownFailure } from '../run-ending.ts';
+
+/** The body of a webhook with `format: json`. Sizes in bytes, times in ISO 8601. */
+export interface Alarm {
+  event: 'failure' | 'recovery' | 'late';
+  archive: string;
+  /** The run that failed or succeeded; of `late`, the slot that is overdue. */
+  run: string;
+  /** One line for a person. */
+  text: string;
+  at: string;
+  host: string;
+  tool: { name: string; version: string };
+  /** Of a failure. */
+  error: ShownFailure | null;
+  /** Of a recovery. */
+  rows: number | null;
+  bytes: number | null;
+  seconds: number | null;
+}
+
+type AlarmFacts = Pick<Alarm, 'event' | 'archive' | 'run' | 'text'> & Partial<Alarm>;
+
+export class Alarms {
+  readonly #deliveries: Deliveries;
+  readonly #config: () => Config;
+
+  constructor(deliveries: Deliveries, config: () => Config) {
+    this.#deliveries = deliveries;
+    this.#config = config;
+  }
+
+  started(archive: string, run: string): void {
+    this.#ping(archive, 'start', `${archive} ${run} starts`);
+  }
+
+  /**
+   * `wasFailing` says whether the archive's run before this one failed, `isRepeated` whether that was the same run: a run
+   * that is tried again and fails again is told once.
+   */
+  ended(ending: RunEnding, wasFailing: boolean, isRepeated: boolean): void {
+    const { archive, run } = ending;
+    const text = describeEnding(ending);
+    if (isFault(ending)) {
+      this.#ping(archive, 'failure', `${text}\n${ending.error?.hint ?? ''}`);
+      if (!isRepeated) this.#notify({ event: 'failure', archive, run, text, error: ending.error });
+    } else if (ending.status === 'committed') {
+      this.#ping(archive, 'success', text);
+      const { rows, bytes, seconds } = ending;
+      if (wasFailing)
+        this.#notify({ event: 'recovery', archive, run, text: `${text}; the run before failed`, rows, bytes, seconds });
+    }
+  }
+
+  /** Once for each time that an archive becomes late. */
+  late(archive: string, slot: Date, run: string): void {
+    const text = `archive ${archive} is late: its slot of ${slot.toISOString()} is not archived`;
+    this.#notify({ event: 'late', archive, run, text });
+  }
+
+  #ping(name: string, when: keyof NonNullable<ArchiveConfig['ping']>, body: string): void {
+    const url = this.#config().archives[name]?.ping?.[when];
+    if (url === undefined) return;
+    const contentType = 'text/plain; charset=utf-8';
+    this.#deliveries.send({
+      kind: 'ping',
+      name: `archives.${name}.ping, ${when}`,
+      lane: `ping ${name}`,
+      url,
+      contentType,
+      body: scrub(body),
+    });
+  }
+
+  #notify(facts: AlarmFacts): void {
+    const alarm: Alarm = {
+      at: new Date().toISOString(),
+      host: os.hostname(),
+      tool: TOOL,
+      error: null,
+      rows: null,
+      bytes: null,
+      seconds: null,
+      ...facts,
+    };
+    for (const [index, webhook] of this.#config().notify.entries()) {
+      if (!webhook.on.includes(alarm.event)) continue;
+      const body = JSON.stringify(bodyOf(alarm, webhook), scrubText);
+      const { url } = webhook;
+      this.#deliveries.send({
+        kind: 'notify',
+        name: `notify[${index}], ${alarm.event}`,
+        lane: `notify ${index}`,
+        url,
+        contentType: 'application/json',
+        body,
+      });
+    }
+  }
+}
+
+const SIGNS: Record<Alarm['event'], string> = {
+  failure: ':rotating_light:',
+  recovery: ':white_check_mark:',
+  late: ':hourglass:',
+};
+
+function bodyOf(alarm: Alarm, { format }: NotifyConfig): unknown {
+  if (format === 'json') return alarm;
+  const hint = alarm.error === null ? '' : `\n${alarm.error.hint}`;
+  return { text: escapeForSlack(`${SIGNS[alarm.event]} ${alarm.host}: ${alarm.text}${hint}`) };
+}
+
+/** As Slack asks for it; nothing else has a meaning inside of its texts. */
+function escapeForSlack(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+function describeEnding({ archive, run, status, error, rows, bytes, seconds }: RunEnding): string {
+  if (status === 'committed')
+    return `archive ${archive} is archived, run ${run}: ${formatCount(rows)} rows, ${formatBytes(bytes)}, ${formatDuration(seconds * 1000)}`;
+  return `archive ${archive} failed, run ${run}: ${error?.message ?? ''} (${error?.code ?? ''})`;
+}

@@ -1,0 +1,111 @@
+/** Delivers alarms: a bounded queue, retries with backoff, and nobody waits for it. URLs are secrets and never named. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errorText } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { pauseMs } from '../../base/retry.ts';
+
+export interface Delivery {
+  /** What it is, for the log and the metrics; without the URL. */
+  kind: 'notify' | 'ping';
+  name: string;
+  /** Deliveries of one lane keep their order. */
+  lane: string;
+  url: string;
+  contentType: string;
+  body: string;
+}
+
+export interface DeliveryOptions {
+  log: Log;
+  /** Told once for each delivery. */
+  onEnd: (kind: Delivery['kind'], ok: boolean) => void;
+  /** For tests. */
+  backoffMs?: number;
+}
+
+const ATTEMPTS = 6;
+const BACKOFF_MS = 1000;
+const TIMEOUT_MS = 10_000;
+const MOST_WAITING = 200;
+/** How long a stop waits for what is on its way. */
+const CLOSE_TIMEOUT_MS = 5000;
+
+export class Deliveries {
+  readonly #options: DeliveryOptions;
+  readonly #policy: { attempts: number; backoffMs: number };
+  readonly #stop = new AbortController();
+  /** By lane. */
+  readonly #last = new Map<string, Promise<void>>();
+  #waiting = 0;
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options;
+    this.#policy = { attempts: ATTEMPTS, backoffMs: options.backoffMs ?? BACKOFF_MS };
+  }
+
+  /** Delivers as soon as what was sent in this lane before has been. Never throws. */
+  send(delivery: Delivery): void {
+    if (this.#waiting >= MOST_WAITING) {
+      this.#end(delivery, `${MOST_WAITING} others wait already`);
+      return;
+    }
+    this.#waiting += 1;
+    const before = this.#last.get(delivery.lane) ?? Promise.resolve();
+    const done = before
+      .then(() => this.#deliver(delivery))
+      .finally(() => {
+        this.#waiting -= 1;
+        if (this.#last.get(delivery.lane) === done) this.#last.delete(delivery.lane);
+      });
+    this.#last.set(delivery.lane, done);
+  }
+
+  /** Waits some seconds for what is on its way, and drops the rest. */
+  async close(): Promise<void> {
+    const timer = setTimeout(() => {
+      this.#stop.abort();
+    }, CLOSE_TIMEOUT_MS);
+    await Promise.all(this.#last.values());
+    clearTimeout(timer);
+  }
+
+  async #deliver(delivery: Delivery): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      const problem = await this.#post(delivery);
+      if (
+        problem === undefined ||
+        !problem.transient ||
+        attempt >= this.#policy.attempts ||
+        this.#stop.signal.aborted
+      ) {
+        this.#end(delivery, problem?.message);
+        return;
+      }
+      await sleep(pauseMs(this.#policy, attempt), undefined, { signal: this.#stop.signal }).catch(() => undefined);
+    }
+  }
+
+  /** What went wrong; undefined when it was taken. */
+  async #post({ url, contentType, body }: Delivery): Promise<{ transient: boolean; message: string } | undefined> {
+    try {
+      const answer = await fetch(url, {
+        method: 'POST',
+        headers: { 'Content-Type': contentType, 'User-Agent': 'pgsluice' },
+        body,
+        signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), this.#stop.signal]),
+      });
+      await answer.body?.cancel();
+      if (answer.ok) return undefined;
+      const transient = answer.status >= 500 || answer.status === 408 || answer.status === 429;
+      return { transient, message: `it answered ${answer.status}` };
+    } catch (error) {
+      const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+      return { transient: true, message: errorText(cause) };
+    }
+  }
+
+  #end({ kind, name }: Delivery, problem: string | undefined): void {
+    this.#options.onEnd(kind, problem === undefined);
+    if (problem !== undefined) this.#options.log.warn({ kind, to: name, problem }, 'an alarm could not be delivered');
+  }
+}

@@ -1,0 +1,195 @@
+/** The history of runs, and what must survive a restart besides: which archives are paused, and since when slots count. */
+import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
+import { errorText } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { isBusy, openHistoryFile } from './history-file.ts';
+import { isFault, type RunEnding } from '../run-ending.ts';
+
+const MOST_ROWS = 20_000;
+const MOST_DAYS = 2 * 366;
+const PRUNE_EVERY = 100;
+/** Rows that wait for a locked file. */
+const MOST_UNSAVED = 1000;
+
+const COLUMNS =
+  'archive, run, status, reason, trigger, started_at, finished_at, seconds, rows, objects, json_bytes, bytes, retries, resumed, peak_heap_bytes, peak_rss_bytes, error, troubles';
+
+/** What is kept of an archive. */
+export interface ArchiveRecord {
+  /** Expression and time zone, so that a change is noticed. */
+  schedule: string;
+  /** Slots before this are not missed: the archive, or its schedule, was not there yet. */
+  dueSince: Date;
+  paused: boolean;
+}
+
+/** No method throws: what cannot be read is empty, and what cannot be written is told once. */
+export class History {
+  readonly #database: DatabaseSync;
+  readonly #log: Log;
+  readonly #archives = new Map<string, ArchiveRecord>();
+  #unsaved: RunEnding[] = [];
+  #added = 0;
+  #isTroubled = false;
+
+  constructor(database: DatabaseSync, log: Log) {
+    this.#database = database;
+    this.#log = log;
+    this.#try('read', () => {
+      for (const row of database.prepare('SELECT * FROM archives').all()) {
+        this.#archives.set(String(row['name']), {
+          schedule: String(row['schedule']),
+          dueSince: new Date(String(row['due_since'])),
+          paused: row['paused'] === 1,
+        });
+      }
+    });
+    this.#prune();
+  }
+
+  add(ending: RunEnding): void {
+    this.#unsaved.push(ending);
+    if (this.#unsaved.length > MOST_UNSAVED) this.#unsaved.shift();
+    this.#try('written', () => {
+      const insert = this.#database.prepare(
+        `INSERT INTO runs (${COLUMNS}) VALUES (${COLUMNS.replaceAll(/\w+/g, '?')})`,
+      );
+      for (let next = this.#unsaved[0]; next !== undefined; next = this.#unsaved[0]) {
+        insert.run(...toRow(next));
+        this.#unsaved.shift();
+      }
+    });
+    this.#added += 1;
+    if (this.#added % PRUNE_EVERY === 0) this.#prune();
+  }
+
+  /** The last `limit` attempts, newest first; of one archive or of all. */
+  list(limit: number, archive?: string): RunEnding[] {
+    return archive === undefined
+      ? this.#select('ORDER BY id DESC LIMIT ?', limit)
+      : this.#select('WHERE archive = ? ORDER BY id DESC LIMIT ?', archive, limit);
+  }
+
+  /** The attempts of one run, newest first. */
+  attemptsOf(archive: string, run: string): RunEnding[] {
+    return this.#select('WHERE archive = ? AND run = ? ORDER BY id DESC LIMIT 100', archive, run);
+  }
+
+  /** The last attempt that was committed. */
+  lastSuccess(archive: string): RunEnding | undefined {
+    return this.#select("WHERE archive = ? AND status = 'committed' ORDER BY id DESC LIMIT 1", archive)[0];
+  }
+
+  /** The latest run, by its id, that was committed. */
+  latestCommitted(archive: string): string | undefined {
+    return this.#select("WHERE archive = ? AND status = 'committed' ORDER BY run DESC LIMIT 1", archive)[0]?.run;
+  }
+
+  /** The last attempt that failed and was not ended from outside. */
+  lastFailure(archive: string): RunEnding | undefined {
+    return this.#select("WHERE archive = ? AND status = 'failed' ORDER BY id DESC LIMIT 100", archive).find(isFault);
+  }
+
+  /** Whether the run's last attempt was cancelled by hand. */
+  wasCancelled(archive: string, run: string): boolean {
+    return this.attemptsOf(archive, run)[0]?.reason === 'cancelled';
+  }
+
+  archive(name: string): Readonly<ArchiveRecord> | undefined {
+    return this.#archives.get(name);
+  }
+
+  setArchive(name: string, record: ArchiveRecord): void {
+    this.#archives.set(name, record);
+    this.#try('written', () => {
+      this.#database
+        .prepare('INSERT OR REPLACE INTO archives (name, schedule, due_since, paused) VALUES (?, ?, ?, ?)')
+        .run(name, record.schedule, record.dueSince.toISOString(), record.paused ? 1 : 0);
+    });
+  }
+
+  close(): void {
+    this.#try('closed', () => {
+      this.#database.close();
+    });
+  }
+
+  #select(rest: string, ...values: (string | number)[]): RunEnding[] {
+    return (
+      this.#try('read', () =>
+        this.#database
+          .prepare(`SELECT ${COLUMNS} FROM runs ${rest}`)
+          .all(...values)
+          .map(fromRow),
+      ) ?? []
+    );
+  }
+
+  #prune(): void {
+    const oldest = new Date(Date.now() - MOST_DAYS * 86_400_000).toISOString();
+    this.#try('written', () => {
+      this.#database.prepare('DELETE FROM runs WHERE finished_at < ?').run(oldest);
+      this.#database
+        .prepare('DELETE FROM runs WHERE id <= (SELECT id FROM runs ORDER BY id DESC LIMIT 1 OFFSET ?)')
+        .run(MOST_ROWS);
+    });
+  }
+
+  /** Says once that something is wrong, and once that it is over. */
+  #try<T>(what: string, work: () => T): T | undefined {
+    try {
+      const result = work();
+      if (this.#isTroubled) this.#log.info('the history can be used again');
+      this.#isTroubled = false;
+      return result;
+    } catch (error) {
+      if (!this.#isTroubled) {
+        const hint = isBusy(error) ? 'another process holds it' : 'look at the disk and at the option state';
+        this.#log.warn({ error: errorText(error), hint }, `the history cannot be ${what}; the runs go on without it`);
+      }
+      this.#isTroubled = true;
+      return undefined;
+    }
+  }
+}
+
+/** Opens the history in `folder`; see history-file.ts for what happens when that is not possible. */
+export async function openHistory(folder: string, log: Log): Promise<History> {
+  return new History(await openHistoryFile(folder, log), log);
+}
+
+function toRow(ending: RunEnding): (string | number | null)[] {
+  const { archive, run, status, reason, trigger, startedAt, finishedAt, seconds, rows, objects } = ending;
+  const { jsonBytes, bytes, retries, resumed, peakHeapBytes, peakRssBytes, error, troubles } = ending;
+  return [
+    ...[archive, run, status, reason, trigger, startedAt, finishedAt, seconds, rows, objects],
+    ...[jsonBytes, bytes, retries, resumed ? 1 : 0, peakHeapBytes, peakRssBytes],
+    error === null ? null : JSON.stringify(error),
+    JSON.stringify(troubles),
+  ];
+}
+
+function fromRow(row: Record<string, SQLOutputValue>): RunEnding {
+  const text = (column: string): string => String(row[column]);
+  const number = (column: string): number => Number(row[column]);
+  return {
+    archive: text('archive'),
+    run: text('run'),
+    status: text('status') as RunEnding['status'],
+    startedAt: text('started_at'),
+    finishedAt: text('finished_at'),
+    seconds: number('seconds'),
+    rows: number('rows'),
+    objects: number('objects'),
+    jsonBytes: number('json_bytes'),
+    bytes: number('bytes'),
+    retries: number('retries'),
+    resumed: row['resumed'] === 1,
+    peakHeapBytes: number('peak_heap_bytes'),
+    peakRssBytes: number('peak_rss_bytes'),
+    reason: text('reason'),
+    error: row['error'] === null ? null : (JSON.parse(text('error')) as RunEnding['error']),
+    trigger: text('trigger') as RunEnding['trigger'],
+    troubles: JSON.parse(text('troubles')) as RunEnding['troubles'],
+  };
+}

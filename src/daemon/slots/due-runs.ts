@@ -1,0 +1,153 @@
+/** Decides which runs a slot makes: when it comes, when it passed while nothing could run, and when its run failed. */
+import type { Failure } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { ArchiveConfig } from '../../config/schema.ts';
+import { formatRunId, parseRunId } from '../../ledger/run-id.ts';
+import type { History } from '../history/history.ts';
+import type { RunBoard, WhenBusy } from '../run-board.ts';
+import { isFault, type RunEnding } from '../run-ending.ts';
+import { MOST_SLOTS_AT_ONCE, type Schedule } from './schedule.ts';
+import type { Standings } from './standings.ts';
+
+export interface DueParts {
+  board: RunBoard;
+  schedule: Schedule;
+  standings: Standings;
+  history: History;
+  log: Log;
+  /** Undefined when the config does not have it any more. */
+  archive: (name: string) => ArchiveConfig | undefined;
+  onCatchUp: (archive: string) => void;
+  /** Pause before a failed slot is tried again; it doubles up to an hour. For tests. */
+  retryPauseMs?: number;
+}
+
+/** A slot that is begun later than this was missed: the machine slept, or the process was stopped. */
+const ON_TIME_MS = 60_000;
+const RETRY_PAUSE_MS = 60_000;
+const LONGEST_RETRY_PAUSE_MS = 3_600_000;
+
+const WHEN_BUSY = { last: 'replace', all: 'append', none: 'skip' } as const satisfies Record<string, WhenBusy>;
+
+interface Retry {
+  run: string;
+  attempts: number;
+  timer: NodeJS.Timeout;
+}
+
+export class DueRuns {
+  readonly #parts: DueParts;
+  readonly #retries = new Map<string, Retry>();
+
+  constructor(parts: DueParts) {
+    this.#parts = parts;
+  }
+
+  /** Slots have come, oldest first; more than one when the machine slept. */
+  come(name: string, slots: readonly Date[]): void {
+    const archive = this.#parts.archive(name);
+    const latest = slots.at(-1);
+    if (archive === undefined || latest === undefined) return;
+    this.#forgetRetry(name);
+    if (this.#parts.standings.of(name)?.paused === true) {
+      for (const slot of slots) this.#parts.board.skip(name, formatRunId(slot), 'schedule', 'paused');
+      return;
+    }
+    const isOnTime = Date.now() - latest.getTime() <= ON_TIME_MS;
+    const missed = isOnTime ? slots.slice(0, -1) : slots;
+    if (missed.length > 0) this.#catchUp(archive, missed, isOnTime ? 'older' : 'all');
+    if (isOnTime) this.#parts.board.offer(name, formatRunId(latest), 'schedule', WHEN_BUSY[archive.catchUp]);
+  }
+
+  /** The schedule has begun: slots may have passed before, since the last one that is settled. */
+  begin(archive: ArchiveConfig): void {
+    const { schedule, standings } = this.#parts;
+    const after = standings.settledUntil(archive.name);
+    const slots = schedule.slotsOf(archive.name);
+    const until = schedule.begunAt(archive.name);
+    if (after === undefined || slots === undefined || until === undefined) return;
+    if (standings.of(archive.name)?.paused === true) return;
+    const missed = slots.between(after, until, MOST_SLOTS_AT_ONCE);
+    if (missed.length > 0) this.#catchUp(archive, missed, 'all');
+  }
+
+  /**
+   * A run has ended; `settledUntil` is up to where slots were settled before it. After a failure that may pass, the same run
+   * is tried again until the next slot comes. After a success, `catchUp: all` takes up the slots that failed before it.
+   */
+  ended(ending: RunEnding, failure: Failure | undefined, settledUntil: Date | undefined): void {
+    const archive = this.#parts.archive(ending.archive);
+    if (archive === undefined || ending.status === 'skipped') return;
+    if (ending.status === 'committed') {
+      this.#forgetRetry(archive.name);
+      if (archive.catchUp === 'all' && settledUntil !== undefined) this.#fillGap(archive, settledUntil, ending.run);
+    } else if (isFault(ending) && failure?.transient === true && ending.trigger !== 'by hand') {
+      this.#retryLater(archive, ending.run);
+    }
+  }
+
+  close(): void {
+    for (const { timer } of this.#retries.values()) clearTimeout(timer);
+    this.#retries.clear();
+  }
+
+  /** `which` says whether the latest of all slots is among the missed ones. */
+  #catchUp(archive: ArchiveConfig, missed: readonly Date[], which: 'older' | 'all'): void {
+    const { board, history, log, onCatchUp } = this.#parts;
+    const { name, catchUp } = archive;
+    const chosen = { last: which === 'all' ? missed.slice(-1) : [], all: missed, none: [] }[catchUp];
+    const runs = chosen.map(formatRunId).filter((run) => !history.wasCancelled(name, run));
+    log.warn(
+      { archive: name, missed: missed.length, from: missed[0], until: missed.at(-1), catchUp, caughtUp: runs.length },
+      'slots have passed that are not archived',
+    );
+    for (const run of runs) {
+      onCatchUp(name);
+      board.offer(name, run, 'catch-up', WHEN_BUSY[catchUp]);
+    }
+  }
+
+  #fillGap(archive: ArchiveConfig, after: Date, run: string): void {
+    const { board, history, schedule } = this.#parts;
+    const { name } = archive;
+    const slots = schedule.slotsOf(name)?.between(after, parseRunId(run), MOST_SLOTS_AT_ONCE) ?? [];
+    const waiting = new Set([run, board.entryOf(name)?.run, ...board.waitingOf(name)]);
+    const isOpen = (slot: Date): boolean => {
+      const id = formatRunId(slot);
+      return !waiting.has(id) && !history.attemptsOf(name, id).some(({ status }) => status === 'committed');
+    };
+    const open = slots.filter(isOpen);
+    if (open.length > 0) this.#catchUp(archive, open, 'all');
+  }
+
+  #retryLater({ name, catchUp }: ArchiveConfig, run: string): void {
+    if (catchUp === 'none' || this.#parts.schedule.slotsOf(name) === undefined) return;
+    const before = this.#retries.get(name);
+    const attempts = before?.run === run ? before.attempts + 1 : 1;
+    clearTimeout(before?.timer);
+    const pauseMs = Math.min(
+      LONGEST_RETRY_PAUSE_MS,
+      (this.#parts.retryPauseMs ?? RETRY_PAUSE_MS) * 2 ** (attempts - 1),
+    );
+    const timer = setTimeout(() => {
+      this.#retry(name, run);
+    }, pauseMs);
+    this.#retries.set(name, { run, attempts, timer });
+    this.#parts.log.info(
+      { archive: name, run, pauseMs },
+      'the failed run is tried again, unless the next slot comes first',
+    );
+  }
+
+  #retry(name: string, run: string): void {
+    const { board, standings, onCatchUp } = this.#parts;
+    if (board.isBusy(name) || standings.of(name)?.paused !== false) return;
+    onCatchUp(name);
+    board.offer(name, run, 'catch-up', 'append');
+  }
+
+  #forgetRetry(name: string): void {
+    clearTimeout(this.#retries.get(name)?.timer);
+    this.#retries.delete(name);
+  }
+}

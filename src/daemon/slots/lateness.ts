@@ -1,0 +1,64 @@
+/** Finds out which archives are late. Before one is called late, its destination is asked, as another host may have archived it. */
+import type { Log } from '../../base/log.ts';
+import type { ArchiveConfig } from '../../config/schema.ts';
+import { isOverdue, type Standings } from './standings.ts';
+import type { Schedule } from './schedule.ts';
+
+export interface LatenessParts {
+  schedule: Schedule;
+  standings: Standings;
+  log: Log;
+  /** Brings the standing up to date with the destination; never rejects. */
+  askDestination: (archive: ArchiveConfig) => Promise<void>;
+  onLate: (archive: string, slot: Date) => void;
+  changed: () => void;
+}
+
+export class Lateness {
+  readonly #parts: LatenessParts;
+  /** Archives whose destination is being asked. */
+  readonly #asking = new Set<string>();
+
+  constructor(parts: LatenessParts) {
+    this.#parts = parts;
+  }
+
+  /** To be called every second or so. */
+  look(archives: readonly ArchiveConfig[], now = new Date()): void {
+    for (const archive of archives) {
+      const { name } = archive;
+      const isLate = this.#parts.standings.of(name)?.late === true;
+      const due = this.#overdueSlot(archive, now);
+      if (due === undefined && isLate) this.#over(name);
+      if (due !== undefined && !isLate && !this.#asking.has(name)) void this.#confirm(archive);
+    }
+  }
+
+  /** The oldest slot that is due, when it is overdue. */
+  #overdueSlot({ name, lateAfter }: ArchiveConfig, now: Date): Date | undefined {
+    const { schedule, standings } = this.#parts;
+    const slots = schedule.slotsOf(name);
+    const due = slots && standings.oldestDue(name, slots, now);
+    return slots !== undefined && due !== undefined && isOverdue(due, slots, lateAfter, now) ? due : undefined;
+  }
+
+  async #confirm(archive: ArchiveConfig): Promise<void> {
+    const { name } = archive;
+    const { standings, log, askDestination, onLate, changed } = this.#parts;
+    this.#asking.add(name);
+    await askDestination(archive);
+    this.#asking.delete(name);
+    const due = this.#overdueSlot(archive, new Date());
+    if (due === undefined) return;
+    standings.setLate(name, true);
+    log.warn({ archive: name, slot: due.toISOString() }, 'archive is late: a slot is overdue');
+    onLate(name, due);
+    changed();
+  }
+
+  #over(archive: string): void {
+    this.#parts.standings.setLate(archive, false);
+    this.#parts.log.info({ archive }, 'archive is no longer late');
+    this.#parts.changed();
+  }
+}

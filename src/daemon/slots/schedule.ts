@@ -1,0 +1,148 @@
+/**
+ * Tells when slots have come. node-cron fires; each time, all slots that have come by the clock are told, so that none is lost
+ * or told twice. A watch of our own looks for what node-cron leaves out: the hour that is repeated when clocks are set
+ * back, and times in which the machine slept or its clock was set.
+ */
+import { schedule as startTask, type ScheduledTask } from 'node-cron';
+import type { ArchiveConfig } from '../../config/schema.ts';
+import { Slots } from './slots.ts';
+
+/** A timer does not count the time that the machine sleeps; so the watch looks at the clock this often. */
+const LONGEST_WAIT_MS = 30_000;
+/** When the watch looks whether a slot was told. */
+const WATCH_AFTER_MS = 250;
+/** node-cron drops what it comes to later than this; here a late look is as good. */
+const TOLERATED_LATENESS_MS = 24 * 3_600_000;
+/** A clock that is set back by more begins anew; by less, no slot comes twice. */
+const CLOCK_TOLERANCE_MS = 60_000;
+/** Slots that came at once, after a long sleep, are told up to here; the oldest are left out. */
+export const MOST_SLOTS_AT_ONCE = 1000;
+
+/** Gets the slots that have come since the last call, oldest first; usually one. Must not throw. */
+export type OnSlots = (archive: string, slots: readonly Date[]) => void;
+
+interface Entry {
+  expression: string;
+  timezone: string;
+  slots: Slots;
+  begunAt: Date;
+  /** Slots up to here have been told. */
+  toldMs: number;
+  nextMs: number;
+  task: ScheduledTask | undefined;
+}
+
+export class Schedule {
+  readonly #onSlots: OnSlots;
+  readonly #onClockSetBack: (byMs: number) => void;
+  readonly #now: () => number;
+  #entries = new Map<string, Entry>();
+  #watch: NodeJS.Timeout | undefined;
+  #running = false;
+
+  constructor(onSlots: OnSlots, onClockSetBack: (byMs: number) => void, now: () => number = Date.now) {
+    this.#onSlots = onSlots;
+    this.#onClockSetBack = onClockSetBack;
+    this.#now = now;
+  }
+
+  /** Puts these schedules in force. One that stays the same misses no slot; a new one begins now. */
+  set(archives: readonly ArchiveConfig[]): void {
+    const before = this.#entries;
+    this.#entries = new Map();
+    for (const { name, schedule, timezone } of archives) {
+      if (schedule === undefined) continue;
+      const old = before.get(name);
+      const same = old?.expression === schedule && old.timezone === timezone;
+      this.#entries.set(name, same ? old : this.#begin(schedule, timezone));
+    }
+    const kept = new Set(this.#entries.values());
+    for (const entry of before.values()) if (!kept.has(entry)) endTask(entry);
+    if (this.#running) this.start();
+  }
+
+  start(): void {
+    this.#running = true;
+    for (const entry of this.#entries.values()) entry.task ??= this.#startTask(entry);
+    this.#armWatch();
+  }
+
+  stop(): void {
+    this.#running = false;
+    clearTimeout(this.#watch);
+    for (const entry of this.#entries.values()) endTask(entry);
+  }
+
+  /** When the archive's next slot is; undefined when it has no schedule. */
+  nextSlot(archive: string): Date | undefined {
+    const entry = this.#entries.get(archive);
+    return entry === undefined || entry.nextMs === Infinity ? undefined : new Date(entry.nextMs);
+  }
+
+  /** The slots of the archive; undefined when it has no schedule. */
+  slotsOf(archive: string): Slots | undefined {
+    return this.#entries.get(archive)?.slots;
+  }
+
+  /** Slots after this time are told; undefined when the archive has no schedule. */
+  begunAt(archive: string): Date | undefined {
+    return this.#entries.get(archive)?.begunAt;
+  }
+
+  /** Tells what has come by now. */
+  tick(): void {
+    const nowMs = this.#now();
+    for (const [archive, entry] of this.#entries) {
+      if (nowMs < entry.toldMs - CLOCK_TOLERANCE_MS) this.#beginAgain(entry, nowMs);
+      if (nowMs < entry.nextMs) continue;
+      const due = entry.slots.between(new Date(entry.toldMs), new Date(nowMs), MOST_SLOTS_AT_ONCE);
+      entry.toldMs = nowMs;
+      entry.nextMs = nextMsOf(entry.slots, nowMs);
+      this.#onSlots(archive, due);
+    }
+  }
+
+  #begin(expression: string, timezone: string): Entry {
+    const slots = new Slots(expression, timezone);
+    const toldMs = this.#now();
+    const nextMs = nextMsOf(slots, toldMs);
+    return { expression, timezone, slots, begunAt: new Date(toldMs), toldMs, nextMs, task: undefined };
+  }
+
+  #startTask({ expression, timezone, nextMs }: Entry): ScheduledTask | undefined {
+    if (nextMs === Infinity) return undefined;
+    const options = { timezone, missedExecutionTolerance: TOLERATED_LATENESS_MS, suppressMissedWarning: true };
+    return startTask(
+      expression,
+      () => {
+        this.tick();
+      },
+      options,
+    );
+  }
+
+  #beginAgain(entry: Entry, nowMs: number): void {
+    this.#onClockSetBack(entry.toldMs - nowMs);
+    entry.toldMs = nowMs;
+    entry.nextMs = nextMsOf(entry.slots, nowMs);
+  }
+
+  #armWatch(): void {
+    clearTimeout(this.#watch);
+    const nextMs = Math.min(...[...this.#entries.values()].map((entry) => entry.nextMs));
+    const waitMs = Math.min(LONGEST_WAIT_MS, Math.max(0, nextMs - this.#now()) + WATCH_AFTER_MS);
+    this.#watch = setTimeout(() => {
+      this.tick();
+      if (this.#running) this.#armWatch();
+    }, waitMs);
+  }
+}
+
+function endTask(entry: Entry): void {
+  void entry.task?.destroy();
+  entry.task = undefined;
+}
+
+function nextMsOf(slots: Slots, afterMs: number): number {
+  return slots.next(new Date(afterMs))?.getTime() ?? Infinity;
+}

@@ -1,0 +1,169 @@
+/** How each archive stands: its last success and failure, and the oldest slot that is due and not archived. */
+import type { ArchiveConfig } from '../../config/schema.ts';
+import type { Manifest } from '../../ledger/manifest.ts';
+import { parseRunId } from '../../ledger/run-id.ts';
+import type { History } from '../history/history.ts';
+import { isFault, type RunEnding, type ShownFailure } from '../run-ending.ts';
+import type { Slots } from './slots.ts';
+
+/** Sizes in bytes. */
+export interface LastSuccess {
+  run: string;
+  finishedAt: string;
+  rows: number;
+  jsonBytes: number;
+  bytes: number;
+  seconds: number;
+}
+
+export interface LastFailure extends ShownFailure {
+  run: string;
+  at: string;
+}
+
+export interface Standing {
+  paused: boolean;
+  lastSuccess: LastSuccess | undefined;
+  lastFailure: LastFailure | undefined;
+  /** Whether the last run that ended by itself failed. */
+  failing: boolean;
+  /** Whether a slot is overdue; the destination was asked. */
+  late: boolean;
+  /** Slots up to the later one of these two are settled. */
+  archivedUntil: Date | undefined;
+  dueSince: Date;
+  /** Neither the history nor the destination knew the archive when it was first looked at. */
+  isNew: boolean;
+}
+
+export class Standings {
+  readonly #history: History;
+  readonly #standings = new Map<string, Standing>();
+
+  constructor(history: History) {
+    this.#history = history;
+  }
+
+  /** Begins with what the history knows. An archive, or a schedule, that it does not know counts from `now`. */
+  set(archives: readonly ArchiveConfig[], now: Date): void {
+    for (const archive of archives) {
+      const standing = this.#standings.get(archive.name) ?? this.#load(archive.name, now);
+      const schedule = `${archive.schedule ?? ''} ${archive.timezone}`;
+      const record = this.#history.archive(archive.name);
+      if (record !== undefined && record.schedule !== schedule) standing.dueSince = now;
+      this.#standings.set(archive.name, standing);
+      if (record?.schedule !== schedule) this.#save(archive.name, standing, schedule);
+    }
+    const names = new Set(archives.map(({ name }) => name));
+    for (const name of this.#standings.keys()) if (!names.has(name)) this.#standings.delete(name);
+  }
+
+  /** Undefined for an archive that is not in the config. */
+  of(archive: string): Readonly<Standing> | undefined {
+    return this.#standings.get(archive);
+  }
+
+  /** Takes in how a run ended. */
+  ended(ending: RunEnding): void {
+    const standing = this.#standings.get(ending.archive);
+    if (standing === undefined) return;
+    if (ending.status === 'committed') {
+      standing.failing = false;
+      standing.lastSuccess = successOf(ending);
+      settle(standing, ending.run);
+    } else if (isFault(ending)) {
+      standing.failing = true;
+      standing.lastFailure = failureOf(ending);
+    }
+  }
+
+  /** Takes in what the destination has. The slots of an archive that was not known before count from there. */
+  found(archive: string, manifest: Manifest): void {
+    const standing = this.#standings.get(archive);
+    if (standing === undefined) return;
+    const { run, finishedAt, startedAt, rows, jsonBytes, bytes } = manifest;
+    const seconds = (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
+    if (standing.lastSuccess === undefined || standing.lastSuccess.finishedAt < finishedAt)
+      standing.lastSuccess = { run, finishedAt, rows, jsonBytes, bytes, seconds };
+    if (standing.isNew) {
+      standing.dueSince = parseRunId(run);
+      standing.isNew = false;
+      this.#save(archive, standing);
+    }
+    settle(standing, run);
+  }
+
+  /** A schedule that goes on counts from now: what passed in the pause is not missed. */
+  setPaused(archive: string, paused: boolean, now: Date): void {
+    const standing = this.#standings.get(archive);
+    if (standing === undefined || standing.paused === paused) return;
+    standing.paused = paused;
+    if (!paused) standing.dueSince = now;
+    if (paused) standing.late = false;
+    this.#save(archive, standing);
+  }
+
+  setLate(archive: string, late: boolean): void {
+    const standing = this.#standings.get(archive);
+    if (standing !== undefined) standing.late = late;
+  }
+
+  /** Slots after this are due, or will be. */
+  settledUntil(archive: string): Date | undefined {
+    const standing = this.#standings.get(archive);
+    if (standing === undefined) return undefined;
+    const { archivedUntil, dueSince } = standing;
+    return archivedUntil !== undefined && archivedUntil > dueSince ? archivedUntil : dueSince;
+  }
+
+  /** The oldest slot that has come and is not archived; undefined when there is none, and in a pause. */
+  oldestDue(archive: string, slots: Slots, now: Date): Date | undefined {
+    const standing = this.#standings.get(archive);
+    const after = this.settledUntil(archive);
+    if (standing === undefined || standing.paused || after === undefined) return undefined;
+    const due = slots.next(after);
+    return due !== undefined && due <= now ? due : undefined;
+  }
+
+  #load(archive: string, now: Date): Standing {
+    const record = this.#history.archive(archive);
+    const success = this.#history.lastSuccess(archive);
+    const failure = this.#history.lastFailure(archive);
+    const latest = this.#history.latestCommitted(archive);
+    return {
+      paused: record?.paused ?? false,
+      lastSuccess: success && successOf(success),
+      lastFailure: failure && failureOf(failure),
+      failing: failure !== undefined && (success === undefined || success.finishedAt < failure.finishedAt),
+      late: false,
+      archivedUntil: latest === undefined ? undefined : parseRunId(latest),
+      dueSince: record?.dueSince ?? now,
+      isNew: record === undefined,
+    };
+  }
+
+  #save(archive: string, { paused, dueSince }: Standing, schedule = this.#history.archive(archive)?.schedule): void {
+    this.#history.setArchive(archive, { schedule: schedule ?? '', dueSince, paused });
+  }
+}
+
+/** When an oldest due slot makes its archive late: after `lateAfter`, or when the next slot comes. */
+export function isOverdue(due: Date, slots: Slots, lateAfterMs: number | undefined, now: Date): boolean {
+  if (lateAfterMs !== undefined) return now.getTime() - due.getTime() >= lateAfterMs;
+  const next = slots.next(due);
+  return next !== undefined && next <= now;
+}
+
+/** A run by hand settles the slots before it, as it archived what they would have. */
+function settle(standing: Standing, run: string): void {
+  const time = parseRunId(run);
+  if (standing.archivedUntil === undefined || standing.archivedUntil < time) standing.archivedUntil = time;
+}
+
+function successOf({ run, finishedAt, rows, jsonBytes, bytes, seconds }: RunEnding): LastSuccess {
+  return { run, finishedAt, rows, jsonBytes, bytes, seconds };
+}
+
+function failureOf({ run, finishedAt, error }: RunEnding): LastFailure {
+  return { run, at: finishedAt, ...(error ?? { code: 'internal', message: '', hint: '' }) };
+}

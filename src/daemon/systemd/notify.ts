@@ -1,0 +1,104 @@
+/** Tells systemd how the daemon is: ready, reloading, stopping, alive. See sd_notify(3) for the protocol. */
+import { errorText } from '../../base/errors.ts';
+import { openCommandSender } from './notify-command.ts';
+import { openLibcSender } from './notify-libc.ts';
+
+/** One way to get a datagram to systemd. Sending never throws; what goes wrong is reported when the sender is opened. */
+export interface Sender {
+  via: 'libc' | 'systemd-notify';
+  /** Sends lines of `NAME=value`, in one message. */
+  send(lines: readonly string[]): void;
+  /** Waits until all that was sent has arrived, at most some seconds. */
+  close(): Promise<void>;
+}
+
+/** Opens a sender to this socket, or throws when this way does not exist on this machine. */
+export type OpenSender = (socket: string, onProblem: (message: string) => void) => Promise<Sender>;
+
+/** The daemon's line to systemd. Without systemd every call does nothing; no call ever throws. */
+export interface Notify {
+  /** How messages are sent; `none` without systemd. */
+  readonly via: Sender['via'] | 'none';
+  /** How often {@link Notify.watchdog} must be called; undefined when the unit has no watchdog. */
+  readonly watchdogIntervalMs: number | undefined;
+  /** The start, or a reload, is complete. `status` is the line that `systemctl status` shows. */
+  ready(status: string): void;
+  /** A reload begins; {@link Notify.ready} ends it. */
+  reloading(): void;
+  /** The daemon drains; what it said last would go on being shown. */
+  stopping(status: string): void;
+  status(text: string): void;
+  /** A sign of life. */
+  watchdog(): void;
+  close(): Promise<void>;
+}
+
+type Environment = Record<string, string | undefined>;
+
+/**
+ * Opens the line to systemd, and takes NOTIFY_SOCKET out of `environment`, which should be the process's own: a child
+ * that inherited it could speak in the daemon's name. Trouble is reported once through `onProblem`, as it would come
+ * back with every sign of life.
+ */
+export async function openNotify(
+  environment: Environment,
+  onProblem: (message: string) => void,
+  ways: readonly OpenSender[] = [openLibcSender, openCommandSender],
+): Promise<Notify> {
+  const socket = environment['NOTIFY_SOCKET'] ?? '';
+  delete environment['NOTIFY_SOCKET'];
+  const sender = socket === '' ? undefined : await openFirst(ways, socket, once(onProblem));
+  const send = (...lines: string[]): void => sender?.send(lines);
+  return {
+    via: sender?.via ?? 'none',
+    watchdogIntervalMs: sender && watchdogIntervalMs(environment),
+    ready: (status) => send('READY=1', statusLine(status)),
+    // systemd tells this reload from an older one by the time, which must be CLOCK_MONOTONIC: hrtime is.
+    reloading: () => send('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
+    stopping: (status) => send('STOPPING=1', statusLine(status)),
+    status: (text) => send(statusLine(text)),
+    watchdog: () => send('WATCHDOG=1'),
+    close: async () => sender?.close(),
+  };
+}
+
+async function openFirst(
+  ways: readonly OpenSender[],
+  socket: string,
+  onProblem: (message: string) => void,
+): Promise<Sender | undefined> {
+  const reasons: string[] = [];
+  for (const open of ways) {
+    try {
+      return await open(socket, onProblem);
+    } catch (error) {
+      reasons.push(errorText(error));
+    }
+  }
+  onProblem(`cannot tell systemd that the service is ready: ${reasons.join('; ')}`);
+  return undefined;
+}
+
+/** Half of what the unit allows, as sd_watchdog_enabled(3) advises. The variables may be meant for another process. */
+function watchdogIntervalMs(environment: Environment): number | undefined {
+  const pid = environment['WATCHDOG_PID'] ?? '';
+  if (pid !== '' && Number(pid) !== process.pid) return undefined;
+  const allowedUsec = Number(environment['WATCHDOG_USEC'] ?? '');
+  return Number.isSafeInteger(allowedUsec) && allowedUsec > 0 ? allowedUsec / 2000 : undefined;
+}
+
+const MAX_STATUS_CHARS = 500;
+
+/** A line break would begin another variable, so it becomes a space. */
+function statusLine(text: string): string {
+  return `STATUS=${text.slice(0, MAX_STATUS_CHARS).replace(/[\r\n\0]+/g, ' ')}`;
+}
+
+function once(report: (message: string) => void): (message: string) => void {
+  let reported = false;
+  return (message) => {
+    if (reported) return;
+    reported = true;
+    report(message);
+  };
+}

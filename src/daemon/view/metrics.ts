@@ -1,0 +1,200 @@
+/** The metrics: each declared once; docs/metrics.md is written from the declarations. The only importer of prom-client. */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { TOOL } from '../../base/tool.ts';
+import { memorySum } from '../../config/limits.ts';
+import type { EndingDetails } from '../run-board.ts';
+import type { RunEnding } from '../run-ending.ts';
+import { describeWorkers, heapLimitBytes, type StateParts } from './state.ts';
+
+export interface MetricDeclaration {
+  name: string;
+  kind: 'counter' | 'gauge' | 'histogram';
+  labels: readonly string[];
+  help: string;
+}
+
+/** Labels have few values: names of the config, a status, codes of failures. Never a run id. */
+export const METRICS = [
+  gauge('pgsluice_build_info', ['version', 'node'], 'Always 1; the labels tell the version.'),
+  gauge(
+    'pgsluice_archive_last_success_timestamp_seconds',
+    ['archive'],
+    'When the last run was committed; absent before the first.',
+  ),
+  gauge(
+    'pgsluice_archive_due_slot_age_seconds',
+    ['archive'],
+    'Age of the oldest slot that is due and not archived; 0 when there is none, and in a pause.',
+  ),
+  gauge(
+    'pgsluice_archive_interval_seconds',
+    ['archive'],
+    'Time between the next two slots; absent without a schedule.',
+  ),
+  gauge('pgsluice_archive_late', ['archive'], '1 when a slot is overdue: past lateAfter, or the next slot has come.'),
+  gauge('pgsluice_archive_failing', ['archive'], '1 when the last run that ended by itself failed.'),
+  gauge('pgsluice_archive_paused', ['archive'], '1 when the schedule is paused.'),
+  gauge('pgsluice_archive_running', ['archive'], '1 when a run is on, or waits for its turn.'),
+  gauge('pgsluice_archive_waiting_runs', ['archive'], 'Runs that wait behind the one that is on.'),
+  counter(
+    'pgsluice_runs_total',
+    ['archive', 'status', 'reason'],
+    'Runs that ended, as committed, failed or skipped; the reason is ok, already-committed, the code of the failure, or why it was skipped.',
+  ),
+  histogram('pgsluice_run_duration_seconds', ['archive'], 'Time that committed runs took.'),
+  counter('pgsluice_rows_total', ['archive'], 'Rows in committed runs.'),
+  counter('pgsluice_json_bytes_total', ['archive'], 'JSON Lines in committed runs, in bytes before compression.'),
+  counter('pgsluice_stored_bytes_total', ['archive'], 'Objects of committed runs, in bytes.'),
+  counter(
+    'pgsluice_segments_total',
+    ['archive', 'outcome', 'reason'],
+    'Attempts at segments, as done or failed; the reason is ok, or the code of the failure.',
+  ),
+  counter('pgsluice_segment_retries_total', ['archive'], 'Attempts at segments beyond their first ones.'),
+  gauge(
+    'pgsluice_run_snapshot_age_seconds',
+    ['archive'],
+    'Age of the snapshot that a run reads; while it is held, the source cannot remove dead rows.',
+  ),
+  counter('pgsluice_aborted_uploads_total', ['archive'], 'Uploads of dead runs that were found and aborted.'),
+  counter('pgsluice_catch_ups_total', ['archive'], 'Slots that passed unarchived and were begun later.'),
+  counter(
+    'pgsluice_deliveries_total',
+    ['kind', 'result'],
+    'Alarms by webhook (notify) and by ping, as ok or failed after all attempts.',
+  ),
+  gauge('pgsluice_worker_heap_bytes', ['slot'], 'Heap of each worker thread that is busy.'),
+  gauge('pgsluice_worker_heap_limit_bytes', [], 'What the heap of one worker is capped at.'),
+  gauge(
+    'pgsluice_memory_limit_bytes',
+    [],
+    'The sum that the process stays below, as check prints it; compare process_resident_memory_bytes.',
+  ),
+  gauge('pgsluice_array_buffer_bytes', [], 'Buffers outside of the heap of the main thread.'),
+  gauge('pgsluice_pool_threads', [], 'Worker threads that there may be.'),
+  gauge('pgsluice_pool_active', [], 'Segments that are worked on.'),
+  gauge('pgsluice_pool_waiting', [], 'Segments that wait for a thread.'),
+] as const satisfies readonly MetricDeclaration[];
+
+/** Seconds: a run takes from a moment to a day. */
+const BUCKETS = [1, 5, 15, 60, 300, 900, 1800, 3600, 10_800, 36_000, 86_400];
+
+type Names<K> = Extract<(typeof METRICS)[number], { kind: K }>['name'];
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #gauges = new Map<string, Gauge>();
+  readonly #counters = new Map<string, Counter>();
+  readonly #histograms = new Map<string, Histogram>();
+  readonly #parts: () => StateParts;
+
+  /** `parts` is what the gauges are read from when somebody asks. */
+  constructor(parts: () => StateParts) {
+    this.#parts = parts;
+    collectDefaultMetrics({ register: this.#registry });
+    for (const { name, kind, labels, help } of METRICS) {
+      const options = { name, help, labelNames: [...labels], registers: [this.#registry] };
+      if (kind === 'gauge') this.#gauges.set(name, new Gauge(options));
+      else if (kind === 'counter') this.#counters.set(name, new Counter(options));
+      else this.#histograms.set(name, new Histogram({ ...options, buckets: BUCKETS }));
+    }
+  }
+
+  /** Counts how a run ended. */
+  ended(ending: RunEnding, { progress }: EndingDetails): void {
+    const { archive, status, reason } = ending;
+    this.#count('pgsluice_runs_total', { archive, status, reason });
+    this.#count('pgsluice_segment_retries_total', { archive }, ending.retries);
+    this.#count('pgsluice_aborted_uploads_total', { archive }, progress?.abortedUploads);
+    this.#count('pgsluice_segments_total', { archive, outcome: 'done', reason: 'ok' }, progress?.segmentsFinishedHere);
+    for (const [code, attempts] of progress?.failures ?? [])
+      this.#count('pgsluice_segments_total', { archive, outcome: 'failed', reason: code }, attempts);
+    if (status !== 'committed' || reason !== 'ok') return;
+    this.#histograms
+      .get('pgsluice_run_duration_seconds' satisfies Names<'histogram'>)
+      ?.observe({ archive }, ending.seconds);
+    this.#count('pgsluice_rows_total', { archive }, ending.rows);
+    this.#count('pgsluice_json_bytes_total', { archive }, ending.jsonBytes);
+    this.#count('pgsluice_stored_bytes_total', { archive }, ending.bytes);
+  }
+
+  caughtUp(archive: string): void {
+    this.#count('pgsluice_catch_ups_total', { archive });
+  }
+
+  abortedUploads(archive: string, count: number): void {
+    this.#count('pgsluice_aborted_uploads_total', { archive }, count);
+  }
+
+  delivered(kind: string, ok: boolean): void {
+    this.#count('pgsluice_deliveries_total', { kind, result: ok ? 'ok' : 'failed' });
+  }
+
+  /** The text that Prometheus reads, and its type. */
+  async text(): Promise<{ body: string; type: string }> {
+    this.#readGauges();
+    return { body: await this.#registry.metrics(), type: this.#registry.contentType };
+  }
+
+  #count(name: Names<'counter'>, labels: Record<string, string>, by = 1): void {
+    this.#counters.get(name)?.inc(labels, by);
+  }
+
+  /** Archives may have come or gone, so each gauge begins empty. */
+  #readGauges(): void {
+    for (const gauge of this.#gauges.values()) gauge.reset();
+    const set = (name: Names<'gauge'>, value: number, labels: Record<string, string> = {}): void =>
+      this.#gauges.get(name)?.set(labels, value);
+    const parts = this.#parts();
+    const { config, pool } = parts.generation;
+    set('pgsluice_build_info', 1, { version: TOOL.version, node: process.version });
+    set('pgsluice_memory_limit_bytes', memorySum(config).totalBytes);
+    set('pgsluice_worker_heap_limit_bytes', heapLimitBytes(config));
+    set('pgsluice_array_buffer_bytes', process.memoryUsage().arrayBuffers);
+    set('pgsluice_pool_threads', config.workers.threads);
+    set('pgsluice_pool_active', pool.load.active);
+    set('pgsluice_pool_waiting', pool.load.waiting);
+    for (const [slot, { heapBytes }] of parts.board.entries.flatMap(describeWorkers).entries())
+      set('pgsluice_worker_heap_bytes', heapBytes, { slot: String(slot) });
+    for (const archive of Object.keys(config.archives)) readArchive(parts, archive, set);
+  }
+}
+
+type SetGauge = (name: Names<'gauge'>, value: number, labels: Record<string, string>) => void;
+
+function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
+  const labels = { archive };
+  const standing = parts.standings.of(archive);
+  const entry = parts.board.entryOf(archive);
+  const now = new Date();
+  if (standing?.lastSuccess !== undefined)
+    set('pgsluice_archive_last_success_timestamp_seconds', Date.parse(standing.lastSuccess.finishedAt) / 1000, labels);
+  set('pgsluice_archive_late', Number(standing?.late ?? false), labels);
+  set('pgsluice_archive_failing', Number(standing?.failing ?? false), labels);
+  set('pgsluice_archive_paused', Number(standing?.paused ?? false), labels);
+  set('pgsluice_archive_running', Number(entry !== undefined), labels);
+  set('pgsluice_archive_waiting_runs', parts.board.waitingOf(archive).length, labels);
+  const snapshotAtMs = entry?.progress?.snapshotAtMs;
+  if (snapshotAtMs !== undefined)
+    set('pgsluice_run_snapshot_age_seconds', (now.getTime() - snapshotAtMs) / 1000, labels);
+  const slots = parts.schedule.slotsOf(archive);
+  const next = parts.schedule.nextSlot(archive);
+  if (slots === undefined || next === undefined) return;
+  const due = parts.standings.oldestDue(archive, slots, now);
+  set('pgsluice_archive_due_slot_age_seconds', due === undefined ? 0 : (now.getTime() - due.getTime()) / 1000, labels);
+  const afterNext = slots.next(next);
+  if (afterNext !== undefined)
+    set('pgsluice_archive_interval_seconds', (afterNext.getTime() - next.getTime()) / 1000, labels);
+}
+
+function gauge<const N extends string>(name: N, labels: readonly string[], help: string) {
+  return { name, kind: 'gauge', labels, help } as const;
+}
+
+function counter<const N extends string>(name: N, labels: readonly string[], help: string) {
+  return { name, kind: 'counter', labels, help } as const;
+}
+
+function histogram<const N extends string>(name: N, labels: readonly string[], help: string) {
+  return { name, kind: 'histogram', labels, help } as const;
+}

@@ -1,0 +1,232 @@
+/** The state of the daemon as the page, the events and `pgsluice status` show it. */
+import os from 'node:os';
+import { toString as describeCron } from 'cronstrue';
+import { TOOL } from '../../base/tool.ts';
+import { memorySum } from '../../config/limits.ts';
+import type { ArchiveConfig, Config } from '../../config/schema.ts';
+import type { Live, Sample } from './live.ts';
+import type { BoardEntry, Generation, RunBoard } from '../run-board.ts';
+import type { Trigger } from '../run-ending.ts';
+import type { Schedule } from '../slots/schedule.ts';
+import type { LastFailure, LastSuccess, Standings } from '../slots/standings.ts';
+
+/** Sizes in bytes, times in ISO 8601 unless they say otherwise. */
+export interface State {
+  version: string;
+  host: string;
+  pid: number;
+  startedAt: string;
+  now: string;
+  stopping: boolean;
+  /** Whether HTTP takes orders. */
+  canAct: boolean;
+  memory: {
+    rssBytes: number;
+    /** The sum that `check` prints. */
+    rssLimitBytes: number;
+    /** The most that a worker's heap may have. */
+    heapLimitBytes: number;
+    workers: WorkerState[];
+    samples: readonly Sample[];
+  };
+  queue: { threads: number; active: number; waiting: number };
+  archives: ArchiveState[];
+}
+
+export interface WorkerState {
+  archive: string;
+  run: string;
+  segment: number;
+  heapBytes: number;
+  heapLimitBytes: number;
+}
+
+export interface ArchiveState {
+  name: string;
+  /** The table, or `query`. */
+  subject: string;
+  schedule: string | null;
+  scheduleText: string | null;
+  timezone: string;
+  nextSlot: string | null;
+  paused: boolean;
+  /** The one word; the flags below may be true at the same time. */
+  state: 'ok' | 'running' | 'late' | 'failing' | 'never' | 'paused';
+  late: boolean;
+  failing: boolean;
+  /** The oldest slot that is due and not archived. */
+  dueSlot: string | null;
+  lastSuccess: (LastSuccess & { ageSeconds: number }) | null;
+  lastFailure: LastFailure | null;
+  current: CurrentRun | null;
+  /** Ids of the runs that wait behind the current one. */
+  waiting: string[];
+}
+
+export interface CurrentRun {
+  run: string;
+  trigger: Trigger;
+  status: 'waiting' | 'running';
+  segments: number;
+  segmentsDone: number;
+  rows: number;
+  estimatedRows: number;
+  rowsPerSecond: number;
+  jsonBytes: number;
+  bytes: number;
+  percent: number;
+  etaSeconds: number | null;
+  elapsedSeconds: number;
+}
+
+/** What the state is made of. */
+export interface StateParts {
+  generation: Generation;
+  board: RunBoard;
+  schedule: Schedule;
+  standings: Standings;
+  live: Live;
+  startedAt: Date;
+  stopping: boolean;
+}
+
+const MIB = 1024 ** 2;
+
+export function buildState(parts: StateParts): State {
+  const { config, pool } = parts.generation;
+  const now = new Date();
+  return {
+    version: TOOL.version,
+    host: os.hostname(),
+    pid: process.pid,
+    startedAt: parts.startedAt.toISOString(),
+    now: now.toISOString(),
+    stopping: parts.stopping,
+    canAct: config.http.token !== undefined,
+    memory: {
+      rssBytes: process.memoryUsage.rss(),
+      rssLimitBytes: memorySum(config).totalBytes,
+      heapLimitBytes: heapLimitBytes(config),
+      workers: parts.board.entries.flatMap(describeWorkers),
+      samples: parts.live.samples,
+    },
+    queue: { threads: config.workers.threads, ...pool.load },
+    archives: Object.values(config.archives).map((archive) => describeArchive(parts, archive, now)),
+  };
+}
+
+/** Most of the heap that a worker may have. */
+export function heapLimitBytes({ workers }: Config): number {
+  return (workers.maxOldGenerationSizeMb + workers.maxYoungGenerationSizeMb) * MIB;
+}
+
+/** The workers of a run that are busy. */
+export function describeWorkers({ archive, run, progress, config }: BoardEntry): WorkerState[] {
+  return (progress?.segments ?? [])
+    .filter(({ state }) => state === 'running')
+    .map(({ index, heapBytes }) => ({
+      archive,
+      run,
+      segment: index,
+      heapBytes,
+      heapLimitBytes: heapLimitBytes(config),
+    }));
+}
+
+function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): ArchiveState {
+  const { name, schedule = null, timezone } = archive;
+  const standing = parts.standings.of(name);
+  const entry = parts.board.entryOf(name);
+  const slots = parts.schedule.slotsOf(name);
+  const { lastSuccess, lastFailure, paused = false, late = false, failing = false } = standing ?? {};
+  return {
+    name,
+    subject: archive.table ?? 'query',
+    schedule,
+    scheduleText: schedule === null ? null : describeSchedule(schedule),
+    timezone,
+    nextSlot: parts.schedule.nextSlot(name)?.toISOString() ?? null,
+    paused,
+    state: wordFor({ running: entry !== undefined, paused, failing, late, succeeded: lastSuccess !== undefined }),
+    late,
+    failing,
+    dueSlot: (slots && parts.standings.oldestDue(name, slots, now))?.toISOString() ?? null,
+    lastSuccess: lastSuccess === undefined ? null : { ...lastSuccess, ageSeconds: ageSeconds(lastSuccess, now) },
+    lastFailure: lastFailure ?? null,
+    current: entry === undefined ? null : describeCurrent(entry, parts.live),
+    waiting: parts.board.waitingOf(name),
+  };
+}
+
+interface Facts {
+  running: boolean;
+  paused: boolean;
+  failing: boolean;
+  late: boolean;
+  succeeded: boolean;
+}
+
+/** The first that holds, the most telling one first. */
+function wordFor({ running, paused, failing, late, succeeded }: Facts): ArchiveState['state'] {
+  if (running) return 'running';
+  if (paused) return 'paused';
+  if (failing) return 'failing';
+  if (late) return 'late';
+  return succeeded ? 'ok' : 'never';
+}
+
+function describeCurrent(entry: BoardEntry, live: Live): CurrentRun {
+  const { run, trigger, state, progress, startedAt } = entry;
+  const {
+    segments = 0,
+    segmentsDone = 0,
+    rows = 0,
+    estimatedRows = 0,
+    jsonBytes = 0,
+    bytes = 0,
+  } = progress?.snapshot() ?? {};
+  const rowsPerSecond = Math.round(live.rowsPerSecond(entry));
+  const rest = estimatedRows - rows;
+  return {
+    run,
+    trigger,
+    status: state,
+    segments,
+    segmentsDone,
+    rows,
+    estimatedRows,
+    rowsPerSecond,
+    jsonBytes,
+    bytes,
+    percent: percentOf(rows, estimatedRows, segmentsDone, segments),
+    etaSeconds: rowsPerSecond === 0 || rest <= 0 ? null : Math.ceil(rest / rowsPerSecond),
+    elapsedSeconds: Math.round((Date.now() - startedAt.getTime()) / 100) / 10,
+  };
+}
+
+/** By the estimate, which may be too low: a run is whole only when all segments are done. */
+function percentOf(rows: number, estimatedRows: number, segmentsDone: number, segments: number): number {
+  if (segments > 0 && segmentsDone === segments) return 100;
+  const part = estimatedRows > 0 ? rows / estimatedRows : 0;
+  return Math.round(Math.min(0.99, part) * 1000) / 10;
+}
+
+function ageSeconds({ finishedAt }: LastSuccess, now: Date): number {
+  return Math.max(0, Math.round((now.getTime() - Date.parse(finishedAt)) / 1000));
+}
+
+const texts = new Map<string, string>();
+
+/** The schedule in words; the expression itself where the library has none. */
+export function describeSchedule(expression: string): string {
+  const known = texts.get(expression);
+  if (known !== undefined) return known;
+  let text = expression;
+  try {
+    text = describeCron(expression, { use24HourTimeFormat: true, throwExceptionOnParseError: true });
+  } catch {
+    // It is valid, or the config would not be in force; only the words are missing.
+  }
+  texts.set(expression, text);
+  return text;
+}

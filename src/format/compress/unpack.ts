@@ -1,0 +1,177 @@
+/** Takes an object out of its compression while it streams by, and says what is wrong with the compression itself. */
+import type { Transform } from 'node:stream';
+import { crc32, createInflateRaw, createZstdDecompress } from 'node:zlib';
+import { errorText } from '../../base/errors.ts';
+import { formatCount } from '../../base/units.ts';
+import type { Codec } from './codec.ts';
+
+/** What an object's bytes are fed to; its content has been given to the receiver when `end` resolves. */
+export interface Unpacker {
+  /** Resolves when the next bytes may come. */
+  write(slice: Buffer): Promise<void>;
+  /** Resolves to what is wrong with the compression; undefined when it is whole. To be called once. */
+  end(): Promise<string | undefined>;
+}
+
+const CONTENT_BYTES = 128 * 1024;
+
+/** `onContent` is called in order, and is done with a buffer when it returns. */
+export function createUnpacker(codec: Codec, onContent: (content: Buffer) => void): Unpacker {
+  switch (codec) {
+    case 'none':
+      return new Plain(onContent);
+    case 'gzip':
+      return new OneGzipMember(onContent);
+    case 'zstd':
+      return new OneZstdFrame(onContent);
+  }
+}
+
+class Plain implements Unpacker {
+  readonly #onContent: (content: Buffer) => void;
+
+  constructor(onContent: (content: Buffer) => void) {
+    this.#onContent = onContent;
+  }
+
+  async write(slice: Buffer): Promise<void> {
+    this.#onContent(slice);
+  }
+
+  async end(): Promise<string | undefined> {
+    return undefined;
+  }
+}
+
+/** Feeds a zlib stream; once that has failed or ended, the rest is taken and dropped, so that the reader can go on. */
+class Unpacking implements Unpacker {
+  #fedBytes = 0;
+  readonly #name: string;
+  readonly #stream: Transform & { bytesWritten: number };
+  #failure: string | undefined;
+  #isOver = false;
+  #wake: () => void = () => undefined;
+
+  constructor(name: string, stream: Transform & { bytesWritten: number }, onContent: (content: Buffer) => void) {
+    this.#name = name;
+    this.#stream = stream;
+    stream.on('data', onContent);
+    stream.on('drain', () => {
+      this.#wake();
+    });
+    stream.on('end', () => {
+      this.#finish();
+    });
+    stream.on('error', (error) => {
+      this.#failure = errorText(error);
+      this.#finish();
+    });
+  }
+
+  /** Bytes that were fed after what the stream took for its end. */
+  get restBytes(): number {
+    return this.#fedBytes - this.#stream.bytesWritten;
+  }
+
+  async write(slice: Buffer): Promise<void> {
+    this.#fedBytes += slice.length;
+    if (this.#isOver || this.#stream.write(slice)) return;
+    await this.#change();
+  }
+
+  async end(): Promise<string | undefined> {
+    if (!this.#isOver) {
+      this.#stream.end();
+      await this.#change();
+    }
+    this.#stream.destroy();
+    return this.#failure === undefined ? undefined : `its ${this.#name} is damaged: ${this.#failure}`;
+  }
+
+  #finish(): void {
+    this.#isOver = true;
+    this.#wake();
+  }
+
+  async #change(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
+
+class OneZstdFrame implements Unpacker {
+  readonly #unpacking: Unpacking;
+
+  constructor(onContent: (content: Buffer) => void) {
+    this.#unpacking = new Unpacking('zstd', createZstdDecompress({ chunkSize: CONTENT_BYTES }), onContent);
+  }
+
+  async write(slice: Buffer): Promise<void> {
+    await this.#unpacking.write(slice);
+  }
+
+  async end(): Promise<string | undefined> {
+    const failure = await this.#unpacking.end();
+    const { restBytes } = this.#unpacking;
+    return failure ?? (restBytes === 0 ? undefined : `${formatCount(restBytes)} bytes follow its zstd frame`);
+  }
+}
+
+/** Magic number, method and no optional fields: the only header that we write, ten bytes long. */
+const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0]);
+const GZIP_HEADER_BYTES = 10;
+const GZIP_TRAILER_BYTES = 8;
+
+/**
+ * Node's own gunzip reads on into what follows the first member, where other readers stop. So the member is taken apart
+ * here: its header, the deflate stream, and then the eight bytes of the trailer and no more.
+ */
+class OneGzipMember implements Unpacker {
+  readonly #inflation: Unpacking;
+  #header = Buffer.alloc(0);
+  /** The last bytes that came. */
+  #tail = Buffer.alloc(0);
+  #crc32 = 0;
+  #contentBytes = 0;
+
+  constructor(onContent: (content: Buffer) => void) {
+    this.#inflation = new Unpacking('gzip', createInflateRaw({ chunkSize: CONTENT_BYTES }), (content) => {
+      this.#crc32 = crc32(content, this.#crc32);
+      this.#contentBytes += content.length;
+      onContent(content);
+    });
+  }
+
+  async write(slice: Buffer): Promise<void> {
+    const missing = GZIP_HEADER_BYTES - this.#header.length;
+    if (missing > 0) this.#header = Buffer.concat([this.#header, slice.subarray(0, missing)]);
+    const end = slice.subarray(-GZIP_TRAILER_BYTES);
+    this.#tail = Buffer.concat([this.#tail, end]).subarray(-GZIP_TRAILER_BYTES);
+    if (slice.length > missing && this.#hasHeader()) await this.#inflation.write(slice.subarray(missing));
+  }
+
+  async end(): Promise<string | undefined> {
+    if (!this.#hasHeader()) {
+      await this.#inflation.end();
+      return 'it does not begin as a gzip file of ours does';
+    }
+    const failure = await this.#inflation.end();
+    if (failure !== undefined) return failure;
+    const { restBytes } = this.#inflation;
+    if (restBytes < GZIP_TRAILER_BYTES) return 'its gzip is cut off in the trailer';
+    if (restBytes === GZIP_TRAILER_BYTES) return this.#checkTrailer();
+    return `${formatCount(restBytes - GZIP_TRAILER_BYTES)} bytes follow its gzip member, where many readers stop`;
+  }
+
+  #checkTrailer(): string | undefined {
+    const fits =
+      this.#tail.readUInt32LE(0) === this.#crc32 && this.#tail.readUInt32LE(4) === this.#contentBytes % 2 ** 32;
+    return fits ? undefined : 'its gzip is damaged: its own checksum and its content differ';
+  }
+
+  #hasHeader(): boolean {
+    const { length } = this.#header;
+    return length === GZIP_HEADER_BYTES && this.#header.subarray(0, GZIP_HEADER.length).equals(GZIP_HEADER);
+  }
+}

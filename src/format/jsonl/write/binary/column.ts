@@ -1,0 +1,105 @@
+/** Chooses for each column how its binary form becomes JSON; what has no such way is asked of the server as JSON text. */
+import type { Column } from '../../../../postgres/columns.ts';
+import { binaryArrayEncoder } from './arrays.ts';
+import {
+  encodeBoolean,
+  encodeFloat4,
+  encodeFloat8,
+  encodeInt2,
+  encodeInt4,
+  encodeInt8,
+  encodeNumeric,
+} from './numbers.ts';
+import { copyHex, copyJson, copyJsonb, BYTEA_START, encodeBytea, encodeText, encodeUuid, escapeText } from './text.ts';
+import { encodeDate, encodeTimestamp, encodeTimestamptz } from './times.ts';
+
+/** Encodes `source[at, end)` to `out` from `to` on, and returns where it stopped. */
+export type Encode = (source: Uint8Array, at: number, end: number, out: Uint8Array, to: number) => number;
+
+/** How a value that does not fit into memory is encoded: what is around it, and each piece of it. */
+export interface Pieces {
+  start: Uint8Array;
+  encode: Encode;
+  end: Uint8Array;
+  /** Bytes at the start of the value that are not part of it. */
+  skip: number;
+}
+
+/** A way from a type's binary form to JSON. `pieces` is there for the types whose values may be long, besides arrays. */
+export interface Encoder {
+  encode: Encode;
+  pieces: Pieces | undefined;
+  /** The encoder of an array's elements. */
+  element: Encoder | undefined;
+}
+
+const QUOTE = Buffer.from('"');
+const NOTHING = Buffer.alloc(0);
+
+const TEXT: Encoder = {
+  encode: encodeText,
+  pieces: { start: QUOTE, encode: escapeText, end: QUOTE, skip: 0 },
+  element: undefined,
+};
+const JSON_TEXT: Encoder = {
+  encode: copyJson,
+  pieces: { start: NOTHING, encode: copyJson, end: NOTHING, skip: 0 },
+  element: undefined,
+};
+const BYTEA: Encoder = {
+  encode: encodeBytea,
+  pieces: { start: BYTEA_START, encode: copyHex, end: QUOTE, skip: 0 },
+  element: undefined,
+};
+const JSONB: Encoder = {
+  encode: copyJsonb,
+  pieces: { start: NOTHING, encode: copyJson, end: NOTHING, skip: 1 },
+  element: undefined,
+};
+
+function fixed(encode: Encode): Encoder {
+  return { encode, pieces: undefined, element: undefined };
+}
+
+/** By the OID of the type below all domains. */
+const BY_OID = new Map<number, Encoder>([
+  [16, fixed(encodeBoolean)],
+  [17, BYTEA],
+  [19, TEXT], // name
+  [20, fixed(encodeInt8)],
+  [21, fixed(encodeInt2)],
+  [23, fixed(encodeInt4)],
+  [25, TEXT],
+  [114, JSON_TEXT],
+  [700, fixed(encodeFloat4)],
+  [701, fixed(encodeFloat8)],
+  [1042, TEXT], // bpchar
+  [1043, TEXT], // varchar
+  [1082, fixed(encodeDate)],
+  [1114, fixed(encodeTimestamp)],
+  [1184, fixed(encodeTimestamptz)],
+  [1700, fixed(encodeNumeric)],
+  [2950, fixed(encodeUuid)],
+  [3802, JSONB],
+]);
+
+/** Whether the column is sent in its binary form; if not, the statement asks for `to_json(column)::text`. */
+export function hasBinaryEncoder(column: Column): boolean {
+  return findEncoder(column) !== undefined;
+}
+
+/** The column's encoder; JSON text of the server is copied. */
+export function encoderOf(column: Column): Encoder {
+  return findEncoder(column) ?? JSON_TEXT;
+}
+
+function findEncoder(column: Column): Encoder | undefined {
+  if (column.elementTypeOid !== null) {
+    const element = BY_OID.get(column.elementTypeOid);
+    return element === undefined
+      ? undefined
+      : { encode: binaryArrayEncoder(element.encode), pieces: undefined, element };
+  }
+  if (column.encoding === 'server') return undefined;
+  return column.isEnum ? TEXT : BY_OID.get(column.baseTypeOid);
+}

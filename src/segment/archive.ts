@@ -1,0 +1,145 @@
+/** The story of one segment: connect, import the snapshot, then source -> encode -> compress -> sink. */
+import { pipeline } from 'node:stream/promises';
+import { Closers } from '../base/closers.ts';
+import { terminateBackend } from '../postgres/cancel.ts';
+import { backendPid, connectPostgres, endConnection, socketOf, type Client } from '../postgres/connect.ts';
+import { importSnapshot } from '../postgres/snapshot.ts';
+import { openStore } from '../store/open.ts';
+import type { Store } from '../store/store.ts';
+import { CODEC_FILES } from '../format/compress/codec.ts';
+import { compress } from '../format/compress/compress.ts';
+import { checkRowCounts, ContentProof, ObjectProof } from '../format/proof.ts';
+import { giveBuffersBack, lendBuffers, type EncodeBuffers } from '../format/jsonl/write/binary/simd-text.ts';
+import { digestLines, LineDigest } from '../format/digest.ts';
+import { readLines, type LineCount } from './read-lines.ts';
+import { gatherPieces } from './sink/pieces.ts';
+import type { ObjectFacts, SegmentTask, WorkerMessage } from './task.ts';
+
+/** How a segment talks with the thread that runs it. */
+export interface SegmentHooks {
+  /** Tells the control plane what it needs to know when this thread dies. */
+  report: (message: WorkerMessage) => void;
+  onProgress: (progress: { rows: number; jsonBytes: number; bytes: number }) => void;
+  signal: AbortSignal;
+}
+
+/** What a segment has done so far; the stages write it, the reports and the proof read it. */
+class Progress {
+  readonly content = new ContentProof();
+  readonly object = new ObjectProof();
+  readonly lines = new LineDigest();
+  readonly count: LineCount = { read: { rows: 0 }, encoded: { rows: 0 }, keys: { first: null, last: null } };
+}
+
+/** What the stages work with. */
+interface Parts {
+  task: SegmentTask;
+  client: Client;
+  store: Store;
+  buffers: EncodeBuffers;
+}
+
+/** Archives one segment. Throws the first cause when anything fails; then no object is visible, and the query is stopped. */
+export async function archiveSegment(task: SegmentTask, hooks: SegmentHooks): Promise<ObjectFacts> {
+  const closers = new Closers();
+  const progress = new Progress();
+  let finished = false;
+  try {
+    const client = await connectPostgres(task.source);
+    closers.add('the connection', () => closeReader(client, task, finished));
+    hooks.report({ kind: 'backend', pid: backendPid(client) });
+    await importSnapshot(client, task.snapshot);
+    const store = openStore(task.destination);
+    closers.add('the destination', () => {
+      store.close();
+    });
+    const buffers = lendBuffers();
+    closers.add('the buffers', () => {
+      giveBuffersBack(buffers);
+    });
+    await streamRows({ task, client, store, buffers }, progress, hooks);
+    finished = true;
+    return describeObject(task, progress);
+  } catch (error) {
+    throw hooks.signal.aborted ? hooks.signal.reason : error;
+  } finally {
+    await closers.close();
+  }
+}
+
+/** The stages as one pipeline: it closes all of them when one fails, and throws what failed first. */
+async function streamRows(
+  { task, client, store, buffers }: Parts,
+  progress: Progress,
+  hooks: SegmentHooks,
+): Promise<void> {
+  const { content, object, count } = progress;
+
+  async function* proveContent(lines: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+    for await (const buffer of lines) {
+      content.add(buffer);
+      hooks.onProgress({ rows: count.read.rows, jsonBytes: content.bytes, bytes: object.bytes });
+      yield buffer;
+    }
+  }
+
+  async function* proveObject(slices: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+    for await (const slice of slices) {
+      object.add(slice);
+      yield slice;
+    }
+    checkRowCounts(task.subject, { read: count.read.rows, encoded: count.encoded.rows, lines: content.lines });
+  }
+
+  // A reader that waits for a server which sends nothing would hold everything up: cutting the socket wakes it.
+  const cut = (): void => {
+    socketOf(client)?.destroy();
+  };
+  hooks.signal.addEventListener('abort', cut, { once: true });
+
+  async function upload(slices: AsyncIterable<Buffer>): Promise<void> {
+    const uploading = store.upload(task.key, gatherPieces(proveObject(slices), task.destination.partSize), {
+      contentType: CODEC_FILES[task.compression.codec].contentType,
+      ...(task.contentEncoding === undefined ? {} : { contentEncoding: task.contentEncoding }),
+      partSize: task.destination.partSize,
+      signal: hooks.signal,
+      onUploadStarted: (uploadId) => {
+        hooks.report({ kind: 'upload', uploadId });
+      },
+    });
+    uploading.catch(cut);
+    await uploading;
+  }
+
+  const lines = readLines(client, task, buffers, count);
+  await pipeline(
+    task.wantsLineDigest === true ? digestLines(lines, progress.lines) : lines,
+    proveContent,
+    (lines: AsyncIterable<Buffer>) => compress(lines, task.compressor, content),
+    upload,
+    { signal: hooks.signal },
+  );
+}
+
+function describeObject(task: SegmentTask, { content, object, count, lines }: Progress): ObjectFacts {
+  const hasKey = task.keyColumns.length > 0;
+  return {
+    key: task.key,
+    rows: content.lines,
+    jsonBytes: content.bytes,
+    bytes: object.bytes,
+    sha256: object.digest(),
+    crc32: content.crc32,
+    firstKey: hasKey ? count.keys.first : null,
+    lastKey: hasKey ? count.keys.last : null,
+    ...(task.wantsLineDigest === true ? { lineDigest: lines.value } : {}),
+  };
+}
+
+/** After a failure the query may still be running, and blocked on us: it is stopped on the server, and the socket is cut. */
+async function closeReader(client: Client, task: SegmentTask, finished: boolean): Promise<void> {
+  // After a COPY the driver does not know the connection any more; nothing is lost when it is cut.
+  if (!finished || task.read === 'copy') socketOf(client)?.destroy();
+  if (!finished) await terminateBackend(task.source, backendPid(client));
+  await endConnection(client);
+}

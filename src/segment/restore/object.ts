@@ -1,0 +1,225 @@
+/** The story of one object on its way back: begin, take down, then read -> prove -> decompress -> prove -> rows -> COPY, commit. */
+import type { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { Closers } from '../../base/closers.ts';
+import { FailureError } from '../../base/errors.ts';
+import { formatCount } from '../../base/units.ts';
+import { terminateBackend } from '../../postgres/cancel.ts';
+import { backendPid, connectPostgres, endConnection, socketOf, type Client } from '../../postgres/connect.ts';
+import { quoteIdentifier } from '../../postgres/identifiers.ts';
+import { openStore } from '../../store/open.ts';
+import type { Store } from '../../store/store.ts';
+import type { Codec } from '../../format/compress/codec.ts';
+import { ContentProof, ObjectProof } from '../../format/proof.ts';
+import { copyIn } from './copy.ts';
+import { restoreFailure } from './errors.ts';
+import { beginObject, noteObject } from './journal.ts';
+import { CopyRows } from '../../format/jsonl/read/rows.ts';
+import type { RestoredFacts, RestoreTask } from './task.ts';
+import type { WorkerMessage } from '../task.ts';
+
+export interface RestoreHooks {
+  report: (message: WorkerMessage) => void;
+  signal: AbortSignal;
+  onProgress: (progress: { rows: number; jsonBytes: number; bytes: number }) => void;
+}
+
+/** Bytes that a decompressor gives at once; the default is a quarter of it. */
+const CHUNK_BYTES = 64 * 1024;
+
+const STAGE = 'pg_temp.pgsluice_stage';
+
+/** Restores one object. Throws the first cause when anything fails; then nothing of it is in the table. */
+export async function restoreObject(task: RestoreTask, hooks: RestoreHooks): Promise<RestoredFacts> {
+  const { signal } = hooks;
+  const closers = new Closers();
+  try {
+    const client = await connectPostgres(task.target, 'restore');
+    let finished = false;
+    closers.add('the connection', () => closeWriter(client, task, finished));
+    hooks.report({ kind: 'backend', pid: backendPid(client) });
+    // COPY waits for us without an end, and the driver waits for the server to end it: only a cut ends both.
+    const cut = (): void => void socketOf(client)?.destroy();
+    signal.addEventListener('abort', cut, { once: true });
+    closers.add('the signal', () => {
+      signal.removeEventListener('abort', cut);
+    });
+    signal.throwIfAborted();
+    const store = openStore(task.destination);
+    closers.add('the destination', () => {
+      store.close();
+    });
+    const facts = await restoreInOneTransaction(task, client, store, hooks);
+    finished = true;
+    return facts;
+  } catch (error) {
+    throw signal.aborted ? signal.reason : restoreFailure(error, `restoring ${task.key} into ${task.subject}`);
+  } finally {
+    await closers.close();
+  }
+}
+
+async function restoreInOneTransaction(
+  task: RestoreTask,
+  client: Client,
+  store: Store,
+  hooks: RestoreHooks,
+): Promise<RestoredFacts> {
+  await client.query('BEGIN');
+  const earlier = await beginObject(client, task);
+  if (earlier !== undefined) {
+    await client.query('ROLLBACK');
+    return { ...earlier, jsonBytes: task.expected.jsonBytes, bytes: task.expected.bytes };
+  }
+  const counts = needsStage(task)
+    ? await fillThroughStage(task, client, store, hooks)
+    : await fillDirectly(task, client, store, hooks);
+  await noteObject(client, task, counts);
+  hooks.signal.throwIfAborted();
+  await client.query('COMMIT');
+  return { ...counts, jsonBytes: task.expected.jsonBytes, bytes: task.expected.bytes };
+}
+
+type Counts = Pick<RestoredFacts, 'rows' | 'skipped'>;
+
+/** COPY cannot pass over rows that are there already. */
+function needsStage({ onConflict }: RestoreTask): boolean {
+  return onConflict === 'skip';
+}
+
+async function fillDirectly(task: RestoreTask, client: Client, store: Store, hooks: RestoreHooks): Promise<Counts> {
+  const where = task.where === undefined ? '' : ` WHERE ${task.where}`;
+  const rows = await stream(task, client, store, `COPY ${task.table}${columnList(task)} FROM STDIN${where}`, hooks);
+  if (task.where === undefined && rows !== task.expected.rows) throw rowsDropped(task, rows);
+  return { rows, skipped: 0 };
+}
+
+async function fillThroughStage(task: RestoreTask, client: Client, store: Store, hooks: RestoreHooks): Promise<Counts> {
+  const list = columnList(task);
+  const names = list.slice(2, -1);
+  await client.query(
+    `CREATE TEMP TABLE ${STAGE.replace('pg_temp.', '')} ON COMMIT DROP AS SELECT ${names} FROM ${task.table} WITH NO DATA`,
+  );
+  const staged = await stream(task, client, store, `COPY ${STAGE}${list} FROM STDIN${whereOf(task)}`, hooks);
+  const { rowCount } = await client.query(
+    `INSERT INTO ${task.table}${list} OVERRIDING SYSTEM VALUE SELECT ${names} FROM ${STAGE} ON CONFLICT DO NOTHING`,
+  );
+  const rows = rowCount ?? 0;
+  return { rows, skipped: staged - rows };
+}
+
+function whereOf({ where }: RestoreTask): string {
+  return where === undefined ? '' : ` WHERE ${where}`;
+}
+
+/** ` ("a", "b")`; nothing for a table without columns, which COPY takes as it is. */
+function columnList({ columns }: RestoreTask): string {
+  const names = columns.filter(({ form }) => form !== undefined).map(({ name }) => quoteIdentifier(name));
+  return names.length === 0 ? '' : ` (${names.join(', ')})`;
+}
+
+/** Sends the object's rows to `statement`; resolves to the rows it took. The server has ended it only when all is proved. */
+async function stream(
+  task: RestoreTask,
+  client: Client,
+  store: Store,
+  statement: string,
+  { signal, onProgress }: RestoreHooks,
+): Promise<number> {
+  const object = new ObjectProof();
+  const content = new ContentProof();
+  const rows = new CopyRows(task.columns, task.maxValueBytes);
+
+  async function* proveObject(slices: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+    for await (const slice of slices) {
+      object.add(slice);
+      yield slice;
+    }
+    checkObject(task, object);
+  }
+
+  async function* toRows(slices: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+    for await (const slice of slices) {
+      content.add(slice);
+      yield* rows.push(slice);
+      onProgress({ rows: rows.rows, jsonBytes: content.bytes, bytes: object.bytes });
+    }
+    checkContent(task, content, rows.rows);
+    rows.end();
+  }
+
+  const source = store.read(task.key, signal);
+  const target = copyIn(client, statement);
+  const decompressor = createDecompressor(task.codec);
+  try {
+    if (decompressor === undefined) await pipeline(source, proveObject, toRows, target, { signal });
+    else await pipeline(source, proveObject, decompressor, toRows, target, { signal });
+  } catch (error) {
+    throw isOfCompression(error) ? damaged(task.key, `its ${task.codec} is broken`, 'a whole one') : error;
+  }
+  return target.rowCount;
+}
+
+function createDecompressor(codec: Codec): Transform | undefined {
+  switch (codec) {
+    case 'gzip':
+      return createGunzip({ chunkSize: CHUNK_BYTES });
+    case 'zstd':
+      return createZstdDecompress({ chunkSize: CHUNK_BYTES });
+    case 'none':
+      return undefined;
+  }
+}
+
+/** zlib finds a broken object before its digest is known. */
+function isOfCompression(error: unknown): boolean {
+  const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
+  return typeof code === 'string' && /^(?:Z_|ZSTD_)/.test(code);
+}
+
+function checkObject({ key, expected }: RestoreTask, proof: ObjectProof): void {
+  const digest = proof.digest();
+  if (proof.bytes === expected.bytes && digest === expected.sha256) return;
+  throw damaged(key, `it has ${proof.bytes} bytes and SHA-256 ${digest}`, `${expected.bytes} and ${expected.sha256}`);
+}
+
+function checkContent({ key, expected }: RestoreTask, proof: ContentProof, rows: number): void {
+  const same = proof.lines === expected.rows && rows === expected.rows && proof.bytes === expected.jsonBytes;
+  if (same && proof.crc32 === expected.crc32) return;
+  throw damaged(
+    key,
+    `it holds ${proof.lines} lines, ${proof.bytes} bytes, CRC ${proof.crc32}`,
+    `${expected.rows}, ${expected.jsonBytes}, ${expected.crc32}`,
+  );
+}
+
+function damaged(key: string, found: string, expected: string): FailureError {
+  return new FailureError({
+    code: 'object-damaged',
+    stage: 'restore',
+    transient: false,
+    message: `${key} is not what the manifest says: ${found} instead of ${expected}; nothing of it was restored`,
+    hint: 'Bring the object back from a copy or an older version of it in the bucket, then restore again; it goes on with what is missing.',
+  });
+}
+
+function rowsDropped({ subject, key, expected }: RestoreTask, rows: number): FailureError {
+  return new FailureError({
+    code: 'rows-dropped',
+    stage: 'restore',
+    transient: false,
+    message: `${subject} took ${formatCount(rows)} of ${formatCount(expected.rows)} rows of ${key}, so nothing of it was restored`,
+    hint: 'A trigger of the table lets rows fall. Disable it for the restore: ALTER TABLE … DISABLE TRIGGER.',
+  });
+}
+
+/** After a failure the server may be in the middle of the rows: the connection is cut, and the backend ended. */
+async function closeWriter(client: Client, task: RestoreTask, finished: boolean): Promise<void> {
+  if (!finished) {
+    const pid = backendPid(client);
+    socketOf(client)?.destroy();
+    await terminateBackend(task.target, pid);
+  }
+  await endConnection(client);
+}

@@ -1,0 +1,50 @@
+/** What crosses the thread boundary to bring one object back into a table, and what comes back. Plain data only. */
+import type { DestinationConfig } from '../../config/schema.ts';
+import type { ConnectionTarget } from '../../postgres/connect.ts';
+import type { Codec } from '../../format/compress/codec.ts';
+import type { RestoreColumn } from '../../format/jsonl/forms.ts';
+
+/** One object to be read, proved and written into the target, all of it or nothing. */
+export interface RestoreTask {
+  kind: 'restore-object';
+  archive: string;
+  run: string;
+  /** Index of the object in the manifest. */
+  segment: number;
+  /** Which try this is, from 1. */
+  attempt: number;
+  target: ConnectionTarget;
+  /** The table that is filled, quoted. */
+  table: string;
+  /** The same, as the operator knows it. */
+  subject: string;
+  /** The archive's columns, in the order of the lines. */
+  columns: readonly RestoreColumn[];
+  /** Only rows that meet this SQL condition on the target's columns; absent for all. */
+  where?: string;
+  /** What happens to a row whose key is there already. */
+  onConflict: ConflictRule;
+  /** Where the restore keeps book. */
+  journal: { table: string; restore: string };
+  destination: DestinationConfig;
+  /** The object's key, relative to the destination's prefix. */
+  key: string;
+  codec: Codec;
+  /** What the manifest says of the object. */
+  expected: { rows: number; jsonBytes: number; bytes: number; sha256: string; crc32: string };
+  /** Arrays and composites longer than this fail. */
+  maxValueBytes: number;
+}
+
+export type ConflictRule = 'fail' | 'skip';
+
+/** What became of an object's rows. */
+export interface RestoredFacts {
+  /** Rows that are in the table because of this object. */
+  rows: number;
+  /** Rows that were there already, by their key. */
+  skipped: number;
+  /** Of the object: bytes of JSON Lines, and its size. */
+  jsonBytes: number;
+  bytes: number;
+}

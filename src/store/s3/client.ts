@@ -1,0 +1,90 @@
+/** Builds the S3 client, with a limit on everything that could wait for ever. */
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { registerSecret } from '../../base/secrets.ts';
+import type { Location } from '../../config/location.ts';
+import type { DestinationConfig } from '../../config/schema.ts';
+
+/** The bucket, and the prefix of all keys: empty, or ending in `/`. */
+export type S3Location = Extract<Location, { kind: 's3' }>;
+
+/** How long a request may take. The SDK itself has no limit on any of these. */
+export interface S3Timeouts {
+  connectMs: number;
+  /** Silence on the socket while a request is under way. */
+  idleMs: number;
+  /** From the start of a request to the head of its answer, its body included. */
+  requestMs: number;
+  /** The same for AbortMultipartUpload, which the end of a failed upload waits for. */
+  abortMs: number;
+}
+
+/** What every S3 operation needs: the client, and where the destination is. */
+export interface S3Target {
+  client: S3Client;
+  bucket: string;
+  /** Empty, or ends in `/`. */
+  prefix: string;
+  destination: DestinationConfig;
+  timeouts: S3Timeouts;
+}
+
+/** A slower link than this cannot keep up with an archive; a part that takes longer counts as stuck. */
+const SLOWEST_BYTES_PER_SECOND = 128 * 1024;
+
+/** Two parts in flight, one small object, one object that is read, and as many again for a restore or a verification. */
+const MAX_SOCKETS = 16;
+
+/** The first try and two more; longer outages are for the segment's own retry, with its longer backoff. */
+const MAX_ATTEMPTS = 3;
+
+export function openS3Target(
+  destination: DestinationConfig,
+  { bucket, prefix }: S3Location,
+  overrides: Partial<S3Timeouts> = {},
+): S3Target {
+  const timeouts = { ...defaultTimeouts(destination.partSize), ...overrides };
+  return { client: createClient(destination, timeouts), bucket, prefix, destination, timeouts };
+}
+
+function defaultTimeouts(partSize: number): S3Timeouts {
+  const sendMs = Math.ceil(partSize / SLOWEST_BYTES_PER_SECOND) * 1000;
+  return { connectMs: 10_000, idleMs: 60_000, requestMs: 60_000 + sendMs, abortMs: 10_000 };
+}
+
+function createClient(destination: DestinationConfig, timeouts: S3Timeouts): S3Client {
+  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
+  const checksums = destination.checksums === 'when-required' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED';
+  return new S3Client({
+    ...placeOf(destination),
+    ...credentialsOf(destination),
+    retryMode: 'standard',
+    maxAttempts: MAX_ATTEMPTS,
+    requestChecksumCalculation: checksums,
+    responseChecksumValidation: checksums,
+    // With it, the SDK opens a new connection for every part above 2 MiB.
+    expectContinueHeader: false,
+    requestHandler: new NodeHttpHandler({
+      httpAgent: agent,
+      httpsAgent: agent,
+      connectionTimeout: timeouts.connectMs,
+      socketTimeout: timeouts.idleMs,
+      requestTimeout: timeouts.requestMs,
+      // Without it, the request timeout only prints a warning.
+      throwOnRequestTimeout: true,
+    }),
+  });
+}
+
+function placeOf({ endpoint, region, forcePathStyle }: DestinationConfig): S3ClientConfig {
+  // Servers other than AWS rarely care about the region, but a signature needs one.
+  if (endpoint !== undefined) return { endpoint, region: region ?? 'us-east-1', forcePathStyle };
+  return { followRegionRedirects: true, forcePathStyle, ...(region === undefined ? {} : { region }) };
+}
+
+/** Without keys in the config, the SDK's default chain looks in the environment, the profile and the instance's role. */
+function credentialsOf({ accessKeyId, secretAccessKey }: DestinationConfig): S3ClientConfig {
+  if (accessKeyId === undefined || secretAccessKey === undefined) return {};
+  registerSecret(secretAccessKey);
+  return { credentials: { accessKeyId, secretAccessKey } };
+}

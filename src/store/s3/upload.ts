@@ -1,0 +1,256 @@
+/** One upload to S3: lib-storage sends the parts; here is what it leaves to its caller: ids, aborts, doubts, first causes. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  AbortMultipartUploadCommand,
+  type CreateMultipartUploadCommandOutput,
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  type PutObjectCommandInput,
+  type S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
+import { FailureError } from '../../base/errors.ts';
+import { freeNow } from '../free-now.ts';
+import { PartSource } from './part-source.ts';
+import type { S3Target } from './client.ts';
+import { hasName, toS3Failure } from './errors.ts';
+import type { UploadOptions } from '../store.ts';
+
+/**
+ * Parts on the way at once. In all, an upload then holds memory for four parts at most: two on the way (copies that
+ * lib-storage made), the pieces of a third, and the copy that is made of them.
+ */
+const PARTS_IN_FLIGHT = 2;
+
+/** Each of these is tried by the SDK several times; a leftover upload is found and aborted by the next start. */
+const ABORT_ATTEMPTS = 3;
+const ABORT_PAUSE_MS = 250;
+
+/** Metadata of the object by which an upload knows its own object again when the server's answer was lost. */
+export const TOKEN_METADATA = 'pgsluice-upload';
+
+/** Uploads `body` to the full key `key`. Rejects only when no request is in flight any more. */
+export async function uploadToS3(
+  target: S3Target,
+  key: string,
+  body: AsyncIterable<Buffer>,
+  options: UploadOptions,
+): Promise<void> {
+  options.signal.throwIfAborted();
+  const upload = new OneUpload(target, key, options);
+  const source = new PartSource(body, options.partSize, (error) => {
+    upload.fail(error);
+  });
+  upload.onFailure = () => source.destroy(new Error('the upload failed'));
+  const onAbort = (): void => {
+    upload.fail(options.signal.reason);
+  };
+  options.signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await upload.send(source);
+    await upload.checkSize(source.bytes);
+  } catch (error) {
+    upload.fail(error);
+    if (await upload.hasLanded(source.bytes)) return;
+    await upload.abort();
+    throw upload.firstCause;
+  } finally {
+    options.signal.removeEventListener('abort', onAbort);
+    source.destroy();
+  }
+}
+
+class OneUpload {
+  onFailure: () => void = () => undefined;
+  readonly #target: S3Target;
+  readonly #key: string;
+  readonly #options: UploadOptions;
+  readonly #token: string = randomUUID();
+  /** Cuts the requests that carry data. The others are awaited: a cut one might have done its work unseen. */
+  readonly #cutData = new AbortController();
+  #failure: { cause: unknown } | undefined;
+  #uploadId: string | undefined;
+  /** Set when the request was sent that makes the object visible. */
+  #finishing = false;
+  #parts = 0;
+  /** Parts that the server has, by number, whose memory is held until lib-storage has made the next one. */
+  readonly #answered = new Map<number, Buffer>();
+
+  constructor(target: S3Target, key: string, options: UploadOptions) {
+    this.#target = target;
+    this.#key = key;
+    this.#options = options;
+  }
+
+  get firstCause(): unknown {
+    return this.#failure?.cause;
+  }
+
+  /** Stops everything; only the first cause counts, as the others follow from it. */
+  fail(cause: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = { cause };
+    this.onFailure();
+    this.#cutData.abort();
+  }
+
+  async send(source: PartSource): Promise<void> {
+    const upload = new Upload({
+      client: this.#watchedClient(),
+      params: { ...this.#params(), Body: source },
+      partSize: this.#options.partSize,
+      queueSize: PARTS_IN_FLIGHT,
+      // lib-storage would abort while other parts are still on the way, or not at all when the body is stalled.
+      leavePartsOnError: true,
+    });
+    await upload.done();
+  }
+
+  /** A short object must never pass for a whole one, whatever happened between here and the server's disk. */
+  async checkSize(bytes: number): Promise<void> {
+    const head = await this.#head();
+    if (head.ContentLength === bytes) return;
+    throw new FailureError({
+      code: 'object-size-mismatch',
+      stage: 'upload',
+      transient: true,
+      message: `${this.#key} in the bucket ${this.#target.bucket} has ${head.ContentLength ?? 'an unknown number of'} bytes; ${bytes} were sent`,
+      hint: 'If it repeats, do not trust this server: it says that an object is finished which is not whole.',
+    });
+  }
+
+  /**
+   * Whether the object is there, whole, and from this very upload, though the request that finishes it seemed to fail:
+   * its answer may have been lost, and the SDK's second try then hears that there is no such upload.
+   */
+  async hasLanded(bytes: number): Promise<boolean> {
+    if (!this.#finishing || this.#options.signal.aborted) return false;
+    try {
+      const head = await this.#head();
+      return head.ContentLength === bytes && this.#isOurs(head);
+    } catch {
+      // The failure that led here is the one to report.
+      return false;
+    }
+  }
+
+  /** Removes the parts that were sent. When that fails too, the upload stays for the next start to find. */
+  async abort(): Promise<void> {
+    if (this.#uploadId === undefined) return;
+    for (let attempt = 1; attempt <= ABORT_ATTEMPTS; attempt += 1) {
+      if (await this.#tryAbort(this.#uploadId)) return;
+      await sleep(ABORT_PAUSE_MS * attempt);
+    }
+  }
+
+  async #tryAbort(UploadId: string): Promise<boolean> {
+    const { client, bucket, timeouts } = this.#target;
+    const command = new AbortMultipartUploadCommand({ Bucket: bucket, Key: this.#key, UploadId });
+    try {
+      await client.send(command, { requestTimeout: timeouts.abortMs });
+      return true;
+    } catch (error) {
+      return hasName(error, 'NoSuchUpload');
+    }
+  }
+
+  /** The same client, but this upload sees each of its requests. lib-storage offers no other way to pass it a signal. */
+  #watchedClient(): S3Client {
+    const send = (command: Parameters<S3Client['send']>[0]): Promise<unknown> => this.#sendWatched(command);
+    return Object.create(this.#target.client, { send: { value: send } }) as S3Client;
+  }
+
+  async #sendWatched(command: Parameters<S3Client['send']>[0]): Promise<unknown> {
+    const name = command.constructor.name.replace(/Command$/, '');
+    if (this.#failure !== undefined) throw new Error('the upload failed', { cause: this.#failure.cause });
+    this.#finishing ||= name === 'PutObject' || name === 'CompleteMultipartUpload';
+    if (command instanceof UploadPartCommand) this.#partMade();
+    const carriesData = name === 'UploadPart' || name === 'PutObject';
+    try {
+      const answer: unknown = await this.#target.client.send(
+        command,
+        carriesData ? { abortSignal: this.#cutData.signal } : {},
+      );
+      if (name === 'CreateMultipartUpload') this.#started(answer as CreateMultipartUploadCommandOutput);
+      if (command instanceof UploadPartCommand) this.#partAnswered(command);
+      return answer;
+    } catch (error) {
+      const failure = toS3Failure(error, { name, key: this.#key }, this.#target);
+      this.fail(failure);
+      throw failure;
+    }
+  }
+
+  #started({ UploadId }: CreateMultipartUploadCommandOutput): void {
+    this.#uploadId = UploadId;
+    if (UploadId !== undefined) this.#options.onUploadStarted?.(UploadId);
+  }
+
+  #partMade(): void {
+    this.#parts += 1;
+    this.#freeParts();
+  }
+
+  #partAnswered({ input }: UploadPartCommand): void {
+    this.#answered.set(input.PartNumber ?? 0, input.Body as Buffer);
+    this.#freeParts();
+  }
+
+  /**
+   * The memory of a part ends with the first byte of the next one; once that is made too, nobody looks at it again: the
+   * server answered, so it has read the request to its end, and the SDK has no more tries to make.
+   */
+  #freeParts(): void {
+    for (const [part, body] of this.#answered) {
+      if (part >= this.#parts) continue;
+      this.#answered.delete(part);
+      freeNow(body);
+    }
+  }
+
+  #params(): PutObjectCommandInput {
+    const { contentType, contentEncoding } = this.#options;
+    const { storageClass, tags } = this.#target.destination;
+    return {
+      Bucket: this.#target.bucket,
+      Key: this.#key,
+      ContentType: contentType,
+      ...(contentEncoding === undefined ? {} : { ContentEncoding: contentEncoding }),
+      ...(storageClass === undefined
+        ? {}
+        : { StorageClass: storageClass as NonNullable<PutObjectCommandInput['StorageClass']> }),
+      ...(tags === undefined ? {} : { Tagging: new URLSearchParams(tags).toString() }),
+      ...encryptionParams(this.#target),
+      Metadata: { [TOKEN_METADATA]: this.#token },
+    };
+  }
+
+  async #head(): Promise<HeadObjectCommandOutput> {
+    try {
+      return await this.#target.client.send(new HeadObjectCommand({ Bucket: this.#target.bucket, Key: this.#key }));
+    } catch (error) {
+      throw toS3Failure(error, { name: 'HeadObject', key: this.#key }, this.#target);
+    }
+  }
+
+  #isOurs(head: HeadObjectCommandOutput): boolean {
+    const token = head.Metadata?.[TOKEN_METADATA];
+    if (token !== undefined) return token === this.#token;
+    // A server that drops metadata: at least the number of parts must be right, which an ETag usually tells.
+    const [, parts] = /-(\d+)"?$/.exec(head.ETag ?? '') ?? [];
+    return this.#uploadId === undefined ? parts === undefined : Number(parts) === this.#parts;
+  }
+}
+
+/** Encryption at rest; the same for data and for journals. */
+export function encryptionParams({
+  destination,
+}: S3Target): Pick<PutObjectCommandInput, 'ServerSideEncryption' | 'SSEKMSKeyId'> {
+  const { serverSideEncryption, kmsKeyId } = destination;
+  return {
+    ...(serverSideEncryption === undefined ? {} : { ServerSideEncryption: serverSideEncryption }),
+    ...(kmsKeyId === undefined ? {} : { SSEKMSKeyId: kmsKeyId }),
+  };
+}

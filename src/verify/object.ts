@@ -1,0 +1,142 @@
+/** Reads one object of a run again, whole and streaming, and compares it with what the manifest says of it. */
+import { FailureError } from '../base/errors.ts';
+import { formatCount } from '../base/units.ts';
+import type { Codec } from '../format/compress/codec.ts';
+import { CODEC_FILES } from '../format/compress/codec.ts';
+import { unquote } from '../format/jsonl/write/json-text.ts';
+import { ContentProof, ObjectProof } from '../format/proof.ts';
+import type { Store } from '../store/store.ts';
+import { LineScanner } from '../format/jsonl/check.ts';
+import type { ManifestColumn, ManifestObject } from '../ledger/manifest.ts';
+import { createUnpacker } from '../format/compress/unpack.ts';
+
+/** A difference; the line is there where it can be known, from 1. */
+export interface Problem {
+  line?: number;
+  message: string;
+}
+
+/** More of an object than these are only counted. */
+const MAX_PROBLEMS = 20;
+
+/** The differences of one object, in the order of their discovery. */
+export class Problems {
+  readonly #found: Problem[] = [];
+  #unnamed = 0;
+
+  add(message: string, line?: number): void {
+    if (this.#found.length === MAX_PROBLEMS) this.#unnamed += 1;
+    else this.#found.push(line === undefined ? { message } : { line, message });
+  }
+
+  get list(): Problem[] {
+    return this.#unnamed === 0
+      ? this.#found
+      : [...this.#found, { message: `and ${formatCount(this.#unnamed)} further differences` }];
+  }
+}
+
+export interface ObjectToVerify {
+  store: Store;
+  /** Relative to the destination's prefix. */
+  key: string;
+  object: ManifestObject;
+  columns: readonly ManifestColumn[];
+  /** Names of the columns that `firstKey` and `lastKey` are of. */
+  keyColumns: readonly string[];
+}
+
+/** Throws FailureError when the object cannot be read for another reason than that it is not there, or not as it was. */
+export async function verifyObject(
+  { store, key, object, columns, keyColumns }: ObjectToVerify,
+  problems: Problems,
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const codec = codecOf(key);
+  if (codec === undefined) {
+    problems.add('its name tells no codec');
+    return;
+  }
+  const stored = new ObjectProof();
+  const content = new ContentProof();
+  const keyIndexes = keyColumns.map((name) => columns.findIndex((column) => column.name === name));
+  const names = columns.map((column) => column.name);
+  const scanner = new LineScanner(names, keyIndexes.includes(-1) ? [] : keyIndexes, (line, message) => {
+    problems.add(message, line);
+  });
+  const unpacker = createUnpacker(codec, (piece) => {
+    content.add(piece);
+    scanner.add(piece);
+  });
+  try {
+    for await (const slice of store.read(key, signal)) {
+      stored.add(slice);
+      onBytes(slice.length);
+      await unpacker.write(slice);
+    }
+  } catch (error) {
+    await unpacker.end();
+    throw error;
+  }
+  const damage = await unpacker.end();
+  if (damage !== undefined) problems.add(`${damage} (after ${formatCount(content.lines)} whole lines)`);
+  else scanner.end();
+  compareFigures(object, stored, content, problems);
+  if (damage === undefined && !keyIndexes.includes(-1)) {
+    const keys = keyIndexes.flatMap((at) => columns[at] ?? []);
+    compareKey('first', object.firstKey, scanner.firstKey, keys, problems, 1);
+    compareKey('last', object.lastKey, scanner.lastKey, keys, problems, content.lines);
+  }
+}
+
+/** Whether a failure to read an object says something of the object, and not of the way to it. */
+export function tellsOfObject(error: unknown): error is FailureError {
+  return error instanceof FailureError && ['object-missing', 'corrupted-in-transit'].includes(error.failure.code);
+}
+
+function compareFigures(object: ManifestObject, stored: ObjectProof, content: ContentProof, problems: Problems): void {
+  const figures: [string, number | string, number | string][] = [
+    ['bytes', stored.bytes, object.bytes],
+    ['the SHA-256', stored.digest(), object.sha256],
+    ['lines', content.lines, object.rows],
+    ['bytes of JSON Lines', content.bytes, object.jsonBytes],
+    ['the CRC-32 of the JSON Lines', content.crc32, object.crc32],
+  ];
+  for (const [name, found, wanted] of figures) {
+    if (found === wanted) continue;
+    problems.add(
+      typeof found === 'number' && typeof wanted === 'number'
+        ? `it has ${formatCount(found)} ${name}, the manifest says ${formatCount(wanted)}`
+        : `${name} is ${found}, the manifest says ${wanted}`,
+    );
+  }
+}
+
+function compareKey(
+  which: 'first' | 'last',
+  wanted: readonly string[] | null,
+  found: readonly (string | undefined)[] | undefined,
+  columns: readonly ManifestColumn[],
+  problems: Problems,
+  line: number,
+): void {
+  if (wanted?.length !== columns.length || columns.length === 0 || found === undefined) return;
+  const differs = columns.some((_, at) => {
+    const value = found[at];
+    return value !== undefined && !isSameValue(value, wanted[at] ?? '');
+  });
+  if (differs)
+    problems.add(`the ${which} key is (${found.join(', ')}), the manifest says (${wanted.join(', ')})`, line);
+}
+
+/** Whether the value `json` of a line is the one that the manifest keeps: without quotes, and NULL as an empty text. */
+function isSameValue(json: string, kept: string): boolean {
+  return kept === (json === 'null' ? '' : unquote(json));
+}
+
+function codecOf(key: string): Codec | undefined {
+  // The longest ending first: each of them begins with that of plain JSON Lines.
+  const codecs = Object.entries(CODEC_FILES) as [Codec, { extension: string }][];
+  return codecs.find(([, { extension }]) => key.endsWith(`.${extension}`))?.[0];
+}

@@ -1,0 +1,259 @@
+/** Proves a committed run: reads its objects again and compares them with its manifest, and with each other. */
+import { FailureError } from '../base/errors.ts';
+import { pauseBefore, type RetryPolicy } from '../base/retry.ts';
+import { formatCount } from '../base/units.ts';
+import type { Store } from '../store/store.ts';
+import { compareKeys } from './key-order.ts';
+import { journalPrefix, manifestKey, runPrefix } from '../ledger/names.ts';
+import type { Manifest, ManifestColumn, ManifestObject } from '../ledger/manifest.ts';
+import { Problems, tellsOfObject, verifyObject, type Problem } from './object.ts';
+
+export interface VerifyOptions {
+  /** What stands in front of the destination's own keys in the manifest: the prefix in the bucket. */
+  keyPrefix: string;
+  /** Objects that are read; undefined for all. The others are only looked for in the list of the folder. */
+  sample: number | undefined;
+  /** For trouble with the destination while an object is read. */
+  retry: RetryPolicy;
+  signal: AbortSignal;
+  onProgress: (progress: VerifyProgress) => void;
+}
+
+/** Bytes are of stored objects. */
+export interface VerifyProgress {
+  objects: number;
+  objectsDone: number;
+  bytes: number;
+  bytesDone: number;
+}
+
+export interface VerifiedObject {
+  /** As in the manifest; or, for one that it does not name, as it would be. */
+  key: string;
+  ok: boolean;
+  /** Whether it was read; false for those that a sample left out, and that are not there. */
+  read: boolean;
+  problems: Problem[];
+}
+
+/** What was found. Rows and sizes are those of the objects that were read. */
+export interface Verification {
+  ok: boolean;
+  rows: number;
+  jsonBytes: number;
+  bytes: number;
+  objectsRead: number;
+  objects: VerifiedObject[];
+  /** What is wrong with the run as a whole. */
+  problems: Problem[];
+}
+
+/** Objects that are read at once. */
+const READ_AT_ONCE = 2;
+
+interface Entry {
+  object: ManifestObject;
+  /** Relative to the destination's prefix. */
+  key: string;
+  problems: Problems;
+  wanted: boolean;
+  read: boolean;
+}
+
+/** Throws FailureError when the destination fails, which is no difference, and the signal's reason when it aborts. */
+export async function verifyRun(store: Store, manifest: Manifest, options: VerifyOptions): Promise<Verification> {
+  const entries = entriesOf(manifest, options);
+  const strays = await compareWithFolder(store, manifest, entries);
+  compareNeighbours(manifest, entries);
+  await readObjects(store, manifest, entries, options);
+  const objects = [
+    ...entries.map(({ object, problems, read }) => describe(object.key, problems.list, read)),
+    ...strays.map((key) =>
+      describe(options.keyPrefix + key, [{ message: 'the manifest does not name this object' }], false),
+    ),
+  ];
+  const problems = compareTotals(manifest);
+  const read = entries.filter((entry) => entry.read).map(({ object }) => object);
+  return {
+    ok: problems.length === 0 && objects.every((object) => object.ok),
+    rows: sum(read, ({ rows }) => rows),
+    jsonBytes: sum(read, ({ jsonBytes }) => jsonBytes),
+    bytes: sum(read, ({ bytes }) => bytes),
+    objectsRead: read.length,
+    objects,
+    problems,
+  };
+}
+
+function entriesOf(manifest: Manifest, { keyPrefix, sample }: VerifyOptions): Entry[] {
+  const chosen = chooseEvenly(manifest.objects.length, sample ?? manifest.objects.length);
+  const folder = keyPrefix + runPrefix(manifest.archive, manifest.run);
+  return manifest.objects.map((object, at) => {
+    const problems = new Problems();
+    const isInFolder = object.key.startsWith(folder);
+    if (!isInFolder) problems.add(`the manifest names it, but it does not lie in ${folder}`);
+    const key = object.key.slice(keyPrefix.length);
+    return { object, key, problems, wanted: isInFolder && chosen.has(at), read: false };
+  });
+}
+
+/** `count` of the numbers below `total`, as far from each other as can be; the first and the last are always among them. */
+export function chooseEvenly(total: number, count: number): Set<number> {
+  const picks = Math.min(total, Math.max(count, 2));
+  if (picks <= 1) return new Set(total === 0 ? [] : [0]);
+  return new Set(Array.from({ length: picks }, (_, at) => Math.round((at * (total - 1)) / (picks - 1))));
+}
+
+/** Looks every object up in the list of the run's folder, and returns the data objects that are there too many. */
+async function compareWithFolder(store: Store, manifest: Manifest, entries: readonly Entry[]): Promise<string[]> {
+  const { archive, run } = manifest;
+  const missing = new Map(entries.map((entry) => [entry.key, entry]));
+  if (missing.size < entries.length) for (const entry of repeated(entries)) entry.problems.add('it is named twice');
+  const folder = runPrefix(archive, run);
+  const strays: string[] = [];
+  for await (const { key, bytes } of store.list(folder)) {
+    const entry = missing.get(key);
+    if (entry !== undefined) {
+      missing.delete(key);
+      // One that is read is compared byte by byte.
+      if (!entry.wanted && bytes !== entry.object.bytes)
+        entry.problems.add(
+          `it has ${formatCount(bytes)} bytes, the manifest says ${formatCount(entry.object.bytes)}; it was not read`,
+        );
+    } else if (isData(key, archive, run)) strays.push(key);
+  }
+  for (const entry of missing.values()) {
+    if (entry.key.startsWith(folder)) entry.problems.add('it is not there');
+    entry.wanted = false;
+  }
+  return strays;
+}
+
+function repeated(entries: readonly Entry[]): Entry[] {
+  return entries.filter(({ key }, at) => entries.findIndex((other) => other.key === key) < at);
+}
+
+/** Readers of the archive skip what begins with `_`. */
+function isData(key: string, archive: string, run: string): boolean {
+  const isOurs = key === manifestKey(archive, run) || key.startsWith(journalPrefix(archive, run));
+  return !isOurs && !key.slice(runPrefix(archive, run).length).startsWith('_');
+}
+
+/**
+ * Ranges of a key must be disjoint and in order. Where the order is not ours to know, as that of text, which depends on
+ * its collation, at least no two ranges may share a bound.
+ */
+function compareNeighbours({ columns, cut }: Manifest, entries: readonly Entry[]): void {
+  if (cut?.by !== 'key') return;
+  const keys = cut.key.flatMap((name) => columns.find((column) => column.name === name) ?? []);
+  if (keys.length < cut.key.length) return;
+  let before: ManifestObject | undefined;
+  for (const { object, problems } of entries) {
+    const { firstKey, lastKey } = object;
+    if (firstKey === null || lastKey === null) continue;
+    if (isAbove(firstKey, lastKey, keys))
+      problems.add(`its first key (${firstKey.join(', ')}) lies above its last (${lastKey.join(', ')})`);
+    if (before?.lastKey && isNotBelow(before.lastKey, firstKey, keys))
+      problems.add(
+        `its first key (${firstKey.join(', ')}) does not lie above the last of ${before.key} (${before.lastKey.join(', ')})`,
+      );
+    before = object;
+  }
+}
+
+function isAbove(a: readonly string[], b: readonly string[], columns: readonly ManifestColumn[]): boolean {
+  return (compareKeys(a, b, columns) ?? -1) > 0;
+}
+
+function isNotBelow(a: readonly string[], b: readonly string[], columns: readonly ManifestColumn[]): boolean {
+  return (compareKeys(a, b, columns) ?? -1) >= 0;
+}
+
+async function readObjects(
+  store: Store,
+  manifest: Manifest,
+  entries: readonly Entry[],
+  options: VerifyOptions,
+): Promise<void> {
+  const waiting = entries.filter((entry) => entry.wanted);
+  const progress = {
+    objects: waiting.length,
+    objectsDone: 0,
+    bytes: sum(waiting, (entry) => entry.object.bytes),
+    bytesDone: 0,
+  };
+  const stop = new AbortController();
+  const signal = AbortSignal.any([options.signal, stop.signal]);
+  const work = async (): Promise<void> => {
+    for (let entry = waiting.shift(); entry !== undefined; entry = waiting.shift()) {
+      await readWithRetries(store, manifest, entry, { ...options, signal }, (bytes) => {
+        progress.bytesDone += bytes;
+        options.onProgress(progress);
+      });
+      progress.objectsDone += 1;
+      options.onProgress(progress);
+    }
+  };
+  const workers = Array.from({ length: READ_AT_ONCE }, async () => {
+    try {
+      await work();
+    } catch (error) {
+      stop.abort(error);
+    }
+  });
+  await Promise.all(workers);
+  signal.throwIfAborted();
+}
+
+async function readWithRetries(
+  store: Store,
+  { columns, cut }: Manifest,
+  entry: Entry,
+  { retry, signal }: VerifyOptions,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const object = { store, key: entry.key, object: entry.object, columns, keyColumns: cut?.key ?? [] };
+  for (let attempt = 1; ; attempt += 1) {
+    // Those that were found before the reading, and those of the try that went through.
+    const problems = new Problems();
+    let seenBytes = 0;
+    try {
+      await verifyObject(object, problems, signal, (bytes) => {
+        seenBytes += bytes;
+        onBytes(bytes);
+      });
+      entry.read = true;
+    } catch (error) {
+      onBytes(-seenBytes);
+      const isTransient = error instanceof FailureError && error.failure.transient;
+      if (isTransient && attempt < retry.attempts) {
+        await pauseBefore(retry, attempt, signal);
+        continue;
+      }
+      if (!tellsOfObject(error)) throw error;
+      problems.add(error.failure.message);
+    }
+    for (const { message, line } of problems.list) entry.problems.add(message, line);
+    return;
+  }
+}
+
+function compareTotals(manifest: Manifest): Problem[] {
+  const problems: Problem[] = [];
+  for (const total of ['rows', 'jsonBytes', 'bytes'] as const) {
+    const objects = sum(manifest.objects, (object) => object[total]);
+    if (objects === manifest[total]) continue;
+    problems.push({
+      message: `the manifest says ${formatCount(manifest[total])} ${total}, its objects together have ${formatCount(objects)}`,
+    });
+  }
+  return problems;
+}
+
+function describe(key: string, problems: Problem[], read: boolean): VerifiedObject {
+  return { key, ok: problems.length === 0, read, problems };
+}
+
+function sum<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((total, item) => total + value(item), 0);
+}

@@ -1,0 +1,127 @@
+/** Sends a run's tasks to the worker threads, some at once, and tries those again that failed for a passing reason. */
+import { FailureError, type Failure } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { pauseBefore, type RetryPolicy } from '../base/retry.ts';
+import type { FactsOf, Task } from '../segment/task.ts';
+import type { SegmentProgress, WorkerPool } from './threads.ts';
+
+export interface DispatchOptions<T extends Task> {
+  pool: WorkerPool;
+  log: Log;
+  retry: RetryPolicy;
+  /** Segments of this run that are worked on at once. */
+  parallel: number;
+  /** Drops everything. */
+  signal: AbortSignal;
+  /** No segment is begun, nor tried again, once this aborts; those that are on end. */
+  drain: AbortSignal;
+  /** A segment is handed over; `attempt` counts from 1. */
+  onAttempt: (segment: number, attempt: number) => void;
+  onProgress: (segment: number, progress: SegmentProgress) => void;
+  /** An attempt failed; unless `isLast`, it is tried again. */
+  onFailed: (segment: number, failure: Failure, isLast: boolean) => void;
+  /** Failures that no further attempt can mend as things are; whoever dispatched knows what can. */
+  endsRetries?: (failure: Failure) => boolean;
+  /** Called for each finished segment, before the next one takes its place. */
+  onFinished: (task: T, facts: FactsOf<T>) => Promise<void>;
+}
+
+/** What the threads took, over all segments of a run. */
+export interface DispatchSummary {
+  peakHeapBytes: number;
+}
+
+/** Runs all tasks. Throws the first failure that is not to be retried, once no segment runs any more. */
+export async function dispatchTasks<T extends Task>(
+  tasks: readonly T[],
+  options: DispatchOptions<T>,
+): Promise<DispatchSummary> {
+  const summary: DispatchSummary = { peakHeapBytes: 0 };
+  const stop = new AbortController();
+  const signal = AbortSignal.any([options.signal, stop.signal]);
+  const waiting = [...tasks];
+  let unfinished = tasks.length;
+  const work = async (): Promise<void> => {
+    for (
+      let task = waiting.shift();
+      task !== undefined && !signal.aborted && !options.drain.aborted;
+      task = waiting.shift()
+    ) {
+      try {
+        await options.onFinished(task, await runWithRetries(task, { ...options, signal }, summary));
+        unfinished -= 1;
+      } catch (error) {
+        stop.abort(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(options.parallel, tasks.length) }, work));
+  // Only the first failure became the reason; the others followed from it.
+  stop.signal.throwIfAborted();
+  options.signal.throwIfAborted();
+  if (unfinished > 0) throw drained(unfinished);
+  return summary;
+}
+
+async function runWithRetries<T extends Task>(
+  task: T,
+  options: DispatchOptions<T>,
+  summary: DispatchSummary,
+): Promise<FactsOf<T>> {
+  for (let attempt = 1; ; attempt += 1) {
+    const outcome = await options.pool.run(
+      { ...task, attempt },
+      options.signal,
+      (progress) => {
+        options.onProgress(task.segment, progress);
+      },
+      () => {
+        options.onAttempt(task.segment, attempt);
+      },
+    );
+    summary.peakHeapBytes = Math.max(summary.peakHeapBytes, outcome.peakHeapBytes);
+    if (outcome.ok) return outcome.facts;
+    options.signal.throwIfAborted();
+    const isLast = isLastAttempt(outcome.failure, attempt, options);
+    options.onFailed(task.segment, outcome.failure, isLast);
+    if (isLast) throw new FailureError(afterAttempts(outcome.failure, attempt));
+    options.log.warn(
+      { failure: outcome.failure, attempt, attempts: options.retry.attempts },
+      'segment failed, it is tried again',
+    );
+    await pauseUnlessDrained(attempt, options, outcome.failure);
+  }
+}
+
+function isLastAttempt<T extends Task>(failure: Failure, attempt: number, options: DispatchOptions<T>): boolean {
+  const isFinal = !failure.transient || options.endsRetries?.(failure) === true;
+  return isFinal || attempt >= options.retry.attempts || options.drain.aborted;
+}
+
+/** A drain ends the pause, and then nothing is begun any more. */
+async function pauseUnlessDrained<T extends Task>(
+  attempt: number,
+  options: DispatchOptions<T>,
+  failure: Failure,
+): Promise<void> {
+  try {
+    await pauseBefore(options.retry, attempt, AbortSignal.any([options.signal, options.drain]));
+  } catch {
+    options.signal.throwIfAborted();
+    throw new FailureError(failure);
+  }
+}
+
+function afterAttempts(failure: Failure, attempt: number): Failure {
+  return attempt === 1 ? failure : { ...failure, message: `${failure.message} (after ${attempt} attempts)` };
+}
+
+function drained(segments: number): FailureError {
+  return new FailureError({
+    code: 'drained',
+    stage: 'worker',
+    transient: false,
+    message: `the run was stopped with ${segments} segments still to do`,
+    hint: 'It goes on from its receipts with the next start of the daemon, or with `pgsluice run --run-id`.',
+  });
+}

@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, afterEach, beforeEach, describe, mock, test } from 'node:test';
+import type { Failure } from '../../../../src/base/errors.ts';
+import type { Log } from '../../../../src/base/log.ts';
+import type { ArchiveConfig } from '../../../../src/config/schema.ts';
+import { DueRuns } from '../../../../src/daemon/slots/due-runs.ts';
+import { type History, openHistory } from '../../../../src/daemon/history/history.ts';
+import type { RunBoard } from '../../../../src/daemon/run-board.ts';
+import { describeSkip, type RunEnding } from '../../../../src/daemon/run-ending.ts';
+import { Schedule } from '../../../../src/daemon/slots/schedule.ts';
+import { isOverdue, Standings } from '../../../../src/daemon/slots/standings.ts';
+import { formatRunId } from '../../../../src/ledger/run-id.ts';
+
+const root = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-due-'));
+const log = { info: () => {}, warn: () => {} } as unknown as Log;
+const NOW = Date.parse('2026-11-23T10:00:30Z');
+const PASSING: Failure = { code: 'unreachable', stage: 'connect', transient: true, message: '', hint: '' };
+
+let folders = 0;
+let history: History;
+let offers: string[] = [];
+let skips: string[] = [];
+let isBusy = false;
+
+after(() => {
+  rmSync(root, { recursive: true });
+});
+beforeEach(async () => {
+  folders += 1;
+  history = await openHistory(path.join(root, String(folders)), log);
+  offers = [];
+  skips = [];
+  isBusy = false;
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: NOW });
+});
+afterEach(() => {
+  history.close();
+  mock.timers.reset();
+});
+
+/** One archive, with a slot every hour; the board only notes what it is offered. */
+function setUp(catchUp: ArchiveConfig['catchUp']) {
+  const archive = { name: 'events', schedule: '0 * * * *', timezone: 'UTC', catchUp } as unknown as ArchiveConfig;
+  const board = {
+    offer: (_archive: string, run: string, trigger: string, whenBusy: string) =>
+      offers.push(`${run} ${trigger} ${whenBusy}`),
+    skip: (_archive: string, run: string, _trigger: string, reason: string) => skips.push(`${run} ${reason}`),
+    isBusy: () => isBusy,
+    entryOf: () => undefined,
+    waitingOf: () => [],
+  } as unknown as RunBoard;
+  const schedule = new Schedule(
+    () => {},
+    () => {},
+  );
+  const standings = new Standings(history);
+  standings.set([archive], new Date());
+  schedule.set([archive]);
+  const due = new DueRuns({ board, schedule, standings, history, log, archive: () => archive, onCatchUp: () => {} });
+  return { archive, schedule, standings, due };
+}
+
+function at(hour: number): Date {
+  return new Date(Date.UTC(2026, 10, 23, hour));
+}
+
+function ending(slot: Date, parts: Partial<RunEnding> = {}): RunEnding {
+  return {
+    ...describeSkip('events', formatRunId(slot), 'schedule', 'busy'),
+    status: 'committed',
+    reason: 'ok',
+    ...parts,
+  };
+}
+
+/** The history of an archive whose last run was of this hour. */
+function knownSince(hour: number): void {
+  history.setArchive('events', { schedule: '0 * * * * UTC', dueSince: at(0), paused: false });
+  history.add(ending(at(hour)));
+}
+
+describe('slots that passed before the start', () => {
+  test('are caught up by the rule of the archive', () => {
+    knownSince(7);
+    const wanted = {
+      last: ['20261123T100000Z catch-up replace'],
+      all: [8, 9, 10].map((hour) => `${formatRunId(at(hour))} catch-up append`),
+      none: [],
+    };
+    for (const rule of ['last', 'all', 'none'] as const) {
+      offers = [];
+      const { archive, due } = setUp(rule);
+      due.begin(archive);
+      assert.deepEqual(offers, wanted[rule], rule);
+    }
+  });
+
+  test('are none for an archive that nobody knew, whose schedule was changed, or that is paused', () => {
+    const unknown = setUp('all');
+    unknown.due.begin(unknown.archive);
+    history.setArchive('events', { schedule: '30 * * * * UTC', dueSince: at(0), paused: false });
+    const changed = setUp('all');
+    changed.due.begin(changed.archive);
+    history.setArchive('events', { schedule: '0 * * * * UTC', dueSince: at(0), paused: true });
+    const paused = setUp('all');
+    paused.due.begin(paused.archive);
+    assert.deepEqual(offers, []);
+  });
+
+  test('count from the latest run of the destination when the history was lost', () => {
+    const { archive, standings, due } = setUp('all');
+    standings.found('events', { run: formatRunId(at(8)), startedAt: '', finishedAt: '2026-11-23T08:01:00Z' } as never);
+    due.begin(archive);
+    assert.deepEqual(offers, ['20261123T090000Z catch-up append', '20261123T100000Z catch-up append']);
+  });
+
+  test('are left out when their run was cancelled by hand', () => {
+    knownSince(9);
+    history.add(ending(at(10), { status: 'failed', reason: 'cancelled' }));
+    const { archive, due } = setUp('last');
+    due.begin(archive);
+    assert.deepEqual(offers, []);
+  });
+
+  test('are caught up when their run failed', () => {
+    knownSince(9);
+    history.add(ending(at(10), { status: 'failed', reason: 'unreachable' }));
+    const { archive, due } = setUp('last');
+    due.begin(archive);
+    assert.deepEqual(offers, ['20261123T100000Z catch-up replace']);
+  });
+});
+
+describe('slots that come', () => {
+  test('run at once, wait or are left out as catchUp says, and in a pause they are skipped', () => {
+    mock.timers.setTime(at(11).getTime());
+    for (const rule of ['last', 'all', 'none'] as const) setUp(rule).due.come('events', [at(11)]);
+    assert.deepEqual(offers, [
+      '20261123T110000Z schedule replace',
+      '20261123T110000Z schedule append',
+      '20261123T110000Z schedule skip',
+    ]);
+    const { standings, due } = setUp('last');
+    standings.setPaused('events', true, new Date());
+    due.come('events', [at(11)]);
+    assert.deepEqual([offers.length, skips], [3, ['20261123T110000Z paused']]);
+  });
+
+  test('after the machine slept are caught up by the rule', () => {
+    mock.timers.setTime(at(13).getTime() + 600_000);
+    for (const rule of ['last', 'all', 'none'] as const) setUp(rule).due.come('events', [at(12), at(13)]);
+    assert.deepEqual(offers, [
+      '20261123T130000Z catch-up replace',
+      '20261123T120000Z catch-up append',
+      '20261123T130000Z catch-up append',
+    ]);
+  });
+});
+
+describe('a slot whose run failed', () => {
+  const failed = ending(at(10), { status: 'failed', reason: 'unreachable' });
+
+  test('is tried again after one minute, then two, while nothing else is on', () => {
+    const { due } = setUp('last');
+    due.ended(failed, PASSING, at(9));
+    mock.timers.tick(59_999);
+    assert.deepEqual(offers, []);
+    mock.timers.tick(1);
+    assert.deepEqual(offers, ['20261123T100000Z catch-up append']);
+    due.ended({ ...failed, trigger: 'catch-up' }, PASSING, at(9));
+    mock.timers.tick(119_999);
+    assert.equal(offers.length, 1);
+    mock.timers.tick(1);
+    assert.equal(offers.length, 2);
+    due.ended(failed, PASSING, at(9));
+    isBusy = true;
+    mock.timers.tick(240_000);
+    assert.equal(offers.length, 2);
+  });
+
+  test('is not tried again when the failure stays, was no fault, or catchUp is none, nor when the next slot came or a run was committed', () => {
+    const { due } = setUp('last');
+    due.ended(failed, { ...PASSING, transient: false }, at(9));
+    due.ended({ ...failed, reason: 'cancelled' }, PASSING, at(9));
+    due.ended({ ...failed, trigger: 'by hand' }, PASSING, at(9));
+    setUp('none').due.ended(failed, PASSING, at(9));
+    mock.timers.tick(60_000);
+    assert.deepEqual(offers, []);
+    due.ended(failed, PASSING, at(9));
+    due.ended(ending(at(10)), undefined, at(9));
+    due.ended(failed, PASSING, at(9));
+    due.come('events', []);
+    mock.timers.setTime(at(11).getTime());
+    due.come('events', [at(11)]);
+    mock.timers.tick(3_600_000);
+    assert.deepEqual(offers, ['20261123T110000Z schedule replace']);
+  });
+
+  test('is taken up after the next success when catchUp is all, once, and those that were committed are not', () => {
+    history.add(ending(at(8)));
+    history.add(ending(at(9), { status: 'failed', reason: 'unreachable' }));
+    const success = ending(at(10));
+    history.add(success);
+    setUp('last').due.ended(success, undefined, at(7));
+    assert.deepEqual(offers, []);
+    setUp('all').due.ended(success, undefined, at(7));
+    assert.deepEqual(offers, ['20261123T090000Z catch-up append']);
+  });
+});
+
+describe('an archive', () => {
+  test('is late when the next slot comes and the one before is not archived, or after lateAfter', () => {
+    knownSince(7);
+    const { schedule, standings } = setUp('last');
+    const slots = schedule.slotsOf('events')!;
+    const due = standings.oldestDue('events', slots, new Date())!;
+    assert.deepEqual(due, at(8));
+    assert.equal(isOverdue(due, slots, undefined, new Date(at(9).getTime() - 1)), false);
+    assert.equal(isOverdue(due, slots, undefined, at(9)), true);
+    assert.equal(isOverdue(due, slots, 600_000, new Date(at(8).getTime() + 599_999)), false);
+    assert.equal(isOverdue(due, slots, 600_000, new Date(at(8).getTime() + 600_000)), true);
+    standings.ended(ending(at(10)));
+    assert.equal(standings.oldestDue('events', slots, new Date()), undefined);
+  });
+
+  test('is failing over a restart, until a run is committed', () => {
+    knownSince(7);
+    const failure = { code: 'table-not-found', message: 'no table', hint: 'make one' };
+    history.add(
+      ending(at(8), { status: 'failed', reason: failure.code, error: failure, finishedAt: '2026-11-23T10:00:31Z' }),
+    );
+    const { standings } = setUp('last');
+    assert.equal(standings.of('events')?.failing, true);
+    assert.equal(standings.of('events')?.lastFailure?.hint, 'make one');
+    standings.ended(ending(at(8)));
+    assert.equal(standings.of('events')?.failing, false);
+  });
+});

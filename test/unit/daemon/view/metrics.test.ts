@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { parse } from 'yaml';
+import { Metrics, METRICS } from '../../../../src/daemon/view/metrics.ts';
+import { describeSkip, type RunEnding } from '../../../../src/daemon/run-ending.ts';
+import type { StateParts } from '../../../../src/daemon/view/state.ts';
+
+const CONFIG = path.join(import.meta.dirname, '../../../../config');
+const hasPromtool = spawnSync('promtool', ['--version']).error === undefined;
+const skip = hasPromtool ? false : 'promtool is not installed (Debian package prometheus)';
+
+/** A daemon with one archive, before its first run. */
+function stateParts(): StateParts {
+  const destination = { partSize: 8 * 1024 ** 2 };
+  const workers = { threads: 2, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 };
+  const config = { workers, archives: { events: { destination: 'default' } }, destinations: { default: destination } };
+  return {
+    generation: { config, pool: { load: { active: 0, waiting: 0 } } },
+    board: { entries: [], entryOf: () => undefined, waitingOf: () => [] },
+    schedule: { slotsOf: () => undefined, nextSlot: () => undefined },
+    standings: { of: () => undefined },
+  } as unknown as StateParts;
+}
+
+function ending(parts: Partial<RunEnding>): RunEnding {
+  return { ...describeSkip('events', '20261123T021500Z', 'schedule', 'busy'), ...parts };
+}
+
+async function exposition(): Promise<string> {
+  const metrics = new Metrics(stateParts);
+  metrics.ended(ending({ status: 'committed', reason: 'ok', rows: 10, bytes: 5, seconds: 2 }), {});
+  metrics.ended(ending({ status: 'committed', reason: 'already-committed', rows: 10 }), {});
+  metrics.ended(ending({}), {});
+  metrics.delivered('ping', true);
+  return (await metrics.text()).body;
+}
+
+/** Names of pgsluice's own metrics and of Prometheus' and Node's that a query uses, without the suffixes of a histogram. */
+function namesIn(query: string): string[] {
+  const names = query.replaceAll(/"[^"]*"/g, '').match(/\b(?:pgsluice|process|nodejs)_\w+/g) ?? [];
+  return names.map((name) => name.replace(/_(?:bucket|sum|count)$/, ''));
+}
+
+describe('the metrics', () => {
+  test('count each run once, and the rows of a run that was committed before not again', async () => {
+    const text = await exposition();
+    assert.match(text, /^pgsluice_runs_total\{archive="events",status="committed",reason="ok"\} 1$/m);
+    assert.match(text, /^pgsluice_runs_total\{archive="events",status="skipped",reason="busy"\} 1$/m);
+    assert.match(text, /^pgsluice_rows_total\{archive="events"\} 10$/m);
+    assert.match(text, /^pgsluice_run_duration_seconds_bucket\{le="5",archive="events"\} 1$/m);
+    assert.match(text, /^pgsluice_memory_limit_bytes \d{8,}$/m);
+  });
+
+  test('have no labels whose values know no bound', () => {
+    const labels = new Set(METRICS.flatMap((metric) => [...metric.labels] as string[]));
+    const allowed = ['version', 'node', 'archive', 'status', 'reason', 'outcome', 'kind', 'result', 'slot'];
+    assert.deepEqual([...labels].sort(), allowed.sort());
+  });
+
+  test('are in good form for Prometheus', { skip }, async () => {
+    const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], {
+      input: await exposition(),
+      encoding: 'utf8',
+    });
+    // What it has to say of the names that prom-client gives to Node's own is not ours.
+    const ours = (stdout + stderr).split('\n').filter((line) => line.startsWith('pgsluice_'));
+    assert.deepEqual(ours, []);
+    assert.ok(status !== 1, stderr);
+  });
+});
+
+describe('what is shipped for Prometheus and Grafana', () => {
+  const alerts = readFileSync(path.join(CONFIG, 'alerts.yml'), 'utf8');
+  const dashboard = readFileSync(path.join(CONFIG, 'grafana-dashboard.json'), 'utf8');
+
+  test('names only metrics that exist', async () => {
+    const text = await exposition();
+    const known = new Set([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name));
+    const rules = (parse(alerts) as { groups: { rules: { expr: string }[] }[] }).groups.flatMap((group) => group.rules);
+    const queries = [...dashboard.matchAll(/"(?:expr|query)": ("(?:[^"\\]|\\.)*")/g)].map(
+      ([, query = '""']) => JSON.parse(query) as string,
+    );
+    assert.ok(rules.length >= 7 && queries.length >= 14);
+    for (const query of [...rules.map(({ expr }) => expr), ...queries])
+      for (const name of namesIn(query)) assert.ok(known.has(name), `${name} in ${query}`);
+  });
+
+  test('has rules that Prometheus loads', { skip }, () => {
+    const { status, stdout, stderr } = spawnSync('promtool', ['check', 'rules', path.join(CONFIG, 'alerts.yml')], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stdout + stderr);
+  });
+
+  test('has a dashboard whose panels do not lie over each other, each with a query', () => {
+    const { panels } = JSON.parse(dashboard) as {
+      panels: {
+        id: number;
+        title: string;
+        gridPos: Record<'x' | 'y' | 'w' | 'h', number>;
+        targets: { expr: string }[];
+      }[];
+    };
+    assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
+    for (const [index, { title, gridPos: a, targets }] of panels.entries()) {
+      assert.ok(targets.length > 0 && a.x + a.w <= 24, title);
+      for (const { gridPos: b, title: other } of panels.slice(index + 1)) {
+        const apart = a.x + a.w <= b.x || b.x + b.w <= a.x || a.y + a.h <= b.y || b.y + b.h <= a.y;
+        assert.ok(apart, `${title} and ${other}`);
+      }
+    }
+  });
+});

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
+import type { Codec } from '../../../../src/format/compress/codec.ts';
+import { createUnpacker } from '../../../../src/format/compress/unpack.ts';
+
+const CONTENT = Buffer.from(
+  Array.from({ length: 20_000 }, (_, at) => `{"id":${at},"v":"${(at * 2_654_435_761) % 1e9}"}\n`).join(''),
+);
+const PACKED = {
+  gzip: gzipSync(CONTENT),
+  zstd: zstdCompressSync(CONTENT, { params: { [constants.ZSTD_c_checksumFlag]: 1 } }),
+  none: CONTENT,
+};
+
+async function unpack(
+  codec: Codec,
+  body: Buffer,
+  step: number,
+): Promise<{ problem: string | undefined; content: Buffer }> {
+  const pieces: Buffer[] = [];
+  const unpacker = createUnpacker(codec, (piece) => pieces.push(Buffer.from(piece)));
+  for (let at = 0; at < body.length; at += step) await unpacker.write(body.subarray(at, at + step));
+  return { problem: await unpacker.end(), content: Buffer.concat(pieces) };
+}
+
+const STEPS = [777, 64 * 1024, 1e9];
+
+describe('an unpacker', () => {
+  for (const codec of ['gzip', 'zstd', 'none'] as const) {
+    test(`of ${codec} gives the content back, in pieces of any size`, async () => {
+      // At the end of the compressed data a piece ends as well: the trailer of gzip comes alone.
+      for (const step of [...STEPS, PACKED[codec].length - 8]) {
+        const { problem, content } = await unpack(codec, PACKED[codec], step);
+        assert.equal(problem, undefined);
+        assert.ok(content.equals(CONTENT));
+      }
+    });
+  }
+
+  for (const codec of ['gzip', 'zstd'] as const) {
+    const body = PACKED[codec];
+    const flipped = Buffer.from(body);
+    flipped.writeUInt8(flipped.readUInt8(body.length >> 1) ^ 4, body.length >> 1);
+    const damages: [string, Buffer, RegExp][] = [
+      ['cut in the middle', body.subarray(0, body.length >> 1), /unexpected end/],
+      ['cut by one byte', body.subarray(0, -1), /cut off|unexpected end/],
+      ['cut by nine bytes', body.subarray(0, -9), /unexpected end/],
+      ['one byte too long', Buffer.concat([body, Buffer.alloc(1)]), /^1 bytes follow/],
+      ['twice', Buffer.concat([body, body]), /bytes follow/],
+      ['changed by a bit', flipped, /damaged/],
+      ['nothing at all', Buffer.alloc(0), /does not begin|unexpected end/],
+      ['another thing', CONTENT, /does not begin|damaged/],
+    ];
+    for (const [what, damaged, message] of damages) {
+      test(`of ${codec} says of what is ${what}`, async () => {
+        for (const step of STEPS) assert.match((await unpack(codec, damaged, step)).problem ?? 'nothing', message);
+      });
+    }
+  }
+
+  test('of gzip compares the checksum and the length in the trailer', async () => {
+    for (const at of [8, 4]) {
+      const body = Buffer.from(PACKED.gzip);
+      body.writeUInt8(body.readUInt8(body.length - at) ^ 1, body.length - at);
+      assert.match((await unpack('gzip', body, 1e9)).problem ?? '', /checksum and its content differ/);
+    }
+  });
+});

@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { LineScanner } from '../../../../src/format/jsonl/check.ts';
+
+interface Scan {
+  lines: number;
+  problems: string[];
+  first: (string | undefined)[] | undefined;
+  last: (string | undefined)[] | undefined;
+}
+
+/** Feeds `bytes` in pieces of the given sizes, over and over. */
+function scan(bytes: Buffer, columns: string[], keys: number[] = [], sizes: readonly number[] = [bytes.length]): Scan {
+  const problems: string[] = [];
+  const scanner = new LineScanner(columns, keys, (line, message) => problems.push(`${line}: ${message}`));
+  for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
+    const size = Math.max(1, sizes[turn % sizes.length] ?? 1);
+    scanner.add(bytes.subarray(at, at + size));
+    at += size;
+  }
+  scanner.end();
+  return { lines: scanner.lines, problems, first: scanner.firstKey, last: scanner.lastKey };
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const sizes = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 });
+const json = fc.oneof(
+  fc.json(),
+  fc.jsonValue().map((value) => JSON.stringify(value, null, 1).replaceAll('\n', ' ')),
+  fc.string({ unit: 'binary' }).map((text) => JSON.stringify(text)),
+  fc.double({ noNaN: true, noDefaultInfinity: true }).map(String),
+);
+/** Texts made of what JSON is made of, most of them wrong. */
+const almostJson = fc
+  .array(
+    fc.constantFrom(...'{}[]:,"\\/-+.0123eEtruefalsn u\t\r'.split(''), '"a"', 'true', 'null', '\\u00e', '1.5', 'é'),
+    { maxLength: 12 },
+  )
+  .map((parts) => parts.join(''));
+
+describe('the line scanner', () => {
+  test('takes every value that JSON.parse takes, in pieces of any size', () => {
+    fc.assert(
+      fc.property(json, json, sizes, (a, b, pieces) => {
+        const bytes = Buffer.from(`{"a":${a},"b \\"é\\"":${b}}\n`);
+        assert.deepEqual(scan(bytes, ['a', 'b "é"'], [], pieces).problems, []);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('refuses every value that JSON.parse refuses', () => {
+    fc.assert(
+      fc.property(almostJson, sizes, (value, pieces) => {
+        const { problems, lines } = scan(Buffer.from(`{"a":${value}}\n`), ['a'], [], pieces);
+        assert.equal(problems.length === 0, isJson(value), `${value}: ${problems.join()}`);
+        assert.equal(lines, 1);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  test('takes the numbers and words that JSON.parse takes, and no others', () => {
+    const signs = ['', '-', '+', '--'];
+    const digits = ['', '0', '00', '01', '7', '10', 'x1'];
+    const tails = ['', '.', '.5', '.50', '.5.', 'e', 'e5', 'E+5', 'e-', 'e-0', '.5e7', 'e5.5', 'e5e5', ' ', 'x'];
+    const numbers = signs.flatMap((sign) => digits.flatMap((some) => tails.map((tail) => sign + some + tail)));
+    const words = ['true', 'tru', 'truex', 'True', 'null', 'nul', 'false', 'NaN', 'Infinity', '-Infinity', 'undefined'];
+    for (const value of [...numbers, ...words]) {
+      for (const pieces of [[1], [1000]]) {
+        const { problems } = scan(Buffer.from(`{"a":${value}}\n`), ['a'], [], pieces);
+        assert.equal(problems.length === 0, isJson(value), value);
+      }
+    }
+  });
+
+  test('refuses every byte that is no UTF-8, and takes all others', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 1, maxLength: 5, min: 0x7e }), sizes, (raw, pieces) => {
+        const bytes = Buffer.concat([Buffer.from('{"a":"'), raw, Buffer.from('"}\n')]);
+        const valid = Buffer.from(raw.buffer, raw.byteOffset, raw.length);
+        assert.equal(scan(bytes, ['a'], [], pieces).problems.length === 0, Buffer.from(valid.toString()).equals(valid));
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  test('names each bad line once, and goes on with the next', () => {
+    const good = '{"id":1,"v":[1, {"x":"y"}]}\n';
+    const bad = [
+      '{"id":1}\n',
+      '{"id":1,"v":2,"w":3}\n',
+      '{"v":1,"id":2}\n',
+      '{"id":1,"v":"a\n',
+      '\n',
+      '{"id":1,"v":2} \n',
+      '{"id":01,"v":1}\n',
+      '{"id":1,"v":[1}]}\n',
+    ];
+    for (const line of bad) {
+      for (const pieces of [[1], [3], [1000]]) {
+        const { problems, lines } = scan(Buffer.from(good + line + good + line + good), ['id', 'v'], [], pieces);
+        assert.deepEqual(
+          problems.map((problem) => problem.split(':')[0]),
+          ['2', '4'],
+          line,
+        );
+        assert.equal(lines, 5);
+      }
+    }
+  });
+
+  test('says at which byte, what stands there and what should', () => {
+    const [problem] = scan(Buffer.from('{"id":1,"v":2}\n{"id":7,"w":2}\n'), ['id', 'v'], [], [5]).problems;
+    assert.equal(problem, '2: at byte 10 comes w, not ,"v":');
+    assert.match(scan(Buffer.from('{"id":1'), ['id']).problems.join(), /^1: the last line has no end$/);
+    assert.match(scan(Buffer.from('{"id":"\u0001"}\n'), ['id']).problems.join(), /byte 8 comes 0x01/);
+  });
+
+  test('keeps the key of the first and of the last line, wherever the pieces end', () => {
+    const texts = ['a', 'é"\\', 'x'.repeat(50), '😀', '', 'last'];
+    const lines = texts.map((text, at) => `{"n":${at * 11},"skip":[{"n":0}],"k":${JSON.stringify(text)}}\n`);
+    for (let size = 1; size < 60; size += 1) {
+      for (let count = 1; count <= lines.length; count += 1) {
+        const { first, last } = scan(Buffer.from(lines.slice(0, count).join('')), ['n', 'skip', 'k'], [2, 0], [size]);
+        assert.deepEqual(first, ['"a"', '0']);
+        assert.deepEqual(last, [JSON.stringify(texts[count - 1]), String((count - 1) * 11)]);
+      }
+    }
+  });
+
+  test('leaves a key undecided that is too long, and that of a bad line', () => {
+    const long = Buffer.from(`{"k":"${'x'.repeat(2 * 1024 ** 2)}"}\n{"k":1}\n{"k":\n`);
+    const { first, last } = scan(long, ['k'], [0], [64 * 1024]);
+    assert.deepEqual(first, [undefined]);
+    assert.equal(last, undefined);
+  });
+
+  test('follows deep nesting, and refuses what is deeper than any server prints', () => {
+    const nested = (depth: number): Buffer => Buffer.from(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}\n`);
+    assert.deepEqual(scan(nested(50_000), ['a']).problems, []);
+    const mixed = Buffer.from(`{"a":${'[{"b":'.repeat(500)}1${'}]'.repeat(500)}}\n`);
+    assert.deepEqual(scan(mixed, ['a']).problems, []);
+    assert.match(scan(nested(200_000), ['a']).problems.join(), /no more than 100000 levels/);
+  });
+
+  test('takes lines without columns as empty objects', () => {
+    assert.deepEqual(scan(Buffer.from('{}\n{}\n'), []).problems, []);
+    assert.equal(scan(Buffer.from('{}\n{"a":1}\n'), []).problems.length, 1);
+  });
+});

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import { generate } from '../../../src/tools/generate.ts';
+import { buildJsonSchema, describeOptions, type OptionSchema } from '../../../src/tools/json-schema.ts';
+
+const ROOT = path.join(import.meta.dirname, '../../..');
+const folder = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-generate-'));
+after(() => {
+  rmSync(folder, { recursive: true });
+});
+
+test('the published schema and the documentation are up to date', async () => {
+  assert.deepEqual(await generate(ROOT, { write: false }), []);
+});
+
+test('a stale file is named, and written on demand', async () => {
+  for (const name of ['config', 'docs']) mkdirSync(path.join(folder, name));
+  copyFileSync(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
+  assert.deepEqual(await generate(folder, { write: false }), [
+    'config/pgsluice.schema.json',
+    'docs/config.md',
+    'docs/metrics.md',
+  ]);
+  assert.deepEqual(await generate(folder, { write: true }), [
+    'config/pgsluice.schema.json',
+    'docs/config.md',
+    'docs/metrics.md',
+  ]);
+  appendFileSync(path.join(folder, 'docs/config.md'), 'by hand\n');
+  assert.deepEqual(await generate(folder, { write: false }), ['docs/config.md']);
+  assert.deepEqual(await generate(folder, { write: true }), ['docs/config.md']);
+  assert.equal(
+    readFileSync(path.join(folder, 'docs/config.md'), 'utf8'),
+    readFileSync(path.join(ROOT, 'docs/config.md'), 'utf8'),
+  );
+});
+
+test('the script exits with 0 when nothing is stale', () => {
+  execFileSync(process.execPath, ['src/tools/generate.ts', '--check'], { cwd: ROOT });
+});
+
+test('the written files and the example are as prettier wants them', () => {
+  const files = ['config/pgsluice.schema.json', 'config/pgsluice.example.yaml', 'docs/config.md', 'docs/metrics.md'];
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    ['node_modules/prettier/bin/prettier.cjs', '--check', ...files],
+    { cwd: ROOT, encoding: 'utf8' },
+  );
+  assert.equal(status, 0, stderr);
+});
+
+test('every option has a line of help and refuses unknown keys, and the documentation has it', () => {
+  const docs = readFileSync(path.join(ROOT, 'docs/config.md'), 'utf8');
+  for (const [name, option] of options(describeOptions(), '')) {
+    assert.match(option.description ?? '', /\.$/, name);
+    if (option.properties !== undefined) assert.equal(option.additionalProperties, false, name);
+    else if (typeof option.additionalProperties !== 'object') assert.ok(isDocumented(docs, name), name);
+  }
+});
+
+/** An option is a row of its section's table; a list of mappings is a section of its own. */
+function isDocumented(docs: string, name: string): boolean {
+  const short = name.replace(/^.*\*\.|^(workers|http|log)\./, '');
+  return docs.includes(`| \`${short}\``) || docs.includes(`## \`${name}[]\``);
+}
+
+test('the schema lets editors accept references, and does not publish how options are declared', () => {
+  const schema = buildJsonSchema();
+  assert.equal(schema['$schema'], 'https://json-schema.org/draft/2020-12/schema');
+  const threads = schema.properties?.['workers']?.properties?.['threads'];
+  assert.deepEqual(threads, {
+    description: 'Worker threads, over all archives.',
+    default: 2,
+    anyOf: [{ type: 'integer', minimum: 1, maximum: 256 }, { $ref: '#/$defs/reference' }],
+  });
+  assert.deepEqual(schema.properties?.['drainTimeout']?.default, '60s');
+  assert.doesNotMatch(JSON.stringify(schema), /"(secret|unit|defaultText)":/);
+});
+
+/** All options below a mapping, with their paths; the entries of a named section have `*` for their name. */
+function options(
+  { properties = {}, additionalProperties: entry }: OptionSchema,
+  prefix: string,
+): [string, OptionSchema][] {
+  const own = Object.entries(properties).flatMap(([key, option]): [string, OptionSchema][] => [
+    [prefix + key, option],
+    ...options(option, `${prefix}${key}.`),
+  ]);
+  return typeof entry === 'object' && entry.properties !== undefined ? [...own, ...options(entry, `${prefix}*.`)] : own;
+}
