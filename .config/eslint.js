@@ -1,163 +1,16 @@
-/** Typed lint, and the layers of the project: who may import what, and why. Run from the root of the repository. */
+/** Typed lint; the rooms of the project and who may import what are in layers.js. Run from the root of the repository. */
 import { fileURLToPath } from 'node:url';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
+import { imports } from './layers.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** Outside packages, the only files that may import them, and the reason that a violation shows. */
-const PACKAGES = [
-  {
-    packages: ['commander'],
-    only: ['src/cli.ts'],
-    reason: 'Only src/cli.ts knows the CLI library; a command is a plain function.',
-  },
-  {
-    packages: ['node-cron'],
-    only: ['src/daemon/schedule.ts', 'src/daemon/slots.ts', 'src/config/cron.ts'],
-    reason:
-      'Only src/daemon/schedule.ts and slots.ts (and src/config/cron.ts, to validate) know node-cron and its quirks.',
-  },
-  {
-    packages: ['piscina'],
-    only: ['src/run/**'],
-    reason: 'Only src/run/ dispatches to threads; the data plane does not know in which thread it runs.',
-  },
-  {
-    packages: ['@aws-sdk/*', '@smithy/*'],
-    only: ['src/store/**'],
-    reason: 'Only src/store/ knows the SDK; all others see the narrow interface in src/store/store.ts.',
-  },
-  {
-    packages: ['pino'],
-    only: ['src/base/log.ts'],
-    reason:
-      'Only src/base/log.ts knows pino, so that every line is cleaned of secrets. Import the type Log from there.',
-  },
-  {
-    packages: ['pg'],
-    only: ['src/postgres/**', 'src/segment/source/**', 'src/demo/**'],
-    reason:
-      'Only src/postgres/ and src/segment/source/ talk to Postgres: they set what must be set on each connection.',
-  },
-  {
-    packages: ['pg-cursor', 'pg-copy-streams'],
-    only: ['src/segment/source/**', 'src/segment/restore-copy.ts'],
-    reason: 'Only src/segment/source/ reads rows, and restore-copy.ts writes them; the control plane never holds one.',
-  },
-];
-
-/** The status page, which runs in a browser. */
+/** The status page, which runs in a browser: it is part of no room, and nothing of src imports it. */
 const PAGE = 'src/daemon/http/page/**';
 
-/** Folders of src, the folders that they may not import from, and the reason. `types` lets `import type` through. */
-const LAYERS = [
-  {
-    files: ['src/base/**'],
-    // A folder's own files are imported with `./`, so any step up leaves src/base.
-    pattern: String.raw`^\.\./`,
-    reason: 'src/base/ is the bottom layer and imports nothing from the rest of src.',
-  },
-  {
-    files: ['src/segment/**'],
-    pattern: folders('run', 'restore', 'daemon', 'commands', 'config', 'demo'),
-    types: true,
-    reason: 'src/segment/ is the data plane: it gets plain data in a task, and does not reach into the control plane.',
-  },
-  {
-    files: ['src/store/**', 'src/postgres/**'],
-    pattern: folders('run', 'restore', 'daemon', 'commands', 'segment', 'demo'),
-    reason: 'src/store/ and src/postgres/ are adapters below both planes: they are called, and call nobody back.',
-  },
-];
-
-const READS_ENVIRONMENT = ['src/cli.ts', 'src/config/**', 'src/daemon/notify*.ts', 'src/demo/**'];
+const READS_ENVIRONMENT = ['src/cli.ts', 'src/config/**', 'src/daemon/systemd/**', 'src/demo/**'];
 const ENVIRONMENT_REASON = 'The environment is read once, in src/cli.ts and src/config/, and passed down.';
-
-/** What matches an import of one of these folders of src, from a file in any other folder. */
-function folders(...names) {
-  return String.raw`^(\.\./)+(${names.join('|')})/`;
-}
-
-/** The imports that are forbidden to the files that match `patterns`, as options of no-restricted-imports. */
-function restrictedImports(owned, layer) {
-  const packages = PACKAGES.filter((rule) => !owned.includes(rule)).map(({ packages, reason }) => ({
-    // Exact, or a path below it: `pg` must not catch `pg-cursor`.
-    regex: `^(${packages.map((name) => name.replace('/*', '/.+')).join('|')})(/|$)`,
-    message: reason,
-  }));
-  const layers = layer.map(({ pattern, types, reason }) => ({
-    regex: pattern,
-    message: reason,
-    allowTypeImports: types ?? false,
-  }));
-  return { patterns: [...packages, ...layers] };
-}
-
-/** The same for `import()`, which no-restricted-imports does not see. */
-function restrictedDynamicImports({ patterns }) {
-  return patterns.map(({ regex, message }) => ({
-    selector: `ImportExpression > Literal[value=/${regex.replaceAll('/', String.raw`\u002F`)}/]`,
-    message,
-  }));
-}
-
-/** A later object of a flat config replaces a rule whole, so each group of files gets its complete list of limits. */
-function limitsOf(files, { packages = [], layers = [], environment = false }) {
-  const imports = restrictedImports(packages, layers);
-  if (!environment) {
-    imports.paths = ['node:process', 'process'].map((name) => ({
-      name,
-      importNames: ['env'],
-      message: ENVIRONMENT_REASON,
-    }));
-  }
-  return {
-    files,
-    // The page is plain JavaScript for the browser: it is part of no layer, and nothing of src imports it.
-    ignores: [PAGE],
-    rules: {
-      '@typescript-eslint/no-restricted-imports': ['error', imports],
-      'no-restricted-syntax': ['error', ...restrictedDynamicImports(imports)],
-      'no-restricted-properties': environment
-        ? 'off'
-        : ['error', { object: 'process', property: 'env', message: ENVIRONMENT_REASON }],
-    },
-  };
-}
-
-/** Groups of files whose limits differ, the more special ones later. */
-const GROUPS = [
-  'src/**',
-  'src/base/**',
-  'src/base/log.ts',
-  'src/segment/**',
-  'src/segment/source/**',
-  'src/segment/restore-copy.ts',
-  'src/store/**',
-  'src/postgres/**',
-  'src/run/**',
-  'src/config/**',
-  'src/config/cron.ts',
-  'src/daemon/notify*.ts',
-  'src/daemon/schedule.ts',
-  'src/daemon/slots.ts',
-  'src/demo/**',
-  'src/cli.ts',
-];
-
-/** Whether a rule for `globs` covers all files of `group`: it is the same pattern, or a folder above it. */
-function covers(globs, group) {
-  return globs.some((glob) => glob === group || (glob.endsWith('/**') && group.startsWith(glob.slice(0, -2))));
-}
-
-const limits = GROUPS.map((group) =>
-  limitsOf([group], {
-    packages: PACKAGES.filter(({ only }) => covers(only, group)),
-    layers: LAYERS.filter(({ files }) => covers(files, group)),
-    environment: covers(READS_ENVIRONMENT, group),
-  }),
-);
 
 /** node:test waits for the promises of these by itself. */
 const KNOWN_SAFE_CALLS = ['test', 'describe', 'suite', 'it'].map((name) => ({
@@ -227,10 +80,30 @@ export default defineConfig(
       'no-var': 'error',
     },
   },
-  { files: ['src/**'], rules: { 'no-console': 'error' } },
-  ...limits,
   {
-    files: ['src/segment/encode/binary/**'],
+    files: ['src/**/*.ts'],
+    plugins: { layers: { rules: { imports } } },
+    rules: { 'no-console': 'error', 'layers/imports': 'error' },
+  },
+  {
+    files: ['src/**/*.ts'],
+    ignores: READS_ENVIRONMENT,
+    rules: {
+      'no-restricted-properties': ['error', { object: 'process', property: 'env', message: ENVIRONMENT_REASON }],
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: ['node:process', 'process'].map((name) => ({
+            name,
+            importNames: ['env'],
+            message: ENVIRONMENT_REASON,
+          })),
+        },
+      ],
+    },
+  },
+  {
+    files: ['src/format/jsonl/write/binary/**'],
     rules: {
       // The hot loops read bytes at places that they have just checked; a guard for each would cost as much as the work.
       '@typescript-eslint/no-non-null-assertion': 'off',

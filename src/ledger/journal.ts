@@ -1,15 +1,12 @@
 /** The journal of an unfinished run, beside its data: the plan, then a receipt for each finished segment. Gone after the commit. */
-import { createHash, randomUUID } from 'node:crypto';
-import os from 'node:os';
 import type { Failure } from '../base/errors.ts';
-import type { ArchiveConfig } from '../config/schema.ts';
-import type { Snapshot, SourceIdentity } from '../postgres/snapshot.ts';
+import type { Snapshot } from '../postgres/snapshot.ts';
 import type { ObjectFacts } from '../segment/task.ts';
 import type { Store } from '../store/store.ts';
 import { journalPrefix, manifestKey, planKey, receiptKey, runPrefix } from './names.ts';
-import type { CutBy, PlannedSegment, RunPlan } from '../run/plan.ts';
+import type { CutBy, PlannedSegment } from './segments.ts';
 
-const PLAN_FORMAT = 'pgsluice/plan/1';
+export const PLAN_FORMAT = 'pgsluice/plan/1';
 const RECEIPT_FORMAT = 'pgsluice/receipt/1';
 const MAX_PLAN_BYTES = 64 * 1024 ** 2;
 const MAX_RECEIPT_BYTES = 1024 ** 2;
@@ -44,28 +41,6 @@ export interface Receipt extends ObjectFacts {
   snapshot: Snapshot;
 }
 
-/** Digest of what decides the content of a run's segments: the source, the rows and columns asked for, the cut, the codec. */
-export function fingerprintOf(
-  archive: ArchiveConfig,
-  plan: Pick<RunPlan, 'subject' | 'by' | 'segments'>,
-  source: SourceIdentity,
-): string {
-  const { subject } = plan;
-  const content = {
-    source: [source.systemIdentifier, source.database],
-    subject: subject.name,
-    reads:
-      subject.source.kind === 'query' ? [subject.source.sql, subject.source.params] : (subject.source.where ?? null),
-    columns: subject.source.columns.map(({ name, type, encoding }) => [name, type, encoding]),
-    key: [subject.key, subject.keyOrder],
-    // Segments of another plan have the same numbers and other rows.
-    cut: [plan.by, plan.segments],
-    codec: archive.compression.codec,
-    contentEncoding: archive.contentEncoding ?? null,
-  };
-  return createHash('sha256').update(JSON.stringify(content)).digest('hex');
-}
-
 /** Writes the plan, over the one of an earlier try. */
 export async function writePlan(store: Store, plan: JournalPlan): Promise<void> {
   await store.put(planKey(plan.archive, plan.run), toBody(plan), JSON_OBJECT);
@@ -76,31 +51,6 @@ export async function readPlan(store: Store, archive: string, run: string): Prom
   const body = await store.get(planKey(archive, run), MAX_PLAN_BYTES);
   const plan = body === undefined ? undefined : (parse(body) as JournalPlan | undefined);
   return plan?.format === PLAN_FORMAT && Array.isArray(plan.segments) ? plan : undefined;
-}
-
-/** Puts a journal plan together. */
-export function journalPlan(
-  archive: ArchiveConfig,
-  run: string,
-  plan: RunPlan,
-  snapshot: Snapshot,
-  fingerprint: string,
-  startedAt: Date,
-): JournalPlan {
-  return {
-    format: PLAN_FORMAT,
-    archive: archive.name,
-    run,
-    fingerprint,
-    by: plan.by,
-    why: plan.why,
-    segments: plan.segments,
-    snapshot,
-    estimatedRows: plan.estimate.rows,
-    startedAt: startedAt.toISOString(),
-    host: os.hostname(),
-    owner: randomUUID(),
-  };
 }
 
 export async function writeReceipt(

@@ -1,14 +1,10 @@
 /** The manifest: the object that says a run is done. Its presence is the commit. */
-import os from 'node:os';
 import { FailureError } from '../base/errors.ts';
-import { TOOL } from '../base/tool.ts';
-import type { Column } from '../postgres/columns.ts';
 import type { Snapshot, SourceIdentity } from '../postgres/snapshot.ts';
 import type { ObjectFacts } from '../segment/task.ts';
 import type { Store } from '../store/store.ts';
 import { manifestKey } from './names.ts';
-import type { Receipt } from './journal.ts';
-import type { CutBy, RunPlan } from '../run/plan.ts';
+import type { CutBy } from './segments.ts';
 
 export const MANIFEST_FORMAT = 'pgsluice/manifest/1';
 
@@ -56,46 +52,6 @@ export interface Manifest {
   tool: { name: string; version: string };
 }
 
-export interface ManifestInput {
-  archive: string;
-  run: string;
-  plan: RunPlan;
-  source: SourceIdentity;
-  snapshot: Snapshot;
-  /** One for each segment, in the order of the plan. */
-  receipts: readonly Receipt[];
-  fullKey: (key: string) => string;
-  startedAt: string;
-}
-
-/** Puts the manifest of a finished run together. */
-export function buildManifest(input: ManifestInput): Manifest {
-  const { archive, run, plan, receipts } = input;
-  const objects = receipts.map((receipt) => describeObject(receipt, input.fullKey));
-  const snapshots = distinctSnapshots(receipts);
-  const { source, relation, name } = plan.subject;
-  return {
-    format: MANIFEST_FORMAT,
-    archive,
-    run,
-    ...(source.kind === 'query' ? { query: source.sql } : { table: name }),
-    columns: source.columns.map(describeColumn),
-    primaryKey: relation?.primaryKey ?? [],
-    cut: { by: plan.by, key: [...plan.subject.key] },
-    source: input.source,
-    snapshot: input.snapshot,
-    ...(snapshots.length > 1 ? { consistency: 'resumed', snapshots } : { consistency: 'single-snapshot' }),
-    rows: sum(objects, (object) => object.rows),
-    jsonBytes: sum(objects, (object) => object.jsonBytes),
-    bytes: sum(objects, (object) => object.bytes),
-    objects,
-    startedAt: input.startedAt,
-    finishedAt: new Date().toISOString(),
-    host: os.hostname(),
-    tool: TOOL,
-  };
-}
-
 /** Writes the manifest, create-only: this is the commit. Throws FailureError when there is one already. */
 export async function commitManifest(store: Store, manifest: Manifest): Promise<void> {
   const key = manifestKey(manifest.archive, manifest.run);
@@ -127,21 +83,6 @@ export async function readManifest(store: Store, archive: string, run: string): 
   });
 }
 
-function describeObject(receipt: Receipt, fullKey: (key: string) => string): ManifestObject {
-  const { rows, jsonBytes, bytes, sha256, crc32, firstKey, lastKey, snapshot } = receipt;
-  return { key: fullKey(receipt.key), rows, jsonBytes, bytes, sha256, crc32, firstKey, lastKey, snapshot: snapshot.id };
-}
-
-/** Ids may repeat after a restart of the server; the time does not. */
-function distinctSnapshots(receipts: readonly Receipt[]): Snapshot[] {
-  const byTime = new Map(receipts.map(({ snapshot }) => [snapshot.takenAt, snapshot]));
-  return [...byTime.values()].sort((a, b) => a.takenAt.localeCompare(b.takenAt));
-}
-
-function describeColumn({ name, type, typeOid, nullable, encoding }: Column): ManifestColumn {
-  return { name, type, typeOid, nullable, encoding };
-}
-
 function isManifest(value: unknown): value is Manifest {
   if (typeof value !== 'object' || value === null) return false;
   const { format, objects, rows, columns } = value as Partial<Manifest>;
@@ -167,8 +108,4 @@ function parseJson(body: Buffer): unknown {
   } catch {
     return undefined;
   }
-}
-
-function sum<T>(items: readonly T[], value: (item: T) => number): number {
-  return items.reduce((total, item) => total + value(item), 0);
 }

@@ -2,7 +2,8 @@
 import { FailureError, toFailure } from '../base/errors.ts';
 import { clearJournal, readPlan, removeStrays, type Receipt } from '../ledger/journal.ts';
 import { fullKey, manifestKey } from '../ledger/names.ts';
-import { buildManifest, commitManifest, type Manifest } from '../ledger/manifest.ts';
+import { commitManifest, type Manifest } from '../ledger/manifest.ts';
+import { buildManifest } from './build-manifest.ts';
 import type { Work } from './resume.ts';
 import type { Run } from './run.ts';
 import type { Session } from './session.ts';

@@ -3,6 +3,7 @@ import { FailureError } from '../base/errors.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
 import type { Reader } from '../config/reader.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
+import type { CutBy, PlannedSegment } from '../ledger/segments.ts';
 import type { Client } from '../postgres/connect.ts';
 import type { Column } from '../postgres/columns.ts';
 import { findRowChoice } from '../postgres/sql-text.ts';
@@ -13,19 +14,9 @@ import { buildSelect, columnReference, type Narrowing, type Statement } from '..
 import { inspectServer } from '../postgres/server.ts';
 import { findCorrelation, findLeaves, isUniqueKey, type Leaf } from '../postgres/table-stats.ts';
 import { hasBinaryEncoder } from '../format/jsonl/write/binary/column.ts';
-import { narrowToRange, rangesBetween, type KeyRange } from './cut/key.ts';
-import { narrowToPages, rangesOfPages, type PageRange } from './cut/pages.ts';
+import { narrowToRange, rangesBetween } from './cut/key.ts';
+import { narrowToPages, rangesOfPages } from './cut/pages.ts';
 import { describeSubject, type Subject } from './row-source.ts';
-
-/** One segment of a plan; what narrows it is plain data, as it is kept in the journal. */
-export interface PlannedSegment {
-  /** From 0; the number in the object's name. */
-  index: number;
-  range?: KeyRange;
-  pages?: PageRange;
-}
-
-export type CutBy = 'key' | 'pages' | 'none';
 
 /** How the rows are cut, before it is known into how many. */
 interface Cut {

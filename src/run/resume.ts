@@ -3,17 +3,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import { parseRunId } from '../ledger/run-id.ts';
 import type { Run } from './run.ts';
 import type { Session } from './session.ts';
-import {
-  discardRun,
-  fingerprintOf,
-  journalPlan,
-  readPlan,
-  readReceipts,
-  writePlan,
-  type JournalPlan,
-  type Receipt,
-} from '../ledger/journal.ts';
+import { discardRun, readPlan, readReceipts, writePlan, type JournalPlan, type Receipt } from '../ledger/journal.ts';
 import { requireNotRewritten } from '../postgres/rewritten.ts';
+import { fingerprintOf, journalPlan } from './journal-plan.ts';
 import { planRun, type RunPlan } from './plan.ts';
 
 /** A run as it is taken up. */

@@ -2,12 +2,7 @@
 import type { Narrowing } from '../../postgres/select.ts';
 import { quoteLiteral } from '../../postgres/identifiers.ts';
 import type { KeyColumn, KeyValues } from '../../postgres/quantiles.ts';
-
-/** Rows from `lower` on, below `upper`; null is no bound. */
-export interface KeyRange {
-  lower: KeyValues | null;
-  upper: KeyValues | null;
-}
+import type { KeyRange } from '../../ledger/segments.ts';
 
 /** The ranges between the bounds: one more than there are bounds, together all rows. */
 export function rangesBetween(bounds: readonly KeyValues[]): KeyRange[] {

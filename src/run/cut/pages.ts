@@ -1,18 +1,7 @@
 /** Cuts a run by ranges of heap pages (ctid): no index is needed, but a segment means its rows in its own snapshot only. */
+import type { PageRange } from '../../ledger/segments.ts';
 import type { Leaf } from '../../postgres/table-stats.ts';
 import type { Narrowing } from '../../postgres/select.ts';
-
-/** Pages of one leaf, from `fromPage` on, below `toPage`; null is to the end, whatever was added since. */
-export interface PageRange {
-  /** Quoted, ready for FROM. */
-  from: string;
-  /** As the operator knows it. */
-  leaf: string;
-  fromPage: number;
-  toPage: number | null;
-  /** Whether the leaf has pages to cut by; a foreign one is read whole. */
-  hasPages: boolean;
-}
 
 /**
  * Cuts each leaf on its own into ranges of about `targetBytes`, TOAST included. `table` is the table that was asked for:

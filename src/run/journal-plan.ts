@@ -1,0 +1,54 @@
+/** What the journal says of a plan, and the digest by which a later try knows whether it is still the same. */
+import { createHash, randomUUID } from 'node:crypto';
+import os from 'node:os';
+import type { ArchiveConfig } from '../config/schema.ts';
+import { PLAN_FORMAT, type JournalPlan } from '../ledger/journal.ts';
+import type { Snapshot, SourceIdentity } from '../postgres/snapshot.ts';
+import type { RunPlan } from './plan.ts';
+
+/** Digest of what decides the content of a run's segments: the source, the rows and columns asked for, the cut, the codec. */
+export function fingerprintOf(
+  archive: ArchiveConfig,
+  plan: Pick<RunPlan, 'subject' | 'by' | 'segments'>,
+  source: SourceIdentity,
+): string {
+  const { subject } = plan;
+  const content = {
+    source: [source.systemIdentifier, source.database],
+    subject: subject.name,
+    reads:
+      subject.source.kind === 'query' ? [subject.source.sql, subject.source.params] : (subject.source.where ?? null),
+    columns: subject.source.columns.map(({ name, type, encoding }) => [name, type, encoding]),
+    key: [subject.key, subject.keyOrder],
+    // Segments of another plan have the same numbers and other rows.
+    cut: [plan.by, plan.segments],
+    codec: archive.compression.codec,
+    contentEncoding: archive.contentEncoding ?? null,
+  };
+  return createHash('sha256').update(JSON.stringify(content)).digest('hex');
+}
+
+/** Puts a journal plan together. */
+export function journalPlan(
+  archive: ArchiveConfig,
+  run: string,
+  plan: RunPlan,
+  snapshot: Snapshot,
+  fingerprint: string,
+  startedAt: Date,
+): JournalPlan {
+  return {
+    format: PLAN_FORMAT,
+    archive: archive.name,
+    run,
+    fingerprint,
+    by: plan.by,
+    why: plan.why,
+    segments: plan.segments,
+    snapshot,
+    estimatedRows: plan.estimate.rows,
+    startedAt: startedAt.toISOString(),
+    host: os.hostname(),
+    owner: randomUUID(),
+  };
+}
