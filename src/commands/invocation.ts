@@ -1,8 +1,8 @@
 /** What every command is given: where its config is, where its output goes, and when to stop. */
-import { distance } from 'fastest-levenshtein';
 import { UsageError } from '../base/errors.ts';
 import { createLog, isJournal, type Log } from '../base/log.ts';
 import { registerSecret, scrub } from '../base/secrets.ts';
+import { nearestName } from '../base/suggest.ts';
 import { checkRuntime } from '../config/limits.ts';
 import { loadConfig } from '../config/load.ts';
 import { memoryLimit } from '../config/memory-limit.ts';
@@ -49,9 +49,9 @@ export function chooseArchives(config: Config, names: readonly string[]): Archiv
 
 function describeUnknown(config: Config, name: string): string {
   const known = Object.keys(config.archives);
-  const best = known.toSorted((a, b) => distance(a, name) - distance(b, name))[0];
-  const near = best !== undefined && distance(best, name) <= Math.max(2, name.length / 3);
-  const advice = near ? `did you mean "${best}"?` : `the config has ${known.length === 0 ? 'none' : known.join(', ')}`;
+  const near = nearestName(name, known);
+  const all = known.length === 0 ? 'none' : known.join(', ');
+  const advice = near === undefined ? `the config has ${all}` : `did you mean "${near}"?`;
   return `there is no archive "${name}"; ${advice}`;
 }
 

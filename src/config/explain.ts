@@ -1,6 +1,6 @@
 /** Turns what zod found into problems in plain words, at their positions, without echoing a value. */
-import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
+import { nearestName } from '../base/suggest.ts';
 import type { Draft, Path } from './draft.ts';
 import { optionKeys } from './options.ts';
 import { valueAt } from './tree.ts';
@@ -30,14 +30,8 @@ function reportUnknownKeys(path: Path, keys: readonly string[], draft: Draft): v
 /** `; did you mean "x"?`, or all that is known when nothing is near. */
 export function suggest(text: string, known: readonly string[]): string {
   if (known.length === 0) return '; none is known here';
-  const candidate = closest(
-    text.toLowerCase(),
-    known.map((key) => key.toLowerCase()),
-  );
-  const match = known.find((key) => key.toLowerCase() === candidate) ?? '';
-  const edits = distance(text.toLowerCase(), candidate);
-  if (edits < text.length && edits <= Math.max(2, text.length / 3)) return `; did you mean "${match}"?`;
-  return `; known are: ${known.join(', ')}`;
+  const near = nearestName(text, known);
+  return near === undefined ? `; known are: ${known.join(', ')}` : `; did you mean "${near}"?`;
 }
 
 /** A missing key has no position of its own, unless its reference could not be resolved, which was reported already. */

@@ -1,5 +1,5 @@
 /** Compares what the archive holds with what the target takes, before anything is written. Pure: no query, no request. */
-import { distance } from 'fastest-levenshtein';
+import { nearestName } from '../base/suggest.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { Manifest, ManifestColumn } from '../ledger/manifest.ts';
 import type { RestoreRequest } from './request.ts';
@@ -76,14 +76,13 @@ function checkColumns(manifest: Manifest, target: Target): string[] {
 }
 
 function missing(column: ManifestColumn, unmatched: readonly TargetColumn[]): string {
-  const near = unmatched
-    .map((candidate) => ({ candidate, edits: distance(candidate.name.toLowerCase(), column.name.toLowerCase()) }))
-    .sort((a, b) => a.edits - b.edits)[0];
+  const near = nearestName(
+    column.name,
+    unmatched.map(({ name }) => name),
+  );
   const alike = unmatched.filter(({ type }) => isSameType(type, column.type));
   const [only] = alike;
-  if (near !== undefined && near.edits <= Math.max(2, column.name.length / 3)) {
-    return `is not in the target; did you mean ${near.candidate.name}?`;
-  }
+  if (near !== undefined) return `is not in the target; did you mean ${near}?`;
   return alike.length === 1 && only !== undefined
     ? `is not in the target; was it renamed to ${only.name}, which is ${only.type} as well?`
     : 'is not in the target';

@@ -1,7 +1,7 @@
 /** Turns an archive's table or query, its columns and its filter into what the statements are built from. */
 import type { Client } from '../postgres/connect.ts';
-import { distance } from 'fastest-levenshtein';
 import { FailureError } from '../base/errors.ts';
+import { nearestName } from '../base/suggest.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import type { Column } from '../postgres/columns.ts';
 import { quoteTableName } from '../postgres/identifiers.ts';
@@ -93,9 +93,9 @@ function requireColumns(all: readonly Column[], names: readonly string[], option
 }
 
 function suggestion(all: readonly Column[], name: string): string {
-  const ranked = all
-    .map((column) => ({ name: column.name, edits: distance(column.name.toLowerCase(), name.toLowerCase()) }))
-    .sort((a, b) => a.edits - b.edits);
-  const best = ranked[0];
-  return best !== undefined && best.edits <= Math.max(2, name.length / 3) ? `; did you mean "${best.name}"?` : '';
+  const near = nearestName(
+    name,
+    all.map((column) => column.name),
+  );
+  return near === undefined ? '' : `; did you mean "${near}"?`;
 }
