@@ -6,6 +6,7 @@ import { keepProcessSmall } from './base/process-memory.ts';
 import { scrub } from './base/secrets.ts';
 import { TOOL } from './base/tool.ts';
 import { checkCommand } from './commands/check.ts';
+import { describeFailure } from './commands/failure-text.ts';
 import { EXIT, type Invocation } from './commands/invocation.ts';
 
 const DEFAULT_CONFIG = '/etc/pgsluice/pgsluice.yaml';
@@ -256,8 +257,7 @@ function reportError(error: unknown): number {
 
 function describeError(error: unknown): readonly string[] {
   if (error instanceof UsageError) return error.problems;
-  if (error instanceof FailureError)
-    return [`${error.failure.message} (${error.failure.code})`, `hint: ${error.failure.hint}`];
+  if (error instanceof FailureError) return describeFailure(error.failure);
   return [error instanceof Error ? (error.stack ?? error.message) : errorText(error)];
 }
 

@@ -1,5 +1,6 @@
 /** What `trigger`, `cancel`, `pause` and `resume` have in common: an order to the daemon, and what came of it. */
 import { askDaemon, Unreachable, type ControlAnswer, type ControlOptions } from './control.ts';
+import { describeFailure } from './failure-text.ts';
 import { EXIT, printJson, printLines, type Invocation } from './invocation.ts';
 
 /** What the daemon says when it did it. */
@@ -49,6 +50,5 @@ export function reportRefusal(invocation: Invocation, { status, body }: ControlA
 
 function report(invocation: Invocation, error: { code: string; message: string }, hint: string | undefined): void {
   if (invocation.json) printJson(invocation, { error });
-  const lines = [`${error.message} (${error.code})`, ...(hint === undefined ? [] : [`hint: ${hint}`])];
-  printLines(invocation, lines, invocation.stderr);
+  printLines(invocation, describeFailure({ ...error, hint }), invocation.stderr);
 }

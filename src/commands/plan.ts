@@ -9,6 +9,7 @@ import { CODEC_FILES } from '../format/compress/codec.ts';
 import { dataKey, fullKey, manifestKey } from '../ledger/names.ts';
 import { describeSegment, planRun } from '../run/plan.ts';
 import { formatRunId, parseRunId } from '../ledger/run-id.ts';
+import { describeFailure } from './failure-text.ts';
 import { chooseArchives, EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
 
 /** What `plan --json` prints for an archive. Sizes in bytes; rows and sizes are the planner's estimates. */
@@ -42,7 +43,9 @@ export async function planCommand(
   else
     printLines(
       invocation,
-      reports.flatMap((report) => ('error' in report ? describeError(report) : describePlan(report))),
+      reports.flatMap((report) =>
+        'error' in report ? describeFailure(report.error, report.archive) : describePlan(report),
+      ),
     );
   return reports.some((report) => 'error' in report) ? EXIT.usage : EXIT.done;
 }
@@ -108,8 +111,4 @@ function describePlan(report: PlanReport): string[] {
     `         ${report.manifest}`,
     ...report.warnings.map((warning) => `  warning  ${warning}`),
   ];
-}
-
-function describeError({ archive, error }: { archive: string; error: Failure }): string[] {
-  return [`${archive}: ${error.message} (${error.code})`, `  hint   ${error.hint}`];
 }

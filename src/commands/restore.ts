@@ -8,6 +8,7 @@ import { restoreArchive } from '../restore/restore-archive.ts';
 import type { KeyBounds, RestoreRequest, RestoreResult } from '../restore/request.ts';
 import { WorkerPool } from '../work/threads.ts';
 import { parseRunId } from '../ledger/run-id.ts';
+import { describeFailure } from './failure-text.ts';
 import { watchInterrupts } from './interrupt.ts';
 import { chooseArchives, EXIT, openConfig, openLog, printJson, printLines, type Invocation } from './invocation.ts';
 import { openProgressBar } from './progress-bar.ts';
@@ -109,11 +110,7 @@ function printResult(invocation: Invocation, result: RestoreResult): void {
 }
 
 function describeResult(result: RestoreResult): string[] {
-  if (result.error !== undefined) {
-    const { code, message, hint, cause } = result.error;
-    const reason = cause === undefined ? [] : [`  cause  ${cause.split('\n')[0] ?? ''}`];
-    return [`${result.archive} ${result.run}: failed (${code})`, `  ${message}`, ...reason, `  hint   ${hint}`];
-  }
+  if (result.error !== undefined) return describeFailure(result.error, `${result.archive} ${result.run}`);
   const skipped = result.skipped === 0 ? '' : `, ${formatCount(result.skipped)} were there already`;
   return [
     `${result.archive} ${result.run}: ${formatCount(result.rows)} rows in ${result.into}${skipped}`,

@@ -7,6 +7,7 @@ import { WorkerPool } from '../work/threads.ts';
 import type { RunResult } from '../run/run-archive.ts';
 import { runArchives } from '../run/run-all.ts';
 import { formatRunId, parseRunId } from '../ledger/run-id.ts';
+import { describeFailure } from './failure-text.ts';
 import { watchInterrupts } from './interrupt.ts';
 import { chooseArchives, EXIT, openConfig, openLog, printJson, printLines, type Invocation } from './invocation.ts';
 import { openProgressBar } from './progress-bar.ts';
@@ -71,11 +72,7 @@ export async function runWithBar(
 
 /** What a person wants to know of a run. */
 export function describeResult(result: RunResult): string[] {
-  if (result.error !== undefined) {
-    const { code, message, hint, cause } = result.error;
-    const reason = cause === undefined ? [] : [`  cause  ${cause.split('\n')[0] ?? ''}`];
-    return [`${result.archive} ${result.run}: failed (${code})`, `  ${message}`, ...reason, `  hint   ${hint}`];
-  }
+  if (result.error !== undefined) return describeFailure(result.error, `${result.archive} ${result.run}`);
   return [
     `${result.archive} ${result.run}: ${result.status}, ${formatCount(result.rows)} rows in ${formatCount(result.objects)} objects`,
     `  JSONL ${formatBytes(result.jsonBytes)}, stored ${formatBytes(result.bytes)}, ${result.seconds.toFixed(1)} s`,

@@ -2,6 +2,7 @@
 import { formatBytes, formatCount, formatDuration } from '../base/units.ts';
 import type { ArchiveState, State } from '../daemon/view/state.ts';
 import { askDaemon, type ControlOptions } from './control.ts';
+import { describeFailure } from './failure-text.ts';
 import { EXIT, printJson, printLines, type Invocation } from './invocation.ts';
 import { reportRefusal, withDaemon } from './order.ts';
 import { formatTable } from './table.ts';
@@ -25,7 +26,7 @@ function describeState({ version, host, pid, startedAt, now, stopping, memory, q
       `${queue.active} of ${queue.threads} threads busy, ${queue.waiting} segments waiting`,
     '',
     ...formatTable(['archive', 'state', 'schedule', 'next', 'last success', 'now'], archives.map(describeArchive)),
-    ...archives.flatMap(describeFailure),
+    ...archives.flatMap(describeLastFailure),
   ];
 }
 
@@ -49,8 +50,7 @@ function describeCurrent({ current }: ArchiveState): string {
   return `${run} ${percent}%, ${formatCount(rows)} rows, ${segmentsDone}/${segments} segments${eta}`;
 }
 
-function describeFailure({ name, failing, lastFailure }: ArchiveState): string[] {
+function describeLastFailure({ name, failing, lastFailure }: ArchiveState): string[] {
   if (!failing || lastFailure === null) return [];
-  const { run, message, code, hint } = lastFailure;
-  return ['', `${name} ${run} failed (${code})`, `  ${message}`, `  hint   ${hint}`];
+  return ['', ...describeFailure(lastFailure, `${name} ${lastFailure.run}`)];
 }

@@ -174,7 +174,7 @@ describe('plan', () => {
     const { code, stdout } = await site.run(['plan', '--run-id', RUN], config);
     assert.equal(code, 2);
     assert.match(stdout, new RegExp(`${PREFIX}events/run=${RUN}/part-00000\\.jsonl\\.gz`));
-    assert.match(stdout, /gone: .*does not exist.*\(table-not-found\)\n {2}hint/);
+    assert.match(stdout, /gone: failed \(table-not-found\)\n {2}.*does not exist.*\n {2}hint/);
   });
 
   test('refuses an unknown archive and a bad id with 2', async () => {

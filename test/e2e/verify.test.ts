@@ -425,7 +425,7 @@ describe('verify', () => {
     await site.proxy.up();
     assert.equal(ending.code, 1);
     assert.equal(ending.stdout, '');
-    assert.match(ending.stderr, /connection-refused\)\nhint: Check that 127\.0\.0\.1/);
+    assert.match(ending.stderr, /connection-refused\)\n(?: {2}cause .*\n)? {2}hint {3}Check that 127\.0\.0\.1/);
   });
 
   test('ends with 130 when it is interrupted', async () => {
