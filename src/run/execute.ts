@@ -1,7 +1,7 @@
 /** The story of one run: lock, snapshot, plan or resume, dispatch, commit; again from the receipts when the session is lost. */
 import { toFailure, type Failure } from '../base/errors.ts';
 import { maxRowBytes } from '../base/memory.ts';
-import { pauseBefore } from '../base/retry.ts';
+import { retrying } from '../base/retry.ts';
 import { readerOf } from '../config/reader.ts';
 import type { Config } from '../config/schema.ts';
 import { requireNotRewritten } from '../postgres/rewritten.ts';
@@ -53,21 +53,20 @@ export interface Commit {
 
 /** Runs until the manifest is written. Throws the failure that ended it; then the run can be taken up again. */
 export async function executeRun(run: Run, execution: Execution): Promise<Commit> {
-  const policy = { attempts: run.archive.retry.attempts, backoffMs: run.archive.retry.backoff };
-  for (let attempt = 1, doneBefore = 0; ; attempt += 1) {
-    try {
-      return await executeUnderOneSnapshot(run, execution);
-    } catch (error) {
+  const { attempts, backoff: backoffMs } = run.archive.retry;
+  // As long as sessions bring the run forward, it is worth another one.
+  const policy = { attempts, backoffMs, progress: () => execution.progress.segmentsDone };
+  return retrying(
+    policy,
+    execution.signal,
+    () => executeUnderOneSnapshot(run, execution),
+    (error, attempt, isLast) => {
       const failure = toFailure(error, 'worker');
-      const { segmentsDone } = execution.progress;
-      // As long as sessions bring the run forward, it is worth another one.
-      if (segmentsDone > doneBefore) attempt = 1;
-      doneBefore = segmentsDone;
-      if (!endsSessionOnly(failure) || attempt >= policy.attempts || execution.signal.aborted) throw error;
-      run.log.warn({ failure, attempt, attempts: policy.attempts }, 'session lost, the run goes on with a new one');
-      await pauseBefore(policy, attempt, execution.signal);
-    }
-  }
+      if (!endsSessionOnly(failure)) return false;
+      if (!isLast) run.log.warn({ failure, attempt, attempts }, 'session lost, the run goes on with a new one');
+      return true;
+    },
+  );
 }
 
 /** A segment that failed has had its own attempts; what failed around the segments has not. */

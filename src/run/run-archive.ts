@@ -1,7 +1,7 @@
 /** Runs one archive and says how it ended: the one place where a run is logged, however it ends. */
 import { toFailure, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { pauseBefore } from '../base/retry.ts';
+import { retrying } from '../base/retry.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { executeRun, type Execution } from './execute.ts';
 import { clearJournal } from '../ledger/journal.ts';
@@ -107,16 +107,17 @@ async function openAndRun(
 /** A destination that is busy for a moment must not cost the whole run before it has begun. */
 async function findManifest(run: Run, signal: AbortSignal): Promise<Manifest | undefined> {
   const policy = { attempts: run.archive.retry.attempts, backoffMs: run.archive.retry.backoff };
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await readManifest(run.store, run.archive.name, run.id);
-    } catch (error) {
+  return retrying(
+    policy,
+    signal,
+    () => readManifest(run.store, run.archive.name, run.id),
+    (error, attempt, isLast) => {
       const failure = toFailure(error, 'journal');
-      if (!failure.transient || attempt >= policy.attempts) throw error;
-      run.log.warn({ failure, attempt, attempts: policy.attempts }, 'the destination failed, it is tried again');
-      await pauseBefore(policy, attempt, signal);
-    }
-  }
+      if (failure.transient && !isLast)
+        run.log.warn({ failure, attempt, attempts: policy.attempts }, 'the destination failed, it is tried again');
+      return failure.transient;
+    },
+  );
 }
 
 /** A process that was killed right after its commit left its journal. */

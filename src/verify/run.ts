@@ -1,6 +1,6 @@
 /** Proves a committed run: reads its objects again and compares them with its manifest, and with each other. */
 import { FailureError } from '../base/errors.ts';
-import { pauseBefore, type RetryPolicy } from '../base/retry.ts';
+import { retrying, type RetryPolicy } from '../base/retry.ts';
 import { formatCount } from '../base/units.ts';
 import type { Store } from '../store/store.ts';
 import { compareKeys } from './key-order.ts';
@@ -213,29 +213,28 @@ async function readWithRetries(
   onBytes: (bytes: number) => void,
 ): Promise<void> {
   const object = { store, key: entry.key, object: entry.object, columns, keyColumns: cut?.key ?? [] };
-  for (let attempt = 1; ; attempt += 1) {
-    // Those that were found before the reading, and those of the try that went through.
-    const problems = new Problems();
-    let seenBytes = 0;
-    try {
-      await verifyObject(object, problems, signal, (bytes) => {
-        seenBytes += bytes;
-        onBytes(bytes);
-      });
-      entry.read = true;
-    } catch (error) {
+  let problems = new Problems();
+  let seenBytes = 0;
+  const read = async (): Promise<void> => {
+    problems = new Problems();
+    seenBytes = 0;
+    await verifyObject(object, problems, signal, (bytes) => {
+      seenBytes += bytes;
+      onBytes(bytes);
+    });
+  };
+  try {
+    await retrying(retry, signal, read, (error) => {
       onBytes(-seenBytes);
-      const isTransient = error instanceof FailureError && error.failure.transient;
-      if (isTransient && attempt < retry.attempts) {
-        await pauseBefore(retry, attempt, signal);
-        continue;
-      }
-      if (!tellsOfObject(error)) throw error;
-      problems.add(error.failure.message);
-    }
-    for (const { message, line } of problems.list) entry.problems.add(message, line);
-    return;
+      return error instanceof FailureError && error.failure.transient;
+    });
+    entry.read = true;
+  } catch (error) {
+    if (!tellsOfObject(error)) throw error;
+    problems.add(error.failure.message);
   }
+  // Beside those that were found before the reading: what the last attempt found.
+  for (const { message, line } of problems.list) entry.problems.add(message, line);
 }
 
 function compareTotals(manifest: Manifest): Problem[] {

@@ -1,7 +1,7 @@
 /** Sends a run's tasks to the worker threads, some at once, and tries those again that failed for a passing reason. */
-import { FailureError, type Failure } from '../base/errors.ts';
+import { FailureError, toFailure, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { pauseBefore, type RetryPolicy } from '../base/retry.ts';
+import { retrying, type RetryPolicy } from '../base/retry.ts';
 import type { FactsOf, Task } from '../segment/task.ts';
 import type { SegmentProgress, WorkerPool } from './threads.ts';
 
@@ -68,48 +68,51 @@ async function runWithRetries<T extends Task>(
   options: DispatchOptions<T>,
   summary: DispatchSummary,
 ): Promise<FactsOf<T>> {
-  for (let attempt = 1; ; attempt += 1) {
-    const outcome = await options.pool.run(
-      { ...task, attempt },
-      options.signal,
-      (progress) => {
-        options.onProgress(task.segment, progress);
-      },
-      () => {
-        options.onAttempt(task.segment, attempt);
-      },
-    );
-    summary.peakHeapBytes = Math.max(summary.peakHeapBytes, outcome.peakHeapBytes);
-    if (outcome.ok) return outcome.facts;
-    options.signal.throwIfAborted();
-    const isLast = isLastAttempt(outcome.failure, attempt, options);
-    options.onFailed(task.segment, outcome.failure, isLast);
-    if (isLast) throw new FailureError(afterAttempts(outcome.failure, attempt));
-    options.log.warn(
-      { failure: outcome.failure, attempt, attempts: options.retry.attempts },
-      'segment failed, it is tried again',
-    );
-    await pauseUnlessDrained(attempt, options, outcome.failure);
-  }
-}
-
-function isLastAttempt<T extends Task>(failure: Failure, attempt: number, options: DispatchOptions<T>): boolean {
-  const isFinal = !failure.transient || options.endsRetries?.(failure) === true;
-  return isFinal || attempt >= options.retry.attempts || options.drain.aborted;
-}
-
-/** A drain ends the pause, and then nothing is begun any more. */
-async function pauseUnlessDrained<T extends Task>(
-  attempt: number,
-  options: DispatchOptions<T>,
-  failure: Failure,
-): Promise<void> {
+  const { retry, signal, drain } = options;
+  let last: FailureError | undefined;
   try {
-    await pauseBefore(options.retry, attempt, AbortSignal.any([options.signal, options.drain]));
-  } catch {
-    options.signal.throwIfAborted();
-    throw new FailureError(failure);
+    // A drain ends the pause, and then nothing is begun any more.
+    return await retrying(
+      retry,
+      AbortSignal.any([signal, drain]),
+      (attempt) => attemptTask(task, attempt, options, summary),
+      (error, attempt, isLastAttempt) => {
+        signal.throwIfAborted();
+        const failure = toFailure(error, 'worker');
+        last = new FailureError(failure);
+        const isLast = isLastAttempt || !failure.transient || options.endsRetries?.(failure) === true;
+        options.onFailed(task.segment, failure, isLast);
+        if (isLast) throw new FailureError(afterAttempts(failure, attempt));
+        options.log.warn({ failure, attempt, attempts: retry.attempts }, 'segment failed, it is tried again');
+        return true;
+      },
+    );
+  } catch (error) {
+    signal.throwIfAborted();
+    throw last !== undefined && error === drain.reason ? last : error;
   }
+}
+
+/** Throws the failure of an outcome that is none. */
+async function attemptTask<T extends Task>(
+  task: T,
+  attempt: number,
+  { pool, signal, onProgress, onAttempt }: DispatchOptions<T>,
+  summary: DispatchSummary,
+): Promise<FactsOf<T>> {
+  const outcome = await pool.run(
+    { ...task, attempt },
+    signal,
+    (progress) => {
+      onProgress(task.segment, progress);
+    },
+    () => {
+      onAttempt(task.segment, attempt);
+    },
+  );
+  summary.peakHeapBytes = Math.max(summary.peakHeapBytes, outcome.peakHeapBytes);
+  if (!outcome.ok) throw new FailureError(outcome.failure);
+  return outcome.facts;
 }
 
 function afterAttempts(failure: Failure, attempt: number): Failure {

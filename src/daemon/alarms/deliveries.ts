@@ -1,8 +1,7 @@
 /** Delivers alarms: a bounded queue, retries with backoff, and nobody waits for it. URLs are secrets and never named. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { errorText } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import { pauseMs } from '../../base/retry.ts';
+import { retrying } from '../../base/retry.ts';
 
 export interface Delivery {
   /** What it is, for the log and the metrics; without the URL. */
@@ -29,6 +28,16 @@ const TIMEOUT_MS = 10_000;
 const MOST_WAITING = 200;
 /** How long a stop waits for what is on its way. */
 const CLOSE_TIMEOUT_MS = 5000;
+
+/** The receiver answered, and did not take it. */
+class NotTaken extends Error {
+  readonly transient: boolean;
+
+  constructor(status: number) {
+    super(`it answered ${status}`);
+    this.transient = status >= 500 || status === 408 || status === 429;
+  }
+}
 
 export class Deliveries {
   readonly #options: DeliveryOptions;
@@ -70,38 +79,30 @@ export class Deliveries {
   }
 
   async #deliver(delivery: Delivery): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
-      const problem = await this.#post(delivery);
-      if (
-        problem === undefined ||
-        !problem.transient ||
-        attempt >= this.#policy.attempts ||
-        this.#stop.signal.aborted
-      ) {
-        this.#end(delivery, problem?.message);
-        return;
-      }
-      await sleep(pauseMs(this.#policy, attempt), undefined, { signal: this.#stop.signal }).catch(() => undefined);
+    try {
+      await retrying(
+        this.#policy,
+        this.#stop.signal,
+        () => this.#post(delivery),
+        (error) => !(error instanceof NotTaken) || error.transient,
+      );
+      this.#end(delivery, undefined);
+    } catch (error) {
+      // fetch() says why it failed in the cause alone.
+      this.#end(delivery, errorText(error instanceof Error ? (error.cause ?? error) : error));
     }
   }
 
-  /** What went wrong; undefined when it was taken. */
-  async #post({ url, contentType, body }: Delivery): Promise<{ transient: boolean; message: string } | undefined> {
-    try {
-      const answer = await fetch(url, {
-        method: 'POST',
-        headers: { 'Content-Type': contentType, 'User-Agent': 'pgsluice' },
-        body,
-        signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), this.#stop.signal]),
-      });
-      await answer.body?.cancel();
-      if (answer.ok) return undefined;
-      const transient = answer.status >= 500 || answer.status === 408 || answer.status === 429;
-      return { transient, message: `it answered ${answer.status}` };
-    } catch (error) {
-      const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-      return { transient: true, message: errorText(cause) };
-    }
+  /** Resolves when it was taken. */
+  async #post({ url, contentType, body }: Delivery): Promise<void> {
+    const answer = await fetch(url, {
+      method: 'POST',
+      headers: { 'Content-Type': contentType, 'User-Agent': 'pgsluice' },
+      body,
+      signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), this.#stop.signal]),
+    });
+    await answer.body?.cancel();
+    if (!answer.ok) throw new NotTaken(answer.status);
   }
 
   #end({ kind, name }: Delivery, problem: string | undefined): void {
