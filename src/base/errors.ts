@@ -1,4 +1,5 @@
 /** Failures: what went wrong, where, whether a retry may help, and what the operator should do about it. */
+import { FAILURES, type FailureCode, type FixedCode, type OpenCode } from './failures.ts';
 import { scrub } from './secrets.ts';
 
 /** The part of a run that failed. */
@@ -20,8 +21,7 @@ export type Stage =
 
 /** One failure as plain data; it crosses the thread boundary and is logged once, at the top. */
 export interface Failure {
-  /** A stable, kebab-case name of the kind of failure, such as `row-too-wide`. */
-  code: string;
+  code: FailureCode;
   stage: Stage;
   archive?: string;
   run?: string;
@@ -36,6 +36,15 @@ export interface Failure {
   cause?: string;
 }
 
+/** A kind of failure, with what its declaration leaves to the place that fails. Without a hint, it has the declared one. */
+export type FailureKind = { code: FixedCode; hint?: string } | { code: OpenCode; transient: boolean; hint?: string };
+
+/** What one failure says of itself. A hint that is given here is said instead of the one of its kind. */
+export interface FailureDetails extends Pick<Failure, 'stage' | 'archive' | 'run' | 'segment' | 'message'> {
+  hint?: string | undefined;
+  cause?: string | undefined;
+}
+
 /** An error that carries a {@link Failure}. Everything that this project throws on purpose is one of these. */
 export class FailureError extends Error {
   readonly failure: Failure;
@@ -45,6 +54,18 @@ export class FailureError extends Error {
     this.name = 'FailureError';
     this.failure = failure;
   }
+}
+
+/** The error to throw for a failure: its code, stage and message, and what differs from the declaration of the code. */
+export function fail(kind: FixedCode | FailureKind, details: FailureDetails, options?: ErrorOptions): FailureError {
+  const own = typeof kind === 'string' ? { code: kind } : kind;
+  const declared = FAILURES[own.code];
+  const { hint = own.hint ?? declared.hint, cause, ...rest } = details;
+  const transient = 'transient' in own ? own.transient : declared.transient === true;
+  return new FailureError(
+    { code: own.code, ...rest, transient, hint, ...(cause === undefined ? {} : { cause }) },
+    options,
+  );
 }
 
 /** Bad usage or configuration: exit code 2. `problems` are complete lines, such as `file:line:column: message`. */
@@ -68,14 +89,8 @@ export function toFailure(error: unknown, stage: Stage): Failure {
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth += 1) {
     if (at instanceof FailureError) return withoutSecrets(at.failure);
   }
-  return withoutSecrets({
-    code: 'internal',
-    stage,
-    transient: false,
-    message: errorText(error),
-    hint: 'This is a defect in pgsluice. Please report it, with the log lines around it.',
-    ...(error instanceof Error && error.stack !== undefined ? { cause: error.stack } : {}),
-  });
+  const cause = error instanceof Error ? error.stack : undefined;
+  return withoutSecrets(fail('internal', { stage, message: errorText(error), cause }).failure);
 }
 
 /** Servers echo what they were given; and a failure is not only logged, but also kept in the destination. */

@@ -1,5 +1,4 @@
 /** The journal of an unfinished run, beside its data: the plan, then a receipt for each finished segment. Gone after the commit. */
-import type { Failure } from '../base/errors.ts';
 import type { Snapshot } from '../postgres/snapshot.ts';
 import type { ObjectFacts } from '../segment/task.ts';
 import type { Store } from '../store/store.ts';
@@ -28,8 +27,8 @@ export interface JournalPlan {
   host: string;
   /** Drawn anew by whoever takes the run up: it tells before the commit whether somebody else has. */
   owner: string;
-  /** How the last try ended; absent while one is on, or when it was killed. */
-  failure?: Pick<Failure, 'code' | 'stage' | 'message' | 'hint'> & { at: string };
+  /** How the last try ended; absent while one is on, or when it was killed. A newer version may have other codes. */
+  failure?: { code: string; stage: string; message: string; hint: string; at: string };
 }
 
 /** Says that one segment is done. */

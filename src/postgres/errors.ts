@@ -1,8 +1,9 @@
 /** Says of every error that Postgres or its driver gives what it means, and whether another try may help. */
 import { errorText, FailureError, type Stage } from '../base/errors.ts';
+import type { FailureCode } from '../base/failures.ts';
 
 interface Meaning {
-  code: string;
+  code: FailureCode;
   transient: boolean;
   hint: string;
 }

@@ -1,9 +1,10 @@
 /** Says what an error of Postgres means for a restore, where it means something else than for reading. */
 import { FailureError } from '../../base/errors.ts';
+import type { FailureCode } from '../../base/failures.ts';
 import { postgresFailure } from '../../postgres/errors.ts';
 
 interface Meaning {
-  code: string;
+  code: FailureCode;
   hint: string;
 }
 

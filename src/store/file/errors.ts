@@ -1,8 +1,9 @@
 /** Classifies what the file system throws: what it is, whether a retry may help, what to do. */
 import { errorText, FailureError } from '../../base/errors.ts';
+import type { FailureCode } from '../../base/failures.ts';
 
 interface Meaning {
-  code: string;
+  code: FailureCode;
   transient: boolean;
   hint: string;
 }

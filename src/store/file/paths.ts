@@ -57,7 +57,7 @@ async function isSymlink(target: string): Promise<boolean> {
   }
 }
 
-function refusal(message: string, code = 'key-refused'): FailureError {
+function refusal(message: string, code: 'key-refused' | 'symlink-refused' = 'key-refused'): FailureError {
   return new FailureError({
     code,
     stage: 'upload',

@@ -1,5 +1,6 @@
 /** Classifies what the SDK, the server and the network throw: what it is, whether a retry may help, what to do. */
 import { errorText, FailureError, type Stage } from '../../base/errors.ts';
+import type { FailureCode } from '../../base/failures.ts';
 import { scrub } from '../../base/secrets.ts';
 import type { S3Target } from './client.ts';
 
@@ -31,7 +32,7 @@ interface Place {
 }
 
 interface Rule {
-  code: string;
+  code: FailureCode;
   transient: boolean;
   matches: (facts: Facts) => boolean;
   hint: (place: Place) => string;

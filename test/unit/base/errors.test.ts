@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { FAILURES } from '../../../src/base/failures.ts';
 import { registerSecret } from '../../../src/base/secrets.ts';
-import { errorText, FailureError, toFailure, type Failure } from '../../../src/base/errors.ts';
+import { errorText, fail, FailureError, toFailure, type Failure } from '../../../src/base/errors.ts';
 
 const failure: Failure = {
   code: 'row-too-wide',
@@ -22,9 +23,9 @@ describe('a failure', () => {
   });
 
   test('is the outermost one, when one was caused by another', () => {
-    const outer = { ...failure, code: 'outer' };
+    const outer: Failure = { ...failure, code: 'worker-died' };
     const error = new FailureError(outer, { cause: new FailureError(failure) });
-    assert.equal(toFailure(error, 'upload').code, 'outer');
+    assert.equal(toFailure(error, 'upload').code, 'worker-died');
   });
 
   test('does not look for ever in causes that go in a circle', () => {
@@ -55,6 +56,29 @@ describe('a failure', () => {
     assert.equal(message, 'bad value "***"');
     assert.equal(cause, 'at postgres://me:***@host/x');
     assert.ok(!JSON.stringify(toFailure(new Error('no Zebra-99'), 'read')).includes('Zebra'));
+  });
+
+  test('has what is declared of its code, but for what the place that fails knows better', () => {
+    const details = { stage: 'lock', archive: 'events', message: 'another run holds the lock' } as const;
+    const { hint } = FAILURES.locked;
+    assert.deepEqual(fail('locked', details).failure, { code: 'locked', ...details, transient: false, hint });
+    assert.equal(fail('locked', { ...details, hint: 'Wait.' }).failure.hint, 'Wait.');
+    assert.equal(fail({ code: 'locked', hint: 'Wait.' }, { ...details, hint: undefined }).failure.hint, 'Wait.');
+    assert.equal(fail('disk-error', details).failure.transient, true);
+  });
+
+  test('of a code that leaves it open says itself whether another try may help', () => {
+    for (const transient of [true, false]) {
+      const error = fail({ code: 'row-count-mismatch', transient }, { stage: 'read', message: 'rows are missing' });
+      assert.equal(error.failure.transient, transient);
+    }
+  });
+
+  test('keeps the text of its cause, and the cause itself', () => {
+    const cause = new Error('ENOSPC');
+    const error = fail('disk-full', { stage: 'upload', message: 'no', cause: cause.message }, { cause });
+    assert.deepEqual([error.failure.cause, error.cause], ['ENOSPC', cause]);
+    assert.ok(!('cause' in fail('disk-full', { stage: 'upload', message: 'no', cause: undefined }).failure));
   });
 
   test('of an error without a text still says something', () => {

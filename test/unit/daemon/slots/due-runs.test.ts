@@ -17,7 +17,7 @@ import { formatRunId } from '../../../../src/ledger/run-id.ts';
 const root = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-due-'));
 const log = { info: () => {}, warn: () => {} } as unknown as Log;
 const NOW = Date.parse('2026-11-23T10:00:30Z');
-const PASSING: Failure = { code: 'unreachable', stage: 'connect', transient: true, message: '', hint: '' };
+const PASSING: Failure = { code: 'connection-refused', stage: 'connect', transient: true, message: '', hint: '' };
 
 let folders = 0;
 let history: History;
@@ -127,7 +127,7 @@ describe('slots that passed before the start', () => {
 
   test('are caught up when their run failed', () => {
     knownSince(9);
-    history.add(ending(at(10), { status: 'failed', reason: 'unreachable' }));
+    history.add(ending(at(10), { status: 'failed', reason: 'connection-refused' }));
     const { archive, due } = setUp('last');
     due.begin(archive);
     assert.deepEqual(offers, ['20261123T100000Z catch-up replace']);
@@ -161,7 +161,7 @@ describe('slots that come', () => {
 });
 
 describe('a slot whose run failed', () => {
-  const failed = ending(at(10), { status: 'failed', reason: 'unreachable' });
+  const failed = ending(at(10), { status: 'failed', reason: 'connection-refused' });
 
   test('is tried again after one minute, then two, while nothing else is on', () => {
     const { due } = setUp('last');
@@ -201,7 +201,7 @@ describe('a slot whose run failed', () => {
 
   test('is taken up after the next success when catchUp is all, once, and those that were committed are not', () => {
     history.add(ending(at(8)));
-    history.add(ending(at(9), { status: 'failed', reason: 'unreachable' }));
+    history.add(ending(at(9), { status: 'failed', reason: 'connection-refused' }));
     const success = ending(at(10));
     history.add(success);
     setUp('last').due.ended(success, undefined, at(7));

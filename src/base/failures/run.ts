@@ -1,0 +1,100 @@
+/** Failures of a run as such: how it was begun, held together, ended and committed. */
+import { DEFECT, type Declarations } from './declaration.ts';
+
+export const RUN_FAILURES = {
+  internal: {
+    transient: false,
+    meaning: 'Something was thrown that no part of pgsluice expects.',
+    hint: DEFECT,
+  },
+  interrupted: {
+    transient: false,
+    meaning: 'A signal ended a command in the foreground.',
+    hint: 'Run it again with the same --run-id to go on with this run.',
+    exit: '130',
+  },
+  cancelled: {
+    transient: false,
+    meaning: 'Somebody cancelled the run, by `pgsluice cancel` or on the page.',
+    hint: 'Start it again with `pgsluice trigger ARCHIVE --run-id ID`; it goes on with the segments that are missing.',
+  },
+  stopped: {
+    transient: false,
+    meaning: 'The daemon was stopped before the run was done, and its drainTimeout was over.',
+    hint: 'It is taken up again by the next start, or with `pgsluice run --run-id`.',
+    retried: 'by the next start of the daemon',
+  },
+  drained: {
+    transient: false,
+    meaning: 'The daemon was stopped; the segments in progress were finished, and others are still to do.',
+    hint: 'It goes on from its receipts with the next start of the daemon, or with `pgsluice run --run-id`.',
+    retried: 'by the next start of the daemon',
+  },
+  aborted: {
+    transient: 'depends',
+    meaning: 'Work was dropped on purpose, because its run had ended or was stopped.',
+    hint: 'Run it again; it goes on from what is done.',
+    retried: 'a request to the destination, when its run still goes on',
+  },
+  locked: {
+    transient: false,
+    meaning: 'Another process runs this archive, or restores into this table.',
+    hint: 'Wait until it has ended. If no such process lives any more, end its backend with pg_terminate_backend.',
+    retried: 'no; the daemon skips this run, as the other process reports how it ends',
+  },
+  'session-lost': {
+    transient: true,
+    meaning: 'The connection that held the lock and the snapshot broke.',
+    hint: 'The run goes on under a new snapshot. If it repeats, look at the server log, and at time-outs of proxies between.',
+    retried: 'yes, under a new snapshot; a restore goes on when the same command is given again',
+  },
+  'snapshot-lost': {
+    transient: false,
+    meaning: 'The server no longer has the snapshot that the segments of the run read.',
+    hint: 'The connection that held the snapshot is gone; the run is resumed or planned again.',
+    retried: 'yes, under a new snapshot',
+  },
+  'relation-rewritten': {
+    transient: true,
+    meaning: 'A table was truncated, rewritten or given other partitions after the snapshot was taken.',
+    hint: 'The run goes on under a new snapshot. If it repeats, look for jobs that TRUNCATE, CLUSTER or ALTER the table, or attach partitions.',
+    retried: 'yes, under a new snapshot',
+  },
+  'worker-out-of-memory': {
+    transient: false,
+    meaning: 'A worker thread ran out of its heap; the daemon and the other segments go on.',
+    hint: 'Raise workers.maxOldGenerationSizeMb, or leave wide columns out with exclude or where.',
+  },
+  'worker-died': {
+    transient: true,
+    meaning: 'A worker thread ended in the middle of a segment.',
+    hint: 'The segment is tried again. If this comes back, look at the memory of the machine.',
+  },
+  'engine-missing': {
+    transient: false,
+    meaning: 'compression.engine is isal, and its library cannot be loaded.',
+    hint: 'Install libisal2, or set compression.engine to auto or zlib.',
+    exit: '2, as the config is at fault',
+  },
+  'already-committed': {
+    transient: false,
+    meaning: 'Somebody else committed this run, or took it up, while it was in progress here.',
+    hint: 'Two configs seem to write to the same place with different source databases. Give each its own prefix.',
+  },
+  'segment-missing': {
+    transient: false,
+    meaning: 'The receipts do not match the plan one to one, so the run was not committed.',
+    hint: DEFECT,
+  },
+  'source-mismatch': {
+    transient: false,
+    meaning: 'With --verify-source: what was archived is not what the server says it has; the run was not committed.',
+    hint: 'If the query or the filter uses now(), random() or the like, each reading gives other rows: use :slot. Else this is a defect in pgsluice; please report it.',
+  },
+  'bad-manifest': {
+    transient: false,
+    meaning: 'The manifest of a run cannot be read.',
+    hint: 'The object was damaged, or written by a newer version of pgsluice.',
+    exit: '3 in `pgsluice verify`',
+  },
+} as const satisfies Declarations;

@@ -1,0 +1,151 @@
+/** Failures of the source: its connection, its statements, its rows. A restore, which writes there, shares some. */
+import { DEFECT, type Declarations } from './declaration.ts';
+
+export const SOURCE_FAILURES = {
+  'connection-lost': {
+    transient: true,
+    meaning: 'The connection to Postgres or to the destination could not be made, or broke.',
+    hint: 'If it repeats, look at the log of the server, and at the network and proxies between.',
+  },
+  'tls-refused': {
+    transient: false,
+    meaning: 'Postgres and pgsluice do not agree on TLS, or the certificate of the server is not trusted.',
+    hint: 'Check sslmode in the url: "require" verifies the certificate here; sslmode=no-verify does not, and sslrootcert=/path names a CA.',
+  },
+  'login-refused': {
+    transient: false,
+    meaning: 'Postgres does not let this role in.',
+    hint: 'Check the user and the password in the url of this source, and pg_hba.conf of the server.',
+  },
+  'database-not-found': {
+    transient: false,
+    meaning: 'There is no such database.',
+    hint: 'Check the database name in the url of this source.',
+  },
+  'too-many-connections': {
+    transient: true,
+    meaning: 'The server has no connection left for this role.',
+    hint: 'Raise max_connections, or lower workers.threads: a run takes one connection and one more a thread.',
+  },
+  'permission-denied': {
+    transient: false,
+    meaning: 'The role of the source lacks a grant.',
+    hint: 'GRANT USAGE on the schema and SELECT on the table to the role of this source. Where row-level security hides rows, the role needs BYPASSRLS: an archive with hidden rows would not be whole.',
+  },
+  'bad-table-name': {
+    transient: false,
+    meaning: 'A text in the config is not the name of a table.',
+    hint: 'Write table, schema.table or "Schema"."Table", with double quotes around names with capitals, blanks or dots.',
+  },
+  'table-not-found': {
+    transient: false,
+    meaning: 'A table or its schema does not exist, or this role does not see it.',
+    hint: 'Check the name, its schema and its quotes; names are case-sensitive inside quotes.',
+  },
+  'not-a-table': {
+    transient: false,
+    meaning: 'What the archive names has no rows, such as an index or a sequence.',
+    hint: 'Name a table, partitioned table, view, materialized view or foreign table.',
+  },
+  'column-not-found': {
+    transient: false,
+    meaning: 'An option or a statement names a column that there is not.',
+    hint: 'Check the names in columns, exclude, key, where and query.',
+  },
+  'key-not-unique': {
+    transient: false,
+    meaning: 'The key of the archive is not backed by a unique index on NOT NULL columns.',
+    hint: 'Name the columns of such an index, or leave key out: the primary key is taken then.',
+  },
+  'cannot-cut': {
+    transient: false,
+    meaning: 'The rows cannot be cut into segments in the way that segments.by asks for.',
+    hint: 'Set segments.by to auto, or name a key.',
+  },
+  'syntax-error': {
+    transient: false,
+    meaning: 'The SQL of an option is wrong.',
+    hint: 'Correct the SQL of where or query; `pgsluice check --online` tries it.',
+  },
+  'unknown-function': {
+    transient: false,
+    meaning: 'The SQL of an option calls a function or an operator that there is not.',
+    hint: 'A function or an operator in where or query does not exist for these types; add a cast.',
+  },
+  'bad-value': {
+    transient: false,
+    meaning: 'A value does not have the form of its type.',
+    hint: 'A value in where, query or params does not have the form of its type.',
+  },
+  'not-supported': {
+    transient: false,
+    meaning: 'The server does not support the statement.',
+    hint: 'The server does not support this statement; see its message.',
+  },
+  'read-only': {
+    transient: false,
+    meaning: 'Something was to be written where nothing may be: in a source, on a standby, or on a file system.',
+    hint: 'The statement wants to write; a source is only read. Use a query that only selects.',
+  },
+  'query-failed': {
+    transient: false,
+    meaning: 'Postgres refused a statement, for a reason that has no code of its own here.',
+    hint: 'Postgres refused the statement; see its message.',
+  },
+  'query-cancelled': {
+    transient: false,
+    meaning: 'Somebody cancelled the query on the server, or a time-out of the server did.',
+    hint: 'Somebody cancelled the query on the server (pg_cancel_backend, or a timeout set for this role). Run it again when that is no longer the case.',
+  },
+  'serialization-failure': {
+    transient: true,
+    meaning: 'The query conflicts with what the server does at the same time; on a standby, with its recovery.',
+    hint: 'On a standby: set hot_standby_feedback = on, or raise max_standby_streaming_delay, so that long reads are not cancelled.',
+  },
+  deadlock: {
+    transient: true,
+    meaning: 'This session and another one waited for locks of each other.',
+    hint: 'Another session held a lock that this one needed; it is tried again.',
+  },
+  'lock-not-available': {
+    transient: true,
+    meaning: 'Another session holds a lock on the table for too long.',
+    hint: 'Another session holds an exclusive lock on the table, such as ALTER TABLE or VACUUM FULL. Schedule the archive at another time.',
+  },
+  'source-disk-full': {
+    transient: false,
+    meaning: 'The disk of the source is full.',
+    hint: 'The disk of the database server is full.',
+  },
+  'server-out-of-resources': {
+    transient: true,
+    meaning: 'The source is out of memory or of something else that it needs.',
+    hint: 'The database server is out of memory, disk or connections.',
+  },
+  'server-io-error': {
+    transient: false,
+    meaning: 'The source cannot read its own files.',
+    hint: 'The database server could not read its files; look at its log at once.',
+  },
+  'server-corruption': {
+    transient: false,
+    meaning: 'The source reports that its data is corrupted.',
+    hint: 'The database server reports corrupted data; look at its log at once.',
+  },
+  'row-too-wide': {
+    transient: false,
+    meaning: 'A row is wider than a worker of this heap takes through a cursor; the message names the row.',
+    hint: 'Set read: copy, which takes rows of any width; or raise workers.maxOldGenerationSizeMb, or leave the wide column out.',
+  },
+  'row-count-mismatch': {
+    transient: 'depends',
+    meaning: 'Rows read, rows encoded, lines stored and what the server says it sent are not the same number.',
+    hint: DEFECT,
+    retried: 'yes, when fewer rows came than the server sent; no, when rows were lost between the stages',
+  },
+  'bad-copy-stream': {
+    transient: false,
+    meaning: 'What COPY sent does not have the form that it must have.',
+    hint: 'Set read: cursor for this archive, and please report this, with the table definition.',
+  },
+} as const satisfies Declarations;
