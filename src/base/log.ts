@@ -1,6 +1,7 @@
 /** The log: pino's JSON lines on stderr or stdout, written at once, without secrets. The only importer of pino. */
 import { fstatSync } from 'node:fs';
 import { pino } from 'pino';
+import { failureReference } from './failures.ts';
 import { LineWriter } from './line-writer.ts';
 import { scrub } from './secrets.ts';
 
@@ -29,9 +30,18 @@ export function createLog(options: LogOptions): Log {
       level: options.level,
       base: { pid: process.pid, ...options.base },
       timestamp: pino.stdTimeFunctions.isoTime,
+      serializers: { error: addReference, failure: addReference },
     },
     openDestination(new LineWriter(fd), options.journal ?? false),
   );
+}
+
+/** A failure, with where the documentation tells more of it. Anything else is left as it is. */
+function addReference(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const code: unknown = Reflect.get(value, 'code');
+  const see = typeof code === 'string' ? failureReference(code) : undefined;
+  return see === undefined ? value : { ...value, see };
 }
 
 /**

@@ -16,8 +16,8 @@ http: { listen: 0.0.0.0:8432, hosts: [archive.internal] }
 a dashboard. Counters begin at zero with each start of the daemon; what must outlive that (\`last_success\`, \`failing\`, the
 due slot) comes from the history and from the destination.
 
-No label has values without a bound: \`archive\` is a name of the config, \`reason\` a code of the program, \`slot\` a worker
-thread.
+No label has values without a bound: \`archive\` is a name of the config, \`reason\` a code of [errors.md](errors.md) or one of a
+few words, \`slot\` a worker thread.
 
 Beside these there are Node's own, as prom-client has them: \`process_resident_memory_bytes\`, \`process_cpu_seconds_total\`,
 \`process_open_fds\`, \`nodejs_external_memory_bytes\`, \`nodejs_heap_size_used_bytes\` (of the main thread),

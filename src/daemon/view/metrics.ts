@@ -1,5 +1,6 @@
 /** The metrics: each declared once; docs/metrics.md is written from the declarations. The only importer of prom-client. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { failureLabel } from '../../base/failures.ts';
 import { TOOL } from '../../base/tool.ts';
 import { memorySum } from '../../config/limits.ts';
 import type { EndingDetails } from '../run-board.ts';
@@ -103,12 +104,13 @@ export class Metrics {
   /** Counts how a run ended. */
   ended(ending: RunEnding, { progress }: EndingDetails): void {
     const { archive, status, reason } = ending;
-    this.#count('pgsluice_runs_total', { archive, status, reason });
+    const label = status === 'failed' ? failureLabel(reason) : reason;
+    this.#count('pgsluice_runs_total', { archive, status, reason: label });
     this.#count('pgsluice_segment_retries_total', { archive }, ending.retries);
     this.#count('pgsluice_aborted_uploads_total', { archive }, progress?.abortedUploads);
     this.#count('pgsluice_segments_total', { archive, outcome: 'done', reason: 'ok' }, progress?.segmentsFinishedHere);
     for (const [code, attempts] of progress?.failures ?? [])
-      this.#count('pgsluice_segments_total', { archive, outcome: 'failed', reason: code }, attempts);
+      this.#count('pgsluice_segments_total', { archive, outcome: 'failed', reason: failureLabel(code) }, attempts);
     if (status !== 'committed' || reason !== 'ok') return;
     this.#histograms
       .get('pgsluice_run_duration_seconds' satisfies Names<'histogram'>)

@@ -41,6 +41,20 @@ describe('the log', () => {
     assert.equal(typeof pid, 'number');
   });
 
+  test('says where the documentation tells more of a failure', () => {
+    const lines = linesOf(`
+      const log = createLog({ level: 'info' }).child({ archive: 'events' });
+      log.error({ error: { code: 'disk-full', hint: 'Free space.' } }, 'run failed');
+      log.warn({ failure: { code: 'disk-full' } }, 'segment failed');
+      log.warn({ failure: { code: 'of-tomorrow' } }, 'segment failed');
+      log.error({ error: 'EPIPE' }, 'no page');`);
+    const see = 'docs/errors.md#disk-full';
+    assert.deepEqual(
+      lines.map(({ error, failure }) => error ?? failure),
+      [{ code: 'disk-full', hint: 'Free space.', see }, { code: 'disk-full', see }, { code: 'of-tomorrow' }, 'EPIPE'],
+    );
+  });
+
   test('goes to stdout when asked', () => {
     const { stdout, stderr } = outputOf(`createLog({ level: 'info', destination: 'stdout' }).info('here')`);
     assert.match(stdout, /"msg":"here"/);

@@ -13,12 +13,17 @@ describe('the text on a failure', () => {
         '  writing /srv/a failed',
         '  cause  ENOSPC: no space',
         '  hint   Free space.',
+        '  see    docs/errors.md#disk-full',
       ],
     );
   });
 
   test('begins with the message when nothing of a name failed', () => {
-    assert.deepEqual(describeFailure(FAILURE), ['writing /srv/a failed (disk-full)', '  hint   Free space.']);
+    assert.deepEqual(describeFailure(FAILURE), [
+      'writing /srv/a failed (disk-full)',
+      '  hint   Free space.',
+      '  see    docs/errors.md#disk-full',
+    ]);
   });
 
   test('does without a hint and a cause, and takes the code of another version', () => {

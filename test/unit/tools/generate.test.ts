@@ -4,6 +4,7 @@ import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmS
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { FAILURES } from '../../../src/base/failures.ts';
 import { generate } from '../../../src/tools/generate.ts';
 import { buildJsonSchema, describeOptions, type OptionSchema } from '../../../src/tools/json-schema.ts';
 
@@ -23,11 +24,13 @@ test('a stale file is named, and written on demand', async () => {
   assert.deepEqual(await generate(folder, { write: false }), [
     'config/pgsluice.schema.json',
     'docs/config.md',
+    'docs/errors.md',
     'docs/metrics.md',
   ]);
   assert.deepEqual(await generate(folder, { write: true }), [
     'config/pgsluice.schema.json',
     'docs/config.md',
+    'docs/errors.md',
     'docs/metrics.md',
   ]);
   appendFileSync(path.join(folder, 'docs/config.md'), 'by hand\n');
@@ -44,7 +47,13 @@ test('the script exits with 0 when nothing is stale', () => {
 });
 
 test('the written files and the example are as prettier wants them', () => {
-  const files = ['config/pgsluice.schema.json', 'config/pgsluice.example.yaml', 'docs/config.md', 'docs/metrics.md'];
+  const files = [
+    'config/pgsluice.schema.json',
+    'config/pgsluice.example.yaml',
+    'docs/config.md',
+    'docs/errors.md',
+    'docs/metrics.md',
+  ];
   const { status, stderr } = spawnSync(
     process.execPath,
     ['node_modules/prettier/bin/prettier.cjs', '--check', ...files],
@@ -67,6 +76,13 @@ function isDocumented(docs: string, name: string): boolean {
   const short = name.replace(/^.*\*\.|^(workers|http|log)\./, '');
   return docs.includes(`| \`${short}\``) || docs.includes(`## \`${name}[]\``);
 }
+
+test('every code of a failure has an anchor of its own in the documentation', () => {
+  const docs = readFileSync(path.join(ROOT, 'docs/errors.md'), 'utf8');
+  const anchors = Array.from(docs.matchAll(/^#+ (.+)$/gm), ([, heading = '']) => heading.toLowerCase());
+  assert.equal(new Set(anchors).size, anchors.length);
+  for (const code of Object.keys(FAILURES)) assert.ok(anchors.includes(code), code);
+});
 
 test('the schema lets editors accept references, and does not publish how options are declared', () => {
   const schema = buildJsonSchema();

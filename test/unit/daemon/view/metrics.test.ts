@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { Metrics, METRICS } from '../../../../src/daemon/view/metrics.ts';
 import { describeSkip, type RunEnding } from '../../../../src/daemon/run-ending.ts';
+import { RunProgress } from '../../../../src/work/progress.ts';
 import type { StateParts } from '../../../../src/daemon/view/state.ts';
 
 const CONFIG = path.join(import.meta.dirname, '../../../../config');
@@ -52,6 +53,22 @@ describe('the metrics', () => {
     assert.match(text, /^pgsluice_rows_total\{archive="events"\} 10$/m);
     assert.match(text, /^pgsluice_run_duration_seconds_bucket\{le="5",archive="events"\} 1$/m);
     assert.match(text, /^pgsluice_memory_limit_bytes \d{8,}$/m);
+  });
+
+  test('count failures by their declared codes, and any other as other', async () => {
+    const metrics = new Metrics(stateParts);
+    const progress = new RunProgress('events', '20261123T021500Z', undefined);
+    progress.failures.set('throttled', 3).set('of tomorrow', 2).set('20261123T021500Z', 1);
+    metrics.ended(ending({ status: 'failed', reason: 'disk-full' }), { progress });
+    metrics.ended(ending({ status: 'failed', reason: 'the disk /srv is full' }), {});
+    const { body } = await metrics.text();
+    const counted = body.match(/^pgsluice_(?:runs|segments)_total\{.*outcome="failed".*|^pgsluice_runs_total\{.*/gm);
+    assert.deepEqual(counted, [
+      'pgsluice_runs_total{archive="events",status="failed",reason="disk-full"} 1',
+      'pgsluice_runs_total{archive="events",status="failed",reason="other"} 1',
+      'pgsluice_segments_total{archive="events",outcome="failed",reason="throttled"} 3',
+      'pgsluice_segments_total{archive="events",outcome="failed",reason="other"} 3',
+    ]);
   });
 
   test('have no labels whose values know no bound', () => {
