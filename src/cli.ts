@@ -6,7 +6,7 @@ import { keepProcessSmall } from './base/process-memory.ts';
 import { scrub } from './base/secrets.ts';
 import { TOOL } from './base/tool.ts';
 import { checkCommand } from './commands/check.ts';
-import { describeFailure } from './commands/failure-text.ts';
+import { describeFailure } from './commands/terminal/failure.ts';
 import { EXIT, type Invocation } from './commands/invocation.ts';
 
 const DEFAULT_CONFIG = '/etc/pgsluice/pgsluice.yaml';

@@ -49,6 +49,11 @@ export function formatCount(count: number): string {
   return Math.round(count).toLocaleString('en-US');
 }
 
+/** `1 row`, `466,000 rows`. */
+export function countOf(count: number, one: string, several = `${one}s`): string {
+  return `${formatCount(count)} ${Math.round(count) === 1 ? one : several}`;
+}
+
 /** `1h 02m`, `3m 07s`, `5.2 s` for milliseconds. */
 export function formatDuration(ms: number): string {
   const seconds = ms / 1000;

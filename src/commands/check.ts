@@ -1,6 +1,6 @@
 /** `pgsluice check`: validates the config; with --online also what it names. */
 import { UsageError } from '../base/errors.ts';
-import { formatBytes } from '../base/units.ts';
+import { countOf, formatBytes } from '../base/units.ts';
 import { memorySum } from '../config/limits.ts';
 import { memoryLimit } from '../config/memory-limit.ts';
 import { readerOf } from '../config/reader.ts';
@@ -9,7 +9,8 @@ import { configWarnings } from '../config/warnings.ts';
 import { engineFallbacks } from '../run/engines.ts';
 import { chooseCompressor, describeCompressor } from '../format/compress/codec.ts';
 import { checkOnline, type OnlineFinding } from '../run/check-online.ts';
-import { EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
+import { EXIT, openConfig, type Invocation } from './invocation.ts';
+import { printJson, printLines } from './terminal/print.ts';
 
 /** What `check --json` prints. Sizes in bytes. */
 interface ArchiveReport {
@@ -93,7 +94,7 @@ function describeReport(report: CheckReport): string[] {
   if (report.memory === null) return [];
   const { terms, totalBytes, limitBytes, limitFrom } = report.memory;
   return [
-    `${report.config}: ${report.archives.length} archives`,
+    `${report.config}: ${countOf(report.archives.length, 'archive')}`,
     ...report.archives.map(
       ({ name, reads, schedule, compression, reader }) =>
         `  ${name}: ${reads}, ${schedule ?? 'by hand only'}, ${compression}, read by ${reader}`,

@@ -5,7 +5,8 @@ import https from 'node:https';
 import { text } from 'node:stream/consumers';
 import { errorText, UsageError } from '../base/errors.ts';
 import { loadConfig } from '../config/load.ts';
-import { printLines, type Invocation } from './invocation.ts';
+import { type Invocation } from './invocation.ts';
+import { printLines } from './terminal/print.ts';
 
 export interface ControlOptions {
   /** Path of the socket; absent: the one that the config names. */

@@ -1,7 +1,7 @@
 /** `pgsluice demo`: the main job, with the very code of `pgsluice run`, on servers that it brings along. */
 import { Closers } from '../base/closers.ts';
 import { UsageError } from '../base/errors.ts';
-import { formatBytes, formatCount } from '../base/units.ts';
+import { countOf, formatBytes, formatCount } from '../base/units.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
 import { countRows, DEMO_ARCHIVE, openDemo, type DemoEnvironment } from '../demo/environment.ts';
@@ -12,7 +12,8 @@ import type { RunResult } from '../run/run-archive.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import { openStore } from '../store/open.ts';
 import { watchInterrupts } from './interrupt.ts';
-import { chooseArchives, EXIT, openConfig, openLog, printJson, printLines, type Invocation } from './invocation.ts';
+import { chooseArchives, EXIT, openConfig, openLog, type Invocation } from './invocation.ts';
+import { printJson, printLines } from './terminal/print.ts';
 import { describeResult, runWithBar } from './run.ts';
 
 const MAX_ROWS = 100_000_000;
@@ -120,7 +121,7 @@ function describeDemo(result: RunResult, manifest: Manifest, proof: Proof): stri
     `  peak RSS          ${formatBytes(result.peakRssBytes)}, the whole process`,
     ...manifest.objects.map((object) => `  object            ${object.key}  ${formatBytes(object.bytes)}`),
     `  manifest          ${result.manifest ?? ''}`,
-    `  proof             ${formatCount(proof.archivedRows)} rows in the objects, ${formatCount(proof.tableRows)} in the table: ${equal ? 'equal' : 'DIFFERENT'}`,
+    `  proof             ${countOf(proof.archivedRows, 'row')} in the objects, ${formatCount(proof.tableRows)} in the table: ${equal ? 'equal' : 'DIFFERENT'}`,
   ];
 }
 

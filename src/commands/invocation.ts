@@ -1,7 +1,7 @@
 /** What every command is given: where its config is, where its output goes, and when to stop. */
 import { UsageError } from '../base/errors.ts';
 import { createLog, isJournal, type Log } from '../base/log.ts';
-import { registerSecret, scrub } from '../base/secrets.ts';
+import { registerSecret } from '../base/secrets.ts';
 import { nearestName } from '../base/suggest.ts';
 import { checkRuntime } from '../config/limits.ts';
 import { loadConfig } from '../config/load.ts';
@@ -53,15 +53,4 @@ function describeUnknown(config: Config, name: string): string {
   const all = known.length === 0 ? 'none' : known.join(', ');
   const advice = near === undefined ? `the config has ${all}` : `did you mean "${near}"?`;
   return `there is no archive "${name}"; ${advice}`;
-}
-
-/** One JSON document on stdout, without secrets: the messages of servers may echo what they were given. */
-export function printJson(invocation: Invocation, value: unknown): void {
-  const clean = (_key: string, part: unknown): unknown => (typeof part === 'string' ? scrub(part) : part);
-  invocation.stdout.write(`${JSON.stringify(value, clean, 2)}\n`);
-}
-
-/** Lines without secrets, on stdout if nothing else is said. */
-export function printLines({ stdout }: Invocation, lines: readonly string[], stream = stdout): void {
-  stream.write(lines.map((line) => `${scrub(line)}\n`).join(''));
 }

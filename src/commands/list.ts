@@ -4,8 +4,9 @@ import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { listRuns, type StoredRun } from '../ledger/runs.ts';
 import { openStore } from '../store/open.ts';
-import { chooseArchives, EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
-import { formatTable } from './table.ts';
+import { chooseArchives, EXIT, openConfig, type Invocation } from './invocation.ts';
+import { printJson, printLines } from './terminal/print.ts';
+import { formatGrid } from './terminal/grid.ts';
 
 /** What `list --json` prints for a run; figures are null for a run that is not committed. Sizes in bytes. */
 interface ListedRun {
@@ -73,5 +74,5 @@ function describeRuns(runs: readonly ListedRun[]): string[] {
     run.bytes === null ? '' : formatBytes(run.bytes),
     run.finishedAt ?? run.error ?? '',
   ]);
-  return formatTable(['archive', 'run', 'status', 'segments', 'rows', 'stored', 'finished'], rows, [3, 4, 5]);
+  return formatGrid(['archive', 'run', 'status', 'segments', 'rows', 'stored', 'finished'], rows, [3, 4, 5]);
 }

@@ -1,6 +1,6 @@
 /** `pgsluice plan`: shows what a run would do, and writes nothing. */
 import { toFailure, type Failure } from '../base/errors.ts';
-import { formatBytes, formatCount } from '../base/units.ts';
+import { countOf, formatBytes } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import type { Column } from '../postgres/columns.ts';
@@ -9,8 +9,9 @@ import { CODEC_FILES } from '../format/compress/codec.ts';
 import { dataKey, fullKey, manifestKey } from '../ledger/names.ts';
 import { describeSegment, planRun } from '../run/plan.ts';
 import { formatRunId, parseRunId } from '../ledger/run-id.ts';
-import { describeFailure } from './failure-text.ts';
-import { chooseArchives, EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
+import { describeFailure } from './terminal/failure.ts';
+import { chooseArchives, EXIT, openConfig, type Invocation } from './invocation.ts';
+import { printJson, printLines } from './terminal/print.ts';
 
 /** What `plan --json` prints for an archive. Sizes in bytes; rows and sizes are the planner's estimates. */
 interface PlanReport {
@@ -105,8 +106,8 @@ function warnOfNulls(columns: readonly Column[]): string[] {
 
 function describePlan(report: PlanReport): string[] {
   return [
-    `${report.archive} ${report.run}: ${report.subject}, about ${formatCount(report.estimatedRows)} rows, ${formatBytes(report.estimatedBytes)}`,
-    `  ${formatCount(report.segments.length)} segments by ${report.by}: ${report.why}`,
+    `${report.archive} ${report.run}: ${report.subject}, about ${countOf(report.estimatedRows, 'row')}, ${formatBytes(report.estimatedBytes)}`,
+    `  ${countOf(report.segments.length, 'segment')} by ${report.by}: ${report.why}`,
     ...report.segments.map(({ segment, key, rows }) => `  ${String(segment).padStart(5)}  ${key}  ${rows}`),
     `         ${report.manifest}`,
     ...report.warnings.map((warning) => `  warning  ${warning}`),

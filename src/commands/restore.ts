@@ -1,17 +1,20 @@
 /** `pgsluice restore`: brings the rows of a run back into Postgres. */
 import { FailureError, UsageError } from '../base/errors.ts';
-import { formatBytes, formatCount } from '../base/units.ts';
+import { countOf, formatBytes, formatCount } from '../base/units.ts';
 import { sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
 import { restoreArchive } from '../restore/restore-archive.ts';
 import type { KeyBounds, RestoreRequest, RestoreResult } from '../restore/request.ts';
+import type { ProgressSnapshot } from '../work/progress.ts';
 import { WorkerPool } from '../work/threads.ts';
 import { parseRunId } from '../ledger/run-id.ts';
-import { describeFailure } from './failure-text.ts';
+import { describeFailure } from './terminal/failure.ts';
 import { watchInterrupts } from './interrupt.ts';
-import { chooseArchives, EXIT, openConfig, openLog, printJson, printLines, type Invocation } from './invocation.ts';
-import { openProgressBar } from './progress-bar.ts';
+import { chooseArchives, EXIT, openConfig, openLog, type Invocation } from './invocation.ts';
+import { printJson, printLines } from './terminal/print.ts';
+import { progressOfRows } from './terminal/progress.ts';
+import { openProgressBar } from './terminal/bar.ts';
 
 /** The options as they were written. */
 export interface RestoreOptions {
@@ -46,12 +49,15 @@ async function restoreWithBar(
   request: RestoreRequest,
   signal: AbortSignal,
 ): Promise<RestoreResult> {
-  const bar = openProgressBar(invocation.stderr);
+  const bar = openProgressBar(invocation.stderr, signal);
   const pool = new WorkerPool(config.workers);
+  const onProgress = (snapshot: ProgressSnapshot): void => {
+    bar.update(progressOfRows(snapshot));
+  };
   const quiet = invocation.stderr.isTTY && config.log.level === 'info';
   try {
     const log = openLog(invocation, quiet ? 'warn' : config.log.level);
-    return await restoreArchive({ config, pool, log, signal, onProgress: bar.update }, request);
+    return await restoreArchive({ config, pool, log, signal, onProgress }, request);
   } finally {
     bar.close();
     await pool.close();
@@ -113,8 +119,8 @@ function describeResult(result: RestoreResult): string[] {
   if (result.error !== undefined) return describeFailure(result.error, `${result.archive} ${result.run}`);
   const skipped = result.skipped === 0 ? '' : `, ${formatCount(result.skipped)} were there already`;
   return [
-    `${result.archive} ${result.run}: ${formatCount(result.rows)} rows in ${result.into}${skipped}`,
-    `  ${formatCount(result.objects)} objects, ${result.seconds.toFixed(1)} s, ${formatCount(result.rows / Math.max(result.seconds, 0.001))} rows/s`,
+    `${result.archive} ${result.run}: ${countOf(result.rows, 'row')} in ${result.into}${skipped}`,
+    `  ${countOf(result.objects, 'object')}, ${result.seconds.toFixed(1)} s, ${formatCount(result.rows / Math.max(result.seconds, 0.001))} rows/s`,
     `  peak worker heap ${formatBytes(result.peakHeapBytes)}, peak RSS ${formatBytes(result.peakRssBytes)}`,
     ...result.warnings.map((warning) => `  warning ${warning}`),
   ];

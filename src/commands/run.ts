@@ -1,16 +1,19 @@
 /** `pgsluice run`: archives now, in the foreground. */
 import { UsageError } from '../base/errors.ts';
-import { formatBytes, formatCount } from '../base/units.ts';
+import { countOf, formatBytes } from '../base/units.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { engineFallbacks } from '../run/engines.ts';
+import type { ProgressSnapshot } from '../work/progress.ts';
 import { WorkerPool } from '../work/threads.ts';
 import type { RunResult } from '../run/run-archive.ts';
 import { runArchives } from '../run/run-all.ts';
 import { formatRunId, parseRunId } from '../ledger/run-id.ts';
-import { describeFailure } from './failure-text.ts';
+import { describeFailure } from './terminal/failure.ts';
 import { watchInterrupts } from './interrupt.ts';
-import { chooseArchives, EXIT, openConfig, openLog, printJson, printLines, type Invocation } from './invocation.ts';
-import { openProgressBar } from './progress-bar.ts';
+import { chooseArchives, EXIT, openConfig, openLog, type Invocation } from './invocation.ts';
+import { printJson, printLines } from './terminal/print.ts';
+import { progressOfRows } from './terminal/progress.ts';
+import { openProgressBar } from './terminal/bar.ts';
 
 export interface RunOptions {
   all: boolean;
@@ -56,14 +59,17 @@ export async function runWithBar(
   signal: AbortSignal,
   verifySource = false,
 ): Promise<RunResult[]> {
-  const bar = openProgressBar(invocation.stderr);
+  const bar = openProgressBar(invocation.stderr, signal);
   const pool = new WorkerPool(config.workers);
   pool.warmUp();
+  const onProgress = (snapshot: ProgressSnapshot): void => {
+    bar.update(progressOfRows(snapshot));
+  };
   const quiet = invocation.stderr.isTTY && config.log.level === 'info';
   try {
     const log = openLog(invocation, quiet ? 'warn' : config.log.level);
     for (const fallback of engineFallbacks(config)) log.info(fallback);
-    return await runArchives({ config, pool, log, signal, onProgress: bar.update, verifySource }, archives, id);
+    return await runArchives({ config, pool, log, signal, onProgress, verifySource }, archives, id);
   } finally {
     bar.close();
     await pool.close();
@@ -74,7 +80,7 @@ export async function runWithBar(
 export function describeResult(result: RunResult): string[] {
   if (result.error !== undefined) return describeFailure(result.error, `${result.archive} ${result.run}`);
   return [
-    `${result.archive} ${result.run}: ${result.status}, ${formatCount(result.rows)} rows in ${formatCount(result.objects)} objects`,
+    `${result.archive} ${result.run}: ${result.status}, ${countOf(result.rows, 'row')} in ${countOf(result.objects, 'object')}`,
     `  JSONL ${formatBytes(result.jsonBytes)}, stored ${formatBytes(result.bytes)}, ${result.seconds.toFixed(1)} s`,
     `  peak worker heap ${formatBytes(result.peakHeapBytes)}, peak RSS ${formatBytes(result.peakRssBytes)}`,
     `  ${result.manifest ?? ''}`,

@@ -1,11 +1,12 @@
 /** `pgsluice status`: how the daemon and its archives are. */
-import { formatBytes, formatCount, formatDuration } from '../base/units.ts';
+import { countOf, formatBytes, formatDuration } from '../base/units.ts';
 import type { ArchiveState, State } from '../daemon/view/state.ts';
 import { askDaemon, type ControlOptions } from './control.ts';
-import { describeFailure } from './failure-text.ts';
-import { EXIT, printJson, printLines, type Invocation } from './invocation.ts';
+import { describeFailure } from './terminal/failure.ts';
+import { EXIT, type Invocation } from './invocation.ts';
+import { printJson, printLines } from './terminal/print.ts';
 import { reportRefusal, withDaemon } from './order.ts';
-import { formatTable } from './table.ts';
+import { formatGrid } from './terminal/grid.ts';
 
 export async function statusCommand(invocation: Invocation, options: ControlOptions): Promise<number> {
   return withDaemon(invocation, async () => {
@@ -23,9 +24,9 @@ function describeState({ version, host, pid, startedAt, now, stopping, memory, q
   return [
     `pgsluice ${version} on ${host}, process ${pid}, up ${formatDuration(upMs)}${stopping ? ', stopping' : ''}`,
     `memory ${formatBytes(memory.rssBytes)} of at most ${formatBytes(memory.rssLimitBytes)}; ` +
-      `${queue.active} of ${queue.threads} threads busy, ${queue.waiting} segments waiting`,
+      `${queue.active} of ${countOf(queue.threads, 'thread')} busy, ${countOf(queue.waiting, 'segment')} waiting`,
     '',
-    ...formatTable(['archive', 'state', 'schedule', 'next', 'last success', 'now'], archives.map(describeArchive)),
+    ...formatGrid(['archive', 'state', 'schedule', 'next', 'last success', 'now'], archives.map(describeArchive)),
     ...archives.flatMap(describeLastFailure),
   ];
 }
@@ -47,7 +48,7 @@ function describeCurrent({ current }: ArchiveState): string {
   const { run, status, percent, rows, segmentsDone, segments, etaSeconds } = current;
   if (status === 'waiting') return `${run} waits for its turn`;
   const eta = etaSeconds === null ? '' : `, ${formatDuration(etaSeconds * 1000)} to go`;
-  return `${run} ${percent}%, ${formatCount(rows)} rows, ${segmentsDone}/${segments} segments${eta}`;
+  return `${run} ${percent}%, ${countOf(rows, 'row')}, ${segmentsDone}/${countOf(segments, 'segment')}${eta}`;
 }
 
 function describeLastFailure({ name, failing, lastFailure }: ArchiveState): string[] {

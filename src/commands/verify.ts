@@ -1,18 +1,22 @@
 /** `pgsluice verify`: reads the objects of a run again and proves them against its manifest. */
 import { FailureError, UsageError } from '../base/errors.ts';
-import { formatBytes, formatCount, formatDuration } from '../base/units.ts';
+import { countOf, formatBytes, formatCount, formatDuration } from '../base/units.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, DestinationConfig } from '../config/schema.ts';
+import { describeMissingRun } from '../ledger/missing-run.ts';
 import { findLatestCommitted } from '../ledger/runs.ts';
 import { fullKey } from '../ledger/names.ts';
 import { readManifest, type Manifest } from '../ledger/manifest.ts';
 import { parseRunId } from '../ledger/run-id.ts';
-import { verifyRun, type Verification, type VerifyProgress } from '../verify/run.ts';
+import { verifyRun, type Verification } from '../verify/run.ts';
 import type { Problem } from '../verify/object.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { watchInterrupts } from './interrupt.ts';
-import { chooseArchives, EXIT, openConfig, printJson, printLines, type Invocation } from './invocation.ts';
+import { chooseArchives, EXIT, openConfig, type Invocation } from './invocation.ts';
+import { openProgressBar } from './terminal/bar.ts';
+import { printJson, printLines } from './terminal/print.ts';
+import { progressOfBytes } from './terminal/progress.ts';
 
 export interface VerifyCommandOptions {
   run?: string;
@@ -29,8 +33,6 @@ interface VerifyReport extends Verification {
   objectsTotal: number;
   seconds: number;
 }
-
-const DRAW_INTERVAL_MS = 100;
 
 export async function verifyCommand(
   invocation: Invocation,
@@ -74,19 +76,22 @@ async function verify(invocation: Invocation, work: Work, options: VerifyCommand
   if (run === undefined) return nothingToVerify(archive.name, null, 'there is no committed run of this archive');
   const manifest = await manifestOrProblem(store, archive.name, run);
   if ('message' in manifest) return nothingToVerify(archive.name, run, manifest.message);
-  const meter = openMeter(invocation.stderr, `verify ${archive.name} ${run}`);
+  const bar = openProgressBar(invocation.stderr, work.signal);
+  const read = performance.now();
   try {
     const verification = await verifyRun(store, manifest, {
       keyPrefix: fullKey(work.destination, ''),
       sample: work.sample,
       retry: { attempts: archive.retry.attempts, backoffMs: archive.retry.backoff },
       signal: work.signal,
-      onProgress: meter.update,
+      onProgress: (progress) => {
+        bar.update(progressOfBytes(`verify ${archive.name}`, progress, performance.now() - read));
+      },
     });
     const seconds = Math.round(performance.now() - started) / 1000;
     return { archive: archive.name, run, ...verification, objectsTotal: manifest.objects.length, seconds };
   } finally {
-    meter.close();
+    bar.close();
   }
 }
 
@@ -94,13 +99,20 @@ async function verify(invocation: Invocation, work: Work, options: VerifyCommand
 async function manifestOrProblem(store: Store, archive: string, run: string): Promise<Manifest | Problem> {
   try {
     const manifest = await readManifest(store, archive, run);
-    if (manifest === undefined) return { message: 'this run is not committed: it has no manifest' };
+    if (manifest === undefined) return await missingOrUnfinished(store, archive, run);
     if (manifest.archive === archive && manifest.run === run) return manifest;
     return { message: `its manifest is that of ${manifest.archive} ${manifest.run}` };
   } catch (error) {
     if (error instanceof FailureError && error.failure.code === 'bad-manifest') return error.failure;
     throw error;
   }
+}
+
+/** A run that was begun is different from an archive; one that nobody began is a slip of the pen. */
+async function missingOrUnfinished(store: Store, archive: string, run: string): Promise<Problem> {
+  const { wasBegun, message } = await describeMissingRun(store, archive, run);
+  if (!wasBegun) throw new UsageError(message);
+  return { message: 'this run is not committed: it has no manifest' };
 }
 
 function nothingToVerify(archive: string, run: string | null, message: string): VerifyReport {
@@ -119,9 +131,9 @@ function describeReport(report: VerifyReport): string[] {
   const { objectsRead, objectsTotal } = report;
   const part =
     objectsRead === objectsTotal
-      ? `${formatCount(objectsTotal)} objects`
-      : `a sample of ${formatCount(objectsRead)} of ${formatCount(objectsTotal)} objects`;
-  const amounts = `${formatCount(report.rows)} rows in ${part}, ${formatBytes(report.bytes)}, ${formatDuration(report.seconds * 1000)}`;
+      ? countOf(objectsTotal, 'object')
+      : `a sample of ${formatCount(objectsRead)} of ${countOf(objectsTotal, 'object')}`;
+  const amounts = `${countOf(report.rows, 'row')} in ${part}, ${formatBytes(report.bytes)}, ${formatDuration(report.seconds * 1000)}`;
   const differences = [
     ...report.problems.map((problem) => `  ${describeProblem(problem)}`),
     ...report.objects.flatMap(({ key, problems }) =>
@@ -134,37 +146,4 @@ function describeReport(report: VerifyReport): string[] {
 
 function describeProblem({ line, message }: Problem): string {
   return line === undefined ? message : `line ${formatCount(line)}: ${message}`;
-}
-
-/** One line on a terminal, redrawn in place; nothing elsewhere. */
-function openMeter(
-  stream: NodeJS.WriteStream,
-  title: string,
-): { update: (progress: VerifyProgress) => void; close: () => void } {
-  if (!stream.isTTY) return { update: () => undefined, close: () => undefined };
-  let last: VerifyProgress | undefined;
-  const started = performance.now();
-  const draw = (): void => {
-    if (last === undefined) return;
-    const line = `${title} ${formatMeter(last, performance.now() - started)}`;
-    stream.write(`\r\u001b[2K${line.slice(0, Math.max(0, stream.columns - 1))}`);
-  };
-  const timer = setInterval(draw, DRAW_INTERVAL_MS);
-  return {
-    update: (progress) => {
-      last = progress;
-    },
-    close: () => {
-      clearInterval(timer);
-      draw();
-      if (last !== undefined) stream.write('\n');
-    },
-  };
-}
-
-/** `61% 1.2 GiB of 2.0 GiB, 3/7 objects, 210.0 MB/s`. */
-function formatMeter({ bytes, bytesDone, objects, objectsDone }: VerifyProgress, elapsedMs: number): string {
-  const percent = bytes === 0 ? 100 : Math.min(100, Math.floor((100 * bytesDone) / bytes));
-  const speed = (bytesDone / Math.max(elapsedMs, 1) / 1000).toFixed(1);
-  return `${percent}% ${formatBytes(bytesDone)} of ${formatBytes(bytes)}, ${objectsDone}/${objects} objects, ${speed} MB/s`;
 }

@@ -1,6 +1,6 @@
 /** Reads one object of a run again, whole and streaming, and compares it with what the manifest says of it. */
 import { FailureError } from '../base/errors.ts';
-import { formatCount } from '../base/units.ts';
+import { countOf, formatCount } from '../base/units.ts';
 import type { Codec } from '../format/compress/codec.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
 import { unquote } from '../format/jsonl/write/json-text.ts';
@@ -32,7 +32,7 @@ export class Problems {
   get list(): Problem[] {
     return this.#unnamed === 0
       ? this.#found
-      : [...this.#found, { message: `and ${formatCount(this.#unnamed)} further differences` }];
+      : [...this.#found, { message: `and ${countOf(this.#unnamed, 'further difference')}` }];
   }
 }
 
@@ -80,7 +80,7 @@ export async function verifyObject(
     throw error;
   }
   const damage = await unpacker.end();
-  if (damage !== undefined) problems.add(`${damage} (after ${formatCount(content.lines)} whole lines)`);
+  if (damage !== undefined) problems.add(`${damage} (after ${countOf(content.lines, 'whole line')})`);
   else scanner.end();
   compareFigures(object, stored, content, problems);
   if (damage === undefined && !keyIndexes.includes(-1)) {
@@ -96,20 +96,21 @@ export function tellsOfObject(error: unknown): error is FailureError {
 }
 
 function compareFigures(object: ManifestObject, stored: ObjectProof, content: ContentProof, problems: Problems): void {
-  const figures: [string, number | string, number | string][] = [
-    ['bytes', stored.bytes, object.bytes],
+  const amounts: [one: string, several: string, found: number, wanted: number][] = [
+    ['byte', 'bytes', stored.bytes, object.bytes],
+    ['line', 'lines', content.lines, object.rows],
+    ['byte of JSON Lines', 'bytes of JSON Lines', content.bytes, object.jsonBytes],
+  ];
+  for (const [one, several, found, wanted] of amounts) {
+    if (found === wanted) continue;
+    problems.add(`it has ${countOf(found, one, several)}, the manifest says ${formatCount(wanted)}`);
+  }
+  const digests: [name: string, found: string, wanted: string][] = [
     ['the SHA-256', stored.digest(), object.sha256],
-    ['lines', content.lines, object.rows],
-    ['bytes of JSON Lines', content.bytes, object.jsonBytes],
     ['the CRC-32 of the JSON Lines', content.crc32, object.crc32],
   ];
-  for (const [name, found, wanted] of figures) {
-    if (found === wanted) continue;
-    problems.add(
-      typeof found === 'number' && typeof wanted === 'number'
-        ? `it has ${formatCount(found)} ${name}, the manifest says ${formatCount(wanted)}`
-        : `${name} is ${found}, the manifest says ${wanted}`,
-    );
+  for (const [name, found, wanted] of digests) {
+    if (found !== wanted) problems.add(`${name} is ${found}, the manifest says ${wanted}`);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Proves a committed run: reads its objects again and compares them with its manifest, and with each other. */
 import { FailureError } from '../base/errors.ts';
 import { retrying, type RetryPolicy } from '../base/retry.ts';
-import { formatCount } from '../base/units.ts';
+import { countOf, formatCount } from '../base/units.ts';
 import type { Store } from '../store/store.ts';
 import { compareKeys } from './key-order.ts';
 import { journalPrefix, manifestKey, runPrefix } from '../ledger/names.ts';
@@ -118,7 +118,7 @@ async function compareWithFolder(store: Store, manifest: Manifest, entries: read
       // One that is read is compared byte by byte.
       if (!entry.wanted && bytes !== entry.object.bytes)
         entry.problems.add(
-          `it has ${formatCount(bytes)} bytes, the manifest says ${formatCount(entry.object.bytes)}; it was not read`,
+          `it has ${countOf(bytes, 'byte')}, the manifest says ${formatCount(entry.object.bytes)}; it was not read`,
         );
     } else if (isData(key, archive, run)) strays.push(key);
   }

@@ -150,7 +150,7 @@ describe('restore', () => {
     assert.equal(code, 0);
     assert.match(
       stdout,
-      /^fetch_queue 20261123T021500Z: 5 rows in public\.words\n {2}1 objects, .* rows\/s\n {2}peak worker heap .*, peak RSS /,
+      /^fetch_queue 20261123T021500Z: 5 rows in public\.words\n {2}1 object, .* rows\/s\n {2}peak worker heap .*, peak RSS /,
     );
   });
 

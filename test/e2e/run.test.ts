@@ -171,7 +171,7 @@ drainTimeout: 60s
     const run = '20261124T021500Z';
     const ending = await site.run(['run', 'fetch_queue', '--run-id', run], config);
     assert.equal(ending.code, 0);
-    assert.match(ending.stdout, new RegExp(`^fetch_queue ${run}: committed, 500 rows in 1 objects\n`));
+    assert.match(ending.stdout, new RegExp(`^fetch_queue ${run}: committed, 500 rows in 1 object\n`));
     assert.equal(ending.stderr.match(/"run committed"/g)?.length, 1);
     assert.ok((await site.manifest('fetch_queue', run)) !== undefined);
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { describeFailure } from '../../../src/commands/failure-text.ts';
+import { describeFailure } from '../../../../src/commands/terminal/failure.ts';
 
 const FAILURE = { code: 'disk-full', message: 'writing /srv/a failed', hint: 'Free space.' };
 

@@ -1,5 +1,5 @@
 /** What a person is told of a failure, whatever the command: what failed, why, and what to do. */
-import { failureReference } from '../base/failures.ts';
+import { failureReference } from '../../base/failures.ts';
 
 /** The part of a failure that is shown; one that was stored by another version may have any code. */
 export interface TellableFailure {

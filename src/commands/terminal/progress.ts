@@ -1,0 +1,61 @@
+/** What the bar shows of a run, of a restore and of a verification. */
+import { countOf, formatBytes, formatCount, formatDuration } from '../../base/units.ts';
+import type { VerifyProgress } from '../../verify/run.ts';
+import type { ProgressSnapshot } from '../../work/progress.ts';
+import type { Progress } from './bar.ts';
+
+/** `fetch_queue … 61% 284,000 rows ETA 3.4 s 53.1 MB/s 52,310 rows/s 2/4 segments heap 12.0 MiB`. */
+export function progressOfRows(snapshot: ProgressSnapshot): Progress {
+  const { archive, rows, jsonBytes, elapsedMs, ended, segments, segmentsDone, heapBytes } = snapshot;
+  const seconds = secondsOf(elapsedMs);
+  const part = donePart(snapshot);
+  return {
+    title: archive,
+    part,
+    figures: [
+      countOf(rows, 'row'),
+      remaining(part, seconds, ended),
+      `${formatRate(jsonBytes / seconds)} MB/s`,
+      `${formatCount(rows / seconds)} rows/s`,
+      ...(segments > 1 ? [`${segmentsDone}/${segments} segments`] : []),
+      `heap ${formatBytes(heapBytes)}`,
+    ],
+  };
+}
+
+/** `verify fetch_queue … 61% 1.2 GiB of 2.0 GiB ETA 3.4 s 210.0 MB/s 3/7 objects`. */
+export function progressOfBytes(title: string, progress: VerifyProgress, elapsedMs: number): Progress {
+  const { bytes, bytesDone, objects, objectsDone } = progress;
+  const seconds = secondsOf(elapsedMs);
+  const part = bytes === 0 ? 1 : Math.min(1, bytesDone / bytes);
+  return {
+    title,
+    part,
+    figures: [
+      `${formatBytes(bytesDone)} of ${formatBytes(bytes)}`,
+      remaining(part, seconds, objectsDone === objects),
+      `${formatRate(bytesDone / seconds)} MB/s`,
+      `${objectsDone}/${countOf(objects, 'object')}`,
+    ],
+  };
+}
+
+/** Rows against the planner's estimate, which may be too low: less than all until the end is known. */
+function donePart({ rows, estimatedRows, ended, segments, segmentsDone }: ProgressSnapshot): number {
+  if (ended && segmentsDone === segments) return 1;
+  return estimatedRows <= 0 ? 0 : Math.min(0.99, rows / estimatedRows);
+}
+
+function remaining(part: number, seconds: number, ended: boolean): string {
+  if (ended) return `in ${formatDuration(seconds * 1000)}`;
+  return part === 0 ? 'ETA -' : `ETA ${formatDuration((seconds / part - seconds) * 1000)}`;
+}
+
+function formatRate(bytesPerSecond: number): string {
+  return (bytesPerSecond / 1e6).toFixed(1);
+}
+
+/** Not zero, so that no rate is infinite at the very beginning. */
+function secondsOf(ms: number): number {
+  return Math.max(ms, 1) / 1000;
+}
