@@ -1,47 +1,38 @@
 /** Says what an error of Postgres means for a restore, where it means something else than for reading. */
-import { FailureError } from '../../base/errors.ts';
-import type { FailureCode } from '../../base/failures.ts';
+import { fail, FailureError, type FailureKind } from '../../base/errors.ts';
 import { postgresFailure } from '../../postgres/errors.ts';
 
-interface Meaning {
-  code: FailureCode;
-  hint: string;
-}
-
-const BY_STATE: Record<string, Meaning> = {
-  '23505': {
-    code: 'row-exists',
-    hint: 'Rows with these keys are in the table already: restore into an empty one, or pass over them with --on-conflict skip.',
-  },
+const BY_STATE: Readonly<Record<string, FailureKind>> = {
+  '23505': { code: 'row-exists' },
+  '25006': { code: 'read-only', hint: 'This server takes no writes, such as a standby: restore into the primary.' },
   '42501': {
     code: 'permission-denied',
     hint: 'GRANT SELECT, INSERT on the table, and USAGE, CREATE on its schema, to the role of this source.',
   },
-  '25006': { code: 'read-only', hint: 'This server takes no writes, such as a standby: restore into the primary.' },
-  '53100': { code: 'target-disk-full', hint: 'The disk of the database server is full.' },
+  '53100': { code: 'target-disk-full' },
 };
 
-const BY_CLASS: Record<string, Meaning> = {
+const BY_CLASS: Readonly<Record<string, FailureKind>> = {
   '22': {
     code: 'bad-value',
     hint: 'The table takes other values than the archived one did. Restore into a table with the types of the manifest (--create).',
   },
-  '23': {
-    code: 'constraint-violated',
-    hint: 'The table has a constraint that these rows break. Drop it for the restore, or restore into another table (--create).',
-  },
+  '23': { code: 'constraint-violated' },
 };
 
 /** Wraps an error of the driver; one that is a FailureError already is passed on. */
 export function restoreFailure(error: unknown, doing: string): FailureError {
   const base = postgresFailure(error, 'restore', doing);
   if (error instanceof FailureError) return base;
-  const state = textOf(error, 'code') ?? '';
-  const meaning = BY_STATE[state] ?? (state.length === 5 ? BY_CLASS[state.slice(0, 2)] : undefined);
-  const message = [base.failure.message, placeOf(textOf(error, 'where'))]
-    .filter((part) => part !== undefined)
-    .join(', ');
-  return new FailureError({ ...base.failure, ...meaning, message }, { cause: error });
+  const place = placeOf(textOf(error, 'where'));
+  const message = place === undefined ? base.failure.message : `${base.failure.message}, ${place}`;
+  const kind = kindOf(textOf(error, 'code') ?? '');
+  if (kind === undefined) return new FailureError({ ...base.failure, message }, { cause: error });
+  return fail(kind, { stage: 'restore', message, cause: base.failure.cause }, { cause: error });
+}
+
+function kindOf(code: string): FailureKind | undefined {
+  return BY_STATE[code] ?? (code.length === 5 ? BY_CLASS[code.slice(0, 2)] : undefined);
 }
 
 /** `line 5, column x` of COPY's context, without the value that follows. */
