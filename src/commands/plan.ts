@@ -7,7 +7,7 @@ import type { Column } from '../postgres/columns.ts';
 import { connectPostgres, endConnection } from '../postgres/connect.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
 import { dataKey, fullKey, manifestKey } from '../ledger/names.ts';
-import { describeSegment, planRun } from '../run/plan.ts';
+import { planRun } from '../run/plan.ts';
 import { formatRunId, parseRunId } from '../ledger/run-id.ts';
 import { describeFailure } from './terminal/failure.ts';
 import { chooseArchives, EXIT, openConfig, type Invocation } from './invocation.ts';
@@ -76,7 +76,7 @@ async function planOne(config: Config, archive: ArchiveConfig, id: string): Prom
       archive: archive.name,
       run: id,
       subject: plan.subject.name,
-      by: plan.by,
+      by: plan.cut.name,
       why: plan.why,
       estimatedRows: plan.estimate.rows,
       estimatedBytes: plan.estimate.bytes,
@@ -84,7 +84,7 @@ async function planOne(config: Config, archive: ArchiveConfig, id: string): Prom
       segments: plan.segments.map((segment) => ({
         segment: segment.index,
         key: fullKey(destination, dataKey(archive.name, id, segment.index, extension)),
-        rows: describeSegment(segment),
+        rows: plan.cut.describe(segment),
       })),
       warnings: warnOfNulls(plan.subject.source.columns),
       manifest: fullKey(destination, manifestKey(archive.name, id)),

@@ -5,6 +5,7 @@ import { quoteTableName } from './identifiers.ts';
 
 /** A relation that has pages of its own: the table itself, or one that inherits from it. */
 export interface Leaf {
+  oid: number;
   /** Quoted, with ONLY, so that what inherits from it in turn is not read twice. */
   from: string;
   name: string;
@@ -19,6 +20,7 @@ export interface Leaf {
 }
 
 interface LeafRow {
+  oid: number;
   schema: string;
   name: string;
   kind: string;
@@ -34,7 +36,7 @@ WITH RECURSIVE tree AS (
   SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid
   WHERE to_jsonb(i)->>'inhdetachpending' IS DISTINCT FROM 'true'
 )
-SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind,
+SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
   CASE WHEN c.relkind IN ('r', 'm') THEN (pg_relation_size(c.oid) / current_setting('block_size')::int8)::float8 ELSE 0 END AS pages,
   CASE WHEN c.relkind IN ('r', 'm') THEN pg_table_size(c.oid)::float8 ELSE 0 END AS bytes,
   has_table_privilege(c.oid, 'SELECT') AS readable
@@ -46,7 +48,8 @@ ORDER BY c.oid`;
 export async function findLeaves(client: Client, oid: number): Promise<Leaf[]> {
   try {
     const { rows } = await client.query<LeafRow>(LEAVES_SQL, [oid]);
-    return rows.map(({ schema, name, kind, pages, bytes, readable }) => ({
+    return rows.map(({ oid, schema, name, kind, pages, bytes, readable }) => ({
+      oid,
       from: `ONLY ${quoteTableName({ schema, table: name })}`,
       name: `${schema}.${name}`,
       pages,

@@ -32,7 +32,7 @@ export function buildManifest(input: ManifestInput): Manifest {
     ...(source.kind === 'query' ? { query: source.sql } : { table: name }),
     columns: source.columns.map(describeColumn),
     primaryKey: relation?.primaryKey ?? [],
-    cut: { by: plan.by, key: [...plan.subject.key] },
+    cut: { by: plan.cut.name, key: [...plan.subject.key] },
     source: input.source,
     snapshot: input.snapshot,
     ...(snapshots.length > 1 ? { consistency: 'resumed', snapshots } : { consistency: 'single-snapshot' }),

@@ -101,7 +101,7 @@ async function checkServer(client: Client, subject: string): Promise<OnlineFindi
 async function checkArchive(client: Client, archive: ArchiveConfig): Promise<OnlineFinding[]> {
   const subject = `archives.${archive.name}`;
   const plan = await planRun(client, archive, new Date());
-  const message = `${plan.subject.name}, about ${formatCount(plan.estimate.rows)} rows, ${plan.subject.source.columns.length} columns, ${plan.segments.length} segments by ${plan.by}`;
+  const message = `${plan.subject.name}, about ${formatCount(plan.estimate.rows)} rows, ${plan.subject.source.columns.length} columns, ${plan.segments.length} segments by ${plan.cut.name}`;
   return [{ level: 'ok', subject, message }];
 }
 

@@ -9,7 +9,7 @@ import type { RunPlan } from './plan.ts';
 /** Digest of what decides the content of a run's segments: the source, the rows and columns asked for, the cut, the codec. */
 export function fingerprintOf(
   archive: ArchiveConfig,
-  plan: Pick<RunPlan, 'subject' | 'by' | 'segments'>,
+  plan: Pick<RunPlan, 'subject' | 'cut' | 'segments'>,
   source: SourceIdentity,
 ): string {
   const { subject } = plan;
@@ -21,7 +21,7 @@ export function fingerprintOf(
     columns: subject.source.columns.map(({ name, type, encoding }) => [name, type, encoding]),
     key: [subject.key, subject.keyOrder],
     // Segments of another plan have the same numbers and other rows.
-    cut: [plan.by, plan.segments],
+    cut: [plan.cut.name, plan.segments],
     codec: archive.compression.codec,
     contentEncoding: archive.contentEncoding ?? null,
   };
@@ -42,9 +42,9 @@ export function journalPlan(
     archive: archive.name,
     run,
     fingerprint,
-    by: plan.by,
+    by: plan.cut.name,
     why: plan.why,
-    segments: plan.segments,
+    segments: [...plan.segments],
     snapshot,
     estimatedRows: plan.estimate.rows,
     startedAt: startedAt.toISOString(),

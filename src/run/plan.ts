@@ -1,112 +1,139 @@
 /** Plans a run: what is read, how it is cut into segments, and why that way. Rows are never counted for it. */
 import { FailureError } from '../base/errors.ts';
-import { formatBytes, formatCount } from '../base/units.ts';
+import { formatBytes } from '../base/units.ts';
 import type { Reader } from '../config/reader.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
+import { hasBinaryEncoder } from '../format/jsonl/write/binary/column.ts';
 import type { CutBy, PlannedSegment } from '../ledger/segments.ts';
-import type { Client } from '../postgres/connect.ts';
 import type { Column } from '../postgres/columns.ts';
-import { findRowChoice } from '../postgres/sql-text.ts';
+import type { Client } from '../postgres/connect.ts';
 import { estimateRows, type Estimate } from '../postgres/estimate.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
-import { sampleQuantiles, type KeyColumn } from '../postgres/quantiles.ts';
-import { buildSelect, columnReference, type Narrowing, type Statement } from '../postgres/select.ts';
+import { sampleQuantiles, type KeyColumn, type KeyValues } from '../postgres/quantiles.ts';
+import { buildSelect, columnReference, type Statement } from '../postgres/select.ts';
 import { inspectServer } from '../postgres/server.ts';
+import { findRowChoice } from '../postgres/sql-text.ts';
 import { findCorrelation, findLeaves, isUniqueKey, type Leaf } from '../postgres/table-stats.ts';
-import { hasBinaryEncoder } from '../format/jsonl/write/binary/column.ts';
-import { narrowToRange, rangesBetween } from './cut/key.ts';
-import { narrowToPages, rangesOfPages } from './cut/pages.ts';
+import { chooseCut, type CutFacts } from './cut/choose.ts';
+import type { Cut } from './cut/cut.ts';
+import { cutByKey } from './cut/key.ts';
+import { cutByPages } from './cut/pages.ts';
+import { wholeCut } from './cut/whole.ts';
 import { describeSubject, type Subject } from './row-source.ts';
 
-/** How the rows are cut, before it is known into how many. */
-interface Cut {
+export interface RunPlan {
+  subject: Subject;
+  estimate: Estimate;
+  cut: Cut;
+  /** Why it is cut that way. */
+  why: string;
+  segments: readonly PlannedSegment[];
+}
+
+/** The cut of an earlier try, as its journal has it. */
+export interface KeptCut {
   by: CutBy;
   why: string;
+  segments: readonly PlannedSegment[];
 }
-
-export interface RunPlan extends Cut {
-  subject: Subject;
-  key: readonly KeyColumn[];
-  /** Whether rows without a key must be reckoned with. */
-  keyNullable: boolean;
-  segments: PlannedSegment[];
-  estimate: Estimate;
-}
-
-/** The part of a plan that the journal keeps. */
-export type KeptCut = Pick<RunPlan, 'by' | 'why' | 'segments'>;
 
 /** A part name has five digits; so many objects are more than any run should have. */
 const MAX_SEGMENTS = 10_000;
-/** From here on, a range of the key reads about as many pages as it has rows' worth of. */
-const GOOD_CORRELATION = 0.9;
 const TID_RANGE_SCANS_SINCE = 140000;
 
-/** What the decision is made from. */
-interface Facts {
-  leaves: Leaf[];
+/** What a cut is made from. */
+interface CutInput {
+  client: Client;
+  archive: ArchiveConfig;
+  subject: Subject;
+  leaves: readonly Leaf[];
+  /** Of the rows that are read. */
   bytes: number;
-  hasKey: boolean;
-  correlation: number | undefined;
-  canCutPages: boolean;
 }
 
-/** Plans a run of `archive` for `slot`, by what `client` sees. With `kept`, the cut of an earlier try is taken over. */
-export async function planRun(client: Client, archive: ArchiveConfig, slot: Date, kept?: KeptCut): Promise<RunPlan> {
+/** Plans a run of `archive` for `slot`, by what `client` sees. Throws FailureError. */
+export async function planRun(client: Client, archive: ArchiveConfig, slot: Date): Promise<RunPlan> {
   const subject = await describeSubject(client, archive, slot);
   const estimate = await estimateRows(client, buildSelect(subject.source));
-  const base = { subject, estimate, key: keyColumns(subject), keyNullable: mayHoldNulls(archive, subject) };
-  if (kept !== undefined) return { ...base, ...kept };
-  const facts = await gatherFacts(client, archive, subject, estimate);
-  const cut = chooseCut(archive, subject, facts);
-  const segments = await cutSegments(client, archive, base, facts, cut);
-  return segments.length <= 1 && archive.segments.by === 'auto' && cut.by !== 'none'
-    ? { ...base, by: 'none', why: `${formatBytes(facts.bytes)} are one segment`, segments: [{ index: 0 }] }
-    : { ...base, ...cut, segments };
+  const leaves = await leavesOf(client, subject);
+  const { by, why } = chooseCut(archive.segments.by, await gatherFacts(client, archive, subject, leaves));
+  const bytes = await bytesToRead(client, subject, estimate, leaves);
+  const cut = openCut(by, { client, archive, subject, leaves, bytes });
+  const segments = await cut.segments();
+  return segments.length <= 1 && archive.segments.by === 'auto' && cut !== wholeCut
+    ? {
+        subject,
+        estimate,
+        cut: wholeCut,
+        why: `${formatBytes(bytes)} are one segment`,
+        segments: await wholeCut.segments(),
+      }
+    : { subject, estimate, cut, why, segments };
+}
+
+/**
+ * The plan of an earlier try, described anew by what `client` sees. Its segments are taken over as they are, unless they are
+ * no cut of what the catalogue lists now: then `problem` says why.
+ */
+export async function replanRun(
+  client: Client,
+  archive: ArchiveConfig,
+  slot: Date,
+  { by, why, segments }: KeptCut,
+): Promise<RunPlan & { problem: string | undefined }> {
+  const subject = await describeSubject(client, archive, slot);
+  const estimate = await estimateRows(client, buildSelect(subject.source));
+  const leaves = await leavesOf(client, subject);
+  const cut = openCut(by, { client, archive, subject, leaves, bytes: estimate.bytes });
+  return { subject, estimate, cut, why, segments, problem: cut.problem(segments) };
 }
 
 /** The statement that reads one segment. */
-export function segmentSelect(plan: RunPlan, segment: PlannedSegment, reader: Reader): Statement {
+export function segmentSelect({ subject, cut }: RunPlan, segment: PlannedSegment, reader: Reader): Statement {
   const asksServer = reader === 'copy' ? (column: Column): boolean => !hasBinaryEncoder(column) : undefined;
-  return buildSelect(plan.subject.source, segmentNarrowing(plan, segment), asksServer);
+  return buildSelect(subject.source, cut.narrow(segment), asksServer);
 }
 
-/** What narrows the source to one segment. */
-export function segmentNarrowing(plan: RunPlan, { range, pages }: PlannedSegment): Narrowing {
-  if (range !== undefined) return narrowToRange(range, plan.key, plan.keyNullable);
-  return pages === undefined ? {} : narrowToPages(pages);
+function leavesOf(client: Client, { relation }: Subject): Promise<readonly Leaf[]> | readonly Leaf[] {
+  if (relation === undefined) return [];
+  return ['table', 'partitioned', 'materialized'].includes(relation.kind) ? findLeaves(client, relation.oid) : [];
 }
 
 async function gatherFacts(
   client: Client,
   archive: ArchiveConfig,
-  subject: Subject,
-  estimate: Estimate,
-): Promise<Facts> {
-  const { relation, source, key } = subject;
+  { name, relation, source, key }: Subject,
+  leaves: readonly Leaf[],
+): Promise<CutFacts> {
   if (relation === undefined) {
-    return { leaves: [], bytes: estimate.bytes, hasKey: key.length > 0, correlation: undefined, canCutPages: false };
+    const rowChoice = source.kind === 'query' ? findRowChoice(source.sql) : undefined;
+    const canCutKey = key.length > 0;
+    return { name, kind: 'query', key, canCutKey, canCutPages: false, correlation: undefined, rowChoice };
   }
-  const leaves = ['table', 'partitioned', 'materialized'].includes(relation.kind)
-    ? await findLeaves(client, relation.oid)
-    : [];
   const [leading] = key;
   const { versionNumber } = await inspectServer(client);
-  if (archive.key !== undefined) await requireUnique(client, relation.oid, archive.key, subject.name);
-  const heapBytes = leaves.reduce((sum, leaf) => sum + leaf.bytes, 0);
-  const isFiltered = source.kind === 'relation' && source.where !== undefined;
+  if (archive.key !== undefined) await requireUnique(client, relation.oid, archive.key, name);
   return {
-    leaves,
-    bytes: isFiltered ? await filteredBytes(client, subject, estimate, heapBytes) : heapBytes,
-    hasKey: key.length > 0 && leaves.length > 0,
-    correlation: leading === undefined ? undefined : await findCorrelation(client, relation.oid, leading),
+    name,
+    kind: relation.kind,
+    key,
+    canCutKey: key.length > 0 && leaves.length > 0,
     canCutPages: leaves.length > 0 && leaves.every((leaf) => leaf.isReadable) && versionNumber >= TID_RANGE_SCANS_SINCE,
+    correlation: leading === undefined ? undefined : await findCorrelation(client, relation.oid, leading),
+    rowChoice: undefined,
   };
 }
 
-/** The share of the table's bytes that a filter leaves, by the planner's estimates. */
-async function filteredBytes(client: Client, { source }: Subject, estimate: Estimate, bytes: number): Promise<number> {
-  if (source.kind !== 'relation') return bytes;
+/** Of a table, the share of its bytes that a filter leaves, by the planner's estimates. */
+async function bytesToRead(
+  client: Client,
+  { source, relation }: Subject,
+  estimate: Estimate,
+  leaves: readonly Leaf[],
+): Promise<number> {
+  if (relation === undefined || source.kind === 'query') return estimate.bytes;
+  const bytes = leaves.reduce((sum, leaf) => sum + leaf.bytes, 0);
+  if (source.where === undefined) return bytes;
   const whole = await estimateRows(client, buildSelect({ ...source, where: undefined }));
   return bytes * Math.min(1, estimate.rows / Math.max(1, whole.rows));
 }
@@ -122,80 +149,33 @@ async function requireUnique(client: Client, oid: number, key: readonly string[]
   });
 }
 
-function chooseCut(archive: ArchiveConfig, subject: Subject, facts: Facts): Cut {
-  const choice = subject.source.kind === 'query' ? findRowChoice(subject.source.sql) : undefined;
-  if (choice !== undefined && archive.segments.by !== 'none') return withoutCut(archive, subject, choice);
-  switch (archive.segments.by) {
+function openCut(by: CutBy, input: CutInput): Cut {
+  const { archive, subject, leaves } = input;
+  switch (by) {
     case 'none':
-      return { by: 'none', why: 'segments.by is none' };
-    case 'key':
-      if (!facts.hasKey) throw cannotCut(subject, 'key', 'it has no primary key, and the archive names no other key');
-      return { by: 'key', why: 'segments.by is key' };
-    case 'pages':
-      if (!facts.canCutPages)
-        throw cannotCut(
-          subject,
-          'pages',
-          'that takes a table, Postgres 14 or later, and SELECT granted on each partition',
-        );
-      return { by: 'pages', why: 'segments.by is pages' };
-    case 'auto':
-      return chooseAutomatically(subject, facts);
+      return wholeCut;
+    case 'pages': {
+      const table = { oid: subject.relation?.oid ?? 0, name: quoteIdentifier(subject.relation?.name ?? '') };
+      return cutByPages({ leaves, table, targetBytes: targetBytes(input) });
+    }
+    case 'key': {
+      const columns = keyColumns(subject);
+      const nullable = mayHoldNulls(archive, subject);
+      return cutByKey({ columns, nullable, findBounds: () => findBounds(input, columns) });
+    }
   }
 }
 
-/** Each segment runs the query anew; one that picks its rows as it runs would give each of them other rows to cut. */
-function withoutCut(archive: ArchiveConfig, subject: Subject, choice: string): Cut {
-  const why = `the query has ${choice}, and may give other rows each time it is run`;
-  if (archive.segments.by !== 'auto') throw cannotCut(subject, archive.segments.by, why);
-  return { by: 'none', why };
+function targetBytes({ archive, bytes }: CutInput): number {
+  return Math.max(archive.segments.targetSize, bytes / MAX_SEGMENTS);
 }
 
-function chooseAutomatically({ key, relation }: Subject, { hasKey, correlation, canCutPages }: Facts): Cut {
-  const keyText = `the key (${key.join(', ')})`;
-  if (hasKey && relation === undefined)
-    return { by: 'key', why: `the query names ${keyText}, so a run can be resumed` };
-  if (hasKey && correlation !== undefined && Math.abs(correlation) >= GOOD_CORRELATION) {
-    return {
-      by: 'key',
-      why: `the rows lie in the order of ${keyText} (correlation ${correlation.toFixed(2)}), and a run can be resumed`,
-    };
-  }
-  if (canCutPages) {
-    const order =
-      correlation === undefined
-        ? 'there are no statistics on its order (run ANALYZE)'
-        : `the rows do not lie in its order (correlation ${correlation.toFixed(2)})`;
-    return { by: 'pages', why: hasKey ? `${keyText} is there, but ${order}` : 'there is no primary key' };
-  }
-  if (hasKey) return { by: 'key', why: `this server cannot read ranges of pages, and there is ${keyText}` };
-  return {
-    by: 'none',
-    why: relation === undefined ? 'a query without a key' : `a ${relation.kind} has no pages and no key to cut by`,
-  };
-}
-
-async function cutSegments(
-  client: Client,
-  archive: ArchiveConfig,
-  { subject, key }: Pick<RunPlan, 'subject' | 'key'>,
-  facts: Facts,
-  { by }: Cut,
-): Promise<PlannedSegment[]> {
-  const target = Math.max(archive.segments.targetSize, facts.bytes / MAX_SEGMENTS);
-  if (by === 'pages') {
-    const table = {
-      from: subject.source.kind === 'relation' ? subject.source.from : '',
-      name: quoteIdentifier(subject.relation?.name ?? ''),
-    };
-    return rangesOfPages(facts.leaves, target, table).map((pages, index) => ({ index, pages }));
-  }
-  const parts = Math.round(facts.bytes / target);
-  if (by === 'none') return [{ index: 0 }];
-  if (parts <= 1) return rangesBetween([]).map((range, index) => ({ index, range }));
-  const pages = facts.leaves.length === 0 ? undefined : facts.leaves.reduce((sum, leaf) => sum + leaf.pages, 0);
-  const bounds = await sampleQuantiles(client, { source: subject.source, key, parts, pages });
-  return rangesBetween(bounds).map((range, index) => ({ index, range }));
+async function findBounds(input: CutInput, key: readonly KeyColumn[]): Promise<KeyValues[]> {
+  const { client, subject, leaves, bytes } = input;
+  const parts = Math.round(bytes / targetBytes(input));
+  if (parts <= 1) return [];
+  const pages = leaves.length === 0 ? undefined : leaves.reduce((sum, leaf) => sum + leaf.pages, 0);
+  return sampleQuantiles(client, { source: subject.source, key, parts, pages });
 }
 
 /**
@@ -213,29 +193,4 @@ function keyColumns({ source, relation, key }: Subject): KeyColumn[] {
     const index = all.findIndex((column) => column.name === name);
     return { reference: columnReference({ ...source, columns: all }, index), type: all[index]?.type ?? 'text' };
   });
-}
-
-function cannotCut(subject: Subject, by: string, why: string): FailureError {
-  return new FailureError({
-    code: 'cannot-cut',
-    stage: 'plan',
-    transient: false,
-    message: `${subject.name} cannot be cut by ${by}: ${why}`,
-    hint: 'Set segments.by to auto, or name a key.',
-  });
-}
-
-/** What a person is told of a segment. */
-export function describeSegment({ range, pages }: PlannedSegment): string {
-  if (range !== undefined) {
-    const [lower, upper] = [range.lower, range.upper].map((bound) =>
-      bound === null ? undefined : `(${bound.join(', ')})`,
-    );
-    return [lower === undefined ? undefined : `from ${lower}`, upper === undefined ? undefined : `below ${upper}`]
-      .filter((part) => part !== undefined)
-      .join(' ');
-  }
-  if (pages === undefined) return 'all rows';
-  const end = pages.toPage === null ? 'on' : `to ${formatCount(pages.toPage - 1)}`;
-  return pages.hasPages ? `${pages.leaf}, pages ${formatCount(pages.fromPage)} ${end}` : pages.leaf;
 }

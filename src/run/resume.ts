@@ -6,7 +6,8 @@ import type { Session } from './session.ts';
 import { discardRun, readPlan, readReceipts, writePlan, type JournalPlan, type Receipt } from '../ledger/journal.ts';
 import { requireNotRewritten } from '../postgres/rewritten.ts';
 import { fingerprintOf, journalPlan } from './journal-plan.ts';
-import { planRun, type RunPlan } from './plan.ts';
+import type { Cut } from './cut/cut.ts';
+import { planRun, replanRun, type RunPlan } from './plan.ts';
 
 /** A run as it is taken up. */
 export interface Work {
@@ -31,7 +32,10 @@ export async function takeUp(run: Run, session: Session, signal: AbortSignal): P
   const fingerprint = fingerprintOf(run.archive, plan, session.identity);
   const journal = journalPlan(run.archive, run.id, plan, session.snapshot, fingerprint, run.startedAt);
   await writePlan(run.store, journal);
-  run.log.info({ by: plan.by, why: plan.why, segments: plan.segments.length, estimate: plan.estimate }, 'run planned');
+  run.log.info(
+    { by: plan.cut.name, why: plan.why, segments: plan.segments.length, estimate: plan.estimate },
+    'run planned',
+  );
   return { plan, journal, done: new Map() };
 }
 
@@ -42,22 +46,26 @@ async function tryToResume(
   earlier: JournalPlan,
   signal: AbortSignal,
 ): Promise<Work | undefined> {
-  const { by, why, segments } = earlier;
-  const plan = await planRun(session.client, run.archive, parseRunId(run.id), { by, why, segments });
+  const plan = await replanRun(session.client, run.archive, parseRunId(run.id), earlier);
   await requireNotRewritten(session.client);
   if (fingerprintOf(run.archive, plan, session.identity) !== earlier.fingerprint) {
     startOver(run, 'the config, the table or the database has changed since this run was begun');
     return undefined;
   }
-  const done = await proveReceipts(run, earlier, signal);
-  if (by !== 'key' && done.size < segments.length) {
-    startOver(run, `segments by ${by} mean their rows under the lost snapshot only`);
+  if (plan.problem !== undefined) {
+    startOver(run, `its journal is no plan of this ${plan.subject.relation?.kind ?? 'query'}: ${plan.problem}`);
+    return undefined;
+  }
+  const { cut, segments } = plan;
+  const done = await proveReceipts(run, earlier, cut, signal);
+  if (!cut.survivesSnapshot && done.size < segments.length) {
+    startOver(run, `segments by ${cut.name} mean their rows under the lost snapshot only`);
     return undefined;
   }
   const { failure: _failure, ...rest } = earlier;
   const journal: JournalPlan = { ...rest, owner: randomUUID() };
   await writePlan(run.store, journal);
-  run.log.info({ segments: segments.length, done: done.size, by }, 'run goes on from its receipts');
+  run.log.info({ segments: segments.length, done: done.size, by: cut.name }, 'run goes on from its receipts');
   return { plan, journal, done };
 }
 
@@ -66,9 +74,14 @@ function startOver(run: Run, why: string): void {
 }
 
 /** A receipt is believed only if its object is there, with that size and that digest: it is read again. */
-async function proveReceipts(run: Run, journal: JournalPlan, signal: AbortSignal): Promise<Map<number, Receipt>> {
+async function proveReceipts(
+  run: Run,
+  journal: JournalPlan,
+  cut: Cut,
+  signal: AbortSignal,
+): Promise<Map<number, Receipt>> {
   const receipts = await readReceipts(run.store, run.archive.name, run.id, journal.fingerprint);
-  const waiting = receipts.filter((receipt) => belongsTo(receipt, journal));
+  const waiting = receipts.filter((receipt) => belongsTo(receipt, journal, cut));
   const done = new Map<number, Receipt>();
   const prove = async (): Promise<void> => {
     for (let receipt = waiting.pop(); receipt !== undefined; receipt = waiting.pop()) {
@@ -84,10 +97,10 @@ async function proveReceipts(run: Run, journal: JournalPlan, signal: AbortSignal
   return done;
 }
 
-/** Ranges of pages mean their rows under the plan's own snapshot only, even where two plans have the same ones. */
-function belongsTo({ segment, snapshot }: Receipt, { by, segments, snapshot: planned }: JournalPlan): boolean {
-  const isSameSnapshot = snapshot.id === planned.id && snapshot.takenAt === planned.takenAt;
-  return segment < segments.length && (by === 'key' || isSameSnapshot);
+/** Some segments mean their rows under the plan's own snapshot only, even where two plans have the same ones. */
+function belongsTo({ segment, snapshot }: Receipt, journal: JournalPlan, cut: Cut): boolean {
+  const isSameSnapshot = snapshot.id === journal.snapshot.id && snapshot.takenAt === journal.snapshot.takenAt;
+  return segment < journal.segments.length && (cut.survivesSnapshot || isSameSnapshot);
 }
 
 async function isProved(run: Run, receipt: Receipt, signal: AbortSignal): Promise<boolean> {

@@ -7,7 +7,7 @@ import { postgresFailure } from '../postgres/errors.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { buildSelect, type Narrowing } from '../postgres/select.ts';
 import { discardRun, removeStrays, type Receipt } from '../ledger/journal.ts';
-import { segmentNarrowing, type RunPlan } from './plan.ts';
+import type { RunPlan } from './plan.ts';
 import type { Work } from './resume.ts';
 import type { Run } from './run.ts';
 import { sessionName, type Session } from './session.ts';
@@ -59,7 +59,7 @@ async function verifySegment(
 ): Promise<void> {
   const segment = plan.segments[receipt.segment];
   if (segment === undefined) throw new Error(`there is no segment ${receipt.segment}`);
-  const { orderBy: _orderBy, ...narrowing } = segmentNarrowing(plan, segment);
+  const { orderBy: _orderBy, ...narrowing } = plan.cut.narrow(segment);
   const ours = archivedDigest([receipt]);
   compare(run, `segment ${receipt.segment}`, ours, await askServer(run, session, plan, narrowing, signal));
 }

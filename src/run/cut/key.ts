@@ -1,15 +1,49 @@
 /** Cuts a run by ranges of a key: such a segment means the same rows under any snapshot, so a run can go on after a crash. */
-import type { Narrowing } from '../../postgres/select.ts';
+import type { KeyRange, PlannedSegment } from '../../ledger/segments.ts';
 import { quoteLiteral } from '../../postgres/identifiers.ts';
 import type { KeyColumn, KeyValues } from '../../postgres/quantiles.ts';
-import type { KeyRange } from '../../ledger/segments.ts';
+import type { Narrowing } from '../../postgres/select.ts';
+import type { Cut } from './cut.ts';
+
+export interface KeyCutParts {
+  columns: readonly KeyColumn[];
+  /** Whether rows without a key must be reckoned with. */
+  nullable: boolean;
+  /** The values at which the second and all further ranges begin: ascending, no two alike. */
+  findBounds: () => Promise<KeyValues[]>;
+}
+
+export function cutByKey({ columns, nullable, findBounds }: KeyCutParts): Cut {
+  return {
+    name: 'key',
+    survivesSnapshot: true,
+    segments: async () => rangesBetween(await findBounds()).map((range, index) => ({ index, range })),
+    problem: (segments) => findGap(segments, columns.length),
+    narrow: ({ range }) => (range === undefined ? {} : narrowToRange(range, columns, nullable)),
+    describe: ({ range }) => (range === undefined ? 'all rows' : describeRange(range)),
+  };
+}
 
 /** The ranges between the bounds: one more than there are bounds, together all rows. */
-export function rangesBetween(bounds: readonly KeyValues[]): KeyRange[] {
+function rangesBetween(bounds: readonly KeyValues[]): KeyRange[] {
   return Array.from({ length: bounds.length + 1 }, (_, index) => ({
     lower: bounds[index - 1] ?? null,
     upper: bounds[index] ?? null,
   }));
+}
+
+/** Each range must begin where the one before it ends; the first has no lower bound, the last no upper one. */
+function findGap(segments: readonly PlannedSegment[], columns: number): string | undefined {
+  let end: KeyValues | null = null;
+  for (const [at, { range }] of segments.entries()) {
+    if (range === undefined) return `segment ${at} has no range of the key`;
+    if ((at > 0 && end === null) || JSON.stringify(range.lower) !== JSON.stringify(end))
+      return `segment ${at} does not begin where the one before it ends`;
+    if (range.upper !== null && range.upper.length !== columns)
+      return `a bound of segment ${at} has ${range.upper.length} values for a key of ${columns} columns`;
+    end = range.upper;
+  }
+  return segments.length > 0 && end === null ? undefined : 'the last segment does not go to the end';
 }
 
 /**
@@ -17,7 +51,7 @@ export function rangesBetween(bounds: readonly KeyValues[]): KeyRange[] {
  * at or above it", so that such rows fall into exactly one range. An index cannot serve that, so a proven key does without,
  * and after the first range, which holds the rows whose first column is NULL, that column's own bound goes along.
  */
-export function narrowToRange(range: KeyRange, key: readonly KeyColumn[], nullable: boolean): Narrowing {
+function narrowToRange(range: KeyRange, key: readonly KeyColumn[], nullable: boolean): Narrowing {
   const row = `(${key.map(({ reference }) => reference).join(', ')})`;
   const conditions: string[] = [];
   if (range.lower !== null) conditions.push(`${row} >= ${literal(range.lower, key)}`);
@@ -36,4 +70,10 @@ function leadingAtMost([value = '']: KeyValues, [column]: readonly KeyColumn[]):
 
 function literal(values: KeyValues, key: readonly KeyColumn[]): string {
   return `(${key.map(({ type }, index) => `${quoteLiteral(values[index] ?? '')}::${type}`).join(', ')})`;
+}
+
+function describeRange({ lower, upper }: KeyRange): string {
+  const from = lower === null ? [] : [`from (${lower.join(', ')})`];
+  const below = upper === null ? [] : [`below (${upper.join(', ')})`];
+  return [...from, ...below].join(' ');
 }

@@ -1,33 +1,74 @@
 /** Cuts a run by ranges of heap pages (ctid): no index is needed, but a segment means its rows in its own snapshot only. */
-import type { PageRange } from '../../ledger/segments.ts';
-import type { Leaf } from '../../postgres/table-stats.ts';
+import { formatCount } from '../../base/units.ts';
+import type { PageRange, PlannedSegment } from '../../ledger/segments.ts';
 import type { Narrowing } from '../../postgres/select.ts';
+import type { Leaf } from '../../postgres/table-stats.ts';
+import type { Cut } from './cut.ts';
 
-/**
- * Cuts each leaf on its own into ranges of about `targetBytes`, TOAST included. `table` is the table that was asked for:
- * a filter may call it by its name, so a leaf takes that name on.
- */
-export function rangesOfPages(
-  leaves: readonly Leaf[],
-  targetBytes: number,
-  table: { from: string; name: string },
-): PageRange[] {
-  return leaves.flatMap((leaf) => {
-    const isTableItself = leaf.from === `ONLY ${table.from}`;
-    const from = isTableItself ? leaf.from : `${leaf.from} AS ${table.name}`;
-    const count = Math.max(1, Math.min(leaf.pages, Math.round(leaf.bytes / targetBytes)));
+export interface PagesCutParts {
+  /** All that the catalogue lists below the table. */
+  leaves: readonly Leaf[];
+  /** The table that was asked for: its OID, and its name, quoted. A filter may call it so, and a leaf takes that name on. */
+  table: { oid: number; name: string };
+  /** What a segment is to have, TOAST included. */
+  targetBytes: number;
+}
+
+export function cutByPages({ leaves, table, targetBytes }: PagesCutParts): Cut {
+  const byOid = new Map(leaves.map((leaf) => [leaf.oid, leaf]));
+  const leafOf = ({ leaf, name }: PageRange): Leaf => {
+    const found = byOid.get(leaf);
+    if (found === undefined) throw new Error(`${name} (${leaf}) is no part of ${table.name}`);
+    return found;
+  };
+  return {
+    name: 'pages',
+    survivesSnapshot: false,
+    segments: () => Promise.resolve(rangesOf(leaves, targetBytes).map((pages, index) => ({ index, pages }))),
+    problem: (segments) => findFault(segments, byOid),
+    narrow: ({ pages }) => (pages === undefined ? {} : narrowToPages(pages, leafOf(pages), table)),
+    describe: ({ pages }) => (pages === undefined ? 'all rows' : describePages(pages, leafOf(pages))),
+  };
+}
+
+/** Each leaf on its own, in ranges of about `targetBytes`. */
+function rangesOf(leaves: readonly Leaf[], targetBytes: number): PageRange[] {
+  return leaves.flatMap(({ oid, name, pages, bytes }) => {
+    const count = Math.max(1, Math.min(pages, Math.round(bytes / targetBytes)));
     return Array.from({ length: count }, (_, index) => ({
-      from,
-      leaf: leaf.name,
-      fromPage: Math.floor((leaf.pages * index) / count),
-      toPage: index === count - 1 ? null : Math.floor((leaf.pages * (index + 1)) / count),
-      hasPages: leaf.hasPages,
+      leaf: oid,
+      name,
+      fromPage: Math.floor((pages * index) / count),
+      toPage: index === count - 1 ? null : Math.floor((pages * (index + 1)) / count),
     }));
   });
 }
 
-export function narrowToPages({ from, fromPage, toPage, hasPages }: PageRange): Narrowing {
-  if (!hasPages || (fromPage === 0 && toPage === null)) return { from };
+/** Each leaf that the catalogue lists must be there once, from its page 0 to its end; and no other may. */
+function findFault(segments: readonly PlannedSegment[], leaves: ReadonlyMap<number, Leaf>): string | undefined {
+  /** Where the next range of a leaf must begin; null when its end is there. */
+  const next = new Map<number, number | null>([...leaves.keys()].map((oid) => [oid, 0]));
+  for (const [at, { pages }] of segments.entries()) {
+    if (pages === undefined) return `segment ${at} has no range of pages`;
+    const { leaf, name, fromPage, toPage } = pages;
+    const expected = next.get(leaf);
+    if (expected === undefined) return `segment ${at} reads ${name} (OID ${leaf}), which is no part of this table`;
+    if (fromPage !== expected) return `segment ${at} does not begin where the one before it ends`;
+    if (toPage !== null && !(Number.isSafeInteger(toPage) && toPage > fromPage)) return `segment ${at} has no pages`;
+    next.set(leaf, toPage);
+  }
+  const unfinished = [...next].find(([, at]) => at !== null);
+  return unfinished === undefined ? undefined : `${leaves.get(unfinished[0])?.name ?? ''} is not read to its end`;
+}
+
+function narrowToPages({ fromPage, toPage }: PageRange, leaf: Leaf, table: PagesCutParts['table']): Narrowing {
+  const from = leaf.oid === table.oid ? leaf.from : `${leaf.from} AS ${table.name}`;
+  if (!leaf.hasPages || (fromPage === 0 && toPage === null)) return { from };
   const lower = `ctid >= '(${fromPage},0)'::tid`;
   return { from, predicate: toPage === null ? lower : `${lower} AND ctid < '(${toPage},0)'::tid` };
+}
+
+function describePages({ fromPage, toPage }: PageRange, { name, hasPages }: Leaf): string {
+  if (!hasPages) return name;
+  return `${name}, pages ${formatCount(fromPage)} ${toPage === null ? 'on' : `to ${formatCount(toPage - 1)}`}`;
 }

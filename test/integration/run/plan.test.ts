@@ -109,7 +109,7 @@ describe('a cut by the primary key', () => {
          INSERT INTO ${table} (${columnsOf(definition)}, pad) SELECT ${values}, repeat('x', 40) FROM generate_series(1, 6000) AS i; ANALYZE ${table}`,
       );
       const planned = await plan({ table }, 'key', 32 * KIB);
-      assert.equal(planned.by, 'key');
+      assert.equal(planned.cut.name, 'key');
       assert.ok(planned.segments.length >= 8, `${planned.segments.length} segments`);
       const counts = await assertAllRowsOnce(planned, `SELECT * FROM ${table}`);
       assert.ok(Math.max(...counts) <= 2 * median(counts), counts.join());
@@ -270,7 +270,7 @@ describe('a cut by the primary key', () => {
     const query = `SELECT CASE WHEN id % 9 = 0 THEN NULL ELSE id / 40 END AS k, CASE WHEN id % 7 = 0 THEN NULL ELSE chr(65 + (id % 20)::int) || '''"\\' END AS t, pad FROM skewed WHERE id > $1`;
     for (const key of [['k'], ['k', 't'], ['t', 'k'], ['t']]) {
       const planned = await plan({ query, params: [1000], key }, 'key', 64 * KIB);
-      assert.equal(planned.by, 'key');
+      assert.equal(planned.cut.name, 'key');
       assert.ok(planned.segments.length > 4, `${key.join()}: ${planned.segments.length}`);
       await assertAllRowsOnce(planned, query, [1000]);
     }
@@ -307,7 +307,7 @@ describe('a cut by pages', () => {
        INSERT INTO parted SELECT i, i % 5, repeat('x', 60) FROM generate_series(1, 15000) AS i; ANALYZE parted`,
     );
     const planned = await plan({ table: 'parted' }, 'pages', 64 * KIB);
-    const leaves = new Set(planned.segments.map(({ pages }) => pages?.leaf));
+    const leaves = new Set(planned.segments.map(({ pages }) => pages?.name));
     assert.deepEqual([...leaves].sort(), [
       'public.Part 1',
       'public.part_2_high',
@@ -404,7 +404,7 @@ describe('auto', () => {
   for (const [name, parts, by, why] of choices) {
     test(`cuts ${name}, and says why`, async () => {
       const planned = await plan(parts, 'auto', 128 * KIB);
-      assert.equal(planned.by, by, planned.why);
+      assert.equal(planned.cut.name, by, planned.why);
       assert.match(planned.why, why);
       assert.equal(planned.segments.length > 1, by !== 'none');
       await assertAllRowsOnce(planned, parts.query ?? `SELECT * FROM ${parts.table}`);

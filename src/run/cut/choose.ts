@@ -1,0 +1,90 @@
+/** Decides how the rows of a run are cut, from what is known of the table or query, and says why. */
+import { FailureError } from '../../base/errors.ts';
+import type { ArchiveConfig } from '../../config/schema.ts';
+import type { CutBy } from '../../ledger/segments.ts';
+import type { RelationKind } from '../../postgres/relation.ts';
+
+/** What the decision is made from. */
+export interface CutFacts {
+  /** What is read, as the operator knows it. */
+  name: string;
+  kind: RelationKind | 'query';
+  /** The names of the key's columns; empty without one. */
+  key: readonly string[];
+  /** Whether ranges of the key can be read. */
+  canCutKey: boolean;
+  canCutPages: boolean;
+  /** How well the rows lie in the order of the key, from -1 to 1; undefined without statistics. */
+  correlation: number | undefined;
+  /** By what the statement may choose other rows each time it is run; undefined when by nothing. */
+  rowChoice: string | undefined;
+}
+
+/** How the rows are cut, before it is known into how many. */
+export interface CutChoice {
+  by: CutBy;
+  why: string;
+}
+
+/** From here on, a range of the key reads about as many pages as it has rows' worth of. */
+const GOOD_CORRELATION = 0.9;
+
+/** Chooses the cut. Throws FailureError `cannot-cut` when the config asks for one that is not possible. */
+export function chooseCut(wanted: ArchiveConfig['segments']['by'], facts: CutFacts): CutChoice {
+  if (facts.rowChoice !== undefined && wanted !== 'none') return withoutCut(wanted, facts, facts.rowChoice);
+  switch (wanted) {
+    case 'none':
+      return { by: 'none', why: 'segments.by is none' };
+    case 'key':
+      if (facts.canCutKey) return { by: 'key', why: 'segments.by is key' };
+      throw cannotCut(facts, 'key', 'it has no primary key, and the archive names no other key');
+    case 'pages':
+      if (facts.canCutPages) return { by: 'pages', why: 'segments.by is pages' };
+      throw cannotCut(facts, 'pages', 'that takes a table, Postgres 14 or later, and SELECT granted on each partition');
+    case 'auto':
+      return chooseAutomatically(facts);
+  }
+}
+
+/** Each segment runs the statement anew; one that picks its rows as it runs would give each of them other rows to cut. */
+function withoutCut(wanted: string, facts: CutFacts, rowChoice: string): CutChoice {
+  const why = `the ${facts.kind === 'query' ? 'query' : 'filter'} has ${rowChoice}, and may give other rows each time it is run`;
+  if (wanted === 'auto') return { by: 'none', why };
+  throw cannotCut(facts, wanted, why, 'Set segments.by to none, or let the SQL choose the same rows each time.');
+}
+
+function chooseAutomatically({ key, kind, canCutKey, canCutPages, correlation }: CutFacts): CutChoice {
+  const keyText = `the key (${key.join(', ')})`;
+  if (canCutKey && kind === 'query') return { by: 'key', why: `the query names ${keyText}, so a run can be resumed` };
+  if (canCutKey && correlation !== undefined && Math.abs(correlation) >= GOOD_CORRELATION) {
+    const why = `the rows lie in the order of ${keyText} (correlation ${correlation.toFixed(2)}), and a run can be resumed`;
+    return { by: 'key', why };
+  }
+  if (canCutPages) {
+    const order =
+      correlation === undefined
+        ? 'there are no statistics on its order (run ANALYZE)'
+        : `the rows do not lie in its order (correlation ${correlation.toFixed(2)})`;
+    return { by: 'pages', why: canCutKey ? `${keyText} is there, but ${order}` : 'there is no primary key' };
+  }
+  if (canCutKey) return { by: 'key', why: `this server cannot read ranges of pages, and there is ${keyText}` };
+  return {
+    by: 'none',
+    why: kind === 'query' ? 'a query without a key' : `a ${kind} has no pages and no key to cut by`,
+  };
+}
+
+function cannotCut(
+  { name }: CutFacts,
+  by: string,
+  why: string,
+  hint = 'Set segments.by to auto, or name a key.',
+): FailureError {
+  return new FailureError({
+    code: 'cannot-cut',
+    stage: 'plan',
+    transient: false,
+    message: `${name} cannot be cut by ${by}: ${why}`,
+    hint,
+  });
+}

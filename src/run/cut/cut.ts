@@ -1,0 +1,20 @@
+/** A way to cut the rows of a run into segments. Each kind has a file of its own; nothing else knows the kinds apart. */
+import type { CutBy, PlannedSegment } from '../../ledger/segments.ts';
+import type { Narrowing } from '../../postgres/select.ts';
+
+export interface Cut {
+  readonly name: CutBy;
+  /** Whether a segment means the same rows under another snapshot, so that a run can go on from its receipts. */
+  readonly survivesSnapshot: boolean;
+  /** The segments of a new plan: at least one, numbered from 0, together all rows, and no row twice. */
+  segments(): Promise<PlannedSegment[]>;
+  /**
+   * What is wrong with segments that were read from a journal: that they leave rows out, hold some twice, or mean what the
+   * server does not list. Undefined when nothing is.
+   */
+  problem(segments: readonly PlannedSegment[]): string | undefined;
+  /** What narrows the source to one segment. The SQL is made here, from the config and the catalogue. */
+  narrow(segment: PlannedSegment): Narrowing;
+  /** What a person is told of a segment. */
+  describe(segment: PlannedSegment): string;
+}

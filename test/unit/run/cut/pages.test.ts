@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import type { PageRange, PlannedSegment } from '../../../../src/ledger/segments.ts';
+import type { Leaf } from '../../../../src/postgres/table-stats.ts';
+import { cutByPages } from '../../../../src/run/cut/pages.ts';
+
+const TABLE = { oid: 100, name: '"t"' };
+
+function leaf(oid: number, pages: number, hasPages = true): Leaf {
+  const name = `public.leaf ${oid}`;
+  return { oid, name, from: `ONLY "public"."leaf ${oid}"`, pages, bytes: pages * 8192, hasPages, isReadable: true };
+}
+
+const someLeaves = fc
+  .array(fc.nat({ max: 200 }), { minLength: 1, maxLength: 6 })
+  .map((counts) => counts.map((pages, at) => leaf(100 + at, pages)));
+const someTarget = fc.integer({ min: 1000, max: 1_000_000 });
+
+describe('a cut by pages', () => {
+  test('has each page of each leaf in exactly one range, those to come too', async () => {
+    await fc.assert(
+      fc.asyncProperty(someLeaves, someTarget, async (leaves, targetBytes) => {
+        const segments = await cutByPages({ leaves, table: TABLE, targetBytes }).segments();
+        for (const { oid, pages } of leaves) {
+          for (const page of [...Array(pages).keys(), pages + 7]) {
+            const holding = segments.filter(({ pages: range }) => holds(range!, oid, page));
+            assert.equal(holding.length, 1, `page ${page} of ${pages}`);
+          }
+        }
+      }),
+    );
+  });
+
+  function holds({ leaf, fromPage, toPage }: PageRange, oid: number, page: number): boolean {
+    return leaf === oid && page >= fromPage && (toPage === null || page < toPage);
+  }
+
+  test('takes its own segments over from a journal, and no others', async () => {
+    const damages: ((segments: PlannedSegment[], at: number) => unknown)[] = [
+      (segments, at) => segments.splice(at, 1),
+      (segments, at) => segments.splice(at, 0, structuredClone(segments[at]!)),
+      (segments, at) => (segments[at] = { index: at, range: { lower: null, upper: null } }),
+      (segments, at) => (segments[at]!.pages!.leaf = 99),
+      (segments, at) => (segments[at]!.pages!.leaf = 0),
+      (segments, at) => (segments[at]!.pages!.fromPage += 1),
+      (segments, at) => (segments[at]!.pages!.toPage = segments[at]!.pages!.fromPage),
+      (segments, at) => (segments[at]!.pages!.toPage = 0.5),
+      (segments, at) => (segments[at]!.pages!.toPage = "1,0)'::tid OR true --" as unknown as number),
+      (segments, at) => (segments[at]!.pages!.fromPage = '0' as unknown as number),
+      (segments) => segments.splice(0),
+    ];
+    await fc.assert(
+      fc.asyncProperty(
+        someLeaves,
+        someTarget,
+        fc.nat(),
+        fc.constantFrom(...damages),
+        async (leaves, targetBytes, at, damage) => {
+          const cut = cutByPages({ leaves, table: TABLE, targetBytes });
+          const segments = JSON.parse(JSON.stringify(await cut.segments())) as PlannedSegment[];
+          assert.equal(cut.problem(segments), undefined);
+          damage(segments, at % segments.length);
+          assert.notEqual(cut.problem(segments), undefined);
+        },
+      ),
+    );
+  });
+
+  test('refuses bounds that fit together and are no numbers', async () => {
+    const cut = cutByPages({ leaves: [leaf(100, 2)], table: TABLE, targetBytes: 8192 });
+    const [first, second] = await cut.segments();
+    const text = ' 1' as unknown as number;
+    first!.pages!.toPage = text;
+    second!.pages!.fromPage = text;
+    assert.equal(cut.problem([first!, second!]), 'segment 0 has no pages');
+  });
+
+  test('refuses a plan from before a partition was attached or detached', async () => {
+    const two = cutByPages({ leaves: [leaf(100, 5), leaf(101, 5)], table: TABLE, targetBytes: 8192 });
+    const three = cutByPages({ leaves: [leaf(100, 5), leaf(101, 5), leaf(102, 5)], table: TABLE, targetBytes: 8192 });
+    assert.match(three.problem(await two.segments()) ?? '', /leaf 102 is not read to its end/);
+    assert.match(two.problem(await three.segments()) ?? '', /reads public\.leaf 102 \(OID 102\)/);
+  });
+
+  const cut = cutByPages({ leaves: [leaf(100, 9), leaf(101, 9), leaf(102, 0, false)], table: TABLE, targetBytes: 1 });
+  const segment = (oid: number, fromPage: number, toPage: number | null): PlannedSegment => ({
+    index: 0,
+    // The name is for people: nothing may be read by it.
+    pages: { leaf: oid, name: 'x; DROP TABLE t', fromPage, toPage },
+  });
+
+  for (const [situation, at, expected] of [
+    ['all of the table itself by its name', segment(100, 0, null), { from: 'ONLY "public"."leaf 100"' }],
+    [
+      'pages of a partition under the name of the table',
+      segment(101, 3, 6),
+      {
+        from: 'ONLY "public"."leaf 101" AS "t"',
+        predicate: `ctid >= '(3,0)'::tid AND ctid < '(6,0)'::tid`,
+      },
+    ],
+    [
+      'the last pages with what was added since',
+      segment(101, 6, null),
+      { from: 'ONLY "public"."leaf 101" AS "t"', predicate: `ctid >= '(6,0)'::tid` },
+    ],
+    ['a leaf without pages as a whole', segment(102, 0, 5), { from: 'ONLY "public"."leaf 102" AS "t"' }],
+  ] as const) {
+    test(`reads ${situation}`, () => {
+      assert.deepEqual(cut.narrow(at), expected);
+    });
+  }
+
+  test('reads nothing that the server does not list', () => {
+    assert.throws(() => cut.narrow(segment(103, 0, null)), /is no part of/);
+  });
+
+  test('says to a person what a range holds, by the name that the leaf has now', () => {
+    assert.equal(cut.describe(segment(101, 1000, 3000)), 'public.leaf 101, pages 1,000 to 2,999');
+    assert.equal(cut.describe(segment(101, 0, null)), 'public.leaf 101, pages 0 on');
+    assert.equal(cut.describe(segment(102, 0, null)), 'public.leaf 102');
+  });
+});
