@@ -5,6 +5,7 @@
  * Where our writer leaves no choice (braces, names of columns, commas between them) the bytes must be the very ones that
  * it writes; the values between follow the grammar of RFC 8259, with UTF-8 that is valid.
  */
+import { lineFrame } from './frame.ts';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -108,8 +109,8 @@ export class LineScanner {
     keyColumns: readonly number[],
     onProblem: (line: number, message: string) => void,
   ) {
-    this.#frames = columns.map((name, at) => Buffer.from(`${at === 0 ? '{' : ','}${JSON.stringify(name)}:`));
-    this.#frames.push(Buffer.from(columns.length === 0 ? '{}\n' : '}\n'));
+    const { prefixes, end } = lineFrame(columns);
+    this.#frames = [...prefixes, end].map((text) => Buffer.from(text));
     this.#keyParts = Int32Array.from(columns, (_, at) => keyColumns.indexOf(at));
     this.#onProblem = onProblem;
     this.#present = keyColumns.map(emptyToken);

@@ -1,5 +1,5 @@
 /** Encodes a row that is wider than the window: value by value, and a long value piece by piece, so that memory stays flat. */
-import type { Encoder, Pieces } from '../../format/jsonl/write/binary/column.ts';
+import type { Encoder, Pieces } from '../../format/jsonl/write/binary/encoder.ts';
 import { readInt32, readUint16 } from '../../format/jsonl/write/binary/numbers.ts';
 import type { RowEncoder } from '../../format/jsonl/write/binary/row-encoder.ts';
 import { WORST_GROWTH } from '../../format/jsonl/write/binary/text.ts';

@@ -2,6 +2,7 @@
 import { FailureError } from '../../../base/errors.ts';
 import { formatBytes, formatCount } from '../../../base/units.ts';
 import type { RestoreColumn, ValueForm } from '../forms.ts';
+import { lineFrame } from '../frame.ts';
 import { inputText } from './nested.ts';
 
 const QUOTE = 0x22;
@@ -76,16 +77,13 @@ export class CopyRows {
 
   /** Arrays and composites are gathered whole: none may be longer than `maxValueBytes`. */
   constructor(columns: readonly RestoreColumn[], maxValueBytes: number) {
+    const { prefixes, end } = lineFrame(columns.map(({ name }) => name));
     let written = 0;
-    this.#places = columns.map(({ name, form }, index) => {
+    this.#places = columns.map(({ form }, index) => {
       if (form !== undefined) written += 1;
-      return {
-        prefix: Buffer.from(`${index === 0 ? '{' : ','}${JSON.stringify(name)}:`),
-        form,
-        tab: form !== undefined && written > 1,
-      };
+      return { prefix: Buffer.from(prefixes[index] ?? ''), form, tab: form !== undefined && written > 1 };
     });
-    this.#lineEnd = Buffer.from(columns.length === 0 ? '{}\n' : '}\n');
+    this.#lineEnd = Buffer.from(end);
     this.#maxValueBytes = maxValueBytes;
     this.#expected = this.#places[0]?.prefix ?? this.#lineEnd;
   }

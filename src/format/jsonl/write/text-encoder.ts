@@ -1,5 +1,6 @@
 /** Turns rows of text values, as Postgres prints them, into JSON Lines: byte for byte what row_to_json prints. */
 import type { Column, Encoding } from '../../../postgres/columns.ts';
+import { lineFrame } from '../frame.ts';
 import { unquote } from './json-text.ts';
 
 /** A row as the driver gives it: one text or null for each column. */
@@ -35,7 +36,7 @@ const PIECEWISE: Partial<Record<Encoding, { edge: string; encode: EncodeValue }>
 };
 
 interface ColumnEncoder {
-  /** `{"name":` for the first column, `,"name":` for the others. */
+  /** What stands before its value in a line. */
   prefix: string;
   encode: EncodeValue;
   pieces: { edge: string; encode: EncodeValue } | undefined;
@@ -49,12 +50,13 @@ export class TextEncoder {
   rows = 0;
 
   constructor(columns: readonly Column[]) {
-    this.#columns = columns.map(({ name, encoding }, index) => ({
-      prefix: `${index === 0 ? '{' : ','}${quote(name)}:`,
+    const { prefixes, end } = lineFrame(columns.map(({ name }) => name));
+    this.#columns = columns.map(({ encoding }, index) => ({
+      prefix: prefixes[index] ?? '',
       encode: ENCODERS[encoding],
       pieces: PIECEWISE[encoding],
     }));
-    this.#end = columns.length === 0 ? '{}\n' : '}\n';
+    this.#end = end;
   }
 
   /** Yields the lines of `rows` in buffers of about 64 KiB, which the receiver owns. */

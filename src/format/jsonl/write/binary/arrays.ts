@@ -1,5 +1,5 @@
 /** Arrays from Postgres's binary form to nested JSON arrays, as array_to_json prints them. */
-import type { Encode } from './column.ts';
+import type { Encode } from './encoder.ts';
 import { readInt32 } from './numbers.ts';
 
 const OPEN = 0x5b;

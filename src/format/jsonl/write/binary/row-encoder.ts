@@ -5,16 +5,17 @@
  * bytes, and each column has its encoder: the loop only copies and calls.
  */
 import type { Column } from '../../../../postgres/columns.ts';
-import { encoderOf, type Encode, type Encoder } from './column.ts';
+import { encoderOf } from './column.ts';
+import type { Encode, Encoder } from './encoder.ts';
+import { lineFrame } from '../../frame.ts';
 import { unquote } from '../json-text.ts';
 import { readInt32, readUint16 } from './numbers.ts';
 
-const NULL = Uint8Array.from(Buffer.from('null'));
-const LINE_END = Uint8Array.from(Buffer.from('}\n'));
-const EMPTY_LINE = Uint8Array.from(Buffer.from('{}\n'));
+const NULL = bytesOf('null');
+
 export class RowEncoder {
   readonly columns: readonly Encoder[];
-  /** `{"name":` for the first column, `,"name":` for the others. */
+  /** By column: what stands before its value in a line. */
   readonly prefixes: readonly Uint8Array[];
   readonly lineEnd: Uint8Array;
   readonly #encoders: Encode[];
@@ -22,10 +23,9 @@ export class RowEncoder {
   constructor(columns: readonly Column[]) {
     this.columns = columns.map(encoderOf);
     this.#encoders = this.columns.map(({ encode }) => encode);
-    this.prefixes = columns.map(({ name }, index) =>
-      Uint8Array.from(Buffer.from(`${index === 0 ? '{' : ','}${JSON.stringify(name)}:`)),
-    );
-    this.lineEnd = columns.length === 0 ? EMPTY_LINE : LINE_END;
+    const { prefixes, end } = lineFrame(columns.map(({ name }) => name));
+    this.prefixes = prefixes.map(bytesOf);
+    this.lineEnd = bytesOf(end);
   }
 
   /**
@@ -75,6 +75,11 @@ export class RowEncoder {
     encode(source, at, at + bytes, out, 0);
     return unquote(out.toString());
   }
+}
+
+/** In memory of their own, as the loop reads them for each value. */
+function bytesOf(text: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(text));
 }
 
 /** Names, NULL and the line's end are a few bytes: a loop is faster than the native copy. */
