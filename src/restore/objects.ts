@@ -1,6 +1,12 @@
 /** Looks whether the objects of a restore are there, in the size that the manifest says. */
+import type { ManifestObject } from '../ledger/manifest.ts';
 import type { Store } from '../store/store.ts';
-import type { PlannedObject } from './plan.ts';
+
+/** An object of the run; `key` is relative to the destination's prefix, wherever the archive has been moved to. */
+export interface PlannedObject extends ManifestObject {
+  /** Its place in the manifest. */
+  index: number;
+}
 
 const LOOKED_AT_ONCE = 8;
 

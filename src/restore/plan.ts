@@ -2,7 +2,7 @@
 import type { Client } from '../postgres/connect.ts';
 import { quoteTableName } from '../postgres/identifiers.ts';
 import { runPrefix } from '../ledger/names.ts';
-import type { Manifest, ManifestObject } from '../ledger/manifest.ts';
+import type { Manifest } from '../ledger/manifest.ts';
 import { restoreFailure } from '../segment/restore/errors.ts';
 import type { RestoreColumn } from '../format/jsonl/forms.ts';
 import type { Store } from '../store/store.ts';
@@ -10,17 +10,11 @@ import { createTable, findMissingTypes } from './create-table.ts';
 import { resolveForms } from './forms.ts';
 import { findJournal, openJournal, restoreIdOf, type RestoreJournal } from './journal.ts';
 import { narrowToKeys, type KeyNarrowing } from './keys.ts';
-import { checkObjects } from './objects.ts';
+import { checkObjects, type PlannedObject } from './objects.ts';
 import { checkCreation, checkPlace, checkTarget, warnOf } from './preflight.ts';
 import { Refusal } from './refusal.ts';
 import type { RestoreRequest } from './request.ts';
 import { describeSurroundings, describeTarget, type Surroundings, type Target } from './target.ts';
-
-/** An object of the run; `key` is relative to the destination's prefix, wherever the archive has been moved to. */
-export interface PlannedObject extends ManifestObject {
-  /** Its place in the manifest. */
-  index: number;
-}
 
 export interface RestorePlan {
   manifest: Manifest;

@@ -1,10 +1,12 @@
 /** Makes the task of one object. */
+import { FailureError } from '../base/errors.ts';
 import { maxRowBytes } from '../base/memory.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
-import { CODEC_FILES, type Codec } from '../format/compress/codec.ts';
+import { codecOf, type Codec } from '../format/compress/codec.ts';
 import type { RestoreTask } from '../segment/restore/task.ts';
-import type { PlannedObject, RestorePlan } from './plan.ts';
+import type { PlannedObject } from './objects.ts';
+import type { RestorePlan } from './plan.ts';
 import type { RestoreRequest } from './request.ts';
 
 export function restoreTask(
@@ -31,14 +33,21 @@ export function restoreTask(
     journal: { table: plan.journal.table, restore: plan.journal.restore },
     destination: destinationOf(config, archive),
     key,
-    codec: codecOf(key),
+    codec: requireCodec(key),
     expected: { rows, jsonBytes, bytes, sha256, crc32 },
     maxValueBytes: maxRowBytes(config.workers.maxOldGenerationSizeMb),
   };
 }
 
-/** By the name: the archive's config may have changed since. */
-function codecOf(key: string): Codec {
-  const codecs = Object.keys(CODEC_FILES) as Codec[];
-  return codecs.find((codec) => key.endsWith(`.${CODEC_FILES[codec].extension}`)) ?? 'none';
+/** The manifest lies in the bucket, where others may write; what it names must be something that we wrote. */
+function requireCodec(key: string): Codec {
+  const codec = codecOf(key);
+  if (codec !== undefined) return codec;
+  throw new FailureError({
+    code: 'bad-manifest',
+    stage: 'restore',
+    transient: false,
+    message: `the manifest names the object ${key}, whose ending is none of ours`,
+    hint: 'The manifest was changed or written by something else. Bring it back from a copy or an older version.',
+  });
 }

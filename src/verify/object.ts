@@ -1,8 +1,7 @@
 /** Reads one object of a run again, whole and streaming, and compares it with what the manifest says of it. */
 import { FailureError } from '../base/errors.ts';
 import { countOf, formatCount } from '../base/units.ts';
-import type { Codec } from '../format/compress/codec.ts';
-import { CODEC_FILES } from '../format/compress/codec.ts';
+import { codecOf } from '../format/compress/codec.ts';
 import { unquote } from '../format/jsonl/write/json-text.ts';
 import { ContentProof, ObjectProof } from '../format/proof.ts';
 import type { Store } from '../store/store.ts';
@@ -134,10 +133,4 @@ function compareKey(
 /** Whether the value `json` of a line is the one that the manifest keeps: without quotes, and NULL as an empty text. */
 function isSameValue(json: string, kept: string): boolean {
   return kept === (json === 'null' ? '' : unquote(json));
-}
-
-function codecOf(key: string): Codec | undefined {
-  // The longest ending first: each of them begins with that of plain JSON Lines.
-  const codecs = Object.entries(CODEC_FILES) as [Codec, { extension: string }][];
-  return codecs.find(([, { extension }]) => key.endsWith(`.${extension}`))?.[0];
 }

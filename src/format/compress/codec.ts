@@ -28,6 +28,16 @@ export const CODEC_FILES: Record<Codec, { extension: string; contentType: string
   none: { extension: 'jsonl', contentType: 'application/x-ndjson' },
 };
 
+/** Our codecs, the longest ending first: each ending begins with that of plain JSON Lines. */
+const BY_ENDING = (Object.keys(CODEC_FILES) as Codec[]).sort(
+  (a, b) => CODEC_FILES[b].extension.length - CODEC_FILES[a].extension.length,
+);
+
+/** The codec of an object by its key: what is stored tells, as the archive's config may have changed since. */
+export function codecOf(key: string): Codec | undefined {
+  return BY_ENDING.find((codec) => key.endsWith(`.${CODEC_FILES[codec].extension}`));
+}
+
 /** Chooses the engine on this machine. Throws FailureError when the config insists on one that is not there. */
 export function chooseCompressor({ codec, engine, level }: CompressionOptions): CompressorChoice {
   if (codec === 'none') return { engine: 'none', level: 0 };
