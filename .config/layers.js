@@ -2,7 +2,7 @@
 import path from 'node:path';
 
 /** From the top down. A file imports from its own room and from those below; the reason is what a violation shows. */
-const ROOMS = [
+export const ROOMS = [
   ['tools', 'makes docs and schemas from the declarations; it is not shipped, and nothing imports it'],
   ['bin.ts', 'starts the program on a Node that can run it; nothing imports it'],
   ['cli.ts', 'turns argv into one command; nothing imports it'],

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
 import { errorText } from '../../base/errors.ts';
-import type { Sender } from './notify.ts';
+import type { Sender } from './sender.ts';
 
 const COMMANDS = ['/usr/bin/systemd-notify', '/bin/systemd-notify'];
 const TIMEOUT_MS = 5000;

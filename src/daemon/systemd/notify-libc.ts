@@ -3,7 +3,7 @@
  * sd_notify would find the socket only in the environment, from which it was removed; putting it back for each call is
  * not safe beside libuv's threads. The protocol is a stable interface, which sd_notify(3) invites programs to speak.
  */
-import type { Sender } from './notify.ts';
+import type { Sender } from './sender.ts';
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;

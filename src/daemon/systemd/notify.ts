@@ -2,18 +2,7 @@
 import { errorText } from '../../base/errors.ts';
 import { openCommandSender } from './notify-command.ts';
 import { openLibcSender } from './notify-libc.ts';
-
-/** One way to get a datagram to systemd. Sending never throws; what goes wrong is reported when the sender is opened. */
-export interface Sender {
-  via: 'libc' | 'systemd-notify';
-  /** Sends lines of `NAME=value`, in one message. */
-  send(lines: readonly string[]): void;
-  /** Waits until all that was sent has arrived, at most some seconds. */
-  close(): Promise<void>;
-}
-
-/** Opens a sender to this socket, or throws when this way does not exist on this machine. */
-export type OpenSender = (socket: string, onProblem: (message: string) => void) => Promise<Sender>;
+import type { OpenSender, Sender } from './sender.ts';
 
 /** The daemon's line to systemd. Without systemd every call does nothing; no call ever throws. */
 export interface Notify {

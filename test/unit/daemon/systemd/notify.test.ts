@@ -7,7 +7,8 @@ import { createInterface } from 'node:readline';
 import { after, describe, test, type TestContext } from 'node:test';
 import { openCommandSender } from '../../../../src/daemon/systemd/notify-command.ts';
 import { openLibcSender } from '../../../../src/daemon/systemd/notify-libc.ts';
-import { openNotify, type OpenSender } from '../../../../src/daemon/systemd/notify.ts';
+import { openNotify } from '../../../../src/daemon/systemd/notify.ts';
+import type { OpenSender } from '../../../../src/daemon/systemd/sender.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pgsluice-notify-'));
 after(() => rmSync(folder, { recursive: true }));

@@ -1,0 +1,2 @@
+/** What the test of the structure takes from layers.js. */
+export const ROOMS: readonly (readonly [name: string, reason: string])[];
