@@ -37,7 +37,11 @@ const PACKAGES = [
     'only daemon/slots/ (and config/cron.ts, to validate) knows its quirks',
   ],
   ['prom-client', ['daemon/view/metrics.ts'], 'each metric is declared once, there'],
-  ['piscina', ['work/'], 'only work/ dispatches to threads; the data plane does not know in which thread it runs'],
+  [
+    'piscina',
+    ['work/threads.ts'],
+    'only work/threads.ts knows of threads; all others see the interface in work/place.ts',
+  ],
   ['@aws-sdk', ['store/s3/'], 'only store/s3/ knows the SDK; all others see the narrow interface in store/store.ts'],
   ['@smithy', ['store/s3/'], 'only store/s3/ knows the SDK; all others see the narrow interface in store/store.ts'],
   [

@@ -4,7 +4,7 @@ import { countOf, formatBytes } from '../base/units.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { engineFallbacks } from '../run/engines.ts';
 import type { ProgressSnapshot } from '../work/progress.ts';
-import { WorkerPool } from '../work/threads.ts';
+import { Threads } from '../work/threads.ts';
 import type { RunResult } from '../run/run-archive.ts';
 import { runArchives } from '../run/run-all.ts';
 import { formatRunId, parseRunId } from '../ledger/run-id.ts';
@@ -60,8 +60,8 @@ export async function runWithBar(
   verifySource = false,
 ): Promise<RunResult[]> {
   const bar = openProgressBar(invocation.stderr, signal);
-  const pool = new WorkerPool(config.workers);
-  pool.warmUp();
+  const threads = new Threads(config.workers);
+  threads.warmUp();
   const onProgress = (snapshot: ProgressSnapshot): void => {
     bar.update(progressOfRows(snapshot));
   };
@@ -69,10 +69,10 @@ export async function runWithBar(
   try {
     const log = openLog(invocation, quiet ? 'warn' : config.log.level);
     for (const fallback of engineFallbacks(config)) log.info(fallback);
-    return await runArchives({ config, pool, log, signal, onProgress, verifySource }, archives, id);
+    return await runArchives({ config, place: threads, log, signal, onProgress, verifySource }, archives, id);
   } finally {
     bar.close();
-    await pool.close();
+    await threads.close();
   }
 }
 

@@ -190,8 +190,8 @@ export class Daemon {
     for (const timer of this.#timers) clearInterval(timer);
     this.#events.close();
     await this.#listeners.close();
-    await this.#generation.pool.close();
-    for (const generation of this.#retired) await generation.pool.close();
+    await this.#generation.place.close();
+    for (const generation of this.#retired) await generation.place.close();
     await this.#deliveries.close();
     this.#history.close();
     this.#log.info('daemon has stopped');
@@ -260,7 +260,7 @@ export class Daemon {
   async #putInForce(config: Config): Promise<void> {
     const before = this.#generation;
     this.#generation = nextGeneration(before, config);
-    if (this.#generation.pool !== before.pool) this.#retire(before);
+    if (this.#generation.place !== before.place) this.#retire(before);
     this.#log.level = config.log.level;
     const archives = Object.values(config.archives);
     for (const { name, schedule, timezone } of Object.values(before.config.archives)) {
@@ -278,7 +278,7 @@ export class Daemon {
   #retire(generation: Generation): void {
     this.#retired.add(generation);
     void this.#board.settled().then(async () => {
-      if (this.#retired.delete(generation)) await generation.pool.close();
+      if (this.#retired.delete(generation)) await generation.place.close();
     });
   }
 

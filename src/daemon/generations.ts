@@ -1,12 +1,12 @@
-/** A config in force with its pool. After a reload the old one lives on until its last run has ended. */
+/** A config in force with its threads. After a reload the old one lives on until its last run has ended. */
 import type { Config } from '../config/schema.ts';
 import { FairQueue } from '../work/fair-queue.ts';
-import { WorkerPool } from '../work/threads.ts';
+import { Threads } from '../work/threads.ts';
 import type { Generation } from './run-board.ts';
 
 /** Opens the threads and the queue for a config; no thread starts before there is work. */
 export function openGeneration(config: Config): Generation {
-  return { config, pool: new WorkerPool(config.workers), queue: new FairQueue(config.workers.threads) };
+  return { config, place: new Threads(config.workers), queue: new FairQueue(config.workers.threads) };
 }
 
 /**

@@ -3,7 +3,7 @@ import { FailureError, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import type { FairQueue } from '../work/fair-queue.ts';
-import type { WorkerPool } from '../work/threads.ts';
+import type { Place } from '../work/place.ts';
 import type { RunProgress } from '../work/progress.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
 import { describeEnding, describeSkip, type RunEnding, type SkipReason, type Trigger } from './run-ending.ts';
@@ -11,7 +11,7 @@ import { describeEnding, describeSkip, type RunEnding, type SkipReason, type Tri
 /** What a run goes by from its start to its end, whatever is reloaded meanwhile. */
 export interface Generation {
   config: Config;
-  pool: WorkerPool;
+  place: Place;
   queue: FairQueue;
 }
 
@@ -254,11 +254,11 @@ export class RunBoard {
     entry.startedAt = new Date();
     this.#events.started(entry);
     this.#events.changed();
-    const { config, pool } = generation;
+    const { config, place } = generation;
     return runArchive(
       {
         config,
-        pool,
+        place,
         log: this.#log,
         signal: entry.abort.signal,
         drain: this.#drain.signal,

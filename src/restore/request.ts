@@ -2,7 +2,7 @@
 import type { Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
-import type { WorkerPool } from '../work/threads.ts';
+import type { Place } from '../work/place.ts';
 import type { ProgressListener } from '../work/progress.ts';
 import type { ConflictRule } from '../segment/restore/task.ts';
 
@@ -29,7 +29,7 @@ export interface KeyBounds {
 /** What a restore needs besides the request. */
 export interface RestoreContext {
   config: Config;
-  pool: WorkerPool;
+  place: Place;
   log: Log;
   /** Stops the restore; what is committed stays. */
   signal: AbortSignal;

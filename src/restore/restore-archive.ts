@@ -112,7 +112,7 @@ async function fill(
   );
   try {
     const summary = await dispatchTasks<RestoreTask>(tasks, {
-      pool: context.pool,
+      place: context.place,
       log: context.log,
       retry: { attempts: request.archive.retry.attempts, backoffMs: request.archive.retry.backoff },
       parallel: context.config.workers.threads,

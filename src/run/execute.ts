@@ -14,7 +14,7 @@ import { dataKey } from '../ledger/names.ts';
 import { readManifest, type Manifest } from '../ledger/manifest.ts';
 import type { PlannedSegment } from '../ledger/segments.ts';
 import { segmentSelect, type RunPlan } from './plan.ts';
-import type { WorkerPool } from '../work/threads.ts';
+import type { Place } from '../work/place.ts';
 import type { RunProgress } from '../work/progress.ts';
 import { takeUp, type Work } from './resume.ts';
 import type { Run } from './run.ts';
@@ -24,7 +24,7 @@ import { verifySource } from './source-digest.ts';
 
 export interface Execution {
   config: Config;
-  pool: WorkerPool;
+  place: Place;
   progress: RunProgress;
   /** Aborts the run. */
   signal: AbortSignal;
@@ -121,7 +121,7 @@ async function dispatch(run: Run, execution: Execution, session: Session, work: 
   const tasks = open.map((segment) => segmentTask(execution, run, session, work.plan, segment));
   const stopWatching = watchSession(session, run.archive.name);
   const summary = await dispatchTasks(tasks, {
-    pool: execution.pool,
+    place: execution.place,
     log: run.log,
     retry: { attempts: run.archive.retry.attempts, backoffMs: run.archive.retry.backoff },
     parallel: run.archive.segments.parallel,

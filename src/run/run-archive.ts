@@ -7,14 +7,14 @@ import { executeRun, type Execution } from './execute.ts';
 import { clearJournal } from '../ledger/journal.ts';
 import { manifestKey } from '../ledger/names.ts';
 import { readManifest, type Manifest } from '../ledger/manifest.ts';
-import type { WorkerPool } from '../work/threads.ts';
+import type { Place } from '../work/place.ts';
 import { RunProgress, type ProgressListener } from '../work/progress.ts';
 import { openRun, type Run } from './run.ts';
 
 /** What a run needs besides its archive and its id. */
 export interface RunContext {
   config: Config;
-  pool: WorkerPool;
+  place: Place;
   log: Log;
   /** Aborts the run at once. */
   signal: AbortSignal;
@@ -59,7 +59,7 @@ export async function runArchive(context: RunContext, archive: ArchiveConfig, id
   const log = context.log.child({ archive: archive.name, run: id });
   const execution: Execution = {
     config: context.config,
-    pool: context.pool,
+    place: context.place,
     progress: new RunProgress(archive.name, id, context.onProgress),
     signal: context.signal,
     drain: context.drain ?? new AbortController().signal,

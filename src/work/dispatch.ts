@@ -1,12 +1,12 @@
-/** Sends a run's tasks to the worker threads, some at once, and tries those again that failed for a passing reason. */
+/** Sends a run's tasks to the place where they are run, some at once, and tries those again that failed for a passing reason. */
 import { FailureError, toFailure, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { retrying, type RetryPolicy } from '../base/retry.ts';
 import type { FactsOf, Task } from '../segment/task.ts';
-import type { SegmentProgress, WorkerPool } from './threads.ts';
+import type { Place, TaskProgress } from './place.ts';
 
 export interface DispatchOptions<T extends Task> {
-  pool: WorkerPool;
+  place: Place;
   log: Log;
   retry: RetryPolicy;
   /** Segments of this run that are worked on at once. */
@@ -17,7 +17,7 @@ export interface DispatchOptions<T extends Task> {
   drain: AbortSignal;
   /** A segment is handed over; `attempt` counts from 1. */
   onAttempt: (segment: number, attempt: number) => void;
-  onProgress: (segment: number, progress: SegmentProgress) => void;
+  onProgress: (segment: number, progress: TaskProgress) => void;
   /** An attempt failed; unless `isLast`, it is tried again. */
   onFailed: (segment: number, failure: Failure, isLast: boolean) => void;
   /** Failures that no further attempt can mend as things are; whoever dispatched knows what can. */
@@ -26,7 +26,7 @@ export interface DispatchOptions<T extends Task> {
   onFinished: (task: T, facts: FactsOf<T>) => Promise<void>;
 }
 
-/** What the threads took, over all segments of a run. */
+/** What the tasks took, over all segments of a run. */
 export interface DispatchSummary {
   peakHeapBytes: number;
 }
@@ -97,19 +97,17 @@ async function runWithRetries<T extends Task>(
 async function attemptTask<T extends Task>(
   task: T,
   attempt: number,
-  { pool, signal, onProgress, onAttempt }: DispatchOptions<T>,
+  { place, signal, onProgress, onAttempt }: DispatchOptions<T>,
   summary: DispatchSummary,
 ): Promise<FactsOf<T>> {
-  const outcome = await pool.run(
-    { ...task, attempt },
-    signal,
-    (progress) => {
-      onProgress(task.segment, progress);
-    },
-    () => {
+  const outcome = await place.run({ ...task, attempt }, signal, {
+    onBegin: () => {
       onAttempt(task.segment, attempt);
     },
-  );
+    onProgress: (progress) => {
+      onProgress(task.segment, progress);
+    },
+  });
   summary.peakHeapBytes = Math.max(summary.peakHeapBytes, outcome.peakHeapBytes);
   if (!outcome.ok) throw new FailureError(outcome.failure);
   return outcome.facts;

@@ -1,7 +1,7 @@
 /** How far a run is: segment by segment, and summed over them. */
 import type { Failure } from '../base/errors.ts';
 import type { ObjectFacts } from '../segment/task.ts';
-import type { SegmentProgress } from './threads.ts';
+import type { TaskProgress } from './place.ts';
 
 /** A run's state at one instant. Sizes in bytes; `ended` is true in the last one. */
 export interface ProgressSnapshot {
@@ -103,7 +103,7 @@ export class RunProgress {
     this.#change(segment, { state: 'running', attempts, ...NOTHING });
   }
 
-  update(segment: number, progress: SegmentProgress): void {
+  update(segment: number, progress: TaskProgress): void {
     // Its last words may come after it was said to be done.
     if (this.#segments.get(segment)?.state !== 'running') return;
     this.#change(segment, { heapBytes: progress.heapBytes, ...amountsOf(progress) });

@@ -15,15 +15,13 @@ import {
 } from '../segment/task.ts';
 import { openStore } from '../store/open.ts';
 import { FairQueue } from './fair-queue.ts';
+import type { Place, TaskHooks } from './place.ts';
 
-export interface PoolLimits {
+export interface ThreadLimits {
   threads: number;
   maxOldGenerationSizeMb: number;
   maxYoungGenerationSizeMb: number;
 }
-
-/** A task that runs: how far it is. */
-export type SegmentProgress = Extract<WorkerMessage, { kind: 'progress' }>;
 
 /** An idle thread is kept this long for the next task. */
 const IDLE_TIMEOUT_MS = 10_000;
@@ -41,16 +39,16 @@ interface Trace {
   peakHeapBytes: number;
 }
 
-export class WorkerPool {
+export class Threads implements Place {
   readonly #piscina: Piscina<unknown, Outcome<never>>;
   readonly #queue: FairQueue;
-  readonly #limits: PoolLimits;
+  readonly #limits: ThreadLimits;
   /** Fails a task that no thread has taken up yet. */
   readonly #notBegun = new Set<(error: unknown) => void>();
   /** The first task waits for it, as it would start another thread otherwise. */
   #warming: Promise<unknown> | undefined;
 
-  constructor(limits: PoolLimits) {
+  constructor(limits: ThreadLimits) {
     this.#limits = limits;
     this.#queue = new FairQueue(limits.threads);
     this.#piscina = new Piscina({
@@ -73,24 +71,14 @@ export class WorkerPool {
     });
   }
 
-  /** Tasks that run, and that wait for a thread. */
   get load(): { active: number; waiting: number } {
     return { active: this.#queue.active, waiting: this.#queue.waiting };
   }
 
-  /**
-   * Runs one task as soon as a thread is free; `onBegin` says when. Resolves to its outcome, whatever happens to the thread; rejects only
-   * with the signal's reason when it is aborted before a thread was free.
-   */
-  async run<T extends Task>(
-    task: T,
-    signal: AbortSignal,
-    onProgress: (progress: SegmentProgress) => void,
-    onBegin: () => void = () => undefined,
-  ): Promise<Outcome<FactsOf<T>>> {
+  async run<T extends Task>(task: T, signal: AbortSignal, hooks: TaskHooks): Promise<Outcome<FactsOf<T>>> {
     return this.#queue.run(`${task.archive}/${task.run}`, signal, () => {
-      onBegin();
-      return this.#runNow(task, signal, onProgress);
+      hooks.onBegin();
+      return this.#runNow(task, signal, hooks);
     });
   }
 
@@ -100,16 +88,11 @@ export class WorkerPool {
     this.#warming = this.#piscina.run(WARM_UP).catch(() => undefined);
   }
 
-  /** Ends all threads. Nothing may be running any more. */
   async close(): Promise<void> {
     await this.#piscina.destroy();
   }
 
-  async #runNow<T extends Task>(
-    task: T,
-    signal: AbortSignal,
-    onProgress: (progress: SegmentProgress) => void,
-  ): Promise<Outcome<FactsOf<T>>> {
+  async #runNow<T extends Task>(task: T, signal: AbortSignal, hooks: TaskHooks): Promise<Outcome<FactsOf<T>>> {
     const trace: Trace = { backendPid: undefined, uploadId: undefined, rows: 0, peakHeapBytes: 0 };
     const { port1, port2 } = new MessageChannel();
     const { promise: neverBegan, reject: failUnbegun } = Promise.withResolvers<never>();
@@ -117,7 +100,7 @@ export class WorkerPool {
     port1.on('message', (message: WorkerMessage) => {
       this.#notBegun.delete(failUnbegun);
       follow(trace, message);
-      if (message.kind === 'progress') onProgress(message);
+      if (message.kind === 'progress') hooks.onProgress(message);
     });
     const stop = abortInTwoSteps(port1, signal);
     try {

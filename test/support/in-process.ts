@@ -2,7 +2,7 @@
 import { after } from 'node:test';
 import type { Log } from '../../src/base/log.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { WorkerPool } from '../../src/work/threads.ts';
+import { Threads } from '../../src/work/threads.ts';
 import { runArchive, type RunResult } from '../../src/run/run-archive.ts';
 import type { Site } from './site.ts';
 
@@ -12,7 +12,7 @@ export interface RunInProcess {
   log: { message: string; fields: Record<string, unknown> }[];
 }
 
-const pools = new Map<string, WorkerPool>();
+const places = new Map<string, Threads>();
 
 /** Runs one archive of a config file under that id; `threads` says whose threads it shares with others. */
 export async function runInProcess(
@@ -24,16 +24,16 @@ export async function runInProcess(
 ): Promise<RunInProcess> {
   const config = loadConfig(configFile, site.environment);
   const log: RunInProcess['log'] = [];
-  const pool = pools.get(threads) ?? new WorkerPool(config.workers);
-  pools.set(threads, pool);
-  const context = { config, pool, log: recordTo(log), signal: new AbortController().signal };
+  const place = places.get(threads) ?? new Threads(config.workers);
+  places.set(threads, place);
+  const context = { config, place, log: recordTo(log), signal: new AbortController().signal };
   const archiveConfig = config.archives[archive];
   if (archiveConfig === undefined) throw new Error(`the config has no archive ${archive}`);
   return { result: await runArchive(context, archiveConfig, run), log };
 }
 
 after(async () => {
-  for (const pool of pools.values()) await pool.close();
+  for (const place of places.values()) await place.close();
 });
 
 /** The few methods of pino that a run calls. */

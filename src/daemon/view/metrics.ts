@@ -148,14 +148,14 @@ export class Metrics {
     const set = (name: Names<'gauge'>, value: number, labels: Record<string, string> = {}): void =>
       this.#gauges.get(name)?.set(labels, value);
     const parts = this.#parts();
-    const { config, pool } = parts.generation;
+    const { config, place } = parts.generation;
     set('pgsluice_build_info', 1, { version: TOOL.version, node: process.version });
     set('pgsluice_memory_limit_bytes', memorySum(config).totalBytes);
     set('pgsluice_worker_heap_limit_bytes', heapLimitBytes(config));
     set('pgsluice_array_buffer_bytes', process.memoryUsage().arrayBuffers);
     set('pgsluice_pool_threads', config.workers.threads);
-    set('pgsluice_pool_active', pool.load.active);
-    set('pgsluice_pool_waiting', pool.load.waiting);
+    set('pgsluice_pool_active', place.load.active);
+    set('pgsluice_pool_waiting', place.load.waiting);
     for (const [slot, { heapBytes }] of parts.board.entries.flatMap(describeWorkers).entries())
       set('pgsluice_worker_heap_bytes', heapBytes, { slot: String(slot) });
     for (const archive of Object.keys(config.archives)) readArchive(parts, archive, set);

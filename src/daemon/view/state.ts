@@ -93,7 +93,7 @@ export interface StateParts {
 const MIB = 1024 ** 2;
 
 export function buildState(parts: StateParts): State {
-  const { config, pool } = parts.generation;
+  const { config, place } = parts.generation;
   const now = new Date();
   return {
     version: TOOL.version,
@@ -110,7 +110,7 @@ export function buildState(parts: StateParts): State {
       workers: parts.board.entries.flatMap(describeWorkers),
       samples: parts.live.samples,
     },
-    queue: { threads: config.workers.threads, ...pool.load },
+    queue: { threads: config.workers.threads, ...place.load },
     archives: Object.values(config.archives).map((archive) => describeArchive(parts, archive, now)),
   };
 }

@@ -10,7 +10,7 @@ import { loadConfig } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { restoreArchive } from '../../../src/restore/restore-archive.ts';
 import type { RestoreRequest, RestoreResult } from '../../../src/restore/request.ts';
-import { WorkerPool } from '../../../src/work/threads.ts';
+import { Threads } from '../../../src/work/threads.ts';
 import { runArchive, type RunResult } from '../../../src/run/run-archive.ts';
 import type { Scope, TestDatabase } from '../../support/postgres.ts';
 
@@ -18,7 +18,7 @@ export class Yard {
   readonly folder: string;
   readonly database: TestDatabase;
   #config: Config | undefined;
-  #pool: WorkerPool | undefined;
+  #threads: Threads | undefined;
   #runs = 0;
 
   constructor(database: TestDatabase, folder: string) {
@@ -41,7 +41,7 @@ export class Yard {
     };
     await writeFile(file, JSON.stringify(config));
     this.#config = loadConfig(file, {});
-    this.#pool ??= new WorkerPool(this.#config.workers);
+    this.#threads ??= new Threads(this.#config.workers);
     this.#runs += 1;
     const id = `20261123T02${String(Math.floor(this.#runs / 60)).padStart(2, '0')}${String(this.#runs % 60).padStart(2, '0')}Z`;
     const result = await runArchive({ ...this.#context(), config: this.#config }, this.#config.archives['it']!, id);
@@ -67,12 +67,12 @@ export class Yard {
     );
   }
 
-  #context(): { pool: WorkerPool; log: ReturnType<typeof createLog>; signal: AbortSignal } {
-    return { pool: this.#pool!, log: createLog({ level: 'silent' }), signal: new AbortController().signal };
+  #context(): { place: Threads; log: ReturnType<typeof createLog>; signal: AbortSignal } {
+    return { place: this.#threads!, log: createLog({ level: 'silent' }), signal: new AbortController().signal };
   }
 
   async close(): Promise<void> {
-    await this.#pool?.close();
+    await this.#threads?.close();
     await rm(this.folder, { recursive: true, force: true });
   }
 }

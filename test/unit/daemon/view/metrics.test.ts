@@ -19,7 +19,7 @@ function stateParts(): StateParts {
   const workers = { threads: 2, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 };
   const config = { workers, archives: { events: { destination: 'default' } }, destinations: { default: destination } };
   return {
-    generation: { config, pool: { load: { active: 0, waiting: 0 } } },
+    generation: { config, place: { load: { active: 0, waiting: 0 } } },
     board: { entries: [], entryOf: () => undefined, waitingOf: () => [] },
     schedule: { slotsOf: () => undefined, nextSlot: () => undefined },
     standings: { of: () => undefined },

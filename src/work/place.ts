@@ -1,0 +1,25 @@
+/** A place where tasks are run: what the control plane knows of it, whether threads do the work or anybody else. */
+import type { FactsOf, Outcome, Task, WorkerMessage } from '../segment/task.ts';
+
+/** How far a task is that runs. */
+export type TaskProgress = Extract<WorkerMessage, { kind: 'progress' }>;
+
+/** What a place tells of a task while it has it. */
+export interface TaskHooks {
+  /** Somebody works on it from now on. */
+  onBegin: () => void;
+  onProgress: (progress: TaskProgress) => void;
+}
+
+export interface Place {
+  /** Tasks that run, and that wait for somebody to run them. */
+  readonly load: { active: number; waiting: number };
+  /**
+   * Runs one task as soon as there is room for it. Resolves to its outcome, whatever happens to who works on it; rejects
+   * only with the signal's reason, when it aborts before the task was begun. A task that is begun and dropped has the
+   * outcome `aborted`, unless it was done by then.
+   */
+  run<T extends Task>(task: T, signal: AbortSignal, hooks: TaskHooks): Promise<Outcome<FactsOf<T>>>;
+  /** Nothing may be running any more. */
+  close(): Promise<void>;
+}
