@@ -9,7 +9,7 @@ export const PLAN_FORMAT = 'pgsluice/plan/1';
 const RECEIPT_FORMAT = 'pgsluice/receipt/1';
 const MAX_PLAN_BYTES = 64 * 1024 ** 2;
 const MAX_RECEIPT_BYTES = 1024 ** 2;
-const JSON_OBJECT = { contentType: 'application/json', createOnly: false };
+const JSON_OBJECT = { contentType: 'application/json' };
 
 /** The first object of a run: what it will be made of. */
 export interface JournalPlan {
@@ -47,8 +47,8 @@ export async function writePlan(store: Store, plan: JournalPlan): Promise<void> 
 
 /** The plan that a run goes by; undefined when there is none, or none that this version understands. */
 export async function readPlan(store: Store, archive: string, run: string): Promise<JournalPlan | undefined> {
-  const body = await store.get(planKey(archive, run), MAX_PLAN_BYTES);
-  const plan = body === undefined ? undefined : (parse(body) as JournalPlan | undefined);
+  const found = await store.get(planKey(archive, run), MAX_PLAN_BYTES);
+  const plan = found === undefined ? undefined : (parse(found.body) as JournalPlan | undefined);
   return plan?.format === PLAN_FORMAT && Array.isArray(plan.segments) ? plan : undefined;
 }
 
@@ -73,8 +73,8 @@ export async function readReceipts(
   const receipts: Receipt[] = [];
   for await (const { key } of store.list(journalPrefix(archive, run))) {
     if (key === planKey(archive, run)) continue;
-    const body = await store.get(key, MAX_RECEIPT_BYTES);
-    const receipt = body === undefined ? undefined : (parse(body) as Receipt | undefined);
+    const found = await store.get(key, MAX_RECEIPT_BYTES);
+    const receipt = found === undefined ? undefined : (parse(found.body) as Receipt | undefined);
     if (receipt?.format === RECEIPT_FORMAT && receipt.fingerprint === fingerprint) receipts.push(receipt);
   }
   return receipts;

@@ -56,8 +56,8 @@ export interface Manifest {
 export async function commitManifest(store: Store, manifest: Manifest): Promise<void> {
   const key = manifestKey(manifest.archive, manifest.run);
   const body = Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);
-  const result = await store.put(key, body, { contentType: 'application/json', createOnly: true });
-  if (result === 'created') return;
+  const { outcome } = await store.put(key, body, { contentType: 'application/json', replaces: 'nothing' });
+  if (outcome === 'written') return;
   throw new FailureError({
     code: 'already-committed',
     stage: 'commit',
@@ -70,9 +70,9 @@ export async function commitManifest(store: Store, manifest: Manifest): Promise<
 /** Reads the manifest of a run; undefined when the run is not committed. Throws FailureError for one that cannot be read. */
 export async function readManifest(store: Store, archive: string, run: string): Promise<Manifest | undefined> {
   const key = manifestKey(archive, run);
-  const body = await store.get(key, MAX_MANIFEST_BYTES);
-  if (body === undefined) return undefined;
-  const manifest = parseJson(body);
+  const found = await store.get(key, MAX_MANIFEST_BYTES);
+  if (found === undefined) return undefined;
+  const manifest = parseJson(found.body);
   if (isManifest(manifest)) return manifest;
   throw new FailureError({
     code: 'bad-manifest',

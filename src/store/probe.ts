@@ -14,7 +14,7 @@ export async function probeStore(
   const key = `_pgsluice-probe-${randomUUID()}`;
   const body = Buffer.from(`pgsluice was here to see whether it can write. This object can be removed. ${key}\n`);
   try {
-    await store.put(key, body, { contentType: 'text/plain', createOnly: false });
+    await store.put(key, body, { contentType: 'text/plain' });
     await checkRead(store, key, body);
     await checkListed(store, key);
     const createOnly = await refusesOverwrite(key, body);
@@ -30,7 +30,7 @@ export async function probeStore(
 
 async function checkRead(store: Store, key: string, body: Buffer): Promise<void> {
   const read = await store.get(key, body.length);
-  if (read?.equals(body) !== true) throw probeFailure(`${store.url}${key} was written, but reads differently`);
+  if (read?.body.equals(body) !== true) throw probeFailure(`${store.url}${key} was written, but reads differently`);
 }
 
 async function checkListed(store: Store, key: string): Promise<void> {

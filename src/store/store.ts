@@ -5,7 +5,23 @@ export interface StoredObject {
   key: string;
   /** Size in bytes. */
   bytes: number;
+  /** Names this state of the object, without quotes; empty where a server gives none. A copy elsewhere has another one. */
+  etag: string;
 }
+
+/**
+ * What a write may put itself in the place of: `'nothing'`, so that the key must be free, or the ETag of the object that must
+ * be there. Absent: whatever is there.
+ */
+export type Replaces = 'nothing' | (string & Record<never, never>);
+
+/** The state of an object that was just written. */
+export interface Written {
+  etag: string;
+}
+
+/** How a put ended. `exists`: the key was to be free. `changed`: it was to hold another object, or one at all. */
+export type PutResult = ({ outcome: 'written' } & Written) | { outcome: 'exists' } | { outcome: 'changed' };
 
 /** Called as soon as a multipart upload (or a temporary file) exists, with the id by which it can be aborted. */
 export type OnUploadStarted = (uploadId: string) => void;
@@ -18,6 +34,8 @@ export interface UploadOptions {
    * The buffers belong to the store once they are yielded.
    */
   partSize: number;
+  /** Refused, the upload fails with `precondition-failed`. */
+  replaces?: Replaces;
   onUploadStarted?: OnUploadStarted;
   /**
    * Aborting stops the upload; it then rejects with the signal's reason once nothing is in flight any more. An upload
@@ -28,8 +46,8 @@ export interface UploadOptions {
 
 export interface PutOptions {
   contentType: string;
-  /** When true, an object that is already there is left as it is, and `put` resolves to 'exists'. */
-  createOnly: boolean;
+  /** Refused, what is there is left as it is, and the result says so. */
+  replaces?: Replaces;
 }
 
 /** An upload that was started and neither completed nor aborted. */
@@ -43,7 +61,7 @@ export interface PendingUpload {
 export interface ProbeResult {
   /** How far this machine's clock is ahead of the server's, to a second; undefined when the server does not tell. */
   clockSkewMs: number | undefined;
-  /** Whether the server itself refuses to overwrite on `createOnly`; otherwise two writers at once may both succeed. */
+  /** Whether the server itself refuses to overwrite what should replace nothing; otherwise two writers at once may both succeed. */
   createOnly: boolean;
   /** Whether unfinished uploads can be found; otherwise a lifecycle rule of the bucket has to remove them. */
   listsUploads: boolean;
@@ -58,17 +76,17 @@ export interface Store {
   /** The destination as the operator wrote it, without secrets: `s3://bucket/prefix/` or `file:///srv/archive/`. */
   readonly url: string;
   /** Streams `body` into one object that is visible only when whole. Resolves once it is; rejects with the first cause. */
-  upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<void>;
+  upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<Written>;
   /**
-   * Writes a small object whole. After a failure that left it open whether the object was written, it looks, and resolves
-   * to 'created' when what is there is its own; a later call for the same key resolves to 'exists'.
+   * Writes a small object whole. With `replaces`, after a failure that left it open whether the object was written, it
+   * looks, and resolves to 'written' when what is there is its own.
    */
-  put(key: string, body: Buffer, options: PutOptions): Promise<'created' | 'exists'>;
+  put(key: string, body: Buffer, options: PutOptions): Promise<PutResult>;
   /** Reads a small object whole; undefined when it is absent. Throws when it is larger than `limitBytes`. */
-  get(key: string, limitBytes: number): Promise<Buffer | undefined>;
+  get(key: string, limitBytes: number): Promise<{ body: Buffer; etag: string } | undefined>;
   /** Streams an object; throws when it is absent. */
   read(key: string, signal: AbortSignal): AsyncIterable<Buffer>;
-  /** The object's size, or undefined when it is absent. */
+  /** The object's size and ETag, or undefined when it is absent. */
   head(key: string): Promise<StoredObject | undefined>;
   /** All objects whose key starts with `prefix`, in the order of their keys' bytes (in UTF-8). */
   list(prefix: string): AsyncIterable<StoredObject>;

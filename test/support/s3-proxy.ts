@@ -1,6 +1,6 @@
 /**
  * An HTTP proxy in front of an S3 endpoint. It keeps book of the requests and uploads, injects faults, and adds what the
- * endpoint lacks: a list of unfinished uploads, and If-None-Match. Path-style requests only.
+ * endpoint lacks: a list of unfinished uploads, and conditional writes. Path-style requests only.
  */
 import { once } from 'node:events';
 import http from 'node:http';
@@ -10,6 +10,7 @@ import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LocalS3 } from '../../src/demo/s3-server.ts';
+import { WriteConditions } from './s3-conditions.ts';
 
 /** A request that came in; `status` is what the client got, 0 while or when it got nothing. */
 export interface SeenRequest {
@@ -80,8 +81,11 @@ export class S3Proxy {
   listsUploads = true;
   /** Uploads on one page of that list. */
   uploadsPerPage = 1000;
-  /** Whether the proxy keeps `If-None-Match: *`, one writer of a key at a time. */
+  /** Whether the proxy keeps If-None-Match and If-Match of writes; otherwise they are ignored, as some servers do. */
   keepsConditions = true;
+  readonly conditions = new WriteConditions((path) => this.#findETag(path));
+  /** Whether the answer to CompleteMultipartUpload tells the ETag; Ceph's does not. */
+  answersETags = true;
   /** Milliseconds by which the Date of all answers is off. */
   clockOffsetMs = 0;
 
@@ -90,7 +94,6 @@ export class S3Proxy {
   readonly #server: http.Server;
   readonly #sockets = new Set<Socket>();
   readonly #uploads = new Map<string, ProxyUpload>();
-  readonly #locks = new Map<string, Promise<unknown>>();
   #rules: Rule[] = [];
   #port = 0;
 
@@ -217,34 +220,29 @@ export class S3Proxy {
     }
     if (seen.operation === 'ListMultipartUploads' && this.listsUploads) {
       answerXml(res, 200, this.#uploadsXml(seen));
-    } else if (this.keepsConditions && req.headers['if-none-match'] === '*' && seen.method === 'PUT') {
-      await this.#inTurn(req.url ?? '', () => this.#forwardIfAbsent(exchange));
+    } else if (this.keepsConditions && ['PutObject', 'CompleteMultipartUpload'].includes(seen.operation)) {
+      const write = (): Promise<void> => this.#forward(exchange);
+      const refusal = await this.conditions.write(withoutQuery(req.url), req.headers, write);
+      if (refusal === undefined) return;
+      await drain(req);
+      answerError(res, refusal.status, refusal.code);
     } else {
       await this.#forward(exchange);
     }
   }
 
-  async #inTurn(name: string, work: () => Promise<void>): Promise<void> {
-    const before = this.#locks.get(name) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    this.#locks.set(name, mine);
-    await mine;
-  }
-
-  async #forwardIfAbsent(exchange: Exchange): Promise<void> {
-    const { req, res } = exchange;
-    const head = http.request({ ...this.#upstream, agent: this.#agent, method: 'HEAD', path: withoutQuery(req.url) });
+  async #findETag(path: string): Promise<string | undefined> {
+    const head = http.request({ ...this.#upstream, agent: this.#agent, method: 'HEAD', path });
     head.end();
     const [answer] = (await once(head, 'response')) as [http.IncomingMessage];
     answer.resume();
-    if (answer.statusCode !== 200) return this.#forward(exchange);
-    await drain(req);
-    answerError(res, 412, 'PreconditionFailed');
+    return answer.statusCode === 200 ? (answer.headers.etag ?? '').replaceAll('"', '') : undefined;
   }
 
   async #forward(exchange: Exchange): Promise<void> {
     const { req, res, fault } = exchange;
-    const { method, url: path, headers, socket } = req;
+    const { method, url: path, socket } = req;
+    const headers = method === 'GET' ? req.headers : withoutConditions(req.headers);
     const out = http.request({ ...this.#upstream, agent: this.#agent, method, path, headers });
     const answered = once(out, 'response') as Promise<[http.IncomingMessage]>;
     answered.catch(() => undefined);
@@ -257,6 +255,7 @@ export class S3Proxy {
       return;
     }
     const { date, ...rest } = answer.headers;
+    if (body !== undefined) rest['content-length'] = String(body.length);
     res.writeHead(answer.statusCode ?? 502, this.clockOffsetMs === 0 ? { ...rest, date } : rest);
     if (body !== undefined) res.end(body);
     else if (fault?.kind === 'cut-answer') await passSome(answer, res, fault.afterBytes);
@@ -276,6 +275,7 @@ export class S3Proxy {
     } else if (ok) {
       this.#uploads.delete(query['uploadId'] ?? '');
     }
+    if (!this.answersETags) return Buffer.from(body.toString().replace(/<ETag>.*?<\/ETag>/, ''));
     return body;
   }
 
@@ -384,6 +384,12 @@ function errorXml(code: string, message = `injected ${code}`): string {
 
 function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+/** The proxy has kept them, or is to ignore them. */
+function withoutConditions(headers: http.IncomingHttpHeaders): http.IncomingHttpHeaders {
+  const { 'if-match': _ifMatch, 'if-none-match': _ifNoneMatch, ...others } = headers;
+  return others;
 }
 
 function withoutQuery(url = '/'): string {

@@ -100,8 +100,13 @@ export const DESTINATION_FAILURES = {
   },
   'precondition-failed': {
     transient: false,
-    meaning: 'An object is there that must not be there yet.',
-    hint: 'The object is there already.',
+    meaning: 'An object is there that must not be there yet, or it is not the one that was to be replaced.',
+    hint: 'Another process has written it: look whether two of them write to the same place.',
+  },
+  'object-changed': {
+    transient: true,
+    meaning: 'An object was written by somebody else right after it was uploaded.',
+    hint: 'Look whether two processes write to the same place.',
   },
   'object-missing': {
     transient: false,

@@ -89,6 +89,16 @@ export function toFileFailure(error: unknown, doing: string): FailureError {
   );
 }
 
+/** What the work gives; undefined when it finds nothing at a path. */
+export async function orUndefined<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 /** The system's name for the error, such as ENOENT; empty when it is not from the system. */
 export function errorCode(error: unknown): string {
   const { code } = (typeof error === 'object' && error !== null ? error : {}) as { code?: unknown };

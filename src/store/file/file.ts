@@ -1,15 +1,25 @@
 /** A folder as a {@link Store}. */
 import { constants } from 'node:fs';
-import { type FileHandle, link, mkdir, open, readdir, rename, rmdir, stat, unlink } from 'node:fs/promises';
-import type { Dirent } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rmdir, stat, unlink } from 'node:fs/promises';
+import type { BigIntStats, Dirent } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { FailureError } from '../../base/errors.ts';
-import { errorCode, toFileFailure } from './errors.ts';
+import { errorCode, orUndefined, toFileFailure } from './errors.ts';
 import { freeNow } from '../free-now.ts';
 import { isUploadId, newUploadId, parseTemporaryName, pathOfKey, refuseSymlinks, temporaryPath } from './paths.ts';
+import { etagOf, place } from './place.ts';
 import { probeStore } from '../probe.ts';
-import type { PendingUpload, ProbeResult, PutOptions, Store, StoredObject, UploadOptions } from '../store.ts';
+import type {
+  PendingUpload,
+  ProbeResult,
+  PutOptions,
+  PutResult,
+  Store,
+  StoredObject,
+  UploadOptions,
+  Written,
+} from '../store.ts';
 
 /** Bytes that are read at once. */
 const READ_BYTES = 256 * 1024;
@@ -31,51 +41,49 @@ class FileStore implements Store {
     this.url = `${pathToFileURL(root).href.replace(/\/$/, '')}/`;
   }
 
-  async upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<void> {
+  async upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<Written> {
     options.signal.throwIfAborted();
     const target = await this.#pathFor(key);
     const uploadId = newUploadId();
     const temporary = temporaryPath(target, uploadId);
     const file = await this.#try(`writing ${temporary}`, () => this.#openNew(temporary));
     try {
-      await this.#fill(file, body, options, { temporary, uploadId });
-      await this.#try(`renaming ${temporary}`, () => rename(temporary, target));
-    } catch (error) {
+      const etag = await this.#fill(file, body, options, { temporary, uploadId });
+      const outcome = await this.#try(`renaming ${temporary}`, () => place(temporary, target, options.replaces));
+      if (outcome !== 'written') throw refused(target, outcome);
+      await this.#try(`writing ${target}`, () => syncFolder(path.dirname(target)));
+      return { etag };
+    } finally {
       await unlink(temporary).catch(() => undefined);
-      throw error;
     }
-    await this.#try(`writing ${target}`, () => syncFolder(path.dirname(target)));
   }
 
-  async put(key: string, body: Buffer, { createOnly }: PutOptions): Promise<'created' | 'exists'> {
+  async put(key: string, body: Buffer, { replaces }: PutOptions): Promise<PutResult> {
     const target = await this.#pathFor(key);
     return this.#try(`writing ${target}`, async () => {
       const temporary = temporaryPath(target, newUploadId());
       const file = await this.#openNew(temporary);
       try {
-        await writeAndClose(file, body);
-        // link(2) fails when the name is taken, which rename(2) does not; both show the file whole or not at all.
-        await (createOnly ? link(temporary, target) : rename(temporary, target));
-      } catch (error) {
-        if (createOnly && errorCode(error) === 'EEXIST') return 'exists';
-        throw noLinks(error);
+        const etag = await writeAndClose(file, body);
+        const outcome = await place(temporary, target, replaces);
+        if (outcome !== 'written') return { outcome };
+        await syncFolder(path.dirname(target));
+        return { outcome, etag };
       } finally {
         await unlink(temporary).catch(() => undefined);
       }
-      await syncFolder(path.dirname(target));
-      return 'created';
     });
   }
 
-  async get(key: string, limitBytes: number): Promise<Buffer | undefined> {
+  async get(key: string, limitBytes: number): Promise<{ body: Buffer; etag: string } | undefined> {
     const target = await this.#pathFor(key);
     return this.#try(`reading ${target}`, async () => {
       const file = await openExisting(target);
       if (file === undefined) return undefined;
       try {
-        const { size } = await file.stat();
-        if (size > limitBytes) throw tooLarge(target, limitBytes);
-        return await file.readFile();
+        const found = await file.stat({ bigint: true });
+        if (found.size > limitBytes) throw tooLarge(target, limitBytes);
+        return { body: await file.readFile(), etag: etagOf(found) };
       } finally {
         await file.close();
       }
@@ -104,17 +112,18 @@ class FileStore implements Store {
   async head(key: string): Promise<StoredObject | undefined> {
     const target = await this.#pathFor(key);
     return this.#try(`looking at ${target}`, async () => {
-      const found = await orUndefined(stat(target));
-      return found?.isFile() === true ? { key, bytes: found.size } : undefined;
+      const found = await orUndefined(stat(target, { bigint: true }));
+      return found?.isFile() === true ? describe(key, found) : undefined;
     });
   }
 
   async *list(prefix: string): AsyncGenerator<StoredObject, void, undefined> {
     for await (const key of this.#walk(folderOf(prefix), prefix)) {
       if (parseTemporaryName(path.basename(key)) !== undefined) continue;
-      const found = await this.#try(`looking at ${key}`, () => orUndefined(stat(path.join(this.#root, key))));
+      const target = path.join(this.#root, key);
+      const found = await this.#try(`looking at ${key}`, () => orUndefined(stat(target, { bigint: true })));
       // It may have been removed since its folder was read.
-      if (found !== undefined) yield { key, bytes: found.size };
+      if (found !== undefined) yield describe(key, found);
     }
   }
 
@@ -158,8 +167,8 @@ class FileStore implements Store {
 
   async probe(): Promise<ProbeResult> {
     const findings = await probeStore(this, async (key, body) => {
-      const answer = await this.put(key, body, { contentType: 'text/plain', createOnly: true });
-      return answer === 'exists';
+      const { outcome } = await this.put(key, body, { contentType: 'text/plain', replaces: 'nothing' });
+      return outcome === 'exists';
     });
     return { ...findings, clockSkewMs: undefined };
   }
@@ -194,14 +203,14 @@ class FileStore implements Store {
     body: AsyncIterable<Buffer>,
     { signal, onUploadStarted }: UploadOptions,
     { temporary, uploadId }: { temporary: string; uploadId: string },
-  ): Promise<void> {
+  ): Promise<string> {
     try {
       onUploadStarted?.(uploadId);
       for await (const buffer of untilAborted(body, signal)) {
         await this.#try(`writing ${temporary}`, () => file.writeFile(buffer));
         freeNow(buffer);
       }
-      await this.#try(`writing ${temporary}`, () => file.sync());
+      return await this.#try(`writing ${temporary}`, () => syncFile(file));
     } finally {
       await file.close();
     }
@@ -279,13 +288,23 @@ async function* untilAborted(
   }
 }
 
-async function writeAndClose(file: FileHandle, body: Buffer): Promise<void> {
+async function writeAndClose(file: FileHandle, body: Buffer): Promise<string> {
   try {
     await file.writeFile(body);
-    await file.sync();
+    return await syncFile(file);
   } finally {
     await file.close();
   }
+}
+
+/** Makes what was written durable, and gives the ETag of the whole file. */
+async function syncFile(file: FileHandle): Promise<string> {
+  await file.sync();
+  return etagOf(await file.stat({ bigint: true }));
+}
+
+function describe(key: string, found: BigIntStats): StoredObject {
+  return { key, bytes: Number(found.size), etag: etagOf(found) };
 }
 
 async function openExisting(target: string): Promise<FileHandle | undefined> {
@@ -309,15 +328,6 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-async function orUndefined<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
 /** The part of a prefix, or of a key, up to its last `/`. */
 function folderOf(key: string): string {
   return key.slice(0, key.lastIndexOf('/') + 1);
@@ -327,14 +337,6 @@ function mayHold(folder: string, prefix: string): boolean {
   return folder.startsWith(prefix) || prefix.startsWith(folder);
 }
 
-/** Linux says EPERM when a file system has no hard links, which is not about permissions. */
-function noLinks(error: unknown): unknown {
-  const { syscall } = error as { syscall?: string };
-  return syscall === 'link' && errorCode(error) === 'EPERM'
-    ? Object.assign(new Error('no hard links'), { code: 'ENOTSUP' })
-    : error;
-}
-
 function tooLarge(target: string, limitBytes: number): FailureError {
   return new FailureError({
     code: 'object-too-large',
@@ -342,6 +344,16 @@ function tooLarge(target: string, limitBytes: number): FailureError {
     transient: false,
     message: `${target} is larger than ${limitBytes} bytes, which is the most that is read at once`,
     hint: 'This file was not written by pgsluice, or was changed since: look at it, and remove it if it is not needed.',
+  });
+}
+
+function refused(target: string, outcome: 'exists' | 'changed'): FailureError {
+  return new FailureError({
+    code: 'precondition-failed',
+    stage: 'upload',
+    transient: false,
+    message: `${target} ${outcome === 'exists' ? 'exists already' : 'is not the file that was to be replaced'}`,
+    hint: 'Another process has written it: look whether two of them write to the same place.',
   });
 }
 

@@ -27,6 +27,8 @@ export interface S3Target {
   prefix: string;
   destination: DestinationConfig;
   timeouts: S3Timeouts;
+  /** Whether this server wants ETags in quotes; found out when it refuses one that is there. */
+  quotesETags: boolean;
 }
 
 /** A slower link than this cannot keep up with an archive; a part that takes longer counts as stuck. */
@@ -44,7 +46,7 @@ export function openS3Target(
   overrides: Partial<S3Timeouts> = {},
 ): S3Target {
   const timeouts = { ...defaultTimeouts(destination.partSize), ...overrides };
-  return { client: createClient(destination, timeouts), bucket, prefix, destination, timeouts };
+  return { client: createClient(destination, timeouts), bucket, prefix, destination, timeouts, quotesETags: false };
 }
 
 function defaultTimeouts(partSize: number): S3Timeouts {

@@ -194,7 +194,7 @@ const RULES: readonly Rule[] = [
     code: 'precondition-failed',
     transient: false,
     matches: (facts) => named('PreconditionFailed')(facts) || facts.status === 412,
-    hint: () => 'The object is there already.',
+    hint: () => 'Another process has written it: look whether two of them write to the same place.',
   },
   {
     code: 'object-missing',

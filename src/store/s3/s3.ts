@@ -1,35 +1,36 @@
 /** A bucket, or a prefix in one, as a {@link Store}. With its neighbours s3-*.ts the only importer of the AWS SDK. */
-import { randomUUID } from 'node:crypto';
-import type { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   AbortMultipartUploadCommand,
   DeleteObjectCommand,
   DeleteObjectsCommand,
-  GetObjectCommand,
-  type GetObjectCommandOutput,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandOutput,
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
-  PutObjectCommand,
-  type PutObjectCommandInput,
 } from '@aws-sdk/client-s3';
 import { FailureError } from '../../base/errors.ts';
 import type { DestinationConfig } from '../../config/schema.ts';
 import { openS3Target, type S3Location, type S3Target, type S3Timeouts } from './client.ts';
+import { bareETag } from './conditions.ts';
 import { hasName, hasStatus, isNotImplemented, type S3Operation, toS3Failure } from './errors.ts';
+import { getFromS3, readFromS3 } from './get.ts';
 import { probeStore } from '../probe.ts';
-import { encryptionParams, TOKEN_METADATA, uploadToS3 } from './upload.ts';
-import type { PendingUpload, ProbeResult, PutOptions, Store, StoredObject, UploadOptions } from '../store.ts';
+import { putToS3, refusesOverwrite } from './put.ts';
+import { uploadToS3 } from './upload.ts';
+import type {
+  PendingUpload,
+  ProbeResult,
+  PutOptions,
+  PutResult,
+  Store,
+  StoredObject,
+  UploadOptions,
+  Written,
+} from '../store.ts';
 
 /** What DeleteObjects takes at once. */
 const DELETE_BATCH = 1000;
-
-/** How often a create-only put is sent when another one for the same key is under way. */
-const CONFLICT_ATTEMPTS = 5;
-const CONFLICT_PAUSE_MS = 200;
 
 /** Opens the destination; `timeouts` replaces some of the defaults. */
 export function openS3Store(
@@ -59,54 +60,28 @@ class S3Store implements Store {
     );
   }
 
-  async upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<void> {
-    await uploadToS3(this.#target, this.#fullKey(key), body, options);
+  upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<Written> {
+    return uploadToS3(this.#target, this.#fullKey(key), body, options);
   }
 
-  async put(key: string, body: Buffer, { contentType, createOnly }: PutOptions): Promise<'created' | 'exists'> {
-    const input: PutObjectCommandInput = {
-      Bucket: this.#target.bucket,
-      Key: this.#fullKey(key),
-      Body: body,
-      ContentType: contentType,
-      // Journals and manifests are tiny and read often: the archive's storage class would bill them at its minimum size.
-      StorageClass: this.#target.destination.storageClass === undefined ? undefined : 'STANDARD',
-      ...encryptionParams(this.#target),
-    };
-    if (createOnly) return this.#create(key, input);
-    await this.#try({ name: 'PutObject', key }, () => this.#target.client.send(new PutObjectCommand(input)));
-    return 'created';
+  put(key: string, body: Buffer, options: PutOptions): Promise<PutResult> {
+    return putToS3(this.#target, this.#fullKey(key), body, options);
   }
 
-  async get(key: string, limitBytes: number): Promise<Buffer | undefined> {
-    const found = await this.#getWithToken(key, limitBytes);
-    return found?.body;
+  async get(key: string, limitBytes: number): Promise<{ body: Buffer; etag: string } | undefined> {
+    const found = await getFromS3(this.#target, this.#fullKey(key), limitBytes);
+    return found && { body: found.body, etag: found.etag };
   }
 
-  async *read(key: string, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
-    signal.throwIfAborted();
-    // Cutting the request is what frees the socket when the consumer stops early: the body may be wrapped by the SDK.
-    const cut = new AbortController();
-    const onAbort = (): void => {
-      cut.abort();
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      yield* this.#readBody(key, cut.signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      throw this.#failure(error, { name: 'GetObject', key });
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-      cut.abort();
-    }
+  read(key: string, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+    return readFromS3(this.#target, this.#fullKey(key), signal);
   }
 
   async head(key: string): Promise<StoredObject | undefined> {
     const command = new HeadObjectCommand({ Bucket: this.#target.bucket, Key: this.#fullKey(key) });
     try {
-      const { ContentLength: bytes = 0 } = await this.#target.client.send(command);
-      return { key, bytes };
+      const { ContentLength: bytes = 0, ETag } = await this.#target.client.send(command);
+      return { key, bytes, etag: bareETag(ETag) };
     } catch (error) {
       if (hasStatus(error, 404)) return undefined;
       throw this.#failure(error, { name: 'HeadObject', key });
@@ -115,8 +90,8 @@ class S3Store implements Store {
 
   async *list(prefix: string): AsyncGenerator<StoredObject, void, undefined> {
     for await (const page of this.#listPages(prefix)) {
-      for (const { Key, Size } of page.Contents ?? []) {
-        if (Key !== undefined) yield { key: this.#relativeKey(Key), bytes: Size ?? 0 };
+      for (const { Key, Size, ETag } of page.Contents ?? []) {
+        if (Key !== undefined) yield { key: this.#relativeKey(Key), bytes: Size ?? 0, etag: bareETag(ETag) };
       }
     }
   }
@@ -164,101 +139,12 @@ class S3Store implements Store {
   }
 
   async probe(): Promise<ProbeResult> {
-    const findings = await probeStore(this, (key, body) => this.#refusesOverwrite(key, body));
+    const findings = await probeStore(this, (key, body) => refusesOverwrite(this.#target, this.#fullKey(key), body));
     return { ...findings, clockSkewMs: this.#clockSkewMs };
   }
 
   close(): void {
     this.#target.client.destroy();
-  }
-
-  /** Servers that ignore If-None-Match are common, hence the look before; on the others it costs one small request. */
-  async #create(key: string, input: PutObjectCommandInput): Promise<'created' | 'exists'> {
-    if ((await this.head(key)) !== undefined) return 'exists';
-    const token = randomUUID();
-    const marked = { ...input, Metadata: { [TOKEN_METADATA]: token } };
-    try {
-      await this.#sendCreate(marked);
-      return 'created';
-    } catch (error) {
-      const failure = this.#failure(error, { name: 'PutObject', key });
-      const refused = hasStatus(error, 412);
-      if (!refused && !failure.failure.transient) throw failure;
-      // The answer to a first try may have been lost, so that the second one found its own object.
-      if (await this.#isOwnObject(key, input.Body as Buffer, token)) return 'created';
-      if (refused) return 'exists';
-      throw failure;
-    }
-  }
-
-  async #sendCreate(input: PutObjectCommandInput): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        await this.#target.client.send(new PutObjectCommand({ ...input, IfNoneMatch: '*' }));
-        return;
-      } catch (error) {
-        if (isNotImplemented(error)) break;
-        if (!hasName(error, 'ConditionalRequestConflict') || attempt === CONFLICT_ATTEMPTS) throw error;
-        await sleep(CONFLICT_PAUSE_MS * attempt);
-      }
-    }
-    // The server refuses the condition as such: the look before has to do.
-    await this.#target.client.send(new PutObjectCommand(input));
-  }
-
-  async #refusesOverwrite(key: string, Body: Buffer): Promise<boolean> {
-    const { bucket: Bucket, client } = this.#target;
-    const input = { Bucket, Key: this.#fullKey(key), Body, IfNoneMatch: '*', ...encryptionParams(this.#target) };
-    try {
-      await client.send(new PutObjectCommand(input));
-      return false;
-    } catch (error) {
-      if (hasStatus(error, 412)) return true;
-      if (isNotImplemented(error)) return false;
-      throw this.#failure(error, { name: 'PutObject', key });
-    }
-  }
-
-  async #isOwnObject(key: string, body: Buffer, token: string): Promise<boolean> {
-    const found = await this.#getWithToken(key, body.length);
-    if (found === undefined) return false;
-    return found.token === undefined ? found.body.equals(body) : found.token === token;
-  }
-
-  async #getWithToken(
-    key: string,
-    limitBytes: number,
-  ): Promise<{ body: Buffer; token: string | undefined } | undefined> {
-    const cut = new AbortController();
-    try {
-      const answer = await this.#sendGet(key, cut.signal);
-      const body = await collect(answer, limitBytes, key);
-      return { body, token: answer.Metadata?.[TOKEN_METADATA] };
-    } catch (error) {
-      if (hasName(error, 'NoSuchKey', 'NotFound')) return undefined;
-      throw this.#failure(error, { name: 'GetObject', key });
-    } finally {
-      cut.abort();
-    }
-  }
-
-  async *#readBody(key: string, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
-    const answer = await this.#sendGet(key, signal);
-    let bytes = 0;
-    for await (const chunk of answer.Body as Readable) {
-      const piece = chunk as Buffer;
-      bytes += piece.length;
-      yield piece;
-    }
-    if (answer.ContentLength !== undefined && bytes !== answer.ContentLength) throw shortRead(key, bytes, answer);
-  }
-
-  async #sendGet(key: string, abortSignal: AbortSignal): Promise<GetObjectCommandOutput> {
-    const command = new GetObjectCommand({ Bucket: this.#target.bucket, Key: this.#fullKey(key) });
-    const answer = await this.#target.client.send(command, { abortSignal });
-    // When the reader has left, the SDK's stream finds that the checksum of the rest is wrong, and tells nobody.
-    (answer.Body as Readable).on('error', () => undefined);
-    return answer;
   }
 
   async *#listPages(prefix: string, Delimiter?: string): AsyncGenerator<ListObjectsV2CommandOutput, void, undefined> {
@@ -367,39 +253,6 @@ class S3Store implements Store {
 function lacksBatchDelete(error: unknown): boolean {
   if (error instanceof FailureError) return false;
   return isNotImplemented(error) || hasName(error, 'MissingContentMD5', 'InvalidRequest', 'MalformedXML');
-}
-
-async function collect(answer: GetObjectCommandOutput, limitBytes: number, key: string): Promise<Buffer> {
-  if ((answer.ContentLength ?? 0) > limitBytes) throw tooLarge(key, limitBytes);
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of answer.Body as Readable) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > limitBytes) throw tooLarge(key, limitBytes);
-    chunks.push(chunk as Buffer);
-  }
-  if (answer.ContentLength !== undefined && bytes !== answer.ContentLength) throw shortRead(key, bytes, answer);
-  return Buffer.concat(chunks);
-}
-
-function tooLarge(key: string, limitBytes: number): FailureError {
-  return new FailureError({
-    code: 'object-too-large',
-    stage: 'upload',
-    transient: false,
-    message: `${key} is larger than ${limitBytes} bytes, which is the most that is read at once`,
-    hint: 'This object was not written by pgsluice, or was changed since: look at it, and remove it if it is not needed.',
-  });
-}
-
-function shortRead(key: string, bytes: number, { ContentLength = 0 }: GetObjectCommandOutput): FailureError {
-  return new FailureError({
-    code: 'connection-lost',
-    stage: 'upload',
-    transient: true,
-    message: `${key} ended after ${bytes} of ${ContentLength} bytes`,
-    hint: 'The connection broke while the object was read. If it repeats, look at the network and proxies between.',
-  });
 }
 
 function endlessList(prefix: string): FailureError {

@@ -15,8 +15,10 @@ import { FailureError } from '../../base/errors.ts';
 import { freeNow } from '../free-now.ts';
 import { PartSource } from './part-source.ts';
 import type { S3Target } from './client.ts';
+import { bareETag, isRefusal, sendUnder } from './conditions.ts';
 import { hasName, toS3Failure } from './errors.ts';
-import type { UploadOptions } from '../store.ts';
+import { encryptionParams, TOKEN_METADATA } from './params.ts';
+import type { UploadOptions, Written } from '../store.ts';
 
 /**
  * Parts on the way at once. In all, an upload then holds memory for four parts at most: two on the way (copies that
@@ -28,16 +30,13 @@ const PARTS_IN_FLIGHT = 2;
 const ABORT_ATTEMPTS = 3;
 const ABORT_PAUSE_MS = 250;
 
-/** Metadata of the object by which an upload knows its own object again when the server's answer was lost. */
-export const TOKEN_METADATA = 'pgsluice-upload';
-
 /** Uploads `body` to the full key `key`. Rejects only when no request is in flight any more. */
 export async function uploadToS3(
   target: S3Target,
   key: string,
   body: AsyncIterable<Buffer>,
   options: UploadOptions,
-): Promise<void> {
+): Promise<Written> {
   options.signal.throwIfAborted();
   const upload = new OneUpload(target, key, options);
   const source = new PartSource(body, options.partSize, (error) => {
@@ -49,11 +48,12 @@ export async function uploadToS3(
   };
   options.signal.addEventListener('abort', onAbort, { once: true });
   try {
-    await upload.send(source);
-    await upload.checkSize(source.bytes);
+    const answered = await upload.send(source);
+    return { etag: await upload.check(source.bytes, answered) };
   } catch (error) {
     upload.fail(error);
-    if (await upload.hasLanded(source.bytes)) return;
+    const etag = await upload.findLanded(source.bytes);
+    if (etag !== undefined) return { etag };
     await upload.abort();
     throw upload.firstCause;
   } finally {
@@ -96,7 +96,8 @@ class OneUpload {
     this.#cutData.abort();
   }
 
-  async send(source: PartSource): Promise<void> {
+  /** Resolves to the ETag that the server answered, if it did. */
+  async send(source: PartSource): Promise<string | undefined> {
     const upload = new Upload({
       client: this.#watchedClient(),
       params: { ...this.#params(), Body: source },
@@ -105,13 +106,18 @@ class OneUpload {
       // lib-storage would abort while other parts are still on the way, or not at all when the body is stalled.
       leavePartsOnError: true,
     });
-    await upload.done();
+    const { ETag } = await upload.done();
+    return ETag;
   }
 
-  /** A short object must never pass for a whole one, whatever happened between here and the server's disk. */
-  async checkSize(bytes: number): Promise<void> {
+  /**
+   * A short object must never pass for a whole one, whatever happened between here and the server's disk. Resolves to the
+   * object's ETag: the answered one, or, as some servers answer none, that of what is there if it is ours.
+   */
+  async check(bytes: number, answered: string | undefined): Promise<string> {
     const head = await this.#head();
-    if (head.ContentLength === bytes) return;
+    if (answered === undefined && !this.#isOurs(head)) throw this.#overwritten();
+    if (head.ContentLength === bytes) return bareETag(answered ?? head.ETag);
     throw new FailureError({
       code: 'object-size-mismatch',
       stage: 'upload',
@@ -122,17 +128,17 @@ class OneUpload {
   }
 
   /**
-   * Whether the object is there, whole, and from this very upload, though the request that finishes it seemed to fail:
-   * its answer may have been lost, and the SDK's second try then hears that there is no such upload.
+   * The ETag of the object if it is there, whole, and from this very upload, though the request that finishes it seemed to
+   * fail: its answer may have been lost, and the SDK's second try then hears that there is no such upload.
    */
-  async hasLanded(bytes: number): Promise<boolean> {
-    if (!this.#finishing || this.#options.signal.aborted) return false;
+  async findLanded(bytes: number): Promise<string | undefined> {
+    if (!this.#finishing || this.#options.signal.aborted) return undefined;
     try {
       const head = await this.#head();
-      return head.ContentLength === bytes && this.#isOurs(head);
+      return head.ContentLength === bytes && this.#isOurs(head) ? bareETag(head.ETag) : undefined;
     } catch {
       // The failure that led here is the one to report.
-      return false;
+      return undefined;
     }
   }
 
@@ -165,14 +171,15 @@ class OneUpload {
   async #sendWatched(command: Parameters<S3Client['send']>[0]): Promise<unknown> {
     const name = command.constructor.name.replace(/Command$/, '');
     if (this.#failure !== undefined) throw new Error('the upload failed', { cause: this.#failure.cause });
-    this.#finishing ||= name === 'PutObject' || name === 'CompleteMultipartUpload';
+    const finishes = name === 'PutObject' || name === 'CompleteMultipartUpload';
+    this.#finishing ||= finishes;
     if (command instanceof UploadPartCommand) this.#partMade();
     const carriesData = name === 'UploadPart' || name === 'PutObject';
+    const options = carriesData ? { abortSignal: this.#cutData.signal } : {};
     try {
-      const answer: unknown = await this.#target.client.send(
-        command,
-        carriesData ? { abortSignal: this.#cutData.signal } : {},
-      );
+      const answer: unknown = await (finishes
+        ? this.#finish(command, options)
+        : this.#target.client.send(command, options));
       if (name === 'CreateMultipartUpload') this.#started(answer as CreateMultipartUploadCommandOutput);
       if (command instanceof UploadPartCommand) this.#partAnswered(command);
       return answer;
@@ -180,6 +187,19 @@ class OneUpload {
       const failure = toS3Failure(error, { name, key: this.#key }, this.#target);
       this.fail(failure);
       throw failure;
+    }
+  }
+
+  /** The request that makes the object visible is the one that has the condition. */
+  async #finish(command: Parameters<S3Client['send']>[0], options: Parameters<S3Client['send']>[1]): Promise<unknown> {
+    const { replaces } = this.#options;
+    if (replaces === undefined) return this.#target.client.send(command, options);
+    try {
+      return await sendUnder(this.#target, this.#key, replaces, (condition) =>
+        this.#target.client.send(Object.assign(command, { input: { ...command.input, ...condition } }), options),
+      );
+    } catch (error) {
+      throw isRefusal(error) ? this.#refused(error) : error;
     }
   }
 
@@ -242,15 +262,27 @@ class OneUpload {
     const [, parts] = /-(\d+)"?$/.exec(head.ETag ?? '') ?? [];
     return this.#uploadId === undefined ? parts === undefined : Number(parts) === this.#parts;
   }
-}
 
-/** Encryption at rest; the same for data and for journals. */
-export function encryptionParams({
-  destination,
-}: S3Target): Pick<PutObjectCommandInput, 'ServerSideEncryption' | 'SSEKMSKeyId'> {
-  const { serverSideEncryption, kmsKeyId } = destination;
-  return {
-    ...(serverSideEncryption === undefined ? {} : { ServerSideEncryption: serverSideEncryption }),
-    ...(kmsKeyId === undefined ? {} : { SSEKMSKeyId: kmsKeyId }),
-  };
+  #refused(error: unknown): FailureError {
+    return new FailureError(
+      {
+        code: 'precondition-failed',
+        stage: 'upload',
+        transient: false,
+        message: `${this.#key} in the bucket ${this.#target.bucket} is not what this upload was to replace`,
+        hint: 'Another process has written it: look whether two of them write to the same place.',
+      },
+      { cause: error },
+    );
+  }
+
+  #overwritten(): FailureError {
+    return new FailureError({
+      code: 'object-changed',
+      stage: 'upload',
+      transient: true,
+      message: `${this.#key} in the bucket ${this.#target.bucket} was written by somebody else right after this upload`,
+      hint: 'Look whether two processes write to the same place.',
+    });
+  }
 }

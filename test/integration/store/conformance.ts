@@ -62,8 +62,8 @@ export async function failureOf(work: Promise<unknown>): Promise<FailureError['f
   assert.fail('nothing was thrown');
 }
 
-const text = { contentType: 'application/json', createOnly: false };
-const createOnly = { ...text, createOnly: true };
+const text = { contentType: 'application/json' };
+const toFreeKey = { ...text, replaces: 'nothing' };
 /** Never settles, as a stalled source does. */
 export function forever(): Promise<never> {
   return new Promise(() => undefined);
@@ -90,6 +90,10 @@ export function testConformance(name: string, openSubject: () => Promise<Subject
       () => subject,
     );
     testSmallObjects(() => store);
+    testConditions(
+      () => store,
+      () => subject,
+    );
     testLists(
       () => store,
       () => subject,
@@ -109,8 +113,8 @@ function testUploads(store: () => Store, subject: () => Subject): void {
     it(`uploads an object ${situation} byte for byte`, async () => {
       const { body, sha256 } = partsOf(bytes);
       const key = `uploads/${bytes}.gz`;
-      await store().upload(key, body(), uploadOptions());
-      assert.deepEqual(await store().head(key), { key, bytes });
+      const { etag } = await store().upload(key, body(), uploadOptions());
+      assert.deepEqual(await store().head(key), { key, bytes, etag });
       assert.equal(await sha256Of(store(), key), sha256);
       assert.equal(await subject().countPending(store()), 0);
     });
@@ -242,22 +246,24 @@ function testUploads(store: () => Store, subject: () => Subject): void {
 
 function testSmallObjects(store: () => Store): void {
   it('puts, replaces and gets a small object', async () => {
-    assert.equal(await store().put('small/a.json', Buffer.from('one'), text), 'created');
-    assert.equal(await store().put('small/a.json', Buffer.from('two'), text), 'created');
-    assert.deepEqual(await store().get('small/a.json', 3), Buffer.from('two'));
-    assert.deepEqual(await store().head('small/a.json'), { key: 'small/a.json', bytes: 3 });
+    const first = await etagOf(store().put('small/a.json', Buffer.from('one'), text));
+    const etag = await etagOf(store().put('small/a.json', Buffer.from('two'), text));
+    assert.notEqual(first, etag);
+    assert.deepEqual(await store().get('small/a.json', 3), { body: Buffer.from('two'), etag });
+    assert.deepEqual(await store().head('small/a.json'), { key: 'small/a.json', bytes: 3, etag });
+    assert.deepEqual(await collect(store().list('small/a')), [{ key: 'small/a.json', bytes: 3, etag }]);
   });
 
   it('puts and gets an empty object', async () => {
     await store().put('small/empty', Buffer.alloc(0), text);
-    assert.deepEqual(await store().get('small/empty', 10), Buffer.alloc(0));
+    assert.deepEqual((await store().get('small/empty', 10))?.body, Buffer.alloc(0));
     assert.deepEqual(await collect(store().read('small/empty', new AbortController().signal)), []);
   });
 
   it('does not get more than the limit', async () => {
     await store().put('small/big', Buffer.alloc(1000), text);
     assert.equal((await failureOf(store().get('small/big', 999))).code, 'object-too-large');
-    assert.equal((await store().get('small/big', 1000))?.length, 1000);
+    assert.equal((await store().get('small/big', 1000))?.body.length, 1000);
   });
 
   it('tells an absent object from an empty one', async () => {
@@ -265,22 +271,6 @@ function testSmallObjects(store: () => Store): void {
     assert.equal(await store().head('absent'), undefined);
     const failure = await failureOf(collect(store().read('absent', new AbortController().signal)));
     assert.deepEqual([failure.code, failure.transient], ['object-missing', false]);
-  });
-
-  it('leaves an object alone that is there, when asked to create only', async () => {
-    assert.equal(await store().put('once/a', Buffer.from('first'), createOnly), 'created');
-    assert.equal(await store().put('once/a', Buffer.from('second'), createOnly), 'exists');
-    assert.equal(await store().put('once/a', Buffer.from('first'), createOnly), 'exists');
-    assert.deepEqual(await store().get('once/a', 10), Buffer.from('first'));
-  });
-
-  it('lets exactly one of many create-only writers win, also when they write the same', async () => {
-    for (let round = 0; round < 5; round += 1) {
-      const bodies = ['a', 'b', 'a', 'b', 'a', 'b'].map((letter) => Buffer.from(letter));
-      const answers = await Promise.all(bodies.map((body) => store().put(`race/${round}`, body, createOnly)));
-      assert.equal(answers.filter((answer) => answer === 'created').length, 1);
-      assert.deepEqual(await store().get(`race/${round}`, 1), bodies[answers.indexOf('created')]);
-    }
   });
 
   it('keeps odd keys apart', async () => {
@@ -298,7 +288,7 @@ function testSmallObjects(store: () => Store): void {
       'o/.dot',
     ];
     for (const key of odd) await store().put(key, Buffer.from(key), text);
-    for (const key of odd) assert.equal((await store().get(key, 100))?.toString(), key);
+    for (const key of odd) assert.equal((await store().get(key, 100))?.body.toString(), key);
     assert.deepEqual(keys(await collect(store().list('o/'))).sort(), [...odd].sort());
     await store().upload('o/Ünï côdé+%.gz', partsOf(PART + 1).body(), uploadOptions());
     assert.equal((await store().head('o/Ünï côdé+%.gz'))?.bytes, PART + 1);
@@ -334,6 +324,65 @@ function testSmallObjects(store: () => Store): void {
     assert.equal(result.listsUploads, true);
     assert.deepEqual(await collect(store().list('_pgsluice-probe')), []);
   });
+}
+
+function testConditions(store: () => Store, subject: () => Subject): void {
+  const upload = (key: string, bytes: number, replaces: string): ReturnType<Store['upload']> =>
+    store().upload(key, partsOf(bytes).body(), uploadOptions({ replaces }));
+
+  it('leaves an object alone that is there, when it may replace nothing', async () => {
+    const etag = await etagOf(store().put('once/a', Buffer.from('first'), toFreeKey));
+    assert.deepEqual(await store().put('once/a', Buffer.from('second'), toFreeKey), { outcome: 'exists' });
+    assert.deepEqual(await store().put('once/a', Buffer.from('first'), toFreeKey), { outcome: 'exists' });
+    assert.deepEqual(await store().get('once/a', 10), { body: Buffer.from('first'), etag });
+    await store().remove(['once/a']);
+    await etagOf(store().put('once/a', Buffer.from('second'), toFreeKey));
+  });
+
+  it('lets exactly one of many writers to a free key win, also when they write the same', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const bodies = ['a', 'b', 'a', 'b', 'a', 'b'].map((letter) => Buffer.from(letter));
+      const answers = await Promise.all(bodies.map((body) => store().put(`race/${round}`, body, toFreeKey)));
+      const outcomes = answers.map(({ outcome }) => outcome);
+      assert.deepEqual(outcomes.toSorted(), ['exists', 'exists', 'exists', 'exists', 'exists', 'written']);
+      assert.deepEqual((await store().get(`race/${round}`, 1))?.body, bodies[outcomes.indexOf('written')]);
+    }
+  });
+
+  it('replaces the object of the given ETag, and no other', async () => {
+    const first = await etagOf(store().put('swap/a', Buffer.from('first'), toFreeKey));
+    const second = await etagOf(store().put('swap/a', Buffer.from('second'), { ...text, replaces: first }));
+    assert.deepEqual(await store().put('swap/a', Buffer.from('third'), { ...text, replaces: first }), {
+      outcome: 'changed',
+    });
+    assert.deepEqual(await store().get('swap/a', 10), { body: Buffer.from('second'), etag: second });
+    await etagOf(store().put('swap/a', Buffer.from('third'), { ...text, replaces: second }));
+    await store().remove(['swap/a']);
+    assert.deepEqual(await store().put('swap/a', Buffer.from('x'), { ...text, replaces: second }), {
+      outcome: 'changed',
+    });
+    assert.equal(await store().head('swap/a'), undefined);
+  });
+
+  for (const [kind, bytes] of [
+    ['of one part', 1000],
+    ['of several parts', 2 * PART + 7],
+  ] as const) {
+    it(`uploads an object ${kind} to a free key only, or over the given ETag only, when told so`, async () => {
+      const key = `swap/${bytes}.gz`;
+      const first = await upload(key, bytes, 'nothing');
+      assert.equal((await failureOf(upload(key, bytes, 'nothing'))).code, 'precondition-failed');
+      assert.equal((await store().head(key))?.etag, first.etag);
+      const second = await upload(key, bytes, first.etag);
+      assert.equal((await store().head(key))?.etag, second.etag);
+      assert.notEqual(second.etag, first.etag);
+      assert.equal((await failureOf(upload(key, bytes, first.etag))).code, 'precondition-failed');
+      await store().remove([key]);
+      assert.equal((await failureOf(upload(key, bytes, second.etag))).code, 'precondition-failed');
+      assert.equal(await store().head(key), undefined);
+      assert.equal(await subject().countPending(store()), 0);
+    });
+  }
 }
 
 function testLists(store: () => Store, subject: () => Subject): void {
@@ -383,6 +432,14 @@ function testLists(store: () => Store, subject: () => Subject): void {
     assert.deepEqual(keys(await collect(neighbour.list(''))), ['alike/theirs']);
     neighbour.close();
   });
+}
+
+/** Expects a put to go through, and gives the ETag that it resolved to. */
+export async function etagOf(putting: ReturnType<Store['put']>): Promise<string> {
+  const result = await putting;
+  assert.ok(result.outcome === 'written', result.outcome);
+  assert.match(result.etag, /^[^"]+$/);
+  return result.etag;
 }
 
 /** Leaves an upload behind as a killed process would: its abort is not heard. */

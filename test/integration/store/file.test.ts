@@ -44,7 +44,7 @@ testConformance('a folder', async () => {
 describe('a folder', () => {
   let folder: string;
   let store: Store;
-  const text = { contentType: 'text/plain', createOnly: false };
+  const text = { contentType: 'text/plain' };
 
   before(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'pgsluice-file-'));

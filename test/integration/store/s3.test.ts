@@ -9,6 +9,7 @@ import { type S3Proxy, startProxy } from '../../support/s3-proxy.ts';
 import { destinationOf, type LocalS3, startS3 } from '../../support/s3-server.ts';
 import {
   collect,
+  etagOf,
   failureOf,
   forever,
   PART,
@@ -20,8 +21,8 @@ import {
 } from './conformance.ts';
 
 const BUCKET = 'archive';
-const text = { contentType: 'application/json', createOnly: false };
-const createOnly = { ...text, createOnly: true };
+const text = { contentType: 'application/json' };
+const toFreeKey = { ...text, replaces: 'nothing' };
 
 function openAt(destination: DestinationConfig, timeouts?: Partial<S3Timeouts>): Store {
   if (destination.location.kind !== 's3') throw new Error('not S3');
@@ -223,23 +224,90 @@ describe('S3 with faults', () => {
 
   it('says created when only the answer to a create-only put was lost', async () => {
     proxy.order('PutObject', { kind: 'lose-answer' });
-    assert.equal(await store.put('once/lost', Buffer.from('mine'), createOnly), 'created');
+    assert.equal((await store.put('once/lost', Buffer.from('mine'), toFreeKey)).outcome, 'written');
     proxy.order('PutObject', { kind: 'lose-answer' }, 3);
-    assert.equal(await store.put('once/lost3', Buffer.from('mine'), createOnly), 'created');
+    assert.equal((await store.put('once/lost3', Buffer.from('mine'), toFreeKey)).outcome, 'written');
   });
 
   it('waits for the other one on a conditional conflict', async () => {
     proxy.order('PutObject', { kind: 'error', status: 409, code: 'ConditionalRequestConflict' }, 2);
-    assert.equal(await store.put('once/conflict', Buffer.from('mine'), createOnly), 'created');
+    assert.equal((await store.put('once/conflict', Buffer.from('mine'), toFreeKey)).outcome, 'written');
   });
 
   it('does without the condition where the server refuses it, and without atomicity where it ignores it', async () => {
     proxy.order('PutObject', { kind: 'error', status: 501, code: 'NotImplemented' });
-    assert.equal(await store.put('once/refused', Buffer.from('mine'), createOnly), 'created');
+    assert.equal((await store.put('once/refused', Buffer.from('mine'), toFreeKey)).outcome, 'written');
     proxy.keepsConditions = false;
-    assert.equal(await store.put('once/refused', Buffer.from('other'), createOnly), 'exists');
+    assert.equal((await store.put('once/refused', Buffer.from('other'), toFreeKey)).outcome, 'exists');
     assert.equal((await store.probe()).createOnly, false);
     proxy.keepsConditions = true;
+  });
+
+  for (const form of ['bare', 'quoted'] as const) {
+    it(`replaces by an ETag where the server wants it ${form}`, async () => {
+      proxy.conditions.etagForm = form;
+      const strict = open();
+      let etag = await etagOf(strict.put('etag/put', Buffer.from('1'), text));
+      for (const body of ['2', '3'])
+        etag = await etagOf(strict.put('etag/put', Buffer.from(body), { ...text, replaces: etag }));
+      const refused = proxy.seen('PutObject').filter(({ status }) => status === 412).length;
+      assert.equal(refused, form === 'bare' ? 0 : 1, 'the form is found out once');
+      const wrong = await strict.put('etag/put', Buffer.from('4'), { ...text, replaces: 'abc' });
+      assert.equal(wrong.outcome, 'changed');
+      strict.close();
+      for (const bytes of [100, PART + 1]) {
+        const fresh = open();
+        const first = await fresh.upload('etag/up', partsOf(bytes).body(), uploadOptions());
+        const replaces = first.etag;
+        const second = await fresh.upload('etag/up', partsOf(bytes).body(), uploadOptions({ replaces }));
+        assert.equal((await store.head('etag/up'))?.etag, second.etag);
+        const late = fresh.upload('etag/up', partsOf(bytes).body(), uploadOptions({ replaces }));
+        assert.equal((await failureOf(late)).code, 'precondition-failed');
+        assert.equal((await store.head('etag/up'))?.etag, second.etag);
+        fresh.close();
+      }
+      assert.deepEqual(proxy.pendingUploads(), []);
+      proxy.conditions.etagForm = 'any';
+    });
+  }
+
+  it('says written when only the answer to a put over an ETag was lost', async () => {
+    const etag = await etagOf(store.put('etag/lost', Buffer.from('1'), text));
+    for (const times of [1, 3]) {
+      proxy.order('PutObject', { kind: 'lose-answer' }, times);
+      const replaces = (await store.head('etag/lost'))?.etag ?? '';
+      const now = await etagOf(store.put('etag/lost', Buffer.from(`2 ${times}`), { ...text, replaces }));
+      assert.equal((await store.head('etag/lost'))?.etag, now);
+    }
+    assert.equal((await store.put('etag/lost', Buffer.from('3'), { ...text, replaces: etag })).outcome, 'changed');
+  });
+
+  it('does not take the object of another writer for its own, larger or of the same bytes, when it comes too late', async () => {
+    for (const theirs of ['mine', 'theirs, which is larger']) {
+      const key = `etag/late-${theirs.length}`;
+      const direct = openAt(destinationOf(s3, BUCKET));
+      const held = proxy.order('PutObject', { kind: 'delay', ms: 300 });
+      const overtaken = held.firstHit.then(() =>
+        direct.put(key, Buffer.from(theirs), { ...text, replaces: 'nothing' }),
+      );
+      assert.equal((await store.put(key, Buffer.from('mine'), toFreeKey)).outcome, 'exists');
+      assert.equal((await overtaken).outcome, 'written');
+      direct.close();
+    }
+  });
+
+  it('takes the ETag of what is there where the server answers none, if it is its own', async () => {
+    proxy.answersETags = false;
+    const { etag } = await store.upload('etag/none', partsOf(PART + 1).body(), uploadOptions());
+    assert.equal((await store.head('etag/none'))?.etag, etag);
+    const direct = openAt(destinationOf(s3, BUCKET));
+    const looked = proxy.order('HeadObject', { kind: 'delay', ms: 300 });
+    const replaced = looked.firstHit.then(() => direct.put('etag/none', Buffer.alloc(PART + 1), text));
+    const failure = await failureOf(store.upload('etag/none', partsOf(PART + 1).body(), uploadOptions()));
+    assert.deepEqual([failure.code, failure.transient], ['object-changed', true]);
+    await replaced;
+    direct.close();
+    proxy.answersETags = true;
   });
 
   it('removes one by one where the server cannot remove many, and reports what was not removed', async () => {
@@ -314,7 +382,7 @@ describe('S3 with faults', () => {
     const special = open(settings);
     await special.upload('set/multi', partsOf(PART + 1).body(), uploadOptions({ contentEncoding: 'gzip' }));
     await special.upload('set/single', partsOf(5).body(), uploadOptions());
-    await special.put('set/journal', Buffer.from('{}'), createOnly);
+    await special.put('set/journal', Buffer.from('{}'), toFreeKey);
     for (const seen of [proxy.seen('CreateMultipartUpload')[0], proxy.seen('PutObject')[0]]) {
       assert.equal(seen?.headers['x-amz-storage-class'], 'STANDARD_IA');
       assert.equal(seen.headers['x-amz-server-side-encryption'], 'aws:kms');

@@ -1,0 +1,111 @@
+/** Reads an object of S3, whole or as a stream, and tells a whole one from one that broke off. Keys are the full ones. */
+import type { Readable } from 'node:stream';
+import { GetObjectCommand, type GetObjectCommandOutput } from '@aws-sdk/client-s3';
+import { FailureError } from '../../base/errors.ts';
+import type { S3Target } from './client.ts';
+import { bareETag } from './conditions.ts';
+import { hasName, toS3Failure } from './errors.ts';
+import { TOKEN_METADATA } from './params.ts';
+
+/** A small object that was read whole. */
+export interface ReadObject {
+  body: Buffer;
+  etag: string;
+  /** What our conditional writes sign their objects with; undefined for others, and where the server drops metadata. */
+  token: string | undefined;
+}
+
+/** Undefined when it is absent. Throws FailureError, also when it is larger than `limitBytes`. */
+export async function getFromS3(target: S3Target, key: string, limitBytes: number): Promise<ReadObject | undefined> {
+  const cut = new AbortController();
+  try {
+    const answer = await sendGet(target, key, cut.signal);
+    const body = await collect(answer, limitBytes, key);
+    return { body, etag: bareETag(answer.ETag), token: answer.Metadata?.[TOKEN_METADATA] };
+  } catch (error) {
+    if (hasName(error, 'NoSuchKey', 'NotFound')) return undefined;
+    throw toS3Failure(error, { name: 'GetObject', key }, target);
+  } finally {
+    cut.abort();
+  }
+}
+
+/** Streams an object. Throws FailureError, and the signal's reason when it aborts. */
+export async function* readFromS3(
+  target: S3Target,
+  key: string,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void, undefined> {
+  signal.throwIfAborted();
+  // Cutting the request is what frees the socket when the consumer stops early: the body may be wrapped by the SDK.
+  const cut = new AbortController();
+  const onAbort = (): void => {
+    cut.abort();
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    yield* readBody(target, key, cut.signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw toS3Failure(error, { name: 'GetObject', key }, target);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    cut.abort();
+  }
+}
+
+async function* readBody(target: S3Target, key: string, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+  const answer = await sendGet(target, key, signal);
+  let bytes = 0;
+  for await (const chunk of answer.Body as Readable) {
+    const piece = chunk as Buffer;
+    bytes += piece.length;
+    yield piece;
+  }
+  requireWhole(answer, bytes, key);
+}
+
+async function sendGet(
+  { client, bucket }: S3Target,
+  key: string,
+  abortSignal: AbortSignal,
+): Promise<GetObjectCommandOutput> {
+  const answer = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal });
+  // When the reader has left, the SDK's stream finds that the checksum of the rest is wrong, and tells nobody.
+  (answer.Body as Readable).on('error', () => undefined);
+  return answer;
+}
+
+async function collect(answer: GetObjectCommandOutput, limitBytes: number, key: string): Promise<Buffer> {
+  if ((answer.ContentLength ?? 0) > limitBytes) throw tooLarge(key, limitBytes);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of answer.Body as Readable) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > limitBytes) throw tooLarge(key, limitBytes);
+    chunks.push(chunk as Buffer);
+  }
+  requireWhole(answer, bytes, key);
+  return Buffer.concat(chunks);
+}
+
+function tooLarge(key: string, limitBytes: number): FailureError {
+  return new FailureError({
+    code: 'object-too-large',
+    stage: 'upload',
+    transient: false,
+    message: `${key} is larger than ${limitBytes} bytes, which is the most that is read at once`,
+    hint: 'This object was not written by pgsluice, or was changed since: look at it, and remove it if it is not needed.',
+  });
+}
+
+function requireWhole({ ContentLength = -1 }: GetObjectCommandOutput, bytes: number, key: string): void {
+  if (ContentLength === -1 || ContentLength === bytes) return;
+  throw new FailureError({
+    code: 'connection-lost',
+    stage: 'upload',
+    transient: true,
+    message: `${key} ended after ${bytes} of ${ContentLength} bytes`,
+    hint: 'The connection broke while the object was read. If it repeats, look at the network and proxies between.',
+  });
+}

@@ -1,0 +1,130 @@
+/** Writes a small object to S3 whole, under a condition where there is one. Keys are the full ones. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PutObjectCommand, type PutObjectCommandInput, type PutObjectCommandOutput } from '@aws-sdk/client-s3';
+import { FailureError } from '../../base/errors.ts';
+import type { PutOptions, PutResult, Replaces } from '../store.ts';
+import type { S3Target } from './client.ts';
+import { bareETag, findETag, isRefusal, sendUnder } from './conditions.ts';
+import { hasName, hasStatus, isNotImplemented, toS3Failure } from './errors.ts';
+import { getFromS3 } from './get.ts';
+import { encryptionParams, TOKEN_METADATA } from './params.ts';
+
+/** How often a conditional put is sent when another one for the same key is under way. */
+const CONFLICT_ATTEMPTS = 5;
+const CONFLICT_PAUSE_MS = 200;
+
+/** Throws FailureError. */
+export async function putToS3(
+  target: S3Target,
+  key: string,
+  body: Buffer,
+  { contentType, replaces }: PutOptions,
+): Promise<PutResult> {
+  const input: PutObjectCommandInput = {
+    Bucket: target.bucket,
+    Key: key,
+    Body: body,
+    ContentType: contentType,
+    // Journals and manifests are tiny and read often: the archive's storage class would bill them at its minimum size.
+    StorageClass: target.destination.storageClass === undefined ? undefined : 'STANDARD',
+    ...encryptionParams(target),
+  };
+  if (replaces !== undefined) return putConditionally(target, input, { key, body, replaces });
+  try {
+    return written(await target.client.send(new PutObjectCommand(input)));
+  } catch (error) {
+    throw toS3Failure(error, { name: 'PutObject', key }, target);
+  }
+}
+
+/** Whether the server itself refuses to overwrite what is there when it is asked to write to a free key only. */
+export async function refusesOverwrite(target: S3Target, key: string, Body: Buffer): Promise<boolean> {
+  const { bucket: Bucket, client } = target;
+  try {
+    await client.send(new PutObjectCommand({ Bucket, Key: key, Body, IfNoneMatch: '*', ...encryptionParams(target) }));
+    return false;
+  } catch (error) {
+    if (hasStatus(error, 412)) return true;
+    if (isNotImplemented(error)) return false;
+    throw toS3Failure(error, { name: 'PutObject', key }, target);
+  }
+}
+
+interface ConditionalPut {
+  key: string;
+  body: Buffer;
+  replaces: Replaces;
+}
+
+/** Servers that ignore conditions are common, hence the look before; on the others it costs one small request. */
+async function putConditionally(
+  target: S3Target,
+  input: PutObjectCommandInput,
+  put: ConditionalPut,
+): Promise<PutResult> {
+  if (!(await mayReplace(target, put))) return refusal(put);
+  const token = randomUUID();
+  try {
+    return written(await sendConditionally(target, { ...input, Metadata: { [TOKEN_METADATA]: token } }, put));
+  } catch (error) {
+    const failure = toS3Failure(error, { name: 'PutObject', key: put.key }, target);
+    const refused = isRefusal(error);
+    if (!refused && !failure.failure.transient) throw failure;
+    // The answer to a first try may have been lost, so that the second one found its own object.
+    const own = await findOwn(target, put, token);
+    if (own !== undefined) return { outcome: 'written', etag: own };
+    if (refused) return refusal(put);
+    throw failure;
+  }
+}
+
+async function mayReplace(target: S3Target, { key, replaces }: ConditionalPut): Promise<boolean> {
+  try {
+    const etag = await findETag(target, key);
+    return replaces === 'nothing' ? etag === undefined : etag === replaces;
+  } catch (error) {
+    throw toS3Failure(error, { name: 'HeadObject', key }, target);
+  }
+}
+
+async function sendConditionally(
+  target: S3Target,
+  input: PutObjectCommandInput,
+  { key, replaces }: ConditionalPut,
+): Promise<PutObjectCommandOutput> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await sendUnder(target, key, replaces, (condition) =>
+        target.client.send(new PutObjectCommand({ ...input, ...condition })),
+      );
+    } catch (error) {
+      if (isNotImplemented(error)) break;
+      if (!hasName(error, 'ConditionalRequestConflict') || attempt === CONFLICT_ATTEMPTS) throw error;
+      await sleep(CONFLICT_PAUSE_MS * attempt);
+    }
+  }
+  // The server refuses the condition as such: the look before has to do.
+  return target.client.send(new PutObjectCommand(input));
+}
+
+/** The ETag of what is there, when this very put has written it. */
+async function findOwn(target: S3Target, { key, body }: ConditionalPut, token: string): Promise<string | undefined> {
+  const found = await getFromS3(target, key, body.length).catch(undefinedWhenTooLarge);
+  if (found === undefined) return undefined;
+  const isOwn = found.token === undefined ? found.body.equals(body) : found.token === token;
+  return isOwn ? found.etag : undefined;
+}
+
+function undefinedWhenTooLarge(error: unknown): undefined {
+  if (error instanceof FailureError && error.failure.code === 'object-too-large') return undefined;
+  throw error;
+}
+
+function written({ ETag }: PutObjectCommandOutput): PutResult {
+  return { outcome: 'written', etag: bareETag(ETag) };
+}
+
+function refusal({ replaces }: ConditionalPut): PutResult {
+  return { outcome: replaces === 'nothing' ? 'exists' : 'changed' };
+}
