@@ -1,6 +1,6 @@
 /** Classifies what the SDK, the server and the network throw: what it is, whether a retry may help, what to do. */
-import { errorText, FailureError, type Stage } from '../../base/errors.ts';
-import type { FailureCode } from '../../base/failures.ts';
+import { errorText, fail, FailureError, type FailureKind, type Stage } from '../../base/errors.ts';
+import { isTlsCode } from '../../base/network.ts';
 import { scrub } from '../../base/secrets.ts';
 import type { S3Target } from './client.ts';
 
@@ -32,10 +32,10 @@ interface Place {
 }
 
 interface Rule {
-  code: FailureCode;
-  transient: boolean;
+  kind: FailureKind;
   matches: (facts: Facts) => boolean;
-  hint: (place: Place) => string;
+  /** Where the place says more than the declared hint. */
+  hint?: (place: Place) => string;
 }
 
 const PERMISSIONS: Record<string, string> = {
@@ -55,46 +55,24 @@ const PERMISSIONS: Record<string, string> = {
 /** The first rule that matches decides, so what is more specific stands further up. */
 const RULES: readonly Rule[] = [
   {
-    code: 'aborted',
-    transient: true,
+    kind: { code: 'aborted', transient: true },
     matches: named('AbortError'),
     hint: () => 'The work was stopped on purpose; nothing to do.',
   },
+  { kind: { code: 'credentials-missing' }, matches: named('CredentialsProviderError', 'TokenProviderError') },
   {
-    code: 'credentials-missing',
-    // The instance's metadata service and the token service have bad moments too.
-    transient: true,
-    matches: named('CredentialsProviderError', 'TokenProviderError'),
-    hint: () =>
-      'Set accessKeyId and secretAccessKey of the destination, or give the process AWS credentials: environment, profile, or an instance role.',
-  },
-  {
-    code: 'credentials-expired',
-    transient: true,
+    kind: { code: 'credentials-expired' },
     matches: named('ExpiredToken', 'ExpiredTokenException', 'TokenRefreshRequired'),
-    hint: () => 'Renew the temporary credentials; a role or a profile that refreshes itself avoids this.',
   },
   {
-    code: 'credentials-rejected',
-    transient: false,
+    kind: { code: 'credentials-rejected' },
     matches: named('InvalidAccessKeyId', 'SignatureDoesNotMatch', 'InvalidToken', 'InvalidSecurity', 'NotSignedUp'),
     hint: ({ host }) => `Check accessKeyId and secretAccessKey (no stray spaces), and that they belong to ${host}.`,
   },
+  { kind: { code: 'clock-skew' }, matches: named('RequestTimeTooSkewed', 'RequestExpired', 'RequestInTheFuture') },
+  { kind: { code: 'region-missing' }, matches: ({ text }) => /region is missing/i.test(text) },
   {
-    code: 'clock-skew',
-    transient: false,
-    matches: named('RequestTimeTooSkewed', 'RequestExpired', 'RequestInTheFuture'),
-    hint: () => "Set this machine's clock (timedatectl, chrony): it differs too much from the server's.",
-  },
-  {
-    code: 'region-missing',
-    transient: false,
-    matches: ({ text }) => /region is missing/i.test(text),
-    hint: () => 'Set region of the destination.',
-  },
-  {
-    code: 'region-wrong',
-    transient: false,
+    kind: { code: 'region-wrong' },
     matches: (facts) =>
       named(
         'PermanentRedirect',
@@ -105,171 +83,129 @@ const RULES: readonly Rule[] = [
     hint: ({ bucket }) => `Set region (and endpoint) of the destination to where the bucket ${bucket} lives.`,
   },
   {
-    code: 'bucket-missing',
-    transient: false,
+    kind: { code: 'bucket-missing' },
     matches: named('NoSuchBucket'),
     hint: ({ bucket, host }) => `Create the bucket ${bucket} at ${host}, or correct url of the destination.`,
   },
   {
-    code: 'kms-denied',
-    transient: false,
+    kind: { code: 'kms-denied' },
     matches: ({ name, status, text }) =>
       (name.startsWith('KMS.') && !/throttl/i.test(name)) || (status === 403 && /\bkms\b/i.test(text)),
-    hint: () =>
-      'Check kmsKeyId: the key must exist, be enabled, be in the same region, and allow kms:GenerateDataKey and kms:Decrypt.',
   },
+  // Before the rule for 403, which it comes with.
+  { kind: { code: 'object-archived' }, matches: named('InvalidObjectState', 'ObjectNotInActiveTierError') },
   {
-    code: 'access-denied',
-    transient: false,
+    kind: { code: 'access-denied' },
     matches: (facts) => named('AccessDenied', 'Forbidden', 'AllAccessDisabled')(facts) || facts.status === 403,
     hint: ({ permission, bucket }) =>
       `Allow ${permission} on the bucket ${bucket} and this prefix for these credentials.`,
   },
   {
-    code: 'server-error',
-    transient: true,
     // Before the rule for 503, which is the status that the SDK gives to an error inside of a 200 answer.
+    kind: { code: 'server-error' },
     matches: named('InternalError'),
     hint: troubleAtServer,
   },
   {
-    code: 'throttled',
-    transient: true,
+    kind: { code: 'throttled' },
     matches: (facts) =>
       named('SlowDown', 'ServiceUnavailable', 'RequestLimitExceeded', 'BandwidthLimitExceeded')(facts) ||
       /throttl|toomanyrequests/i.test(facts.name) ||
       [429, 503].includes(facts.status),
-    hint: () => 'The server asks for fewer requests. If it goes on: fewer segments in parallel, or a bigger partSize.',
   },
   {
-    code: 'not-implemented',
-    transient: false,
+    kind: { code: 'not-implemented' },
     matches: (facts) => named('NotImplemented', 'MethodNotAllowed')(facts) || [405, 501].includes(facts.status),
-    hint: () =>
-      'This server lacks a part of S3. Set checksums: when-required of the destination first; then leave out storageClass, tags and encryption.',
   },
+  { kind: { code: 'upload-vanished' }, matches: named('NoSuchUpload', 'InvalidPart', 'InvalidPartOrder') },
+  { kind: { code: 'part-too-small' }, matches: named('EntityTooSmall') },
   {
-    code: 'upload-vanished',
-    transient: true,
-    matches: named('NoSuchUpload', 'InvalidPart', 'InvalidPartOrder'),
-    hint: () =>
-      'Someone aborted the upload: another host, or a lifecycle rule for incomplete uploads that is shorter than a run.',
-  },
-  {
-    code: 'object-archived',
-    transient: false,
-    matches: named('InvalidObjectState', 'ObjectNotInActiveTierError'),
-    hint: () => 'The object is in a cold storage class: restore it there first (aws s3api restore-object).',
-  },
-  {
-    code: 'part-too-small',
-    transient: false,
-    matches: named('EntityTooSmall'),
-    hint: () => 'Set partSize of the destination to at least 5MiB, or to what this server asks for.',
-  },
-  {
-    code: 'object-too-large',
-    transient: false,
+    kind: { code: 'object-too-large' },
     matches: (facts) =>
       named('EntityTooLarge', 'TooManyParts')(facts) || facts.status === 413 || /^Exceeded \d+ parts/.test(facts.text),
     hint: ({ partSize }) =>
       `An upload has at most 10,000 parts of partSize (now ${partSize} bytes): raise partSize or lower segments.targetSize. If a single request was refused (413), lower partSize.`,
   },
   {
-    code: 'corrupted-in-transit',
-    transient: true,
+    kind: { code: 'corrupted-in-transit' },
     matches: (facts) =>
       named('BadDigest', 'InvalidDigest', 'XAmzContentSHA256Mismatch', 'XAmzContentChecksumMismatch')(facts) ||
       facts.text.startsWith('Checksum mismatch'),
-    hint: () =>
-      'The data arrived changed. If it repeats, look at the network and memory of this host, or set checksums: when-required.',
   },
+  { kind: { code: 'conflict' }, matches: (facts) => facts.status === 409 },
   {
-    code: 'conflict',
-    transient: true,
-    matches: (facts) => facts.status === 409,
-    hint: () => 'Another request changed the same key at the same time.',
-  },
-  {
-    code: 'precondition-failed',
-    transient: false,
+    kind: { code: 'precondition-failed' },
     matches: (facts) => named('PreconditionFailed')(facts) || facts.status === 412,
-    hint: () => 'Another process has written it: look whether two of them write to the same place.',
   },
   {
-    code: 'object-missing',
-    transient: false,
+    kind: { code: 'object-missing' },
     matches: (facts) => named('NoSuchKey', 'NotFound')(facts) || facts.status === 404,
-    hint: () => 'The object was removed, or never written: look at the bucket, and at its lifecycle rules.',
   },
   // The SDK calls a reset connection a TimeoutError, so the network's own code is asked first.
   {
-    code: 'connection-refused',
-    transient: true,
+    kind: { code: 'connection-refused' },
     matches: onNetwork('ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN', 'EADDRNOTAVAIL'),
     hint: ({ host }) => `Check that ${host} is up, and that no firewall stands between.`,
   },
   {
-    code: 'connection-lost',
-    transient: true,
+    kind: { code: 'connection-lost' },
     matches: (facts) =>
-      onNetwork('ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ERR_STREAM_PREMATURE_CLOSE')(facts) ||
+      onNetwork(
+        'ECONNRESET',
+        'EPIPE',
+        'ECONNABORTED',
+        'ENETRESET',
+        'ENOTCONN',
+        'ERR_SOCKET_CLOSED',
+        'ERR_STREAM_DESTROYED',
+        'ERR_STREAM_PREMATURE_CLOSE',
+        'ERR_STREAM_WRITE_AFTER_END',
+      )(facts) ||
       facts.text === 'socket hang up' ||
       facts.text === 'aborted',
     hint: ({ host }) => `The connection to ${host} broke. If it repeats, look at the network and proxies between.`,
   },
   {
-    code: 'dns',
-    transient: true,
-    matches: onNetwork('ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'ESERVFAIL'),
+    kind: { code: 'dns' },
+    matches: ({ network }) => /^(?:ENOTFOUND|ESERVFAIL|EAI_[A-Z]+)$/.test(network),
     hint: ({ host }) =>
       `Check the name ${host}: endpoint, region and bucket of the destination, and DNS. For servers without bucket subdomains set forcePathStyle: true.`,
   },
   {
-    code: 'tls',
-    transient: false,
-    matches: ({ network }) =>
-      /^(CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR_TLS_|ERR_SSL_|EPROTO|HOSTNAME_MISMATCH)/.test(network),
+    kind: { code: 'tls' },
+    matches: ({ network }) => isTlsCode(network),
     hint: ({ host }) =>
       `Check the certificate of ${host}; for a private authority, point NODE_EXTRA_CA_CERTS to its certificate. If the server speaks plain HTTP, write http:// in endpoint.`,
   },
   {
-    code: 'timeout',
-    transient: true,
+    kind: { code: 'timeout' },
     matches: (facts) =>
       named('TimeoutError', 'RequestTimeout', 'RequestTimeoutException')(facts) ||
-      onNetwork('ETIMEDOUT', 'ESOCKETTIMEDOUT')(facts) ||
+      onNetwork('ETIMEDOUT', 'ESOCKETTIMEDOUT', 'ERR_TLS_HANDSHAKE_TIMEOUT')(facts) ||
       facts.status === 408,
     hint: ({ host }) =>
       `${host} did not answer in time. If it repeats, look at its load and at the network; a smaller partSize helps on a slow link.`,
   },
+  { kind: { code: 'too-many-open-files' }, matches: onNetwork('EMFILE', 'ENFILE') },
   {
-    code: 'server-error',
-    transient: true,
+    kind: { code: 'server-error' },
     matches: (facts) => facts.status >= 500,
     hint: troubleAtServer,
   },
   {
-    code: 'request-refused',
-    transient: false,
+    kind: { code: 'request-refused' },
     matches: (facts) => facts.status >= 400,
     hint: ({ host }) =>
       `${host} refused the request; its message says why. Compare it with the destination's settings.`,
   },
   {
-    code: 'answer-unreadable',
-    transient: true,
+    kind: { code: 'answer-unreadable', transient: true },
     matches: (facts) => facts.status > 0,
     hint: ({ host }) => `${host} answered with something that is not S3. Check endpoint, and proxies between.`,
   },
 ];
 
-const UNKNOWN: Rule = {
-  code: 's3-internal',
-  transient: false,
-  matches: () => true,
-  hint: () => 'This is a defect in pgsluice or in the AWS SDK. Please report it, with the log lines around it.',
-};
+const UNKNOWN: Rule = { kind: { code: 's3-internal' }, matches: () => true };
 
 /**
  * The failure that `error` stands for. The SDK's own error object is left behind, as it carries the request with its
@@ -281,12 +217,10 @@ export function toS3Failure(error: unknown, operation: S3Operation, target: S3Ta
   const rule = RULES.find((candidate) => candidate.matches(facts)) ?? UNKNOWN;
   const where = operation.key === undefined ? '' : ` of ${operation.key}`;
   const text = scrub(facts.text);
-  return new FailureError({
-    code: rule.code,
+  return fail(rule.kind, {
     stage: operation.stage ?? 'upload',
-    transient: rule.transient,
     message: `${operation.name}${where} in the bucket ${target.bucket} failed: ${text}`,
-    hint: rule.hint(placeOf(operation, target)),
+    hint: rule.hint?.(placeOf(operation, target)),
     cause: describe(facts, text),
   });
 }
