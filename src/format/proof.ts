@@ -1,7 +1,7 @@
 /** Counts and digests that prove an object: taken from the bytes themselves, apart from the stages that made them. */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { FailureError } from '../base/errors.ts';
+import { fail } from '../base/errors.ts';
 import { formatCount } from '../base/units.ts';
 
 const LINE_FEED = 0x0a;
@@ -43,13 +43,14 @@ export class ObjectProof {
 /** Throws unless rows read = rows encoded = lines in the object. Called before an upload is completed. */
 export function checkRowCounts(subject: string, counts: { read: number; encoded: number; lines: number }): void {
   if (counts.read === counts.encoded && counts.encoded === counts.lines) return;
-  throw new FailureError({
-    code: 'row-count-mismatch',
-    stage: 'encode',
-    transient: false,
-    message:
-      `${subject}: ${formatCount(counts.read)} rows were read, ${formatCount(counts.encoded)} encoded, ` +
-      `and the object has ${formatCount(counts.lines)} lines; nothing was stored`,
-    hint: 'This is a defect in pgsluice. Please report it, with the table definition.',
-  });
+  throw fail(
+    { code: 'row-count-mismatch', transient: false },
+    {
+      stage: 'encode',
+      message:
+        `${subject}: ${formatCount(counts.read)} rows were read, ${formatCount(counts.encoded)} encoded, ` +
+        `and the object has ${formatCount(counts.lines)} lines; nothing was stored`,
+      hint: 'This is a defect in pgsluice. Please report it, with the table definition.',
+    },
+  );
 }

@@ -1,5 +1,5 @@
 /** Identifiers and literals as Postgres reads them. */
-import { FailureError } from '../base/errors.ts';
+import { fail } from '../base/errors.ts';
 
 /** `"we""ird"`: an identifier in double quotes, so that any name is taken as it is. */
 export function quoteIdentifier(name: string): string {
@@ -26,12 +26,9 @@ export function parseTableName(text: string): TableName {
   const parts = splitIdentifiers(text);
   const [first, second] = parts;
   if (first === undefined || parts.length > 2) {
-    throw new FailureError({
-      code: 'bad-table-name',
+    throw fail('bad-table-name', {
       stage: 'plan',
-      transient: false,
       message: `"${text}" is not a table name`,
-      hint: 'Write table, schema.table or "Schema"."Table", with double quotes around names with capitals, blanks or dots.',
     });
   }
   return second === undefined ? { schema: undefined, table: first } : { schema: first, table: second };

@@ -1,6 +1,6 @@
 /** Describes what an archive reads: a relation of the catalogue, or a query. */
 import type { Client } from 'pg';
-import { FailureError } from '../base/errors.ts';
+import { fail, type FailureError } from '../base/errors.ts';
 import { asOneStatement } from './select.ts';
 import { resolveEncodings, type BareColumn, type Column } from './columns.ts';
 import { postgresFailure } from './errors.ts';
@@ -104,24 +104,16 @@ export async function describeQuery(client: Client, sql: string, params: readonl
 async function notFound(client: Client, text: string): Promise<FailureError> {
   const { rows } = await client.query<{ name: string }>(SIMILAR_SQL, [parseTableName(text).table]);
   const similar = rows.map((row) => row.name).join(' or ');
-  return new FailureError({
-    code: 'table-not-found',
+  return fail('table-not-found', {
     stage: 'plan',
-    transient: false,
     message: `table ${text} does not exist in this database, or its schema is not visible to this role`,
-    hint:
-      similar === ''
-        ? 'Check the name, its schema and its quotes.'
-        : `Did you mean ${similar}? Names with capitals need double quotes.`,
+    hint: similar === '' ? undefined : `Did you mean ${similar}? Names with capitals need double quotes.`,
   });
 }
 
 function notReadable(text: string): FailureError {
-  return new FailureError({
-    code: 'not-a-table',
+  return fail('not-a-table', {
     stage: 'plan',
-    transient: false,
     message: `${text} is neither a table nor a view`,
-    hint: 'Name a table, partitioned table, view, materialized view or foreign table.',
   });
 }

@@ -4,7 +4,7 @@
  * off, as it does for pg_dump; what came between the snapshot and that lock is found here.
  */
 import type { Client } from 'pg';
-import { FailureError } from '../base/errors.ts';
+import { fail } from '../base/errors.ts';
 import { postgresFailure } from './errors.ts';
 
 /** A snapshot sees the file of its own time in pg_class; the function looks at the file of now. */
@@ -40,11 +40,8 @@ export async function requireNotRewritten(client: Client): Promise<void> {
     throw postgresFailure(error, 'snapshot', 'looking for rewritten tables');
   }
   if (names.length === 0) return;
-  throw new FailureError({
-    code: 'relation-rewritten',
+  throw fail('relation-rewritten', {
     stage: 'snapshot',
-    transient: true,
     message: `${names.join(', ')} was truncated, rewritten or given other partitions after the snapshot was taken`,
-    hint: 'The run goes on under a new snapshot. If it repeats, look for jobs that TRUNCATE, CLUSTER or ALTER the table, or attach partitions.',
   });
 }

@@ -1,6 +1,6 @@
 /** Proves that a destination can be used, by using it. */
 import { randomUUID } from 'node:crypto';
-import { FailureError } from '../base/errors.ts';
+import { fail, type FailureError } from '../base/errors.ts';
 import type { ProbeResult, Store } from './store.ts';
 
 /**
@@ -41,11 +41,8 @@ async function checkListed(store: Store, key: string): Promise<void> {
 }
 
 function probeFailure(message: string): FailureError {
-  return new FailureError({
-    code: 'probe-failed',
+  return fail('probe-failed', {
     stage: 'connect',
-    transient: false,
     message,
-    hint: 'This destination does not keep what it is given, or shows it late: look for a cache or a proxy between.',
   });
 }

@@ -1,5 +1,5 @@
 /** The codecs and their engines: what compresses the JSON Lines, and what the object is called and said to be. */
-import { FailureError } from '../../base/errors.ts';
+import { fail, type FailureError } from '../../base/errors.ts';
 import { ISAL_DEFAULT_LEVEL, ISAL_MAX_LEVEL, isalProblem } from './isal.ts';
 
 export type Codec = 'gzip' | 'zstd' | 'none';
@@ -56,11 +56,8 @@ export function describeCompressor(codec: Codec, choice: CompressorChoice): stri
 }
 
 function isalMissing(problem: string): FailureError {
-  return new FailureError({
-    code: 'engine-missing',
+  return fail('engine-missing', {
     stage: 'compress',
-    transient: false,
     message: `compression.engine is isal, but ${problem}`,
-    hint: 'Install libisal2, or set compression.engine to auto or zlib.',
   });
 }

@@ -4,7 +4,7 @@ import { type FileHandle, mkdir, open, readdir, rmdir, stat, unlink } from 'node
 import type { BigIntStats, Dirent } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { FailureError } from '../../base/errors.ts';
+import { fail, type FailureError } from '../../base/errors.ts';
 import { errorCode, orUndefined, toFileFailure } from './errors.ts';
 import { freeNow } from '../free-now.ts';
 import { isUploadId, newUploadId, parseTemporaryName, pathOfKey, refuseSymlinks, temporaryPath } from './paths.ts';
@@ -338,30 +338,23 @@ function mayHold(folder: string, prefix: string): boolean {
 }
 
 function tooLarge(target: string, limitBytes: number): FailureError {
-  return new FailureError({
-    code: 'object-too-large',
+  return fail('object-too-large', {
     stage: 'upload',
-    transient: false,
     message: `${target} is larger than ${limitBytes} bytes, which is the most that is read at once`,
     hint: 'This file was not written by pgsluice, or was changed since: look at it, and remove it if it is not needed.',
   });
 }
 
 function refused(target: string, outcome: 'exists' | 'changed'): FailureError {
-  return new FailureError({
-    code: 'precondition-failed',
+  return fail('precondition-failed', {
     stage: 'upload',
-    transient: false,
     message: `${target} ${outcome === 'exists' ? 'exists already' : 'is not the file that was to be replaced'}`,
-    hint: 'Another process has written it: look whether two of them write to the same place.',
   });
 }
 
 function missing(target: string): FailureError {
-  return new FailureError({
-    code: 'object-missing',
+  return fail('object-missing', {
     stage: 'upload',
-    transient: false,
     message: `${target} does not exist`,
     hint: 'The file was removed, or never written: look at the folder of the destination.',
   });

@@ -2,7 +2,7 @@
 import { lstat } from 'node:fs/promises';
 import path from 'node:path';
 import { randomUUID } from 'node:crypto';
-import { FailureError } from '../../base/errors.ts';
+import { fail } from '../../base/errors.ts';
 import { errorCode } from './errors.ts';
 
 const TEMPORARY = /^\.(.+)\.(([0-9a-z]+)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.tmp$/;
@@ -34,7 +34,10 @@ export function pathOfKey(root: string, key: string): string {
   const parts = key.split('/');
   const bad = parts.some((part) => part === '' || part === '.' || part === '..' || part.includes('\0'));
   if (bad || parseTemporaryName(parts.at(-1) ?? '') !== undefined) {
-    throw refusal(`the key ${JSON.stringify(key)} cannot be the name of a file`);
+    throw fail('key-refused', {
+      stage: 'upload',
+      message: `the key ${JSON.stringify(key)} cannot be the name of a file`,
+    });
   }
   return path.join(root, ...parts);
 }
@@ -44,7 +47,7 @@ export async function refuseSymlinks(root: string, target: string): Promise<void
   let at = root;
   for (const part of path.relative(root, target).split(path.sep)) {
     at = path.join(at, part);
-    if (await isSymlink(at)) throw refusal(`${at} is a symbolic link`, 'symlink-refused');
+    if (await isSymlink(at)) throw fail('symlink-refused', { stage: 'upload', message: `${at} is a symbolic link` });
   }
 }
 
@@ -55,14 +58,4 @@ async function isSymlink(target: string): Promise<boolean> {
     if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return false;
     throw error;
   }
-}
-
-function refusal(message: string, code: 'key-refused' | 'symlink-refused' = 'key-refused'): FailureError {
-  return new FailureError({
-    code,
-    stage: 'upload',
-    transient: false,
-    message,
-    hint: 'Symbolic links and keys with "..", "." or empty parts could lead out of the folder of the destination. Remove it.',
-  });
 }

@@ -1,7 +1,7 @@
 /** Reads an object of S3, whole or as a stream, and tells a whole one from one that broke off. Keys are the full ones. */
 import type { Readable } from 'node:stream';
 import { GetObjectCommand, type GetObjectCommandOutput } from '@aws-sdk/client-s3';
-import { FailureError } from '../../base/errors.ts';
+import { fail, type FailureError } from '../../base/errors.ts';
 import type { S3Target } from './client.ts';
 import { bareETag } from './conditions.ts';
 import { hasName, toS3Failure } from './errors.ts';
@@ -90,10 +90,8 @@ async function collect(answer: GetObjectCommandOutput, limitBytes: number, key: 
 }
 
 function tooLarge(key: string, limitBytes: number): FailureError {
-  return new FailureError({
-    code: 'object-too-large',
+  return fail('object-too-large', {
     stage: 'upload',
-    transient: false,
     message: `${key} is larger than ${limitBytes} bytes, which is the most that is read at once`,
     hint: 'This object was not written by pgsluice, or was changed since: look at it, and remove it if it is not needed.',
   });
@@ -101,10 +99,8 @@ function tooLarge(key: string, limitBytes: number): FailureError {
 
 function requireWhole({ ContentLength = -1 }: GetObjectCommandOutput, bytes: number, key: string): void {
   if (ContentLength === -1 || ContentLength === bytes) return;
-  throw new FailureError({
-    code: 'connection-lost',
+  throw fail('connection-lost', {
     stage: 'upload',
-    transient: true,
     message: `${key} ended after ${bytes} of ${ContentLength} bytes`,
     hint: 'The connection broke while the object was read. If it repeats, look at the network and proxies between.',
   });

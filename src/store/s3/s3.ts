@@ -9,7 +9,7 @@ import {
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
 } from '@aws-sdk/client-s3';
-import { FailureError } from '../../base/errors.ts';
+import { fail, FailureError } from '../../base/errors.ts';
 import type { DestinationConfig } from '../../config/schema.ts';
 import { openS3Target, type S3Location, type S3Target, type S3Timeouts } from './client.ts';
 import { bareETag } from './conditions.ts';
@@ -256,13 +256,14 @@ function lacksBatchDelete(error: unknown): boolean {
 }
 
 function endlessList(prefix: string): FailureError {
-  return new FailureError({
-    code: 'answer-unreadable',
-    stage: 'upload',
-    transient: false,
-    message: `the server says that the list of ${prefix} goes on, but not from where`,
-    hint: 'This server lists objects wrongly; report it to its maker.',
-  });
+  return fail(
+    { code: 'answer-unreadable', transient: false },
+    {
+      stage: 'upload',
+      message: `the server says that the list of ${prefix} goes on, but not from where`,
+      hint: 'This server lists objects wrongly; report it to its maker.',
+    },
+  );
 }
 
 function clockSkewOf(response: unknown): number | undefined {

@@ -11,7 +11,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
-import { FailureError } from '../../base/errors.ts';
+import { fail, type FailureError } from '../../base/errors.ts';
 import { freeNow } from '../free-now.ts';
 import { PartSource } from './part-source.ts';
 import type { S3Target } from './client.ts';
@@ -118,12 +118,9 @@ class OneUpload {
     const head = await this.#head();
     if (answered === undefined && !this.#isOurs(head)) throw this.#overwritten();
     if (head.ContentLength === bytes) return bareETag(answered ?? head.ETag);
-    throw new FailureError({
-      code: 'object-size-mismatch',
+    throw fail('object-size-mismatch', {
       stage: 'upload',
-      transient: true,
       message: `${this.#key} in the bucket ${this.#target.bucket} has ${head.ContentLength ?? 'an unknown number of'} bytes; ${bytes} were sent`,
-      hint: 'If it repeats, do not trust this server: it says that an object is finished which is not whole.',
     });
   }
 
@@ -264,25 +261,20 @@ class OneUpload {
   }
 
   #refused(error: unknown): FailureError {
-    return new FailureError(
+    return fail(
+      'precondition-failed',
       {
-        code: 'precondition-failed',
         stage: 'upload',
-        transient: false,
         message: `${this.#key} in the bucket ${this.#target.bucket} is not what this upload was to replace`,
-        hint: 'Another process has written it: look whether two of them write to the same place.',
       },
       { cause: error },
     );
   }
 
   #overwritten(): FailureError {
-    return new FailureError({
-      code: 'object-changed',
+    return fail('object-changed', {
       stage: 'upload',
-      transient: true,
       message: `${this.#key} in the bucket ${this.#target.bucket} was written by somebody else right after this upload`,
-      hint: 'Look whether two processes write to the same place.',
     });
   }
 }

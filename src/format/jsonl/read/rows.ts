@@ -1,5 +1,5 @@
 /** Turns JSON Lines into the rows of COPY in text format, byte by byte: a row may be of any width. */
-import { FailureError } from '../../../base/errors.ts';
+import { fail, type FailureError } from '../../../base/errors.ts';
 import { formatBytes, formatCount } from '../../../base/units.ts';
 import type { RestoreColumn, ValueForm } from '../forms.ts';
 import { lineFrame } from '../frame.ts';
@@ -324,14 +324,12 @@ export class CopyRows {
   }
 
   #badLine(what: string, cause?: unknown, column = this.#column): FailureError {
-    return new FailureError(
+    return fail(
+      'bad-line',
       {
-        code: 'bad-line',
         stage: 'restore',
-        transient: false,
         message: `line ${formatCount(this.rows + 1)} of the object, at column ${this.#nameOf(column)}: what is there ${what}`,
-        hint: 'The object was damaged or written by something else; `pgsluice verify` says which. Nothing of it was restored.',
-        ...(cause instanceof Error ? { cause: cause.message } : {}),
+        cause: cause instanceof Error ? cause.message : undefined,
       },
       { cause },
     );
@@ -339,12 +337,9 @@ export class CopyRows {
 
   #valueTooWide(): FailureError {
     const limit = formatBytes(this.#maxValueBytes);
-    return new FailureError({
-      code: 'value-too-wide',
+    return fail('value-too-wide', {
       stage: 'restore',
-      transient: false,
       message: `line ${formatCount(this.rows + 1)} of the object, column ${this.#nameOf(this.#column)}: an array or composite of more than ${limit}, which a worker of this heap does not take`,
-      hint: 'Raise workers.maxOldGenerationSizeMb.',
     });
   }
 
