@@ -1,6 +1,6 @@
 /** A config file on its way to a config: its YAML tree, the position of every path in it, and the problems found so far. */
 import type { Document, LineCounter } from 'yaml';
-import { isAlias, isCollection, isMap, isScalar, isSeq, type Node, type Pair } from 'yaml';
+import { isAlias, isCollection, isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap } from 'yaml';
 import { UsageError } from '../base/errors.ts';
 
 /** The keys and indexes that lead to a value. */
@@ -22,6 +22,7 @@ export class Draft {
   /** Values that could not be found out; whatever else would be said about them is a consequence. */
   readonly unknown = new Set<unknown>();
   readonly #problems = new Map<string, number>();
+  readonly #pairs = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
 
   constructor(file: string, text: string, document: Document, lines: LineCounter) {
     this.file = file;
@@ -75,13 +76,19 @@ export class Draft {
   #child(parent: unknown, step: string): Place | undefined {
     if (isSeq(parent)) return { value: asNode(parent.items[Number(step)]) };
     if (!isMap(parent)) return undefined;
-    // The last of two equal keys is the one that counts.
-    const pair = parent.items.findLast((item) => keyText(item) === step);
+    const pairs = this.#pairsOf(parent);
+    const pair = pairs.get(step);
     if (pair !== undefined) return { key: asNode(pair.key), value: asNode(pair.value) };
-    return this.#merged(
-      parent.items.find((item) => keyText(item) === '<<'),
-      step,
-    );
+    return this.#merged(pairs.get('<<'), step);
+  }
+
+  /** By key; the last of two equal ones is the one that counts. Looked up for each option of each archive, so kept. */
+  #pairsOf(map: YAMLMap): ReadonlyMap<string, Pair> {
+    const known = this.#pairs.get(map);
+    if (known !== undefined) return known;
+    const pairs = new Map(map.items.map((item) => [keyText(item), item]));
+    this.#pairs.set(map, pairs);
+    return pairs;
   }
 
   #merged(merge: Pair | undefined, step: string): Place | undefined {

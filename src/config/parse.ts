@@ -2,9 +2,12 @@
 import type { YAMLError } from 'yaml';
 import { isMap, isScalar, LineCounter, parseDocument, Scalar, visit, type Document, type ErrorCode } from 'yaml';
 import { Draft } from './draft.ts';
+import { describeExcess } from './size.ts';
 
 /** The draft of `text`, and whether its tree can be trusted enough to look for further problems. */
 export function parseDraft(file: string, text: string): { draft: Draft; reliable: boolean } {
+  const excess = describeExcess(text);
+  if (excess !== undefined) return refuse(file, text, excess);
   const lines = new LineCounter();
   const document: Document = parseDocument(text, {
     lineCounter: lines,
@@ -14,8 +17,11 @@ export function parseDraft(file: string, text: string): { draft: Draft; reliable
     logLevel: 'error',
     merge: true,
     stringKeys: true,
+    // The library compares each key with all before it, which takes minutes for a long mapping.
+    uniqueKeys: false,
   });
   const draft = new Draft(file, text, document, lines);
+  reportDuplicateKeys(draft);
   const brokenLines = replaceBrokenAliases(draft);
   const errors = [...document.errors, ...document.warnings].filter(
     ({ pos }) => !brokenLines.has(lineOf(draft, pos[0])),
@@ -24,14 +30,36 @@ export function parseDraft(file: string, text: string): { draft: Draft; reliable
   return { draft, reliable: errors.every(({ code }) => LOCAL.has(code)) && hasMapping(draft) };
 }
 
+function refuse(
+  file: string,
+  text: string,
+  excess: { offset: number; message: string },
+): ReturnType<typeof parseDraft> {
+  const lines = new LineCounter();
+  lines.addNewLine(0);
+  for (const { index } of text.matchAll(/\n/g)) lines.addNewLine(index + 1);
+  const draft = new Draft(file, text, parseDocument(''), lines);
+  draft.reportAt(excess.offset, excess.message);
+  return { draft, reliable: false };
+}
+
+/** Two keys `<<` merge two mappings; any other key counts once. */
+function reportDuplicateKeys(draft: Draft): void {
+  visit(draft.document, {
+    Map(_key, { items }) {
+      const seen = new Set<unknown>(['<<']);
+      for (const { key } of items) {
+        if (!isScalar(key)) continue;
+        if (key.value !== '<<' && seen.has(key.value))
+          draft.reportAt(key.range?.[0] ?? 0, 'duplicate key; remove one of them');
+        seen.add(key.value);
+      }
+    },
+  });
+}
+
 /** These errors concern one value only. */
-const LOCAL = new Set<ErrorCode>([
-  'DUPLICATE_KEY',
-  'BAD_DQ_ESCAPE',
-  'BAD_SCALAR_START',
-  'MULTIPLE_DOCS',
-  'TAG_RESOLVE_FAILED',
-]);
+const LOCAL = new Set<ErrorCode>(['BAD_DQ_ESCAPE', 'BAD_SCALAR_START', 'MULTIPLE_DOCS', 'TAG_RESOLVE_FAILED']);
 
 /** An unquoted cron expression that begins with `*` is read as an alias, and leaves several errors on its line. */
 function replaceBrokenAliases(draft: Draft): Set<number> {
@@ -51,12 +79,12 @@ function replaceBrokenAliases(draft: Draft): Set<number> {
   return brokenLines;
 }
 
-/** The first error of a line is the cause, the others follow from it; but each duplicate key counts. */
+/** The first error of a line is the cause, the others follow from it. */
 function reportFirstOfEachLine(draft: Draft, errors: readonly YAMLError[]): void {
   const seen = new Set<number>();
   for (const { code, pos } of errors.toSorted((a, b) => a.pos[0] - b.pos[0])) {
     const line = lineOf(draft, pos[0]);
-    if (code !== 'DUPLICATE_KEY' && seen.has(line)) continue;
+    if (seen.has(line)) continue;
     seen.add(line);
     draft.reportAt(pos[0], describeError(draft, code, line));
   }
@@ -94,7 +122,6 @@ const WORDS: Partial<Record<ErrorCode, string>> = {
 };
 
 function describeError(draft: Draft, code: ErrorCode, line: number): string {
-  if (code === 'DUPLICATE_KEY') return 'duplicate key; remove one of them';
   const lineText = draft.text.split('\n')[line - 1] ?? '';
   if (!LOCAL.has(code) && /[{[].*\$\{/.test(lineText))
     return 'not valid YAML: inside { } and [ ], "${…}" must be in quotes';

@@ -8,15 +8,24 @@ import { entriesOf, valueAt, type Tree } from './tree.ts';
  * be, as their last part is the name.
  */
 export function reportPrefixClashes(tree: Tree, draft: Draft): void {
-  const seen: Place[] = [];
+  const seen = new Map<string, Place>();
+  const above = new Map<string, Place>();
   for (const place of findPlaces(tree)) {
-    const other = seen.find(({ prefix }) => prefix.startsWith(place.prefix) || place.prefix.startsWith(prefix));
-    seen.push(place);
+    const prefixes = prefixesAbove(place.prefix);
+    const other =
+      [place.prefix, ...prefixes].map((prefix) => seen.get(prefix)).find(Boolean) ?? above.get(place.prefix);
+    if (!seen.has(place.prefix)) seen.set(place.prefix, place);
+    for (const prefix of prefixes) if (!above.has(prefix)) above.set(prefix, place);
     if (other === undefined) continue;
     // The prefixes are not echoed, as a URL may be interpolated.
     const message = `has a prefix that overlaps with that of archive "${other.archive}", through the destinations "${other.destination}" and "${place.destination}"; change the url of one`;
     draft.report(['archives', place.archive], message, 'key');
   }
+}
+
+/** Each shorter one that ends in `/`. */
+function prefixesAbove(prefix: string): string[] {
+  return [...prefix.slice(0, -1).matchAll(/\//g)].map(({ index }) => prefix.slice(0, index + 1));
 }
 
 interface Place {

@@ -1,5 +1,5 @@
 /** Reads a text file whole, within a limit. */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
 /** The config file and each file that it takes a value from may have this many bytes. */
 export const MAX_FILE_BYTES = 1024 ** 2;
@@ -16,10 +16,25 @@ export function readText(file: string): string {
 
 class TooLargeError extends Error {}
 
-/** A size asked for beforehand would be of no use for a pipe, such as /dev/fd/63. */
+class NotRegularError extends Error {}
+
+/** What a shell hands over by process substitution, such as /dev/fd/63, and standard input. */
+const DESCRIPTOR = /^\/(?:dev\/(?:fd\/\d+|stdin)|proc\/self\/fd\/\d+)$/;
+
+/** A pipe that nobody writes to would hold the whole process up, at a reload all runs as well. */
+function openForReading(file: string): number {
+  if (DESCRIPTOR.test(file)) return openSync(file, 'r');
+  const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  const found = fstatSync(descriptor);
+  if (found.isFile() || found.isDirectory()) return descriptor;
+  closeSync(descriptor);
+  throw new NotRegularError();
+}
+
+/** A size asked for beforehand would be of no use for a descriptor that is a pipe. */
 function readWithinLimit(file: string): Buffer {
   const buffer = Buffer.alloc(MAX_FILE_BYTES + 1);
-  const descriptor = openSync(file, 'r');
+  const descriptor = openForReading(file);
   try {
     let length = 0;
     for (let bytes = -1; bytes !== 0 && length < buffer.length; length += bytes) {
@@ -36,11 +51,13 @@ const REASONS: Record<string, string> = {
   ENOENT: 'it does not exist',
   EACCES: 'this user has no permission',
   EISDIR: 'it is a folder',
+  ENXIO: 'it is a socket or a device, not a file',
   ERR_ENCODING_INVALID_ENCODED_DATA: 'it is not UTF-8 text',
 };
 
 function describeReadError(error: unknown): string {
   if (error instanceof TooLargeError) return 'it is larger than 1 MiB';
+  if (error instanceof NotRegularError) return 'it is a pipe or a device, not a file';
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
   return REASONS[code] ?? code;
 }

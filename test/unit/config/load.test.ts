@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -121,10 +122,14 @@ test('a byte order mark and Windows line ends change neither values nor position
 
 test('a file that cannot be read is named with the remedy', () => {
   mkdirSync(path.join(folder, 'folder'));
+  // Opened in the usual way, a pipe that nobody writes to would hold the process up for ever.
+  execFileSync('mkfifo', [path.join(folder, 'pipe')]);
   const remedy = 'name the config with --config or $PGSLUICE_CONFIG';
   const cases = [
     [path.join(folder, 'absent.yaml'), 'it does not exist'],
     [path.join(folder, 'folder'), 'it is a folder'],
+    [path.join(folder, 'pipe'), 'it is a pipe or a device, not a file'],
+    ['/dev/null', 'it is a pipe or a device, not a file'],
     [write(Buffer.from([0xff, 0xfe, 0x61]), 'utf16.yaml'), 'it is not UTF-8 text'],
     [write(`${MINIMAL}\n#${'x'.repeat(1024 ** 2)}`, 'huge.yaml'), 'it is larger than 1 MiB'],
   ];
