@@ -47,12 +47,11 @@ export function describeSqlProblem(sql: string): string | undefined {
   return open.length === 0 ? undefined : `has a "${open.at(-1) ?? ''}" that is never closed`;
 }
 
-const ROW_CHOICE = /\b(limit|offset|fetch|tablesample|random\s*\(|gen_random_uuid\s*\()/i;
-
-/** The word by which a query chooses its rows anew each time it is run, such as LIMIT; undefined when there is none. */
-export function findRowChoice(sql: string): string | undefined {
-  const codes = stretches(sql).filter(({ kind }) => kind === 'code');
-  return codes.flatMap(({ text }) => ROW_CHOICE.exec(text)?.[1] ?? [])[0]?.replace(/\s*\($/, '()');
+/** The code of a piece of SQL: strings, quoted names and comments are left out, each as a blank. */
+export function codeOf(sql: string): string {
+  return stretches(sql)
+    .map(({ kind, text }) => (kind === 'code' ? text : ' '))
+    .join('');
 }
 
 /** Drops white space, semicolons and comments at the end, as a query is put into parentheses. */

@@ -12,7 +12,7 @@ import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { sampleQuantiles, type KeyColumn, type KeyValues } from '../postgres/quantiles.ts';
 import { buildSelect, columnReference, type Statement } from '../postgres/select.ts';
 import { inspectServer } from '../postgres/server.ts';
-import { findRowChoice } from '../postgres/sql-text.ts';
+import { findRowChoice } from '../postgres/row-choice.ts';
 import { findCorrelation, findLeaves, isUniqueKey, type Leaf } from '../postgres/table-stats.ts';
 import { chooseCut, type CutFacts } from './cut/choose.ts';
 import type { Cut } from './cut/cut.ts';
@@ -105,8 +105,11 @@ async function gatherFacts(
   { name, relation, source, key }: Subject,
   leaves: readonly Leaf[],
 ): Promise<CutFacts> {
+  // The rows of a table are its own; only a filter can look at others.
+  const canDiffer = source.kind === 'query' ? key.length > 0 : source.where !== undefined && leaves.length > 0;
+  const mustAsk = canDiffer && archive.segments.by !== 'none';
+  const rowChoice = mustAsk ? await findRowChoice(client, source, key) : undefined;
   if (relation === undefined) {
-    const rowChoice = source.kind === 'query' ? findRowChoice(source.sql) : undefined;
     const canCutKey = key.length > 0;
     return { name, kind: 'query', key, canCutKey, canCutPages: false, correlation: undefined, rowChoice };
   }
@@ -120,7 +123,7 @@ async function gatherFacts(
     canCutKey: key.length > 0 && leaves.length > 0,
     canCutPages: leaves.length > 0 && leaves.every((leaf) => leaf.isReadable) && versionNumber >= TID_RANGE_SCANS_SINCE,
     correlation: leading === undefined ? undefined : await findCorrelation(client, relation.oid, leading),
-    rowChoice: undefined,
+    rowChoice,
   };
 }
 

@@ -125,6 +125,12 @@ const CASES: [text: string, message: string][] = [
     'archives.__proto__: the name must be letters, digits, _, . and -, begin with a letter or digit, and have at most 100 of them',
   ],
   [inTable('▸query: select 1'), 'archives.a.query: cannot be together with table; remove one of them'],
+  [inTable('▸where: a = 1; DROP TABLE t'), 'archives.a.where: must be one statement, without a semicolon inside'],
+  [inTable('▸where: a = 1) OR (b = 1'), 'archives.a.where: has a ")" that closes nothing'],
+  [
+    inArchive('▸query: SELECT 1; COMMIT; DROP TABLE t'),
+    'archives.a.query: must be one statement, without a semicolon inside',
+  ],
   [
     inTable('columns: [a]\n    ▸exclude: [b]'),
     'archives.a.exclude: cannot be together with columns; remove one of them',

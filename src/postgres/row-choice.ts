@@ -1,0 +1,78 @@
+/** Asks the planner whether a statement may give other rows each time it is run: its text tells that by no means. */
+import type { Client } from 'pg';
+import { postgresFailure } from './errors.ts';
+import { randomFunctionOf, rowChoiceOf, scannedRelations, type PlanNode, type UniqueKey } from './plan-tree.ts';
+import { asOneStatement, buildSelect, type RowSource } from './select.ts';
+
+/**
+ * An order that an index, a merge or several processes give has no sort key in the plan, and min() and max() by an index
+ * look like LIMIT 1. Without those, what is ordered is sorted, and a limit in the plan is one of the statement.
+ */
+const PLAIN_PLAN = `SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_mergejoin = off;
+SET LOCAL enable_incremental_sort = off; SET LOCAL max_parallel_workers_per_gather = 0`;
+
+const UNIQUE_KEYS_SQL = `
+SELECT n.nspname::text AS schema, c.relname::text AS relation, array_agg(a.attname::text ORDER BY k.ordinal) AS columns
+FROM unnest($1::text[], $2::text[]) AS wanted(schema, relation)
+JOIN pg_namespace n ON n.nspname = wanted.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.relation
+JOIN pg_index i ON i.indrelid = c.oid
+CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, ordinal)
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+  AND k.ordinal <= i.indnkeyatts
+GROUP BY i.indexrelid, n.nspname, c.relname HAVING bool_and(a.attnotnull)`;
+
+/**
+ * By what `source` picks rows that may be others the next time, such as LIMIT; undefined when by nothing. `key` are the
+ * names of the columns that segments are cut by. Throws FailureError.
+ */
+export async function findRowChoice(
+  client: Client,
+  source: RowSource,
+  key: readonly string[],
+): Promise<string | undefined> {
+  try {
+    return await withPlainPlans(client, async () => {
+      const root = await explain(client, source);
+      // A function in the filter of a table is asked once for each row, in that row's own segment.
+      const random = source.kind === 'query' ? randomFunctionOf(root) : undefined;
+      const indexes = key.map((name) => source.columns.findIndex((column) => column.name === name));
+      return random ?? rowChoiceOf({ root, key: indexes, uniqueKeys: await findUniqueKeys(client, root) });
+    });
+  } catch (error) {
+    throw postgresFailure(error, 'plan', 'explaining the statement');
+  }
+}
+
+/** A query is explained as it is, so that the columns of the plan's root are its own. */
+async function explain(client: Client, source: RowSource): Promise<PlanNode> {
+  const { text, params } =
+    source.kind === 'query' ? { text: `(\n${source.sql}\n)`, params: source.params } : buildSelect(source);
+  const { rows } = await client.query<{ 'QUERY PLAN': { Plan: PlanNode }[] }>(
+    asOneStatement(`EXPLAIN (VERBOSE, FORMAT JSON) ${text}`, params),
+  );
+  const root = rows[0]?.['QUERY PLAN'][0]?.Plan;
+  if (root === undefined) throw new Error('EXPLAIN gave no plan');
+  return root;
+}
+
+async function findUniqueKeys(client: Client, root: PlanNode): Promise<UniqueKey[]> {
+  const relations = scannedRelations(root);
+  const { rows } = await client.query<UniqueKey>(UNIQUE_KEYS_SQL, [
+    relations.map(({ schema }) => schema),
+    relations.map(({ relation }) => relation),
+  ]);
+  return rows;
+}
+
+/** The settings go with the transaction, or with the savepoint in the one that is open. */
+async function withPlainPlans<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  const isOpen = client.getTransactionStatus() === 'T';
+  await client.query(isOpen ? 'SAVEPOINT plain_plans' : 'BEGIN READ ONLY');
+  try {
+    await client.query(PLAIN_PLAN);
+    return await work();
+  } finally {
+    await client.query(isOpen ? 'ROLLBACK TO SAVEPOINT plain_plans; RELEASE SAVEPOINT plain_plans' : 'ROLLBACK');
+  }
+}
