@@ -82,7 +82,7 @@ async function verify(invocation: Invocation, work: Work, options: VerifyCommand
     const verification = await verifyRun(store, manifest, {
       keyPrefix: fullKey(work.destination, ''),
       sample: work.sample,
-      retry: { attempts: archive.retry.attempts, backoffMs: archive.retry.backoff },
+      retry: archive.retry,
       signal: work.signal,
       onProgress: (progress) => {
         bar.update(progressOfBytes(`verify ${archive.name}`, progress, performance.now() - read));

@@ -1,6 +1,6 @@
 /** Says what a reload changes, option by option, without secrets. */
 import type { Config } from './schema.ts';
-import { mapSecrets } from './options.ts';
+import { mapSecrets, withoutUnits } from './options.ts';
 import { isTree } from './tree.ts';
 
 /** Long queries are cut here, as these lines go to the log. */
@@ -27,7 +27,7 @@ function markSecrets(config: Config): unknown {
     destinations: asWritten(config.destinations),
     archives: asWritten(config.archives),
   };
-  return mapSecrets(written, (value) => new Secret(value));
+  return mapSecrets(withoutUnits(written), (value) => new Secret(value));
 }
 
 /** What entries have beyond the file would only say the same change again. */

@@ -49,7 +49,8 @@ export function size(min: number, max: number) {
       z
         .number({ error })
         .min(min, `must be at least ${formatBytes(min)}`)
-        .max(max, `must be at most ${formatBytes(max)}`),
+        .max(max, `must be at most ${formatBytes(max)}`)
+        .brand<'bytes'>(),
     );
 }
 
@@ -64,6 +65,7 @@ export function duration(minMs: number, maxMs: number) {
       z
         .number({ error })
         .min(minMs, `must be at least ${minMs}ms`)
-        .max(maxMs, `must be at most ${maxMs / 3_600_000}h`),
+        .max(maxMs, `must be at most ${maxMs / 3_600_000}h`)
+        .brand<'ms'>(),
     );
 }

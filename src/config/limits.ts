@@ -40,16 +40,16 @@ export function checkRuntime(config: Config, runtime: Runtime): string[] {
 /** The most memory that the config can need, term by term. */
 export function memorySum(config: Config): { terms: readonly MemoryTerm[]; totalBytes: number } {
   const { threads, maxOldGenerationSizeMb, maxYoungGenerationSizeMb } = config.workers;
-  const partSize = Math.max(
-    ...Object.values(config.archives).map((archive) => destinationOf(config, archive).partSize),
+  const partBytes = Math.max(
+    ...Object.values(config.archives).map((archive) => destinationOf(config, archive).partBytes),
   );
   const perThread: MemoryTerm[] = [
     { name: 'old generation of the heap', bytes: maxOldGenerationSizeMb * 1024 ** 2 },
     { name: 'young generation of the heap', bytes: maxYoungGenerationSizeMb * 1024 ** 2 },
     { name: 'batch of rows', bytes: MEMORY.batchBytes + widestRowBytes(config) },
     {
-      name: `parts in flight, ${MEMORY.partsInFlight} x ${formatBytes(partSize)}`,
-      bytes: MEMORY.partsInFlight * partSize,
+      name: `parts in flight, ${MEMORY.partsInFlight} x ${formatBytes(partBytes)}`,
+      bytes: MEMORY.partsInFlight * partBytes,
     },
     { name: 'compressor', bytes: MEMORY.compressorBytes },
   ];

@@ -2,22 +2,50 @@
 import { z } from 'zod';
 import type { Path } from './draft.ts';
 import { configSchema } from './schema.ts';
+import { nameWithUnit, type Unit } from './unit-names.ts';
 
 /** The keys that the mapping at `path` may have; none when its keys are free names. */
 export function optionKeys(path: Path): string[] {
-  const option = path.reduce<Option>((at, step) => child(at, String(step)), { schema: configSchema, isSecret: false });
-  const schema = option.schema === undefined ? undefined : unwrap(option.schema);
-  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+  return keysOf(path.reduce<Option>((at, step) => child(at, String(step)), ROOT));
 }
 
 /** A copy of a tree of option values in which every secret is replaced. */
 export function mapSecrets(tree: unknown, replace: (secret: unknown) => unknown): unknown {
-  return mapOption(tree, { schema: configSchema, isSecret: false }, replace);
+  return mapOption(tree, ROOT, replace);
+}
+
+/** A copy of a tree of option values in which the name of each duration and size ends in its unit. */
+export function withUnits(tree: unknown): unknown {
+  return rename(tree, ROOT, (option, key) => ({ name: nameWithUnit(key, child(option, key).unit), written: key }));
+}
+
+/** The reverse of {@link withUnits}. */
+export function withoutUnits(tree: unknown): unknown {
+  return rename(tree, ROOT, (option, key) => {
+    const written = keysOf(option).find((candidate) => nameWithUnit(candidate, child(option, candidate).unit) === key);
+    return { name: written ?? key, written: written ?? key };
+  });
 }
 
 interface Option {
   schema: z.core.$ZodType | undefined;
   isSecret: boolean;
+  unit: Unit | undefined;
+}
+
+const ROOT: Option = { schema: configSchema, isSecret: false, unit: undefined };
+
+type NameOption = (parent: Option, key: string) => { name: string; written: string };
+
+function rename(value: unknown, option: Option, nameOf: NameOption): unknown {
+  if (Array.isArray(value)) return value.map((item) => rename(item, child(option, 'item'), nameOf));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, entry]) => {
+      const { name, written } = nameOf(option, key);
+      return [name, rename(entry, child(option, written), nameOf)];
+    }),
+  );
 }
 
 function mapOption(value: unknown, option: Option, replace: (secret: unknown) => unknown): unknown {
@@ -29,6 +57,11 @@ function mapOption(value: unknown, option: Option, replace: (secret: unknown) =>
   );
 }
 
+function keysOf({ schema }: Option): string[] {
+  const inner = schema === undefined ? undefined : unwrap(schema);
+  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+}
+
 function child({ schema }: Option, key: string): Option {
   const parent = schema === undefined ? undefined : unwrap(schema);
   if (parent instanceof z.ZodRecord) return describe(parent.valueType);
@@ -36,11 +69,12 @@ function child({ schema }: Option, key: string): Option {
   if (parent instanceof z.ZodObject && Object.hasOwn(parent.shape, key)) {
     return describe((parent.shape as Record<string, z.core.$ZodType>)[key]);
   }
-  return { schema: undefined, isSecret: false };
+  return { schema: undefined, isSecret: false, unit: undefined };
 }
 
 function describe(schema: z.core.$ZodType | undefined): Option {
-  return { schema, isSecret: schema !== undefined && z.globalRegistry.get(schema)?.secret === true };
+  const meta = schema === undefined ? undefined : z.globalRegistry.get(schema);
+  return { schema, isSecret: meta?.secret === true, unit: meta?.unit };
 }
 
 /** The schema inside of defaults and optionals. */

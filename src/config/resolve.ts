@@ -1,10 +1,13 @@
-/** Turns validated options into the config: names in their entries, locations parsed, frozen throughout. */
+/** Turns validated options into the config: units and names of entries added, locations parsed, frozen throughout. */
 import type { z } from 'zod';
 import { parseLocation, type Location } from './location.ts';
+import { withUnits } from './options.ts';
 import type { ArchiveConfig, Config, configSchema, DestinationConfig, SourceConfig } from './schema.ts';
+import type { WithUnits } from './unit-names.ts';
 
 /** The config of options that passed all checks. */
-export function resolveConfig(options: z.output<typeof configSchema>, environment: NodeJS.ProcessEnv): Config {
+export function resolveConfig(written: z.output<typeof configSchema>, environment: NodeJS.ProcessEnv): Config {
+  const options = withUnits(written) as WithUnits<typeof written>;
   const state = options.state ?? defaultState(environment);
   return deepFreeze({
     ...options,

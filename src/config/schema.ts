@@ -12,13 +12,14 @@ import {
   parseLocation,
   type Location,
 } from './location.ts';
+import type { Unit, WithUnits } from './unit-names.ts';
 
 declare module 'zod' {
   interface GlobalMeta {
     /** The value is never shown. */
     secret?: boolean;
-    /** The unit that the value is parsed to; the documentation shows the form that is written. */
-    unit?: 'bytes' | 'ms';
+    /** The unit that the value is parsed to, and that its name in the config ends in; see unit-names.ts. */
+    unit?: Unit;
     /** For the documentation, where the default is not a constant. */
     defaultText?: string;
   }
@@ -281,23 +282,23 @@ export const configSchema = z.strictObject({
   }),
 });
 
-type Written = z.output<typeof configSchema>;
-type Named<T> = DeepReadonly<T & { name: string }>;
+type Options = WithUnits<z.output<typeof configSchema>>;
+type Named<T> = DeepReadonly<WithUnits<T> & { name: string }>;
 
 /** A source, with the name of its entry. */
 export type SourceConfig = Named<z.output<typeof source>>;
-/** A destination, with the name of its entry and the parsed form of its URL. `partSize` is in bytes. */
-export type DestinationConfig = Named<z.output<typeof destination> & { location: Location }>;
-/** An archive, with the name of its entry; exactly one of `table` and `query` is set. Sizes in bytes, durations in ms. */
+/** A destination, with the name of its entry and the parsed form of its URL. */
+export type DestinationConfig = Named<z.output<typeof destination>> & { readonly location: DeepReadonly<Location> };
+/** An archive, with the name of its entry; exactly one of `table` and `query` is set. */
 export type ArchiveConfig = Named<z.output<typeof archive>>;
 /** A webhook for alarms. */
 export type NotifyConfig = DeepReadonly<z.output<typeof notify>>;
 /** The limits of the worker threads. */
 export type WorkersConfig = DeepReadonly<z.output<typeof workers>>;
 
-/** The whole config, frozen, with all defaults applied. Sizes are bytes, durations milliseconds. */
+/** The whole config, frozen, with all defaults applied. The names of sizes and durations end in their unit. */
 export type Config = DeepReadonly<
-  Omit<Written, 'sources' | 'destinations' | 'archives' | 'state' | 'control'> & {
+  Omit<Options, 'sources' | 'destinations' | 'archives' | 'state' | 'control'> & {
     sources: Record<string, SourceConfig>;
     destinations: Record<string, DestinationConfig>;
     archives: Record<string, ArchiveConfig>;

@@ -1,13 +1,13 @@
 /** What of a config is secret, to be masked wherever it could show. */
-import { mapSecrets } from './options.ts';
+import { mapSecrets, withoutUnits } from './options.ts';
 import type { Config } from './schema.ts';
 
 /** Shorter paths, and parts of them, are ordinary words. */
 const MIN_PATH_CHARS = 16;
 
-/** A plain copy of the config with every secret replaced, fit to be printed. */
+/** The options as they are written, with all defaults and every secret replaced, fit to be printed. */
 export function maskSecrets(config: Config): unknown {
-  return mapSecrets(config, () => '***');
+  return mapSecrets(withoutUnits(config), () => '***');
 }
 
 /** The secrets of a config, and the passwords within its URLs, for `registerSecret` of base/secrets.ts. */

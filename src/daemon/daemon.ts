@@ -162,14 +162,14 @@ export class Daemon {
     this.#stopping = 'draining';
     this.#notify.stopping(this.#statusLine());
     this.#log.info(
-      { signal, running: this.#board.entries.length, drainTimeoutMs: this.#config.drainTimeout },
+      { signal, running: this.#board.entries.length, drainTimeoutMs: this.#config.drainTimeoutMs },
       'daemon stops: no new runs',
     );
     this.#schedule.stop();
     this.#due.close();
     const deadline = setTimeout(() => {
-      void this.#abort(`the drain timeout of ${formatDuration(this.#config.drainTimeout)} is over`);
-    }, this.#config.drainTimeout);
+      void this.#abort(`the drain timeout of ${formatDuration(this.#config.drainTimeoutMs)} is over`);
+    }, this.#config.drainTimeoutMs);
     await this.#board.drain(stopFailure('the daemon stops'));
     clearTimeout(deadline);
     await this.#close();

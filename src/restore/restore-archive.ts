@@ -114,7 +114,7 @@ async function fill(
     const summary = await dispatchTasks<RestoreTask>(tasks, {
       place: context.place,
       log: context.log,
-      retry: { attempts: request.archive.retry.attempts, backoffMs: request.archive.retry.backoff },
+      retry: request.archive.retry,
       parallel: context.config.workers.threads,
       signal: AbortSignal.any([context.signal, session.lost]),
       drain: new AbortController().signal,

@@ -53,9 +53,8 @@ export interface Commit {
 
 /** Runs until the manifest is written. Throws the failure that ended it; then the run can be taken up again. */
 export async function executeRun(run: Run, execution: Execution): Promise<Commit> {
-  const { attempts, backoff: backoffMs } = run.archive.retry;
   // As long as sessions bring the run forward, it is worth another one.
-  const policy = { attempts, backoffMs, progress: () => execution.progress.segmentsDone };
+  const policy = { ...run.archive.retry, progress: () => execution.progress.segmentsDone };
   return retrying(
     policy,
     execution.signal,
@@ -63,7 +62,8 @@ export async function executeRun(run: Run, execution: Execution): Promise<Commit
     (error, attempt, isLast) => {
       const failure = toFailure(error, 'worker');
       if (!endsSessionOnly(failure)) return false;
-      if (!isLast) run.log.warn({ failure, attempt, attempts }, 'session lost, the run goes on with a new one');
+      if (!isLast)
+        run.log.warn({ failure, attempt, attempts: policy.attempts }, 'session lost, the run goes on with a new one');
       return true;
     },
   );
@@ -123,7 +123,7 @@ async function dispatch(run: Run, execution: Execution, session: Session, work: 
   const summary = await dispatchTasks(tasks, {
     place: execution.place,
     log: run.log,
-    retry: { attempts: run.archive.retry.attempts, backoffMs: run.archive.retry.backoff },
+    retry: run.archive.retry,
     parallel: run.archive.segments.parallel,
     signal: AbortSignal.any([execution.signal, session.lost]),
     drain: execution.drain,

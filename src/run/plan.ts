@@ -170,7 +170,7 @@ function openCut(by: CutBy, input: CutInput): Cut {
 }
 
 function targetBytes({ archive, bytes }: CutInput): number {
-  return Math.max(archive.segments.targetSize, bytes / MAX_SEGMENTS);
+  return Math.max(archive.segments.targetBytes, bytes / MAX_SEGMENTS);
 }
 
 async function findBounds(input: CutInput, key: readonly KeyColumn[]): Promise<KeyValues[]> {

@@ -106,7 +106,7 @@ async function openAndRun(
 
 /** A destination that is busy for a moment must not cost the whole run before it has begun. */
 async function findManifest(run: Run, signal: AbortSignal): Promise<Manifest | undefined> {
-  const policy = { attempts: run.archive.retry.attempts, backoffMs: run.archive.retry.backoff };
+  const policy = run.archive.retry;
   return retrying(
     policy,
     signal,

@@ -98,10 +98,10 @@ async function streamRows(
   hooks.signal.addEventListener('abort', cut, { once: true });
 
   async function upload(slices: AsyncIterable<Buffer>): Promise<void> {
-    const uploading = store.upload(task.key, gatherPieces(proveObject(slices), task.destination.partSize), {
+    const uploading = store.upload(task.key, gatherPieces(proveObject(slices), task.destination.partBytes), {
       contentType: CODEC_FILES[task.compression.codec].contentType,
       ...(task.contentEncoding === undefined ? {} : { contentEncoding: task.contentEncoding }),
-      partSize: task.destination.partSize,
+      partBytes: task.destination.partBytes,
       signal: hooks.signal,
       onUploadStarted: (uploadId) => {
         hooks.report({ kind: 'upload', uploadId });

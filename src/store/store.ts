@@ -33,7 +33,7 @@ export interface UploadOptions {
    * Bytes of each part but the last. Where one ends, a buffer of `body` should end as well, so that its memory can go early.
    * The buffers belong to the store once they are yielded.
    */
-  partSize: number;
+  partBytes: number;
   /** Refused, the upload fails with `precondition-failed`. */
   replaces?: Replaces;
   onUploadStarted?: OnUploadStarted;

@@ -20,7 +20,7 @@ export function destinationOf(
     forcePathStyle: true,
     accessKeyId: s3.accessKeyId,
     secretAccessKey: s3.secretAccessKey,
-    partSize: 5 * 1024 ** 2,
+    partBytes: 5 * 1024 ** 2,
     checksums: 'when-supported',
     ...rest,
   };

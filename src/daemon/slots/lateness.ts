@@ -35,11 +35,11 @@ export class Lateness {
   }
 
   /** The oldest slot that is due, when it is overdue. */
-  #overdueSlot({ name, lateAfter }: ArchiveConfig, now: Date): Date | undefined {
+  #overdueSlot({ name, lateAfterMs }: ArchiveConfig, now: Date): Date | undefined {
     const { schedule, standings } = this.#parts;
     const slots = schedule.slotsOf(name);
     const due = slots && standings.oldestDue(name, slots, now);
-    return slots !== undefined && due !== undefined && isOverdue(due, slots, lateAfter, now) ? due : undefined;
+    return slots !== undefined && due !== undefined && isOverdue(due, slots, lateAfterMs, now) ? due : undefined;
   }
 
   async #confirm(archive: ArchiveConfig): Promise<void> {

@@ -45,12 +45,12 @@ export function openS3Target(
   { bucket, prefix }: S3Location,
   overrides: Partial<S3Timeouts> = {},
 ): S3Target {
-  const timeouts = { ...defaultTimeouts(destination.partSize), ...overrides };
+  const timeouts = { ...defaultTimeouts(destination.partBytes), ...overrides };
   return { client: createClient(destination, timeouts), bucket, prefix, destination, timeouts, quotesETags: false };
 }
 
-function defaultTimeouts(partSize: number): S3Timeouts {
-  const sendMs = Math.ceil(partSize / SLOWEST_BYTES_PER_SECOND) * 1000;
+function defaultTimeouts(partBytes: number): S3Timeouts {
+  const sendMs = Math.ceil(partBytes / SLOWEST_BYTES_PER_SECOND) * 1000;
   return { connectMs: 10_000, idleMs: 60_000, requestMs: 60_000 + sendMs, abortMs: 10_000 };
 }
 

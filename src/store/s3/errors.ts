@@ -28,7 +28,7 @@ interface Place {
   bucket: string;
   host: string;
   permission: string;
-  partSize: number;
+  partBytes: number;
 }
 
 interface Rule {
@@ -123,8 +123,8 @@ const RULES: readonly Rule[] = [
     kind: { code: 'object-too-large' },
     matches: (facts) =>
       named('EntityTooLarge', 'TooManyParts')(facts) || facts.status === 413 || /^Exceeded \d+ parts/.test(facts.text),
-    hint: ({ partSize }) =>
-      `An upload has at most 10,000 parts of partSize (now ${partSize} bytes): raise partSize or lower segments.targetSize. If a single request was refused (413), lower partSize.`,
+    hint: ({ partBytes }) =>
+      `An upload has at most 10,000 parts of partSize (now ${partBytes} bytes): raise partSize or lower segments.targetSize. If a single request was refused (413), lower partSize.`,
   },
   {
     kind: { code: 'corrupted-in-transit' },
@@ -259,12 +259,12 @@ function factsOf(error: unknown): Facts {
 }
 
 function placeOf(operation: S3Operation, target: S3Target): Place {
-  const { endpoint, region, partSize } = target.destination;
+  const { endpoint, region, partBytes } = target.destination;
   return {
     bucket: target.bucket,
     host: endpoint === undefined ? `AWS S3${region === undefined ? '' : ` in ${region}`}` : hostOf(endpoint),
     permission: PERMISSIONS[operation.name] ?? 'this request',
-    partSize,
+    partBytes,
   };
 }
 

@@ -18,10 +18,10 @@ export class PartSource extends Readable {
   readonly #onFailure: (error: unknown) => void;
 
   /** `onFailure` gets the very error that `body` threw. */
-  constructor(body: AsyncIterable<Buffer>, partSize: number, onFailure: (error: unknown) => void) {
+  constructor(body: AsyncIterable<Buffer>, partBytes: number, onFailure: (error: unknown) => void) {
     // Without read-ahead: what waits here would be one more part in memory.
     super({ objectMode: true, highWaterMark: 0 });
-    this.#pieces = firstByteApart(body, partSize);
+    this.#pieces = firstByteApart(body, partBytes);
     this.#onFailure = onFailure;
     // The failure is told through onFailure; an error event without a listener would end the process.
     this.on('error', () => undefined);
@@ -49,12 +49,15 @@ export class PartSource extends Readable {
 }
 
 /** When the rest of a part is asked for, the part before it has been copied, and its memory can go. */
-async function* firstByteApart(body: AsyncIterable<Buffer>, partSize: number): AsyncGenerator<Buffer, void, undefined> {
+async function* firstByteApart(
+  body: AsyncIterable<Buffer>,
+  partBytes: number,
+): AsyncGenerator<Buffer, void, undefined> {
   let bytes = 0;
   let copied: Buffer[] = [];
   for await (const piece of body) {
     if (piece.length === 0) continue;
-    const isFirst = bytes % partSize === 0;
+    const isFirst = bytes % partBytes === 0;
     if (isFirst) {
       yield piece.subarray(0, 1);
       for (const buffer of copied) freeNow(buffer);

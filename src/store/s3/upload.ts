@@ -39,7 +39,7 @@ export async function uploadToS3(
 ): Promise<Written> {
   options.signal.throwIfAborted();
   const upload = new OneUpload(target, key, options);
-  const source = new PartSource(body, options.partSize, (error) => {
+  const source = new PartSource(body, options.partBytes, (error) => {
     upload.fail(error);
   });
   upload.onFailure = () => source.destroy(new Error('the upload failed'));
@@ -101,7 +101,7 @@ class OneUpload {
     const upload = new Upload({
       client: this.#watchedClient(),
       params: { ...this.#params(), Body: source },
-      partSize: this.#options.partSize,
+      partSize: this.#options.partBytes,
       queueSize: PARTS_IN_FLIGHT,
       // lib-storage would abort while other parts are still on the way, or not at all when the body is stalled.
       leavePartsOnError: true,

@@ -22,8 +22,8 @@ after(async () => {
 
 type Parts = Partial<Pick<ArchiveConfig, 'table' | 'query' | 'params' | 'columns' | 'exclude' | 'where' | 'key'>>;
 
-async function plan(parts: Parts, by: 'auto' | 'key' | 'pages' | 'none', targetSize: number): Promise<RunPlan> {
-  const archive = { name: 'a', ...parts, segments: { by, targetSize, parallel: 2 } } as ArchiveConfig;
+async function plan(parts: Parts, by: 'auto' | 'key' | 'pages' | 'none', targetBytes: number): Promise<RunPlan> {
+  const archive = { name: 'a', ...parts, segments: { by, targetBytes, parallel: 2 } } as ArchiveConfig;
   return planRun(client, archive, SLOT);
 }
 

@@ -29,7 +29,7 @@ after(async () => {
 });
 
 function plan(parts: Partial<ArchiveConfig>, by: 'auto' | 'key' = 'auto'): Promise<RunPlan> {
-  const segments = { by, targetSize: 1024, parallel: 2 };
+  const segments = { by, targetBytes: 1024, parallel: 2 };
   return planRun(client, { name: 'a', ...parts, segments } as ArchiveConfig, SLOT);
 }
 

@@ -22,7 +22,7 @@ async function createTable({ client }: TestDatabase): Promise<void> {
 }
 
 function archive(reading: Partial<ArchiveConfig>): ArchiveConfig {
-  return { ...reading, segments: { by: 'auto', targetSize: 1e9, parallel: 1 } } as ArchiveConfig;
+  return { ...reading, segments: { by: 'auto', targetBytes: 1e9, parallel: 1 } } as ArchiveConfig;
 }
 
 for (const [name, reading] of Object.entries(READINGS)) {

@@ -18,7 +18,7 @@ export interface Subject {
 }
 
 export function uploadOptions(overrides: Partial<UploadOptions> = {}): UploadOptions {
-  return { contentType: 'application/gzip', partSize: PART, signal: new AbortController().signal, ...overrides };
+  return { contentType: 'application/gzip', partBytes: PART, signal: new AbortController().signal, ...overrides };
 }
 
 /** Buffers of exactly one part each but for the last, as the upload takes them over; and the hash of all. */

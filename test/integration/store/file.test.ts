@@ -16,7 +16,7 @@ function openFolder(folder: string): Store {
     name: 'default',
     url: pathToFileURL(folder).href,
     location: { kind: 'file', folder },
-    partSize: 5 * 1024 ** 2,
+    partBytes: 5 * 1024 ** 2,
     forcePathStyle: false,
     checksums: 'when-supported',
   };

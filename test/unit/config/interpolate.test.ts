@@ -61,7 +61,7 @@ log: { level: "\${LEVEL}" }`,
   );
   assert.equal(config.workers.threads, 3);
   assert.equal(config.destinations['default']?.forcePathStyle, true);
-  assert.equal(config.destinations['default'].partSize, 16 * 1024 ** 2);
+  assert.equal(config.destinations['default'].partBytes, 16 * 1024 ** 2);
   assert.equal(config.archives['a']?.retry.attempts, 7);
   assert.equal(config.archives['a'].segments.parallel, 7);
   assert.equal(config.log.level, 'debug');

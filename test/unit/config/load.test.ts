@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { UsageError } from '../../../src/base/errors.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { destinationOf, sourceOf } from '../../../src/config/resolve.ts';
+import { maskSecrets } from '../../../src/config/secrets.ts';
 import { ARCHIVES, DESTINATIONS, folder, load, loadArchive, MINIMAL, problemsOf, SOURCES, write } from './support.ts';
 
 const EXAMPLE = path.join(import.meta.dirname, '../../../config/pgsluice.example.yaml');
@@ -18,7 +19,7 @@ test('a minimal config gets all defaults', () => {
         name: 'default',
         url: 's3://bucket/pg',
         forcePathStyle: false,
-        partSize: 8 * 1024 ** 2,
+        partBytes: 8 * 1024 ** 2,
         checksums: 'when-supported',
         location: { kind: 's3', bucket: 'bucket', prefix: 'pg/' },
       },
@@ -31,10 +32,10 @@ test('a minimal config gets all defaults', () => {
         table: 't',
         timezone: 'UTC',
         catchUp: 'last',
-        segments: { by: 'auto', targetSize: 256 * 1024 ** 2, parallel: 2 },
+        segments: { by: 'auto', targetBytes: 256 * 1024 ** 2, parallel: 2 },
         compression: { codec: 'gzip', engine: 'auto' },
         read: 'auto',
-        retry: { attempts: 5, backoff: 2000 },
+        retry: { attempts: 5, backoffMs: 2000 },
       },
     },
     workers: { threads: 2, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 },
@@ -43,7 +44,7 @@ test('a minimal config gets all defaults', () => {
     log: { level: 'info' },
     control: '/var/lib/pgsluice/control.sock',
     state: '/var/lib/pgsluice',
-    drainTimeout: 60_000,
+    drainTimeoutMs: 60_000,
   });
 });
 
@@ -77,10 +78,31 @@ archives:
 
 test('sizes become bytes and durations milliseconds', () => {
   const archive = loadArchive('table: t, segments: { targetSize: 64 MiB }, retry: { backoff: 1.5m }');
-  assert.equal(archive.segments.targetSize, 64 * 1024 ** 2);
-  assert.equal(archive.retry.backoff, 90_000);
+  assert.equal(archive.segments.targetBytes, 64 * 1024 ** 2);
+  assert.equal(archive.retry.backoffMs, 90_000);
   const config = load(`${SOURCES}\n${ARCHIVES}\ndestinations: { default: { url: s3://bucket, partSize: 6000000 } }`);
-  assert.equal(config.destinations['default']?.partSize, 6_000_000);
+  assert.equal(config.destinations['default']?.partBytes, 6_000_000);
+});
+
+test('what a user names like an option keeps its name, and options with a unit are shown as they are written', () => {
+  const config = load(`
+sources: { default: { url: postgres://a } }
+destinations: { default: { url: s3://bucket, tags: { partSize: x } } }
+archives: { backoff: { table: t, lateAfter: 1h } }`);
+  assert.deepEqual(config.destinations['default']?.tags, { partSize: 'x' });
+  assert.equal(config.archives['backoff']?.lateAfterMs, 3_600_000);
+  const shown = maskSecrets(config) as { archives: object; destinations: object };
+  assert.deepEqual(Object.keys(shown.archives), ['backoff']);
+  const text = JSON.stringify(shown);
+  for (const written of [
+    '"lateAfter":3600000',
+    '"backoff":2000',
+    '"partSize":8388608',
+    '"partSize":"x"',
+    '"targetSize":',
+  ])
+    assert.ok(text.includes(written), `${written} in ${text}`);
+  assert.doesNotMatch(text, /Ms"|Bytes"/);
 });
 
 test('a key is a list, also when it is written as one column', () => {

@@ -15,7 +15,7 @@ const skip = hasPromtool ? false : 'promtool is not installed (Debian package pr
 
 /** A daemon with one archive, before its first run. */
 function stateParts(): StateParts {
-  const destination = { partSize: 8 * 1024 ** 2 };
+  const destination = { partBytes: 8 * 1024 ** 2 };
   const workers = { threads: 2, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 };
   const config = { workers, archives: { events: { destination: 'default' } }, destinations: { default: destination } };
   return {
