@@ -1,5 +1,5 @@
 /** Signals of a foreground command: the first one stops cleanly, the second one at once. */
-import { FailureError } from '../base/errors.ts';
+import { fail, type FailureError } from '../base/errors.ts';
 
 export interface Interrupt {
   signal: AbortSignal;
@@ -32,11 +32,8 @@ export function watchInterrupts(): Interrupt {
 }
 
 function interruptedFailure(name: string): FailureError {
-  return new FailureError({
-    code: 'interrupted',
+  return fail('interrupted', {
     stage: 'worker',
-    transient: false,
     message: `interrupted by ${name}`,
-    hint: 'Run it again with the same --run-id to go on with this run.',
   });
 }

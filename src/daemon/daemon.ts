@@ -1,5 +1,5 @@
 /** The daemon: the composition root of schedule, runs, history, alarms, HTTP, reload, shutdown and the line to systemd. */
-import { FailureError, UsageError } from '../base/errors.ts';
+import { fail, type FailureError, UsageError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { formatDuration } from '../base/units.ts';
 import { describeChanges } from '../config/diff.ts';
@@ -353,11 +353,8 @@ export class Daemon {
 }
 
 function stopFailure(reason: string): FailureError {
-  return new FailureError({
-    code: 'stopped',
+  return fail('stopped', {
     stage: 'worker',
-    transient: false,
     message: `the run was stopped: ${reason}`,
-    hint: 'It is taken up again by the next start, or with `pgsluice run --run-id`.',
   });
 }

@@ -1,5 +1,5 @@
 /** The runs of the daemon: a lane for each archive, with one run at a time and those that wait behind it. */
-import { FailureError, type Failure } from '../base/errors.ts';
+import { fail, type Failure, type FailureError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import type { FairQueue } from '../work/fair-queue.ts';
@@ -284,11 +284,8 @@ const SKIP_TEXTS: Record<SkipReason, string> = {
 };
 
 function cancelledFailure(): FailureError {
-  return new FailureError({
-    code: 'cancelled',
+  return fail('cancelled', {
     stage: 'worker',
-    transient: false,
     message: 'the run was cancelled by hand',
-    hint: 'Start it again with `pgsluice trigger ARCHIVE --run-id ID`; it goes on with the segments that are missing.',
   });
 }

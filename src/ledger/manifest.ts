@@ -1,5 +1,5 @@
 /** The manifest: the object that says a run is done. Its presence is the commit. */
-import { FailureError } from '../base/errors.ts';
+import { fail } from '../base/errors.ts';
 import type { Snapshot, SourceIdentity } from '../postgres/snapshot.ts';
 import type { ObjectFacts } from '../segment/task.ts';
 import type { Store } from '../store/store.ts';
@@ -58,12 +58,9 @@ export async function commitManifest(store: Store, manifest: Manifest): Promise<
   const body = Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);
   const { outcome } = await store.put(key, body, { contentType: 'application/json', replaces: 'nothing' });
   if (outcome === 'written') return;
-  throw new FailureError({
-    code: 'already-committed',
+  throw fail('already-committed', {
     stage: 'commit',
-    transient: false,
     message: `${store.url}${key} was written by somebody else while this run was on`,
-    hint: 'Two configs seem to write to the same place with different source databases. Give each its own prefix.',
   });
 }
 
@@ -74,12 +71,9 @@ export async function readManifest(store: Store, archive: string, run: string): 
   if (found === undefined) return undefined;
   const manifest = parseJson(found.body);
   if (isManifest(manifest)) return manifest;
-  throw new FailureError({
-    code: 'bad-manifest',
+  throw fail('bad-manifest', {
     stage: 'verify',
-    transient: false,
     message: `${store.url}${key} is no manifest of the format ${MANIFEST_FORMAT}`,
-    hint: 'The object was damaged, or written by a newer version of pgsluice.',
   });
 }
 

@@ -1,7 +1,7 @@
 /** The connection of a restore's control plane; while it lives, no other restore goes into the same table. */
 import { createHash } from 'node:crypto';
 import os from 'node:os';
-import { FailureError } from '../base/errors.ts';
+import { fail, type FailureError } from '../base/errors.ts';
 import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
 import { restoreFailure } from '../segment/restore/errors.ts';
 import type { RestoreRequest } from './request.ts';
@@ -37,20 +37,15 @@ async function lockTarget(client: Client, name: string): Promise<void> {
   const key = createHash('sha256').update(`pgsluice restore\n${name}`).digest().readBigInt64BE(0).toString();
   const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1::int8) AS locked', [key]);
   if (rows[0]?.locked === true) return;
-  throw new FailureError({
-    code: 'locked',
+  throw fail('locked', {
     stage: 'restore',
-    transient: false,
     message: `another restore into ${name} is on`,
-    hint: 'Wait until it has ended. If no such process lives any more, look for its backend in pg_stat_activity, and end it.',
   });
 }
 
 function sessionLost(name: string): FailureError {
-  return new FailureError({
-    code: 'session-lost',
+  return fail('session-lost', {
     stage: 'restore',
-    transient: true,
     message: `the connection that held the lock of ${name} broke`,
     hint: 'Give the same command again: it goes on with the objects that are missing.',
   });

@@ -1,5 +1,5 @@
 /** Makes the task of one object. */
-import { FailureError } from '../base/errors.ts';
+import { fail } from '../base/errors.ts';
 import { maxRowBytes } from '../base/memory.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
@@ -43,10 +43,8 @@ export function restoreTask(
 function requireCodec(key: string): Codec {
   const codec = codecOf(key);
   if (codec !== undefined) return codec;
-  throw new FailureError({
-    code: 'bad-manifest',
+  throw fail('bad-manifest', {
     stage: 'restore',
-    transient: false,
     message: `the manifest names the object ${key}, whose ending is none of ours`,
     hint: 'The manifest was changed or written by something else. Bring it back from a copy or an older version.',
   });

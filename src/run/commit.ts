@@ -1,5 +1,5 @@
 /** The end of a run: all segments are there, strays are removed, the manifest is written, the journal goes. */
-import { FailureError, toFailure } from '../base/errors.ts';
+import { fail, toFailure } from '../base/errors.ts';
 import { clearJournal, readPlan, removeStrays, type Receipt } from '../ledger/journal.ts';
 import { fullKey, manifestKey } from '../ledger/names.ts';
 import { commitManifest, type Manifest } from '../ledger/manifest.ts';
@@ -44,12 +44,9 @@ async function requireOwnership({ store, archive, id }: Run, { journal }: Work):
   const committed = await store.head(manifestKey(archive.name, id));
   const found = await readPlan(store, archive.name, id);
   if (committed === undefined && found?.owner === journal.owner) return;
-  throw new FailureError({
-    code: 'already-committed',
+  throw fail('already-committed', {
     stage: 'commit',
-    transient: false,
     message: `${store.url}${manifestKey(archive.name, id)}: somebody else has ${committed === undefined ? 'taken this run up' : 'committed this run'} meanwhile`,
-    hint: 'Two configs seem to write to the same place with different source databases. Give each its own prefix.',
   });
 }
 
@@ -57,11 +54,8 @@ async function requireOwnership({ store, archive, id }: Run, { journal }: Work):
 function requireAll({ plan, done }: Work): Receipt[] {
   const receipts = plan.segments.flatMap(({ index }) => done.get(index) ?? []);
   if (receipts.length === plan.segments.length) return receipts;
-  throw new FailureError({
-    code: 'segment-missing',
+  throw fail('segment-missing', {
     stage: 'commit',
-    transient: false,
     message: `${receipts.length} of ${plan.segments.length} segments have a receipt; the run is not committed`,
-    hint: 'This is a defect in pgsluice. Please report it, with the log of the run.',
   });
 }

@@ -1,7 +1,7 @@
 /** One run of an archive at a time, over all hosts: an advisory lock in the source database. */
 import { createHash } from 'node:crypto';
 import type { Client } from '../postgres/connect.ts';
-import { FailureError } from '../base/errors.ts';
+import { fail, type FailureError } from '../base/errors.ts';
 import { postgresFailure } from '../postgres/errors.ts';
 
 const HOLDER_SQL = `
@@ -50,12 +50,9 @@ async function findHolder(client: Client, key: string): Promise<string> {
 }
 
 function locked(archive: string, holder: string): FailureError {
-  return new FailureError({
-    code: 'locked',
+  return fail('locked', {
     stage: 'lock',
     archive,
-    transient: false,
     message: `another run of archive ${archive} holds its lock: ${holder}`,
-    hint: 'Wait until it has ended. If no such process lives any more, end the backend with pg_terminate_backend.',
   });
 }

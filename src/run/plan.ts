@@ -1,5 +1,5 @@
 /** Plans a run: what is read, how it is cut into segments, and why that way. Rows are never counted for it. */
-import { FailureError } from '../base/errors.ts';
+import { fail } from '../base/errors.ts';
 import { formatBytes } from '../base/units.ts';
 import type { Reader } from '../config/reader.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
@@ -143,12 +143,9 @@ async function bytesToRead(
 
 async function requireUnique(client: Client, oid: number, key: readonly string[], name: string): Promise<void> {
   if (await isUniqueKey(client, oid, key)) return;
-  throw new FailureError({
-    code: 'key-not-unique',
+  throw fail('key-not-unique', {
     stage: 'plan',
-    transient: false,
     message: `the key (${key.join(', ')}) of ${name} is not backed by a unique index on NOT NULL columns`,
-    hint: 'Name the columns of such an index, or leave key out: the primary key is taken then.',
   });
 }
 

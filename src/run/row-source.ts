@@ -1,6 +1,6 @@
 /** Turns an archive's table or query, its columns and its filter into what the statements are built from. */
 import type { Client } from '../postgres/connect.ts';
-import { FailureError } from '../base/errors.ts';
+import { fail } from '../base/errors.ts';
 import { nearestName } from '../base/suggest.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import type { Column } from '../postgres/columns.ts';
@@ -40,12 +40,9 @@ export async function describeSubject(client: Client, archive: ArchiveConfig, sl
 function requireOneExpression(option: string, sql: string | undefined): void {
   const problem = sql === undefined ? undefined : describeSqlProblem(sql);
   if (problem === undefined) return;
-  throw new FailureError({
-    code: 'syntax-error',
+  throw fail('syntax-error', {
     stage: 'plan',
-    transient: false,
     message: `${option} ${problem}`,
-    hint: 'Correct the SQL of this option.',
   });
 }
 
@@ -79,10 +76,8 @@ function chooseColumns(all: readonly Column[], archive: ArchiveConfig): Column[]
 function requireColumns(all: readonly Column[], names: readonly string[], option: string): Column[] {
   const unknown = names.filter((name) => !all.some((column) => column.name === name));
   if (unknown.length > 0) {
-    throw new FailureError({
-      code: 'column-not-found',
+    throw fail('column-not-found', {
       stage: 'plan',
-      transient: false,
       message: unknown
         .map((name) => `${option} names "${name}", which is not a column${suggestion(all, name)}`)
         .join('; '),

@@ -1,6 +1,6 @@
 /** The connection that holds a run's lock and its snapshot, outside the worker threads. */
 import os from 'node:os';
-import { FailureError } from '../base/errors.ts';
+import { fail, FailureError } from '../base/errors.ts';
 import type { SourceConfig } from '../config/schema.ts';
 import { backendPid, connectPostgres, endConnection, socketOf, type Client } from '../postgres/connect.ts';
 import { terminateBackend } from '../postgres/cancel.ts';
@@ -163,12 +163,9 @@ export function watchSession(session: Session, archive: string): () => void {
 }
 
 function sessionLost(archive: string): FailureError {
-  return new FailureError({
-    code: 'session-lost',
+  return fail('session-lost', {
     stage: 'snapshot',
     archive,
-    transient: true,
     message: `the connection that held the lock and the snapshot of archive ${archive} broke`,
-    hint: 'The run goes on under a new snapshot. If it repeats, look at the server log, and at time-outs of proxies between.',
   });
 }

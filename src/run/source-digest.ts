@@ -1,5 +1,5 @@
 /** Compares what was archived with what the server itself says of the rows, under the same snapshot, before the commit. */
-import { FailureError, toFailure } from '../base/errors.ts';
+import { fail, toFailure } from '../base/errors.ts';
 import { formatCount } from '../base/units.ts';
 import { terminateBackend } from '../postgres/cancel.ts';
 import { backendPid, socketOf } from '../postgres/connect.ts';
@@ -107,12 +107,9 @@ async function askServer(
 function compare(run: Run, what: string, archived: Digest, source: Digest): void {
   if (archived.rows === source.rows && archived.sum === source.sum) return;
   const describe = ({ rows, sum }: Digest): string => `${formatCount(rows)} rows with the digest ${sum.toString(16)}`;
-  throw new FailureError({
-    code: 'source-mismatch',
+  throw fail('source-mismatch', {
     stage: 'verify',
     archive: run.archive.name,
-    transient: false,
     message: `${what} is not what was archived: the server says ${describe(source)}, the archive has ${describe(archived)}; the run is not committed`,
-    hint: 'If the query or the filter uses now(), random() or the like, each reading gives other rows: use :slot. Else this is a defect in pgsluice; please report it.',
   });
 }

@@ -1,6 +1,6 @@
 /** The thread's entry: receive a task, do what it asks for, send back an outcome. It never throws, as an error would lose its class. */
 import { getHeapStatistics } from 'node:v8';
-import { FailureError, toFailure } from '../base/errors.ts';
+import { fail, type FailureError, toFailure } from '../base/errors.ts';
 import { archiveSegment } from './archive.ts';
 import { restoreObject } from './restore/object.ts';
 import {
@@ -72,11 +72,11 @@ class HeapMeter {
 }
 
 function abortedFailure(message: AbortMessage): FailureError {
-  return new FailureError({
-    code: 'aborted',
-    stage: 'worker',
-    transient: false,
-    message: `the segment was dropped: ${message.reason}`,
-    hint: 'Run it again; it goes on from what is done.',
-  });
+  return fail(
+    { code: 'aborted', transient: false },
+    {
+      stage: 'worker',
+      message: `the segment was dropped: ${message.reason}`,
+    },
+  );
 }

@@ -1,5 +1,5 @@
 /** Sends a run's tasks to the place where they are run, some at once, and tries those again that failed for a passing reason. */
-import { FailureError, toFailure, type Failure } from '../base/errors.ts';
+import { fail, type Failure, FailureError, toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { retrying, type RetryPolicy } from '../base/retry.ts';
 import type { FactsOf, Task } from '../segment/task.ts';
@@ -118,11 +118,8 @@ function afterAttempts(failure: Failure, attempt: number): Failure {
 }
 
 function drained(segments: number): FailureError {
-  return new FailureError({
-    code: 'drained',
+  return fail('drained', {
     stage: 'worker',
-    transient: false,
     message: `the run was stopped with ${segments} segments still to do`,
-    hint: 'It goes on from its receipts with the next start of the daemon, or with `pgsluice run --run-id`.',
   });
 }

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { errorText, type Failure } from '../base/errors.ts';
+import { errorText, fail, type Failure } from '../base/errors.ts';
 import { formatCount } from '../base/units.ts';
 import { terminateBackend } from '../postgres/cancel.ts';
 import {
@@ -120,28 +120,17 @@ export class Threads implements Place {
   }
 
   #deathFailure(task: Task, trace: Trace, error: unknown): Failure {
-    const place = { archive: task.archive, run: task.run, segment: task.segment, stage: 'worker' as const };
+    const { archive, run, segment } = task;
+    const details = { archive, run, segment, stage: 'worker', cause: errorText(error) } as const;
     const where = placeOf(task, trace);
-    const cause = errorText(error);
-    if (error instanceof Error && Reflect.get(error, 'code') === 'ERR_WORKER_OUT_OF_MEMORY') {
-      const heapMb = this.#limits.maxOldGenerationSizeMb;
-      return {
-        ...place,
-        code: 'worker-out-of-memory',
-        transient: false,
-        message: `the worker ran out of its heap of ${heapMb} MiB while it ${where}`,
-        hint: `A row there is too wide for this heap. Raise workers.maxOldGenerationSizeMb above ${heapMb}, or leave the wide column out with exclude or where.`,
-        cause,
-      };
-    }
-    return {
-      ...place,
-      code: 'worker-died',
-      transient: true,
-      message: `the worker thread ended while it ${where}`,
-      hint: 'The segment is tried again. If this comes back, look at the memory of the machine.',
-      cause,
-    };
+    if (!(error instanceof Error && Reflect.get(error, 'code') === 'ERR_WORKER_OUT_OF_MEMORY'))
+      return fail('worker-died', { ...details, message: `the worker thread ended while it ${where}` }).failure;
+    const heapMb = this.#limits.maxOldGenerationSizeMb;
+    return fail('worker-out-of-memory', {
+      ...details,
+      message: `the worker ran out of its heap of ${heapMb} MiB while it ${where}`,
+      hint: `A row there is too wide for this heap. Raise workers.maxOldGenerationSizeMb above ${heapMb}, or leave the wide column out with exclude or where.`,
+    }).failure;
   }
 }
 

@@ -1,5 +1,5 @@
 /** Failures of the source: its connection, its statements, its rows. A restore, which writes there, shares some. */
-import { DEFECT, type Declarations } from './declaration.ts';
+import type { Declarations } from './declaration.ts';
 
 export const SOURCE_FAILURES = {
   'connection-lost': {
@@ -140,7 +140,7 @@ export const SOURCE_FAILURES = {
   'row-count-mismatch': {
     transient: 'depends',
     meaning: 'Rows read, rows encoded, lines stored and what the server says it sent are not the same number.',
-    hint: DEFECT,
+    hint: 'A proxy between may have cut the answer short. Connect to Postgres directly.',
     retried: 'yes, when fewer rows came than the server sent; no, when rows were lost between the stages',
   },
   'bad-copy-stream': {

@@ -1,5 +1,5 @@
 /** Decides how the rows of a run are cut, from what is known of the table or query, and says why. */
-import { FailureError } from '../../base/errors.ts';
+import { fail, type FailureError } from '../../base/errors.ts';
 import type { ArchiveConfig } from '../../config/schema.ts';
 import type { CutBy } from '../../ledger/segments.ts';
 import type { RelationKind } from '../../postgres/relation.ts';
@@ -80,10 +80,8 @@ function cannotCut(
   why: string,
   hint = 'Set segments.by to auto, or name a key.',
 ): FailureError {
-  return new FailureError({
-    code: 'cannot-cut',
+  return fail('cannot-cut', {
     stage: 'plan',
-    transient: false,
     message: `${name} cannot be cut by ${by}: ${why}`,
     hint,
   });

@@ -3,7 +3,7 @@ import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { Closers } from '../../base/closers.ts';
-import { FailureError } from '../../base/errors.ts';
+import { fail, type FailureError } from '../../base/errors.ts';
 import { formatCount } from '../../base/units.ts';
 import { terminateBackend } from '../../postgres/cancel.ts';
 import { backendPid, connectPostgres, endConnection, socketOf, type Client } from '../../postgres/connect.ts';
@@ -195,22 +195,16 @@ function checkContent({ key, expected }: RestoreTask, proof: ContentProof, rows:
 }
 
 function damaged(key: string, found: string, expected: string): FailureError {
-  return new FailureError({
-    code: 'object-damaged',
+  return fail('object-damaged', {
     stage: 'restore',
-    transient: false,
     message: `${key} is not what the manifest says: ${found} instead of ${expected}; nothing of it was restored`,
-    hint: 'Bring the object back from a copy or an older version of it in the bucket, then restore again; it goes on with what is missing.',
   });
 }
 
 function rowsDropped({ subject, key, expected }: RestoreTask, rows: number): FailureError {
-  return new FailureError({
-    code: 'rows-dropped',
+  return fail('rows-dropped', {
     stage: 'restore',
-    transient: false,
     message: `${subject} took ${formatCount(rows)} of ${formatCount(expected.rows)} rows of ${key}, so nothing of it was restored`,
-    hint: 'A trigger of the table lets rows fall. Disable it for the restore: ALTER TABLE … DISABLE TRIGGER.',
   });
 }
 

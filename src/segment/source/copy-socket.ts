@@ -1,7 +1,7 @@
 /** Starts COPY … TO STDOUT on a connection and takes its bytes straight from the socket, past the driver's parser. */
 import type { Socket } from 'node:net';
 import type { Client } from 'pg';
-import { FailureError } from '../../base/errors.ts';
+import { fail, type FailureError } from '../../base/errors.ts';
 import { socketOf } from '../../postgres/connect.ts';
 import { DirectSocket } from '../../postgres/direct-socket.ts';
 
@@ -80,11 +80,8 @@ export class CopySocket {
 }
 
 function connectionEnded(): FailureError {
-  return new FailureError({
-    code: 'connection-lost',
+  return fail('connection-lost', {
     stage: 'read',
-    transient: true,
     message: 'the connection to Postgres ended in the middle of a COPY',
-    hint: 'Look at the server log and the network between.',
   });
 }

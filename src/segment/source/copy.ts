@@ -1,6 +1,6 @@
 /** Reads rows with COPY in binary form and yields them as JSON Lines: nothing is ever held as an object or as text. */
 import type { Client } from 'pg';
-import { errorText, FailureError } from '../../base/errors.ts';
+import { errorText, fail, FailureError } from '../../base/errors.ts';
 import { formatCount } from '../../base/units.ts';
 import { postgresFailure } from '../../postgres/errors.ts';
 import type { Statement } from '../../postgres/select.ts';
@@ -66,13 +66,11 @@ export async function* readCopy(
 /** An error of the driver or the server has a code; anything else is a stream that is not what it should be. */
 function readFailure(error: unknown, subject: string): FailureError {
   if (error instanceof Error && 'code' in error) return postgresFailure(error, 'read', `reading ${subject}`);
-  return new FailureError(
+  return fail(
+    'bad-copy-stream',
     {
-      code: 'bad-copy-stream',
       stage: 'read',
-      transient: false,
       message: `reading ${subject}: ${errorText(error)}`,
-      hint: 'Set read: cursor for this archive, and please report this, with the table definition.',
     },
     { cause: error },
   );
@@ -235,13 +233,13 @@ class CopyReader {
     const { endTag, trailer } = this.#seen;
     const sent = Number(/^COPY (\d+)$/.exec(endTag)?.[1] ?? Number.NaN);
     if (trailer && sent === this.#count.rows) return;
-    throw new FailureError({
-      code: 'row-count-mismatch',
-      stage: 'read',
-      transient: true,
-      message: `reading ${this.#job.subject}: ${formatCount(this.#count.rows)} rows came, and the server says "${endTag}"`,
-      hint: 'A proxy between may have cut the answer short. Connect to Postgres directly.',
-    });
+    throw fail(
+      { code: 'row-count-mismatch', transient: true },
+      {
+        stage: 'read',
+        message: `reading ${this.#job.subject}: ${formatCount(this.#count.rows)} rows came, and the server says "${endTag}"`,
+      },
+    );
   }
 
   #keyOf(at: number): string[] {

@@ -1,7 +1,7 @@
 /** Reads rows through a server-side cursor (pg-cursor), in batches that are bounded in bytes. */
 import type { Client } from 'pg';
 import Cursor from 'pg-cursor';
-import { FailureError } from '../../base/errors.ts';
+import { fail, type FailureError } from '../../base/errors.ts';
 import { formatBytes, formatCount } from '../../base/units.ts';
 import { socketOf } from '../../postgres/connect.ts';
 import { postgresFailure } from '../../postgres/errors.ts';
@@ -160,23 +160,21 @@ function nextReadRows(seenBytes: number, rows: number): number {
 function checkCount(endTag: string | undefined, rows: number, asked: number, subject: string): void {
   const expected = endTag === undefined ? asked : Number(/\d+$/.exec(endTag)?.[0] ?? Number.NaN);
   if (rows === expected) return;
-  throw new FailureError({
-    code: 'row-count-mismatch',
-    stage: 'read',
-    transient: true,
-    message: `reading ${subject}: ${formatCount(rows)} rows came, and the server says it sent ${formatCount(expected)}`,
-    hint: 'A proxy between may have cut the answer short. Connect to Postgres directly.',
-  });
+  throw fail(
+    { code: 'row-count-mismatch', transient: true },
+    {
+      stage: 'read',
+      message: `reading ${subject}: ${formatCount(rows)} rows came, and the server says it sent ${formatCount(expected)}`,
+    },
+  );
 }
 
 function rowTooWide(bytes: number, limits: ReadLimits, rowsBefore: number, lastRow: TextRow | undefined): FailureError {
   const key = lastRow === undefined ? [] : limits.keyColumns.map((index) => lastRow[index] ?? 'NULL');
   const place = key.length === 0 ? '' : `, which follows the row with the key (${key.join(', ')})`;
   const neededMb = Math.ceil((bytes * 4) / 1024 ** 2 / 16) * 16 + 16;
-  return new FailureError({
-    code: 'row-too-wide',
+  return fail('row-too-wide', {
     stage: 'read',
-    transient: false,
     message:
       `row ${formatCount(rowsBefore + 1)} of ${limits.subject}${place}, is ${formatBytes(bytes)} wide; ` +
       `a worker of this heap takes rows of up to ${formatBytes(limits.maxRowBytes)}`,
