@@ -57,7 +57,6 @@ const PACKAGES = [
   ['fastest-levenshtein', ['base/suggest.ts'], 'what is near enough for a "did you mean" is decided once'],
   ['pg', ['postgres/', 'segment/source/', 'demo/'], 'they set what must be set on each connection'],
   ['pg-cursor', ['segment/source/'], 'only segment/source/ reads rows; the control plane never holds one'],
-  ['pg-copy-streams', ['segment/restore/copy.ts'], 'only that file writes rows'],
 ];
 
 /** The rule `layers/imports`, to be set to `error` for src. */
