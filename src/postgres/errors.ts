@@ -133,6 +133,12 @@ function match(rules: readonly (readonly [RegExp, FailureKind])[], text: string)
   return rules.find(([pattern]) => pattern.test(text))?.[1];
 }
 
+/** The SQLSTATE of what the server said; empty for what the driver or the network says. */
+export function sqlStateOf(error: unknown): string {
+  const code = fieldOf(error, 'code') ?? '';
+  return isState(code) ? code : '';
+}
+
 function isState(code: string): boolean {
   return /^[0-9A-Z]{5}$/.test(code) && !isNetworkCode(code);
 }

@@ -3,25 +3,26 @@ import type { Client } from '../postgres/connect.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 
-/** Types of the archive that the target does not know, each once. */
-export async function findMissingTypes(client: Client, { columns }: Manifest): Promise<string[]> {
-  const types = [...new Set(columns.map(({ type }) => type))];
-  const { rows } = await client.query<{ type: string }>(
-    'SELECT type FROM unnest($1::text[]) WITH ORDINALITY AS t(type, n) WHERE to_regtype(type) IS NULL ORDER BY n',
-    [types],
-  );
-  return rows.map(({ type }) => type);
-}
-
+/** `types` has the server's name of each type: the manifest's own words are in the statement as quoted names only. */
 export async function createTable(
   client: Client,
   into: { schema: string; table: string },
-  { columns, primaryKey }: Manifest,
+  manifest: Pick<Manifest, 'columns' | 'primaryKey'>,
+  types: ReadonlyMap<string, string>,
 ): Promise<void> {
-  const lines = columns.map(
-    ({ name, type, nullable }) => `${quoteIdentifier(name)} ${type}${nullable ? '' : ' NOT NULL'}`,
-  );
+  await client.query(`CREATE TABLE ${quoteTableName(into)} (${describeColumns(manifest, types).join(', ')})`);
+}
+
+/** The columns and the key as CREATE TABLE takes them. */
+export function describeColumns(
+  { columns, primaryKey }: Pick<Manifest, 'columns' | 'primaryKey'>,
+  types: ReadonlyMap<string, string>,
+): string[] {
+  const lines = columns.map(({ name, type, nullable }) => {
+    const known = types.get(type);
+    if (known === undefined) throw new Error(`the type of column ${name} was not looked up`);
+    return `${quoteIdentifier(name)} ${known}${nullable ? '' : ' NOT NULL'}`;
+  });
   const hasKey = primaryKey.length > 0 && primaryKey.every((name) => columns.some((column) => column.name === name));
-  if (hasKey) lines.push(`PRIMARY KEY (${primaryKey.map(quoteIdentifier).join(', ')})`);
-  await client.query(`CREATE TABLE ${quoteTableName(into)} (${lines.join(', ')})`);
+  return hasKey ? [...lines, `PRIMARY KEY (${primaryKey.map(quoteIdentifier).join(', ')})`] : lines;
 }

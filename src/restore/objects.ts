@@ -1,4 +1,4 @@
-/** Looks whether the objects of a restore are there, in the size that the manifest says. */
+/** The objects of a restore: their keys in the run's folder, and whether they are there. */
 import type { ManifestObject } from '../ledger/manifest.ts';
 import type { Store } from '../store/store.ts';
 
@@ -8,24 +8,21 @@ export interface PlannedObject extends ManifestObject {
   index: number;
 }
 
+/** An object, and the size of what lies under its key; undefined when nothing does. */
+export interface FoundObject {
+  object: PlannedObject;
+  bytes: number | undefined;
+}
+
 const LOOKED_AT_ONCE = 8;
 
-/** One line for each object that is missing or of another size. */
-export async function checkObjects(store: Store, objects: readonly PlannedObject[]): Promise<string[]> {
-  const problems = new Map<number, string>();
-  const waiting = [...objects];
+/** Looks every object up, in the order given. */
+export async function lookAtObjects(store: Store, objects: readonly PlannedObject[]): Promise<FoundObject[]> {
+  const found = objects.map((object): FoundObject => ({ object, bytes: undefined }));
+  const waiting = found.values();
   const look = async (): Promise<void> => {
-    for (let object = waiting.shift(); object !== undefined; object = waiting.shift()) {
-      const head = await store.head(object.key);
-      if (head === undefined) problems.set(object.index, `object ${object.key} is missing in ${store.url}`);
-      else if (head.bytes !== object.bytes) {
-        problems.set(
-          object.index,
-          `object ${object.key} has ${head.bytes} bytes, and ${object.bytes} in the manifest: it was changed or damaged`,
-        );
-      }
-    }
+    for (const place of waiting) place.bytes = (await store.head(place.object.key))?.bytes;
   };
   await Promise.all(Array.from({ length: LOOKED_AT_ONCE }, look));
-  return [...problems].sort(([a], [b]) => a - b).map(([, problem]) => problem);
+  return found;
 }

@@ -6,7 +6,7 @@ import { RunProgress } from '../work/progress.ts';
 import type { RestoreTask } from '../segment/restore/task.ts';
 import { openStore } from '../store/open.ts';
 import { findRun } from './find-run.ts';
-import { closeJournal } from './journal.ts';
+import { closeRecord } from './record.ts';
 import { planRestore, type RestorePlan } from './plan.ts';
 import { Refusal } from './refusal.ts';
 import type { RestoreContext, RestoreRequest, RestoreResult } from './request.ts';
@@ -76,7 +76,7 @@ async function restore(context: RestoreContext, request: RestoreRequest, tally: 
       for (const warning of plan.warnings) context.log.warn(warning);
       await fill(context, request, session, plan, tally);
       await advanceSequences(session.client, plan.target);
-      await closeJournal(session.client, plan.journal);
+      await closeRecord(session.client, plan.record);
     } catch (error) {
       if (session.lost.aborted && !context.signal.aborted) throw session.lost.reason;
       throw error;
@@ -96,8 +96,8 @@ async function fill(
   tally: Tally,
 ): Promise<void> {
   const progress = new RunProgress(request.archive.name, plan.manifest.run, context.onProgress);
-  const { done } = plan.journal;
-  tally.resumed = plan.journal.resumed;
+  const { done } = plan.record;
+  tally.resumed = plan.record.resumed;
   for (const { rows, skipped } of done.values()) {
     tally.rows += rows;
     tally.skipped += skipped;

@@ -1,4 +1,4 @@
-/** Describes the table that is restored into, with all that the preflight must know of it. */
+/** Describes the table that is restored into, with all that decides whether it takes the rows. */
 import type { Client } from '../postgres/connect.ts';
 import { quoteTableName } from '../postgres/identifiers.ts';
 
@@ -32,6 +32,9 @@ export interface Target {
   /** Names of triggers that fire for inserted rows. */
   triggers: string[];
 }
+
+/** Kinds of relations that COPY writes to. */
+export const WRITABLE_KINDS: ReadonlySet<string> = new Set(['r', 'p', 'f']);
 
 /** What there is to know of the schema and the session, also when the table is not there. */
 export interface Surroundings {

@@ -30,7 +30,7 @@ export function restoreTask(
     columns: plan.columns,
     ...(plan.where === undefined ? {} : { where: plan.where }),
     onConflict: request.onConflict,
-    journal: { table: plan.journal.table, restore: plan.journal.restore },
+    record: { table: plan.record.table, restore: plan.record.restore },
     destination: destinationOf(config, archive),
     key,
     codec: requireCodec(key),

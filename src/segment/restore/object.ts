@@ -8,13 +8,14 @@ import { formatCount } from '../../base/units.ts';
 import { terminateBackend } from '../../postgres/cancel.ts';
 import { backendPid, connectPostgres, endConnection, socketOf, type Client } from '../../postgres/connect.ts';
 import { quoteIdentifier } from '../../postgres/identifiers.ts';
+import { sendOneStatementEach } from '../../postgres/one-statement.ts';
 import { openStore } from '../../store/open.ts';
 import type { Store } from '../../store/store.ts';
 import type { Codec } from '../../format/compress/codec.ts';
 import { ContentProof, ObjectProof } from '../../format/proof.ts';
 import { copyIn } from './copy.ts';
 import { restoreFailure } from './errors.ts';
-import { beginObject, noteObject } from './journal.ts';
+import { beginObject, noteObject } from './record.ts';
 import { CopyRows } from '../../format/jsonl/read/rows.ts';
 import type { RestoredFacts, RestoreTask } from './task.ts';
 import type { WorkerMessage } from '../task.ts';
@@ -36,6 +37,7 @@ export async function restoreObject(task: RestoreTask, hooks: RestoreHooks): Pro
   const closers = new Closers();
   try {
     const client = await connectPostgres(task.target, 'restore');
+    sendOneStatementEach(client);
     let finished = false;
     closers.add('the connection', () => closeWriter(client, task, finished));
     hooks.report({ kind: 'backend', pid: backendPid(client) });

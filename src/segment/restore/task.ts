@@ -24,8 +24,8 @@ export interface RestoreTask {
   where?: string;
   /** What happens to a row whose key is there already. */
   onConflict: ConflictRule;
-  /** Where the restore keeps book. */
-  journal: { table: string; restore: string };
+  /** Where the restore records what is done. */
+  record: { table: string; restore: string };
   destination: DestinationConfig;
   /** The object's key, relative to the destination's prefix. */
   key: string;

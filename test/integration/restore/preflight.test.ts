@@ -94,11 +94,11 @@ describe('before the first row', () => {
         `role ${role} may not insert into customer_name, amount, level, city of "public"."guarded": GRANT INSERT`,
         `role ${role} may not read "public"."guarded": GRANT SELECT`,
         `role ${role} may not make temporary tables, which --on-conflict skip needs: GRANT TEMP ON DATABASE`,
-        `role ${role} may not create tables in the schema, where the restore keeps its book: GRANT CREATE ON SCHEMA`,
+        `role ${role} may not create tables in the schema, where the restore keeps its record: GRANT CREATE ON SCHEMA`,
         `row-level security of "public"."guarded" applies to role ${role}; it needs BYPASSRLS, or to own the table`,
       ]);
       assert.deepEqual(await refusal('fresh', { source, create: true }), [
-        `role ${role} may not create tables in the schema, where the restore keeps its book: GRANT CREATE ON SCHEMA`,
+        `role ${role} may not create tables in the schema, where the restore keeps its record: GRANT CREATE ON SCHEMA`,
       ]);
     } finally {
       await client.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);

@@ -18,7 +18,7 @@ const PLAN = {
   manifest: { run: '20261123T021500Z' },
   target: { name: 'public.events' },
   columns: [],
-  journal: { table: 'book', restore: 'id' },
+  record: { table: 'book', restore: 'id' },
 } as unknown as RestorePlan;
 
 function taskOf(key: string): ReturnType<typeof restoreTask> {

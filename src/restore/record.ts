@@ -1,4 +1,4 @@
-/** The book of a restore: a small table beside the target that says which objects are in it. Gone when all are. */
+/** The record of a restore: a small table beside the target that says which objects are in it. Gone when all are. */
 import { createHash } from 'node:crypto';
 import type { Client } from '../postgres/connect.ts';
 import { quoteLiteral, quoteTableName } from '../postgres/identifiers.ts';
@@ -6,7 +6,7 @@ import type { Manifest } from '../ledger/manifest.ts';
 import type { RestoreRequest } from './request.ts';
 import type { Target } from './target.ts';
 
-export interface RestoreJournal {
+export interface RestoreRecord {
   /** Quoted, with its schema. */
   table: string;
   restore: string;
@@ -25,13 +25,13 @@ export function restoreIdOf({ keys }: RestoreRequest, { archive, run, finishedAt
   return createHash('sha256').update(content).digest('hex').slice(0, 32);
 }
 
-/** The book of this restore, when it was begun before. */
-export async function findJournal(
+/** The record of this restore, when it was begun before. */
+export async function findRecord(
   client: Client,
   target: Target,
   schema: string,
   restore: string,
-): Promise<RestoreJournal | undefined> {
+): Promise<RestoreRecord | undefined> {
   const table = tableName(target, schema);
   const { rows: found } = await client.query<{ exists: boolean }>(
     `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -53,15 +53,15 @@ export async function findJournal(
   };
 }
 
-/** Makes the book and notes in it that the restore has begun, inside the open transaction; or takes it up again. */
-export async function openJournal(
+/** Makes the record and notes in it that the restore has begun, inside the open transaction; or takes it up again. */
+export async function openRecord(
   client: Client,
   target: Target,
   schema: string,
   restore: string,
   manifest: Manifest,
-): Promise<RestoreJournal> {
-  const earlier = await findJournal(client, target, schema, restore);
+): Promise<RestoreRecord> {
+  const earlier = await findRecord(client, target, schema, restore);
   if (earlier !== undefined) return earlier;
   const table = tableName(target, schema);
   await client.query(
@@ -69,7 +69,7 @@ export async function openJournal(
        restore text NOT NULL, archive text, run text, object text NOT NULL, sha256 text, rows int8 NOT NULL,
        skipped int8 NOT NULL, restored_at timestamptz, PRIMARY KEY (restore, object))`,
   );
-  const comment = `pgsluice restore keeps book here of what is in ${target.name}; it drops this table when all is there`;
+  const comment = `pgsluice restore records here what is in ${target.name}; it drops this table when all is there`;
   await client.query(`COMMENT ON TABLE ${table} IS ${quoteLiteral(comment)}`);
   await client.query(
     `INSERT INTO ${table} (restore, archive, run, object, rows, skipped, restored_at) VALUES ($1, $2, $3, $4, 0, 0, now())`,
@@ -78,8 +78,8 @@ export async function openJournal(
   return { table, restore, resumed: false, done: new Map() };
 }
 
-/** All objects are in the target: the restore is taken out of the book, and the book goes unless another one is in it. */
-export async function closeJournal(client: Client, { table, restore }: RestoreJournal): Promise<void> {
+/** All objects are in the target: the restore is taken out of the record, which goes unless another one is in it. */
+export async function closeRecord(client: Client, { table, restore }: RestoreRecord): Promise<void> {
   await client.query('BEGIN');
   await client.query(`DELETE FROM ${table} WHERE restore = $1`, [restore]);
   const { rows } = await client.query<{ left: boolean }>(`SELECT EXISTS (SELECT FROM ${table}) AS left`);

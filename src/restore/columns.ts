@@ -1,0 +1,28 @@
+/** Says of each column of the archive how its values go into the target. */
+import type { Client } from '../postgres/connect.ts';
+import type { Manifest } from '../ledger/manifest.ts';
+import type { RestoreColumn } from '../format/jsonl/forms.ts';
+import { resolveForms } from './forms.ts';
+import type { Target } from './target.ts';
+
+/** The archive's columns in the order of its lines; `doubts` says of which not all values can come back. */
+export async function planColumns(
+  client: Client,
+  manifest: Manifest,
+  target: Target,
+): Promise<{ columns: RestoreColumn[]; doubts: string[] }> {
+  const matches = manifest.columns.map(({ name }) => target.columns.find((column) => column.name === name));
+  const filled = matches.filter((column) => column !== undefined);
+  const found = await resolveForms(client, filled);
+  const columns = manifest.columns.map(({ name, nullable }, index): RestoreColumn => {
+    const match = matches[index];
+    const form = match === undefined || match.isGenerated ? undefined : found[filled.indexOf(match)]?.form;
+    if (form === undefined) return { name };
+    return { name, form: form.kind === 'json' && !nullable ? { ...form, notNull: true } : form };
+  });
+  const doubts = filled.flatMap(({ name, type }, index) => {
+    const doubt = found[index]?.doubt;
+    return doubt === undefined ? [] : [`column ${name}, ${type}: ${doubt}`];
+  });
+  return { columns, doubts };
+}

@@ -1,0 +1,72 @@
+/** Gathers the facts that a restore is decided by: of the server, the target and the objects. Decides nothing, writes nothing. */
+import type { Client } from '../postgres/connect.ts';
+import { runPrefix } from '../ledger/names.ts';
+import type { Manifest } from '../ledger/manifest.ts';
+import type { Store } from '../store/store.ts';
+import type { KeyFacts } from './keys.ts';
+import { lookAtKeys } from './look-at-keys.ts';
+import { lookAtObjects, type FoundObject, type PlannedObject } from './objects.ts';
+import { findRecord, restoreIdOf, type RestoreRecord } from './record.ts';
+import type { RestoreRequest } from './request.ts';
+import { describeSurroundings, describeTarget, WRITABLE_KINDS, type Surroundings, type Target } from './target.ts';
+import { resolveTypes } from './types.ts';
+
+/** What there is to know before anything is decided. */
+export interface RestoreFacts {
+  /** Tells this restore from others. */
+  restore: string;
+  place: Surroundings;
+  /** Undefined when the table is not there. */
+  target: Target | undefined;
+  /** The record of an earlier try; undefined without one. */
+  record: RestoreRecord | undefined;
+  /** Whether the target has rows; undefined where it is not there, or cannot be asked. */
+  hasRows: boolean | undefined;
+  /** The server's names of the archive's types, by the manifest's; those that it does not have are not in it. Only for a table to be made. */
+  types: ReadonlyMap<string, string>;
+  keys: KeyFacts;
+  /** Objects that may hold rows of the range that was asked for. */
+  objects: readonly FoundObject[];
+  /** The destination, as the operator knows it. */
+  storeUrl: string;
+}
+
+export async function look(
+  client: Client,
+  store: Store,
+  request: RestoreRequest,
+  manifest: Manifest,
+): Promise<RestoreFacts> {
+  const restore = restoreIdOf(request, manifest);
+  const { schema } = request.into;
+  const place = await describeSurroundings(client, schema);
+  const target = await describeTarget(client, request.into);
+  const record = target === undefined ? undefined : await findRecord(client, target, schema, restore);
+  const hasRows = target === undefined ? undefined : await lookForRows(client, place, target);
+  const types =
+    target === undefined
+      ? await resolveTypes(
+          client,
+          manifest.columns.map(({ type }) => type),
+        )
+      : new Map<string, string>();
+  const keys = await lookAtKeys(client, request.keys, manifest, target, types);
+  const objects = await lookAtObjects(store, chooseObjects(manifest, keys.outside));
+  return { restore, place, target, record, hasRows, types, keys, objects, storeUrl: store.url };
+}
+
+/** Not asked where the server would refuse to answer. */
+async function lookForRows(client: Client, place: Surroundings, target: Target): Promise<boolean | undefined> {
+  const { name, kind, canSelect, hasRowSecurity } = target;
+  if (!WRITABLE_KINDS.has(kind) || !place.canUseSchema || !canSelect || hasRowSecurity) return undefined;
+  const { rows } = await client.query<{ found: boolean }>(`SELECT EXISTS (SELECT FROM ${name}) AS found`);
+  return rows[0]?.found === true;
+}
+
+/** The run's objects but those outside. Where they lie is known from the run: of the manifest's keys, only the names are taken. */
+export function chooseObjects(manifest: Manifest, outside: ReadonlySet<number>): PlannedObject[] {
+  const prefix = runPrefix(manifest.archive, manifest.run);
+  return manifest.objects
+    .map((object, index) => ({ ...object, index, key: prefix + object.key.slice(object.key.lastIndexOf('/') + 1) }))
+    .filter(({ index }) => !outside.has(index));
+}

@@ -1,0 +1,39 @@
+/** Makes the target ready for the first row: its table when asked for, and the record of the restore. */
+import type { Client } from '../postgres/connect.ts';
+import type { Manifest } from '../ledger/manifest.ts';
+import { createTable } from './create-table.ts';
+import type { RestoreFacts } from './look.ts';
+import { openRecord, type RestoreRecord } from './record.ts';
+import { Refusal } from './refusal.ts';
+import { checkMade } from './refuse.ts';
+import type { RestoreRequest } from './request.ts';
+import { describeTarget, type Target } from './target.ts';
+
+/** The table, when it is to be made, and the record come in one transaction: a kill leaves both or none. Throws Refusal. */
+export async function prepare(
+  client: Client,
+  request: RestoreRequest,
+  manifest: Manifest,
+  facts: RestoreFacts,
+): Promise<{ target: Target; record: RestoreRecord }> {
+  await client.query('BEGIN');
+  const target = facts.target ?? (await makeTarget(client, request, manifest, facts));
+  const record = await openRecord(client, target, request.into.schema, facts.restore, manifest);
+  await client.query('COMMIT');
+  return { target, record };
+}
+
+async function makeTarget(
+  client: Client,
+  { into }: RestoreRequest,
+  manifest: Manifest,
+  { types }: RestoreFacts,
+): Promise<Target> {
+  await createTable(client, into, manifest, types);
+  const target = await describeTarget(client, into);
+  if (target === undefined) throw new Error('the table that was just made is not there');
+  const problems = checkMade(manifest, target);
+  if (problems.length === 0) return target;
+  await client.query('ROLLBACK');
+  throw new Refusal(problems);
+}

@@ -1,0 +1,193 @@
+/** Says everything at once that stands against a restore, by the facts. Pure: no query, no request. */
+import { formatCount } from '../base/units.ts';
+import { nearestName } from '../base/suggest.ts';
+import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
+import type { Manifest, ManifestColumn } from '../ledger/manifest.ts';
+import type { RestoreFacts } from './look.ts';
+import type { FoundObject } from './objects.ts';
+import type { RestoreRecord } from './record.ts';
+import type { RestoreRequest } from './request.ts';
+import { WRITABLE_KINDS, type Surroundings, type Target, type TargetColumn } from './target.ts';
+
+/** Postgres has no table with more. */
+const MAX_COLUMNS = 1600;
+
+/** One line for each reason, in the order in which an operator would remove them; empty when nothing stands against it. */
+export function refuse(request: RestoreRequest, manifest: Manifest, facts: RestoreFacts): string[] {
+  return [
+    ...checkPlace(facts.place, request.into.schema),
+    ...(facts.target === undefined
+      ? checkCreation(request, manifest, facts)
+      : checkExisting(request, manifest, facts, facts.target)),
+    ...facts.keys.problems,
+    ...facts.objects.flatMap((found) => checkObject(found, facts.storeUrl)),
+  ];
+}
+
+/** What should be known, and stands against nothing. */
+export function warn(
+  { onConflict }: Pick<RestoreRequest, 'onConflict'>,
+  { name, triggers }: Pick<Target, 'name' | 'triggers'>,
+  { record, hasRows }: Pick<RestoreFacts, 'record' | 'hasRows'>,
+): string[] {
+  const addsRows = record === undefined && onConflict !== 'skip' && hasRows === true;
+  return [
+    ...(triggers.length === 0 ? [] : [`${name} has triggers that fire for each restored row: ${triggers.join(', ')}`]),
+    ...(addsRows ? [`${name} has rows already; those of the archive are added to them`] : []),
+  ];
+}
+
+/** Whether the table that was made from the manifest is what the manifest says: a name may have been cut, a type read otherwise. */
+export function checkMade(manifest: Pick<Manifest, 'columns'>, target: Pick<Target, 'columns'>): string[] {
+  return manifest.columns.flatMap(({ name, type }) => {
+    const made = target.columns.find((column) => column.name === name);
+    if (made === undefined) return [`no table can have a column of the name ${name}`];
+    return isSameType(made.type, type)
+      ? []
+      : [`column ${name} would be ${made.type} here, and is ${type} in the archive`];
+  });
+}
+
+/** What stands against any restore into this schema. */
+function checkPlace({ schemaExists, canUseSchema, isReadOnly, role }: Surroundings, schema: string): string[] {
+  if (isReadOnly) return ['the server takes no writes: it is a standby, or default_transaction_read_only is on'];
+  if (!schemaExists) return [`schema ${schema} does not exist`];
+  return canUseSchema
+    ? []
+    : [`role ${role} may not use the schema: GRANT USAGE, CREATE ON SCHEMA ${quoteIdentifier(schema)}`];
+}
+
+/** What stands against making the table. */
+function checkCreation({ create, into }: RestoreRequest, manifest: Manifest, { place, types }: RestoreFacts): string[] {
+  if (!create) {
+    return place.schemaExists
+      ? [`table ${quoteTableName(into)} does not exist; --create makes it from the manifest`]
+      : [];
+  }
+  const names = manifest.columns.map(({ name }) => name);
+  const twice = new Set(names.filter((name, at) => names.indexOf(name) !== at));
+  const missing = new Set(manifest.columns.map(({ type }) => type).filter((type) => !types.has(type)));
+  return [
+    ...[...missing].map((type) => {
+      const of = manifest.columns.filter((column) => column.type === type).map(({ name }) => name);
+      return `type ${type} of column ${of.join(', ')} does not exist in the target; create it first, as the manifest does not hold its definition`;
+    }),
+    ...[...twice].map((name) => `the archive has two columns ${name}, which no table can have`),
+    ...(names.length > MAX_COLUMNS
+      ? [`the archive has ${formatCount(names.length)} columns, and a table has ${formatCount(MAX_COLUMNS)} at most`]
+      : []),
+    ...checkCreate(place),
+  ];
+}
+
+/** What stands against restoring into a table that is there. */
+function checkExisting(
+  request: RestoreRequest,
+  manifest: Manifest,
+  { place, record, hasRows }: RestoreFacts,
+  target: Target,
+): string[] {
+  return [
+    ...(request.create && record === undefined
+      ? [`table ${target.name} exists already; restore into it without --create`]
+      : []),
+    ...checkTarget(manifest, target, request, place),
+    ...(record === undefined ? [] : checkStillThere(target, record, hasRows)),
+  ];
+}
+
+function checkTarget(manifest: Manifest, target: Target, request: RestoreRequest, place: Surroundings): string[] {
+  if (!WRITABLE_KINDS.has(target.kind)) return [`${target.name} is no table`];
+  return [
+    ...checkColumns(manifest, target),
+    ...checkRights(manifest, target, request, place),
+    ...(target.hasRowSecurity
+      ? [`row-level security of ${target.name} applies to role ${place.role}; it needs BYPASSRLS, or to own the table`]
+      : []),
+  ];
+}
+
+function checkColumns(manifest: Manifest, target: Target): string[] {
+  const archived = new Map(manifest.columns.map((column) => [column.name, column]));
+  const there = new Map(target.columns.map((column) => [column.name, column]));
+  const unmatched = target.columns.filter(({ name }) => !archived.has(name));
+  const problems: string[] = [];
+  for (const column of manifest.columns) {
+    const match = there.get(column.name);
+    if (match === undefined) problems.push(`column ${column.name} (${column.type}) ${missing(column, unmatched)}`);
+    else if (!match.isGenerated && !isSameType(match.type, column.type)) {
+      problems.push(`column ${column.name} is ${match.type} in ${target.name}, and ${column.type} in the archive`);
+    }
+  }
+  for (const column of unmatched) {
+    if (!column.notNull || column.fillsItself || column.isGenerated) continue;
+    problems.push(
+      `column ${column.name} of ${target.name} is NOT NULL without a default, and the archive does not have it`,
+    );
+  }
+  return problems;
+}
+
+function missing(column: ManifestColumn, unmatched: readonly TargetColumn[]): string {
+  const near = nearestName(
+    column.name,
+    unmatched.map(({ name }) => name),
+  );
+  const alike = unmatched.filter(({ type }) => isSameType(type, column.type));
+  const [only] = alike;
+  if (near !== undefined) return `is not in the target; did you mean ${near}?`;
+  return alike.length === 1 && only !== undefined
+    ? `is not in the target; was it renamed to ${only.name}, which is ${only.type} as well?`
+    : 'is not in the target';
+}
+
+/** A name may come with its schema or without, by the search path of the session that asked. */
+function isSameType(a: string, b: string): boolean {
+  return a === b || a.endsWith(`.${b}`) || b.endsWith(`.${a}`);
+}
+
+function checkRights(manifest: Manifest, target: Target, request: RestoreRequest, place: Surroundings): string[] {
+  const filled = target.columns.filter(
+    ({ name, isGenerated }) => !isGenerated && manifest.columns.some((column) => column.name === name),
+  );
+  const refused = filled.filter(({ canInsert }) => !canInsert).map(({ name }) => name);
+  const sequences = filled.flatMap(({ sequence }) =>
+    sequence === undefined || sequence.canUpdate ? [] : [sequence.name],
+  );
+  return [
+    ...(refused.length === 0
+      ? []
+      : [
+          `role ${place.role} may not insert into ${refused.length === filled.length ? target.name : `${refused.join(', ')} of ${target.name}`}: GRANT INSERT`,
+        ]),
+    ...(target.canSelect ? [] : [`role ${place.role} may not read ${target.name}: GRANT SELECT`]),
+    ...sequences.map((name) => `role ${place.role} may not set sequence ${name}: GRANT UPDATE ON SEQUENCE`),
+    ...(request.onConflict === 'skip' && !place.canMakeTemp
+      ? [`role ${place.role} may not make temporary tables, which --on-conflict skip needs: GRANT TEMP ON DATABASE`]
+      : []),
+    ...checkCreate(place),
+  ];
+}
+
+/** The record of the restore is a table beside the target. */
+function checkCreate({ schemaExists, canUseSchema, canCreate, role }: Surroundings): string[] {
+  if (!schemaExists || !canUseSchema || canCreate) return [];
+  return [
+    `role ${role} may not create tables in the schema, where the restore keeps its record: GRANT CREATE ON SCHEMA`,
+  ];
+}
+
+/** Rows that were taken away since would be missing in silence. */
+function checkStillThere({ name }: Target, { done, table }: RestoreRecord, hasRows: boolean | undefined): string[] {
+  const restored = [...done.values()].reduce((sum, { rows }) => sum + rows, 0);
+  if (restored === 0 || hasRows !== false) return [];
+  return [
+    `a restore of this run was broken off after ${restored} rows, and ${name} is empty now; to begin anew, DROP TABLE ${table}`,
+  ];
+}
+
+function checkObject({ object, bytes }: FoundObject, storeUrl: string): string[] {
+  if (bytes === undefined) return [`object ${object.key} is missing in ${storeUrl}`];
+  if (bytes === object.bytes) return [];
+  return [`object ${object.key} has ${bytes} bytes, and ${object.bytes} in the manifest: it was changed or damaged`];
+}

@@ -1,0 +1,79 @@
+/** Names the archive's types as the server does: what a manifest calls a type is looked up, and is never a part of a statement. */
+import type { Client } from '../postgres/connect.ts';
+import { sqlStateOf } from '../postgres/errors.ts';
+
+/** A type's name in parts, as `format_type` prints it. */
+export interface TypeName {
+  /** Without modifier and array, such as `timestamp with time zone`, `numeric`, `audit."Level"`. */
+  element: string;
+  /** In parentheses, such as `(12,2)`; empty without. Letters, digits and commas only. */
+  modifier: string;
+  /** `[]` for an array, else empty. */
+  array: string;
+}
+
+/** A longer one is none that Postgres prints: two names of 63 bytes, in quotes. */
+const MAX_NAME_CHARS = 600;
+
+const PLAIN = String.raw`[\p{L}_][\p{L}\p{N}_$]*`;
+const QUOTED = String.raw`"(?:[^"\0]|"")+"`;
+const IDENTIFIER = `(?:${PLAIN}|${QUOTED})`;
+const MODIFIER = String.raw`\(-?\w{1,63}(?:, ?-?\w{1,63}){0,7}\)`;
+const FIELD = '(?:year|month|day|hour|minute|second)';
+
+/** `timestamp(3) with time zone`: the modifier stands in the middle. */
+const TIME = new RegExp(String.raw`^(time|timestamp)(\(\d\))?( with(?:out)? time zone)(\[\])?$`);
+/** `interval day to second(3)`: which fields it has is a part of the modifier. */
+const INTERVAL = new RegExp(String.raw`^interval( ${FIELD}(?: to ${FIELD})?)?(\(\d\))?(\[\])?$`);
+/** `double precision`, `bit varying(8)`: the names of several words. */
+const WORDS = new RegExp(String.raw`^(double precision|character varying|bit varying)(\(\d{1,8}\))?(\[\])?$`);
+const OTHER = new RegExp(String.raw`^(${IDENTIFIER}(?:\.${IDENTIFIER})?)(${MODIFIER})?(\[\])?$`, 'u');
+
+/** Undefined for what Postgres never prints as a type. */
+export function parseTypeName(text: string): TypeName | undefined {
+  if (text.length > MAX_NAME_CHARS) return undefined;
+  const time = TIME.exec(text);
+  if (time !== null)
+    return { element: `${time[1] ?? ''}${time[3] ?? ''}`, modifier: time[2] ?? '', array: time[4] ?? '' };
+  const interval = INTERVAL.exec(text);
+  if (interval !== null) {
+    return { element: 'interval', modifier: `${interval[1] ?? ''}${interval[2] ?? ''}`, array: interval[3] ?? '' };
+  }
+  const [, element, modifier = '', array = ''] = WORDS.exec(text) ?? OTHER.exec(text) ?? [];
+  return element === undefined ? undefined : { element, modifier, array };
+}
+
+/** The type as SQL, of the server's own name of its element and a modifier that {@link parseTypeName} let through. */
+export function writeTypeName(element: string, { modifier, array }: Pick<TypeName, 'modifier' | 'array'>): string {
+  const time = /^(time|timestamp)( with(?:out)? time zone)$/.exec(element);
+  const whole = time === null ? `${element}${modifier}` : `${time[1] ?? ''}${modifier}${time[2] ?? ''}`;
+  return `${whole}${array}`;
+}
+
+/** The SQL of each type that the server has, by the name that the manifest gives it. Names that it has not are left out. */
+export async function resolveTypes(client: Client, names: Iterable<string>): Promise<Map<string, string>> {
+  const types = new Map<string, string>();
+  for (const name of new Set(names)) {
+    const parts = parseTypeName(name);
+    const element = parts === undefined ? undefined : await nameOfType(client, parts);
+    if (parts !== undefined && element !== undefined) types.set(name, writeTypeName(element, parts));
+  }
+  return types;
+}
+
+/** As the server prints it, in the quotes that it needs; undefined when there is no such type. */
+async function nameOfType(client: Client, { element, modifier }: TypeName): Promise<string | undefined> {
+  // By -1 the server says `bpchar` and `"bit"`, which have any length: `character` and `bit` alone have the length 1.
+  const typeModifier = modifier === '' ? -1 : null;
+  try {
+    const { rows } = await client.query<{ name: string | null }>(
+      'SELECT format_type(to_regtype($1)::oid, $2) AS name WHERE to_regtype($1) IS NOT NULL',
+      [element, typeModifier],
+    );
+    return rows[0]?.name ?? undefined;
+  } catch (error) {
+    // Servers before 16 do not answer NULL to what is no name, such as a reserved word, but fail.
+    if (/^(?:42|3F|0A|22)/.test(sqlStateOf(error))) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { ALL_KEYS } from '../../../src/restore/keys.ts';
+import { checkMade, refuse, warn } from '../../../src/restore/refuse.ts';
+import type { RestoreFacts } from '../../../src/restore/look.ts';
+import type { RestoreRequest } from '../../../src/restore/request.ts';
+import { column, facts, manifest, object, record, request, target, targetColumn } from './facts.ts';
+
+const TYPES = new Map([
+  ['integer', 'integer'],
+  ['character varying(20)', 'character varying(20)'],
+]);
+
+function problems(
+  changes: Partial<RestoreFacts>,
+  asked: Partial<RestoreRequest> = {},
+  archived: Parameters<typeof manifest>[0] = {},
+): string[] {
+  return refuse({ ...request, ...asked }, manifest(archived), facts(changes));
+}
+
+const place = facts().place;
+const into = { target: undefined, types: TYPES };
+
+describe('nothing stands against', () => {
+  test('a table that is as the archive is', () => {
+    assert.deepEqual(problems({}), []);
+  });
+
+  test('a table that is to be made, of types that are there', () => {
+    assert.deepEqual(problems(into, { create: true }), []);
+  });
+
+  test('going on with a restore, also one that made its table', () => {
+    assert.deepEqual(problems({ record: record(10), hasRows: true }, { create: true }), []);
+    assert.deepEqual(problems({ record: record(0), hasRows: false }), []);
+  });
+
+  test('columns that fill themselves, are computed, or carry their schema in the type', () => {
+    const columns = [
+      ...target().columns,
+      targetColumn('at', 'timestamp', { notNull: true, fillsItself: true }),
+      targetColumn('sum', 'integer', { notNull: true, isGenerated: true }),
+      targetColumn('level', 'audit.level'),
+    ];
+    const archived = [...manifest().columns, column('level', 'level'), column('sum', 'bigint')];
+    assert.deepEqual(problems({ target: target({ columns }) }, {}, { columns: archived }), []);
+  });
+});
+
+describe('a restore is refused', () => {
+  const cases: [string, string[], Partial<RestoreFacts>, Partial<RestoreRequest>?, Parameters<typeof manifest>[0]?][] =
+    [
+      [
+        'on a standby',
+        ['the server takes no writes: it is a standby, or default_transaction_read_only is on'],
+        { place: { ...place, isReadOnly: true } },
+      ],
+      [
+        'into a schema that is not there',
+        ['schema public does not exist'],
+        { ...into, place: { ...place, schemaExists: false, canUseSchema: false, canCreate: false } },
+      ],
+      [
+        'into a schema that the role may not use',
+        ['role restorer may not use the schema: GRANT USAGE, CREATE ON SCHEMA "public"'],
+        { place: { ...place, canUseSchema: false, canCreate: false } },
+      ],
+      [
+        'where the record cannot be made',
+        [
+          'role restorer may not create tables in the schema, where the restore keeps its record: GRANT CREATE ON SCHEMA',
+        ],
+        { place: { ...place, canCreate: false } },
+      ],
+      [
+        'into a table that is not there',
+        ['table "public"."events" does not exist; --create makes it from the manifest'],
+        { target: undefined },
+      ],
+      [
+        'when a table that is to be made is there',
+        ['table "public"."events" exists already; restore into it without --create'],
+        {},
+        { create: true },
+      ],
+      ['into what is no table', ['"public"."events" is no table'], { target: target({ kind: 'v' }) }],
+      [
+        'without the types of the archive',
+        [
+          'type level of column a, b does not exist in the target; create it first, as the manifest does not hold its definition',
+        ],
+        into,
+        { create: true },
+        { columns: [column('a', 'level'), column('b', 'level'), column('id', 'integer')] },
+      ],
+      [
+        'when two columns have one name',
+        ['the archive has two columns id, which no table can have'],
+        into,
+        { create: true },
+        { columns: [column('id', 'integer'), column('id', 'integer')] },
+      ],
+      [
+        'when no table can have so many columns',
+        ['the archive has 1,601 columns, and a table has 1,600 at most'],
+        into,
+        { create: true },
+        { columns: Array.from({ length: 1601 }, (_, at) => column(`c${at}`, 'integer')) },
+      ],
+      [
+        'when a column has another type, or is missing',
+        [
+          'column id is bigint in "public"."events", and integer in the archive',
+          'column note (character varying(20)) is not in the target; did you mean notes?',
+        ],
+        { target: target({ columns: [targetColumn('id', 'bigint'), targetColumn('notes', 'text')] }) },
+      ],
+      [
+        'when a column was renamed, which its type tells',
+        [
+          'column note (character varying(20)) is not in the target; was it renamed to label, which is character varying(20) as well?',
+        ],
+        {
+          target: target({ columns: [targetColumn('id', 'integer'), targetColumn('label', 'character varying(20)')] }),
+        },
+      ],
+      [
+        'when a row would lack a value',
+        ['column owner of "public"."events" is NOT NULL without a default, and the archive does not have it'],
+        { target: target({ columns: [...target().columns, targetColumn('owner', 'text', { notNull: true })] }) },
+      ],
+      [
+        'without the right to insert, to read, to set a sequence',
+        [
+          'role restorer may not insert into "public"."events": GRANT INSERT',
+          'role restorer may not read "public"."events": GRANT SELECT',
+          'role restorer may not set sequence public.s: GRANT UPDATE ON SEQUENCE',
+        ],
+        {
+          target: target({
+            canSelect: false,
+            columns: target().columns.map((one) => ({
+              ...one,
+              canInsert: false,
+              sequence: one.name === 'id' ? { name: 'public.s', canUpdate: false } : undefined,
+            })),
+          }),
+        },
+      ],
+      [
+        'when rows that are there cannot be passed over',
+        ['role restorer may not make temporary tables, which --on-conflict skip needs: GRANT TEMP ON DATABASE'],
+        { place: { ...place, canMakeTemp: false } },
+        { onConflict: 'skip' },
+      ],
+      [
+        'where row-level security would decide',
+        ['row-level security of "public"."events" applies to role restorer; it needs BYPASSRLS, or to own the table'],
+        { target: target({ hasRowSecurity: true }) },
+      ],
+      [
+        'when rows were taken away since',
+        [
+          'a restore of this run was broken off after 10 rows, and "public"."events" is empty now; to begin anew, DROP TABLE "public"."pgsluice_restore_16400"',
+        ],
+        { record: record(10), hasRows: false },
+      ],
+      [
+        'by a range that the key cannot have',
+        ['--key-from x: no integer'],
+        { keys: { ...ALL_KEYS, problems: ['--key-from x: no integer'] } },
+      ],
+      [
+        'when objects are missing or changed',
+        [
+          'object a is missing in s3://archive/pg/',
+          'object b has 10 bytes, and 50 in the manifest: it was changed or damaged',
+        ],
+        {
+          objects: [
+            { object: { ...object(0), key: 'a', index: 0 }, bytes: undefined },
+            { object: { ...object(1), key: 'b', index: 1 }, bytes: 10 },
+          ],
+        },
+      ],
+    ];
+  for (const [name, expected, changes, asked, archived] of cases) {
+    test(name, () => {
+      assert.deepEqual(problems(changes, asked, archived), expected);
+    });
+  }
+
+  test('with all reasons at once, in the order of the place, the table, the range and the objects', () => {
+    const found = problems({
+      place: { ...place, isReadOnly: true },
+      target: target({ kind: 'v' }),
+      keys: { ...ALL_KEYS, problems: ['the range'] },
+      objects: [{ object: { ...object(0), key: 'a', index: 0 }, bytes: undefined }],
+    });
+    assert.deepEqual(
+      found.map((problem) => /standby|no table|range|missing/.exec(problem)?.[0]),
+      ['standby', 'no table', 'range', 'missing'],
+    );
+  });
+});
+
+describe('a table that was made', () => {
+  test('has the columns and the types of the manifest', () => {
+    assert.deepEqual(checkMade(manifest(), target()), []);
+  });
+
+  test('is not kept when a name was cut, or a type is another', () => {
+    const long = 'n'.repeat(70);
+    const archived = { columns: [column(long, 'integer'), column('note', 'character(1)')] };
+    const made = { columns: [targetColumn(long.slice(0, 63), 'integer'), targetColumn('note', 'character(2)')] };
+    assert.deepEqual(checkMade(archived, made), [
+      `no table can have a column of the name ${long}`,
+      'column note would be character(2) here, and is character(1) in the archive',
+    ]);
+  });
+});
+
+describe('a warning', () => {
+  test('says that triggers fire, and that rows are added to others', () => {
+    const full = facts({ hasRows: true });
+    assert.deepEqual(warn(request, target({ triggers: ['a', 'b'] }), full), [
+      '"public"."events" has triggers that fire for each restored row: a, b',
+      '"public"."events" has rows already; those of the archive are added to them',
+    ]);
+  });
+
+  test('is not given for rows that a first try brought, or that are passed over', () => {
+    assert.deepEqual(warn(request, target(), facts({ hasRows: true, record: record(1) })), []);
+    assert.deepEqual(warn({ onConflict: 'skip' }, target(), facts({ hasRows: true })), []);
+    assert.deepEqual(warn(request, target(), facts({ hasRows: undefined })), []);
+  });
+});
