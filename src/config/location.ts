@@ -67,13 +67,6 @@ export function describeHostProblem(text: string): string | undefined {
   return isName ? undefined : 'must be the name or address of a host, without a port, such as archive.example.com';
 }
 
-/** What is wrong with a connection URL; undefined when it looks right. */
-export function describePostgresUrlProblem(text: string): string | undefined {
-  if (!/^postgres(?:ql)?:\/\//i.test(text)) return 'must be a postgres:// URL';
-  if (URL.canParse(text)) return undefined;
-  return 'must be a valid postgres:// URL; special characters in a password are written as %XX, such as %23 for #';
-}
-
 /** The host and port of `host:port` or `[::1]:port`; undefined when it is neither. */
 export function parseListen(text: string): { host: string; port: number } | undefined {
   const match = /^(?:\[([0-9a-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/i.exec(text);

@@ -1,12 +1,12 @@
 /** Every option, declared once: type, default, bounds and one line of help. Validation, types, JSON Schema and docs follow. */
 import path from 'node:path';
 import { z } from 'zod';
+import { describePostgresUrlProblem } from '../postgres/url.ts';
 import { describeCronProblem } from './cron.ts';
 import { checked, count, duration, named, names, safeNumber, size, text } from './fields.ts';
 import {
   describeEndpointProblem,
   describeHostProblem,
-  describePostgresUrlProblem,
   describeWebUrlProblem,
   parseListen,
   parseLocation,

@@ -5,6 +5,7 @@ import type { Stage } from '../base/errors.ts';
 import { DirectSocket } from './direct-socket.ts';
 import { postgresFailure } from './errors.ts';
 import { quoteLiteral } from './identifiers.ts';
+import { parsePostgresUrl, tlsOptions } from './url.ts';
 
 /** A connection, for those who only pass it on. */
 export type { Client };
@@ -54,7 +55,7 @@ export async function connectPostgres(
   stage: Stage = 'connect',
   signal?: AbortSignal,
 ): Promise<Client> {
-  const client = new Client(clientConfig(target));
+  const client = newClient(target, stage);
   // Without a listener, an error on an idle connection would end the process. Queries report it themselves.
   client.on('error', () => undefined);
   const cut = (): void => {
@@ -78,6 +79,14 @@ export async function connectPostgres(
   }
 }
 
+function newClient(target: ConnectionTarget, stage: Stage): Client {
+  try {
+    return new Client(clientConfig(target));
+  } catch (error) {
+    throw postgresFailure(error, stage, `connecting to ${describeTarget(target.url)}`);
+  }
+}
+
 /** Ends a connection for good, also one that is dead or in the middle of a query. Never throws, never waits long. */
 export async function endConnection(client: Client): Promise<void> {
   const destroy = setTimeout(() => {
@@ -95,17 +104,21 @@ export async function endConnection(client: Client): Promise<void> {
 /** `host:port/database` of a URL, without the user and the password. */
 export function describeTarget(url: string): string {
   try {
-    const { hostname, port, pathname, searchParams } = new URL(url);
-    const host = searchParams.get('host') ?? hostname;
-    return `${host === '' ? 'localhost' : host}:${port === '' ? '5432' : port}${pathname}`;
+    const { host = 'localhost', port = 5432, database } = parsePostgresUrl(url);
+    return `${host}:${port}${database === undefined ? '' : `/${database}`}`;
   } catch {
     return 'the source';
   }
 }
 
+/** Not the URL itself: the driver takes parameters that cut a read short (query_timeout), and ignores misspelt ones. */
 function clientConfig(target: ConnectionTarget): ClientConfig {
+  const url = parsePostgresUrl(target.url);
+  const { host, port, user, password, database, options, sslnegotiation, channelBinding } = url;
+  const named = { host, port, user, password, database, options, sslnegotiation, ssl: tlsOptions(url) };
   return {
-    connectionString: target.url,
+    ...Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined)),
+    enableChannelBinding: channelBinding,
     application_name: target.applicationName.slice(0, 63),
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,

@@ -85,6 +85,13 @@ const BY_POOLER_TEXT: readonly (readonly [RegExp, FailureKind])[] = [
 /** Words of the driver and of libpq, which come without a code. The network stands before TLS, through which it breaks too. */
 const BY_TEXT: readonly (readonly [RegExp, FailureKind])[] = [
   [/\bterminated\b|time-?out|timed out|\bclosed\b|\bended\b|socket hang up|not queryable|SSL SYSCALL/i, UNREACHABLE],
+  [
+    /client password must be a string/i,
+    {
+      code: 'login-refused',
+      hint: 'The server asks for a password, and the url of this source has none: write it there, as postgres://user:${PASSWORD}@host/db.',
+    },
+  ],
   [/certificate|SSL|TLS|self[- ]signed/i, { code: 'tls-refused' }],
 ];
 

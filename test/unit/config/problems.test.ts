@@ -36,7 +36,7 @@ const CASES: [text: string, message: string][] = [
   [inSource('url: ▸5432'), 'sources.default.url: must be text; put it in quotes'],
   [
     inSource('url: ▸"postgres://u:p#w@h/d"'),
-    'sources.default.url: must be a valid postgres:// URL; special characters in a password are written as %XX, such as %23 for #',
+    'sources.default.url: must be a valid postgres:// URL; special characters in a password are written as %XX, such as %23 for #, %2F for / and %40 for @',
   ],
 
   [inDestination('url: ▸http://x'), 'destinations.default.url: must be s3://bucket/prefix or file:///absolute/folder'],
