@@ -5,11 +5,9 @@ import { memorySum } from '../config/limits.ts';
 import { memoryLimit } from '../config/memory-limit.ts';
 import { readerOf } from '../config/reader.ts';
 import type { Config } from '../config/schema.ts';
-import { configWarnings } from '../config/warnings.ts';
-import { engineFallbacks } from '../run/engines.ts';
 import { chooseCompressor, describeCompressor } from '../format/compress/codec.ts';
 import { checkOnline, type OnlineFinding } from '../run/check-online.ts';
-import { EXIT, openConfig, type Invocation } from './invocation.ts';
+import { EXIT, offlineWarnings, openConfig, type Invocation } from './invocation.ts';
 import { printJson, printLines } from './terminal/print.ts';
 
 /** What `check --json` prints. Sizes in bytes. */
@@ -57,7 +55,7 @@ async function check(invocation: Invocation, online: boolean): Promise<CheckRepo
       ...describeConfig(invocation, config),
       ok: problems.length === 0,
       problems,
-      warnings: [...configWarnings(config), ...engineFallbacks(config), ...warnings],
+      warnings: [...offlineWarnings(invocation, config), ...warnings],
       online: findings,
     };
   } catch (error) {

@@ -1,16 +1,14 @@
 /** `pgsluice daemon`: runs on schedule until it is stopped. */
 import { errorText } from '../base/errors.ts';
-import { configWarnings } from '../config/warnings.ts';
 import { Daemon } from '../daemon/daemon.ts';
 import { openHistory } from '../daemon/history/history.ts';
-import { engineFallbacks } from '../run/engines.ts';
 import { openNotify } from '../daemon/systemd/notify.ts';
-import { EXIT, openConfig, openLog, type Invocation } from './invocation.ts';
+import { EXIT, offlineWarnings, openConfig, openLog, type Invocation } from './invocation.ts';
 
 export async function daemonCommand(invocation: Invocation): Promise<number> {
   const config = openConfig(invocation);
   const log = openLog(invocation, config.log.level);
-  for (const warning of [...configWarnings(config), ...engineFallbacks(config)]) log.warn(warning);
+  for (const warning of offlineWarnings(invocation, config)) log.warn(warning);
   const notify = await openNotify(invocation.environment, (problem) => {
     log.warn(problem);
   });

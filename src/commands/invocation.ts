@@ -3,12 +3,14 @@ import { UsageError } from '../base/errors.ts';
 import { createLog, isJournal, type Log } from '../base/log.ts';
 import { registerSecret } from '../base/secrets.ts';
 import { nearestName } from '../base/suggest.ts';
+import { exposureWarnings, fileWarnings, userWarnings } from '../config/exposure.ts';
 import { checkRuntime } from '../config/limits.ts';
 import { loadConfig } from '../config/load.ts';
 import { memoryLimit } from '../config/memory-limit.ts';
 import { secretValues } from '../config/secrets.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
-import { engineProblems } from '../run/engines.ts';
+import { configWarnings } from '../config/warnings.ts';
+import { engineFallbacks, engineProblems } from '../run/engines.ts';
 
 export interface Invocation {
   configFile: string;
@@ -33,6 +35,17 @@ export function openConfig(invocation: Invocation): Config {
   problems.push(...engineProblems(config));
   if (problems.length > 0) throw new UsageError(problems);
   return config;
+}
+
+/** What can be said against a config, and against how it is run, without a connection. */
+export function offlineWarnings({ configFile, environment }: Invocation, config: Config): string[] {
+  return [
+    ...configWarnings(config),
+    ...engineFallbacks(config),
+    ...exposureWarnings(config, environment),
+    ...fileWarnings(configFile, config),
+    ...userWarnings(process.getuid?.()),
+  ];
 }
 
 /** The log of a command: JSON lines on stderr, as stdout belongs to the data. */

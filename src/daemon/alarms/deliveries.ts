@@ -34,7 +34,9 @@ class NotTaken extends Error {
   readonly transient: boolean;
 
   constructor(status: number) {
-    super(`it answered ${status}`);
+    super(
+      `it answered ${status}${status >= 300 && status < 400 ? '; redirects are not followed: name the new URL' : ''}`,
+    );
     this.transient = status >= 500 || status === 408 || status === 429;
   }
 }
@@ -99,6 +101,8 @@ export class Deliveries {
       method: 'POST',
       headers: { 'Content-Type': contentType, 'User-Agent': 'pgsluice' },
       body,
+      // Followed, it would send the alarm to wherever the receiver says.
+      redirect: 'manual',
       signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), this.#stop.signal]),
     });
     await answer.body?.cancel();

@@ -1,5 +1,5 @@
 /** The HTTP server of the page and the API, on a TCP address; and the same API on a unix socket, for those who may open that. */
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
@@ -53,11 +53,19 @@ export async function openControl(socket: string, backend: Backend, log: Log): P
   if (Buffer.byteLength(socket) > MAX_SOCKET_PATH_BYTES) throw new Error('the path is too long for a unix socket');
   if (await isAnswered(socket)) throw new Error('another daemon listens on it');
   mkdirSync(path.dirname(socket), { recursive: true, mode: 0o750 });
-  rmSync(socket, { force: true });
+  removeSocket(socket);
   const allow = (): undefined => undefined;
   const server = createServer(backend, log, allow, allow);
   await listening(server, () => listenPrivately(server, socket));
   return { address: socket, close: () => closeServer(server) };
+}
+
+/** Only ever a socket, which a killed daemon left: anything else in its place is somebody's file. */
+function removeSocket(socket: string): void {
+  const found = lstatSync(socket, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket()) throw new Error('something that is not a socket stands there, and is left alone');
+  unlinkSync(socket);
 }
 
 /** Listening binds at once, and the mask is that of this moment: nobody else can open the socket before it has its mode. */

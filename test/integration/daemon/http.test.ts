@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { linkSync, mkdtempSync, rmSync } from 'node:fs';
+import { linkSync, readFileSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
@@ -239,6 +239,10 @@ describe('HTTP acts', () => {
     const replaced = await openControl(left, backend(), log);
     assert.equal((await ask(`unix:${left}:/healthz`)).status, 200);
     await replaced.close();
+    const file = path.join(folder, 'letters.txt');
+    writeFileSync(file, 'of somebody');
+    await assert.rejects(openControl(file, backend(), log), /not a socket/);
+    assert.equal(readFileSync(file, 'utf8'), 'of somebody');
     await assert.rejects(openControl(path.join(folder, 'x'.repeat(120)), backend(), log), /too long/);
   });
 });

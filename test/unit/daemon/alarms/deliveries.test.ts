@@ -14,7 +14,7 @@ const server = http.createServer((request, response) => {
     calls.push({ path: request.url ?? '', body, type: request.headers['content-type'] });
     const status = answers.shift() ?? 200;
     if (status === 0) response.destroy();
-    else if (status > 0) response.writeHead(status).end();
+    else if (status > 0) response.writeHead(status, { Location: `http://127.0.0.1:${port}/elsewhere` }).end();
   });
 });
 
@@ -92,4 +92,17 @@ test('a receiver that does not answer holds up neither other receivers nor the s
   context.mock.timers.tick(5000);
   await closed;
   assert.deepEqual(ends, ['notify ok', 'notify failed']);
+});
+
+test('a redirect is not followed, as it would send the alarm to wherever the receiver says', async () => {
+  for (const status of [301, 302, 303, 307, 308]) {
+    const { deliveries, ends, lines } = setUp();
+    calls.length = 0;
+    answers = [status];
+    deliveries.send(delivery('moved'));
+    await deliveries.close();
+    assert.deepEqual([calls.map(({ path }) => path), ends], [['/secret/moved'], ['notify failed']]);
+    const problem = `it answered ${status}; redirects are not followed: name the new URL`;
+    assert.deepEqual(lines, [{ kind: 'notify', to: 'moved', problem }]);
+  }
 });
