@@ -4,12 +4,12 @@
  */
 import { toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { destinationOf, sourceOf } from '../config/resolve.ts';
+import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { findLatestCommitted, findUnfinished } from '../ledger/runs.ts';
 import { readManifest, type Manifest } from '../ledger/manifest.ts';
-import { placeOf } from '../run/run.ts';
-import { withLock } from '../run/session.ts';
+import { withLock } from '../run/lock.ts';
+import { lockTargetOf } from '../run/run.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
@@ -68,6 +68,5 @@ async function readLatest(store: Store, archive: string): Promise<Manifest | und
 
 /** Under the archive's lock, so that what another host is uploading right now is left alone. */
 async function sweepUnderLock(config: Config, archive: ArchiveConfig, store: Store, log: Log): Promise<number> {
-  const place = placeOf(store, archive.name);
-  return withLock(sourceOf(config, archive), archive.name, place, () => sweepUploads(store, archive.name, log));
+  return withLock(lockTargetOf(config, archive, store), () => sweepUploads(store, archive.name, log));
 }

@@ -4,7 +4,6 @@ import { maxRowBytes } from '../base/memory.ts';
 import { retrying } from '../base/retry.ts';
 import { readerOf } from '../config/reader.ts';
 import type { Config } from '../config/schema.ts';
-import { requireNotRewritten } from '../postgres/rewritten.ts';
 import { chooseCompressor, CODEC_FILES } from '../format/compress/codec.ts';
 import type { SegmentTask } from '../segment/task.ts';
 import { commitRun } from './commit.ts';
@@ -18,7 +17,7 @@ import type { Place } from '../work/place.ts';
 import type { RunProgress } from '../work/progress.ts';
 import { takeUp, type Work } from './resume.ts';
 import type { Run } from './run.ts';
-import { openSession, requireSession, watchSession, type Session } from './session.ts';
+import { openSession, type Session } from './session.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
 import { verifySource } from './source-digest.ts';
 
@@ -75,9 +74,12 @@ function endsSessionOnly(failure: Failure): boolean {
 }
 
 async function executeUnderOneSnapshot(run: Run, execution: Execution): Promise<Commit> {
-  const session = await openSession(run.source, run.archive.name, run.place, execution.signal);
+  const session = await openSession(run.lock, execution.signal);
   let work: Work | undefined;
-  execution.signal.addEventListener('abort', session.cut, { once: true });
+  const cut = (): void => {
+    session.cut();
+  };
+  execution.signal.addEventListener('abort', cut, { once: true });
   try {
     // Only under the lock does it count: another host may have committed while this one was waiting for it.
     const committed = await readManifest(run.store, run.archive.name, run.id);
@@ -85,8 +87,8 @@ async function executeUnderOneSnapshot(run: Run, execution: Execution): Promise<
     execution.progress.abortedUploads += await sweepUploads(run.store, run.archive.name, run.log);
     work = await takeUp(run, session, execution.signal);
     await dispatch(run, execution, session, work);
-    if (execution.verifySource) await verifySource(run, session, work, execution.signal);
-    await requireSession(session, run.archive.name);
+    if (execution.verifySource) await verifySource(run, session, work);
+    await session.require();
     await requireSameRows(run, session);
     execution.signal.throwIfAborted();
     return { status: 'committed', manifest: await commitRun(run, session, work) };
@@ -96,7 +98,7 @@ async function executeUnderOneSnapshot(run: Run, execution: Execution): Promise<
     if (work !== undefined) await recordFailure(run, work, error, execution.signal);
     throw error;
   } finally {
-    execution.signal.removeEventListener('abort', session.cut);
+    execution.signal.removeEventListener('abort', cut);
     await session.close();
   }
 }
@@ -104,7 +106,7 @@ async function executeUnderOneSnapshot(run: Run, execution: Execution): Promise<
 /** What was attached to a table in mid-run belongs to some segments and not to others: then all are done again. */
 async function requireSameRows(run: Run, session: Session): Promise<void> {
   try {
-    await requireNotRewritten(session.client);
+    await session.view.requireNotRewritten();
   } catch (error) {
     if (toFailure(error, 'snapshot').code === 'relation-rewritten')
       await discardRun(run.store, run.archive.name, run.id);
@@ -119,7 +121,7 @@ async function dispatch(run: Run, execution: Execution, session: Session, work: 
   tally.resumed ||= work.done.size > 0;
   const open = work.plan.segments.filter(({ index }) => !work.done.has(index));
   const tasks = open.map((segment) => segmentTask(execution, run, session, work.plan, segment));
-  const stopWatching = watchSession(session, run.archive.name);
+  const stopWatching = session.watch();
   const summary = await dispatchTasks(tasks, {
     place: execution.place,
     log: run.log,
@@ -138,7 +140,7 @@ async function dispatch(run: Run, execution: Execution, session: Session, work: 
     },
     endsRetries: (failure) => SESSION_CODES.has(failure.code),
     onFinished: async (task, facts) => {
-      await requireSession(session, run.archive.name);
+      await session.require();
       const receipt = {
         ...facts,
         segment: task.segment,

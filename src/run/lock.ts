@@ -1,8 +1,23 @@
 /** One run of an archive at a time, over all hosts: an advisory lock in the source database. */
 import { createHash } from 'node:crypto';
-import type { Client } from '../postgres/connect.ts';
+import os from 'node:os';
 import { fail, type FailureError } from '../base/errors.ts';
+import type { SourceConfig } from '../config/schema.ts';
+import { withinAnswerTime } from '../postgres/answer-time.ts';
+import { connectPostgres, endConnection, type Client, type ConnectionTarget } from '../postgres/connect.ts';
 import { postgresFailure } from '../postgres/errors.ts';
+import { beginReading } from '../postgres/snapshot.ts';
+
+/** What is locked, and where. */
+export interface LockTarget {
+  source: SourceConfig;
+  archive: string;
+  /**
+   * URL of the archive's folder in its destination, by which the lock goes: two configs that write to the same place exclude
+   * each other, whatever they call themselves.
+   */
+  folderUrl: string;
+}
 
 const HOLDER_SQL = `
 SELECT a.pid, a.application_name AS name, host(a.client_addr) AS address, a.backend_start::text AS since
@@ -18,13 +33,62 @@ interface HolderRow {
   since: string;
 }
 
+/** The connection that holds an archive's lock, as the server calls it. */
+export function lockConnection({ source, archive }: LockTarget): ConnectionTarget {
+  return { url: source.url, applicationName: `pgsluice ${archive} on ${os.hostname()}:${process.pid}` };
+}
+
 /**
- * Takes the lock of an archive on `client`, for as long as the transaction that is open there. `place` is the archive's folder in its
- * destination: two configs that write to the same place exclude each other, whatever they call themselves.
- * Throws FailureError `locked`, which names the holder, when another run has it.
+ * Connects and takes the archive's lock, in a transaction that stays open; it is held as long as the connection lives.
+ * Throws FailureError, `locked` when another run holds it, and the signal's reason when it aborts.
  */
-export async function lockArchive(client: Client, archive: string, place: string): Promise<void> {
-  const key = lockKey(place);
+export async function openLock(target: LockTarget, signal?: AbortSignal): Promise<Client> {
+  const client = await connectPostgres(lockConnection(target), 'connect', signal);
+  try {
+    await withinAnswerTime(client, async () => {
+      await beginReading(client);
+      await takeLock(client, target);
+    });
+    return client;
+  } catch (error) {
+    await endConnection(client);
+    throw error;
+  }
+}
+
+/** Work of this process that holds a lock for a moment: a run waits for it, as it would else be locked out by itself. */
+const lockedWork = new Map<string, Promise<unknown>>();
+
+/** Does a short piece of work under the archive's lock, outside of a run. Throws FailureError. */
+export async function withLock<T>(target: LockTarget, work: () => Promise<T>): Promise<T> {
+  const doing = lockAndWork(target, work);
+  lockedWork.set(
+    target.folderUrl,
+    doing.catch(() => undefined),
+  );
+  try {
+    return await doing;
+  } finally {
+    lockedWork.delete(target.folderUrl);
+  }
+}
+
+/** Waits until no short work of this process holds the lock. */
+export async function whenUnlockedHere({ folderUrl }: LockTarget): Promise<void> {
+  await lockedWork.get(folderUrl);
+}
+
+async function lockAndWork<T>(target: LockTarget, work: () => Promise<T>): Promise<T> {
+  const client = await openLock(target);
+  try {
+    return await work();
+  } finally {
+    await endConnection(client);
+  }
+}
+
+async function takeLock(client: Client, { archive, folderUrl }: LockTarget): Promise<void> {
+  const key = lockKey(folderUrl);
   try {
     const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_xact_lock($1::int8) AS locked', [
       key,
@@ -37,8 +101,8 @@ export async function lockArchive(client: Client, archive: string, place: string
 }
 
 /** A signed 64-bit number in decimal. */
-function lockKey(place: string): string {
-  return createHash('sha256').update(`pgsluice\n${place}`).digest().readBigInt64BE(0).toString();
+function lockKey(folderUrl: string): string {
+  return createHash('sha256').update(`pgsluice\n${folderUrl}`).digest().readBigInt64BE(0).toString();
 }
 
 async function findHolder(client: Client, key: string): Promise<string> {

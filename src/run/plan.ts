@@ -71,16 +71,19 @@ export async function planRun(client: Client, archive: ArchiveConfig, slot: Date
     : { subject, estimate, cut, why, segments };
 }
 
-/**
- * The plan of an earlier try, described anew by what `client` sees. Its segments are taken over as they are, unless they are
- * no cut of what the catalogue lists now: then `problem` says why.
- */
+/** The plan of an earlier try, described anew. */
+export interface ReplannedRun extends RunPlan {
+  /** Why its segments are no cut of what the catalogue lists now; undefined when they are. */
+  problem: string | undefined;
+}
+
+/** The plan of an earlier try by what `client` sees now; its segments are taken over as they are. */
 export async function replanRun(
   client: Client,
   archive: ArchiveConfig,
   slot: Date,
   { by, why, segments }: KeptCut,
-): Promise<RunPlan & { problem: string | undefined }> {
+): Promise<ReplannedRun> {
   const subject = await describeSubject(client, archive, slot);
   const estimate = await estimateRows(client, buildSelect(subject.source));
   const leaves = await leavesOf(client, subject);

@@ -4,10 +4,9 @@ import { parseRunId } from '../ledger/run-id.ts';
 import type { Run } from './run.ts';
 import type { Session } from './session.ts';
 import { discardRun, readPlan, readReceipts, writePlan, type JournalPlan, type Receipt } from '../ledger/journal.ts';
-import { requireNotRewritten } from '../postgres/rewritten.ts';
 import { fingerprintOf, journalPlan } from './journal-plan.ts';
 import type { Cut } from './cut/cut.ts';
-import { planRun, replanRun, type RunPlan } from './plan.ts';
+import type { RunPlan } from './plan.ts';
 
 /** A run as it is taken up. */
 export interface Work {
@@ -27,8 +26,7 @@ export async function takeUp(run: Run, session: Session, signal: AbortSignal): P
   if (resumed !== undefined) return resumed;
   // Also without a plan: what removed it may have been stopped before it came to the receipts.
   await discardRun(run.store, run.archive.name, run.id);
-  const plan = await planRun(session.client, run.archive, parseRunId(run.id));
-  await requireNotRewritten(session.client);
+  const plan = await session.view.plan(run.archive, parseRunId(run.id));
   const fingerprint = fingerprintOf(run.archive, plan, session.identity);
   const journal = journalPlan(run.archive, run.id, plan, session.snapshot, fingerprint, run.startedAt);
   await writePlan(run.store, journal);
@@ -46,8 +44,7 @@ async function tryToResume(
   earlier: JournalPlan,
   signal: AbortSignal,
 ): Promise<Work | undefined> {
-  const plan = await replanRun(session.client, run.archive, parseRunId(run.id), earlier);
-  await requireNotRewritten(session.client);
+  const plan = await session.view.replan(run.archive, parseRunId(run.id), earlier);
   if (fingerprintOf(run.archive, plan, session.identity) !== earlier.fingerprint) {
     startOver(run, 'the config, the table or the database has changed since this run was begun');
     return undefined;

@@ -5,6 +5,7 @@ import type { ArchiveConfig, Config, DestinationConfig, SourceConfig } from '../
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { archivePrefix } from '../ledger/names.ts';
+import type { LockTarget } from './lock.ts';
 
 export interface Run {
   archive: ArchiveConfig;
@@ -13,8 +14,7 @@ export interface Run {
   source: SourceConfig;
   destination: DestinationConfig;
   store: Store;
-  /** URL of the archive's folder in its destination; the lock goes by it. */
-  place: string;
+  lock: LockTarget;
   log: Log;
   startedAt: Date;
 }
@@ -29,13 +29,14 @@ export function openRun(config: Config, archive: ArchiveConfig, id: string, log:
     source: sourceOf(config, archive),
     destination,
     store,
-    place: placeOf(store, archive.name),
+    lock: lockTargetOf(config, archive, store),
     log,
     startedAt: new Date(),
   };
 }
 
-/** What the lock of an archive goes by: where it writes to, whatever the config calls it. */
-export function placeOf(store: Store, archive: string): string {
-  return store.url + archivePrefix(archive);
+/** What the runs of an archive lock, all over the hosts. */
+export function lockTargetOf(config: Config, archive: ArchiveConfig, store: Store): LockTarget {
+  const { name } = archive;
+  return { source: sourceOf(config, archive), archive: name, folderUrl: store.url + archivePrefix(name) };
 }

@@ -1,0 +1,31 @@
+/** What the server itself says of rows: how many there are, and a digest of their lines that does not depend on their order. */
+import type { Client } from 'pg';
+import { postgresFailure } from './errors.ts';
+import { quoteIdentifier } from './identifiers.ts';
+import { buildSelect, type Narrowing, type RowSource } from './select.ts';
+
+/** Rows, and the sum of their digests modulo 2^64; the same as format/digest.ts makes of lines. */
+export interface RowDigest {
+  rows: number;
+  sum: bigint;
+}
+
+/** A JSON value may hold line breaks between its parts, which the archive has as blanks. */
+const LINE = String.raw`translate(row_to_json(t)::text, E'\n\r', '  ')`;
+
+/** Asks for the digest of what `source` gives, narrowed to a part of it. Throws FailureError. */
+export async function digestRows(client: Client, source: RowSource, narrowing: Narrowing): Promise<RowDigest> {
+  const { orderBy: _orderBy, ...unordered } = narrowing;
+  const { text, params } = buildSelect(source, unordered, () => false);
+  const names = source.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
+  try {
+    const { rows } = await client.query<{ rows: string; sum: string | null }>(
+      `SELECT count(*) AS rows, sum(('x' || left(md5(${LINE}), 16))::bit(64)::int8)::text AS sum
+       FROM (${text}) AS t${names === '' ? '' : `(${names})`}`,
+      [...params],
+    );
+    return { rows: Number(rows[0]?.rows), sum: BigInt.asUintN(64, BigInt(rows[0]?.sum ?? 0)) };
+  } catch (error) {
+    throw postgresFailure(error, 'verify', 'asking for the digest of the rows');
+  }
+}
