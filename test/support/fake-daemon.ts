@@ -73,7 +73,7 @@ export class FakeDaemon {
       return;
     }
     if (pathname.startsWith('/api/runs/')) {
-      sendJson(answer, this.page ?? { error: { code: 'no-run', message: 'no such run' } }, this.page ? 200 : 404);
+      sendJson(answer, this.page ?? { error: { code: 'no-such-run', message: 'no such run' } }, this.page ? 200 : 404);
       return;
     }
     answer.writeHead(200, { 'Content-Type': 'text/event-stream' });
@@ -89,7 +89,7 @@ export class FakeDaemon {
       sendJson(answer, {}, 202);
       return;
     }
-    sendJson(answer, { error: { code: 'unauthorized', message: 'wrong token', hint: '' } }, 401);
+    sendJson(answer, { error: { code: 'wrong-token', message: 'wrong token', hint: '' } }, 401);
   }
 }
 
@@ -188,7 +188,7 @@ export function success(ageSeconds: number): Part {
 export const FAILURE = {
   run: '20261123T020000Z',
   at: inSeconds(-4000),
-  code: 'store-unreachable',
+  code: 'connection-refused',
   message: 'connect ECONNREFUSED 10.2.0.7:9000 while part-00003.jsonl.gz was uploaded',
   hint: 'Is the endpoint up, and reachable from this host? The run goes on from its receipts at the next slot.',
 };

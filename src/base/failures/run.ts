@@ -72,7 +72,7 @@ export const RUN_FAILURES = {
   },
   'engine-missing': {
     transient: false,
-    meaning: 'compression.engine is isal, and its library cannot be loaded.',
+    meaning: 'The config asks for ISA-L by compression.engine, and its library cannot be loaded.',
     hint: 'Install libisal2, or set compression.engine to auto or zlib.',
     exit: '2, as the config is at fault',
   },

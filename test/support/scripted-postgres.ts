@@ -1,0 +1,49 @@
+/** A server that lets everybody in, and answers the first query with bytes of the test's choice: what no Postgres would say. */
+import { createServer, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { Client } from 'pg';
+
+const TERMINATE = 0x58;
+
+/** A message of the protocol. */
+export function message(type: string, body: Buffer = Buffer.alloc(0)): Buffer {
+  const head = Buffer.alloc(5);
+  head.write(type, 'latin1');
+  head.writeInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
+}
+
+export const READY = message('Z', Buffer.from('I'));
+const AUTHENTICATED = message('R', Buffer.alloc(4));
+
+/** Connects to such a server, hands the connection to `work`, and closes both. `end` says that it hangs up after its answer. */
+export async function withScriptedPostgres(
+  answer: Buffer,
+  work: (client: Client) => Promise<void>,
+  { end = false } = {},
+): Promise<void> {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => undefined);
+    socket.once('data', () => {
+      socket.write(Buffer.concat([AUTHENTICATED, READY]));
+      socket.once('data', (bytes: Buffer) => {
+        if (bytes[0] === TERMINATE) return;
+        if (end) socket.end(answer);
+        else socket.write(answer);
+      });
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  const client = new Client({ host: '127.0.0.1', port, user: 'test', database: 'test' });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await work(client);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  }
+}

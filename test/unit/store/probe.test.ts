@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { FailureError } from '../../../src/base/errors.ts';
+import { probeStore } from '../../../src/store/probe.ts';
+import type { Store } from '../../../src/store/store.ts';
+
+/** Keeps what it is given, but for what `faults` does otherwise; `keys` tells what is left in it. */
+function storeWith(faults: { altersBody?: boolean; hidesFromList?: boolean }): { store: Store; keys: () => string[] } {
+  const objects = new Map<string, Buffer>();
+  const store = {
+    url: 'memory:///',
+    put: async (key: string, body: Buffer) => {
+      objects.set(key, faults.altersBody === true ? Buffer.from('something else') : body);
+    },
+    get: async (key: string) => {
+      const body = objects.get(key);
+      return body === undefined ? undefined : { body, etag: '"1"' };
+    },
+    async *list(prefix: string) {
+      for (const key of objects.keys()) if (key.startsWith(prefix) && faults.hidesFromList !== true) yield { key };
+    },
+    listUploads: async () => 'unsupported',
+    remove: async (keys: readonly string[]) => {
+      for (const key of keys) objects.delete(key);
+    },
+  };
+  return { store: store as unknown as Store, keys: () => [...objects.keys()] };
+}
+
+describe('the probe of a destination', () => {
+  test('says what it can do, and leaves nothing behind', async () => {
+    const { store, keys } = storeWith({});
+    assert.deepEqual(await probeStore(store, async () => true), { createOnly: true, listsUploads: false });
+    assert.deepEqual(keys(), []);
+  });
+
+  for (const [what, faults, message] of [
+    ['that gives back something else than it was given', { altersBody: true }, /reads differently/],
+    ['that does not list what it has', { hidesFromList: true }, /is not listed/],
+  ] as const) {
+    test(`${what} fails for good, and leaves nothing behind`, async () => {
+      const { store, keys } = storeWith(faults);
+      await assert.rejects(
+        probeStore(store, async () => true),
+        (error) => {
+          assert.ok(error instanceof FailureError);
+          assert.deepEqual([error.failure.code, error.failure.transient], ['probe-failed', false]);
+          assert.match(error.message, message);
+          return true;
+        },
+      );
+      assert.deepEqual(keys(), []);
+    });
+  }
+});

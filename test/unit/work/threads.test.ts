@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { after, test } from 'node:test';
+import type { SegmentTask } from '../../../src/segment/task.ts';
+import { Threads } from '../../../src/work/threads.ts';
+
+const sockets: Socket[] = [];
+const silent = createServer((socket) => sockets.push(socket));
+after(() => {
+  for (const socket of sockets) socket.destroy();
+  silent.close();
+});
+
+test('a thread that ends in the middle of a segment fails it, to be tried again', async () => {
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as { port: number };
+  const threads = new Threads({ threads: 1, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 });
+  const task = {
+    kind: 'archive-segment',
+    archive: 'events',
+    run: '20261123T021500Z',
+    segment: 7,
+    subject: 'public.events',
+    source: { url: `postgres://127.0.0.1:${port}/test`, applicationName: 'test' },
+    destination: { location: { kind: 'file', folder: '/nowhere' } },
+  } as SegmentTask;
+  const hooks = { onBegin: () => undefined, onProgress: () => undefined };
+  const outcome = threads.run(task, new AbortController().signal, hooks);
+  await once(silent, 'connection');
+  await threads.close();
+  const ended = await outcome;
+  assert.ok(!ended.ok);
+  const { code, transient, archive, segment, message } = ended.failure;
+  assert.deepEqual([code, transient, archive, segment], ['worker-died', true, 'events', 7]);
+  assert.match(message, /read public\.events, after row 0 of segment 7/);
+});
