@@ -20,4 +20,9 @@ if (status === 0) {
   cpSync(join(ROOT, 'src', PAGE), join(ROOT, 'dist', PAGE), { recursive: true });
   chmodSync(join(ROOT, 'dist', 'cli.js'), 0o755);
 }
-process.exitCode = status ?? 1;
+process.exitCode = status === 0 ? makeBillOfMaterials() : (status ?? 1);
+
+/** What is shipped, and under which licences; a licence that is not allowed fails the build. */
+function makeBillOfMaterials() {
+  return spawnSync(process.execPath, [join(ROOT, '.ci', 'licenses.mjs'), '--quiet'], { stdio: 'inherit' }).status ?? 1;
+}
