@@ -6,10 +6,11 @@ import { registerSecret } from '../../../../src/base/secrets.ts';
 import type { S3Target } from '../../../../src/store/s3/client.ts';
 import { hasName, hasStatus, isNotImplemented, toS3Failure } from '../../../../src/store/s3/errors.ts';
 
-const TARGET = {
-  bucket: 'acme',
-  destination: { endpoint: 'https://s3.example.com', partSize: 8_388_608 },
-} as unknown as S3Target;
+const DESTINATION: Pick<S3Target['destination'], 'endpoint' | 'partBytes'> = {
+  endpoint: 'https://s3.example.com',
+  partBytes: 8_388_608,
+};
+const TARGET = { bucket: 'acme', destination: DESTINATION } as S3Target;
 
 /** What an error holds, whichever layer threw it. */
 interface Given {
