@@ -72,7 +72,7 @@ export function describeEnding(
     startedAt: startedAt.toISOString(),
     finishedAt: new Date().toISOString(),
     ...figures,
-    retries: progress?.retries ?? 0,
+    retries: progress?.counts.retries ?? 0,
     error: result.error === undefined ? null : showFailure(result.error),
     trigger,
     troubles: troublesOf(progress),

@@ -136,7 +136,7 @@ async function fill(
     });
     tally.peakHeapBytes = summary.peakHeapBytes;
   } finally {
-    tally.peakHeapBytes = Math.max(tally.peakHeapBytes, progress.peakHeapBytes);
+    tally.peakHeapBytes = Math.max(tally.peakHeapBytes, progress.counts.peakHeapBytes);
     progress.end();
   }
 }

@@ -31,8 +31,6 @@ export interface Execution {
   drain: AbortSignal;
   /** Whether the archive is compared with its source before the commit. */
   verifySource: boolean;
-  /** What the run's result tells besides the manifest. */
-  tally: { peakHeapBytes: number; resumed: boolean };
 }
 
 /** Failures that end a session, not the run. */
@@ -84,7 +82,7 @@ async function executeUnderOneSnapshot(run: Run, execution: Execution): Promise<
     // Only under the lock does it count: another host may have committed while this one was waiting for it.
     const committed = await readManifest(run.store, run.archive.name, run.id);
     if (committed !== undefined) return { status: 'already-committed', manifest: committed };
-    execution.progress.abortedUploads += await sweepUploads(run.store, run.archive.name, run.log);
+    execution.progress.swept(await sweepUploads(run.store, run.archive.name, run.log));
     work = await takeUp(run, session, execution.signal);
     await dispatch(run, execution, session, work);
     if (execution.verifySource) await verifySource(run, session, work);
@@ -115,10 +113,8 @@ async function requireSameRows(run: Run, session: Session): Promise<void> {
 }
 
 async function dispatch(run: Run, execution: Execution, session: Session, work: Work): Promise<void> {
-  const { progress, tally } = execution;
-  progress.begin(work.plan, work.done);
-  progress.snapshotAtMs = Date.parse(session.snapshot.takenAt);
-  tally.resumed ||= work.done.size > 0;
+  const { progress } = execution;
+  progress.begin(work.plan, work.done, new Date(session.snapshot.takenAt));
   const open = work.plan.segments.filter(({ index }) => !work.done.has(index));
   const tasks = open.map((segment) => segmentTask(execution, run, session, work.plan, segment));
   const stopWatching = session.watch();
@@ -151,7 +147,7 @@ async function dispatch(run: Run, execution: Execution, session: Session, work: 
       progress.finish(task.segment, facts);
     },
   }).finally(stopWatching);
-  tally.peakHeapBytes = Math.max(tally.peakHeapBytes, summary.peakHeapBytes);
+  progress.sawHeap(summary.peakHeapBytes);
 }
 
 function segmentTask(

@@ -64,7 +64,6 @@ export async function runArchive(context: RunContext, archive: ArchiveConfig, id
     signal: context.signal,
     drain: context.drain ?? new AbortController().signal,
     verifySource: context.verifySource ?? false,
-    tally: { peakHeapBytes: 0, resumed: false },
   };
   context.onBegin?.(execution.progress);
   const started = performance.now();
@@ -76,12 +75,12 @@ export async function runArchive(context: RunContext, archive: ArchiveConfig, id
     run: id,
     ...ending,
     seconds: Math.round(performance.now() - started) / 1000,
-    peakHeapBytes: Math.max(execution.tally.peakHeapBytes, execution.progress.peakHeapBytes),
+    peakHeapBytes: execution.progress.counts.peakHeapBytes,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
-    resumed: execution.tally.resumed,
+    resumed: execution.progress.resumed,
     ...(ending.error === undefined ? {} : { error: { ...ending.error, archive: archive.name, run: id } }),
   };
-  logResult(log, result, execution.progress.retries);
+  logResult(log, result, execution.progress.counts.retries);
   return result;
 }
 

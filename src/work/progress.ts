@@ -45,18 +45,30 @@ type Amounts = Pick<ObjectFacts, 'rows' | 'jsonBytes' | 'bytes'>;
 
 const NOTHING: Amounts = { rows: 0, jsonBytes: 0, bytes: 0 };
 
-export class RunProgress {
-  peakHeapBytes = 0;
+/** What is counted over a whole run, whatever its sessions. */
+export interface RunCounts {
+  /** The largest heap of a worker that was seen. */
+  peakHeapBytes: number;
   /** Attempts beyond the first ones, over all segments. */
-  retries = 0;
+  retries: number;
   /** Segments that were done by this process. */
-  segmentsFinishedHere = 0;
+  segmentsFinishedHere: number;
   /** Uploads of dead runs that this run found and aborted. */
-  abortedUploads = 0;
+  abortedUploads: number;
   /** Attempts that failed, by code. */
-  readonly failures = new Map<string, number>();
-  /** When the snapshot was taken that segments are read under now, in ms since the epoch. */
-  snapshotAtMs: number | undefined;
+  failures: ReadonlyMap<string, number>;
+}
+
+/** It is told what happens, and counts it; nobody else writes into its counts. */
+export class RunProgress {
+  readonly #failures = new Map<string, number>();
+  readonly #counts: RunCounts = {
+    peakHeapBytes: 0,
+    retries: 0,
+    segmentsFinishedHere: 0,
+    abortedUploads: 0,
+    failures: this.#failures,
+  };
   readonly #archive: string;
   readonly #run: string;
   readonly #listener: ProgressListener | undefined;
@@ -64,11 +76,27 @@ export class RunProgress {
   #estimatedRows = 0;
   #heapBytes = 0;
   #startedAt: number | undefined;
+  #snapshotAt: Date | undefined;
+  #resumed = false;
 
   constructor(archive: string, run: string, listener: ProgressListener | undefined) {
     this.#archive = archive;
     this.#run = run;
     this.#listener = listener;
+  }
+
+  get counts(): Readonly<RunCounts> {
+    return this.#counts;
+  }
+
+  /** When the snapshot was taken that segments are read under now; undefined without one. */
+  get snapshotAt(): Date | undefined {
+    return this.#snapshotAt;
+  }
+
+  /** Whether the run went on from segments that were done before. */
+  get resumed(): boolean {
+    return this.#resumed;
   }
 
   /** How many segments are done, over all sessions of the run. */
@@ -82,7 +110,7 @@ export class RunProgress {
   }
 
   /** Begins, or begins again under a new session; `done` is what is there already, by segment. */
-  begin(plan: Plan, done: ReadonlyMap<number, Amounts>): void {
+  begin(plan: Plan, done: ReadonlyMap<number, Amounts>, snapshotAt?: Date): void {
     const before = new Map(this.#segments);
     this.#segments.clear();
     for (const { index } of plan.segments) {
@@ -91,14 +119,26 @@ export class RunProgress {
       const state = amounts === undefined ? 'waiting' : 'done';
       this.#segments.set(index, { index, state, attempts, heapBytes: 0, failure, ...amountsOf(amounts ?? NOTHING) });
     }
+    this.#resumed ||= done.size > 0;
+    this.#snapshotAt = snapshotAt;
     this.#estimatedRows = plan.estimate.rows;
     this.#startedAt ??= performance.now();
     this.#emit(false);
   }
 
+  /** Uploads of dead runs were found and aborted. */
+  swept(uploads: number): void {
+    this.#counts.abortedUploads += uploads;
+  }
+
+  /** A worker was seen to have a heap of this size. */
+  sawHeap(bytes: number): void {
+    this.#counts.peakHeapBytes = Math.max(this.#counts.peakHeapBytes, bytes);
+  }
+
   /** A segment is begun, or begun again; `attempt` counts from 1 in each session. */
   attempt(segment: number, attempt: number): void {
-    if (attempt > 1) this.retries += 1;
+    if (attempt > 1) this.#counts.retries += 1;
     const attempts = (this.#segments.get(segment)?.attempts ?? 0) + 1;
     this.#change(segment, { state: 'running', attempts, ...NOTHING });
   }
@@ -108,19 +148,19 @@ export class RunProgress {
     if (this.#segments.get(segment)?.state !== 'running') return;
     this.#change(segment, { heapBytes: progress.heapBytes, ...amountsOf(progress) });
     this.#heapBytes = progress.heapBytes;
-    this.peakHeapBytes = Math.max(this.peakHeapBytes, progress.heapBytes);
+    this.sawHeap(progress.heapBytes);
     this.#emit(false);
   }
 
   finish(segment: number, facts: Amounts): void {
-    this.segmentsFinishedHere += 1;
+    this.#counts.segmentsFinishedHere += 1;
     this.#change(segment, { state: 'done', heapBytes: 0, ...amountsOf(facts) });
     this.#emit(false);
   }
 
   /** An attempt failed; `isLast` says that there is no further one. */
   fail(segment: number, failure: Failure, isLast: boolean): void {
-    this.failures.set(failure.code, (this.failures.get(failure.code) ?? 0) + 1);
+    this.#failures.set(failure.code, (this.#failures.get(failure.code) ?? 0) + 1);
     this.#change(segment, { state: isLast ? 'failed' : 'waiting', failure, heapBytes: 0, ...NOTHING });
   }
 

@@ -107,9 +107,10 @@ export class Metrics {
     const label = status === 'failed' ? failureLabel(reason) : reason;
     this.#count('pgsluice_runs_total', { archive, status, reason: label });
     this.#count('pgsluice_segment_retries_total', { archive }, ending.retries);
-    this.#count('pgsluice_aborted_uploads_total', { archive }, progress?.abortedUploads);
-    this.#count('pgsluice_segments_total', { archive, outcome: 'done', reason: 'ok' }, progress?.segmentsFinishedHere);
-    for (const [code, attempts] of progress?.failures ?? [])
+    const counts = progress?.counts;
+    this.#count('pgsluice_aborted_uploads_total', { archive }, counts?.abortedUploads);
+    this.#count('pgsluice_segments_total', { archive, outcome: 'done', reason: 'ok' }, counts?.segmentsFinishedHere);
+    for (const [code, attempts] of counts?.failures ?? [])
       this.#count('pgsluice_segments_total', { archive, outcome: 'failed', reason: failureLabel(code) }, attempts);
     if (status !== 'committed' || reason !== 'ok') return;
     this.#histograms
@@ -176,9 +177,9 @@ function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
   set('pgsluice_archive_paused', Number(standing?.paused ?? false), labels);
   set('pgsluice_archive_running', Number(entry !== undefined), labels);
   set('pgsluice_archive_waiting_runs', parts.board.waitingOf(archive).length, labels);
-  const snapshotAtMs = entry?.progress?.snapshotAtMs;
-  if (snapshotAtMs !== undefined)
-    set('pgsluice_run_snapshot_age_seconds', (now.getTime() - snapshotAtMs) / 1000, labels);
+  const snapshotAt = entry?.progress?.snapshotAt;
+  if (snapshotAt !== undefined)
+    set('pgsluice_run_snapshot_age_seconds', (now.getTime() - snapshotAt.getTime()) / 1000, labels);
   const slots = parts.schedule.slotsOf(archive);
   const next = parts.schedule.nextSlot(archive);
   if (slots === undefined || next === undefined) return;

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { Metrics, METRICS } from '../../../../src/daemon/view/metrics.ts';
 import { describeSkip, type RunEnding } from '../../../../src/daemon/run-ending.ts';
+import type { FailureCode } from '../../../../src/base/failures.ts';
 import { RunProgress } from '../../../../src/work/progress.ts';
 import type { StateParts } from '../../../../src/daemon/view/state.ts';
 
@@ -58,7 +59,8 @@ describe('the metrics', () => {
   test('count failures by their declared codes, and any other as other', async () => {
     const metrics = new Metrics(stateParts);
     const progress = new RunProgress('events', '20261123T021500Z', undefined);
-    progress.failures.set('throttled', 3).set('of tomorrow', 2).set('20261123T021500Z', 1);
+    for (const code of ['throttled', 'of tomorrow', 'throttled', '20261123T021500Z', 'of tomorrow', 'throttled'])
+      progress.fail(0, { code: code as FailureCode, stage: 'read', transient: true, message: '', hint: '' }, false);
     metrics.ended(ending({ status: 'failed', reason: 'disk-full' }), { progress });
     metrics.ended(ending({ status: 'failed', reason: 'the disk /srv is full' }), {});
     const { body } = await metrics.text();
