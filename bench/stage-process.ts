@@ -51,7 +51,7 @@ async function measureStage(configFile: string, archive: string, stage: Stage): 
     await importCompiled('segment/archive.js');
     const started = performance.now();
     const cpuBefore = process.cpuUsage();
-    const counts = await runStages(client, { ...task, snapshot: id }, stage);
+    const counts = await runStages(client, { ...task, snapshot: id }, stage, configFile);
     const { user, system } = process.cpuUsage(cpuBefore);
     return { seconds: (performance.now() - started) / 1000, cpuSeconds: (user + system) / 1e6, ...counts };
   } finally {
@@ -71,7 +71,6 @@ async function targetOf(configFile: string): Promise<{ url: string; applicationN
 async function planTask(client: Client, configFile: string, name: string): Promise<SegmentTask> {
   const { loadConfig } = (await importCompiled('config/load.js')) as typeof import('../src/config/load.ts');
   const { readerOf } = (await importCompiled('config/reader.js')) as typeof import('../src/config/reader.ts');
-  const { destinationOf } = (await importCompiled('config/resolve.js')) as typeof import('../src/config/resolve.ts');
   const { planRun, segmentSelect } = (await importCompiled('run/plan.js')) as typeof import('../src/run/plan.ts');
   const { chooseCompressor } = (await importCompiled(
     'format/compress/codec.js',
@@ -89,14 +88,15 @@ async function planTask(client: Client, configFile: string, name: string): Promi
     run: 'stages',
     segment: 0,
     attempt: 1,
-    source: await targetOf(configFile),
+    generation: 0,
+    source: archive.source,
+    destination: archive.destination,
     snapshot: '',
     read: readerOf(archive),
     select: segmentSelect(plan, segment, readerOf(archive)),
     columns,
     subject: plan.subject.name,
     keyColumns: plan.subject.key.map((key) => columns.findIndex((column) => column.name === key)),
-    destination: destinationOf(config, archive),
     key: `${name}/run=stages/part-00000.jsonl.gz`,
     compression: archive.compression,
     compressor: chooseCompressor(archive.compression),
@@ -104,9 +104,9 @@ async function planTask(client: Client, configFile: string, name: string): Promi
   };
 }
 
-async function runStages(client: Client, task: SegmentTask, stage: Stage): Promise<Counts> {
+async function runStages(client: Client, task: SegmentTask, stage: Stage, configFile: string): Promise<Counts> {
   if (stage === 'read') return readOnly(client, task);
-  if (stage === 'upload') return upload(task);
+  if (stage === 'upload') return upload(task, configFile);
   return computeOnly(client, task, stage);
 }
 
@@ -162,9 +162,11 @@ async function computeOnly(client: Client, task: SegmentTask, last: Stage): Prom
 }
 
 /** The real thing. */
-async function upload(task: SegmentTask): Promise<Counts> {
+async function upload(task: SegmentTask, configFile: string): Promise<Counts> {
+  const { loadConfig } = (await importCompiled('config/load.js')) as typeof import('../src/config/load.ts');
+  const { bindTask } = (await importCompiled('segment/binding.js')) as typeof import('../src/segment/binding.ts');
   const { archiveSegment } = (await importCompiled('segment/archive.js')) as typeof import('../src/segment/archive.ts');
-  const { rows, jsonBytes, bytes } = await archiveSegment(task, {
+  const { rows, jsonBytes, bytes } = await archiveSegment(task, bindTask(task, loadConfig(configFile, process.env)), {
     report: () => {},
     onProgress: () => {},
     signal: new AbortController().signal,

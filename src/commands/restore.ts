@@ -7,6 +7,7 @@ import { parseTableName } from '../postgres/identifiers.ts';
 import { restoreArchive } from '../restore/restore-archive.ts';
 import type { KeyBounds, RestoreRequest, RestoreResult } from '../restore/request.ts';
 import type { ProgressSnapshot } from '../work/progress.ts';
+import { Bindings } from '../work/bindings.ts';
 import { Threads } from '../work/threads.ts';
 import { parseRunId } from '../ledger/run-id.ts';
 import { describeFailure } from './terminal/failure.ts';
@@ -50,14 +51,16 @@ async function restoreWithBar(
   signal: AbortSignal,
 ): Promise<RestoreResult> {
   const bar = openProgressBar(invocation.stderr, signal);
-  const threads = new Threads(config.workers);
+  const bindings = new Bindings();
+  const generation = bindings.add(config);
+  const threads = new Threads(config.workers, bindings);
   const onProgress = (snapshot: ProgressSnapshot): void => {
     bar.update(progressOfRows(snapshot));
   };
   const quiet = invocation.stderr.isTTY && config.log.level === 'info';
   try {
     const log = openLog(invocation, quiet ? 'warn' : config.log.level);
-    return await restoreArchive({ config, place: threads, log, signal, onProgress }, request);
+    return await restoreArchive({ config, generation, place: threads, log, signal, onProgress }, request);
   } finally {
     bar.close();
     await threads.close();

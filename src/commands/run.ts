@@ -4,6 +4,7 @@ import { countOf, formatBytes } from '../base/units.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { engineFallbacks } from '../run/engines.ts';
 import type { ProgressSnapshot } from '../work/progress.ts';
+import { Bindings } from '../work/bindings.ts';
 import { Threads } from '../work/threads.ts';
 import type { RunResult } from '../run/run-archive.ts';
 import { runArchives } from '../run/run-all.ts';
@@ -60,7 +61,9 @@ export async function runWithBar(
   verifySource = false,
 ): Promise<RunResult[]> {
   const bar = openProgressBar(invocation.stderr, signal);
-  const threads = new Threads(config.workers);
+  const bindings = new Bindings();
+  const generation = bindings.add(config);
+  const threads = new Threads(config.workers, bindings);
   threads.warmUp();
   const onProgress = (snapshot: ProgressSnapshot): void => {
     bar.update(progressOfRows(snapshot));
@@ -69,7 +72,11 @@ export async function runWithBar(
   try {
     const log = openLog(invocation, quiet ? 'warn' : config.log.level);
     for (const fallback of engineFallbacks(config)) log.info(fallback);
-    return await runArchives({ config, place: threads, log, signal, onProgress, verifySource }, archives, id);
+    return await runArchives(
+      { config, generation, place: threads, log, signal, onProgress, verifySource },
+      archives,
+      id,
+    );
   } finally {
     bar.close();
     await threads.close();

@@ -10,7 +10,7 @@ import { createActions } from './actions.ts';
 import { Alarms } from './alarms/alarms.ts';
 import { Deliveries } from './alarms/deliveries.ts';
 import { DueRuns } from './slots/due-runs.ts';
-import { nextGeneration, openGeneration } from './generations.ts';
+import { Generations } from './generations.ts';
 import type { History } from './history/history.ts';
 import { EventStream } from './http/events.ts';
 import { Listeners } from './http/listeners.ts';
@@ -21,7 +21,7 @@ import { Live } from './view/live.ts';
 import { Metrics } from './view/metrics.ts';
 import type { Notify } from './systemd/notify.ts';
 import { Readiness } from './view/readiness.ts';
-import { RunBoard, type EndingDetails, type Generation } from './run-board.ts';
+import { RunBoard, type EndingDetails } from './run-board.ts';
 import { describeRun } from './view/run-detail.ts';
 import type { RunEnding } from './run-ending.ts';
 import { Schedule } from './slots/schedule.ts';
@@ -64,8 +64,7 @@ export class Daemon {
   readonly #startedAt = new Date();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #ended = Promise.withResolvers<undefined>();
-  readonly #retired = new Set<Generation>();
-  #generation: Generation;
+  readonly #generations: Generations;
   #stopping: 'no' | 'draining' | 'aborting' = 'no';
   #reloading: Promise<void> = Promise.resolve();
   #pulses = 0;
@@ -75,13 +74,13 @@ export class Daemon {
     this.#notify = notify;
     this.#readConfig = reload;
     this.#history = history;
-    this.#generation = openGeneration(config);
+    this.#generations = new Generations(config);
     this.#standings = new Standings(history);
     const changed = (): void => {
       this.#changed();
     };
     const archive = (name: string): ArchiveConfig | undefined => this.#config.archives[name];
-    this.#board = new RunBoard(log, () => this.#generation, {
+    this.#board = new RunBoard(log, () => this.#generations.current, {
       changed,
       started: (entry) => {
         this.#alarms.started(entry.archive, entry.run);
@@ -176,7 +175,7 @@ export class Daemon {
   }
 
   get #config(): Config {
-    return this.#generation.config;
+    return this.#generations.current.config;
   }
 
   async #abort(reason: string): Promise<void> {
@@ -190,8 +189,7 @@ export class Daemon {
     for (const timer of this.#timers) clearInterval(timer);
     this.#events.close();
     await this.#listeners.close();
-    await this.#generation.place.close();
-    for (const generation of this.#retired) await generation.place.close();
+    await this.#generations.close();
     await this.#deliveries.close();
     this.#history.close();
     this.#log.info('daemon has stopped');
@@ -258,28 +256,19 @@ export class Daemon {
   }
 
   async #putInForce(config: Config): Promise<void> {
-    const before = this.#generation;
-    this.#generation = nextGeneration(before, config);
-    if (this.#generation.place !== before.place) this.#retire(before);
+    const before = this.#config;
+    this.#generations.advance(config, this.#board.settled());
     this.#log.level = config.log.level;
     const archives = Object.values(config.archives);
-    for (const { name, schedule, timezone } of Object.values(before.config.archives)) {
+    for (const { name, schedule, timezone } of Object.values(before.archives)) {
       const after = config.archives[name];
       if (after?.schedule !== schedule || after?.timezone !== timezone) this.#board.dropSlots(name);
     }
     this.#standings.set(archives, new Date());
     this.#schedule.set(archives);
-    void this.#lookAround(archives.filter(({ name }) => before.config.archives[name] === undefined));
+    void this.#lookAround(archives.filter(({ name }) => before.archives[name] === undefined));
     await this.#listeners.apply();
     this.#changed();
-  }
-
-  /** The old threads end when their runs have. */
-  #retire(generation: Generation): void {
-    this.#retired.add(generation);
-    void this.#board.settled().then(async () => {
-      if (this.#retired.delete(generation)) await generation.place.close();
-    });
   }
 
   #startTimers(): void {
@@ -318,7 +307,7 @@ export class Daemon {
 
   #stateParts(): StateParts {
     return {
-      generation: this.#generation,
+      generation: this.#generations.current,
       board: this.#board,
       schedule: this.#schedule,
       standings: this.#standings,

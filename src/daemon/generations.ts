@@ -1,19 +1,71 @@
-/** A config in force with its threads. After a reload the old one lives on until its last run has ended. */
-import type { Config } from '../config/schema.ts';
+/** The configs that runs go by: the one in force, and after a reload those before it, until their last runs have ended. */
+import type { Config, WorkersConfig } from '../config/schema.ts';
+import { Bindings } from '../work/bindings.ts';
 import { FairQueue } from '../work/fair-queue.ts';
+import type { Place } from '../work/place.ts';
 import { Threads } from '../work/threads.ts';
-import type { Generation } from './run-board.ts';
 
-/** Opens the threads and the queue for a config; no thread starts before there is work. */
-export function openGeneration(config: Config): Generation {
-  return { config, place: new Threads(config.workers), queue: new FairQueue(config.workers.threads) };
+/** What a run goes by from its start to its end, whatever is reloaded meanwhile. */
+export interface Generation {
+  /** By which the tasks of its runs say what their names stand for. */
+  number: number;
+  config: Config;
+  place: Place;
+  queue: FairQueue;
 }
 
-/**
- * The generation after a reload: with the same threads when their number and limits are the same, so that memory stays
- * the one sum; else with new ones, that take over as the old ones run dry.
- */
-export function nextGeneration(before: Generation, config: Config): Generation {
-  const same = JSON.stringify(before.config.workers) === JSON.stringify(config.workers);
-  return same ? { ...before, config } : openGeneration(config);
+type OpenPlace = (workers: WorkersConfig, bindings: Bindings) => Place;
+
+export class Generations {
+  readonly #bindings = new Bindings();
+  readonly #openPlace: OpenPlace;
+  /** Threads that end when their runs have. */
+  readonly #retired = new Set<Place>();
+  #current: Generation;
+
+  constructor(config: Config, openPlace: OpenPlace = (workers, bindings) => new Threads(workers, bindings)) {
+    this.#openPlace = openPlace;
+    this.#current = this.#open(config);
+  }
+
+  get current(): Generation {
+    return this.#current;
+  }
+
+  /** Puts a config in force. What the one before it had is given up when `runsEnded` resolves, as no run goes by it then. */
+  advance(config: Config, runsEnded: Promise<void>): void {
+    const before = this.#current;
+    this.#current = this.#next(before, config);
+    const retired = this.#current.place === before.place ? undefined : before.place;
+    if (retired !== undefined) this.#retired.add(retired);
+    void runsEnded.then(async () => {
+      this.#bindings.drop(before.number);
+      if (retired !== undefined && this.#retired.delete(retired)) await retired.close();
+    });
+  }
+
+  /** No run may be in progress any more. */
+  async close(): Promise<void> {
+    await this.#current.place.close();
+    for (const place of this.#retired) await place.close();
+    this.#retired.clear();
+  }
+
+  /**
+   * With the same threads when their number and limits are the same, so that memory stays the one sum; else with new ones,
+   * that take over as the old ones run dry.
+   */
+  #next(before: Generation, config: Config): Generation {
+    const same = JSON.stringify(before.config.workers) === JSON.stringify(config.workers);
+    return same ? { ...before, number: this.#bindings.add(config), config } : this.#open(config);
+  }
+
+  #open(config: Config): Generation {
+    return {
+      number: this.#bindings.add(config),
+      config,
+      place: this.#openPlace(config.workers, this.#bindings),
+      queue: new FairQueue(config.workers.threads),
+    };
+  }
 }

@@ -2,18 +2,10 @@
 import { fail, type Failure, type FailureError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
-import type { FairQueue } from '../work/fair-queue.ts';
-import type { Place } from '../work/place.ts';
 import type { RunProgress } from '../work/progress.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
+import type { Generation } from './generations.ts';
 import { describeEnding, describeSkip, type RunEnding, type SkipReason, type Trigger } from './run-ending.ts';
-
-/** What a run goes by from its start to its end, whatever is reloaded meanwhile. */
-export interface Generation {
-  config: Config;
-  place: Place;
-  queue: FairQueue;
-}
 
 /** A run that is on, or waits for a thread's worth of runs to end; a run that waits holds nothing. */
 export interface BoardEntry {
@@ -254,10 +246,11 @@ export class RunBoard {
     entry.startedAt = new Date();
     this.#events.started(entry);
     this.#events.changed();
-    const { config, place } = generation;
+    const { config, number, place } = generation;
     return runArchive(
       {
         config,
+        generation: number,
         place,
         log: this.#log,
         signal: entry.abort.signal,

@@ -29,6 +29,8 @@ export interface KeyBounds {
 /** What a restore needs besides the request. */
 export interface RestoreContext {
   config: Config;
+  /** Of the config, as the place knows it. */
+  generation: number;
   place: Place;
   log: Log;
   /** Stops the restore; what is committed stays. */

@@ -105,7 +105,7 @@ async function fill(
   }
   const tasks = plan.objects
     .filter(({ key }) => !done.has(key))
-    .map((object) => restoreTask(context.config, request, plan, object));
+    .map((object) => restoreTask(context, request, plan, object));
   progress.begin(
     { segments: plan.objects, estimate: { rows: plan.objects.reduce((sum, { rows }) => sum + rows, 0) } },
     new Map(plan.objects.filter(({ key }) => done.has(key)).map((object) => [object.index, object])),

@@ -1,16 +1,14 @@
 /** Makes the task of one object. */
 import { fail } from '../base/errors.ts';
 import { maxRowBytes } from '../base/memory.ts';
-import { destinationOf } from '../config/resolve.ts';
-import type { Config } from '../config/schema.ts';
 import { codecOf, type Codec } from '../format/compress/codec.ts';
 import type { RestoreTask } from '../segment/restore/task.ts';
 import type { PlannedObject } from './objects.ts';
 import type { RestorePlan } from './plan.ts';
-import type { RestoreRequest } from './request.ts';
+import type { RestoreContext, RestoreRequest } from './request.ts';
 
 export function restoreTask(
-  config: Config,
+  { config, generation }: Pick<RestoreContext, 'config' | 'generation'>,
   request: RestoreRequest,
   plan: RestorePlan,
   object: PlannedObject,
@@ -24,14 +22,15 @@ export function restoreTask(
     run,
     segment: index,
     attempt: 1,
-    target: { url: source.url, applicationName: `pgsluice restore ${archive.name}/${run}/${index}` },
+    generation,
+    target: source.name,
+    destination: archive.destination,
     table: plan.target.name,
     subject: `${request.into.schema}.${request.into.table}`,
     columns: plan.columns,
     ...(plan.where === undefined ? {} : { where: plan.where }),
     onConflict: request.onConflict,
     record: { table: plan.record.table, restore: plan.record.restore },
-    destination: destinationOf(config, archive),
     key,
     codec: requireCodec(key),
     expected: { rows, jsonBytes, bytes, sha256, crc32 },

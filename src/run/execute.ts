@@ -23,6 +23,7 @@ import { verifySource } from './source-digest.ts';
 
 export interface Execution {
   config: Config;
+  generation: number;
   place: Place;
   progress: RunProgress;
   /** Aborts the run. */
@@ -166,14 +167,15 @@ function segmentTask(
     run: id,
     segment: segment.index,
     attempt: 1,
-    source: { url: run.source.url, applicationName: `pgsluice ${archive.name}/${id}/${segment.index}` },
+    generation: execution.generation,
+    source: archive.source,
+    destination: archive.destination,
     snapshot: session.snapshot.id,
     read: reader,
     select: segmentSelect(plan, segment, reader),
     columns: subject.source.columns,
     subject: subject.name,
     keyColumns: keyColumnIndexes(plan),
-    destination: run.destination,
     key: dataKey(archive.name, id, segment.index, CODEC_FILES[archive.compression.codec].extension),
     compression: archive.compression,
     compressor: chooseCompressor(archive.compression),

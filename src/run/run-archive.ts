@@ -14,6 +14,8 @@ import { openRun, type Run } from './run.ts';
 /** What a run needs besides its archive and its id. */
 export interface RunContext {
   config: Config;
+  /** Of the config, as the place knows it. */
+  generation: number;
   place: Place;
   log: Log;
   /** Aborts the run at once. */
@@ -59,6 +61,7 @@ export async function runArchive(context: RunContext, archive: ArchiveConfig, id
   const log = context.log.child({ archive: archive.name, run: id });
   const execution: Execution = {
     config: context.config,
+    generation: context.generation,
     place: context.place,
     progress: new RunProgress(archive.name, id, context.onProgress),
     signal: context.signal,

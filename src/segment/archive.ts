@@ -11,9 +11,11 @@ import { compress } from '../format/compress/compress.ts';
 import { checkRowCounts, ContentProof, ObjectProof } from '../format/proof.ts';
 import { giveBuffersBack, lendBuffers, type EncodeBuffers } from '../format/jsonl/write/binary/simd-text.ts';
 import { digestLines, LineDigest } from '../format/digest.ts';
+import type { Ends } from './binding.ts';
 import { readLines, type LineCount } from './read-lines.ts';
 import { gatherPieces } from './sink/pieces.ts';
-import type { ObjectFacts, SegmentTask, WorkerMessage } from './task.ts';
+import type { WorkerMessage } from './messages.ts';
+import type { ObjectFacts, SegmentTask } from './task.ts';
 
 /** How a segment talks with the thread that runs it. */
 export interface SegmentHooks {
@@ -34,22 +36,23 @@ class Progress {
 /** What the stages work with. */
 interface Parts {
   task: SegmentTask;
+  partBytes: number;
   client: Client;
   store: Store;
   buffers: EncodeBuffers;
 }
 
 /** Archives one segment. Throws the first cause when anything fails; then no object is visible, and the query is stopped. */
-export async function archiveSegment(task: SegmentTask, hooks: SegmentHooks): Promise<ObjectFacts> {
+export async function archiveSegment(task: SegmentTask, ends: Ends, hooks: SegmentHooks): Promise<ObjectFacts> {
   const closers = new Closers();
   const progress = new Progress();
   let finished = false;
   try {
-    const client = await connectPostgres(task.source);
-    closers.add('the connection', () => closeReader(client, task, finished));
+    const client = await connectPostgres(ends.database);
+    closers.add('the connection', () => closeReader(client, task, ends, finished));
     hooks.report({ kind: 'backend', pid: backendPid(client) });
     await importSnapshot(client, task.snapshot);
-    const store = openStore(task.destination);
+    const store = openStore(ends.destination);
     closers.add('the destination', () => {
       store.close();
     });
@@ -57,7 +60,8 @@ export async function archiveSegment(task: SegmentTask, hooks: SegmentHooks): Pr
     closers.add('the buffers', () => {
       giveBuffersBack(buffers);
     });
-    await streamRows({ task, client, store, buffers }, progress, hooks);
+    const { partBytes } = ends.destination;
+    await streamRows({ task, partBytes, client, store, buffers }, progress, hooks);
     finished = true;
     return describeObject(task, progress);
   } catch (error) {
@@ -69,7 +73,7 @@ export async function archiveSegment(task: SegmentTask, hooks: SegmentHooks): Pr
 
 /** The stages as one pipeline: it closes all of them when one fails, and throws what failed first. */
 async function streamRows(
-  { task, client, store, buffers }: Parts,
+  { task, partBytes, client, store, buffers }: Parts,
   progress: Progress,
   hooks: SegmentHooks,
 ): Promise<void> {
@@ -98,10 +102,11 @@ async function streamRows(
   hooks.signal.addEventListener('abort', cut, { once: true });
 
   async function upload(slices: AsyncIterable<Buffer>): Promise<void> {
-    const uploading = store.upload(task.key, gatherPieces(proveObject(slices), task.destination.partBytes), {
+    const uploading = store.upload(task.key, gatherPieces(proveObject(slices), partBytes), {
       contentType: CODEC_FILES[task.compression.codec].contentType,
       ...(task.contentEncoding === undefined ? {} : { contentEncoding: task.contentEncoding }),
-      partBytes: task.destination.partBytes,
+      partBytes,
+      ...(task.replaces === undefined ? {} : { replaces: task.replaces }),
       signal: hooks.signal,
       onUploadStarted: (uploadId) => {
         hooks.report({ kind: 'upload', uploadId });
@@ -137,9 +142,9 @@ function describeObject(task: SegmentTask, { content, object, count, lines }: Pr
 }
 
 /** After a failure the query may still be running, and blocked on us: it is stopped on the server, and the socket is cut. */
-async function closeReader(client: Client, task: SegmentTask, finished: boolean): Promise<void> {
+async function closeReader(client: Client, task: SegmentTask, { database }: Ends, finished: boolean): Promise<void> {
   // After a COPY the driver does not know the connection any more; nothing is lost when it is cut.
   if (!finished || task.read === 'copy') socketOf(client)?.destroy();
-  if (!finished) await terminateBackend(task.source, backendPid(client));
+  if (!finished) await terminateBackend(database, backendPid(client));
   await endConnection(client);
 }

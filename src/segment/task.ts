@@ -1,10 +1,9 @@
-/** What crosses the thread boundary: a task to a worker, messages both ways while it runs, an outcome back. Plain data only. */
-import type { MessagePort } from 'node:worker_threads';
+/** What crosses the thread boundary: a task to a worker, an outcome back. Plain data only, and no secrets. */
 import type { Failure } from '../base/errors.ts';
-import type { ArchiveConfig, DestinationConfig } from '../config/schema.ts';
+import type { ArchiveConfig } from '../config/schema.ts';
 import type { Column } from '../postgres/columns.ts';
-import type { ConnectionTarget } from '../postgres/connect.ts';
 import type { Statement } from '../postgres/select.ts';
+import type { Replaces } from '../store/store.ts';
 import type { RestoredFacts, RestoreTask } from './restore/task.ts';
 import type { CompressorChoice } from '../format/compress/codec.ts';
 
@@ -17,7 +16,11 @@ export interface SegmentTask {
   segment: number;
   /** Which try this is, from 1. */
   attempt: number;
-  source: ConnectionTarget;
+  /** Of the config that the run began with, which its names are those of: see binding.ts. */
+  generation: number;
+  /** Names of the source and the destination. */
+  source: string;
+  destination: string;
   /** Id of the exported snapshot that all segments of the run read. */
   snapshot: string;
   read: 'copy' | 'cursor';
@@ -28,9 +31,12 @@ export interface SegmentTask {
   subject: string;
   /** Indexes into `columns` of the key, for the first and the last key of the object; empty when there is none. */
   keyColumns: readonly number[];
-  destination: DestinationConfig;
   /** The object's key, relative to the destination's prefix. */
   key: string;
+  /** What this attempt can be known by, in the object. */
+  token?: string;
+  /** What may lie under the key, to be replaced; absent: whatever does. */
+  replaces?: Replaces;
   compression: ArchiveConfig['compression'];
   compressor: CompressorChoice;
   contentEncoding?: string;
@@ -70,25 +76,3 @@ export type Outcome<Facts> =
   | { ok: false; failure: Failure; peakHeapBytes: number };
 
 export type SegmentOutcome = Outcome<ObjectFacts>;
-
-/** What a worker says while it runs. */
-export type WorkerMessage =
-  | { kind: 'backend'; pid: number }
-  | { kind: 'upload'; uploadId: string }
-  | { kind: 'progress'; rows: number; jsonBytes: number; bytes: number; heapBytes: number };
-
-/** What the control plane says to a worker that runs: drop the segment cleanly. */
-export interface AbortMessage {
-  kind: 'abort';
-  /** Why, for the failure record. */
-  reason: string;
-}
-
-/** What is handed to the thread: the task, and the port for the messages. */
-export interface WorkerInput {
-  task: Task;
-  port: MessagePort;
-}
-
-/** Handed to a thread so that it loads what it needs before there is a task. */
-export const WARM_UP = 'warm-up';

@@ -2,16 +2,11 @@
 import { getHeapStatistics } from 'node:v8';
 import { fail, type FailureError, toFailure } from '../base/errors.ts';
 import { archiveSegment } from './archive.ts';
+import { bindTask, type Binding } from './binding.ts';
+import { bindingOf } from './known-bindings.ts';
 import { restoreObject } from './restore/object.ts';
-import {
-  WARM_UP,
-  type AbortMessage,
-  type FactsOf,
-  type Outcome,
-  type Task,
-  type WorkerInput,
-  type WorkerMessage,
-} from './task.ts';
+import { WARM_UP, type AbortMessage, type ControlMessage, type WorkerInput, type WorkerMessage } from './messages.ts';
+import type { FactsOf, Outcome, Task } from './task.ts';
 
 const REPORT_INTERVAL_MS = 200;
 
@@ -21,15 +16,21 @@ export default async function work(input: WorkerInput | typeof WARM_UP): Promise
 }
 
 /** Runs one task; what it says on the way goes through `port`. */
-async function runTask({ task, port }: WorkerInput): Promise<Outcome<FactsOf<Task>>> {
+async function runTask({ task, generations, port }: WorkerInput): Promise<Outcome<FactsOf<Task>>> {
   const started = performance.now();
   const heap = new HeapMeter();
   const abort = new AbortController();
-  port.on('message', (message: AbortMessage) => {
-    abort.abort(abortedFailure(message));
+  const answer = Promise.withResolvers<Binding>();
+  port.on('message', (message: ControlMessage) => {
+    if (message.kind === 'binding') answer.resolve(message.binding);
+    else abort.abort(abortedFailure(message));
   });
   const report = (message: WorkerMessage): void => {
     port.postMessage(message);
+  };
+  const askForBinding = (): Promise<Binding> => {
+    report({ kind: 'need' });
+    return answer.promise;
   };
   let reportedAt = 0;
   try {
@@ -44,8 +45,11 @@ async function runTask({ task, port }: WorkerInput): Promise<Outcome<FactsOf<Tas
         report({ kind: 'progress', ...progress, heapBytes });
       },
     };
+    const ends = bindTask(task, await bindingOf(task.generation, generations, askForBinding));
     const facts =
-      task.kind === 'archive-segment' ? await archiveSegment(task, hooks) : await restoreObject(task, hooks);
+      task.kind === 'archive-segment'
+        ? await archiveSegment(task, ends, hooks)
+        : await restoreObject(task, ends, hooks);
     heap.sample();
     return { ok: true, facts, peakHeapBytes: heap.peakBytes, seconds: (performance.now() - started) / 1000 };
   } catch (error) {

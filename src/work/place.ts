@@ -1,5 +1,6 @@
 /** A place where tasks are run: what the control plane knows of it, whether threads do the work or anybody else. */
-import type { FactsOf, Outcome, Task, WorkerMessage } from '../segment/task.ts';
+import type { WorkerMessage } from '../segment/messages.ts';
+import type { FactsOf, Outcome, Task } from '../segment/task.ts';
 
 /** How far a task is that runs. */
 export type TaskProgress = Extract<WorkerMessage, { kind: 'progress' }>;

@@ -2,6 +2,7 @@
 import { after } from 'node:test';
 import type { Log } from '../../src/base/log.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { Bindings } from '../../src/work/bindings.ts';
 import { Threads } from '../../src/work/threads.ts';
 import { runArchive, type RunResult } from '../../src/run/run-archive.ts';
 import type { Site } from './site.ts';
@@ -12,6 +13,7 @@ export interface RunInProcess {
   log: { message: string; fields: Record<string, unknown> }[];
 }
 
+const bindings = new Bindings();
 const places = new Map<string, Threads>();
 
 /** Runs one archive of a config file under that id; `threads` says whose threads it shares with others. */
@@ -24,12 +26,17 @@ export async function runInProcess(
 ): Promise<RunInProcess> {
   const config = loadConfig(configFile, site.environment);
   const log: RunInProcess['log'] = [];
-  const place = places.get(threads) ?? new Threads(config.workers);
+  const place = places.get(threads) ?? new Threads(config.workers, bindings);
   places.set(threads, place);
-  const context = { config, place, log: recordTo(log), signal: new AbortController().signal };
+  const generation = bindings.add(config);
+  const context = { config, generation, place, log: recordTo(log), signal: new AbortController().signal };
   const archiveConfig = config.archives[archive];
   if (archiveConfig === undefined) throw new Error(`the config has no archive ${archive}`);
-  return { result: await runArchive(context, archiveConfig, run), log };
+  try {
+    return { result: await runArchive(context, archiveConfig, run), log };
+  } finally {
+    bindings.drop(generation);
+  }
 }
 
 after(async () => {

@@ -13,12 +13,13 @@ import { openStore } from '../../store/open.ts';
 import type { Store } from '../../store/store.ts';
 import type { Codec } from '../../format/compress/codec.ts';
 import { ContentProof, ObjectProof } from '../../format/proof.ts';
+import type { Ends } from '../binding.ts';
 import { copyIn } from './copy.ts';
 import { restoreFailure } from './errors.ts';
 import { beginObject, noteObject } from './record.ts';
 import { CopyRows } from '../../format/jsonl/read/rows.ts';
 import type { RestoredFacts, RestoreTask } from './task.ts';
-import type { WorkerMessage } from '../task.ts';
+import type { WorkerMessage } from '../messages.ts';
 
 export interface RestoreHooks {
   report: (message: WorkerMessage) => void;
@@ -32,14 +33,14 @@ const CHUNK_BYTES = 64 * 1024;
 const STAGE = 'pg_temp.pgsluice_stage';
 
 /** Restores one object. Throws the first cause when anything fails; then nothing of it is in the table. */
-export async function restoreObject(task: RestoreTask, hooks: RestoreHooks): Promise<RestoredFacts> {
+export async function restoreObject(task: RestoreTask, ends: Ends, hooks: RestoreHooks): Promise<RestoredFacts> {
   const { signal } = hooks;
   const closers = new Closers();
   try {
-    const client = await connectPostgres(task.target, 'restore');
+    const client = await connectPostgres(ends.database, 'restore');
     sendOneStatementEach(client);
     let finished = false;
-    closers.add('the connection', () => closeWriter(client, task, finished));
+    closers.add('the connection', () => closeWriter(client, ends, finished));
     hooks.report({ kind: 'backend', pid: backendPid(client) });
     // COPY waits for us without an end, and the driver waits for the server to end it: only a cut ends both.
     const cut = (): void => void socketOf(client)?.destroy();
@@ -48,7 +49,7 @@ export async function restoreObject(task: RestoreTask, hooks: RestoreHooks): Pro
       signal.removeEventListener('abort', cut);
     });
     signal.throwIfAborted();
-    const store = openStore(task.destination);
+    const store = openStore(ends.destination);
     closers.add('the destination', () => {
       store.close();
     });
@@ -211,11 +212,11 @@ function rowsDropped({ subject, key, expected }: RestoreTask, rows: number): Fai
 }
 
 /** After a failure the server may be in the middle of the rows: the connection is cut, and the backend ended. */
-async function closeWriter(client: Client, task: RestoreTask, finished: boolean): Promise<void> {
+async function closeWriter(client: Client, { database }: Ends, finished: boolean): Promise<void> {
   if (!finished) {
     const pid = backendPid(client);
     socketOf(client)?.destroy();
-    await terminateBackend(task.target, pid);
+    await terminateBackend(database, pid);
   }
   await endConnection(client);
 }

@@ -1,6 +1,4 @@
-/** What crosses the thread boundary to bring one object back into a table, and what comes back. Plain data only. */
-import type { DestinationConfig } from '../../config/schema.ts';
-import type { ConnectionTarget } from '../../postgres/connect.ts';
+/** What crosses the thread boundary to bring one object back into a table, and what comes back. Plain data only, and no secrets. */
 import type { Codec } from '../../format/compress/codec.ts';
 import type { RestoreColumn } from '../../format/jsonl/forms.ts';
 
@@ -13,7 +11,11 @@ export interface RestoreTask {
   segment: number;
   /** Which try this is, from 1. */
   attempt: number;
-  target: ConnectionTarget;
+  /** Of the config, which the names are those of: see ../binding.ts. */
+  generation: number;
+  /** Names of the source whose database is restored into, and of the destination that has the object. */
+  target: string;
+  destination: string;
   /** The table that is filled, quoted. */
   table: string;
   /** The same, as the operator knows it. */
@@ -26,7 +28,6 @@ export interface RestoreTask {
   onConflict: ConflictRule;
   /** Where the restore records what is done. */
   record: { table: string; restore: string };
-  destination: DestinationConfig;
   /** The object's key, relative to the destination's prefix. */
   key: string;
   codec: Codec;

@@ -10,6 +10,7 @@ import { loadConfig } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { restoreArchive } from '../../../src/restore/restore-archive.ts';
 import type { RestoreRequest, RestoreResult } from '../../../src/restore/request.ts';
+import { Bindings } from '../../../src/work/bindings.ts';
 import { Threads } from '../../../src/work/threads.ts';
 import { runArchive, type RunResult } from '../../../src/run/run-archive.ts';
 import type { Scope, TestDatabase } from '../../support/postgres.ts';
@@ -18,6 +19,8 @@ export class Yard {
   readonly folder: string;
   readonly database: TestDatabase;
   #config: Config | undefined;
+  readonly #bindings = new Bindings();
+  #generation = 0;
   #threads: Threads | undefined;
   #runs = 0;
 
@@ -41,7 +44,8 @@ export class Yard {
     };
     await writeFile(file, JSON.stringify(config));
     this.#config = loadConfig(file, {});
-    this.#threads ??= new Threads(this.#config.workers);
+    this.#generation = this.#bindings.add(this.#config);
+    this.#threads ??= new Threads(this.#config.workers, this.#bindings);
     this.#runs += 1;
     const id = `20261123T02${String(Math.floor(this.#runs / 60)).padStart(2, '0')}${String(this.#runs % 60).padStart(2, '0')}Z`;
     const result = await runArchive({ ...this.#context(), config: this.#config }, this.#config.archives['it']!, id);
@@ -67,8 +71,13 @@ export class Yard {
     );
   }
 
-  #context(): { place: Threads; log: ReturnType<typeof createLog>; signal: AbortSignal } {
-    return { place: this.#threads!, log: createLog({ level: 'silent' }), signal: new AbortController().signal };
+  #context(): { generation: number; place: Threads; log: ReturnType<typeof createLog>; signal: AbortSignal } {
+    return {
+      generation: this.#generation,
+      place: this.#threads!,
+      log: createLog({ level: 'silent' }),
+      signal: new AbortController().signal,
+    };
   }
 
   async close(): Promise<void> {

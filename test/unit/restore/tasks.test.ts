@@ -10,7 +10,7 @@ import { restoreTask } from '../../../src/restore/tasks.ts';
 const CONFIG = { destinations: { default: {} }, workers: { maxOldGenerationSizeMb: 64 } } as unknown as Config;
 const REQUEST = {
   archive: { name: 'events', destination: 'default' },
-  source: { url: 'postgres://target' },
+  source: { name: 'target' },
   into: { schema: 'public', table: 'events' },
   onConflict: 'fail',
 } as unknown as RestoreRequest;
@@ -22,7 +22,7 @@ const PLAN = {
 } as unknown as RestorePlan;
 
 function taskOf(key: string): ReturnType<typeof restoreTask> {
-  return restoreTask(CONFIG, REQUEST, PLAN, { index: 0, key, rows: 1 } as PlannedObject);
+  return restoreTask({ config: CONFIG, generation: 1 }, REQUEST, PLAN, { index: 0, key, rows: 1 } as PlannedObject);
 }
 
 test('an object is taken down by what its name says, whatever the archive is set to today', () => {

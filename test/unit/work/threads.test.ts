@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { after, test } from 'node:test';
+import type { Binding } from '../../../src/segment/binding.ts';
 import type { SegmentTask } from '../../../src/segment/task.ts';
+import { Bindings } from '../../../src/work/bindings.ts';
 import { Threads } from '../../../src/work/threads.ts';
 
 const sockets: Socket[] = [];
@@ -16,15 +18,21 @@ test('a thread that ends in the middle of a segment fails it, to be tried again'
   silent.listen(0, '127.0.0.1');
   await once(silent, 'listening');
   const { port } = silent.address() as { port: number };
-  const threads = new Threads({ threads: 1, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 });
+  const bindings = new Bindings();
+  const limits = { threads: 1, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 };
+  const threads = new Threads(limits, bindings);
   const task = {
     kind: 'archive-segment',
     archive: 'events',
     run: '20261123T021500Z',
     segment: 7,
     subject: 'public.events',
-    source: { url: `postgres://127.0.0.1:${port}/test`, applicationName: 'test' },
-    destination: { location: { kind: 'file', folder: '/nowhere' } },
+    generation: bindings.add({
+      sources: { app: { url: `postgres://127.0.0.1:${port}/test` } },
+      destinations: { folder: { location: { kind: 'file', folder: '/nowhere' } } },
+    } as unknown as Binding),
+    source: 'app',
+    destination: 'folder',
   } as SegmentTask;
   const hooks = { onBegin: () => undefined, onProgress: () => undefined };
   const outcome = threads.run(task, new AbortController().signal, hooks);

@@ -1,0 +1,37 @@
+/** What a worker and the control plane say to each other while a task runs. Plain data only. */
+import type { MessagePort } from 'node:worker_threads';
+import type { Binding } from './binding.ts';
+import type { Task } from './task.ts';
+
+/** What a worker says while it runs. `need`: it does not know what the names in its task stand for. */
+export type WorkerMessage =
+  | { kind: 'need' }
+  | { kind: 'backend'; pid: number }
+  | { kind: 'upload'; uploadId: string }
+  | { kind: 'progress'; rows: number; jsonBytes: number; bytes: number; heapBytes: number };
+
+/** To a worker that runs: drop the segment cleanly. `reason` says why, for the failure record. */
+export interface AbortMessage {
+  kind: 'abort';
+  reason: string;
+}
+
+/** To a worker that said `need`. This alone carries secrets. */
+export interface BindingMessage {
+  kind: 'binding';
+  binding: Binding;
+}
+
+/** What the control plane says to a worker that runs. */
+export type ControlMessage = AbortMessage | BindingMessage;
+
+/** What is handed to the thread: the task, and the port for the messages. */
+export interface WorkerInput {
+  task: Task;
+  /** Generations of the config that a run still goes by; the thread forgets the others. */
+  generations: readonly number[];
+  port: MessagePort;
+}
+
+/** Handed to a thread so that it loads what it needs before there is a task. */
+export const WARM_UP = 'warm-up';

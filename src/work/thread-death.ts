@@ -1,0 +1,47 @@
+/** What is left to do for a task whose thread died: what it began is ended from here, and its outcome is a failure. */
+import { errorText, fail, type Failure } from '../base/errors.ts';
+import { formatCount } from '../base/units.ts';
+import { terminateBackend } from '../postgres/cancel.ts';
+import type { Ends } from '../segment/binding.ts';
+import type { Task } from '../segment/task.ts';
+import { openStore } from '../store/open.ts';
+import type { Trace } from './conversation.ts';
+
+/** Stops the query of a dead thread and aborts its upload, as it could do neither itself. Best effort. */
+export async function cleanUpAfterDeath(
+  task: Task,
+  { database, destination }: Ends,
+  { backendPid, uploadId }: Trace,
+): Promise<void> {
+  if (backendPid !== undefined) await terminateBackend(database, backendPid);
+  if (uploadId === undefined) return;
+  const store = openStore(destination);
+  try {
+    await store.abortUpload(task.key, uploadId);
+  } catch {
+    // What could not be aborted now is found by the sweep at the next start.
+  } finally {
+    store.close();
+  }
+}
+
+/** The failure of a task whose thread ended with `error`; `heapMb` is what its heap was allowed. */
+export function deathFailure(task: Task, trace: Trace, error: unknown, heapMb: number): Failure {
+  const { archive, run, segment } = task;
+  const details = { stage: 'worker', archive, run, segment, cause: errorText(error) } as const;
+  const doing = describeWork(task, trace);
+  if (error instanceof Error && Reflect.get(error, 'code') === 'ERR_WORKER_OUT_OF_MEMORY') {
+    return fail('worker-out-of-memory', {
+      ...details,
+      message: `the worker ran out of its heap of ${heapMb} MiB while it ${doing}`,
+      hint: `A row there is too wide for this heap. Raise workers.maxOldGenerationSizeMb above ${heapMb}, or leave the wide column out with exclude or where.`,
+    }).failure;
+  }
+  return fail('worker-died', { ...details, message: `the worker thread ended while it ${doing}` }).failure;
+}
+
+function describeWork(task: Task, { rows }: Trace): string {
+  return task.kind === 'archive-segment'
+    ? `read ${task.subject}, after row ${formatCount(rows)} of segment ${task.segment}`
+    : `restored ${task.key} into ${task.subject}, after its line ${formatCount(rows)}`;
+}
