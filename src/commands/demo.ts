@@ -2,7 +2,7 @@
 import { Closers } from '../base/closers.ts';
 import { UsageError } from '../base/errors.ts';
 import { countOf, formatBytes, formatCount } from '../base/units.ts';
-import { destinationOf } from '../config/resolve.ts';
+import { archiveNamed, destinationOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
 import { countRows, DEMO_ARCHIVE, openDemo, type DemoEnvironment } from '../demo/environment.ts';
 import { readContent } from '../verify/content.ts';
@@ -88,7 +88,7 @@ async function prove(
   result: RunResult,
   signal: AbortSignal,
 ): Promise<{ manifest: Manifest; proof: Proof }> {
-  const archive = config.archives[DEMO_ARCHIVE];
+  const archive = archiveNamed(config, DEMO_ARCHIVE);
   if (archive === undefined) throw new Error('the demo config has no archive');
   const store = openStore(destinationOf(config, archive));
   try {

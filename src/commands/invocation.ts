@@ -6,6 +6,7 @@ import { nearestName } from '../base/suggest.ts';
 import { exposureWarnings, fileWarnings, userWarnings } from '../config/exposure.ts';
 import { checkRuntime } from '../config/limits.ts';
 import { loadConfig } from '../config/load.ts';
+import { archiveNamed } from '../config/resolve.ts';
 import { memoryLimit } from '../config/memory-limit.ts';
 import { secretValues } from '../config/secrets.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
@@ -55,9 +56,9 @@ export function openLog(invocation: Invocation, level: string): Log {
 
 /** The archives of these names, each once. Throws UsageError that names all that are unknown. */
 export function chooseArchives(config: Config, names: readonly string[]): ArchiveConfig[] {
-  const unknown = names.filter((name) => !Object.hasOwn(config.archives, name));
+  const unknown = names.filter((name) => archiveNamed(config, name) === undefined);
   if (unknown.length > 0) throw new UsageError(unknown.map((name) => describeUnknown(config, name)));
-  return [...new Set(names)].flatMap((name) => config.archives[name] ?? []);
+  return [...new Set(names)].flatMap((name) => archiveNamed(config, name) ?? []);
 }
 
 function describeUnknown(config: Config, name: string): string {

@@ -1,7 +1,7 @@
 /** `pgsluice restore`: brings the rows of a run back into Postgres. */
 import { FailureError, UsageError } from '../base/errors.ts';
 import { countOf, formatBytes, formatCount } from '../base/units.ts';
-import { sourceOf } from '../config/resolve.ts';
+import { sourceNamed, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
 import { restoreArchive } from '../restore/restore-archive.ts';
@@ -92,7 +92,7 @@ function readRequest(config: Config, name: string, options: RestoreOptions): Res
 
 function chooseSource(config: Config, archive: ArchiveConfig, name: string | undefined): SourceConfig {
   if (name === undefined) return sourceOf(config, archive);
-  const source = Object.hasOwn(config.sources, name) ? config.sources[name] : undefined;
+  const source = sourceNamed(config, name);
   if (source !== undefined) return source;
   throw new UsageError(`there is no source "${name}"; the config has ${Object.keys(config.sources).join(', ')}`);
 }

@@ -23,18 +23,32 @@ export function resolveConfig(written: z.output<typeof configSchema>, environmen
   });
 }
 
+/** The archive of this name; undefined when the config has none. Names come from outside, and `constructor` is one. */
+export function archiveNamed(config: Config, name: string): ArchiveConfig | undefined {
+  return ownEntry(config.archives, name);
+}
+
+/** The source of this name; undefined when the config has none. */
+export function sourceNamed(config: Config, name: string): SourceConfig | undefined {
+  return ownEntry(config.sources, name);
+}
+
 /** The source that an archive names; loading has made sure that there is one. */
 export function sourceOf(config: Config, archive: ArchiveConfig): SourceConfig {
-  const source = config.sources[archive.source];
+  const source = sourceNamed(config, archive.source);
   if (source === undefined) throw new Error(`archive ${archive.name} names no source of this config`);
   return source;
 }
 
 /** The destination that an archive names; loading has made sure that there is one. */
 export function destinationOf(config: Config, archive: ArchiveConfig): DestinationConfig {
-  const destination = config.destinations[archive.destination];
+  const destination = ownEntry(config.destinations, archive.destination);
   if (destination === undefined) throw new Error(`archive ${archive.name} names no destination of this config`);
   return destination;
+}
+
+function ownEntry<T>(entries: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(entries, name) ? entries[name] : undefined;
 }
 
 function mapEntries<T, U>(entries: Record<string, T>, map: (name: string, entry: T) => U): Record<string, U> {

@@ -3,6 +3,7 @@ import os from 'node:os';
 import { formatBytes, formatCount, formatDuration } from '../../base/units.ts';
 import { TOOL } from '../../base/tool.ts';
 import { scrub, scrubText } from '../../base/secrets.ts';
+import { archiveNamed } from '../../config/resolve.ts';
 import type { ArchiveConfig, Config, NotifyConfig } from '../../config/schema.ts';
 import type { Deliveries } from './deliveries.ts';
 import { isFault, type RunEnding, type ShownFailure } from '../run-ending.ts';
@@ -66,7 +67,7 @@ export class Alarms {
   }
 
   #ping(name: string, when: keyof NonNullable<ArchiveConfig['ping']>, body: string): void {
-    const url = this.#config().archives[name]?.ping?.[when];
+    const url = archiveNamed(this.#config(), name)?.ping?.[when];
     if (url === undefined) return;
     const contentType = 'text/plain; charset=utf-8';
     this.#deliveries.send({

@@ -1,7 +1,7 @@
 /** All that is known of one run: from the board while it is on, else from its destination, and from the history. */
 import { errorText } from '../../base/errors.ts';
 import { scrub } from '../../base/secrets.ts';
-import { destinationOf } from '../../config/resolve.ts';
+import { archiveNamed, destinationOf } from '../../config/resolve.ts';
 import type { Config } from '../../config/schema.ts';
 import { readPlan, readReceipts } from '../../ledger/journal.ts';
 import { readManifest, type Manifest } from '../../ledger/manifest.ts';
@@ -97,7 +97,7 @@ interface Stored {
 }
 
 async function readStored(config: Config, name: string, run: string): Promise<Stored> {
-  const archive = config.archives[name];
+  const archive = archiveNamed(config, name);
   if (archive === undefined) return {};
   const store = openStore(destinationOf(config, archive));
   try {

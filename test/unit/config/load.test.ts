@@ -5,7 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { UsageError } from '../../../src/base/errors.ts';
 import { loadConfig } from '../../../src/config/load.ts';
-import { destinationOf, sourceOf } from '../../../src/config/resolve.ts';
+import { archiveNamed, destinationOf, sourceNamed, sourceOf } from '../../../src/config/resolve.ts';
 import { maskSecrets } from '../../../src/config/secrets.ts';
 import { ARCHIVES, DESTINATIONS, folder, load, loadArchive, MINIMAL, problemsOf, SOURCES, write } from './support.ts';
 
@@ -82,6 +82,15 @@ test('sizes become bytes and durations milliseconds', () => {
   assert.equal(archive.retry.backoffMs, 90_000);
   const config = load(`${SOURCES}\n${ARCHIVES}\ndestinations: { default: { url: s3://bucket, partSize: 6000000 } }`);
   assert.equal(config.destinations['default']?.partBytes, 6_000_000);
+});
+
+test('a name that every object has is none of the config, unless the file has it', () => {
+  const config = load(MINIMAL);
+  for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
+    assert.equal(archiveNamed(config, name), undefined, name);
+    assert.equal(sourceNamed(config, name), undefined, name);
+  }
+  assert.equal(archiveNamed(load(MINIMAL.replace('a:', 'constructor:')), 'constructor')?.table, 't');
 });
 
 test('what a user names like an option keeps its name, and options with a unit are shown as they are written', () => {
