@@ -1,13 +1,15 @@
-/** The runs of the daemon: a lane for each archive, with one run at a time and those that wait behind it. */
-import { fail, type Failure, type FailureError } from '../base/errors.ts';
+/** The runs of the daemon: begins them lane by lane, one run of an archive at a time, and says how each ended. */
+import { fail, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { archiveNamed } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import type { RunProgress } from '../work/progress.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
 import type { Generation } from './generations.ts';
+import { Lane, type LeftOut, type OfferedRun } from './lane.ts';
 import { describeEnding, describeSkip, type RunEnding, type SkipReason, type Trigger } from './run-ending.ts';
 
-/** A run that is on, or waits for a thread's worth of runs to end; a run that waits holds nothing. */
+/** A run in progress, or one that waits for a thread's worth of runs to end; a run that waits holds nothing. */
 export interface BoardEntry {
   archive: string;
   run: string;
@@ -20,10 +22,7 @@ export interface BoardEntry {
   config: Config;
 }
 
-/** What happens to a run when another one of its archive is on: it is not begun, it takes the place of those that wait, or it waits too. */
-export type WhenBusy = 'skip' | 'replace' | 'append';
-
-/** What the board tells; nothing of this may throw. */
+/** What the board reports; nothing of this may throw. */
 export interface BoardEvents {
   /** Something is different now. */
   changed: () => void;
@@ -37,42 +36,28 @@ export interface EndingDetails {
   failure?: Failure | undefined;
 }
 
-interface Waiting {
-  run: string;
-  trigger: Trigger;
-  replaceable: boolean;
-}
-
 interface Entry extends BoardEntry {
   abort: AbortController;
   done: Promise<void>;
 }
 
-interface Lane {
-  current: Entry | undefined;
-  /** How much keeps the lane busy besides runs. */
-  holds: number;
-  /** Oldest run id first. */
-  waiting: Waiting[];
-}
-
-/** Runs that wait in one lane. */
-const MOST_WAITING = 1000;
-
 export class RunBoard {
   readonly #log: Log;
   readonly #generation: () => Generation;
   readonly #events: BoardEvents;
-  readonly #lanes = new Map<string, Lane>();
+  readonly #runArchive: typeof runArchive;
+  readonly #lanes = new Map<string, Lane<Entry>>();
   readonly #drain = new AbortController();
 
-  constructor(log: Log, generation: () => Generation, events: BoardEvents) {
+  /** `run` is there for tests. */
+  constructor(log: Log, generation: () => Generation, events: BoardEvents, run = runArchive) {
     this.#log = log;
     this.#generation = generation;
     this.#events = events;
+    this.#runArchive = run;
   }
 
-  /** The runs that are on, or wait for their turn among the archives. */
+  /** The runs in progress, and those that wait for their turn among the archives. */
   get entries(): readonly BoardEntry[] {
     return this.#current;
   }
@@ -85,58 +70,41 @@ export class RunBoard {
     return this.#lanes.get(archive)?.current;
   }
 
-  /** Ids of the archive's runs that wait behind the one that is on. */
+  /** Ids of the archive's runs that wait behind the one in progress. */
   waitingOf(archive: string): string[] {
     return this.#lanes.get(archive)?.waiting.map(({ run }) => run) ?? [];
   }
 
-  /** Whether a run of the archive is on or waits. */
+  /** Whether a run of the archive is in progress or waits. */
   isBusy(archive: string): boolean {
-    const lane = this.#lanes.get(archive);
-    return lane !== undefined && (lane.current !== undefined || lane.waiting.length > 0);
+    return this.#lanes.get(archive)?.isBusy === true;
   }
 
-  /** Runs it now, or when the lane is free, as `whenBusy` says; every run that is left out for it is told as skipped. */
-  offer(archive: string, run: string, trigger: Trigger, whenBusy: WhenBusy): void {
-    const lane = this.#lane(archive);
+  /** Begins the run now, or when its lane is free, as `whenBusy` says; every run that is left out for it is reported as skipped. */
+  offer(archive: string, offered: OfferedRun): void {
     if (this.#drain.signal.aborted) {
-      this.skip(archive, run, trigger, 'stopping');
+      this.skip(archive, { ...offered, reason: 'stopping' });
       return;
     }
-    if (lane.current?.run === run || lane.waiting.some((other) => other.run === run)) return;
-    if (whenBusy === 'skip' && this.isBusy(archive)) {
-      this.skip(archive, run, trigger, 'busy');
-      return;
-    }
-    if (whenBusy === 'replace') {
-      this.#dropWaiting(archive, lane, 'busy', (waiting) => waiting.replaceable && waiting.run < run);
-      if (lane.waiting.some((waiting) => waiting.replaceable)) {
-        this.skip(archive, run, trigger, 'busy');
-        return;
-      }
-    }
-    lane.waiting.push({ run, trigger, replaceable: whenBusy === 'replace' });
-    lane.waiting.sort((a, b) => a.run.localeCompare(b.run));
-    const [oldest] = lane.waiting;
-    if (lane.waiting.length > MOST_WAITING && oldest !== undefined)
-      this.#dropWaiting(archive, lane, 'not caught up', (waiting) => waiting === oldest);
-    this.#next(archive, lane);
+    const lane = this.#lane(archive);
+    this.#skipAll(archive, lane.offer(offered));
+    this.#beginNext(archive, lane);
   }
 
-  /** Keeps the archive's lane busy while `work` goes on; runs that are offered meanwhile wait. */
+  /** Keeps the archive's lane while `work` goes on; runs that are offered meanwhile wait. */
   async hold(archive: string, work: () => Promise<void>): Promise<void> {
     const lane = this.#lane(archive);
-    lane.holds += 1;
+    lane.hold();
     try {
       await work();
     } finally {
-      lane.holds -= 1;
-      this.#next(archive, lane);
+      lane.release();
+      this.#beginNext(archive, lane);
     }
   }
 
-  /** Tells of a run that is not begun. */
-  skip(archive: string, run: string, trigger: Trigger, reason: SkipReason): void {
+  /** Reports a run that is not begun. */
+  skip(archive: string, { run, trigger, reason }: Omit<LeftOut, 'whenBusy'>): void {
     const busyWith = this.#lanes.get(archive)?.current?.run;
     this.#log.warn(
       { archive, run, status: 'skipped', reason, trigger, ...(busyWith === undefined ? {} : { busyWith }) },
@@ -145,27 +113,34 @@ export class RunBoard {
     this.#events.ended(describeSkip(archive, run, trigger, reason), {});
   }
 
-  /** Ends the archive's run, and drops those that wait behind it. Resolves to its id once it has ended; undefined when none is on. */
+  /** Ends the archive's run, and drops those that wait behind it. Resolves to its id once it has ended; undefined when there is none. */
   async cancel(archive: string): Promise<string | undefined> {
     const lane = this.#lane(archive);
     const { current } = lane;
-    this.#dropWaiting(archive, lane, 'cancelled', () => true);
+    this.#skipAll(
+      archive,
+      lane.drop('cancelled', () => true),
+    );
     if (current === undefined) return undefined;
-    current.abort.abort(cancelledFailure());
+    current.abort.abort(fail('cancelled', { stage: 'worker', message: 'the run was cancelled by hand' }));
     await current.done;
     return current.run;
   }
 
   /** Drops the slots that wait, as their schedule is no longer in force; what was taken up or asked for by hand stays. */
   dropSlots(archive: string): void {
-    const isSlot = ({ trigger }: Waiting): boolean => trigger === 'schedule' || trigger === 'catch-up';
-    this.#dropWaiting(archive, this.#lane(archive), 'rescheduled', isSlot);
+    const isSlot = ({ trigger }: OfferedRun): boolean => trigger === 'schedule' || trigger === 'catch-up';
+    this.#skipAll(archive, this.#lane(archive).drop('rescheduled', isSlot));
   }
 
-  /** Drops what waits, lets the segments that are on end, and resolves when that is so. */
+  /** Drops what waits, lets the segments in progress end, and resolves when that is so. */
   async drain(reason: Error): Promise<void> {
     this.#drain.abort(reason);
-    for (const [archive, lane] of this.#lanes) this.#dropWaiting(archive, lane, 'stopping', () => true);
+    for (const [archive, lane] of this.#lanes)
+      this.#skipAll(
+        archive,
+        lane.drop('stopping', () => true),
+      );
     for (const entry of this.#current) if (entry.state === 'waiting') entry.abort.abort(reason);
     await this.settled();
   }
@@ -176,40 +151,38 @@ export class RunBoard {
     await this.settled();
   }
 
-  /** Resolves when what is on now has ended. */
+  /** Resolves when the runs that are in progress now have ended. */
   async settled(): Promise<void> {
     await Promise.all(this.#current.map((entry) => entry.done));
   }
 
-  #lane(archive: string): Lane {
+  #lane(archive: string): Lane<Entry> {
     const known = this.#lanes.get(archive);
     if (known !== undefined) return known;
-    const lane: Lane = { current: undefined, holds: 0, waiting: [] };
+    const lane = new Lane<Entry>();
     this.#lanes.set(archive, lane);
     return lane;
   }
 
-  #dropWaiting(archive: string, lane: Lane, reason: SkipReason, isDropped: (waiting: Waiting) => boolean): void {
-    const dropped = lane.waiting.filter(isDropped);
-    lane.waiting = lane.waiting.filter((waiting) => !dropped.includes(waiting));
-    for (const { run, trigger } of dropped) this.skip(archive, run, trigger, reason);
+  #skipAll(archive: string, leftOut: readonly LeftOut[]): void {
+    for (const run of leftOut) this.skip(archive, run);
   }
 
-  #next(archive: string, lane: Lane): void {
-    if (lane.current !== undefined || lane.holds > 0 || this.#drain.signal.aborted) return;
-    const next = lane.waiting.shift();
+  #beginNext(archive: string, lane: Lane<Entry>): void {
+    if (this.#drain.signal.aborted) return;
+    const next = lane.takeNext();
     if (next === undefined) return;
     const generation = this.#generation();
-    const archiveConfig = generation.config.archives[archive];
-    if (archiveConfig === undefined) {
-      this.skip(archive, next.run, next.trigger, 'not in the config');
-      this.#next(archive, lane);
+    const config = archiveNamed(generation.config, archive);
+    if (config === undefined) {
+      this.skip(archive, { ...next, reason: 'not in the config' });
+      this.#beginNext(archive, lane);
       return;
     }
-    this.#start(lane, generation, archiveConfig, next);
+    this.#begin(lane, generation, config, next);
   }
 
-  #start(lane: Lane, generation: Generation, archive: ArchiveConfig, { run, trigger }: Waiting): void {
+  #begin(lane: Lane<Entry>, generation: Generation, archive: ArchiveConfig, { run, trigger }: OfferedRun): void {
     const entry: Entry = {
       archive: archive.name,
       run,
@@ -221,22 +194,22 @@ export class RunBoard {
       abort: new AbortController(),
       done: Promise.resolve(),
     };
-    lane.current = entry;
+    lane.begin(entry);
     entry.done = this.#follow(lane, generation, archive, entry);
     this.#events.changed();
   }
 
-  async #follow(lane: Lane, generation: Generation, archive: ArchiveConfig, entry: Entry): Promise<void> {
+  async #follow(lane: Lane<Entry>, generation: Generation, archive: ArchiveConfig, entry: Entry): Promise<void> {
     const { signal } = entry.abort;
     try {
       const result = await generation.queue.run(archive.name, signal, () => this.#run(generation, archive, entry));
       const { trigger, startedAt, progress } = entry;
       this.#events.ended(describeEnding(result, trigger, startedAt, progress), { progress, failure: result.error });
     } catch {
-      this.skip(archive.name, entry.run, entry.trigger, this.#drain.signal.aborted ? 'stopping' : 'cancelled');
+      this.skip(archive.name, { ...entry, reason: this.#drain.signal.aborted ? 'stopping' : 'cancelled' });
     } finally {
-      lane.current = undefined;
-      this.#next(archive.name, lane);
+      lane.end();
+      this.#beginNext(archive.name, lane);
       this.#events.changed();
     }
   }
@@ -247,7 +220,7 @@ export class RunBoard {
     this.#events.started(entry);
     this.#events.changed();
     const { config, number, place } = generation;
-    return runArchive(
+    return this.#runArchive(
       {
         config,
         generation: number,
@@ -275,10 +248,3 @@ const SKIP_TEXTS: Record<SkipReason, string> = {
   rescheduled: 'its schedule was changed while it waited',
   'not caught up': 'it passed while no run was possible, and catchUp leaves it out',
 };
-
-function cancelledFailure(): FailureError {
-  return fail('cancelled', {
-    stage: 'worker',
-    message: 'the run was cancelled by hand',
-  });
-}

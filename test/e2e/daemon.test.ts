@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, beforeEach, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CliProcess, LogLine } from '../support/cli.ts';
 import { eventually, happened } from '../support/cli.ts';
 import { createGatedView, createWideTable, openSite, type Site } from '../support/site.ts';
@@ -252,6 +253,30 @@ describe('the daemon', () => {
     assert.equal((failed?.['error'] as { code: string }).code, 'stopped');
     await site.assertNothingLeft('impatient', failed?.run ?? '');
     await site.waitForNoBackends();
+    await view.open();
+  });
+
+  test('plans no other try of a run that fails while it stops, and is gone as soon as it has said so', async () => {
+    const view = await createGatedView(site, 'cut_off', 20, 10);
+    const config = await site.writeConfig({
+      archives: { cut_off: { table: 'cut_off', schedule: EVERY_SECOND, retry: { attempts: 1, backoff: '1ms' } } },
+    });
+    const cli = site.start(['daemon'], config);
+    await view.reached();
+    cli.kill('SIGTERM');
+    await cli.waitForLog('daemon stops');
+    await site.terminateBackends('pgsluice %');
+    const failed = await cli.waitForLog('run failed');
+    assert.equal(
+      (failed['error'] as { transient: boolean }).transient,
+      true,
+      'else it would not be tried again anyway',
+    );
+    await cli.waitForLog('daemon has stopped');
+    // The pause before another try is a minute.
+    const isGone = await Promise.race([cli.ended().then(() => true), sleep(10_000, false)]);
+    assert.ok(isGone, cli.stderr);
+    assert.equal(cli.log.at(-1)?.msg, 'daemon has stopped');
     await view.open();
   });
 

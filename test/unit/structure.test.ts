@@ -18,9 +18,12 @@ const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts') && !file.startsWith(PAGE));
 const imports = new Map(files.map((file) => [file, importsOf(file)]));
 
+function read(file: string): string {
+  return readFileSync(path.join(SRC, file), 'utf8');
+}
+
 function importsOf(file: string): string[] {
-  const text = readFileSync(path.join(SRC, file), 'utf8');
-  return [...text.matchAll(IMPORT)].map(([, target = '']) => path.posix.join(path.posix.dirname(file), target));
+  return [...read(file).matchAll(IMPORT)].map(([, target = '']) => path.posix.join(path.posix.dirname(file), target));
 }
 
 function roomOf(file: string): string {
@@ -74,6 +77,11 @@ describe('the files of src', () => {
 
   test('import each other in no circle, not even for types', () => {
     assert.equal(findCircle(imports)?.join(' -> '), undefined);
+  });
+
+  test('look up what names from outside mean in one place, which knows that `constructor` is no archive', () => {
+    const bare = files.filter((file) => /\.(?:archives|sources|destinations)\[/.test(read(file)));
+    assert.deepEqual(bare, []);
   });
 
   test('have all the rooms of the list', () => {

@@ -16,6 +16,9 @@ export class Listeners {
   readonly #log: Log;
   readonly #http: Slot = { wanted: undefined, listener: undefined };
   readonly #control: Slot = { wanted: undefined, listener: undefined };
+  /** One change after the other. */
+  #work: Promise<void> = Promise.resolve();
+  #isClosed = false;
 
   constructor(backend: Backend, config: () => Config, log: Log) {
     this.#backend = backend;
@@ -25,15 +28,23 @@ export class Listeners {
 
   /** Opens what the config names now, and closes what it names no more. */
   async apply(): Promise<void> {
+    this.#work = this.#work.then(() => (this.#isClosed ? undefined : this.#applyNow()));
+    await this.#work;
+  }
+
+  /** Waits for what is being opened, too. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#work;
+    for (const { listener } of [this.#http, this.#control]) await listener?.close();
+  }
+
+  async #applyNow(): Promise<void> {
     const { http, control } = this.#config();
     await this.#change(this.#http, http.listen, 'http.listen', (listen) =>
       openHttp(listen, this.#backend, () => this.#config().http, this.#log),
     );
     await this.#change(this.#control, control, 'control', (socket) => openControl(socket, this.#backend, this.#log));
-  }
-
-  async close(): Promise<void> {
-    for (const { listener } of [this.#http, this.#control]) await listener?.close();
   }
 
   async #change(

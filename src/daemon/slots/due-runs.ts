@@ -4,8 +4,9 @@ import type { Log } from '../../base/log.ts';
 import type { ArchiveConfig } from '../../config/schema.ts';
 import { formatRunId, parseRunId } from '../../ledger/run-id.ts';
 import type { History } from '../history/history.ts';
-import type { RunBoard, WhenBusy } from '../run-board.ts';
-import { isFault, type RunEnding } from '../run-ending.ts';
+import type { WhenBusy } from '../lane.ts';
+import type { RunBoard } from '../run-board.ts';
+import { isFault, type RunEnding, type Trigger } from '../run-ending.ts';
 import { MOST_SLOTS_AT_ONCE, type Schedule } from './schedule.ts';
 import type { Standings } from './standings.ts';
 
@@ -38,6 +39,7 @@ interface Retry {
 export class DueRuns {
   readonly #parts: DueParts;
   readonly #retries = new Map<string, Retry>();
+  #isClosed = false;
 
   constructor(parts: DueParts) {
     this.#parts = parts;
@@ -47,26 +49,28 @@ export class DueRuns {
   come(name: string, slots: readonly Date[]): void {
     const archive = this.#parts.archive(name);
     const latest = slots.at(-1);
-    if (archive === undefined || latest === undefined) return;
+    if (this.#isClosed || archive === undefined || latest === undefined) return;
     this.#forgetRetry(name);
-    if (this.#parts.standings.of(name)?.paused === true) {
-      for (const slot of slots) this.#parts.board.skip(name, formatRunId(slot), 'schedule', 'paused');
+    if (this.#parts.standings.of(name)?.slots === 'paused') {
+      for (const slot of slots)
+        this.#parts.board.skip(name, { run: formatRunId(slot), trigger: 'schedule', reason: 'paused' });
       return;
     }
     const isOnTime = Date.now() - latest.getTime() <= ON_TIME_MS;
     const missed = isOnTime ? slots.slice(0, -1) : slots;
     if (missed.length > 0) this.#catchUp(archive, missed, isOnTime ? 'older' : 'all');
-    if (isOnTime) this.#parts.board.offer(name, formatRunId(latest), 'schedule', WHEN_BUSY[archive.catchUp]);
+    if (isOnTime) this.#offer(archive, formatRunId(latest), 'schedule');
   }
 
   /** The schedule has begun: slots may have passed before, since the last one that is settled. */
   begin(archive: ArchiveConfig): void {
+    if (this.#isClosed) return;
     const { schedule, standings } = this.#parts;
     const after = standings.settledUntil(archive.name);
     const slots = schedule.slotsOf(archive.name);
     const until = schedule.begunAt(archive.name);
     if (after === undefined || slots === undefined || until === undefined) return;
-    if (standings.of(archive.name)?.paused === true) return;
+    if (standings.of(archive.name)?.slots === 'paused') return;
     const missed = slots.between(after, until, MOST_SLOTS_AT_ONCE);
     if (missed.length > 0) this.#catchUp(archive, missed, 'all');
   }
@@ -77,7 +81,7 @@ export class DueRuns {
    */
   ended(ending: RunEnding, failure: Failure | undefined, settledUntil: Date | undefined): void {
     const archive = this.#parts.archive(ending.archive);
-    if (archive === undefined || ending.status === 'skipped') return;
+    if (this.#isClosed || archive === undefined || ending.status === 'skipped') return;
     if (ending.status === 'committed') {
       this.#forgetRetry(archive.name);
       if (archive.catchUp === 'all' && settledUntil !== undefined) this.#fillGap(archive, settledUntil, ending.run);
@@ -86,14 +90,16 @@ export class DueRuns {
     }
   }
 
+  /** Nothing is planned from now on. */
   close(): void {
+    this.#isClosed = true;
     for (const { timer } of this.#retries.values()) clearTimeout(timer);
     this.#retries.clear();
   }
 
   /** `which` says whether the latest of all slots is among the missed ones. */
   #catchUp(archive: ArchiveConfig, missed: readonly Date[], which: 'older' | 'all'): void {
-    const { board, history, log, onCatchUp } = this.#parts;
+    const { history, log, onCatchUp } = this.#parts;
     const { name, catchUp } = archive;
     const chosen = { last: which === 'all' ? missed.slice(-1) : [], all: missed, none: [] }[catchUp];
     const runs = chosen.map(formatRunId).filter((run) => !history.wasCancelled(name, run));
@@ -103,8 +109,12 @@ export class DueRuns {
     );
     for (const run of runs) {
       onCatchUp(name);
-      board.offer(name, run, 'catch-up', WHEN_BUSY[catchUp]);
+      this.#offer(archive, run, 'catch-up');
     }
+  }
+
+  #offer({ name, catchUp }: ArchiveConfig, run: string, trigger: Trigger): void {
+    this.#parts.board.offer(name, { run, trigger, whenBusy: WHEN_BUSY[catchUp] });
   }
 
   #fillGap(archive: ArchiveConfig, after: Date, run: string): void {
@@ -141,9 +151,10 @@ export class DueRuns {
 
   #retry(name: string, run: string): void {
     const { board, standings, onCatchUp } = this.#parts;
-    if (board.isBusy(name) || standings.of(name)?.paused !== false) return;
+    const standing = standings.of(name);
+    if (board.isBusy(name) || standing === undefined || standing.slots === 'paused') return;
     onCatchUp(name);
-    board.offer(name, run, 'catch-up', 'append');
+    board.offer(name, { run, trigger: 'catch-up', whenBusy: 'append' });
   }
 
   #forgetRetry(name: string): void {

@@ -1,6 +1,7 @@
 /** Finds out which archives are late. Before one is called late, its destination is asked, as another host may have archived it. */
 import type { Log } from '../../base/log.ts';
 import type { ArchiveConfig } from '../../config/schema.ts';
+import type { Manifest } from '../../ledger/manifest.ts';
 import { isOverdue, type Standings } from './standings.ts';
 import type { Schedule } from './schedule.ts';
 
@@ -8,8 +9,8 @@ export interface LatenessParts {
   schedule: Schedule;
   standings: Standings;
   log: Log;
-  /** Brings the standing up to date with the destination; never rejects. */
-  askDestination: (archive: ArchiveConfig) => Promise<void>;
+  /** Asks the destination for its latest run; undefined when it has none or cannot be asked. Never rejects. */
+  findLatest: (archive: ArchiveConfig) => Promise<Manifest | undefined>;
   onLate: (archive: string, slot: Date) => void;
   changed: () => void;
 }
@@ -18,6 +19,7 @@ export class Lateness {
   readonly #parts: LatenessParts;
   /** Archives whose destination is being asked. */
   readonly #asking = new Set<string>();
+  #isClosed = false;
 
   constructor(parts: LatenessParts) {
     this.#parts = parts;
@@ -25,13 +27,19 @@ export class Lateness {
 
   /** To be called every second or so. */
   look(archives: readonly ArchiveConfig[], now = new Date()): void {
+    if (this.#isClosed) return;
     for (const archive of archives) {
       const { name } = archive;
-      const isLate = this.#parts.standings.of(name)?.late === true;
+      const isLate = this.#parts.standings.of(name)?.slots === 'late';
       const due = this.#overdueSlot(archive, now);
       if (due === undefined && isLate) this.#over(name);
       if (due !== undefined && !isLate && !this.#asking.has(name)) void this.#confirm(archive);
     }
+  }
+
+  /** Nothing is called late from now on, whatever a destination answers that was asked before. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   /** The oldest slot that is due, when it is overdue. */
@@ -44,10 +52,12 @@ export class Lateness {
 
   async #confirm(archive: ArchiveConfig): Promise<void> {
     const { name } = archive;
-    const { standings, log, askDestination, onLate, changed } = this.#parts;
+    const { standings, log, findLatest, onLate, changed } = this.#parts;
     this.#asking.add(name);
-    await askDestination(archive);
+    const latest = await findLatest(archive);
     this.#asking.delete(name);
+    if (this.#isClosed) return;
+    if (latest !== undefined) standings.found(name, latest);
     const due = this.#overdueSlot(archive, new Date());
     if (due === undefined) return;
     standings.setLate(name, true);

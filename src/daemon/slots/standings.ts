@@ -22,18 +22,17 @@ export interface LastFailure extends ShownFailure {
 }
 
 export interface Standing {
-  paused: boolean;
+  /** Late when a slot is overdue, and the destination was asked. */
+  slots: 'on time' | 'late' | 'paused';
+  /** By the last run that ended by itself. */
+  health: 'well' | 'failing';
   lastSuccess: LastSuccess | undefined;
   lastFailure: LastFailure | undefined;
-  /** Whether the last run that ended by itself failed. */
-  failing: boolean;
-  /** Whether a slot is overdue; the destination was asked. */
-  late: boolean;
   /** Slots up to the later one of these two are settled. */
   archivedUntil: Date | undefined;
   dueSince: Date;
-  /** Neither the history nor the destination knew the archive when it was first looked at. */
-  isNew: boolean;
+  /** Assumed as long as neither the history nor the destination knows the archive. */
+  dueSinceIs: 'known' | 'assumed';
 }
 
 export class Standings {
@@ -68,11 +67,11 @@ export class Standings {
     const standing = this.#standings.get(ending.archive);
     if (standing === undefined) return;
     if (ending.status === 'committed') {
-      standing.failing = false;
+      standing.health = 'well';
       standing.lastSuccess = successOf(ending);
       settle(standing, ending.run);
     } else if (isFault(ending)) {
-      standing.failing = true;
+      standing.health = 'failing';
       standing.lastFailure = failureOf(ending);
     }
   }
@@ -85,9 +84,9 @@ export class Standings {
     const seconds = (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
     if (standing.lastSuccess === undefined || standing.lastSuccess.finishedAt < finishedAt)
       standing.lastSuccess = { run, finishedAt, rows, jsonBytes, bytes, seconds };
-    if (standing.isNew) {
+    if (standing.dueSinceIs === 'assumed') {
       standing.dueSince = parseRunId(run);
-      standing.isNew = false;
+      standing.dueSinceIs = 'known';
       this.#save(archive, standing);
     }
     settle(standing, run);
@@ -96,16 +95,16 @@ export class Standings {
   /** A schedule that goes on counts from now: what passed in the pause is not missed. */
   setPaused(archive: string, paused: boolean, now: Date): void {
     const standing = this.#standings.get(archive);
-    if (standing === undefined || standing.paused === paused) return;
-    standing.paused = paused;
+    if (standing === undefined || (standing.slots === 'paused') === paused) return;
+    standing.slots = paused ? 'paused' : 'on time';
     if (!paused) standing.dueSince = now;
-    if (paused) standing.late = false;
     this.#save(archive, standing);
   }
 
+  /** A paused archive has no slots to be late with. */
   setLate(archive: string, late: boolean): void {
     const standing = this.#standings.get(archive);
-    if (standing !== undefined) standing.late = late;
+    if (standing !== undefined && standing.slots !== 'paused') standing.slots = late ? 'late' : 'on time';
   }
 
   /** Slots after this are due, or will be. */
@@ -120,7 +119,7 @@ export class Standings {
   oldestDue(archive: string, slots: Slots, now: Date): Date | undefined {
     const standing = this.#standings.get(archive);
     const after = this.settledUntil(archive);
-    if (standing === undefined || standing.paused || after === undefined) return undefined;
+    if (standing === undefined || standing.slots === 'paused' || after === undefined) return undefined;
     const due = slots.next(after);
     return due !== undefined && due <= now ? due : undefined;
   }
@@ -130,20 +129,20 @@ export class Standings {
     const success = this.#history.lastSuccess(archive);
     const failure = this.#history.lastFailure(archive);
     const latest = this.#history.latestCommitted(archive);
+    const isFailing = failure !== undefined && (success === undefined || success.finishedAt < failure.finishedAt);
     return {
-      paused: record?.paused ?? false,
+      slots: record?.paused === true ? 'paused' : 'on time',
+      health: isFailing ? 'failing' : 'well',
       lastSuccess: success && successOf(success),
       lastFailure: failure && failureOf(failure),
-      failing: failure !== undefined && (success === undefined || success.finishedAt < failure.finishedAt),
-      late: false,
       archivedUntil: latest === undefined ? undefined : parseRunId(latest),
       dueSince: record?.dueSince ?? now,
-      isNew: record === undefined,
+      dueSinceIs: record === undefined ? 'assumed' : 'known',
     };
   }
 
-  #save(archive: string, { paused, dueSince }: Standing, schedule = this.#history.archive(archive)?.schedule): void {
-    this.#history.setArchive(archive, { schedule: schedule ?? '', dueSince, paused });
+  #save(archive: string, { slots, dueSince }: Standing, schedule = this.#history.archive(archive)?.schedule): void {
+    this.#history.setArchive(archive, { schedule: schedule ?? '', dueSince, paused: slots === 'paused' });
   }
 }
 

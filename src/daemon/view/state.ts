@@ -139,7 +139,12 @@ function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): 
   const standing = parts.standings.of(name);
   const entry = parts.board.entryOf(name);
   const slots = parts.schedule.slotsOf(name);
-  const { lastSuccess, lastFailure, paused = false, late = false, failing = false } = standing ?? {};
+  const { lastSuccess, lastFailure } = standing ?? {};
+  const [paused, late, failing] = [
+    standing?.slots === 'paused',
+    standing?.slots === 'late',
+    standing?.health === 'failing',
+  ];
   return {
     name,
     subject: archive.table ?? 'query',

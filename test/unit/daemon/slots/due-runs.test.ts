@@ -8,6 +8,7 @@ import type { Log } from '../../../../src/base/log.ts';
 import type { ArchiveConfig } from '../../../../src/config/schema.ts';
 import { DueRuns } from '../../../../src/daemon/slots/due-runs.ts';
 import { type History, openHistory } from '../../../../src/daemon/history/history.ts';
+import type { LeftOut, OfferedRun } from '../../../../src/daemon/lane.ts';
 import type { RunBoard } from '../../../../src/daemon/run-board.ts';
 import { describeSkip, type RunEnding } from '../../../../src/daemon/run-ending.ts';
 import { Schedule } from '../../../../src/daemon/slots/schedule.ts';
@@ -45,9 +46,8 @@ afterEach(() => {
 function setUp(catchUp: ArchiveConfig['catchUp']) {
   const archive = { name: 'events', schedule: '0 * * * *', timezone: 'UTC', catchUp } as unknown as ArchiveConfig;
   const board = {
-    offer: (_archive: string, run: string, trigger: string, whenBusy: string) =>
-      offers.push(`${run} ${trigger} ${whenBusy}`),
-    skip: (_archive: string, run: string, _trigger: string, reason: string) => skips.push(`${run} ${reason}`),
+    offer: (_archive: string, { run, trigger, whenBusy }: OfferedRun) => offers.push(`${run} ${trigger} ${whenBusy}`),
+    skip: (_archive: string, { run, reason }: LeftOut) => skips.push(`${run} ${reason}`),
     isBusy: () => isBusy,
     entryOf: () => undefined,
     waitingOf: () => [],
@@ -199,6 +199,19 @@ describe('a slot whose run failed', () => {
     assert.deepEqual(offers, ['20261123T110000Z schedule replace']);
   });
 
+  test('is not tried again once the daemon stops, whether it failed before or fails meanwhile', () => {
+    const { archive, due } = setUp('all');
+    due.ended(failed, PASSING, at(9));
+    due.close();
+    due.ended({ ...failed, run: formatRunId(at(9)) }, PASSING, at(8));
+    due.ended(ending(at(10)), undefined, at(7));
+    due.begin(archive);
+    mock.timers.setTime(at(11).getTime());
+    due.come('events', [at(11)]);
+    mock.timers.tick(3_600_000);
+    assert.deepEqual([offers, skips], [[], []]);
+  });
+
   test('is taken up after the next success when catchUp is all, once, and those that were committed are not', () => {
     history.add(ending(at(8)));
     history.add(ending(at(9), { status: 'failed', reason: 'connection-refused' }));
@@ -233,9 +246,9 @@ describe('an archive', () => {
       ending(at(8), { status: 'failed', reason: failure.code, error: failure, finishedAt: '2026-11-23T10:00:31Z' }),
     );
     const { standings } = setUp('last');
-    assert.equal(standings.of('events')?.failing, true);
+    assert.equal(standings.of('events')?.health, 'failing');
     assert.equal(standings.of('events')?.lastFailure?.hint, 'make one');
     standings.ended(ending(at(8)));
-    assert.equal(standings.of('events')?.failing, false);
+    assert.equal(standings.of('events')?.health, 'well');
   });
 });

@@ -1,0 +1,85 @@
+/** Takes a new config: all of it takes effect, or nothing. Runs in progress end under the config they began with. */
+import { UsageError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { describeChanges } from '../config/diff.ts';
+import { archiveNamed } from '../config/resolve.ts';
+import type { Config } from '../config/schema.ts';
+import type { Generations } from './generations.ts';
+import type { Listeners } from './http/listeners.ts';
+import type { LookAround } from './look-around.ts';
+import type { RunBoard } from './run-board.ts';
+import type { Schedule } from './slots/schedule.ts';
+import type { Standings } from './slots/standings.ts';
+import type { Notify } from './systemd/notify.ts';
+
+export interface ReloadParts {
+  /** Reads the config again. Throws UsageError with all problems. */
+  readConfig: () => Config;
+  generations: Generations;
+  board: RunBoard;
+  schedule: Schedule;
+  standings: Standings;
+  lookAround: LookAround;
+  listeners: Listeners;
+  notify: Notify;
+  log: Log;
+  isStopping: () => boolean;
+  statusLine: () => string;
+  changed: () => void;
+}
+
+export class Reload {
+  readonly #parts: ReloadParts;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(parts: ReloadParts) {
+    this.#parts = parts;
+  }
+
+  /** Reloads, after the reload that is under way if there is one. */
+  async run(): Promise<void> {
+    this.#last = this.#last.then(() => this.#reload());
+    await this.#last;
+  }
+
+  async #reload(): Promise<void> {
+    const { readConfig, generations, notify, log, isStopping, statusLine } = this.#parts;
+    if (isStopping()) return;
+    notify.reloading();
+    try {
+      const config = readConfig();
+      const changes = describeChanges(generations.current.config, config);
+      await this.#putInForce(config);
+      log.info({ changes }, changes.length === 0 ? 'config reloaded, nothing has changed' : 'config reloaded');
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      log.error({ problems: error.problems }, 'the new config is bad; the old one stays in force');
+    } finally {
+      notify.ready(statusLine());
+    }
+  }
+
+  async #putInForce(config: Config): Promise<void> {
+    const { generations, board, schedule, standings, lookAround, listeners, log, changed } = this.#parts;
+    const before = generations.current.config;
+    generations.advance(config, board.settled());
+    log.level = config.log.level;
+    const archives = Object.values(config.archives);
+    for (const name of namesOfRescheduled(before, config)) board.dropSlots(name);
+    standings.set(archives, new Date());
+    schedule.set(archives);
+    void lookAround.lookAt(archives.filter(({ name }) => archiveNamed(before, name) === undefined));
+    await listeners.apply();
+    changed();
+  }
+}
+
+/** Archives whose schedule is no longer in force. */
+function namesOfRescheduled(before: Config, after: Config): string[] {
+  return Object.values(before.archives)
+    .filter(({ name, schedule, timezone }) => {
+      const archive = archiveNamed(after, name);
+      return archive?.schedule !== schedule || archive?.timezone !== timezone;
+    })
+    .map(({ name }) => name);
+}

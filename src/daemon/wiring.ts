@@ -1,0 +1,165 @@
+/** What the daemon is made of, and what is connected with what. The closing of a part is registered where it is made. */
+import type { Closers } from '../base/closers.ts';
+import type { Log } from '../base/log.ts';
+import { archiveNamed } from '../config/resolve.ts';
+import type { Config } from '../config/schema.ts';
+import { formatRunId } from '../ledger/run-id.ts';
+import { createActions, type Actions } from './actions.ts';
+import { Alarms } from './alarms/alarms.ts';
+import { Deliveries } from './alarms/deliveries.ts';
+import { Generations } from './generations.ts';
+import type { History } from './history/history.ts';
+import { EventStream } from './http/events.ts';
+import { Listeners } from './http/listeners.ts';
+import { loadPageFiles } from './http/page-files.ts';
+import type { Backend } from './http/routes.ts';
+import { findLatest } from './leftovers.ts';
+import { LookAround } from './look-around.ts';
+import { Pulse } from './pulse.ts';
+import { Reload } from './reload.ts';
+import { reportEnding } from './report-ending.ts';
+import { RunBoard } from './run-board.ts';
+import type { Shutdown } from './shutdown.ts';
+import { DueRuns } from './slots/due-runs.ts';
+import { Lateness } from './slots/lateness.ts';
+import { Schedule } from './slots/schedule.ts';
+import { Standings } from './slots/standings.ts';
+import type { Notify } from './systemd/notify.ts';
+import { Live } from './view/live.ts';
+import { Metrics } from './view/metrics.ts';
+import { Readiness } from './view/readiness.ts';
+import { describeRun } from './view/run-detail.ts';
+import { buildState, type StateParts } from './view/state.ts';
+import { statusLine } from './view/status-line.ts';
+
+/** What a daemon is started with. It closes `notify` and `history` when it ends. */
+export interface DaemonParts {
+  config: Config;
+  log: Log;
+  notify: Notify;
+  history: History;
+  /** Reads the config again. Throws UsageError with all problems. */
+  reload: () => Config;
+}
+
+/** The parts whose calls make up the daemon's life. */
+export interface Wiring {
+  generations: Generations;
+  board: RunBoard;
+  schedule: Schedule;
+  standings: Standings;
+  lookAround: LookAround;
+  listeners: Listeners;
+  pulse: Pulse;
+  reload: Reload;
+  statusLine: () => string;
+}
+
+/** Makes all parts; none of them does anything yet. */
+export function wire({ config: first, log, notify, history, reload }: DaemonParts, shutdown: Shutdown): Wiring {
+  const opened = <T extends Closeable>(name: string, part: T): T => closedBy(shutdown.opened, name, part);
+  const planning = <T extends Closeable>(name: string, part: T): T => closedBy(shutdown.planning, name, part);
+  opened('the line to systemd', notify);
+  opened('the history', history);
+
+  const live = new Live();
+  const standings = new Standings(history);
+  const generations = opened('the threads', new Generations(first));
+  const config = (): Config => generations.current.config;
+  const isStopping = (): boolean => shutdown.isStopping;
+  const status = (): string => statusLine(board, schedule, Object.keys(config().archives), isStopping());
+  const changed = (): void => {
+    notify.status(status());
+    events.publishSoon();
+  };
+
+  const board: RunBoard = new RunBoard(log, () => generations.current, {
+    changed,
+    started: ({ archive, run }) => alarms.started(archive, run),
+    ended: (ending, details) => reportEnding({ history, live, standings, metrics, alarms, due }, ending, details),
+  });
+  const schedule: Schedule = new Schedule(
+    (archive, slots) => due.come(archive, slots),
+    (byMs) => log.warn({ byMs }, 'the clock was set back; schedules go on from the new time'),
+  );
+  shutdown.planning.add('the schedule', () => schedule.stop());
+  const startedAt = new Date();
+  const facts = (): StateParts => ({
+    ...{ board, schedule, standings, live, startedAt },
+    generation: generations.current,
+    stopping: isStopping(),
+  });
+
+  const metrics = new Metrics(facts);
+  const deliveries = opened(
+    'the deliveries',
+    new Deliveries({ log, onEnd: (kind, isOk) => metrics.delivered(kind, isOk) }),
+  );
+  const alarms = new Alarms(deliveries, config);
+  const due: DueRuns = planning(
+    'what is due',
+    new DueRuns({
+      ...{ board, schedule, standings, history, log },
+      archive: (name) => archiveNamed(config(), name),
+      onCatchUp: (archive) => metrics.caughtUp(archive),
+    }),
+  );
+  const lateness = planning(
+    'what is late',
+    new Lateness({
+      ...{ schedule, standings, log, changed },
+      findLatest: (archive) => findLatest(config(), archive),
+      onLate: (archive, slot) => alarms.late(archive, slot, formatRunId(slot)),
+    }),
+  );
+  const lookAround = new LookAround({ board, due, standings, history, metrics, log, config, isStopping, changed });
+
+  const events = new EventStream(() => buildState(facts()));
+  const actions = createActions({ board, standings, log, isStopping, changed });
+  const backend = createBackend({ facts, events, history, actions, metrics });
+  const listeners = opened('the listeners', new Listeners(backend, config, log));
+  opened('the streams of events', events);
+  const pulse = opened('the pulse', new Pulse({ board, live, lateness, events, notify, config, statusLine: status }));
+  const parts = { generations, board, schedule, standings, lookAround, listeners };
+  const reloading = new Reload({ ...parts, readConfig: reload, notify, log, isStopping, statusLine: status, changed });
+  return { ...parts, pulse, reload: reloading, statusLine: status };
+}
+
+interface Closeable {
+  close: () => Promise<void> | void;
+}
+
+function closedBy<T extends Closeable>(closers: Closers, name: string, part: T): T {
+  closers.add(name, () => part.close());
+  return part;
+}
+
+interface BackendParts {
+  facts: () => StateParts;
+  events: EventStream;
+  history: History;
+  actions: Actions;
+  metrics: Metrics;
+}
+
+/** What HTTP answers from. */
+function createBackend({ facts, events, history, actions, metrics }: BackendParts): Backend {
+  const readiness = new Readiness();
+  return {
+    state: () => buildState(facts()),
+    events,
+    history: (limit, archive) => history.list(limit, archive),
+    runDetail: (archive, run) => {
+      const { generation, board } = facts();
+      return describeRun(generation.config, board.entryOf(archive), history, archive, run);
+    },
+    actions,
+    metrics: () => metrics.text(),
+    readiness: async () => {
+      const { generation, stopping } = facts();
+      const checks = await readiness.check(generation.config);
+      return { ready: !stopping && checks.every(({ ok }) => ok), checks };
+    },
+    page: loadPageFiles(),
+  };
+}
