@@ -7,7 +7,8 @@ import { readerOf } from '../config/reader.ts';
 import type { Config } from '../config/schema.ts';
 import { chooseCompressor, describeCompressor } from '../format/compress/codec.ts';
 import { checkOnline, type OnlineFinding } from '../run/check-online.ts';
-import { EXIT, offlineWarnings, openConfig, type Invocation } from './invocation.ts';
+import { EXIT } from './entry.ts';
+import { offlineWarnings, openConfig, type Invocation } from './invocation.ts';
 import { printJson, printLines } from './terminal/print.ts';
 
 /** What `check --json` prints. Sizes in bytes. */

@@ -3,7 +3,8 @@ import { errorText } from '../base/errors.ts';
 import { Daemon } from '../daemon/daemon.ts';
 import { openHistory } from '../daemon/history/history.ts';
 import { openNotify } from '../daemon/systemd/notify.ts';
-import { EXIT, offlineWarnings, openConfig, openLog, type Invocation } from './invocation.ts';
+import { EXIT } from './entry.ts';
+import { offlineWarnings, openConfig, openLog, type Invocation } from './invocation.ts';
 
 export async function daemonCommand(invocation: Invocation): Promise<number> {
   const config = openConfig(invocation);

@@ -12,7 +12,8 @@ import type { RunResult } from '../run/run-archive.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import { openStore } from '../store/open.ts';
 import { watchInterrupts } from './interrupt.ts';
-import { chooseArchives, EXIT, openConfig, openLog, type Invocation } from './invocation.ts';
+import { EXIT } from './entry.ts';
+import { chooseArchives, openConfig, openLog, type Invocation } from './invocation.ts';
 import { printJson, printLines } from './terminal/print.ts';
 import { describeResult, runWithBar } from './run.ts';
 

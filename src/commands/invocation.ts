@@ -21,9 +21,6 @@ export interface Invocation {
   stderr: NodeJS.WriteStream;
 }
 
-/** Exit codes of the contract. */
-export const EXIT = { done: 0, failed: 1, usage: 2, different: 3, interrupted: 130 } as const;
-
 /** Loads the config and refuses what cannot run safely on this machine. Throws UsageError with all problems. */
 export function openConfig(invocation: Invocation): Config {
   const config = loadConfig(invocation.configFile, invocation.environment);

@@ -4,7 +4,8 @@ import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { listRuns, type StoredRun } from '../ledger/runs.ts';
 import { openStore } from '../store/open.ts';
-import { chooseArchives, EXIT, openConfig, type Invocation } from './invocation.ts';
+import { EXIT } from './entry.ts';
+import { chooseArchives, openConfig, type Invocation } from './invocation.ts';
 import { printJson, printLines } from './terminal/print.ts';
 import { formatGrid } from './terminal/grid.ts';
 

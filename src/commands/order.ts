@@ -1,7 +1,8 @@
 /** What `trigger`, `cancel`, `pause` and `resume` have in common: an order to the daemon, and what came of it. */
 import { askDaemon, Unreachable, type ControlAnswer, type ControlOptions } from './control.ts';
 import { describeFailure } from './terminal/failure.ts';
-import { EXIT, type Invocation } from './invocation.ts';
+import { EXIT } from './entry.ts';
+import { type Invocation } from './invocation.ts';
 import { printJson, printLines } from './terminal/print.ts';
 
 /** What the daemon says when it did it. */

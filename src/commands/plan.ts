@@ -10,7 +10,8 @@ import { dataKey, fullKey, manifestKey } from '../ledger/names.ts';
 import { planRun } from '../run/plan.ts';
 import { formatRunId, parseRunId } from '../ledger/run-id.ts';
 import { describeFailure } from './terminal/failure.ts';
-import { chooseArchives, EXIT, openConfig, type Invocation } from './invocation.ts';
+import { EXIT } from './entry.ts';
+import { chooseArchives, openConfig, type Invocation } from './invocation.ts';
 import { printJson, printLines } from './terminal/print.ts';
 
 /** What `plan --json` prints for an archive. Sizes in bytes; rows and sizes are the planner's estimates. */

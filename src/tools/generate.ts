@@ -1,7 +1,8 @@
-/** Writes what follows from the declarations of the options, the failures and the metrics; with `--check`, says which of it is stale instead. */
+/** Writes what follows from the declarations of the commands, the options, the failures and the metrics; with `--check`, says which of it is stale instead. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
+import { buildCommandsDocs } from './commands-docs.ts';
 import { buildMetricsDocs } from './metrics-docs.ts';
 import { buildDocs } from './config-docs.ts';
 import { buildErrorsDocs } from './errors-docs.ts';
@@ -9,6 +10,7 @@ import { buildJsonSchema } from './json-schema.ts';
 
 const OUTPUTS = [
   { file: 'config/pgsluice.schema.json', build: () => JSON.stringify(buildJsonSchema()) },
+  { file: 'docs/commands.md', build: buildCommandsDocs },
   { file: 'docs/config.md', build: buildDocs },
   { file: 'docs/errors.md', build: buildErrorsDocs },
   { file: 'docs/metrics.md', build: buildMetricsDocs },

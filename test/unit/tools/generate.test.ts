@@ -23,12 +23,14 @@ test('a stale file is named, and written on demand', async () => {
   copyFileSync(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
   assert.deepEqual(await generate(folder, { write: false }), [
     'config/pgsluice.schema.json',
+    'docs/commands.md',
     'docs/config.md',
     'docs/errors.md',
     'docs/metrics.md',
   ]);
   assert.deepEqual(await generate(folder, { write: true }), [
     'config/pgsluice.schema.json',
+    'docs/commands.md',
     'docs/config.md',
     'docs/errors.md',
     'docs/metrics.md',
@@ -50,6 +52,7 @@ test('the written files and the example are as prettier wants them', () => {
   const files = [
     'config/pgsluice.schema.json',
     'config/pgsluice.example.yaml',
+    'docs/commands.md',
     'docs/config.md',
     'docs/errors.md',
     'docs/metrics.md',

@@ -1,0 +1,217 @@
+/** The table of all commands: a new one is one entry. A command's module is loaded when it is asked for. */
+import type { CommandEntry, CommandOption, ExitMeanings, VariableName } from './entry.ts';
+
+const RUN_ID: CommandOption = {
+  flags: '--run-id <id>',
+  does: 'run under this id, a time in UTC; a run that was begun under it goes on',
+};
+const CONTROL: readonly CommandOption[] = [
+  { flags: '--socket <path>', does: "the daemon's unix socket (default: the config's)" },
+  { flags: '--url <url>', does: 'its HTTP address instead; the token comes from $PGSLUICE_TOKEN' },
+];
+const CONTROL_EXITS: ExitMeanings = { 1: 'the daemon refused, or none answers', 2: 'usage or config' };
+const CONTROL_VARIABLES: readonly VariableName[] = ['RUNTIME_DIRECTORY', 'STATE_DIRECTORY', 'PGSLUICE_TOKEN'];
+/** Of a command that opens sources and destinations. */
+const BOTH_ENDS: readonly VariableName[] = ['NODE_OPTIONS', 'AWS_*', 'PG*'];
+const INTERRUPTED = 'interrupted';
+
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'check',
+    arguments: '',
+    does: 'validate the config, and print what memory it can need',
+    example: 'pgsluice check --online --config ./pgsluice.yaml',
+    options: [{ flags: '--online', does: 'also connect: grants, tables, bucket, clocks' }],
+    exits: { 2: 'the config is bad, or what it names cannot be used' },
+    variables: BOTH_ENDS,
+    run: async (invocation, given) =>
+      (await import('./check.ts')).checkCommand(invocation, { online: given.flag('online') }),
+  },
+  {
+    name: 'plan',
+    arguments: '[archive...]',
+    does: 'show what a run would do: segments, keys, estimated rows; writes nothing',
+    example: 'pgsluice plan fetch_queue',
+    options: [{ flags: '--run-id <id>', does: 'plan for this run id, a time in UTC such as 20261123T021500Z' }],
+    exits: { 2: 'usage or config, or an archive cannot be planned' },
+    variables: ['NODE_OPTIONS', 'PG*'],
+    run: async (invocation, given) =>
+      (await import('./plan.ts')).planCommand(invocation, given.arguments, given.texts('runId')),
+  },
+  {
+    name: 'run',
+    arguments: '[archive...]',
+    does: 'archive now, in the foreground',
+    example: 'pgsluice run fetch_queue --run-id 20261123T021500Z',
+    options: [
+      { flags: '--all', does: 'run all archives of the config' },
+      RUN_ID,
+      {
+        flags: '--verify-source',
+        does: 'before the commit, compare the archive with a digest that the server computes of the rows',
+      },
+    ],
+    exits: { 1: 'a run failed', 2: 'usage or config', 130: INTERRUPTED },
+    variables: BOTH_ENDS,
+    run: async (invocation, given) =>
+      (await import('./run.ts')).runCommand(invocation, given.arguments, {
+        all: given.flag('all'),
+        verifySource: given.flag('verifySource'),
+        ...given.texts('runId'),
+      }),
+  },
+  {
+    name: 'daemon',
+    arguments: '',
+    does: 'run on schedule until SIGTERM; SIGHUP reloads the config',
+    example: 'pgsluice daemon --config /etc/pgsluice/pgsluice.yaml',
+    options: [],
+    exits: { 1: 'the daemon could not go on', 2: 'usage or config' },
+    variables: [
+      ...BOTH_ENDS,
+      'STATE_DIRECTORY',
+      'RUNTIME_DIRECTORY',
+      'NOTIFY_SOCKET',
+      'WATCHDOG_USEC, WATCHDOG_PID',
+      'JOURNAL_STREAM',
+    ],
+    run: async (invocation) => (await import('./daemon.ts')).daemonCommand(invocation),
+  },
+  {
+    name: 'status',
+    arguments: '',
+    does: 'show how the daemon and its archives are',
+    example: 'pgsluice status',
+    options: CONTROL,
+    exits: CONTROL_EXITS,
+    variables: CONTROL_VARIABLES,
+    run: async (invocation, given) =>
+      (await import('./status.ts')).statusCommand(invocation, given.texts('socket', 'url')),
+  },
+  {
+    name: 'trigger',
+    arguments: '<archive>',
+    does: 'let the daemon run an archive now',
+    example: 'pgsluice trigger fetch_queue',
+    options: [...CONTROL, RUN_ID],
+    exits: CONTROL_EXITS,
+    variables: CONTROL_VARIABLES,
+    run: async (invocation, given) =>
+      (await import('./trigger.ts')).triggerCommand(invocation, given.archive, given.texts('socket', 'url', 'runId')),
+  },
+  {
+    name: 'cancel',
+    arguments: '<archive>',
+    does: 'drop the run of an archive that is in progress, cleanly',
+    example: 'pgsluice cancel fetch_queue',
+    options: CONTROL,
+    exits: CONTROL_EXITS,
+    variables: CONTROL_VARIABLES,
+    run: async (invocation, given) =>
+      (await import('./cancel.ts')).cancelCommand(invocation, given.archive, given.texts('socket', 'url')),
+  },
+  {
+    name: 'pause',
+    arguments: '<archive>',
+    does: 'hold the schedule of an archive, over restarts as well',
+    example: 'pgsluice pause fetch_queue',
+    options: CONTROL,
+    exits: CONTROL_EXITS,
+    variables: CONTROL_VARIABLES,
+    run: async (invocation, given) =>
+      (await import('./pause.ts')).pauseCommand(invocation, given.archive, given.texts('socket', 'url')),
+  },
+  {
+    name: 'resume',
+    arguments: '<archive>',
+    does: 'let the schedule of an archive go on',
+    example: 'pgsluice resume fetch_queue --url http://127.0.0.1:8432',
+    options: CONTROL,
+    exits: CONTROL_EXITS,
+    variables: CONTROL_VARIABLES,
+    run: async (invocation, given) =>
+      (await import('./pause.ts')).resumeCommand(invocation, given.archive, given.texts('socket', 'url')),
+  },
+  {
+    name: 'list',
+    arguments: '[archive]',
+    does: 'show the runs that the destination holds',
+    example: 'pgsluice list fetch_queue --json',
+    options: [],
+    exits: { 1: 'the destination does not answer', 2: 'usage or config' },
+    variables: ['NODE_OPTIONS', 'AWS_*'],
+    run: async (invocation, given) => (await import('./list.ts')).listCommand(invocation, given.arguments[0]),
+  },
+  {
+    name: 'verify',
+    arguments: '<archive> [run]',
+    does: 'read the objects of a run again and prove them; the latest committed one unless it is named',
+    example: 'pgsluice verify fetch_queue 20261123T021500Z',
+    options: [
+      {
+        flags: '--sample <n>',
+        does: 'read only so many objects, evenly spread, the first and the last among them',
+      },
+    ],
+    exits: {
+      1: 'the destination does not answer',
+      2: 'usage or config, or there is no such run',
+      3: 'there is a difference, or no committed run',
+      130: INTERRUPTED,
+    },
+    variables: ['NODE_OPTIONS', 'AWS_*'],
+    run: async (invocation, given) =>
+      (await import('./verify.ts')).verifyCommand(invocation, given.archive, {
+        ...given.run(),
+        ...given.texts('sample'),
+      }),
+  },
+  {
+    name: 'restore',
+    arguments: '<archive> [run]',
+    does: 'bring the rows of a run back into Postgres; the latest committed one by default',
+    example: 'pgsluice restore fetch_queue 20261123T021500Z --into public.fetch_queue_old --create',
+    options: [
+      { flags: '--into <schema.table>', does: 'the table that is filled', required: true },
+      { flags: '--source <name>', does: "the database, as the config names it (default: the archive's own)" },
+      { flags: '--create', does: "make the table, from the manifest's columns and key" },
+      { flags: '--on-conflict <rule>', does: 'fail, or skip rows whose key is there already', default: 'fail' },
+      {
+        flags: '--key-from <key>',
+        does: 'only rows from this key on; values of several columns with commas between',
+      },
+      { flags: '--key-to <key>', does: 'only rows up to this key' },
+    ],
+    exits: { 1: 'the restore failed', 2: 'usage or config, or it was refused: nothing was written', 130: INTERRUPTED },
+    variables: BOTH_ENDS,
+    run: async (invocation, given) =>
+      (await import('./restore.ts')).restoreCommand(invocation, given.archive, {
+        ...given.run(),
+        ...given.texts('into', 'source', 'keyFrom', 'keyTo'),
+        create: given.flag('create'),
+        onConflict: given.text('onConflict'),
+      }),
+  },
+  {
+    name: 'demo',
+    arguments: '',
+    does: 'show the main job on an embedded Postgres and an embedded S3 endpoint',
+    example: 'pgsluice demo --rows 100000',
+    options: [
+      { flags: '--rows <n>', does: 'rows of the table', default: '466000' },
+      { flags: '--keep', does: 'leave the servers up until Ctrl-C, and print how to connect' },
+      {
+        flags: '--serve',
+        does: 'then go on as the daemon, with its status page and a run every minute, until Ctrl-C',
+      },
+    ],
+    exits: { 1: 'the run failed', 2: 'usage', 3: 'the archive differs from the table', 130: INTERRUPTED },
+    variables: ['NODE_OPTIONS'],
+    run: async (invocation, given) =>
+      (await import('./demo.ts')).demoCommand(invocation, {
+        rows: given.text('rows'),
+        keep: given.flag('keep'),
+        serve: given.flag('serve'),
+      }),
+  },
+];
