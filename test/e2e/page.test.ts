@@ -84,6 +84,7 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
       FAILURE.message,
       FAILURE.hint,
       FAILURE.code,
+      `docs/errors.md#${FAILURE.code}`,
     ])
       assert.ok(failing.includes(text), `${text} is not in ${failing}`);
     assert.match(await page.getByRole('article', { name: 'order_events' }).innerText(), /due now/);

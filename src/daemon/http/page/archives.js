@@ -3,7 +3,7 @@ import { act } from './actions.js';
 import { createBadge, stateWords, tone, URGENCY } from './badge.js';
 import { bars } from './charts.js';
 import { h, setAttribute, setChildren, setText } from './dom.js';
-import { age, count, countdown, dateTime, duration, NOTHING, plural } from './format.js';
+import { advice, age, count, countdown, dateTime, duration, NOTHING, plural } from './format.js';
 import { runPath } from './running.js';
 
 /** From this number on, archives can be searched and filtered. */
@@ -253,7 +253,7 @@ function createFailureBox() {
       setAttribute(link, 'href', runPath(name, failure.run));
       setText(code, failure.code);
       setText(message, failure.message);
-      setText(hint, failure.hint ?? '');
+      setText(hint, advice(failure));
     },
     tick: (now) => {
       if (!element.hidden) setText(when, age((now - at) / 1000));

@@ -72,6 +72,12 @@ export function plural(number, word) {
   return `${count(number)} ${word}${number === 1 ? '' : 's'}`;
 }
 
+/** What to do about a failure, and where the documentation that comes with the package tells more of its code. */
+export function advice({ code, hint }) {
+  const see = /^[a-z][a-z0-9-]*$/.test(code ?? '') ? `See docs/errors.md#${code}.` : undefined;
+  return [hint, see].filter(Boolean).join(' ');
+}
+
 function coarse(seconds) {
   const whole = Math.round(seconds);
   const two = (value) => String(value).padStart(2, '0');

@@ -2,7 +2,7 @@
 import { badge, createBadge, stateWords, tone } from './badge.js';
 import { ApiError, request } from './connection.js';
 import { h, setChildren, setText, time } from './dom.js';
-import { bytes, count, dateTime, duration, NOTHING, plural, rate } from './format.js';
+import { advice, bytes, count, dateTime, duration, NOTHING, plural, rate } from './format.js';
 import { createManifestView } from './manifest.js';
 
 const REFRESH_MS = 2000;
@@ -105,13 +105,14 @@ function factsOf(run) {
 }
 
 /** A failure, with what to do about it. */
-function failureBox({ code, message, hint }) {
+function failureBox(failure) {
+  const { code, message } = failure;
   return h(
     'section',
     { class: 'panel failure', 'aria-label': 'Why it failed' },
     h('p', { class: 'failure-head' }, h('strong', {}, 'Why it failed '), h('code', {}, code)),
     h('p', { class: 'failure-message' }, message),
-    hint ? h('p', { class: 'failure-hint' }, hint) : undefined,
+    h('p', { class: 'failure-hint' }, advice(failure)),
   );
 }
 
