@@ -5,6 +5,7 @@ import { formatCount, formatDuration } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
 import { connectPostgres, endConnection } from '../postgres/connect.ts';
+import { isSuperuser, mayWrite } from '../postgres/role.ts';
 import { inspectServer } from '../postgres/server.ts';
 import { openStore } from '../store/open.ts';
 import { planRun } from './plan.ts';
@@ -62,8 +63,11 @@ async function checkSource(source: SourceConfig, archives: readonly ArchiveConfi
     const client = await connectPostgres({ url: source.url, applicationName: 'pgsluice check' });
     try {
       const findings = await checkServer(client, subject);
+      const { role, isSuperuser: isSuper } = await isSuperuser(client);
+      if (isSuper) findings.push({ ...NEEDLESS_RIGHTS, subject, message: `the role ${role} is a superuser` });
       for (const archive of archives) {
-        findings.push(...(await collect(`archives.${archive.name}`, () => checkArchive(client, archive))));
+        const look = (): Promise<OnlineFinding[]> => checkArchive(client, archive, isSuper ? undefined : role);
+        findings.push(...(await collect(`archives.${archive.name}`, look)));
       }
       return findings;
     } finally {
@@ -98,11 +102,21 @@ async function checkServer(client: Client, subject: string): Promise<OnlineFindi
   return findings;
 }
 
-async function checkArchive(client: Client, archive: ArchiveConfig): Promise<OnlineFinding[]> {
+const NEEDLESS_RIGHTS = {
+  level: 'warning',
+  hint: 'Reading takes SELECT alone: use a role of its own, see docs/install.md.',
+} as const;
+
+/** `role` is undefined where it is known to be able to write. */
+async function checkArchive(client: Client, archive: ArchiveConfig, role?: string): Promise<OnlineFinding[]> {
   const subject = `archives.${archive.name}`;
   const plan = await planRun(client, archive, new Date());
   const message = `${plan.subject.name}, about ${formatCount(plan.estimate.rows)} rows, ${plan.subject.source.columns.length} columns, ${plan.segments.length} segments by ${plan.cut.name}`;
-  return [{ level: 'ok', subject, message }];
+  const findings: OnlineFinding[] = [{ level: 'ok', subject, message }];
+  const { relation, name } = plan.subject;
+  if (role !== undefined && relation !== undefined && (await mayWrite(client, relation.oid)))
+    findings.push({ ...NEEDLESS_RIGHTS, subject, message: `the role ${role} may change the rows of ${name}` });
+  return findings;
 }
 
 function describeClock(subject: string, skewMs: number | undefined, message: string): OnlineFinding[] {
