@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { Closers } from '../src/base/closers.ts';
 import { UsageError } from '../src/base/errors.ts';
-import { MEMORY } from '../src/base/memory.ts';
+import { BUDGET } from '../src/base/memory.ts';
 import { formatBytes, formatCount } from '../src/base/units.ts';
 import { watchInterrupts } from '../src/commands/interrupt.ts';
 import type { Reader } from '../src/config/reader.ts';
@@ -225,7 +225,7 @@ function judge(peaks: readonly Peak[]): string[] {
 
 /** Growth counts from where all parts are in use that may be in flight: below that, an object is too short to need them. */
 function fillsParts({ storedBytes, streams }: Peak): boolean {
-  return storedBytes / streams >= MEMORY.partsInFlight * PART_BYTES;
+  return storedBytes / streams >= (BUDGET.parts.onTheWay + BUDGET.parts.inTheMaking) * PART_BYTES;
 }
 
 function describeGrowth(peaks: readonly Peak[]): string {

@@ -1,18 +1,86 @@
-/** The numbers that memory is added up from; `check` prints the sum, and the data plane allocates by the same numbers. */
+/**
+ * Every buffer by its name. The stages allocate by these numbers, and `check` adds up the same ones: whoever needs memory
+ * that does not lie in the heap of a worker declares it here. Heaps are bounded by the config; see config/limits.ts.
+ */
 
-const MIB = 1024 ** 2;
+const KIB = 1024;
+const MIB = 1024 * KIB;
 
-/** All in bytes, except `partsInFlight`. */
-export const MEMORY = Object.freeze({
+/** Sizes in bytes; the others are counts. */
+export const BUDGET = Object.freeze({
   /** The main process without workers: V8, the libraries' code, connections and the HTTP page. Measured. */
-  baseBytes: 110 * MIB,
-  /** Rows on their way from the socket to the compressor: the window, three buffers of lines, and what they may grow to. */
-  batchBytes: 8 * MIB,
-  /** Parts of one upload that are alive at the same time: two on their way, one filling, and its copy. */
-  partsInFlight: 4,
-  /** The states and the output buffers of one compressor; zlib works on two blocks at once. */
-  compressorBytes: 2 * MIB,
+  main: Object.freeze({ bytes: 110 * MIB }),
+
+  /** From the socket to the encoder. */
+  read: Object.freeze({
+    /** What one read takes from the kernel. */
+    socketBytes: 128 * KIB,
+    /** With TLS: what may wait before the socket is paused, and what goes beyond that: the last chunk, and one in the socket. */
+    waitingBytes: 256 * KIB,
+    surplusBytes: 128 * KIB,
+    /** Room for a row and what came behind it. A row that is wider goes through in pieces. */
+    windowBytes: 256 * KIB,
+  }),
+
+  /** From the encoder to the compressor. */
+  lines: Object.freeze({
+    /** One is filled, and the others are with the compressor, whose thread so has work while this one is busy. */
+    buffers: 3,
+    /** More than what is handed on at once, so that the last line mostly fits. */
+    bytes: 576 * KIB,
+    /** A buffer is handed on once it holds so much. */
+    fullBytes: 512 * KIB,
+    /** The longest line that is made in one go, behind what the buffer holds already. */
+    longestBytes: 640 * KIB,
+  }),
+
+  /** Slices of what a compressor has made; a slice is copied into a piece at once. */
+  slice: Object.freeze({ bytes: 128 * KIB }),
+
+  isal: Object.freeze({
+    /** The struct has 83 KB; there is room for a later version of the same ABI. */
+    streamBytes: 128 * KIB,
+    /** What ISAL_DEF_LVL3_LARGE asks for, and the other levels less. */
+    levelBytes: (4 + 16 + 64 + 256) * KIB,
+    inputBytes: 256 * KIB,
+  }),
+
+  /** Of one block that is deflated: memLevel 9, the largest window. 348 KiB were measured. */
+  deflate: Object.freeze({ stateBytes: 384 * KIB }),
+
+  /** What a zstd stream has besides its window and tables, which depend on the level. 300 KiB were measured. */
+  zstd: Object.freeze({ stateBytes: 512 * KIB }),
+
+  /** From the compressor to the uploader. More than a piece of this size is given back to the system at once when it is freed. */
+  pieces: Object.freeze({ bytes: MIB }),
+
+  /** Parts of one upload that are alive at the same time. */
+  parts: Object.freeze({
+    /** Copies that lib-storage made, on their way. */
+    onTheWay: 2,
+    /** The pieces of the next one, and the copy that is made of them. */
+    inTheMaking: 2,
+  }),
+
+  /** From an object back to its rows, for `restore` and `verify`. */
+  unpack: Object.freeze({
+    /** What is read of a file at once; an S3 socket gives less. */
+    readBytes: 256 * KIB,
+    /** What a decompressor gives at once. */
+    contentBytes: 128 * KIB,
+    /** Such pieces, and the rows that are made of them, as they wait between the stages. */
+    waiting: 8,
+    /** Copies of an array or a composite outside of the heap: its pieces, and what they are joined to. */
+    valueCopies: 2,
+  }),
 });
+
+export type Budget = typeof BUDGET;
+
+/** The most that a buffer of lines comes to hold: it was nearly full when the longest line came. */
+export function widestLinesBytes({ lines }: Budget): number {
+  return lines.fullBytes + lines.longestBytes;
+}
 
 /**
  * Bytes on the wire of the widest row that a worker reads through a cursor. The driver holds a row as bytes and as text of
@@ -21,6 +89,3 @@ export const MEMORY = Object.freeze({
 export function maxRowBytes(maxOldGenerationSizeMb: number): number {
   return (maxOldGenerationSizeMb * MIB) / 4;
 }
-
-/** What the process needs without any worker, in bytes. */
-export const BASE_BYTES = MEMORY.baseBytes;

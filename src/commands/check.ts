@@ -1,7 +1,7 @@
 /** `pgsluice check`: validates the config; with --online also what it names. */
 import { UsageError } from '../base/errors.ts';
 import { countOf, formatBytes } from '../base/units.ts';
-import { memorySum } from '../config/limits.ts';
+import { memorySum } from '../config/memory-sum.ts';
 import { memoryLimit } from '../config/memory-limit.ts';
 import { readerOf } from '../config/reader.ts';
 import type { Config } from '../config/schema.ts';

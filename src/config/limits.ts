@@ -1,8 +1,6 @@
 /** Refuses to start where memory could not be bounded: overridden heap limits, or a sum above what there is. */
-import { maxRowBytes, MEMORY } from '../base/memory.ts';
 import { formatBytes } from '../base/units.ts';
-import { readerOf } from './reader.ts';
-import { destinationOf } from './resolve.ts';
+import { memorySum } from './memory-sum.ts';
 import type { Config } from './schema.ts';
 
 /** What the process was started with. */
@@ -12,12 +10,6 @@ export interface Runtime {
   execArgv: readonly string[];
   /** See memory-limit.ts; undefined leaves the sum unchecked. */
   memoryLimitBytes: number | undefined;
-}
-
-/** One line of the sum. */
-export interface MemoryTerm {
-  name: string;
-  bytes: number;
 }
 
 /** What is wrong with the runtime for this config, with what to do about it; empty when nothing is. */
@@ -35,35 +27,6 @@ export function checkRuntime(config: Config, runtime: Runtime): string[] {
     );
   }
   return problems;
-}
-
-/** The most memory that the config can need, term by term. */
-export function memorySum(config: Config): { terms: readonly MemoryTerm[]; totalBytes: number } {
-  const { threads, maxOldGenerationSizeMb, maxYoungGenerationSizeMb } = config.workers;
-  const partBytes = Math.max(
-    ...Object.values(config.archives).map((archive) => destinationOf(config, archive).partBytes),
-  );
-  const perThread: MemoryTerm[] = [
-    { name: 'old generation of the heap', bytes: maxOldGenerationSizeMb * 1024 ** 2 },
-    { name: 'young generation of the heap', bytes: maxYoungGenerationSizeMb * 1024 ** 2 },
-    { name: 'batch of rows', bytes: MEMORY.batchBytes + widestRowBytes(config) },
-    {
-      name: `parts in flight, ${MEMORY.partsInFlight} x ${formatBytes(partBytes)}`,
-      bytes: MEMORY.partsInFlight * partBytes,
-    },
-    { name: 'compressor', bytes: MEMORY.compressorBytes },
-  ];
-  const terms = [
-    { name: 'main process', bytes: MEMORY.baseBytes },
-    ...perThread.map(({ name, bytes }) => ({ name: `${threads} x ${name}`, bytes: threads * bytes })),
-  ];
-  return { terms, totalBytes: terms.reduce((total, { bytes }) => total + bytes, 0) };
-}
-
-/** Through a cursor, the driver holds a row whole, in a buffer that grows by doubling while the one before is copied. */
-function widestRowBytes(config: Config): number {
-  const readsByCursor = Object.values(config.archives).some((archive) => readerOf(archive) === 'cursor');
-  return readsByCursor ? 4 * maxRowBytes(config.workers.maxOldGenerationSizeMb) : 0;
 }
 
 /** Measured with Node 24: each of these replaces the limits that worker threads are given. V8 takes `_` for `-`. */

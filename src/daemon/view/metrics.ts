@@ -2,7 +2,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { failureLabel } from '../../base/failures.ts';
 import { TOOL } from '../../base/tool.ts';
-import { memorySum } from '../../config/limits.ts';
+import { memorySum } from '../../config/memory-sum.ts';
 import type { EndingDetails } from '../run-board.ts';
 import type { RunEnding } from '../run-ending.ts';
 import { describeWorkers, heapLimitBytes, type StateParts } from './state.ts';

@@ -2,7 +2,7 @@
 import os from 'node:os';
 import { toString as describeCron } from 'cronstrue';
 import { TOOL } from '../../base/tool.ts';
-import { memorySum } from '../../config/limits.ts';
+import { memorySum } from '../../config/memory-sum.ts';
 import type { ArchiveConfig, Config } from '../../config/schema.ts';
 import type { Live, Sample } from './live.ts';
 import type { Generation } from '../generations.ts';

@@ -1,5 +1,6 @@
 /** The codecs and their engines: what compresses the JSON Lines, and what the object is called and said to be. */
 import { fail, type FailureError } from '../../base/errors.ts';
+import { ZSTD_DEFAULT_LEVEL } from '../../base/zstd-levels.ts';
 import { ISAL_DEFAULT_LEVEL, ISAL_MAX_LEVEL, isalProblem } from './isal.ts';
 
 export type Codec = 'gzip' | 'zstd' | 'none';
@@ -19,7 +20,6 @@ export interface CompressorChoice {
 }
 
 const ZLIB_DEFAULT_LEVEL = 6;
-const ZSTD_DEFAULT_LEVEL = 3;
 
 /** File name ending and media type of a codec's objects. */
 export const CODEC_FILES: Record<Codec, { extension: string; contentType: string }> = {

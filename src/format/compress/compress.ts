@@ -1,13 +1,13 @@
 /** The compressing stage: lines in, one gzip member or one zstd frame out, with as little copied and kept as can be. */
 import type { Transform } from 'node:stream';
 import { constants, createZstdCompress } from 'node:zlib';
+import { BUDGET } from '../../base/memory.ts';
 import { LINE_BUFFERS } from '../jsonl/line-buffer.ts';
 import type { CompressorChoice } from './codec.ts';
 import { IsalGzip } from './isal.ts';
 import { compressWithZlib, type ContentSum } from './zlib.ts';
 
-/** Bytes of each slice that zlib gives; they are copied into parts at once. */
-const SLICE_BYTES = 128 * 1024;
+const SLICE_BYTES = BUDGET.slice.bytes;
 
 /**
  * Buffers that wait for zlib, which works on one in a thread of its own while the next are made. Each time it is done with

@@ -1,6 +1,7 @@
 /** Gzip by ISA-L, the library of Ceph and Hadoop: several times as fast as zlib. Called through koffi, which is optional. */
 import { createRequire } from 'node:module';
 import { errorText } from '../../base/errors.ts';
+import { BUDGET } from '../../base/memory.ts';
 
 /** Where Debian, Ubuntu, Fedora and macOS have it; the number is the ABI that the offsets below belong to. */
 const LIBRARIES = [
@@ -24,12 +25,8 @@ const GZIP_FLAG = 60;
 const IGZIP_GZIP = 1;
 const COMP_OK = 0;
 
-/** The struct has 83 KB; there is room for a later version of the same ABI. */
-const STREAM_BYTES = 128 * 1024;
-/** What ISAL_DEF_LVL3_LARGE asks for, and the other levels less. */
-const LEVEL_BYTES = 4 * 1024 + 16 * 1024 + 64 * 1024 + 256 * 1024;
-const INPUT_BYTES = 256 * 1024;
-const OUTPUT_BYTES = 128 * 1024;
+const { streamBytes: STREAM_BYTES, levelBytes: LEVEL_BYTES, inputBytes: INPUT_BYTES } = BUDGET.isal;
+const OUTPUT_BYTES = BUDGET.slice.bytes;
 
 /** Levels of ISA-L; 0 is not worth its little time. */
 export const ISAL_DEFAULT_LEVEL = 1;

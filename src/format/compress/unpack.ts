@@ -2,6 +2,7 @@
 import type { Transform } from 'node:stream';
 import { crc32, createInflateRaw, createZstdDecompress } from 'node:zlib';
 import { errorText } from '../../base/errors.ts';
+import { BUDGET } from '../../base/memory.ts';
 import { formatCount } from '../../base/units.ts';
 import type { Codec } from './codec.ts';
 
@@ -13,7 +14,7 @@ export interface Unpacker {
   end(): Promise<string | undefined>;
 }
 
-const CONTENT_BYTES = 128 * 1024;
+const CONTENT_BYTES = BUDGET.unpack.contentBytes;
 
 /** `onContent` is called in order, and is done with a buffer when it returns. */
 export function createUnpacker(codec: Codec, onContent: (content: Buffer) => void): Unpacker {

@@ -1,15 +1,16 @@
 /** Where lines are gathered before they are handed on: buffers in turn, so that one is filled while others are used. */
+import { BUDGET, widestLinesBytes } from '../../base/memory.ts';
 
-/** One is filled, and the others are with the compressor, whose thread so has work while this one is busy. */
-export const LINE_BUFFERS = 3;
-/** Handed on once it holds so much. */
-const FULL_BYTES = 512 * 1024;
+/** How many there are; what was taken is valid until so many more were. */
+export const LINE_BUFFERS = BUDGET.lines.buffers;
+const FULL_BYTES = BUDGET.lines.fullBytes;
+const WIDE_BYTES = widestLinesBytes(BUDGET);
 
 export class LineBuffer {
   bytes: Uint8Array;
   length = 0;
   readonly #buffers: readonly Uint8Array[];
-  /** For lines that the buffer of that turn has no room for; kept, as there may be more of them. */
+  /** In place of the buffer of that turn, when it has no room for a line; kept, as there may be more of them. */
   readonly #wide: Uint8Array[] = [];
   #turn = 0;
 
@@ -38,14 +39,14 @@ export class LineBuffer {
     return buffer;
   }
 
-  /** Makes room for `bytes` behind what was gathered. */
+  /** Makes room for `bytes` behind what was gathered: when that is not full yet, for as much as the longest line. */
   reserve(bytes: number): void {
     const needed = this.length + bytes;
     if (needed <= this.bytes.length) return;
-    const before = this.#wide[this.#turn];
-    const wide = before !== undefined && before.length >= needed ? before : new Uint8Array(needed);
-    if (wide !== this.bytes) wide.set(this.bytes.subarray(0, this.length));
-    this.#wide[this.#turn] = wide;
+    if (needed > WIDE_BYTES)
+      throw new Error(`${bytes} bytes behind ${this.length} are more than a buffer of lines takes`);
+    const wide = (this.#wide[this.#turn] ??= new Uint8Array(WIDE_BYTES));
+    wide.set(this.bytes.subarray(0, this.length));
     this.bytes = wide;
   }
 

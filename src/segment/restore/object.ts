@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { Closers } from '../../base/closers.ts';
 import { fail, type FailureError } from '../../base/errors.ts';
+import { BUDGET } from '../../base/memory.ts';
 import { formatCount } from '../../base/units.ts';
 import { terminateBackend } from '../../postgres/cancel.ts';
 import { backendPid, connectPostgres, endConnection, socketOf, type Client } from '../../postgres/connect.ts';
@@ -27,8 +28,8 @@ export interface RestoreHooks {
   onProgress: (progress: { rows: number; jsonBytes: number; bytes: number }) => void;
 }
 
-/** Bytes that a decompressor gives at once; the default is a quarter of it. */
-const CHUNK_BYTES = 64 * 1024;
+/** Bytes that a decompressor gives at once; Node's default is far less. */
+const CHUNK_BYTES = BUDGET.unpack.contentBytes;
 
 const STAGE = 'pg_temp.pgsluice_stage';
 

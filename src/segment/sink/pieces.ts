@@ -1,7 +1,5 @@
 /** Gathers the compressor's slices into owned buffers, as the uploader would pin what it slices. */
-
-/** More than that is given back to the system at once when it is freed. */
-export const PIECE_BYTES = 1024 ** 2;
+import { BUDGET } from '../../base/memory.ts';
 
 /**
  * Yields buffers of `pieceBytes`, shorter ones where a part of `partBytes` ends, and a last one with what is left; nothing for an
@@ -10,7 +8,7 @@ export const PIECE_BYTES = 1024 ** 2;
 export async function* gatherPieces(
   source: AsyncIterable<Buffer>,
   partBytes: number,
-  pieceBytes = PIECE_BYTES,
+  pieceBytes = BUDGET.pieces.bytes,
 ): AsyncGenerator<Buffer, void, undefined> {
   let leftInPart = partBytes;
   let piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, leftInPart));

@@ -1,6 +1,7 @@
 /** Reads rows with COPY in binary form and yields them as JSON Lines: nothing is ever held as an object or as text. */
 import type { Client } from 'pg';
 import { errorText, fail, FailureError } from '../../base/errors.ts';
+import { BUDGET } from '../../base/memory.ts';
 import { formatCount } from '../../base/units.ts';
 import { postgresFailure } from '../../postgres/errors.ts';
 import type { Statement } from '../../postgres/select.ts';
@@ -29,7 +30,7 @@ const LONGEST_MESSAGE = 64 * 1024;
 /** `PGCOPY\n\xff\r\n\0`, no flags, no extension. */
 const SIGNATURE = Buffer.from('5047434f50590aff0d0a000000000000000000', 'hex');
 /** A row of the window's size may become six times as long; a few digits of a numeric a hundred thousand. */
-const LONGEST_WHOLE_LINE = 2 * 1024 * 1024;
+const LONGEST_WHOLE_LINE = BUDGET.lines.longestBytes;
 /** In place of a count of fields: the end of the data. */
 const TRAILER = 0xffff;
 

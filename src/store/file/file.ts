@@ -5,6 +5,7 @@ import type { BigIntStats, Dirent } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { fail, type FailureError } from '../../base/errors.ts';
+import { BUDGET } from '../../base/memory.ts';
 import { errorCode, orUndefined, toFileFailure } from './errors.ts';
 import { freeNow } from '../free-now.ts';
 import { isUploadId, newUploadId, parseTemporaryName, pathOfKey, refuseSymlinks, temporaryPath } from './paths.ts';
@@ -22,7 +23,7 @@ import type {
 } from '../store.ts';
 
 /** Bytes that are read at once. */
-const READ_BYTES = 256 * 1024;
+const READ_BYTES = BUDGET.unpack.readBytes;
 
 /** `remove` takes empty folders away; another writer may have just made one of them for its own file. */
 const FOLDER_ATTEMPTS = 5;

@@ -12,6 +12,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { fail, type FailureError } from '../../base/errors.ts';
+import { BUDGET } from '../../base/memory.ts';
 import { freeNow } from '../free-now.ts';
 import { PartSource } from './part-source.ts';
 import type { S3Target } from './client.ts';
@@ -19,12 +20,6 @@ import { bareETag, isRefusal, sendUnder } from './conditions.ts';
 import { hasName, toS3Failure } from './errors.ts';
 import { encryptionParams, TOKEN_METADATA } from './params.ts';
 import type { UploadOptions, Written } from '../store.ts';
-
-/**
- * Parts on the way at once. In all, an upload then holds memory for four parts at most: two on the way (copies that
- * lib-storage made), the pieces of a third, and the copy that is made of them.
- */
-const PARTS_IN_FLIGHT = 2;
 
 /** Each of these is tried by the SDK several times; a leftover upload is found and aborted by the next start. */
 const ABORT_ATTEMPTS = 3;
@@ -102,7 +97,7 @@ class OneUpload {
       client: this.#watchedClient(),
       params: { ...this.#params(), Body: source },
       partSize: this.#options.partBytes,
-      queueSize: PARTS_IN_FLIGHT,
+      queueSize: BUDGET.parts.onTheWay,
       // lib-storage would abort while other parts are still on the way, or not at all when the body is stalled.
       leavePartsOnError: true,
     });

@@ -23,9 +23,9 @@ describe('line buffer', () => {
     const { lines: buffers } = plainBuffers();
     const lines = new LineBuffer(buffers);
     lines.add(Buffer.from('before '));
-    lines.add(Buffer.alloc(3_000_000, 0x78));
+    lines.add(Buffer.alloc(600_000, 0x78));
     const wide = lines.take();
-    assert.equal(wide.length, 3_000_007);
+    assert.equal(wide.length, 600_007);
     assert.equal(wide.toString('utf8', 0, 9), 'before xx');
     assert.equal(lines.bytes, buffers[1]);
     lines.add(Buffer.from('next'));

@@ -5,7 +5,7 @@
  * A thread has one such memory, lent to one segment at a time. Buffers that are not in it, and machines without SIMD, go
  * through the loops of text.ts, which do the same.
  */
-import { LINE_BUFFERS } from '../../line-buffer.ts';
+import { BUDGET } from '../../../../base/memory.ts';
 import { ESCAPES, HEX } from './escapes.ts';
 
 /** What a segment is read into, and the buffers that its lines are written to in turn. */
@@ -14,10 +14,9 @@ export interface EncodeBuffers {
   lines: readonly Uint8Array[];
 }
 
-/** Room for a row and what came behind it. A row that is wider goes through in pieces. */
-const WINDOW_BYTES = 256 * 1024;
-/** More than what is handed on at once, so that the last line mostly fits. */
-const LINES_BYTES = 576 * 1024;
+const WINDOW_BYTES = BUDGET.read.windowBytes;
+const LINES_BYTES = BUDGET.lines.bytes;
+const LINE_BUFFERS = BUDGET.lines.buffers;
 /** The functions read and write so much at once, also at the end of a value. */
 export const SIMD_BYTES = 16;
 

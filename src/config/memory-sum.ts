@@ -1,0 +1,108 @@
+/** Adds up the most memory that a config can need, from the very numbers that the stages allocate by. */
+import { BUDGET, maxRowBytes, widestLinesBytes, type Budget } from '../base/memory.ts';
+import { formatBytes } from '../base/units.ts';
+import { zstdTableBytes, zstdWindowBytes } from '../base/zstd-levels.ts';
+import { readerOf } from './reader.ts';
+import { destinationOf } from './resolve.ts';
+import type { ArchiveConfig, Config, DestinationConfig } from './schema.ts';
+
+/** One line of the sum. */
+export interface MemoryTerm {
+  name: string;
+  bytes: number;
+}
+
+export interface MemorySum {
+  terms: readonly MemoryTerm[];
+  totalBytes: number;
+}
+
+/** The most memory that the config can need, term by term. A thread does one task at a time: the largest of each kind counts. */
+export function memorySum(config: Config, budget: Budget = BUDGET): MemorySum {
+  const { threads, maxOldGenerationSizeMb, maxYoungGenerationSizeMb } = config.workers;
+  const perThread: MemoryTerm[] = [
+    { name: 'old generation of the heap', bytes: maxOldGenerationSizeMb * 1024 ** 2 },
+    { name: 'young generation of the heap', bytes: maxYoungGenerationSizeMb * 1024 ** 2 },
+    ...bufferTerms(config, budget),
+  ];
+  const terms = [
+    { name: 'main process', bytes: budget.main.bytes },
+    ...perThread.map(({ name, bytes }) => ({ name: `${threads} x ${name}`, bytes: threads * bytes })),
+  ];
+  return { terms, totalBytes: total(terms) };
+}
+
+/** What a thread needs besides its heap to archive; or to restore, where that is more. */
+function bufferTerms(config: Config, budget: Budget): MemoryTerm[] {
+  const archives = Object.values(config.archives);
+  const terms = [
+    { name: 'rows on their way', bytes: rowsBytes(budget) + widestRowBytes(config) },
+    {
+      name: 'compressor',
+      bytes: Math.max(0, ...archives.map(({ compression }) => compressorBytes(compression, budget))),
+    },
+    ...largest(archives.map((archive) => uploadTerms(destinationOf(config, archive), budget))),
+  ];
+  const restoring = restoreBytes(config, budget) - total(terms);
+  return restoring > 0 ? [...terms, { name: 'a restore, beyond that', bytes: restoring }] : terms;
+}
+
+/** From the socket to the compressor. Each buffer of lines has a wider one in reserve. */
+function rowsBytes(budget: Budget): number {
+  const { socketBytes, waitingBytes, surplusBytes, windowBytes } = budget.read;
+  const lineBytes = budget.lines.buffers * (budget.lines.bytes + widestLinesBytes(budget));
+  return socketBytes + waitingBytes + surplusBytes + windowBytes + lineBytes;
+}
+
+/** Through a cursor, the driver holds a row whole, in a buffer that grows by doubling while the one before is copied. */
+function widestRowBytes(config: Config): number {
+  const readsByCursor = Object.values(config.archives).some((archive) => readerOf(archive) === 'cursor');
+  return readsByCursor ? 4 * maxRowBytes(config.workers.maxOldGenerationSizeMb) : 0;
+}
+
+function compressorBytes({ codec, engine, level }: ArchiveConfig['compression'], budget: Budget): number {
+  // Text that cannot be compressed stays as long as it is.
+  const madeBytes = budget.lines.buffers * (widestLinesBytes(budget) + budget.slice.bytes);
+  const isalBytes = budget.isal.streamBytes + budget.isal.levelBytes + budget.isal.inputBytes + budget.slice.bytes;
+  const zlibBytes = budget.lines.buffers * budget.deflate.stateBytes + madeBytes;
+  switch (codec) {
+    case 'none':
+      return 0;
+    case 'zstd':
+      return budget.zstd.stateBytes + zstdWindowBytes(level) + zstdTableBytes(level) + madeBytes;
+    case 'gzip':
+      if (engine === 'isal') return isalBytes;
+      return engine === 'zlib' ? zlibBytes : Math.max(isalBytes, zlibBytes);
+  }
+}
+
+/** From the compressor to the destination. */
+function uploadTerms({ location, endpoint, partBytes }: DestinationConfig, budget: Budget): MemoryTerm[] {
+  // One is filled while another is written.
+  if (location.kind === 'file') return [{ name: 'pieces of a file', bytes: 2 * budget.pieces.bytes }];
+  const { onTheWay, inTheMaking } = budget.parts;
+  const parts = onTheWay + inTheMaking;
+  const size = formatBytes(partBytes);
+  const isEncrypted = !/^http:/i.test(endpoint ?? '');
+  return [
+    { name: `parts in flight, ${parts} x ${size}`, bytes: parts * partBytes + budget.pieces.bytes },
+    ...(isEncrypted ? [{ name: `parts encrypted for TLS, ${onTheWay} x ${size}`, bytes: onTheWay * partBytes }] : []),
+  ];
+}
+
+/** From an object to the rows of a COPY. */
+function restoreBytes(config: Config, { unpack }: Budget): number {
+  const windows = Object.values(config.archives).map(({ compression: { codec, level } }) =>
+    codec === 'zstd' ? zstdWindowBytes(level) : 0,
+  );
+  const valueBytes = unpack.valueCopies * maxRowBytes(config.workers.maxOldGenerationSizeMb);
+  return unpack.readBytes + unpack.waiting * unpack.contentBytes + valueBytes + Math.max(0, ...windows);
+}
+
+function largest(choices: readonly MemoryTerm[][]): MemoryTerm[] {
+  return choices.reduce((most, terms) => (total(terms) > total(most) ? terms : most), []);
+}
+
+function total(terms: readonly MemoryTerm[]): number {
+  return terms.reduce((sum, { bytes }) => sum + bytes, 0);
+}
