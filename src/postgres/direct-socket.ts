@@ -1,8 +1,6 @@
 /** A socket whose bytes can be taken without a buffer and a stream event for each read. */
 import { Socket } from 'node:net';
-
-/** The most that one read takes from the kernel. */
-const READ_BYTES = 128 * 1024;
+import { BUDGET } from '../base/memory.ts';
 
 /** Gets bytes that are valid until the socket is resumed. Must not throw. */
 export type Receive = (bytes: Buffer) => void;
@@ -14,10 +12,11 @@ export type Receive = (bytes: Buffer) => void;
 export class DirectSocket extends Socket {
   #receive: Receive | undefined;
 
-  constructor() {
+  /** `readBytes` is the most that one read takes from the kernel. */
+  constructor(readBytes = BUDGET.read.socketBytes) {
     super({
       onread: {
-        buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+        buffer: Buffer.allocUnsafeSlow(readBytes),
         callback: (bytes, buffer) => this.#deliver(Buffer.from(buffer.buffer, buffer.byteOffset, bytes)),
       },
     });

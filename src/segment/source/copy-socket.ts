@@ -2,11 +2,12 @@
 import type { Socket } from 'node:net';
 import type { Client } from 'pg';
 import { fail, type FailureError } from '../../base/errors.ts';
+import { BUDGET } from '../../base/memory.ts';
 import { socketOf } from '../../postgres/connect.ts';
 import { DirectSocket } from '../../postgres/direct-socket.ts';
 
 /** So much may wait before the socket is paused; the server feels that and waits. */
-const MAX_WAITING_BYTES = 256 * 1024;
+const MAX_WAITING_BYTES = BUDGET.read.waitingBytes;
 
 /** The part of the driver's connection that a query may use to send itself. */
 interface DriverConnection {
@@ -16,10 +17,15 @@ interface DriverConnection {
 /**
  * The raw bytes of what the server answers to a COPY, in the order they come. The driver never sees them, and gets the
  * connection never back: it is to be ended when the COPY is.
+ *
+ * A direct socket lends its only buffer: the next read may not begin before more is asked for, however much it took. Any
+ * other socket gives buffers away, and may read ahead.
  */
 export class CopySocket {
   readonly #socket: Socket;
+  readonly #isLending: boolean;
   readonly #waiting: Buffer[] = [];
+  /** Of those that were given away; one that is lent never waits beside another. */
   #waitingBytes = 0;
   #wake: (() => void) | undefined;
   #ending: { error: Error | undefined } | undefined;
@@ -29,11 +35,12 @@ export class CopySocket {
     const socket = socketOf(client);
     if (socket === undefined) throw new Error('the connection has no socket');
     this.#socket = socket;
+    this.#isLending = socket instanceof DirectSocket;
     client.query({
       submit: (connection: unknown) => {
         socket.removeAllListeners('data');
-        if (socket instanceof DirectSocket) socket.receive(this.#onData);
-        else socket.on('data', this.#onData);
+        if (socket instanceof DirectSocket) socket.receive(this.#onLent);
+        else socket.on('data', this.#onGiven);
         socket.on('error', this.#onEnd);
         socket.on('close', this.#onClose);
         (connection as DriverConnection).query(statement);
@@ -48,12 +55,11 @@ export class CopySocket {
     for (;;) {
       const bytes = this.#waiting.shift();
       if (bytes !== undefined) {
-        this.#waitingBytes -= bytes.length;
-        if (this.#waitingBytes < MAX_WAITING_BYTES && this.#socket.isPaused()) this.#socket.resume();
+        if (!this.#isLending) this.#makeRoom(bytes.length);
         return bytes;
       }
       if (this.#ending !== undefined) throw this.#ending.error ?? connectionEnded();
-      // A direct socket stops after each read, as the bytes lie in its only buffer.
+      // Whoever asks for more has used up what was lent before.
       this.#socket.resume();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -61,7 +67,17 @@ export class CopySocket {
     }
   }
 
-  readonly #onData = (bytes: Buffer): void => {
+  #makeRoom(bytes: number): void {
+    this.#waitingBytes -= bytes;
+    if (this.#waitingBytes < MAX_WAITING_BYTES && this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  readonly #onLent = (bytes: Buffer): void => {
+    this.#waiting.push(bytes);
+    this.#wake?.();
+  };
+
+  readonly #onGiven = (bytes: Buffer): void => {
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     if (this.#waitingBytes >= MAX_WAITING_BYTES) this.#socket.pause();

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net, { type AddressInfo, Socket } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, test, type TestContext } from 'node:test';
+import type { Client } from 'pg';
+import { FailureError } from '../../../../src/base/errors.ts';
+import { BUDGET } from '../../../../src/base/memory.ts';
+import { DirectSocket } from '../../../../src/postgres/direct-socket.ts';
+import { CopySocket } from '../../../../src/segment/source/copy-socket.ts';
+
+/** Numbers of four bytes, one after the other: no two places hold the same. */
+const STREAM = Buffer.from(Uint32Array.from({ length: 2 * 1024 ** 2 }, (_, index) => index).buffer);
+
+/** A client whose connection is `socket`, and which answers any query with `answer`. */
+async function connect(t: TestContext, socket: Socket, answer: (peer: Socket) => void): Promise<Client> {
+  const server = net.createServer((peer) => {
+    peer.on('error', () => undefined);
+    peer.once('data', () => {
+      answer(peer);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  socket.connect((server.address() as AddressInfo).port, '127.0.0.1');
+  await once(socket, 'connect');
+  t.after(() => {
+    socket.destroy();
+    server.close();
+  });
+  return {
+    connection: { stream: socket },
+    query: ({ submit }: { submit: (connection: unknown) => void }) => {
+      submit({ query: (text: string) => socket.write(text) });
+    },
+  } as unknown as Client;
+}
+
+/** Reads the whole stream, and looks at each slice only after the event loop has gone round: it must still be what it was. */
+async function readSlowly(copy: CopySocket): Promise<number[]> {
+  const slices: number[] = [];
+  for (let at = 0; at < STREAM.length;) {
+    const slice = await copy.next();
+    await turn();
+    await turn();
+    assert.ok(slice.equals(STREAM.subarray(at, at + slice.length)), `a slice at ${at} was overwritten`);
+    slices.push(slice.length);
+    at += slice.length;
+  }
+  return slices;
+}
+
+describe('the bytes of a COPY', () => {
+  for (const [what, readBytes] of [
+    ['as it is', BUDGET.read.socketBytes],
+    ['larger than what may wait', 4 * BUDGET.read.waitingBytes],
+  ] as const)
+    test(`stay as they are until more are asked for, with a read buffer ${what}`, async (t) => {
+      const client = await connect(t, new DirectSocket(readBytes), (peer) => peer.write(STREAM));
+      const slices = await readSlowly(new CopySocket(client, 'COPY'));
+      assert.ok(Math.max(...slices) <= readBytes);
+    });
+
+  test('stay as they are on a socket that gives its buffers away', async (t) => {
+    const client = await connect(t, new Socket(), (peer) => peer.write(STREAM));
+    await readSlowly(new CopySocket(client, 'COPY'));
+  });
+
+  test('wait in memory for no more than the budget has, while nobody asks for them', async (t) => {
+    const socket = new Socket();
+    const client = await connect(t, socket, (peer) => peer.write(STREAM));
+    const copy = new CopySocket(client, 'COPY');
+    while (!socket.isPaused()) await turn();
+    const { waitingBytes, surplusBytes } = BUDGET.read;
+    assert.ok(socket.bytesRead <= waitingBytes + surplusBytes, `${socket.bytesRead} bytes were taken`);
+    await readSlowly(copy);
+  });
+
+  test('end with a failure that may pass when the connection ends', async (t) => {
+    const client = await connect(t, new DirectSocket(), (peer) => peer.end('the last words'));
+    const copy = new CopySocket(client, 'COPY');
+    assert.equal((await copy.next()).toString(), 'the last words');
+    await assert.rejects(
+      copy.next(),
+      (error) => error instanceof FailureError && error.failure.code === 'connection-lost' && error.failure.transient,
+    );
+  });
+});
