@@ -21,7 +21,7 @@ const SRC = fileURLToPath(new URL('../../../src/', import.meta.url));
 
 /** Numbers of a size that are no memory, or none outside of a heap, by file. */
 const OTHER_SIZES: Record<string, string> = {
-  'segment/source/copy.ts': 'the part of a message that is looked at, in the window',
+  'segment/source/copy-reader.ts': 'the part of a message that is looked at, in the window',
   'segment/source/wide-row.ts': 'steps through the window',
   'segment/source/cursor.ts': 'rows, which lie in the heap',
   'format/jsonl/write/text-encoder.ts': 'characters, which lie in the heap',

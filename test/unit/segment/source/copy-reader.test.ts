@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { FailureError } from '../../../../src/base/errors.ts';
+import { BUDGET } from '../../../../src/base/memory.ts';
+import type { Column } from '../../../../src/postgres/columns.ts';
+import { RowEncoder } from '../../../../src/format/jsonl/write/binary/row-encoder.ts';
+import { giveBuffersBack, lendBuffers } from '../../../../src/format/jsonl/write/binary/simd-text.ts';
+import { CopyReader } from '../../../../src/segment/source/copy-reader.ts';
+import type { KeySpan, ReadCount } from '../../../../src/segment/source/read-count.ts';
+import { copyMessages, int16, int32, message, row, SIGNATURE, sliced, TRAILER } from '../../../support/copy-stream.ts';
+
+const COLUMNS: Column[] = [
+  { name: 'id', baseTypeOid: 23, encoding: 'integer' as const },
+  { name: 't', baseTypeOid: 25, encoding: 'string' as const },
+].map((column) => ({ type: '', typeOid: 0, elementTypeOid: null, isEnum: false, nullable: true, ...column }));
+
+interface Outcome {
+  text: string;
+  count: ReadCount;
+  keys: KeySpan;
+}
+
+async function read(stream: Buffer, sizes: readonly number[] = [stream.length]): Promise<Outcome> {
+  const count = { rows: 0 };
+  const keys: KeySpan = { first: null, last: null };
+  const buffers = lendBuffers();
+  try {
+    const encoding = { encoder: new RowEncoder(COLUMNS), buffers, subject: 't', keyColumns: [0] };
+    let text = '';
+    for await (const piece of new CopyReader(sliced(stream, sizes), encoding, count, keys).read())
+      text += piece.toString();
+    return { text, count, keys };
+  } finally {
+    giveBuffersBack(buffers);
+  }
+}
+
+function rowOf(id: number, text: string | null): Buffer {
+  return row(int32(id), text === null ? null : Buffer.from(text));
+}
+
+function linesOf(rows: readonly [number, string | null][]): string {
+  return rows.map(([id, t]) => `${JSON.stringify({ id, t })}\n`).join('');
+}
+
+/** Rows of all sorts: short ones, one as wide as the window, one wider, one whose line is far longer than itself. */
+const ROWS: [number, string | null][] = [
+  [1, 'a "quoted" é\n'],
+  [2, null],
+  [3, 'w'.repeat(BUDGET.read.windowBytes - 40)],
+  [4, ''],
+  [5, 'x'.repeat(BUDGET.read.windowBytes * 3)],
+  [6, '\u0001'.repeat(BUDGET.read.windowBytes / 2)],
+  [7, 'end'],
+];
+const MESSAGES = copyMessages(ROWS.map(([id, t]) => rowOf(id, t)));
+const WHOLE = Buffer.concat(MESSAGES);
+const SHORT = copyMessages([rowOf(1, 'one'), rowOf(2, 'two')]);
+
+function without(index: number): Buffer {
+  return Buffer.concat(SHORT.filter((_, at) => at !== index));
+}
+
+describe('the reader of a COPY', () => {
+  test('gives each row as its line, counts them, and knows the first and the last key', async () => {
+    const { text, count, keys } = await read(WHOLE);
+    assert.ok(text === linesOf(ROWS), 'the lines differ');
+    assert.equal(count.rows, ROWS.length);
+    assert.deepEqual(keys, { first: ['1'], last: ['7'] });
+  });
+
+  test('gives the same, wherever the network cuts the stream', async () => {
+    const sizes = fc.array(fc.integer({ min: 1, max: 200_000 }), { minLength: 1, maxLength: 8 });
+    await fc.assert(
+      fc.asyncProperty(sizes, async (slices) => {
+        // With small slices alone, the wide rows would take the whole of the test's time.
+        const { text, count, keys } = await read(WHOLE, [...slices, 300_000]);
+        assert.ok(text === linesOf(ROWS), 'the lines differ');
+        assert.equal(count.rows, ROWS.length);
+        assert.deepEqual(keys, { first: ['1'], last: ['7'] });
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('gives the same, byte by byte', async () => {
+    const { text } = await read(Buffer.concat(SHORT), [1]);
+    assert.equal(text, '{"id":1,"t":"one"}\n{"id":2,"t":"two"}\n');
+  });
+
+  test('takes a wide row as the very first, behind the signature', async () => {
+    const rows: [number, string][] = [[9, 'y'.repeat(400_000)]];
+    const { text, keys } = await read(Buffer.concat(copyMessages(rows.map(([id, t]) => rowOf(id, t)))), [70_000]);
+    assert.ok(text === linesOf(rows), 'the lines differ');
+    assert.deepEqual(keys, { first: ['9'], last: ['9'] });
+  });
+
+  test('takes a signature in a message of its own, and one without a row', async () => {
+    const [open, , ...rest] = copyMessages([]);
+    const alone = Buffer.concat([open!, message('d', SIGNATURE), message('d', TRAILER), ...rest]);
+    for (const stream of [Buffer.concat(copyMessages([])), alone]) {
+      assert.deepEqual(await read(stream, [3]), { text: '', count: { rows: 0 }, keys: { first: null, last: null } });
+    }
+  });
+
+  test('passes over notices of any length, between rows too', async () => {
+    const notice = message('N', Buffer.alloc(500_000, 'n'));
+    const { text } = await read(Buffer.concat(SHORT.flatMap((bytes) => [notice, bytes])), [90_000]);
+    assert.equal(text, '{"id":1,"t":"one"}\n{"id":2,"t":"two"}\n');
+  });
+});
+
+describe('a COPY that is cut short', () => {
+  async function assertMismatch(stream: Buffer): Promise<void> {
+    await assert.rejects(
+      read(stream),
+      (error) =>
+        error instanceof FailureError && error.failure.code === 'row-count-mismatch' && error.failure.transient,
+    );
+  }
+
+  test('by a row is found by the count of the server', () => assertMismatch(without(2)));
+
+  test('by the end that the server declares is found, though all rows came', () => assertMismatch(without(5)));
+
+  test('in the count is found', () =>
+    assertMismatch(Buffer.concat([...SHORT.slice(0, 5), message('C', Buffer.from('COPY 3\0')), SHORT[6]!])));
+
+  test('with another word in place of the count is found', () =>
+    assertMismatch(Buffer.concat([...SHORT.slice(0, 5), message('C', Buffer.from('SELECT 2\0')), SHORT[6]!])));
+
+  test('by its trailer is found', async () => {
+    await assert.rejects(read(without(3)), /without the trailer/);
+    await assertMismatch(Buffer.concat(SHORT.filter((_, at) => at !== 3 && at !== 4)));
+  });
+
+  test('by all that follows the rows is the end of the stream', async () => {
+    for (let end = 1; end < SHORT.length; end += 1)
+      await assert.rejects(read(Buffer.concat(SHORT.slice(0, end))), /the stream has ended/, `${end} messages`);
+  });
+});
+
+describe('a stream that is no binary COPY', () => {
+  for (const [what, stream, message_] of [
+    [
+      'without the signature',
+      Buffer.concat([message('H', Buffer.from([1]), int16(0)), message('d', rowOf(1, 'one'))]),
+      /does not begin/,
+    ],
+    ['with another signature', message('d', Buffer.from(SIGNATURE).fill(0x20, 6, 8), TRAILER), /does not begin/],
+    ['in text form', message('H', Buffer.from([0]), int16(0)), /binary form/],
+    [
+      'with a row of other columns',
+      Buffer.concat([message('d', SIGNATURE), message('d', row(int32(1)))]),
+      /1 fields, not 2/,
+    ],
+    [
+      'with a row that is longer than its fields',
+      message('d', SIGNATURE, rowOf(1, 'one'), Buffer.from('x')),
+      /fields of/,
+    ],
+    [
+      'with data behind the trailer',
+      Buffer.concat([message('d', SIGNATURE, TRAILER), message('d', rowOf(1, 'x'))]),
+      /after the trailer/,
+    ],
+    ['with a message shorter than its header', Buffer.from('S\0\0\0\x01'), /says that it has 2 bytes/],
+  ] as const)
+    test(`${what} is refused`, async () => {
+      await assert.rejects(read(stream), message_);
+    });
+
+  test("passes the server's own error on, with its code", async () => {
+    const error = message('E', Buffer.from('SERROR\0C57014\0Mcanceled\0Hask\0\0'));
+    await assert.rejects(read(Buffer.concat([...SHORT.slice(0, 3), error])), {
+      code: '57014',
+      message: 'canceled',
+      hint: 'ask',
+    });
+  });
+});
