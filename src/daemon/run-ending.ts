@@ -1,5 +1,6 @@
 /** How a run of the daemon ended: what its one line of the log, its one metric and its one row of the history say. */
 import type { Failure } from '../base/errors.ts';
+import type { FailureCode } from '../base/failures.ts';
 import type { RunProgress } from '../work/progress.ts';
 import type { RunResult } from '../run/run-archive.ts';
 
@@ -48,7 +49,12 @@ export interface RunEnding {
 }
 
 /** Codes of runs that were ended from outside: no fault of theirs, and no cause for an alarm. */
-const ENDED_FROM_OUTSIDE = new Set(['stopped', 'drained', 'cancelled', 'interrupted']);
+const ENDED_FROM_OUTSIDE: ReadonlySet<string> = new Set<FailureCode>([
+  'stopped',
+  'drained',
+  'cancelled',
+  'interrupted',
+]);
 const MOST_TROUBLES = 100;
 
 /** Whether this ending says that something is wrong. */

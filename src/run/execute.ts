@@ -1,5 +1,6 @@
 /** The story of one run: lock, snapshot, plan or resume, dispatch, commit; again from the receipts when the session is lost. */
 import { toFailure, type Failure } from '../base/errors.ts';
+import type { FailureCode } from '../base/failures.ts';
 import { maxRowBytes } from '../base/memory.ts';
 import { retrying } from '../base/retry.ts';
 import { readerOf } from '../config/reader.ts';
@@ -35,7 +36,7 @@ export interface Execution {
 }
 
 /** Failures that end a session, not the run. */
-export const SESSION_CODES: ReadonlySet<string> = new Set([
+export const SESSION_CODES: ReadonlySet<FailureCode> = new Set<FailureCode>([
   'session-lost',
   'snapshot-lost',
   // A command that waits for the run's own lock: the run lets go, so that it passes.
