@@ -7,6 +7,7 @@ import { FAILURE_GROUPS, FAILURES, failureLabel, failureReference, isFailureCode
 const TESTS = path.join(import.meta.dirname, '../..');
 /** Files in which a code is an example, and that show nothing of who produces it. */
 const EXAMPLES = new Set([
+  'unit/ledger/failure-of-another-version.test.ts',
   'unit/base/failures.test.ts',
   'unit/base/errors.test.ts',
   'unit/base/log.test.ts',
