@@ -12,7 +12,7 @@ import type { LeftOut, OfferedRun } from '../../../../src/daemon/lane.ts';
 import type { RunBoard } from '../../../../src/daemon/run-board.ts';
 import { describeSkip, type RunEnding } from '../../../../src/daemon/run-ending.ts';
 import { Schedule } from '../../../../src/daemon/slots/schedule.ts';
-import { isOverdue, Standings } from '../../../../src/daemon/slots/standings.ts';
+import { Standings } from '../../../../src/daemon/slots/standings.ts';
 import { formatRunId } from '../../../../src/ledger/run-id.ts';
 
 const root = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-due-'));
@@ -221,34 +221,5 @@ describe('a slot whose run failed', () => {
     assert.deepEqual(offers, []);
     setUp('all').due.ended(success, undefined, at(7));
     assert.deepEqual(offers, ['20261123T090000Z catch-up append']);
-  });
-});
-
-describe('an archive', () => {
-  test('is late when the next slot comes and the one before is not archived, or after lateAfter', () => {
-    knownSince(7);
-    const { schedule, standings } = setUp('last');
-    const slots = schedule.slotsOf('events')!;
-    const due = standings.oldestDue('events', slots, new Date())!;
-    assert.deepEqual(due, at(8));
-    assert.equal(isOverdue(due, slots, undefined, new Date(at(9).getTime() - 1)), false);
-    assert.equal(isOverdue(due, slots, undefined, at(9)), true);
-    assert.equal(isOverdue(due, slots, 600_000, new Date(at(8).getTime() + 599_999)), false);
-    assert.equal(isOverdue(due, slots, 600_000, new Date(at(8).getTime() + 600_000)), true);
-    standings.ended(ending(at(10)));
-    assert.equal(standings.oldestDue('events', slots, new Date()), undefined);
-  });
-
-  test('is failing over a restart, until a run is committed', () => {
-    knownSince(7);
-    const failure = { code: 'table-not-found', message: 'no table', hint: 'make one' };
-    history.add(
-      ending(at(8), { status: 'failed', reason: failure.code, error: failure, finishedAt: '2026-11-23T10:00:31Z' }),
-    );
-    const { standings } = setUp('last');
-    assert.equal(standings.of('events')?.health, 'failing');
-    assert.equal(standings.of('events')?.lastFailure?.hint, 'make one');
-    standings.ended(ending(at(8)));
-    assert.equal(standings.of('events')?.health, 'well');
   });
 });

@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { toFailure } from '../../../src/base/errors.ts';
+import type { Log } from '../../../src/base/log.ts';
+import type { Config } from '../../../src/config/schema.ts';
+import type { Generation } from '../../../src/daemon/generations.ts';
+import type { OfferedRun, WhenBusy } from '../../../src/daemon/lane.ts';
+import { RunBoard } from '../../../src/daemon/run-board.ts';
+import type { RunEnding, Trigger } from '../../../src/daemon/run-ending.ts';
+import type { runArchive, RunContext, RunResult } from '../../../src/run/run-archive.ts';
+import { FairQueue } from '../../../src/work/fair-queue.ts';
+
+const log = { warn: () => {} } as unknown as Log;
+
+/** A run that was begun, and goes on until the test ends it. */
+interface Begun {
+  archive: string;
+  run: string;
+  context: RunContext;
+  end: (status?: RunResult['status']) => Promise<void>;
+}
+
+let begun: Begun[] = [];
+let endings: RunEnding[] = [];
+let generation: Generation;
+let board: RunBoard;
+
+beforeEach(() => {
+  begun = [];
+  endings = [];
+  generation = generationOf(['a', 'b', 'c'], 2);
+  const events = { changed: () => {}, started: () => {}, ended: (ending: RunEnding) => endings.push(ending) };
+  board = new RunBoard(log, () => generation, events, fakeRun);
+});
+
+function generationOf(names: string[], places: number): Generation {
+  const archives = Object.fromEntries(names.map((name) => [name, { name }]));
+  return { number: 0, config: { archives } as unknown as Config, queue: new FairQueue(places) } as Generation;
+}
+
+/** Ends when the test says so, or as a failure at its signal. */
+const fakeRun: typeof runArchive = (context, { name: archive }, run) =>
+  new Promise((resolve) => {
+    const resultOf = (status: RunResult['status'], parts: Partial<RunResult> = {}): RunResult => ({
+      ...{ archive, run, status, rows: 0, objects: 0, jsonBytes: 0, bytes: 0, seconds: 0, manifest: null },
+      ...{ peakHeapBytes: 0, peakRssBytes: 0, resumed: false },
+      ...parts,
+    });
+    context.signal.addEventListener('abort', () =>
+      resolve(resultOf('failed', { error: toFailure(context.signal.reason, 'worker') })),
+    );
+    const end = async (status: RunResult['status'] = 'committed'): Promise<void> => {
+      resolve(resultOf(status));
+      await turn();
+    };
+    begun.push({ archive, run, context, end });
+  });
+
+function offer(archive: string, run: string, whenBusy: WhenBusy = 'append', trigger: Trigger = 'schedule'): void {
+  const offered: OfferedRun = { run, trigger, whenBusy };
+  board.offer(archive, offered);
+}
+
+function begunRuns(): string[] {
+  return begun.map(({ archive, run }) => `${archive}${run}`);
+}
+
+/** How the runs ended, in their order, such as `a1 committed ok`. */
+function ended(): string[] {
+  return endings.map(({ archive, run, status, reason }) => `${archive}${run} ${status} ${reason}`);
+}
+
+async function endFirst(status?: RunResult['status']): Promise<void> {
+  const first = begun.find(({ archive, run }) => board.entryOf(archive)?.run === run);
+  await first?.end(status);
+}
+
+describe('the board', () => {
+  test('begins one run of an archive at a time, the oldest first, and each once', async () => {
+    for (const run of ['2', '4', '3', '3', '2']) offer('a', run);
+    await turn();
+    assert.deepEqual([begunRuns(), board.waitingOf('a'), board.isBusy('a')], [['a2'], ['3', '4'], true]);
+    for (let at = 0; at < 3; at += 1) await endFirst();
+    assert.deepEqual(begunRuns(), ['a2', 'a3', 'a4']);
+    assert.deepEqual(ended(), ['a2 committed ok', 'a3 committed ok', 'a4 committed ok']);
+    assert.deepEqual([board.entries, board.isBusy('a')], [[], false]);
+  });
+
+  test('has as many archives run at once as there are places, and the others wait for their turn', async () => {
+    for (const archive of ['a', 'b', 'c']) offer(archive, '1');
+    await turn();
+    assert.deepEqual(begunRuns(), ['a1', 'b1']);
+    assert.deepEqual(
+      board.entries.map(({ archive, state }) => `${archive} ${state}`),
+      ['a running', 'b running', 'c waiting'],
+    );
+    await begun[1]?.end();
+    assert.deepEqual(begunRuns(), ['a1', 'b1', 'c1']);
+  });
+
+  test('leaves out a run that does not wait, and lets the latest slot take the place of those that wait', async () => {
+    offer('a', '1');
+    offer('a', '2', 'skip');
+    offer('a', '3', 'replace');
+    offer('a', '5', 'replace');
+    offer('a', '4', 'replace');
+    assert.deepEqual(ended(), ['a2 skipped busy', 'a3 skipped busy', 'a4 skipped busy']);
+    assert.deepEqual(board.waitingOf('a'), ['5']);
+    offer('a', '6', 'append', 'taken up');
+    offer('a', '7', 'replace');
+    assert.deepEqual(board.waitingOf('a'), ['6', '7'], 'what was taken up keeps its place');
+  });
+
+  test('lets a thousand wait, and leaves out the oldest of more', async () => {
+    offer('a', '0000');
+    for (let run = 1; run <= 1002; run += 1) offer('a', String(run).padStart(4, '0'));
+    assert.equal(board.waitingOf('a').length, 1000);
+    assert.deepEqual(ended(), ['a0001 skipped not caught up', 'a0002 skipped not caught up']);
+  });
+
+  test('begins nothing in a lane that is held, and goes on when all who hold it have let go', async () => {
+    const looks = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
+    const holds = looks.map(({ promise }) => board.hold('a', () => promise));
+    offer('a', '1');
+    offer('b', '1');
+    await turn();
+    assert.deepEqual(begunRuns(), ['b1']);
+    looks[0]?.reject(new Error('the bucket is gone'));
+    await assert.rejects(holds[0]!, /bucket is gone/);
+    assert.deepEqual(begunRuns(), ['b1']);
+    looks[1]?.resolve(undefined);
+    await holds[1];
+    await turn();
+    assert.deepEqual(begunRuns(), ['b1', 'a1']);
+  });
+
+  test('does not begin the next run while a lane is held, though the one before it has ended', async () => {
+    offer('a', '1');
+    offer('a', '2');
+    await turn();
+    const look = Promise.withResolvers<undefined>();
+    const held = board.hold('a', () => look.promise);
+    await endFirst();
+    assert.deepEqual(begunRuns(), ['a1']);
+    look.resolve(undefined);
+    await held;
+    await turn();
+    assert.deepEqual(begunRuns(), ['a1', 'a2']);
+  });
+
+  test('goes by the config that is in force when a run begins, and leaves out what that has no more', async () => {
+    offer('a', '1');
+    offer('a', '2');
+    offer('c', '1');
+    offer('c', '2');
+    await turn();
+    const before = generation;
+    generation = generationOf(['a'], 2);
+    for (const { end } of [...begun]) await end();
+    assert.deepEqual(begunRuns(), ['a1', 'c1', 'a2']);
+    assert.deepEqual(
+      begun.map(({ context }) => context.config),
+      [before.config, before.config, generation.config],
+    );
+    assert.deepEqual(ended().at(-1), 'c2 skipped not in the config');
+  });
+
+  test('cancels the run in progress with all that wait behind it, and says so once it has ended', async () => {
+    assert.equal(await board.cancel('a'), undefined);
+    offer('a', '1');
+    offer('a', '2');
+    await turn();
+    assert.equal(await board.cancel('a'), '1');
+    assert.deepEqual(ended(), ['a2 skipped cancelled', 'a1 failed cancelled']);
+    offer('a', '3');
+    await turn();
+    assert.deepEqual(begunRuns(), ['a1', 'a3']);
+  });
+
+  test('cancels a run that waits for its turn without beginning it', async () => {
+    generation = generationOf(['a', 'b'], 1);
+    offer('a', '1');
+    offer('b', '1');
+    await turn();
+    assert.equal(await board.cancel('b'), '1');
+    assert.deepEqual([begunRuns(), ended()], [['a1'], ['b1 skipped cancelled']]);
+  });
+
+  test('drops the slots of a schedule that is no longer in force, and nothing else', async () => {
+    for (const [run, trigger] of Object.entries({ 1: 'schedule', 2: 'schedule', 3: 'catch-up', 4: 'taken up' }))
+      offer('a', run, 'append', trigger as Trigger);
+    offer('a', '5', 'append', 'by hand');
+    board.dropSlots('a');
+    assert.deepEqual(ended(), ['a2 skipped rescheduled', 'a3 skipped rescheduled']);
+    assert.deepEqual(board.waitingOf('a'), ['4', '5']);
+  });
+
+  test('drains: runs in progress end by themselves, and no other is begun, neither now nor later', async () => {
+    for (const archive of ['a', 'b', 'c']) offer(archive, '1');
+    offer('a', '2');
+    await turn();
+    let isDrained = false;
+    const drained = board.drain(new Error('stop')).then(() => {
+      isDrained = true;
+    });
+    await turn();
+    assert.deepEqual(ended(), ['a2 skipped stopping', 'c1 skipped stopping']);
+    assert.ok(begun.every(({ context }) => context.drain?.aborted === true && !context.signal.aborted));
+    offer('b', '2');
+    assert.equal(isDrained, false);
+    for (const { end } of begun) await end();
+    await drained;
+    assert.deepEqual(begunRuns(), ['a1', 'b1']);
+    assert.deepEqual(ended().slice(2), ['b2 skipped stopping', 'a1 committed ok', 'b1 committed ok']);
+  });
+
+  test('aborts the runs in progress, with the reason', async () => {
+    offer('a', '1');
+    await turn();
+    const reason = new Error('it takes too long');
+    await board.abort(reason);
+    assert.equal(begun[0]?.context.signal.reason, reason);
+    assert.equal(endings[0]?.error?.message, 'it takes too long');
+  });
+});

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, mock, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { FailureError } from '../../../src/base/errors.ts';
+import type { Log } from '../../../src/base/log.ts';
+import type { RunBoard } from '../../../src/daemon/run-board.ts';
+import { Shutdown } from '../../../src/daemon/shutdown.ts';
+import type { Notify } from '../../../src/daemon/systemd/notify.ts';
+
+const DRAIN_TIMEOUT_MS = 60_000;
+
+let steps: string[];
+let runsEnd: PromiseWithResolvers<undefined>;
+let shutdown: Shutdown;
+
+beforeEach(() => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  steps = [];
+  runsEnd = Promise.withResolvers();
+  const write = (fields: unknown, message = fields): void => void steps.push(`log: ${String(message)}`);
+  shutdown = new Shutdown({ info: write, warn: write } as unknown as Log);
+  for (const name of ['history', 'threads', 'listeners']) shutdown.opened.add(name, () => void steps.push(name));
+  shutdown.planning.add('schedule', () => void steps.push('schedule'));
+});
+afterEach(() => {
+  mock.timers.reset();
+});
+
+/** A board with one run, which ends when the test says so, or at once when it is aborted. */
+const board = {
+  entries: [{}],
+  drain: (reason: unknown) => {
+    steps.push(`drain: ${codeOf(reason)}`);
+    return runsEnd.promise;
+  },
+  abort: async (reason: unknown) => {
+    steps.push(`abort: ${codeOf(reason)}`);
+    runsEnd.resolve(undefined);
+  },
+} as unknown as RunBoard;
+
+const notify = { stopping: (status: string) => steps.push(`systemd: ${status}`) } as unknown as Notify;
+
+function codeOf(reason: unknown): string {
+  return reason instanceof FailureError ? reason.failure.code : String(reason);
+}
+
+function signal(name: string): Promise<void> {
+  return shutdown.signal(name, { board, notify, statusLine: () => 'stopping', drainTimeoutMs: DRAIN_TIMEOUT_MS });
+}
+
+const BEGIN = ['systemd: stopping', 'log: daemon stops: no new runs', 'schedule', 'drain: stopped'];
+const END = ['listeners', 'threads', 'history', 'log: daemon has stopped'];
+
+describe('a stop', () => {
+  test('plans nothing more, waits for the runs in progress, and closes all in reverse', async () => {
+    const stopped = signal('SIGTERM');
+    assert.equal(shutdown.isStopping, true);
+    await turn();
+    assert.deepEqual(steps, BEGIN);
+    runsEnd.resolve(undefined);
+    await stopped;
+    await shutdown.ended;
+    mock.timers.tick(DRAIN_TIMEOUT_MS);
+    assert.deepEqual(steps, [...BEGIN, ...END]);
+  });
+
+  test('aborts the runs in progress when their time is over', async () => {
+    const stopped = signal('SIGTERM');
+    await turn();
+    mock.timers.tick(DRAIN_TIMEOUT_MS - 1);
+    assert.deepEqual(steps, BEGIN);
+    mock.timers.tick(1);
+    await stopped;
+    assert.deepEqual(steps, [...BEGIN, 'log: runs still in progress are aborted', 'abort: stopped', ...END]);
+  });
+
+  test('aborts them at once at a second signal, and takes no notice of a third', async () => {
+    const stopped = signal('SIGTERM');
+    await turn();
+    await Promise.all([signal('SIGINT'), signal('SIGINT')]);
+    await stopped;
+    await signal('SIGINT');
+    assert.deepEqual(steps, [...BEGIN, 'log: runs still in progress are aborted', 'abort: stopped', ...END]);
+  });
+
+  test('closes all the rest when one part cannot be closed, and fails', async () => {
+    shutdown.opened.add('socket', () => Promise.reject(new Error('it is gone')));
+    const stopped = signal('SIGTERM');
+    runsEnd.resolve(undefined);
+    await assert.rejects(stopped, (error) => {
+      return error instanceof AggregateError && String(error.errors).includes('closing socket failed');
+    });
+    assert.deepEqual(steps, [...BEGIN, ...END.slice(0, -1)]);
+  });
+});

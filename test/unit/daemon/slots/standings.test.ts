@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, test } from 'node:test';
+import type { ArchiveConfig } from '../../../../src/config/schema.ts';
+import type { ArchiveRecord, History } from '../../../../src/daemon/history/history.ts';
+import { describeSkip, type RunEnding } from '../../../../src/daemon/run-ending.ts';
+import { Slots } from '../../../../src/daemon/slots/slots.ts';
+import { isOverdue, Standings } from '../../../../src/daemon/slots/standings.ts';
+import type { Manifest } from '../../../../src/ledger/manifest.ts';
+import { formatRunId } from '../../../../src/ledger/run-id.ts';
+
+const NOW = at(12);
+const SCHEDULE = '0 * * * *';
+const slots = new Slots(SCHEDULE, 'UTC');
+
+let records: Map<string, ArchiveRecord>;
+let attempts: RunEnding[];
+
+beforeEach(() => {
+  records = new Map();
+  attempts = [];
+});
+
+function at(hour: number, minute = 0): Date {
+  return new Date(Date.UTC(2026, 10, 23, hour, minute));
+}
+
+/** A history in memory. */
+const history = {
+  archive: (name: string) => records.get(name),
+  setArchive: (name: string, record: ArchiveRecord) => records.set(name, record),
+  lastSuccess: () => attempts.findLast(({ status }) => status === 'committed'),
+  lastFailure: () => attempts.findLast(({ status }) => status === 'failed'),
+  latestCommitted: () => attempts.findLast(({ status }) => status === 'committed')?.run,
+} as unknown as History;
+
+function standingsOf(changes: Partial<ArchiveConfig> = {}): Standings {
+  const standings = new Standings(history);
+  standings.set([archive(changes)], NOW);
+  return standings;
+}
+
+function archive(changes: Partial<ArchiveConfig> = {}): ArchiveConfig {
+  return { name: 'events', schedule: SCHEDULE, timezone: 'UTC', ...changes } as ArchiveConfig;
+}
+
+function ending(slot: Date, parts: Partial<RunEnding> = {}): RunEnding {
+  const committed = { status: 'committed', reason: 'ok', finishedAt: slot.toISOString() } as const;
+  return { ...describeSkip('events', formatRunId(slot), 'schedule', 'busy'), ...committed, ...parts };
+}
+
+function failure(slot: Date, reason = 'table-not-found'): RunEnding {
+  return ending(slot, { status: 'failed', reason, error: { code: reason, message: 'no table', hint: 'make one' } });
+}
+
+function manifest(slot: Date): Manifest {
+  const time = slot.toISOString();
+  return { run: formatRunId(slot), startedAt: time, finishedAt: time, rows: 1, jsonBytes: 2, bytes: 3 } as Manifest;
+}
+
+describe('an archive that nobody knew', () => {
+  test('stands well and on time, and its slots count from now', () => {
+    const standings = standingsOf();
+    const { slots: punctuality, health, dueSinceIs } = standings.of('events')!;
+    assert.deepEqual([punctuality, health, dueSinceIs], ['on time', 'well', 'assumed']);
+    assert.deepEqual(standings.settledUntil('events'), NOW);
+    assert.equal(standings.oldestDue('events', slots, NOW), undefined);
+    assert.deepEqual(standings.oldestDue('events', slots, at(14)), at(13));
+    assert.deepEqual(records.get('events'), { schedule: `${SCHEDULE} UTC`, dueSince: NOW, paused: false });
+  });
+
+  test('counts from its latest run in the destination, once that is found, and keeps it', () => {
+    const standings = standingsOf();
+    standings.found('events', manifest(at(8)));
+    standings.found('events', manifest(at(7)));
+    assert.deepEqual(standings.oldestDue('events', slots, NOW), at(9));
+    assert.equal(standings.of('events')?.lastSuccess?.run, formatRunId(at(8)));
+    assert.deepEqual(records.get('events')?.dueSince, at(8));
+  });
+});
+
+describe('an archive that the history knows', () => {
+  test('goes on where it stood: its last success, its failure, its pause', () => {
+    records.set('events', { schedule: `${SCHEDULE} UTC`, dueSince: at(1), paused: true });
+    attempts = [ending(at(8)), failure(at(9))];
+    const standing = standingsOf().of('events')!;
+    assert.deepEqual([standing.slots, standing.health, standing.dueSinceIs], ['paused', 'failing', 'known']);
+    assert.equal(standing.lastFailure?.hint, 'make one');
+    assert.deepEqual(standing.archivedUntil, at(8));
+    attempts.push(ending(at(10)));
+    assert.equal(standingsOf().of('events')?.health, 'well', 'a success after the failure');
+  });
+
+  test('counts from now when its schedule or its zone is another one, and only then', () => {
+    standingsOf();
+    records.set('events', { schedule: `${SCHEDULE} UTC`, dueSince: at(1), paused: false });
+    assert.deepEqual(standingsOf().of('events')?.dueSince, at(1));
+    assert.deepEqual(standingsOf({ timezone: 'Asia/Kathmandu' }).of('events')?.dueSince, NOW);
+    assert.equal(records.get('events')?.schedule, `${SCHEDULE} Asia/Kathmandu`);
+  });
+
+  test('is not moved by what the destination has, but for what that settles', () => {
+    records.set('events', { schedule: `${SCHEDULE} UTC`, dueSince: at(10), paused: false });
+    const standings = standingsOf();
+    standings.found('events', manifest(at(8)));
+    assert.deepEqual(standings.oldestDue('events', slots, NOW), at(11));
+    standings.found('events', manifest(at(11)));
+    assert.deepEqual(standings.oldestDue('events', slots, NOW), at(12));
+  });
+
+  test('is forgotten when the config has it no more', () => {
+    const standings = standingsOf();
+    standings.set([], NOW);
+    assert.equal(standings.of('events'), undefined);
+    for (const act of [
+      () => standings.ended(failure(at(11))),
+      () => standings.found('events', manifest(at(8))),
+      () => standings.setPaused('events', true, NOW),
+      () => standings.setLate('events', true),
+    ])
+      act();
+    assert.equal(standings.settledUntil('events'), undefined);
+  });
+});
+
+describe('the end of a run', () => {
+  test('by a fault makes the archive fail until one is committed; by an order it does not', () => {
+    const standings = standingsOf();
+    for (const reason of ['cancelled', 'stopped', 'drained', 'interrupted']) standings.ended(failure(at(9), reason));
+    assert.deepEqual([standings.of('events')?.health, standings.of('events')?.lastFailure], ['well', undefined]);
+    standings.ended(failure(at(10)));
+    assert.deepEqual(
+      [standings.of('events')?.health, standings.of('events')?.lastFailure?.run],
+      ['failing', formatRunId(at(10))],
+    );
+    standings.ended(ending(at(11), { status: 'skipped', reason: 'busy' }));
+    assert.equal(standings.of('events')?.health, 'failing');
+    standings.ended(ending(at(12)));
+    assert.equal(standings.of('events')?.health, 'well');
+    assert.deepEqual(standings.settledUntil('events'), at(12));
+  });
+
+  test('settles nothing when it failed, and an older run unsettles nothing', () => {
+    records.set('events', { schedule: `${SCHEDULE} UTC`, dueSince: at(8), paused: false });
+    const standings = standingsOf();
+    standings.ended(failure(at(9)));
+    assert.deepEqual(standings.settledUntil('events'), at(8));
+    standings.ended(ending(at(11)));
+    standings.ended(ending(at(10)));
+    assert.deepEqual(standings.settledUntil('events'), at(11));
+  });
+});
+
+describe('a pause', () => {
+  test('has no slot due nor late; what passed in it is not missed, and it outlives a restart', () => {
+    records.set('events', { schedule: `${SCHEDULE} UTC`, dueSince: at(8), paused: false });
+    const standings = standingsOf();
+    standings.setLate('events', true);
+    assert.equal(standings.of('events')?.slots, 'late');
+    standings.setPaused('events', true, at(12));
+    standings.setLate('events', true);
+    assert.equal(standings.of('events')?.slots, 'paused');
+    assert.equal(standings.oldestDue('events', slots, at(20)), undefined);
+    assert.equal(records.get('events')?.paused, true);
+    standings.setPaused('events', false, at(20));
+    assert.equal(standings.of('events')?.slots, 'on time');
+    assert.deepEqual(standings.oldestDue('events', slots, at(21)), at(21));
+  });
+
+  test('that goes on already is not begun again, so that resuming what goes on forgets no slot', () => {
+    records.set('events', { schedule: `${SCHEDULE} UTC`, dueSince: at(8), paused: false });
+    const standings = standingsOf();
+    standings.setPaused('events', false, NOW);
+    assert.deepEqual(standings.oldestDue('events', slots, NOW), at(9));
+  });
+});
+
+test('a slot is overdue when the next one has come, or after lateAfter if the archive has it', () => {
+  assert.equal(isOverdue(at(8), slots, undefined, new Date(at(9).getTime() - 1)), false);
+  assert.equal(isOverdue(at(8), slots, undefined, at(9)), true);
+  assert.equal(isOverdue(at(8), slots, 600_000, new Date(at(8, 10).getTime() - 1)), false);
+  assert.equal(isOverdue(at(8), slots, 600_000, at(8, 10)), true);
+  assert.equal(isOverdue(at(8), slots, 7_200_000, at(9)), false);
+});
