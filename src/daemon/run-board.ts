@@ -169,7 +169,6 @@ export class RunBoard {
   }
 
   #beginNext(archive: string, lane: Lane<Entry>): void {
-    if (this.#drain.signal.aborted) return;
     const next = lane.takeNext();
     if (next === undefined) return;
     const generation = this.#generation();

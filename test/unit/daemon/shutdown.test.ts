@@ -84,6 +84,13 @@ describe('a stop', () => {
     assert.deepEqual(steps, [...BEGIN, 'log: runs still in progress are aborted', 'abort: stopped', ...END]);
   });
 
+  test('that is closing already aborts nothing at a further signal', async () => {
+    shutdown.opened.add('socket', () => signal('SIGTERM'));
+    runsEnd.resolve(undefined);
+    await signal('SIGTERM');
+    assert.deepEqual(steps, [...BEGIN, ...END]);
+  });
+
   test('closes all the rest when one part cannot be closed, and fails', async () => {
     shutdown.opened.add('socket', () => Promise.reject(new Error('it is gone')));
     const stopped = signal('SIGTERM');
