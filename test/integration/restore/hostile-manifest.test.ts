@@ -1,0 +1,231 @@
+/** Manifests that somebody else wrote: none of their words is a statement, or a part of one. A server whose log is read is the witness. */
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import fc from 'fast-check';
+import { startPostgres, type EmbeddedPostgres } from '../../../src/demo/embedded-postgres.ts';
+import type { Manifest } from '../../../src/ledger/manifest.ts';
+import { connectPostgres, endConnection } from '../../../src/postgres/connect.ts';
+import { sendOneStatementEach } from '../../../src/postgres/one-statement.ts';
+import { resolveTypes } from '../../../src/restore/types.ts';
+import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { openYard, type Yard } from './support.ts';
+
+/** How a statement of a restore begins. */
+const EXPECTED =
+  /^(?:BEGIN$|COMMIT$|ROLLBACK$|SELECT |WITH |COPY "public"\."\w+" \(|CREATE TABLE "public"\."\w+" \("id" |CREATE TABLE IF NOT EXISTS "public"\."pgsluice_restore_|COMMENT ON TABLE "public"\."pgsluice_restore_|(?:INSERT INTO|UPDATE|DELETE FROM|DROP TABLE) "public"\."pgsluice_restore_)/;
+/** Sent before a connection is ours: constants. */
+const SETTINGS = /^SELECT (?:set_config\('|current_setting\('server_version_num')/;
+
+let server: EmbeddedPostgres;
+let database: TestDatabase;
+let yard: Yard;
+let file: string;
+let original: string;
+
+before(async () => {
+  server = await startPostgres({ settings: { log_statement: 'all', log_line_prefix: '%p|' } });
+  database = await testDatabase(undefined, { serverUrl: server.url });
+  yard = await openYard(database);
+  await database.client.query(
+    `CREATE TABLE canary AS SELECT 1 AS alive;
+     CREATE TABLE sung (what text);
+     CREATE FUNCTION sing(what text DEFAULT 'sung') RETURNS int LANGUAGE sql AS $$ INSERT INTO sung VALUES (what) RETURNING 1 $$;
+     CREATE TABLE original (id int PRIMARY KEY, note text);
+     INSERT INTO original SELECT i, 'n' FROM generate_series(1, 300) AS i`,
+  );
+  const { run } = await yard.archive({ table: 'public.original', segments: { by: 'key', targetSize: '1KiB' } });
+  file = path.join(yard.folder, 'store/it', `run=${run}`, '_manifest.json');
+  original = await readFile(file, 'utf8');
+});
+
+after(() => server.stop());
+
+async function forge(change: (manifest: Manifest) => void): Promise<void> {
+  const manifest = JSON.parse(original) as Manifest;
+  change(manifest);
+  await writeFile(file, JSON.stringify(manifest));
+}
+
+/** What sessions other than the test's own have sent since `mark`, and by which protocol. */
+async function statementsSince(mark: number): Promise<{ simple: string[]; extended: string[] }> {
+  const { rows } = await database.client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  const entries = (await readLog()).slice(mark).split(/^(?=\d+\|)/m);
+  const found = { simple: [] as string[], extended: [] as string[] };
+  for (const entry of entries) {
+    const [, pid, kind, text = ''] = /^(\d+)\|LOG: {2}(statement|execute <unnamed>): (.*)/s.exec(entry) ?? [];
+    if (kind === undefined || Number(pid) === rows[0]?.pid) continue;
+    found[kind === 'statement' ? 'simple' : 'extended'].push(text.trim().replaceAll('\n\t', '\n'));
+  }
+  return found;
+}
+
+async function readLog(): Promise<string> {
+  return readFile(path.join(server.dataDir, '../server.log'), 'utf8');
+}
+
+/** Checks that only statements of ours ran, and that no word of somebody else's is in them but as a quoted name or a literal. */
+async function assertUnharmed(mark: number): Promise<void> {
+  const { simple, extended } = await statementsSince(mark);
+  for (const statement of simple) assert.match(statement, SETTINGS);
+  for (const statement of extended) {
+    assert.match(statement, EXPECTED);
+    const bare = statement.replaceAll(/"(?:[^"]|"")*"|E?'(?:[^']|'')*'/g, '?');
+    assert.doesNotMatch(bare, /canary|sing|;|--/, statement);
+  }
+  const { rows } = await database.client.query(
+    'SELECT (SELECT count(*)::int FROM canary) AS alive, (SELECT count(*)::int FROM sung) AS sung',
+  );
+  assert.deepEqual(rows, [{ alive: 1, sung: 0 }]);
+}
+
+describe('a type that is none', () => {
+  for (const type of [
+    'integer); DROP TABLE canary; CREATE TABLE x (a int',
+    'integer --',
+    'integer /*',
+    'integer DEFAULT sing()',
+    'integer CHECK (sing() > 0)',
+    'integer GENERATED ALWAYS AS (sing()) STORED',
+    'numeric(sing(),2)',
+    "numeric('12')",
+    'integer) WITH (fillfactor = 10',
+    'integer[]; SELECT sing()',
+    'integer) AS x, LATERAL (SELECT sing()) AS y --',
+    'public.sung; SELECT sing()',
+    'integer\n); SELECT sing(); --',
+  ]) {
+    test(`is refused, by --create and by a range: ${JSON.stringify(type)}`, async () => {
+      await forge(({ columns }) => {
+        columns[0]!.type = type;
+        columns[1]!.name = '\n, x int); DROP TABLE canary; --';
+      });
+      const mark = (await readLog()).length;
+      const result = await yard.restore('fresh', { create: true, keys: { from: '1', to: '9' } });
+      assert.equal(result.status, 'refused', JSON.stringify(result));
+      assert.match(result.problems[0]!, /^type .* of column id does not exist in the target/s);
+      await assertUnharmed(mark);
+    });
+  }
+});
+
+describe('names, keys and bounds', () => {
+  test('are quoted names and parameters, and nothing else', async () => {
+    await forge(({ columns, primaryKey, objects, cut }) => {
+      columns[1]!.name = 'a" int); DROP TABLE canary; --';
+      primaryKey.push("b') ; DROP TABLE canary");
+      cut!.key = ['id'];
+      for (const object of objects) object.firstKey = ["1'); DROP TABLE canary; --"];
+    });
+    const mark = (await readLog()).length;
+    const result = await yard.restore('named', { create: true, keys: { to: '9' } });
+    assert.equal(result.status, 'refused', JSON.stringify(result));
+    assert.match(result.problems.join('\n'), /keys are not of the type of the key \(integer\): invalid input syntax/);
+    await assertUnharmed(mark);
+  });
+
+  test('a column with a hostile name is made under that very name', async () => {
+    await forge(({ columns }) => {
+      columns[1]!.name = 'a" int); DROP TABLE canary; --';
+    });
+    const mark = (await readLog()).length;
+    const result = await yard.restore('odd', { create: true });
+    assert.equal(result.status, 'failed', 'the lines have another name for it');
+    await assertUnharmed(mark);
+  });
+
+  test('what the operator gives as a range is a value', async () => {
+    await writeFile(file, original);
+    const mark = (await readLog()).length;
+    const result = await yard.restore('ranged', { create: true, keys: { from: "1'); DROP TABLE canary; --" } });
+    assert.equal(result.status, 'refused');
+    assert.match(result.problems[0]!, /^--key-from 1'\); DROP TABLE canary; --: invalid input syntax for type integer/);
+    await assertUnharmed(mark);
+  });
+
+  test('a manifest that nobody touched is restored by the same few statements', async () => {
+    await writeFile(file, original);
+    const mark = (await readLog()).length;
+    const result = await yard.restore('whole', { create: true, keys: { from: '10', to: '200' } });
+    assert.deepEqual([result.status, result.rows], ['restored', 191], JSON.stringify(result));
+    await assertUnharmed(mark);
+    const { extended } = await statementsSince(mark);
+    assert.ok(
+      extended.some((statement) => statement.startsWith('COPY ')),
+      'the log has been read',
+    );
+  });
+});
+
+test('a name cut by the server, or a type of another length, leaves no table', async () => {
+  await forge(({ columns }) => {
+    columns[1]!.name = 'n'.repeat(80);
+  });
+  const result = await yard.restore('cut', { create: true });
+  assert.deepEqual(
+    [result.status, result.problems],
+    ['refused', [`no table can have a column of the name ${'n'.repeat(80)}`]],
+  );
+  const { rows } = await database.client.query("SELECT to_regclass('public.cut') AS made");
+  assert.deepEqual(rows, [{ made: null }]);
+});
+
+test('types made of any pieces are named by the server, or are none', async () => {
+  const client = await connectPostgres({ url: database.url, applicationName: 'pgsluice fuzz' });
+  sendOneStatementEach(client);
+  const piece = fc.constantFrom(
+    ...[
+      'integer',
+      'numeric',
+      'public.',
+      '"',
+      '""',
+      ';',
+      '--',
+      '/*',
+      '*/',
+      '(',
+      ')',
+      '12',
+      ',',
+      '[]',
+      ' ',
+      '\n',
+      '\\',
+      "'",
+      '$$',
+    ],
+    ...[
+      'sing()',
+      'DROP TABLE canary',
+      'DEFAULT',
+      ' with time zone',
+      'timestamp',
+      'select',
+      'setof ',
+      'original',
+      '%TYPE',
+      'é',
+    ],
+  );
+  const mark = (await readLog()).length;
+  try {
+    await fc.assert(
+      fc.asyncProperty(fc.array(piece, { maxLength: 6 }), async (pieces) => {
+        const type = pieces.join('');
+        const known = (await resolveTypes(client, [type])).get(type);
+        if (known === undefined) return;
+        const { rows } = await client.query<{ same: boolean }>('SELECT to_regtype($1) = to_regtype($2) AS same', [
+          known,
+          type,
+        ]);
+        assert.deepEqual(rows, [{ same: true }], `${type} became ${known}`);
+      }),
+      { numRuns: 2000 },
+    );
+  } finally {
+    await endConnection(client);
+  }
+  await assertUnharmed(mark);
+});
