@@ -1,9 +1,10 @@
-/** The log: pino's JSON lines on stderr or stdout, written at once, without secrets. The only importer of pino. */
+/** The log: pino's JSON lines, without secrets, and without what a terminal would obey. The only importer of pino. */
 import { fstatSync } from 'node:fs';
 import { pino } from 'pino';
 import { failureReference } from './failures.ts';
 import { LineWriter } from './line-writer.ts';
 import { scrub } from './secrets.ts';
+import { visibleJson } from './visible.ts';
 
 /** pino's logger, so that callers need not import pino. */
 export type Log = pino.Logger;
@@ -65,7 +66,7 @@ function openDestination(writer: LineWriter, journal: boolean): pino.Destination
     [Symbol.for('pino.metadata')]: true,
     lastLevel: 30,
     write(line: string): void {
-      const clean = cleanLine(line);
+      const clean = visibleJson(cleanLine(line));
       writer.write(journal ? `<${journalPriority(this.lastLevel)}>${clean}` : clean);
     },
   } as pino.DestinationStream & { lastLevel: number };
