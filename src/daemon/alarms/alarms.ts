@@ -1,8 +1,9 @@
 /** Decides who is told of what: webhooks on failure, recovery and lateness, and pings at the start and the end of each run. */
 import os from 'node:os';
-import { formatBytes, formatCount, formatDuration } from '../../base/units.ts';
+import { countOf, formatBytes, formatDuration } from '../../base/units.ts';
 import { TOOL } from '../../base/tool.ts';
 import { scrub, scrubText } from '../../base/secrets.ts';
+import { visible } from '../../base/visible.ts';
 import { archiveNamed } from '../../config/resolve.ts';
 import type { ArchiveConfig, Config, NotifyConfig } from '../../config/schema.ts';
 import type { Deliveries } from './deliveries.ts';
@@ -124,8 +125,9 @@ function escapeForSlack(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
+/** One line, whatever the server said: chats and mails show it as it comes. */
 function describeEnding({ archive, run, status, error, rows, bytes, seconds }: RunEnding): string {
   if (status === 'committed')
-    return `archive ${archive} is archived, run ${run}: ${formatCount(rows)} rows, ${formatBytes(bytes)}, ${formatDuration(seconds * 1000)}`;
-  return `archive ${archive} failed, run ${run}: ${error?.message ?? ''} (${error?.code ?? ''})`;
+    return `archive ${archive} is archived, run ${run}: ${countOf(rows, 'row')}, ${formatBytes(bytes)}, ${formatDuration(seconds * 1000)}`;
+  return `archive ${archive} failed, run ${run}: ${visible(error?.message ?? '')} (${error?.code ?? ''})`;
 }
