@@ -1,4 +1,5 @@
 /** Says what a reload changes, option by option, without secrets. */
+import { ownEntry } from '../base/own.ts';
 import type { Config } from './schema.ts';
 import { mapSecrets, withoutUnits } from './options.ts';
 import { isTree } from './tree.ts';
@@ -41,15 +42,13 @@ function compare(before: unknown, after: unknown, path: string): string[] {
   if (JSON.stringify(before) === JSON.stringify(after)) return [];
   if (!isMapping(before) || !isMapping(after)) return [`${path}: ${describe(before)} -> ${describe(after)}`];
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
-  return keys.flatMap((key) => compare(own(before, key), own(after, key), path === '' ? key : `${path}.${key}`));
+  return keys.flatMap((key) =>
+    compare(ownEntry(before, key), ownEntry(after, key), path === '' ? key : `${path}.${key}`),
+  );
 }
 
 function isMapping(value: unknown): value is Record<string, unknown> {
   return isTree(value) && !(value instanceof Secret);
-}
-
-function own(tree: Record<string, unknown>, key: string): unknown {
-  return Object.hasOwn(tree, key) ? tree[key] : undefined;
 }
 
 /** A whole entry is said to be added or removed, as its options would hide the other lines. */

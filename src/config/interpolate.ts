@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { visit, type Scalar } from 'yaml';
 import { errorText } from '../base/errors.ts';
+import { ownEntry } from '../base/own.ts';
 import type { Draft } from './draft.ts';
 import { readText } from './read.ts';
 
@@ -57,7 +58,7 @@ function resolveReference(name: string, environment: NodeJS.ProcessEnv): string 
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
     throw new Error('a reference must be ${NAME} or ${file:/path}; write $${ for a literal "${"');
   }
-  const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
+  const value = ownEntry(environment, name);
   if (value === undefined)
     throw new Error(`the environment variable ${name} is not set; set it where pgsluice is started`);
   return value;

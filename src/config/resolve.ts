@@ -1,5 +1,6 @@
 /** Turns validated options into the config: units and names of entries added, locations parsed, frozen throughout. */
 import type { z } from 'zod';
+import { ownEntry } from '../base/own.ts';
 import { parseLocation, type Location } from './location.ts';
 import { withUnits } from './options.ts';
 import type { ArchiveConfig, Config, configSchema, DestinationConfig, SourceConfig } from './schema.ts';
@@ -23,7 +24,7 @@ export function resolveConfig(written: z.output<typeof configSchema>, environmen
   });
 }
 
-/** The archive of this name; undefined when the config has none. Names come from outside, and `constructor` is one. */
+/** The archive of this name; undefined when the config has none. */
 export function archiveNamed(config: Config, name: string): ArchiveConfig | undefined {
   return ownEntry(config.archives, name);
 }
@@ -45,10 +46,6 @@ export function destinationOf(config: Config, archive: ArchiveConfig): Destinati
   const destination = ownEntry(config.destinations, archive.destination);
   if (destination === undefined) throw new Error(`archive ${archive.name} names no destination of this config`);
   return destination;
-}
-
-function ownEntry<T>(entries: Readonly<Record<string, T>>, name: string): T | undefined {
-  return Object.hasOwn(entries, name) ? entries[name] : undefined;
 }
 
 function mapEntries<T, U>(entries: Record<string, T>, map: (name: string, entry: T) => U): Record<string, U> {

@@ -1,5 +1,6 @@
 /** Says what an error of Postgres means for a restore, where it means something else than for reading. */
 import { fail, FailureError, type FailureKind } from '../../base/errors.ts';
+import { ownEntry } from '../../base/own.ts';
 import { postgresFailure } from '../../postgres/errors.ts';
 
 const BY_STATE: Readonly<Record<string, FailureKind>> = {
@@ -24,19 +25,19 @@ const BY_CLASS: Readonly<Record<string, FailureKind>> = {
 export function restoreFailure(error: unknown, doing: string): FailureError {
   const base = postgresFailure(error, 'restore', doing);
   if (error instanceof FailureError) return base;
-  const place = placeOf(textOf(error, 'where'));
-  const message = place === undefined ? base.failure.message : `${base.failure.message}, ${place}`;
+  const where = describeWhere(textOf(error, 'where'));
+  const message = where === undefined ? base.failure.message : `${base.failure.message}, ${where}`;
   const kind = kindOf(textOf(error, 'code') ?? '');
   if (kind === undefined) return new FailureError({ ...base.failure, message }, { cause: error });
   return fail(kind, { stage: 'restore', message, cause: base.failure.cause }, { cause: error });
 }
 
 function kindOf(code: string): FailureKind | undefined {
-  return BY_STATE[code] ?? (code.length === 5 ? BY_CLASS[code.slice(0, 2)] : undefined);
+  return ownEntry(BY_STATE, code) ?? (code.length === 5 ? ownEntry(BY_CLASS, code.slice(0, 2)) : undefined);
 }
 
 /** `line 5, column x` of COPY's context, without the value that follows. */
-function placeOf(context: string | undefined): string | undefined {
+function describeWhere(context: string | undefined): string | undefined {
   return /^COPY .*?, (line \d+(?:, column (?:"(?:[^"]|"")*"|[^\s:]+))?)/.exec(context ?? '')?.[1];
 }
 

@@ -24,6 +24,9 @@ const STATES: readonly (readonly [state: string, code: FailureCode, transient: b
   ['57P01', 'connection-lost', true, /terminated/],
   ['EPIPE', 'connection-lost', true, /host and port/],
   ['ECONNRESET', 'connection-lost', true, /host and port/],
+  // No server says these; every object has an entry of that name.
+  ['constructor', 'query-failed', false, /message/],
+  ['__proto__', 'query-failed', false, /message/],
 ];
 
 describe('an error of Postgres in a restore', () => {
