@@ -1,4 +1,4 @@
-/** `pgsluice cancel`: the daemon drops the run of an archive that is on, and those that wait behind it. */
+/** `pgsluice cancel`: the daemon drops the run of an archive that is in progress, and those that wait behind it. */
 import type { ControlOptions } from './control.ts';
 import type { Invocation } from './invocation.ts';
 import { orderCommand } from './order.ts';

@@ -132,7 +132,7 @@ async function serve(invocation: Invocation, demo: DemoEnvironment, rows: number
   const { url, token } = await prepareServing(demo, rows);
   // Not by printLines: this token, too, is made up for whoever looks at the demo.
   invocation.stdout.write(
-    `\nthe daemon is on until Ctrl-C, with a run every minute\n  page   ${url}\n  token  ${token}, for its buttons\n`,
+    `\nthe daemon goes on until Ctrl-C, with a run every minute\n  page   ${url}\n  token  ${token}, for its buttons\n`,
   );
   await serveDemo(() => openConfig(invocation), openLog(invocation, 'warn'), signal);
 }

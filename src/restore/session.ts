@@ -41,7 +41,7 @@ async function lockTarget(client: Client, name: string): Promise<void> {
   if (rows[0]?.locked === true) return;
   throw fail('locked', {
     stage: 'restore',
-    message: `another restore into ${name} is on`,
+    message: `another restore into ${name} is in progress`,
   });
 }
 
