@@ -1,16 +1,12 @@
 /** Makes up what a server sends for a binary COPY, byte by byte, and a source that gives it out in slices of any size. */
 import type { ByteSource } from '../../src/segment/source/copy-window.ts';
+import { commandComplete, message } from './wire.ts';
 
 /** A field as it is on the wire; null is NULL. */
 export type Field = Buffer | null;
 
 export const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 export const TRAILER = Buffer.from([0xff, 0xff]);
-
-export function message(type: string, ...body: Buffer[]): Buffer {
-  const bytes = Buffer.concat(body);
-  return Buffer.concat([Buffer.from(type), int32(bytes.length + 4), bytes]);
-}
 
 export function row(...fields: Field[]): Buffer {
   const parts = fields.map((field) => (field === null ? int32(-1) : Buffer.concat([int32(field.length), field])));
@@ -37,7 +33,7 @@ export function copyMessages(rows: readonly Buffer[]): Buffer[] {
     message('d', SIGNATURE, first),
     ...rest.map((bytes) => message('d', bytes)),
     message('c'),
-    message('C', Buffer.from(`COPY ${rows.length}\0`)),
+    commandComplete(`COPY ${rows.length}`),
     message('Z', Buffer.from('T')),
   ];
 }

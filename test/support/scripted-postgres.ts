@@ -2,16 +2,9 @@
 import { createServer, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { Client } from 'pg';
+import { message } from './wire.ts';
 
 const TERMINATE = 0x58;
-
-/** A message of the protocol. */
-export function message(type: string, body: Buffer = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(5);
-  head.write(type, 'latin1');
-  head.writeInt32BE(body.length + 4, 1);
-  return Buffer.concat([head, body]);
-}
 
 export const READY = message('Z', Buffer.from('I'));
 const AUTHENTICATED = message('R', Buffer.alloc(4));

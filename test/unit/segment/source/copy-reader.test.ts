@@ -8,7 +8,8 @@ import { RowEncoder } from '../../../../src/format/jsonl/write/binary/row-encode
 import { giveBuffersBack, lendBuffers } from '../../../../src/format/jsonl/write/binary/simd-text.ts';
 import { CopyReader } from '../../../../src/segment/source/copy-reader.ts';
 import type { KeySpan, ReadCount } from '../../../../src/segment/source/read-count.ts';
-import { copyMessages, int16, int32, message, row, SIGNATURE, sliced, TRAILER } from '../../../support/copy-stream.ts';
+import { copyMessages, int16, int32, row, SIGNATURE, sliced, TRAILER } from '../../../support/copy-stream.ts';
+import { commandComplete, message } from '../../../support/wire.ts';
 
 const COLUMNS: Column[] = [
   { name: 'id', baseTypeOid: 23, encoding: 'integer' as const },
@@ -125,10 +126,10 @@ describe('a COPY that is cut short', () => {
   test('by the end that the server declares is found, though all rows came', () => assertMismatch(without(5)));
 
   test('in the count is found', () =>
-    assertMismatch(Buffer.concat([...SHORT.slice(0, 5), message('C', Buffer.from('COPY 3\0')), SHORT[6]!])));
+    assertMismatch(Buffer.concat([...SHORT.slice(0, 5), commandComplete('COPY 3'), SHORT[6]!])));
 
   test('with another word in place of the count is found', () =>
-    assertMismatch(Buffer.concat([...SHORT.slice(0, 5), message('C', Buffer.from('SELECT 2\0')), SHORT[6]!])));
+    assertMismatch(Buffer.concat([...SHORT.slice(0, 5), commandComplete('SELECT 2'), SHORT[6]!])));
 
   test('by its trailer is found', async () => {
     await assert.rejects(read(without(3)), /without the trailer/);

@@ -5,7 +5,8 @@ import { RowEncoder } from '../../../../src/format/jsonl/write/binary/row-encode
 import { plainBuffers } from '../../../../src/format/jsonl/write/binary/simd-text.ts';
 import type { Column } from '../../../../src/postgres/columns.ts';
 import { readCopy } from '../../../../src/segment/source/copy.ts';
-import { message, READY, withScriptedPostgres } from '../../../support/scripted-postgres.ts';
+import { READY, withScriptedPostgres } from '../../../support/scripted-postgres.ts';
+import { message } from '../../../support/wire.ts';
 
 const ID: Column = {
   name: 'id',

@@ -1,0 +1,45 @@
+/** Loaded with --import into each thread of pgsluice: one stage loses a row, once in each thread. PGSLUICE_TEST_LOSES says which. */
+import { LineBuffer } from '../../src/format/jsonl/line-buffer.ts';
+import { RowEncoder } from '../../src/format/jsonl/write/binary/row-encoder.ts';
+import { TextEncoder } from '../../src/format/jsonl/write/text-encoder.ts';
+
+/** Where a row may get lost. */
+export type Loss = 'copy-encoder' | 'text-encoder' | 'lines';
+
+const LINE_FEED = 0x0a;
+let isLost = false;
+
+/** The one time that it happens, in a row that has others around it. */
+function isNow(rows: number): boolean {
+  if (isLost || rows < 10) return false;
+  isLost = true;
+  return true;
+}
+
+const faults: Record<Loss, () => void> = {
+  'copy-encoder': () => {
+    const { encode } = RowEncoder.prototype;
+    let rows = 0;
+    RowEncoder.prototype.encode = function (source, at, end, out, to) {
+      rows += 1;
+      return isNow(rows) ? to : encode.call(this, source, at, end, out, to);
+    };
+  },
+  'text-encoder': () => {
+    const { encode } = TextEncoder.prototype;
+    TextEncoder.prototype.encode = function (rows) {
+      const all = [...rows];
+      return encode.call(this, isNow(all.length) ? all.slice(1) : all);
+    };
+  },
+  // Between the encoder, whichever it is, and the compressor.
+  lines: () => {
+    const { take } = LineBuffer.prototype;
+    LineBuffer.prototype.take = function () {
+      const lines = take.call(this);
+      return isNow(lines.length) ? lines.subarray(lines.indexOf(LINE_FEED) + 1) : lines;
+    };
+  },
+};
+
+faults[process.env['PGSLUICE_TEST_LOSES'] as Loss]();
