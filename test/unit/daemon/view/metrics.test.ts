@@ -16,9 +16,10 @@ const skip = hasPromtool ? false : 'promtool is not installed (Debian package pr
 
 /** A daemon with one archive, before its first run. */
 function stateParts(): StateParts {
-  const destination = { partBytes: 8 * 1024 ** 2 };
+  const destination = { partBytes: 8 * 1024 ** 2, location: { kind: 's3', bucket: 'bucket', prefix: '' } };
   const workers = { threads: 2, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 };
-  const config = { workers, archives: { events: { destination: 'default' } }, destinations: { default: destination } };
+  const archive = { destination: 'default', read: 'auto', compression: { codec: 'gzip', engine: 'auto' } };
+  const config = { workers, archives: { events: archive }, destinations: { default: destination } };
   return {
     generation: { config, place: { load: { active: 0, waiting: 0 } } },
     board: { entries: [], entryOf: () => undefined, waitingOf: () => [] },
