@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { Closers } from '../src/base/closers.ts';
 import { UsageError } from '../src/base/errors.ts';
-import { BUDGET } from '../src/base/memory.ts';
+import { BUDGET } from '../src/base/memory-budget.ts';
 import { formatBytes, formatCount } from '../src/base/units.ts';
 import { watchInterrupts } from '../src/commands/interrupt.ts';
 import type { Reader } from '../src/config/reader.ts';

@@ -15,8 +15,8 @@ export interface LogOptions {
   level: string;
   /** Default `stderr`, as stdout is for the data that a command prints. */
   destination?: 'stderr' | 'stdout';
-  /** Whether to start each line with the level in the form that journald reads; see {@link isJournal}. */
-  journal?: boolean;
+  /** Whether to start each line with the level in the form that journald reads; see {@link isSystemdJournal}. */
+  systemdJournal?: boolean;
   /** Fields that every line carries, beside the process id. */
   base?: Record<string, unknown>;
 }
@@ -33,7 +33,7 @@ export function createLog(options: LogOptions): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       serializers: { error: addReference, failure: addReference },
     },
-    openDestination(new LineWriter(fd), options.journal ?? false),
+    openDestination(new LineWriter(fd), options.systemdJournal ?? false),
   );
 }
 
@@ -49,7 +49,7 @@ function addReference(value: unknown): unknown {
  * Whether what is written to `fd` goes straight to the systemd journal. systemd puts the device and inode of the
  * journal's socket in JOURNAL_STREAM; they differ from the descriptor's when someone redirected it.
  */
-export function isJournal(fd: number, env: Readonly<Record<string, string | undefined>>): boolean {
+export function isSystemdJournal(fd: number, env: Readonly<Record<string, string | undefined>>): boolean {
   const stream = env['JOURNAL_STREAM'];
   if (stream === undefined || stream === '') return false;
   try {
@@ -61,19 +61,19 @@ export function isJournal(fd: number, env: Readonly<Record<string, string | unde
 }
 
 /** A destination for pino, which sets `lastLevel` before each write when the metadata symbol asks for it. */
-function openDestination(writer: LineWriter, journal: boolean): pino.DestinationStream {
+function openDestination(writer: LineWriter, toSystemd: boolean): pino.DestinationStream {
   return {
     [Symbol.for('pino.metadata')]: true,
     lastLevel: 30,
     write(line: string): void {
       const clean = visibleJson(cleanLine(line));
-      writer.write(journal ? `<${journalPriority(this.lastLevel)}>${clean}` : clean);
+      writer.write(toSystemd ? `<${syslogPriority(this.lastLevel)}>${clean}` : clean);
     },
   } as pino.DestinationStream & { lastLevel: number };
 }
 
 /** syslog's priority for a pino level; systemd takes it from the start of a line (sd-daemon(3)). */
-function journalPriority(level: number): number {
+function syslogPriority(level: number): number {
   if (level >= 60) return 2;
   if (level >= 50) return 3;
   if (level >= 40) return 4;

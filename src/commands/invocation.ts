@@ -1,6 +1,6 @@
 /** What every command is given: where its config is, where its output goes, and when to stop. */
 import { UsageError } from '../base/errors.ts';
-import { createLog, isJournal, type Log } from '../base/log.ts';
+import { createLog, isSystemdJournal, type Log } from '../base/log.ts';
 import { registerSecret } from '../base/secrets.ts';
 import { nearestName } from '../base/suggest.ts';
 import { exposureWarnings, fileWarnings, userWarnings } from '../config/exposure.ts';
@@ -48,7 +48,7 @@ export function offlineWarnings({ configFile, environment }: Invocation, config:
 
 /** The log of a command: JSON lines on stderr, as stdout belongs to the data. */
 export function openLog(invocation: Invocation, level: string): Log {
-  return createLog({ level, destination: 'stderr', journal: isJournal(2, invocation.environment) });
+  return createLog({ level, destination: 'stderr', systemdJournal: isSystemdJournal(2, invocation.environment) });
 }
 
 /** The archives of these names, each once. Throws UsageError that names all that are unknown. */

@@ -9,7 +9,7 @@ export type Path = readonly PropertyKey[];
 /** More problems than these are not listed; nobody reads them. */
 const MAX_PROBLEMS = 100;
 
-interface Place {
+interface Entry {
   key?: Node | undefined;
   value: Node | undefined;
 }
@@ -58,8 +58,8 @@ export class Draft {
   }
 
   /** The key and the value at `path`, also through aliases and merge keys. */
-  find(path: Path): Place | undefined {
-    let at: Place = { value: asNode(this.document.contents) };
+  find(path: Path): Entry | undefined {
+    let at: Entry = { value: asNode(this.document.contents) };
     for (const step of path) {
       const next = this.#child(this.#dereference(at.value), String(step));
       if (next === undefined) return undefined;
@@ -73,7 +73,7 @@ export class Draft {
     return this.#dereference(this.find(path)?.value);
   }
 
-  #child(parent: unknown, step: string): Place | undefined {
+  #child(parent: unknown, step: string): Entry | undefined {
     if (isSeq(parent)) return { value: asNode(parent.items[Number(step)]) };
     if (!isMap(parent)) return undefined;
     const pairs = this.#pairsOf(parent);
@@ -91,7 +91,7 @@ export class Draft {
     return pairs;
   }
 
-  #merged(merge: Pair | undefined, step: string): Place | undefined {
+  #merged(merge: Pair | undefined, step: string): Entry | undefined {
     const from = this.#dereference(merge?.value);
     const maps = isSeq(from) ? from.items.map((item) => this.#dereference(item)) : [from];
     for (const map of maps) {

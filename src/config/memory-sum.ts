@@ -1,5 +1,5 @@
 /** Adds up the most memory that a config can need, from the very numbers that the stages allocate by. */
-import { BUDGET, maxRowBytes, widestLinesBytes, type Budget } from '../base/memory.ts';
+import { BUDGET, maxRowBytes, widestLinesBytes, type Budget } from '../base/memory-budget.ts';
 import { formatBytes } from '../base/units.ts';
 import { zstdTableBytes, zstdWindowBytes } from '../base/zstd-levels.ts';
 import { readerOf } from './reader.ts';

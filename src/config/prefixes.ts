@@ -8,18 +8,17 @@ import { entriesOf, valueAt, type Tree } from './tree.ts';
  * be, as their last part is the name.
  */
 export function reportPrefixClashes(tree: Tree, draft: Draft): void {
-  const seen = new Map<string, Place>();
-  const above = new Map<string, Place>();
-  for (const place of findPlaces(tree)) {
-    const prefixes = prefixesAbove(place.prefix);
-    const other =
-      [place.prefix, ...prefixes].map((prefix) => seen.get(prefix)).find(Boolean) ?? above.get(place.prefix);
-    if (!seen.has(place.prefix)) seen.set(place.prefix, place);
-    for (const prefix of prefixes) if (!above.has(prefix)) above.set(prefix, place);
+  const seen = new Map<string, ArchivePrefix>();
+  const above = new Map<string, ArchivePrefix>();
+  for (const own of findPrefixes(tree)) {
+    const prefixes = prefixesAbove(own.prefix);
+    const other = [own.prefix, ...prefixes].map((prefix) => seen.get(prefix)).find(Boolean) ?? above.get(own.prefix);
+    if (!seen.has(own.prefix)) seen.set(own.prefix, own);
+    for (const prefix of prefixes) if (!above.has(prefix)) above.set(prefix, own);
     if (other === undefined) continue;
     // The prefixes are not echoed, as a URL may be interpolated.
-    const message = `has a prefix that overlaps with that of archive "${other.archive}", through the destinations "${other.destination}" and "${place.destination}"; change the url of one`;
-    draft.report(['archives', place.archive], message, 'key');
+    const message = `has a prefix that overlaps with that of archive "${other.archive}", through the destinations "${other.destination}" and "${own.destination}"; change the url of one`;
+    draft.report(['archives', own.archive], message, 'key');
   }
 }
 
@@ -28,14 +27,14 @@ function prefixesAbove(prefix: string): string[] {
   return [...prefix.slice(0, -1).matchAll(/\//g)].map(({ index }) => prefix.slice(0, index + 1));
 }
 
-interface Place {
+interface ArchivePrefix {
   archive: string;
   destination: string;
   /** Server, bucket and key prefix, or the path of the folder; ends in `/`. */
   prefix: string;
 }
 
-function findPlaces(tree: Tree): Place[] {
+function findPrefixes(tree: Tree): ArchivePrefix[] {
   return entriesOf(tree, 'archives').flatMap(([archive, entry]) => {
     const destination = Object.hasOwn(entry, 'destination') ? entry['destination'] : 'default';
     if (typeof destination !== 'string') return [];

@@ -1,6 +1,6 @@
 /** A socket whose bytes can be taken without a buffer and a stream event for each read. */
 import { Socket } from 'node:net';
-import { BUDGET } from '../base/memory.ts';
+import { BUDGET } from '../base/memory-budget.ts';
 
 /** Gets bytes that are valid until the socket is resumed. Must not throw. */
 export type Receive = (bytes: Buffer) => void;

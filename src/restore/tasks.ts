@@ -1,6 +1,6 @@
 /** Makes the task of one object. */
 import { fail } from '../base/errors.ts';
-import { maxRowBytes } from '../base/memory.ts';
+import { maxRowBytes } from '../base/memory-budget.ts';
 import { codecOf, type Codec } from '../format/compress/codec.ts';
 import type { RestoreTask } from '../segment/restore/task.ts';
 import type { PlannedObject } from './objects.ts';

@@ -1,7 +1,7 @@
 /** The story of one run: lock, snapshot, plan or resume, dispatch, commit; again from the receipts when the session is lost. */
 import { toFailure, type Failure } from '../base/errors.ts';
 import type { FailureCode } from '../base/failures.ts';
-import { maxRowBytes } from '../base/memory.ts';
+import { maxRowBytes } from '../base/memory-budget.ts';
 import { retrying } from '../base/retry.ts';
 import { readerOf } from '../config/reader.ts';
 import type { Config } from '../config/schema.ts';

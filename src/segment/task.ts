@@ -42,7 +42,7 @@ export interface SegmentTask {
   contentEncoding?: string;
   /** Whether the facts shall have a digest of the lines; it costs time. */
   wantsLineDigest?: true;
-  /** Rows wider than this on the wire fail when they are read through a cursor; see base/memory.ts. */
+  /** Rows wider than this on the wire fail when they are read through a cursor; see base/memory-budget.ts. */
   maxRowBytes: number;
 }
 

@@ -51,7 +51,7 @@ export class DueRuns {
     const latest = slots.at(-1);
     if (this.#isClosed || archive === undefined || latest === undefined) return;
     this.#forgetRetry(name);
-    if (this.#parts.standings.of(name)?.slots === 'paused') {
+    if (this.#parts.standings.of(name)?.schedule === 'paused') {
       for (const slot of slots)
         this.#parts.board.skip(name, { run: formatRunId(slot), trigger: 'schedule', reason: 'paused' });
       return;
@@ -70,7 +70,7 @@ export class DueRuns {
     const slots = schedule.slotsOf(archive.name);
     const until = schedule.begunAt(archive.name);
     if (after === undefined || slots === undefined || until === undefined) return;
-    if (standings.of(archive.name)?.slots === 'paused') return;
+    if (standings.of(archive.name)?.schedule === 'paused') return;
     const missed = slots.between(after, until, MOST_SLOTS_AT_ONCE);
     if (missed.length > 0) this.#catchUp(archive, missed, 'all');
   }
@@ -152,7 +152,7 @@ export class DueRuns {
   #retry(name: string, run: string): void {
     const { board, standings, onCatchUp } = this.#parts;
     const standing = standings.of(name);
-    if (board.isBusy(name) || standing === undefined || standing.slots === 'paused') return;
+    if (board.isBusy(name) || standing === undefined || standing.schedule === 'paused') return;
     onCatchUp(name);
     board.offer(name, { run, trigger: 'catch-up', whenBusy: 'append' });
   }

@@ -30,7 +30,7 @@ export class Lateness {
     if (this.#isClosed) return;
     for (const archive of archives) {
       const { name } = archive;
-      const isLate = this.#parts.standings.of(name)?.slots === 'late';
+      const isLate = this.#parts.standings.of(name)?.schedule === 'late';
       const due = this.#overdueSlot(archive, now);
       if (due === undefined && isLate) this.#over(name);
       if (due !== undefined && !isLate && !this.#asking.has(name)) void this.#confirm(archive);

@@ -23,7 +23,7 @@ export interface LastFailure extends ShownFailure {
 
 export interface Standing {
   /** Late when a slot is overdue, and the destination was asked. */
-  slots: 'on time' | 'late' | 'paused';
+  schedule: 'on time' | 'late' | 'paused';
   /** By the last run that ended by itself. */
   health: 'well' | 'failing';
   lastSuccess: LastSuccess | undefined;
@@ -95,8 +95,8 @@ export class Standings {
   /** A schedule that goes on counts from now: what passed in the pause is not missed. */
   setPaused(archive: string, paused: boolean, now: Date): void {
     const standing = this.#standings.get(archive);
-    if (standing === undefined || (standing.slots === 'paused') === paused) return;
-    standing.slots = paused ? 'paused' : 'on time';
+    if (standing === undefined || (standing.schedule === 'paused') === paused) return;
+    standing.schedule = paused ? 'paused' : 'on time';
     if (!paused) standing.dueSince = now;
     this.#save(archive, standing);
   }
@@ -104,7 +104,7 @@ export class Standings {
   /** A paused archive has no slots to be late with. */
   setLate(archive: string, late: boolean): void {
     const standing = this.#standings.get(archive);
-    if (standing !== undefined && standing.slots !== 'paused') standing.slots = late ? 'late' : 'on time';
+    if (standing !== undefined && standing.schedule !== 'paused') standing.schedule = late ? 'late' : 'on time';
   }
 
   /** Slots after this are due, or will be. */
@@ -119,7 +119,7 @@ export class Standings {
   oldestDue(archive: string, slots: Slots, now: Date): Date | undefined {
     const standing = this.#standings.get(archive);
     const after = this.settledUntil(archive);
-    if (standing === undefined || standing.slots === 'paused' || after === undefined) return undefined;
+    if (standing === undefined || standing.schedule === 'paused' || after === undefined) return undefined;
     const due = slots.next(after);
     return due !== undefined && due <= now ? due : undefined;
   }
@@ -131,7 +131,7 @@ export class Standings {
     const latest = this.#history.latestCommitted(archive);
     const isFailing = failure !== undefined && (success === undefined || success.finishedAt < failure.finishedAt);
     return {
-      slots: record?.paused === true ? 'paused' : 'on time',
+      schedule: record?.paused === true ? 'paused' : 'on time',
       health: isFailing ? 'failing' : 'well',
       lastSuccess: success && successOf(success),
       lastFailure: failure && failureOf(failure),
@@ -141,8 +141,12 @@ export class Standings {
     };
   }
 
-  #save(archive: string, { slots, dueSince }: Standing, schedule = this.#history.archive(archive)?.schedule): void {
-    this.#history.setArchive(archive, { schedule: schedule ?? '', dueSince, paused: slots === 'paused' });
+  #save(
+    archive: string,
+    { schedule, dueSince }: Standing,
+    expression = this.#history.archive(archive)?.schedule,
+  ): void {
+    this.#history.setArchive(archive, { schedule: expression ?? '', dueSince, paused: schedule === 'paused' });
   }
 }
 

@@ -172,9 +172,9 @@ function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
   const now = new Date();
   if (standing?.lastSuccess !== undefined)
     set('pgsluice_archive_last_success_timestamp_seconds', Date.parse(standing.lastSuccess.finishedAt) / 1000, labels);
-  set('pgsluice_archive_late', Number(standing?.slots === 'late'), labels);
+  set('pgsluice_archive_late', Number(standing?.schedule === 'late'), labels);
   set('pgsluice_archive_failing', Number(standing?.health === 'failing'), labels);
-  set('pgsluice_archive_paused', Number(standing?.slots === 'paused'), labels);
+  set('pgsluice_archive_paused', Number(standing?.schedule === 'paused'), labels);
   set('pgsluice_archive_running', Number(entry !== undefined), labels);
   set('pgsluice_archive_waiting_runs', parts.board.waitingOf(archive).length, labels);
   const snapshotAt = entry?.progress?.snapshotAt;

@@ -141,8 +141,8 @@ function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): 
   const slots = parts.schedule.slotsOf(name);
   const { lastSuccess, lastFailure } = standing ?? {};
   const [paused, late, failing] = [
-    standing?.slots === 'paused',
-    standing?.slots === 'late',
+    standing?.schedule === 'paused',
+    standing?.schedule === 'late',
     standing?.health === 'failing',
   ];
   return {

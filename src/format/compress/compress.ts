@@ -1,7 +1,7 @@
 /** The compressing stage: lines in, one gzip member or one zstd frame out, with as little copied and kept as can be. */
 import type { Transform } from 'node:stream';
 import { constants, createZstdCompress } from 'node:zlib';
-import { BUDGET } from '../../base/memory.ts';
+import { BUDGET } from '../../base/memory-budget.ts';
 import { LINE_BUFFERS } from '../jsonl/line-buffer.ts';
 import type { CompressorChoice } from './codec.ts';
 import { IsalGzip } from './isal.ts';

@@ -1,7 +1,7 @@
 /** Gzip by ISA-L, the library of Ceph and Hadoop: several times as fast as zlib. Called through koffi, which is optional. */
 import { createRequire } from 'node:module';
 import { errorText } from '../../base/errors.ts';
-import { BUDGET } from '../../base/memory.ts';
+import { BUDGET } from '../../base/memory-budget.ts';
 
 /** Where Debian, Ubuntu, Fedora and macOS have it; the number is the ABI that the offsets below belong to. */
 const LIBRARIES = [

@@ -2,7 +2,7 @@
 import type { Transform } from 'node:stream';
 import { crc32, createInflateRaw, createZstdDecompress } from 'node:zlib';
 import { errorText } from '../../base/errors.ts';
-import { BUDGET } from '../../base/memory.ts';
+import { BUDGET } from '../../base/memory-budget.ts';
 import { formatCount } from '../../base/units.ts';
 import type { Codec } from './codec.ts';
 

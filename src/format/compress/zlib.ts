@@ -3,12 +3,12 @@
  * with the end of the one before as its dictionary, so that hardly anything is lost; a sync flush ends it at a full byte.
  */
 import { constants, createDeflateRaw } from 'node:zlib';
-import { BUDGET } from '../../base/memory.ts';
+import { BUDGET } from '../../base/memory-budget.ts';
 import { LINE_BUFFERS } from '../jsonl/line-buffer.ts';
 
 /** Blocks that are deflated at once, while the next one is made. */
 const BLOCKS_AT_ONCE = LINE_BUFFERS - 1;
-/** The most that zlib may have; see base/memory.ts. Measured against its default of 8 on JSON Lines: 7 % less time, and a little smaller. */
+/** The most that zlib may have; see base/memory-budget.ts. Measured against its default of 8 on JSON Lines: 7 % less time, and a little smaller. */
 const MEM_LEVEL = 9;
 /** Room for what a block usually becomes; there may be several of them. */
 const SLICE_BYTES = BUDGET.slice.bytes;

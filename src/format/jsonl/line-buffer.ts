@@ -1,5 +1,5 @@
 /** Where lines are gathered before they are handed on: buffers in turn, so that one is filled while others are used. */
-import { BUDGET, widestLinesBytes } from '../../base/memory.ts';
+import { BUDGET, widestLinesBytes } from '../../base/memory-budget.ts';
 
 /** How many there are; what was taken is valid until so many more were. */
 export const LINE_BUFFERS = BUDGET.lines.buffers;

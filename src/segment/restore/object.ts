@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { Closers } from '../../base/closers.ts';
 import { fail, type FailureError } from '../../base/errors.ts';
-import { BUDGET } from '../../base/memory.ts';
+import { BUDGET } from '../../base/memory-budget.ts';
 import { formatCount } from '../../base/units.ts';
 import { terminateBackend } from '../../postgres/cancel.ts';
 import { backendPid, connectPostgres, endConnection, socketOf, type Client } from '../../postgres/connect.ts';

@@ -1,5 +1,5 @@
 /** Gathers the compressor's slices into owned buffers, as the uploader would pin what it slices. */
-import { BUDGET } from '../../base/memory.ts';
+import { BUDGET } from '../../base/memory-budget.ts';
 
 /**
  * Yields buffers of `pieceBytes`, shorter ones where a part of `partBytes` ends, and a last one with what is left; nothing for an

@@ -1,6 +1,6 @@
 /** Turns the bytes of a binary COPY into JSON Lines: nothing is ever held as an object or as text. */
 import { fail } from '../../base/errors.ts';
-import { BUDGET } from '../../base/memory.ts';
+import { BUDGET } from '../../base/memory-budget.ts';
 import { formatCount } from '../../base/units.ts';
 import { readInt32, readUint16 } from '../../format/jsonl/write/binary/numbers.ts';
 import { unquote } from '../../format/jsonl/write/json-text.ts';

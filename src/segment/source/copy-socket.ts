@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Client } from 'pg';
 import { fail, type FailureError } from '../../base/errors.ts';
-import { BUDGET } from '../../base/memory.ts';
+import { BUDGET } from '../../base/memory-budget.ts';
 import { socketOf } from '../../postgres/connect.ts';
 import { DirectSocket } from '../../postgres/direct-socket.ts';
 

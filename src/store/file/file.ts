@@ -5,11 +5,11 @@ import type { BigIntStats, Dirent } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { fail, type FailureError } from '../../base/errors.ts';
-import { BUDGET } from '../../base/memory.ts';
+import { BUDGET } from '../../base/memory-budget.ts';
 import { errorCode, orUndefined, toFileFailure } from './errors.ts';
 import { freeNow } from '../free-now.ts';
 import { isUploadId, newUploadId, parseTemporaryName, pathOfKey, refuseSymlinks, temporaryPath } from './paths.ts';
-import { etagOf, place } from './place.ts';
+import { etagOf, putInPlace } from './put-in-place.ts';
 import { probeStore } from '../probe.ts';
 import type {
   PendingUpload,
@@ -50,7 +50,7 @@ class FileStore implements Store {
     const file = await this.#try(`writing ${temporary}`, () => this.#openNew(temporary));
     try {
       const etag = await this.#fill(file, body, options, { temporary, uploadId });
-      const outcome = await this.#try(`renaming ${temporary}`, () => place(temporary, target, options.replaces));
+      const outcome = await this.#try(`renaming ${temporary}`, () => putInPlace(temporary, target, options.replaces));
       if (outcome !== 'written') throw refused(target, outcome);
       await this.#try(`writing ${target}`, () => syncFolder(path.dirname(target)));
       return { etag };
@@ -66,7 +66,7 @@ class FileStore implements Store {
       const file = await this.#openNew(temporary);
       try {
         const etag = await writeAndClose(file, body);
-        const outcome = await place(temporary, target, replaces);
+        const outcome = await putInPlace(temporary, target, replaces);
         if (outcome !== 'written') return { outcome };
         await syncFolder(path.dirname(target));
         return { outcome, etag };

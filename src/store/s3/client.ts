@@ -58,7 +58,7 @@ function createClient(destination: DestinationConfig, timeouts: S3Timeouts): S3C
   const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
   const checksums = destination.checksums === 'when-required' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED';
   return new S3Client({
-    ...placeOf(destination),
+    ...addressOf(destination),
     ...credentialsOf(destination),
     retryMode: 'standard',
     maxAttempts: MAX_ATTEMPTS,
@@ -78,7 +78,7 @@ function createClient(destination: DestinationConfig, timeouts: S3Timeouts): S3C
   });
 }
 
-function placeOf({ endpoint, region, forcePathStyle }: DestinationConfig): S3ClientConfig {
+function addressOf({ endpoint, region, forcePathStyle }: DestinationConfig): S3ClientConfig {
   // Servers other than AWS rarely care about the region, but a signature needs one.
   if (endpoint !== undefined) return { endpoint, region: region ?? 'us-east-1', forcePathStyle };
   return { followRegionRedirects: true, forcePathStyle, ...(region === undefined ? {} : { region }) };

@@ -24,7 +24,8 @@ interface Facts {
   text: string;
 }
 
-interface Place {
+/** What a hint can name. */
+interface HintFacts {
   bucket: string;
   host: string;
   permission: string;
@@ -34,8 +35,8 @@ interface Place {
 interface Rule {
   kind: FailureKind;
   matches: (facts: Facts) => boolean;
-  /** Where the place says more than the declared hint. */
-  hint?: (place: Place) => string;
+  /** Where more can be said than the declared hint. */
+  hint?: (facts: HintFacts) => string;
 }
 
 const PERMISSIONS: Record<string, string> = {
@@ -220,7 +221,7 @@ export function toS3Failure(error: unknown, operation: S3Operation, target: S3Ta
   return fail(rule.kind, {
     stage: operation.stage ?? 'upload',
     message: `${operation.name}${where} in the bucket ${target.bucket} failed: ${text}`,
-    hint: rule.hint?.(placeOf(operation, target)),
+    hint: rule.hint?.(hintFacts(operation, target)),
     cause: describe(facts, text),
   });
 }
@@ -258,7 +259,7 @@ function factsOf(error: unknown): Facts {
   };
 }
 
-function placeOf(operation: S3Operation, target: S3Target): Place {
+function hintFacts(operation: S3Operation, target: S3Target): HintFacts {
   const { endpoint, region, partBytes } = target.destination;
   return {
     bucket: target.bucket,
@@ -279,7 +280,7 @@ function describe({ name, network, status }: Facts, text: string): string {
   return labels.length === 0 ? text : `${[...new Set(labels)].join(', ')}: ${text}`;
 }
 
-function troubleAtServer({ host }: Place): string {
+function troubleAtServer({ host }: HintFacts): string {
   return `${host} failed on its side. If it repeats, look at its status or its logs.`;
 }
 

@@ -12,9 +12,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { fail, type FailureError } from '../../base/errors.ts';
-import { BUDGET } from '../../base/memory.ts';
+import { BUDGET } from '../../base/memory-budget.ts';
 import { freeNow } from '../free-now.ts';
-import { PartSource } from './part-source.ts';
+import { PartBody } from './part-body.ts';
 import type { S3Target } from './client.ts';
 import { bareETag, isRefusal, sendUnder } from './conditions.ts';
 import { hasName, toS3Failure } from './errors.ts';
@@ -34,7 +34,7 @@ export async function uploadToS3(
 ): Promise<Written> {
   options.signal.throwIfAborted();
   const upload = new OneUpload(target, key, options);
-  const source = new PartSource(body, options.partBytes, (error) => {
+  const source = new PartBody(body, options.partBytes, (error) => {
     upload.fail(error);
   });
   upload.onFailure = () => source.destroy(new Error('the upload failed'));
@@ -92,7 +92,7 @@ class OneUpload {
   }
 
   /** Resolves to the ETag that the server answered, if it did. */
-  async send(source: PartSource): Promise<string | undefined> {
+  async send(source: PartBody): Promise<string | undefined> {
     const upload = new Upload({
       client: this.#watchedClient(),
       params: { ...this.#params(), Body: source },

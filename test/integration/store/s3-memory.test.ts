@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { BUDGET } from '../../../src/base/memory.ts';
+import { BUDGET } from '../../../src/base/memory-budget.ts';
 import { openStore } from '../../../src/store/open.ts';
 import { startProxy } from '../../support/s3-proxy.ts';
 import { destinationOf, type LocalS3, startS3 } from '../../support/s3-server.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { LineWriter } from '../../../src/base/line-writer.ts';
-import { isJournal } from '../../../src/base/log.ts';
+import { isSystemdJournal } from '../../../src/base/log.ts';
 import { registerSecret, scrub } from '../../../src/base/secrets.ts';
 
 const LOG = JSON.stringify(new URL('../../../src/base/log.ts', import.meta.url).href);
@@ -71,7 +71,7 @@ describe('the log', () => {
 
   test('starts each line with the priority that journald reads', () => {
     const { stderr } = outputOf(`
-      const log = createLog({ level: 'trace', journal: true });
+      const log = createLog({ level: 'trace', systemdJournal: true });
       for (const level of ['fatal', 'error', 'warn', 'info', 'debug', 'trace']) log[level](level);
       log.child({ archive: 'a' }).error('child');`);
     const prefixes = stderr.match(/^<\d>(?=\{)/gm);
@@ -159,17 +159,17 @@ describe('scrub', () => {
   });
 });
 
-describe('isJournal', () => {
+describe('isSystemdJournal', () => {
   const file = join(tmpdir(), `pgsluice-log-${process.pid}`);
 
   test('compares the device and the inode of the descriptor with JOURNAL_STREAM', () => {
     const fd = openSync(file, 'w');
     try {
       const { dev, ino } = fstatSync(fd, { bigint: true });
-      assert.equal(isJournal(fd, { JOURNAL_STREAM: `${dev}:${ino}` }), true);
-      assert.equal(isJournal(fd, { JOURNAL_STREAM: `${dev}:${ino}1` }), false);
-      assert.equal(isJournal(fd, { JOURNAL_STREAM: '' }), false);
-      assert.equal(isJournal(fd, {}), false);
+      assert.equal(isSystemdJournal(fd, { JOURNAL_STREAM: `${dev}:${ino}` }), true);
+      assert.equal(isSystemdJournal(fd, { JOURNAL_STREAM: `${dev}:${ino}1` }), false);
+      assert.equal(isSystemdJournal(fd, { JOURNAL_STREAM: '' }), false);
+      assert.equal(isSystemdJournal(fd, {}), false);
     } finally {
       closeSync(fd);
       rmSync(file);
@@ -177,7 +177,7 @@ describe('isJournal', () => {
   });
 
   test('is false for a descriptor that is not open', () => {
-    assert.equal(isJournal(999_999, { JOURNAL_STREAM: '1:2' }), false);
+    assert.equal(isSystemdJournal(999_999, { JOURNAL_STREAM: '1:2' }), false);
   });
 });
 

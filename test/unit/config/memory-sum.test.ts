@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { BUDGET, type Budget } from '../../../src/base/memory.ts';
+import { BUDGET, type Budget } from '../../../src/base/memory-budget.ts';
 import { memorySum } from '../../../src/config/memory-sum.ts';
 import { DESTINATIONS, load, MINIMAL, SOURCES } from './support.ts';
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createDeflateRaw, createZstdCompress, gzipSync } from 'node:zlib';
-import { BUDGET, widestLinesBytes } from '../../../src/base/memory.ts';
+import { BUDGET, widestLinesBytes } from '../../../src/base/memory-budget.ts';
 import { compress } from '../../../src/format/compress/compress.ts';
 import { isalProblem } from '../../../src/format/compress/isal.ts';
 import { createUnpacker } from '../../../src/format/compress/unpack.ts';

@@ -83,10 +83,10 @@ describe('an archive with an overdue slot', () => {
     look();
     look();
     assert.equal(asked.length, 1, 'a destination that has not answered is not asked again');
-    assert.deepEqual([standings.of('events')?.slots, alarms], ['on time', []]);
+    assert.deepEqual([standings.of('events')?.schedule, alarms], ['on time', []]);
     await answer();
     look();
-    assert.equal(standings.of('events')?.slots, 'late');
+    assert.equal(standings.of('events')?.schedule, 'late');
     assert.deepEqual([alarms, asked.length], [[`events ${formatRunId(slot(1))}`], 1]);
   });
 
@@ -94,7 +94,7 @@ describe('an archive with an overdue slot', () => {
     look();
     await answer(committed(slot(3)));
     look();
-    assert.deepEqual([standings.of('events')?.slots, alarms, lines], ['on time', [], []]);
+    assert.deepEqual([standings.of('events')?.schedule, alarms, lines], ['on time', [], []]);
     assert.equal(standings.of('events')?.lastSuccess?.run, formatRunId(slot(3)));
   });
 
@@ -103,7 +103,7 @@ describe('an archive with an overdue slot', () => {
     await answer();
     standings.found('events', committed(slot(3)));
     look();
-    assert.equal(standings.of('events')?.slots, 'on time');
+    assert.equal(standings.of('events')?.schedule, 'on time');
     assert.deepEqual(lines, ['archive is late: a slot is overdue', 'archive is no longer late']);
     look(slot(5));
     assert.equal(asked.length, 2);
@@ -113,13 +113,13 @@ describe('an archive with an overdue slot', () => {
     look();
     standings.setPaused('events', true, new Date());
     await answer();
-    assert.deepEqual([standings.of('events')?.slots, alarms], ['paused', []]);
+    assert.deepEqual([standings.of('events')?.schedule, alarms], ['paused', []]);
     standings.setPaused('events', false, START);
     look();
     lateness.close();
     await answer(committed(slot(3)));
     look();
-    assert.deepEqual([standings.of('events')?.slots, alarms, lines, asked.length], ['on time', [], [], 2]);
+    assert.deepEqual([standings.of('events')?.schedule, alarms, lines, asked.length], ['on time', [], [], 2]);
     assert.equal(standings.of('events')?.lastSuccess, undefined, 'what is closed takes nothing in');
   });
 });

@@ -60,8 +60,8 @@ function manifest(slot: Date): Manifest {
 describe('an archive that nobody knew', () => {
   test('stands well and on time, and its slots count from now', () => {
     const standings = standingsOf();
-    const { slots: punctuality, health, dueSinceIs } = standings.of('events')!;
-    assert.deepEqual([punctuality, health, dueSinceIs], ['on time', 'well', 'assumed']);
+    const { schedule, health, dueSinceIs } = standings.of('events')!;
+    assert.deepEqual([schedule, health, dueSinceIs], ['on time', 'well', 'assumed']);
     assert.deepEqual(standings.settledUntil('events'), NOW);
     assert.equal(standings.oldestDue('events', slots, NOW), undefined);
     assert.deepEqual(standings.oldestDue('events', slots, at(14)), at(13));
@@ -83,7 +83,7 @@ describe('an archive that the history knows', () => {
     records.set('events', { schedule: `${SCHEDULE} UTC`, dueSince: at(1), paused: true });
     attempts = [ending(at(8)), failure(at(9))];
     const standing = standingsOf().of('events')!;
-    assert.deepEqual([standing.slots, standing.health, standing.dueSinceIs], ['paused', 'failing', 'known']);
+    assert.deepEqual([standing.schedule, standing.health, standing.dueSinceIs], ['paused', 'failing', 'known']);
     assert.equal(standing.lastFailure?.hint, 'make one');
     assert.deepEqual(standing.archivedUntil, at(8));
     attempts.push(ending(at(10)));
@@ -155,14 +155,14 @@ describe('a pause', () => {
     records.set('events', { schedule: `${SCHEDULE} UTC`, dueSince: at(8), paused: false });
     const standings = standingsOf();
     standings.setLate('events', true);
-    assert.equal(standings.of('events')?.slots, 'late');
+    assert.equal(standings.of('events')?.schedule, 'late');
     standings.setPaused('events', true, at(12));
     standings.setLate('events', true);
-    assert.equal(standings.of('events')?.slots, 'paused');
+    assert.equal(standings.of('events')?.schedule, 'paused');
     assert.equal(standings.oldestDue('events', slots, at(20)), undefined);
     assert.equal(records.get('events')?.paused, true);
     standings.setPaused('events', false, at(20));
-    assert.equal(standings.of('events')?.slots, 'on time');
+    assert.equal(standings.of('events')?.schedule, 'on time');
     assert.deepEqual(standings.oldestDue('events', slots, at(21)), at(21));
   });
 

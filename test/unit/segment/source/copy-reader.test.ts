@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { FailureError } from '../../../../src/base/errors.ts';
-import { BUDGET } from '../../../../src/base/memory.ts';
+import { BUDGET } from '../../../../src/base/memory-budget.ts';
 import type { Column } from '../../../../src/postgres/columns.ts';
 import { RowEncoder } from '../../../../src/format/jsonl/write/binary/row-encoder.ts';
 import { giveBuffersBack, lendBuffers } from '../../../../src/format/jsonl/write/binary/simd-text.ts';

@@ -5,7 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, test, type TestContext } from 'node:test';
 import type { Client } from 'pg';
 import { FailureError } from '../../../../src/base/errors.ts';
-import { BUDGET } from '../../../../src/base/memory.ts';
+import { BUDGET } from '../../../../src/base/memory-budget.ts';
 import { DirectSocket } from '../../../../src/postgres/direct-socket.ts';
 import { CopySocket } from '../../../../src/segment/source/copy-socket.ts';
 

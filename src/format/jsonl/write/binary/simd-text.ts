@@ -5,7 +5,7 @@
  * A thread has one such memory, lent to one segment at a time. Buffers that are not in it, and machines without SIMD, go
  * through the loops of text.ts, which do the same.
  */
-import { BUDGET } from '../../../../base/memory.ts';
+import { BUDGET } from '../../../../base/memory-budget.ts';
 import { ESCAPES, HEX } from './escapes.ts';
 
 /** What a segment is read into, and the buffers that its lines are written to in turn. */

@@ -1,6 +1,6 @@
 /**
  * Every buffer by its name. The stages allocate by these numbers, and `check` adds up the same ones: whoever needs memory
- * that does not lie in the heap of a worker declares it here. Heaps are bounded by the config; see config/limits.ts.
+ * that does not lie in the heap of a worker declares it here. Heaps are bounded by the config; see config/memory-sum.ts.
  */
 
 const KIB = 1024;

@@ -11,7 +11,7 @@ import { freeNow } from '../free-now.ts';
  *
  * `Readable.from` would not do: its destroy waits for the iterator, which for a stalled body never answers.
  */
-export class PartSource extends Readable {
+export class PartBody extends Readable {
   /** Bytes that were handed on so far. */
   bytes = 0;
   readonly #pieces: AsyncGenerator<Buffer, void, undefined>;

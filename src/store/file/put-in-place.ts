@@ -13,7 +13,7 @@ export function etagOf({ ino, size, mtimeNs }: BigIntStats): string {
  * Shows the file whole or not at all. Where it is to replace a certain file, another process may write between the look and
  * the rename, as a file system has no rename with a condition: the later of the two stays.
  */
-export async function place(
+export async function putInPlace(
   temporary: string,
   target: string,
   replaces: Replaces | undefined,
