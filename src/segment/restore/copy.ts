@@ -59,8 +59,12 @@ export class CopyIn extends Writable {
     const header = Buffer.allocUnsafe(HEADER_BYTES);
     header.writeUInt8(COPY_DATA);
     header.writeUInt32BE(chunk.length + LENGTH_BYTES, 1);
+    // Both in one call to the system.
+    socket.cork();
     socket.write(header);
-    if (socket.write(chunk)) done();
+    const hasRoom = socket.write(chunk);
+    socket.uncork();
+    if (hasRoom) done();
     else socket.once('drain', done);
   }
 
