@@ -28,10 +28,10 @@ async function read(stream: Buffer, sizes: readonly number[] = [stream.length]):
   const buffers = lendBuffers();
   try {
     const encoding = { encoder: new RowEncoder(COLUMNS), buffers, subject: 't', keyColumns: [0] };
-    let text = '';
+    const pieces: Buffer[] = [];
     for await (const piece of new CopyReader(sliced(stream, sizes), encoding, count, keys).read())
-      text += piece.toString();
-    return { text, count, keys };
+      pieces.push(Buffer.from(piece));
+    return { text: Buffer.concat(pieces).toString(), count, keys };
   } finally {
     giveBuffersBack(buffers);
   }
