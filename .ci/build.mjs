@@ -17,7 +17,9 @@ const { status } = spawnSync(process.execPath, [TSC, '--project', join(ROOT, '.c
   stdio: 'inherit',
 });
 if (status === 0) {
-  cpSync(join(ROOT, 'src', PAGE), join(ROOT, 'dist', PAGE), { recursive: true });
+  // Its types are for those who change it.
+  const filter = (file) => !file.endsWith('.d.ts');
+  cpSync(join(ROOT, 'src', PAGE), join(ROOT, 'dist', PAGE), { recursive: true, filter });
   chmodSync(join(ROOT, 'dist', 'cli.js'), 0o755);
 }
 process.exitCode = status === 0 ? makeBillOfMaterials() : (status ?? 1);

@@ -22,6 +22,7 @@ const FOLDERS = ['unit', 'integration', 'fault', 'e2e'];
 
 const CHECKS = [
   ['tsc', '--noEmit'],
+  ['tsc', '--project', '.config/tsconfig.page.json'],
   ['eslint', '--config', '.config/eslint.js', '.'],
   ['prettier', '--check', '.'],
   ['node', 'src/tools/generate.ts', '--check'],

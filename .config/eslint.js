@@ -19,27 +19,42 @@ const KNOWN_SAFE_CALLS = ['test', 'describe', 'suite', 'it'].map((name) => ({
   package: 'node:test',
 }));
 
-const PAGE_GLOBALS = Object.fromEntries(
-  [
-    'AbortSignal',
-    'clearTimeout',
-    'document',
-    'EventSource',
-    'fetch',
-    'getComputedStyle',
-    'navigator',
-    'ResizeObserver',
-    'setInterval',
-    'setTimeout',
-    'window',
-  ].map((name) => [name, 'readonly']),
-);
+/** What would make markup of a text. */
+const MARKUP = [
+  'innerHTML',
+  'outerHTML',
+  'insertAdjacentHTML',
+  'setHTMLUnsafe',
+  'createContextualFragment',
+  'parseFromString',
+  'srcdoc',
+  'write',
+].map((property) => ({ property, message: 'What comes from outside is shown as text, never as markup.' }));
 
 const SCRIPT_GLOBALS = Object.fromEntries(
   ['process', 'console', 'URL', 'Buffer', 'fetch', 'setTimeout', 'clearTimeout', 'performance', 'AbortSignal'].map(
     (name) => [name, 'readonly'],
   ),
 );
+
+/** For all code that has types. */
+const TYPED_RULES = {
+  '@typescript-eslint/no-floating-promises': ['error', { allowForKnownSafeCalls: KNOWN_SAFE_CALLS }],
+  '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+  // A number or a bigint prints without surprise.
+  '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+  '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+  '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: 'only-allowed-literals' }],
+  // A method that fulfils an asynchronous interface need not wait for anything itself.
+  '@typescript-eslint/require-await': 'off',
+  // A record's key in brackets says that it may be missing.
+  '@typescript-eslint/dot-notation': 'off',
+  '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', ignoreRestSiblings: true }],
+  eqeqeq: 'error',
+  'no-param-reassign': 'error',
+  'prefer-const': 'error',
+  'no-var': 'error',
+};
 
 const SCRIPT_RULES = {
   eqeqeq: 'error',
@@ -57,27 +72,10 @@ export default defineConfig(
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: ROOT } },
     rules: {
-      '@typescript-eslint/no-floating-promises': ['error', { allowForKnownSafeCalls: KNOWN_SAFE_CALLS }],
+      ...TYPED_RULES,
       // `typeof import('…')` names the type of an optional dependency without loading it.
       '@typescript-eslint/consistent-type-imports': ['error', { disallowTypeAnnotations: false }],
       '@typescript-eslint/consistent-type-exports': 'error',
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
-      // A number or a bigint prints without surprise.
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
-      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
-      '@typescript-eslint/no-unnecessary-condition': [
-        'error',
-        { allowConstantLoopConditions: 'only-allowed-literals' },
-      ],
-      // A method that fulfils an asynchronous interface need not wait for anything itself.
-      '@typescript-eslint/require-await': 'off',
-      // A record's key in brackets says that it may be missing.
-      '@typescript-eslint/dot-notation': 'off',
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', ignoreRestSiblings: true }],
-      eqeqeq: 'error',
-      'no-param-reassign': 'error',
-      'prefer-const': 'error',
-      'no-var': 'error',
     },
   },
   {
@@ -124,5 +122,10 @@ export default defineConfig(
     languageOptions: { globals: SCRIPT_GLOBALS },
     rules: SCRIPT_RULES,
   },
-  { files: [`${PAGE}/*.js`], languageOptions: { globals: PAGE_GLOBALS }, rules: SCRIPT_RULES },
+  {
+    files: [`${PAGE}/*.js`],
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { project: './.config/tsconfig.page.json', tsconfigRootDir: ROOT } },
+    rules: { ...TYPED_RULES, 'no-restricted-properties': ['error', ...MARKUP] },
+  },
 );

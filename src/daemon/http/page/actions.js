@@ -1,56 +1,69 @@
+// @ts-check
 /** Run now, cancel, pause, resume. The token is asked for once, and is kept in this variable and nowhere else. */
-import { request } from './connection.js';
+import { ApiError, request } from './connection.js';
+import { ask, toast } from './dialog.js';
 import { h } from './dom.js';
+import { encode } from './paths.js';
+import { cut } from './text.js';
 
-const TOAST_MS = 8000;
+/** @typedef {'run' | 'cancel' | 'pause' | 'resume'} Order */
 
+/** @type {Record<Order, string>} */
+const DONE = { run: 'run requested', cancel: 'cancel requested', pause: 'schedule paused', resume: 'schedule resumed' };
+
+/** More of a name than a dialog should be filled with. */
+const MOST_OF_A_NAME = 100;
+
+/** @type {string | undefined} */
 let token;
 
-const DONE = {
-  run: (name) => `${name}: run requested`,
-  cancel: (name) => `${name}: cancel requested`,
-  pause: (name) => `${name}: schedule paused`,
-  resume: (name) => `${name}: schedule resumed`,
-};
-
-/** Does it, and says how that went. Resolves to whether it was done. */
-export async function act(name, verb) {
-  if (verb === 'cancel' && !(await confirmCancel(name))) return false;
+/**
+ * Does it, and says how that went.
+ * @param {string} archive
+ * @param {Order} order
+ */
+export async function act(archive, order) {
+  const name = cut(archive, MOST_OF_A_NAME);
+  if (order === 'cancel' && !(await confirmCancel(name))) return;
+  /** @type {string | undefined} */
   let complaint;
   for (;;) {
-    token ??= await askForToken(name, verb, complaint);
-    if (token === undefined) return false;
-    try {
-      await request(`/api/archives/${encodeURIComponent(name)}/${verb}`, {
-        method: 'POST',
-        headers: { Authorization: `Bearer ${token}` },
-      });
-      toast(DONE[verb](name), 'good');
-      return true;
-    } catch (error) {
-      if (error.status !== 401) {
-        toast(`${name}: ${error.message}${error.hint === undefined ? '' : ` – ${error.hint}`}`, 'bad');
-        return false;
-      }
+    token ??= await askForToken(name, order, complaint);
+    if (token === undefined) return;
+    const problem = await send(archive, order, token);
+    if (problem?.status === 401) {
       token = undefined;
-      complaint = `The daemon refused: ${error.message}`;
+      complaint = `The daemon refused: ${cut(problem.message, 300)}`;
+      continue;
     }
+    if (problem === undefined) toast(`${name}: ${DONE[order]}`, 'good');
+    else toast(`${name}: ${problem.text}`, 'bad');
+    return;
   }
 }
 
-/** A line that is read out, and goes by itself; a problem stays until it is dismissed. */
-export function toast(text, kind) {
-  const close = h(
-    'button',
-    { type: 'button', class: 'plain', 'aria-label': 'Dismiss', onclick: () => line.remove() },
-    '✕',
-  );
-  const line = h('p', { class: 'toast', 'data-tone': kind }, h('span', {}, text), close);
-  document.getElementById('toasts').append(line);
-  if (kind !== 'bad') setTimeout(() => line.remove(), TOAST_MS);
+/**
+ * Resolves to what went wrong, or to undefined.
+ * @param {string} archive
+ * @param {Order} order
+ * @param {string} bearer
+ */
+async function send(archive, order, bearer) {
+  try {
+    const headers = { Authorization: `Bearer ${bearer}` };
+    await request(`/api/archives/${encode(archive)}/${order}`, { method: 'POST', headers });
+    return undefined;
+  } catch (error) {
+    return ApiError.from(error);
+  }
 }
 
-function askForToken(name, verb, complaint) {
+/**
+ * @param {string} name
+ * @param {Order} order
+ * @param {string | undefined} complaint
+ */
+function askForToken(name, order, complaint) {
   const input = h('input', {
     type: 'password',
     id: 'token',
@@ -59,23 +72,23 @@ function askForToken(name, verb, complaint) {
     required: '',
     'aria-describedby': 'token-note',
   });
+  const words =
+    'It is http.token in the config of the daemon. It stays in this tab, and is gone when the page is closed.';
+  const refused = h('p', { class: 'problem tinted', 'data-tone': 'bad', role: 'alert' }, complaint);
   return ask({
     title: 'Access token',
     body: [
-      complaint !== undefined && h('p', { class: 'complaint', role: 'alert' }, complaint),
-      h('label', { for: 'token' }, `Needed to ${verb === 'run' ? 'run' : verb} ${name}`),
+      ...(complaint === undefined ? [] : [refused]),
+      h('label', { for: 'token' }, `Needed to ${order} ${name}`),
       input,
-      h(
-        'p',
-        { class: 'note', id: 'token-note' },
-        'It is http.token in the config of the daemon. It stays in this tab, and is gone when the page is closed.',
-      ),
+      h('p', { class: 'note', id: 'token-note' }, words),
     ],
     confirm: 'Continue',
     value: () => (input.value === '' ? undefined : input.value),
   });
 }
 
+/** @param {string} name */
 async function confirmCancel(name) {
   const answer = await ask({
     title: 'Cancel this run?',
@@ -85,35 +98,4 @@ async function confirmCancel(name) {
     value: () => true,
   });
   return answer === true;
-}
-
-/** A modal dialog; resolves to `value()`, or to undefined when it is dismissed. */
-function ask({ title, body, confirm, dismiss = 'Back', value }) {
-  return new Promise((resolve) => {
-    let answer;
-    const form = h(
-      'form',
-      {
-        method: 'dialog',
-        onsubmit: () => {
-          answer = value();
-        },
-      },
-      h('h2', { id: 'dialog-title' }, title),
-      ...body,
-      h(
-        'div',
-        { class: 'buttons' },
-        h('button', { type: 'button', onclick: () => dialog.close() }, dismiss),
-        h('button', { type: 'submit', class: 'primary' }, confirm),
-      ),
-    );
-    const dialog = h('dialog', { 'aria-labelledby': 'dialog-title' }, form);
-    dialog.addEventListener('close', () => {
-      dialog.remove();
-      resolve(answer);
-    });
-    document.body.append(dialog);
-    dialog.showModal();
-  });
 }

@@ -1,3 +1,4 @@
+// @ts-check
 /** The state of an archive, a run or a segment: a shape, a word and a colour, so that none of them stands alone. */
 import { h, setAttribute, setText, svg } from './dom.js';
 
@@ -11,53 +12,77 @@ const SHAPES = {
   skip: 'M4 4l5 4-5 4m7-8v8',
 };
 
-/** What the API calls a state -> the words for it, its shape and its tone. */
-const KINDS = {
-  ok: ['OK', 'check', 'good'],
-  running: ['Running', 'play', 'busy'],
-  late: ['Late', 'clock', 'warn'],
-  failing: ['Failing', 'cross', 'bad'],
-  never: ['Never ran', 'ring', 'none'],
-  paused: ['Paused', 'pause', 'held'],
-  committed: ['Committed', 'check', 'good'],
-  'already-committed': ['Committed', 'check', 'good'],
-  failed: ['Failed', 'cross', 'bad'],
-  skipped: ['Skipped', 'skip', 'none'],
-  waiting: ['Waiting', 'clock', 'none'],
-  done: ['Done', 'check', 'good'],
-  unfinished: ['Unfinished', 'clock', 'warn'],
+/**
+ * @import { ArchiveState } from '../../view/state.ts'
+ * @import { RunDetail, SegmentDetail } from '../../view/run-detail.ts'
+ * @typedef {ArchiveState['state'] | RunDetail['status'] | SegmentDetail['state']} Status
+ * @typedef {{ words: string, shape: keyof typeof SHAPES, tone: 'good' | 'busy' | 'warn' | 'bad' | 'held' | 'none' }} Look
+ */
+
+/**
+ * What the API calls a state -> how it looks.
+ * @type {Record<Status, Look>}
+ */
+const LOOKS = {
+  ok: { words: 'OK', shape: 'check', tone: 'good' },
+  running: { words: 'Running', shape: 'play', tone: 'busy' },
+  late: { words: 'Late', shape: 'clock', tone: 'warn' },
+  failing: { words: 'Failing', shape: 'cross', tone: 'bad' },
+  never: { words: 'Never ran', shape: 'ring', tone: 'none' },
+  paused: { words: 'Paused', shape: 'pause', tone: 'held' },
+  committed: { words: 'Committed', shape: 'check', tone: 'good' },
+  failed: { words: 'Failed', shape: 'cross', tone: 'bad' },
+  skipped: { words: 'Skipped', shape: 'skip', tone: 'none' },
+  waiting: { words: 'Waiting', shape: 'clock', tone: 'none' },
+  done: { words: 'Done', shape: 'check', tone: 'good' },
+  unfinished: { words: 'Unfinished', shape: 'clock', tone: 'warn' },
 };
 
-/** How urgent an archive's state is; the first comes first. */
+/**
+ * How urgent an archive's state is; the first comes first.
+ * @type {ArchiveState['state'][]}
+ */
 export const URGENCY = ['failing', 'late', 'running', 'never', 'paused', 'ok'];
 
+/** @param {Status} state */
 export function stateWords(state) {
-  return KINDS[state]?.[0] ?? String(state);
+  return lookOf(state).words;
 }
 
+/** @param {Status} state */
 export function tone(state) {
-  return KINDS[state]?.[2] ?? 'none';
+  return lookOf(state).tone;
 }
 
-/** A badge that can be given another state. */
+/**
+ * A badge that can be given another state.
+ * @param {Status} state
+ */
 export function createBadge(state) {
-  const path = svg('path', {});
+  const path = svg('path');
   const word = h('span');
-  const element = h(
-    'span',
-    { class: 'badge' },
-    svg('svg', { viewBox: '0 0 16 16', 'aria-hidden': 'true' }, path),
-    word,
-  );
-  const update = (next) => {
-    setText(word, stateWords(next));
-    setAttribute(element, 'data-tone', tone(next));
-    setAttribute(path, 'd', SHAPES[KINDS[next]?.[1] ?? 'ring']);
+  const picture = svg('svg', { viewBox: '0 0 16 16', 'aria-hidden': 'true' }, path);
+  const element = h('span', { class: 'badge pill tinted' }, picture, word);
+  const update = (/** @type {Status} */ next) => {
+    const look = lookOf(next);
+    setText(word, look.words);
+    setAttribute(element, 'data-tone', look.tone);
+    setAttribute(path, 'd', SHAPES[look.shape]);
   };
   update(state);
   return { element, update };
 }
 
+/** @param {Status} state */
 export function badge(state) {
   return createBadge(state).element;
+}
+
+/**
+ * A page that is older than the daemon may meet a state that it does not know.
+ * @param {Status} state
+ * @returns {Look}
+ */
+function lookOf(state) {
+  return Object.hasOwn(LOOKS, state) ? LOOKS[state] : { words: state, shape: 'ring', tone: 'none' };
 }

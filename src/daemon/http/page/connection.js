@@ -1,4 +1,11 @@
+// @ts-check
 /** The link to the daemon: one event stream, opened again with backoff, and honest about how old the data is. */
+
+/**
+ * @import { State } from '../../view/state.ts'
+ * @typedef {'connecting' | 'live' | 'stale' | 'disconnected'} Phase
+ * @typedef {{ phase: Phase, lastAt?: number | undefined, retryAt?: number, problem?: ApiError }} Link
+ */
 
 const STALE_AFTER_MS = 15_000;
 const GIVE_UP_AFTER_MS = 45_000;
@@ -6,111 +13,145 @@ const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
 const ANSWER_LIMIT_MS = 10_000;
 
-/** An answer of the API that is not what was asked for. */
+/** An answer of the API that is not what was asked for; status 0 is none at all. */
 export class ApiError extends Error {
-  constructor(message, { status, hint, code }) {
+  /**
+   * @param {string} message
+   * @param {number} [status]
+   * @param {string} [hint]
+   */
+  constructor(message, status = 0, hint) {
     super(message);
     this.status = status;
     this.hint = hint;
-    this.code = code;
   }
-}
 
-/** The JSON document at `path`. Throws ApiError, with the server's words and hint when it gave any. */
-export async function request(path, options = {}) {
-  let answer;
-  try {
-    // Cookies are another program's of this host, and the daemon refuses orders that carry any.
-    answer = await fetch(path, {
-      cache: 'no-store',
-      credentials: 'omit',
-      signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
-      ...options,
-    });
-  } catch (error) {
-    const late = error?.name === 'TimeoutError';
-    throw new ApiError(late ? 'the daemon did not answer in time' : 'the daemon cannot be reached', { status: 0 });
+  /** @param {unknown} error */
+  static from(error) {
+    return error instanceof ApiError ? error : new ApiError(String(error));
   }
-  const body = await answer.json().catch(() => undefined);
-  if (answer.ok && body !== undefined) return body;
-  if (answer.ok && options.method === 'POST') return {};
-  const problem = typeof body?.error === 'object' ? body.error : body;
-  const said = problem?.message ?? (typeof body?.error === 'string' ? body.error : undefined);
-  throw new ApiError(said ?? `the daemon answered ${answer.status} ${answer.statusText}`.trim(), {
-    status: answer.status,
-    hint: problem?.hint,
-    code: problem?.code,
-  });
+
+  /** What to do about it is part of it. */
+  get text() {
+    return this.hint === undefined ? this.message : `${this.message} – ${this.hint}`;
+  }
 }
 
 /**
- * Follows the daemon for as long as the page is open. `onState` gets each document; `onLink` gets
- * `{ phase: 'connecting' | 'live' | 'stale' | 'disconnected', lastAt, retryAt, problem }` whenever that changes.
+ * The JSON document at `path`. Throws ApiError, with the server's words and hint when it gave any.
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<unknown>}
+ */
+export async function request(path, options = {}) {
+  const answer = await ask(path, options);
+  /** @type {unknown} */
+  const body = await answer.json().catch(() => undefined);
+  if (answer.ok && body !== undefined) return body;
+  const { message, hint } = problemIn(body);
+  throw new ApiError(
+    message ?? `the daemon answered ${answer.status} ${answer.statusText}`.trim(),
+    answer.status,
+    hint,
+  );
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} options
+ */
+async function ask(path, options) {
+  try {
+    const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
+    // Cookies are another program's of this host, and the daemon refuses orders that carry any.
+    return await fetch(path, { cache: 'no-store', credentials: 'omit', signal, ...options });
+  } catch (error) {
+    const isLate = error instanceof DOMException && error.name === 'TimeoutError';
+    throw new ApiError(isLate ? 'the daemon did not answer in time' : 'the daemon cannot be reached');
+  }
+}
+
+/**
+ * What the body of a refusal says: `{ error: { code, message } }`.
+ * @param {unknown} body
+ * @returns {{ message?: string, hint?: string }}
+ */
+function problemIn(body) {
+  if (typeof body !== 'object' || body === null || !('error' in body)) return {};
+  const { error } = body;
+  return typeof error === 'object' && error !== null ? error : {};
+}
+
+/**
+ * Follows the daemon for as long as the page is open. `onState` gets each document; `onLink` is told whenever the link
+ * changes.
+ * @param {{ onState: (state: State) => void, onLink: (link: Link) => void }} listeners
  */
 export function follow({ onState, onLink }) {
+  /** @type {EventSource | undefined} */
   let stream;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let retryTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let staleTimer;
   let failures = 0;
+  /** @type {number | undefined} */
   let lastAt;
 
-  const say = (phase, extra = {}) => {
-    onLink({ phase, lastAt, ...extra });
-  };
-  const receive = (state) => {
+  const receive = (/** @type {State} */ state) => {
     lastAt = Date.now();
-    failures = 0;
     clearTimeout(staleTimer);
     staleTimer = setTimeout(becomeStale, STALE_AFTER_MS);
     onState(state);
-    say('live');
+    onLink({ phase: 'live', lastAt });
   };
   const becomeStale = () => {
-    say('stale');
+    onLink({ phase: 'stale', lastAt });
     staleTimer = setTimeout(() => {
-      lose(new ApiError('the daemon has gone silent', { status: 0 }));
+      lose(new ApiError('the daemon has gone silent'));
     }, GIVE_UP_AFTER_MS - STALE_AFTER_MS);
   };
-  const lose = (problem) => {
+  const lose = (/** @type {ApiError} */ problem) => {
     stream?.close();
     clearTimeout(staleTimer);
     clearTimeout(retryTimer);
     const waitMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures) * (0.8 + Math.random() * 0.4);
     failures += 1;
-    retryTimer = setTimeout(open, waitMs);
-    say('disconnected', { retryAt: Date.now() + waitMs, problem });
+    retryTimer = setTimeout(() => void open(), waitMs);
+    onLink({ phase: 'disconnected', lastAt, retryAt: Date.now() + waitMs, problem });
   };
   // The document is asked for first: its error has words, that of an event stream has none.
   const open = async () => {
     clearTimeout(retryTimer);
     stream?.close();
     try {
-      const soFar = failures;
-      receive(await request('/api/state'));
-      failures = soFar;
+      receive(/** @type {State} */ (await request('/api/state')));
     } catch (error) {
-      lose(error);
+      lose(ApiError.from(error));
       return;
     }
     stream = new EventSource('/api/events');
     stream.addEventListener('state', (event) => {
-      receive(JSON.parse(event.data));
+      failures = 0;
+      /** @type {unknown} */
+      const state = JSON.parse(String(event.data));
+      receive(/** @type {State} */ (state));
     });
     stream.addEventListener('error', () => {
-      lose(new ApiError('the event stream has ended', { status: 0 }));
+      lose(new ApiError('the event stream has ended'));
     });
   };
   const lookAgain = () => {
     if (document.visibilityState === 'visible' && (lastAt === undefined || Date.now() - lastAt > STALE_AFTER_MS))
-      open();
+      void open();
   };
   document.addEventListener('visibilitychange', lookAgain);
   window.addEventListener('online', lookAgain);
   window.addEventListener('pagehide', () => stream?.close());
   window.addEventListener('pageshow', (event) => {
-    if (event.persisted) open();
+    if (event.persisted) void open();
   });
-  say('connecting');
-  open();
-  return { retry: open };
+  onLink({ phase: 'connecting' });
+  void open();
+  return { retry: () => void open() };
 }

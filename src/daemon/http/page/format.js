@@ -1,4 +1,7 @@
+// @ts-check
 /** Numbers, sizes, spans and moments as people read them. What is not known is a dash. */
+
+/** @typedef {number | null | undefined} Figure */
 
 export const NOTHING = '–';
 
@@ -6,17 +9,26 @@ const COUNT = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const COMPACT = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 });
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
-/** `466,000` */
+/**
+ * `466,000`
+ * @param {Figure} value
+ */
 export function count(value) {
   return isNumber(value) ? COUNT.format(value) : NOTHING;
 }
 
-/** `466K` */
+/**
+ * `466K`
+ * @param {Figure} value
+ */
 export function compact(value) {
   return isNumber(value) ? COMPACT.format(value) : NOTHING;
 }
 
-/** `12.3 MiB` */
+/**
+ * `12.3 MiB`
+ * @param {Figure} value
+ */
 export function bytes(value) {
   if (!isNumber(value)) return NOTHING;
   const unit = Math.min(UNITS.length - 1, value < 1024 ? 0 : Math.floor(Math.log2(value) / 10));
@@ -24,68 +36,92 @@ export function bytes(value) {
   return `${unit === 0 || scaled >= 100 ? Math.round(scaled) : scaled.toFixed(1)} ${UNITS[unit]}`;
 }
 
-/** `9.8 s`, `3m 07s`, `1h 02m`, `4d 3h` */
+/**
+ * `9.8 s`, `3m 07s`, `1h 02m`, `4d 3h`
+ * @param {Figure} seconds
+ */
 export function duration(seconds) {
   if (!isNumber(seconds)) return NOTHING;
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)}\u00a0s`;
   return coarse(seconds);
 }
 
-/** `12 s ago`, `3m ago` */
+/**
+ * `12 s ago`, `3m ago`
+ * @param {Figure} seconds
+ */
 export function age(seconds) {
   if (!isNumber(seconds)) return NOTHING;
   if (seconds < 1) return 'just now';
   return `${seconds < 60 ? `${Math.floor(seconds)} s` : coarse(seconds)} ago`;
 }
 
-/** `in 12 s`, `in 4h 12m`, `due now` */
+/**
+ * `in 12 s`, `in 4h 12m`, `due now`
+ * @param {Figure} seconds
+ */
 export function countdown(seconds) {
   if (!isNumber(seconds)) return NOTHING;
   if (seconds <= 0) return 'due now';
   return `in ${seconds < 60 ? `${Math.ceil(seconds)} s` : coarse(seconds)}`;
 }
 
-/** `47,566/s` */
+/**
+ * `47,566/s`
+ * @param {Figure} perSecond
+ */
 export function rate(perSecond) {
   return isNumber(perSecond) ? `${count(perSecond)}/s` : NOTHING;
 }
 
-/** `02:15:00` of this browser's day. */
+/**
+ * `02:15:00` of this browser's day.
+ * @param {number} moment milliseconds since the epoch
+ */
 export function clock(moment) {
   return new Date(moment).toLocaleTimeString('en-GB');
 }
 
-/** `23 Nov, 02:15` in that time zone; in this browser's when there is none, or none that it knows. */
+/**
+ * `23 Nov, 02:15` in that time zone; in this browser's when there is none, or none that it knows.
+ * @param {string} iso
+ * @param {string} [timeZone]
+ */
 export function dateTime(iso, timeZone) {
   const date = new Date(iso);
   if (Number.isNaN(date.getTime())) return NOTHING;
+  /** @type {Intl.DateTimeFormatOptions} */
   const options = { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' };
   try {
-    return date.toLocaleString('en-GB', { ...options, timeZone });
+    return date.toLocaleString('en-GB', timeZone === undefined ? options : { ...options, timeZone });
   } catch {
     return date.toLocaleString('en-GB', options);
   }
 }
 
-/** `1 run`, `2 runs` */
-export function plural(number, word) {
-  return `${count(number)} ${word}${number === 1 ? '' : 's'}`;
+/**
+ * `1 run`, `2 runs`, `1 retry`, `2 retries`
+ * @param {number} number
+ * @param {string} word
+ * @param {string} [words] when it does not end in a plain s
+ */
+export function plural(number, word, words = `${word}s`) {
+  return `${count(number)} ${number === 1 ? word : words}`;
 }
 
-/** What to do about a failure, and where the documentation that comes with the package tells more of its code. */
-export function advice({ code, hint }) {
-  const see = /^[a-z][a-z0-9-]*$/.test(code ?? '') ? `See docs/errors.md#${code}.` : undefined;
-  return [hint, see].filter(Boolean).join(' ');
-}
-
+/** @param {number} seconds */
 function coarse(seconds) {
   const whole = Math.round(seconds);
-  const two = (value) => String(value).padStart(2, '0');
+  const two = (/** @type {number} */ value) => String(value).padStart(2, '0');
   if (whole < 3600) return `${Math.floor(whole / 60)}m ${two(whole % 60)}s`;
   if (whole < 86_400) return `${Math.floor(whole / 3600)}h ${two(Math.floor((whole % 3600) / 60))}m`;
   return `${Math.floor(whole / 86_400)}d ${Math.floor((whole % 86_400) / 3600)}h`;
 }
 
+/**
+ * @param {Figure} value
+ * @returns {value is number}
+ */
 function isNumber(value) {
   return typeof value === 'number' && Number.isFinite(value);
 }

@@ -1,103 +1,132 @@
+// @ts-check
 /** A manifest to look through: its parts fold, and are made when they are opened; a copy button gives it whole. */
-import { toast } from './actions.js';
-import { h, setChildren } from './dom.js';
+import { toast } from './dialog.js';
+import { h, setChildren, setText } from './dom.js';
 import { bytes, count, plural } from './format.js';
+import { cut } from './text.js';
+
+/** @import { Manifest } from '../../../ledger/manifest.ts' */
 
 /** Entries that are shown of one part; a manifest may list ten thousand objects. */
 const MOST_ENTRIES = 500;
-const OPEN_DEPTH = 1;
+/** Characters that are shown of a key or a value. */
+const MOST_OF_A_VALUE = 500;
+const MOST_OF_A_PEEK = 100;
+/** Parts that are open from the start have at most this many entries. */
+const FEW_ENTRIES = 6;
 
 export function createManifestView() {
-  const tree = h('div', { class: 'json', tabindex: '0', role: 'region', 'aria-label': 'Manifest as JSON' });
+  const tree = h('div', { class: 'json inset', tabindex: 0, role: 'region', 'aria-label': 'Manifest as JSON' });
   const note = h('p', { class: 'note' });
-  const copy = h('button', { type: 'button', onclick: () => copyText(text) }, 'Copy JSON');
+  const copy = h('button', { type: 'button', class: 'last', onclick: () => copyText(text) }, 'Copy JSON');
   const nothing = h('p', { class: 'empty' }, 'There is no manifest: this run is not committed, so it is not archived.');
+  const title = h('h2', { id: 'manifest-title' }, 'Manifest');
   const element = h(
     'section',
     { class: 'panel', 'aria-labelledby': 'manifest-title' },
-    h('div', { class: 'panel-head' }, h('h2', { id: 'manifest-title' }, 'Manifest'), note, copy),
+    h('div', { class: 'panel-head row' }, title, note, copy),
     tree,
     nothing,
   );
   let text = '';
-  const update = (manifest) => {
-    const has = manifest !== null && manifest !== undefined;
-    tree.hidden = copy.hidden = !has;
-    nothing.hidden = has;
-    const changed = has ? JSON.stringify(manifest, null, 2) : '';
+  const update = (/** @type {Manifest | null} */ manifest) => {
+    tree.hidden = copy.hidden = manifest === null;
+    nothing.hidden = manifest !== null;
+    const changed = manifest === null ? '' : JSON.stringify(manifest, null, 2);
     if (changed === text) return;
     text = changed;
-    note.textContent = has
-      ? `${plural(manifest.objects?.length ?? 0, 'object')}, ${count(manifest.rows)} rows, ${bytes(manifest.bytes)}`
-      : '';
-    setChildren(tree, has ? entriesOf(manifest, 0) : []);
+    setText(note, manifest === null ? '' : summaryOf(manifest));
+    setChildren(tree, manifest === null ? [] : entriesOf(manifest, true));
   };
   return { element, update };
 }
 
-function entriesOf(value, depth) {
+/** @param {Manifest} manifest */
+function summaryOf({ objects, rows, bytes: size }) {
+  return `${plural(objects.length, 'object')}, ${count(rows)} rows, ${bytes(size)}`;
+}
+
+/**
+ * @param {object} value
+ * @param {boolean} isTop
+ */
+function entriesOf(value, isTop) {
+  /** @type {[string, unknown][]} */
   const entries = Object.entries(value);
-  const nodes = entries.slice(0, MOST_ENTRIES).map(([key, part]) => entry(key, part, depth));
-  if (entries.length > MOST_ENTRIES)
-    nodes.push(h('p', { class: 'note' }, `and ${count(entries.length - MOST_ENTRIES)} more; the copy has them all`));
-  return nodes;
+  const nodes = entries.slice(0, MOST_ENTRIES).map(([key, part]) => entry(key, part, isTop));
+  const rest = entries.length - MOST_ENTRIES;
+  return rest > 0 ? [...nodes, h('p', { class: 'note' }, `and ${count(rest)} more; the copy has them all`)] : nodes;
 }
 
-function entry(key, value, depth) {
-  const name = h('span', { class: 'json-key' }, key);
-  if (value === null || typeof value !== 'object')
-    return h(
-      'p',
-      {},
-      name,
-      ' ',
-      h('span', { class: `json-${value === null ? 'null' : typeof value}` }, JSON.stringify(value)),
-    );
+/**
+ * @param {string} key
+ * @param {unknown} value
+ * @param {boolean} isTop
+ */
+function entry(key, value, isTop) {
+  const name = h('span', { class: 'json-key' }, cut(key, MOST_OF_A_VALUE));
+  if (typeof value === 'object' && value !== null) return part(name, value, isTop);
+  const shown = h('span', { class: `json-${value === null ? 'null' : typeof value}` }, valueText(value));
+  return h('p', {}, name, ' ', shown);
+}
+
+/** @param {unknown} value */
+function valueText(value) {
+  const text = JSON.stringify(value);
+  if (text.length <= MOST_OF_A_VALUE) return text;
+  return `${cut(text, MOST_OF_A_VALUE)} (${count(text.length)} characters; the copy has them all)`;
+}
+
+/**
+ * @param {Node} name
+ * @param {object} value
+ * @param {boolean} isTop
+ */
+function part(name, value, isTop) {
   const size = Object.keys(value).length;
-  const summary = Array.isArray(value) ? `[ ${count(size)} ]` : `{ ${count(size)} }`;
-  const part = h(
-    'details',
-    {},
-    h(
-      'summary',
-      {},
-      name,
-      ' ',
-      h('span', { class: 'json-size' }, summary),
-      ' ',
-      h('span', { class: 'json-peek' }, peek(value)),
-    ),
-  );
-  const make = () => {
-    if (part.open && part.children.length === 1) part.append(h('div', {}, ...entriesOf(value, depth + 1)));
-  };
-  part.addEventListener('toggle', make);
-  part.open = depth < OPEN_DEPTH && size > 0 && size <= 6 && !Array.isArray(value);
-  return part;
+  const isList = Array.isArray(value);
+  const facts = `${isList ? `[ ${count(size)} ]` : `{ ${count(size)} }`} ${cut(peek(value), MOST_OF_A_PEEK)}`;
+  const element = h('details', {}, h('summary', {}, name, ' ', h('span', { class: 'json-null' }, facts)));
+  element.addEventListener('toggle', () => {
+    if (element.open && element.children.length === 1) element.append(h('div', {}, entriesOf(value, false)));
+  });
+  element.open = isTop && !isList && size > 0 && size <= FEW_ENTRIES;
+  return element;
 }
 
-/** What tells one folded part from the next. */
+/**
+ * What tells one folded part from the next.
+ * @param {object} value
+ */
 function peek(value) {
-  if (Array.isArray(value)) return value.every((part) => typeof part !== 'object') ? value.join(', ') : '';
-  const telling = [value.name, value.key, value.id, value.database].find((part) => typeof part === 'string');
+  if (Array.isArray(value)) return value.every((item) => typeof item !== 'object') ? value.join(', ') : '';
+  /** @type {Record<string, unknown>} */
+  const { name, key, id, database } = { ...value };
+  const telling = [name, key, id, database].find((item) => typeof item === 'string');
   return telling?.split('/').at(-1) ?? '';
 }
 
-/** The clipboard needs a secure origin, as loopback is; elsewhere the text goes by way of a selection. */
+/**
+ * The clipboard needs a secure origin, as loopback is; elsewhere the text goes by way of a selection.
+ * @param {string} text
+ */
 async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    toast('The manifest is on the clipboard', 'good');
-  } catch {
-    const area = h('textarea', { class: 'sr-only', value: text, 'aria-hidden': 'true' });
-    document.body.append(area);
-    area.select();
-    const copied = document.execCommand('copy');
-    area.remove();
-    window.getSelection()?.removeAllRanges();
-    toast(
-      copied ? 'The manifest is on the clipboard' : 'This browser does not let the page copy',
-      copied ? 'good' : 'bad',
-    );
-  }
+  const copied = await navigator.clipboard.writeText(text).then(
+    () => true,
+    () => copySelected(text),
+  );
+  if (copied) toast('The manifest is on the clipboard', 'good');
+  else toast('This browser does not let the page copy', 'bad');
+}
+
+/** @param {string} text */
+function copySelected(text) {
+  const area = h('textarea', { class: 'sr-only', value: text, 'aria-hidden': 'true' });
+  document.body.append(area);
+  area.select();
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- where the clipboard is refused, there is no other way
+  const copied = document.execCommand('copy');
+  area.remove();
+  window.getSelection()?.removeAllRanges();
+  return copied;
 }

@@ -1,69 +1,79 @@
+// @ts-check
 /** The status page: what the daemon says, and which of the two views the address asks for. */
 import { createArchivesPanel } from './archives.js';
 import { follow } from './connection.js';
-import { h, setAttribute, setChildren, setText } from './dom.js';
+import { contain } from './contain.js';
+import { byId, h, setAttribute, setChildren, setText } from './dom.js';
 import { createHeader } from './header.js';
 import { createHistoryPanel } from './history.js';
 import { createMemoryPanel } from './memory.js';
+import { readPath } from './paths.js';
 import { openRunPage } from './run-page.js';
 import { createRunningPanel } from './running.js';
 
-const main = document.getElementById('main');
-const announcer = document.getElementById('announcer');
+/**
+ * @import { State } from '../../view/state.ts'
+ * @import { RunEnding } from '../../run-ending.ts'
+ */
 
-const archives = createArchivesPanel();
-const running = createRunningPanel();
-const memory = createMemoryPanel();
-const history = createHistoryPanel({ onRuns: archives.showHistory });
-const loading = h('p', { class: 'empty' }, 'Asking the daemon…');
-const overview = h(
-  'div',
-  { class: 'stack' },
-  h('h1', { class: 'sr-only', tabindex: '-1' }, 'Overview'),
-  h('div', { class: 'live' }, memory.element, running.element),
-  archives.element,
-  history.element,
-);
+const main = byId('main');
+const announcer = byId('announcer');
 
+const archives = contain('The list of archives', createArchivesPanel);
+const running = contain('What is running', createRunningPanel);
+const memory = contain('Memory', createMemoryPanel);
+const onRuns = (/** @type {RunEnding[]} */ runs) => archives.run((part) => part.showHistory(runs));
+const history = contain('The history', () => createHistoryPanel({ onRuns }));
+const header = createHeader(() => {
+  link.retry();
+});
+const loading = byId('loading');
+const title = h('h1', { class: 'sr-only', tabindex: -1 }, 'Overview');
+const live = h('div', { class: 'live stack' }, memory.element, running.element);
+const overview = h('div', { class: 'stack' }, title, live, archives.element, history.element);
+
+/** @type {State | undefined} */
 let latest;
+/** @type {string | undefined} */
 let endedKey;
+/** @type {ReturnType<typeof openRunPage> | undefined} */
 let runPage;
 /** How far the daemon's clock is ahead of this one's. */
 let aheadMs = 0;
 
-const header = createHeader(() => link.retry());
 const link = follow({
   onState: (state) => {
-    const first = latest === undefined;
+    const isFirst = latest === undefined;
     latest = state;
     aheadMs = Date.parse(state.now) - Date.now();
     show(state);
-    if (first) route();
+    if (isFirst) route();
   },
   onLink: header.setLink,
 });
 
 window.addEventListener('hashchange', route);
-document.querySelector('.skip').addEventListener('click', (event) => {
+byId('skip').addEventListener('click', (event) => {
   // The address is the view's; this link must not change it.
   event.preventDefault();
   main.focus();
 });
 setInterval(tick, 1000);
-setChildren(main, [loading]);
+setText(loading, 'Asking the daemon…');
 route();
 
+/** @param {State} state */
 function show(state) {
   header.update(state);
-  archives.update(state, (text) => setText(announcer, text));
-  running.update(state);
-  memory.update(state);
-  history.setArchives(state.archives.map(({ name }) => name));
+  archives.run((part) => part.update(state, (text) => setText(announcer, text)));
+  running.run((part) => part.update(state));
+  memory.run((part) => part.update(state));
+  history.run((part) => part.setArchives(state.archives.map(({ name }) => name)));
   tick();
-  const key = state.archives
-    .map(({ lastSuccess, lastFailure, current }) => `${lastSuccess?.run}/${lastFailure?.run}/${current?.run}`)
-    .join();
-  if (key !== endedKey) history.load();
+  const key = JSON.stringify(
+    state.archives.map(({ lastSuccess, lastFailure, current }) => [lastSuccess?.run, lastFailure?.run, current?.run]),
+  );
+  if (key !== endedKey) history.run((part) => void part.load());
   endedKey = key;
 }
 
@@ -71,40 +81,44 @@ function tick() {
   header.tick();
   if (latest === undefined) return;
   const now = Date.now() + aheadMs;
-  archives.tick(now);
-  running.tick(now);
+  archives.run((part) => part.tick(now));
+  running.run((part) => part.tick(now));
 }
 
 /** `#/`, `#/history/ARCHIVE` or `#/runs/ARCHIVE/RUN`. */
 function route() {
-  const [, view, archive, run] = window.location.hash.split('/').map(decode);
+  const { view, archive, run } = readPath(window.location.hash);
   runPage?.close();
   runPage = undefined;
-  if (view === 'runs' && archive && run) {
-    runPage = openRunPage(archive, run);
-    setChildren(main, [runPage.element]);
-    setAttribute(main, 'data-view', 'run');
-    window.scrollTo(0, 0);
-    runPage.heading.focus({ preventScroll: true });
-    return;
-  }
-  const came = main.dataset.view;
-  setAttribute(main, 'data-view', 'overview');
-  if (latest === undefined) {
-    setChildren(main, [loading]);
-    return;
-  }
-  setChildren(main, [overview]);
-  history.filter(view === 'history' ? (archive ?? '') : '');
-  if (view === 'history') document.getElementById('history-title').focus();
-  else if (came === 'run') overview.querySelector('h1').focus();
-  if (view === 'history') document.getElementById('history').scrollIntoView({ block: 'start' });
+  const before = main.dataset['view'];
+  const isRun = view === 'runs' && archive !== '' && run !== '';
+  setAttribute(main, 'data-view', isRun ? 'run' : 'overview');
+  if (isRun) showRun(archive, run);
+  else if (latest === undefined) setChildren(main, [loading]);
+  else showOverview(view === 'history' ? archive : '', view === 'history', before === 'run');
 }
 
-function decode(part) {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
+/**
+ * @param {string} archive
+ * @param {string} run
+ */
+function showRun(archive, run) {
+  runPage = openRunPage(archive, run);
+  setChildren(main, [runPage.element]);
+  window.scrollTo(0, 0);
+  runPage.heading.focus({ preventScroll: true });
+}
+
+/**
+ * @param {string} archive of the history; empty for all
+ * @param {boolean} isHistory
+ * @param {boolean} cameFromRun
+ */
+function showOverview(archive, isHistory, cameFromRun) {
+  setChildren(main, [overview]);
+  history.run((part) => part.filter(archive));
+  if (isHistory) {
+    document.getElementById('history-title')?.focus();
+    history.element.scrollIntoView({ block: 'start' });
+  } else if (cameFromRun) title.focus();
 }

@@ -1,222 +1,123 @@
-/** One run: its segments, its attempts, its errors with what to do about them, and its manifest. */
-import { badge, createBadge, stateWords, tone } from './badge.js';
+// @ts-check
+/** One run: its figures, why it failed, its segments, its attempts and its manifest. */
+import { createAttemptsPanel } from './attempts.js';
+import { createBadge } from './badge.js';
 import { ApiError, request } from './connection.js';
-import { h, setChildren, setText, time } from './dom.js';
-import { advice, bytes, count, dateTime, duration, NOTHING, plural, rate } from './format.js';
+import { h, setChildren, setText } from './dom.js';
+import { failurePanel } from './failure.js';
+import { bytes, count, dateTime, duration, rate } from './format.js';
 import { createManifestView } from './manifest.js';
+import { encode, historyPath } from './paths.js';
+import { createSegmentsPanel } from './segments.js';
+import { cut } from './text.js';
+
+/** @import { RunDetail } from '../../view/run-detail.ts' */
 
 const REFRESH_MS = 2000;
 const RETRY_MS = 10_000;
+const MOST_OF_A_NAME = 200;
 
-/** Shows the run for as long as it is in the page; `close` ends that. */
+/**
+ * Shows the run for as long as it is in the page; `close` ends that.
+ * @param {string} archive
+ * @param {string} run
+ */
 export function openRunPage(archive, run) {
+  const name = cut(archive, MOST_OF_A_NAME);
   const state = createBadge('waiting');
-  const facts = h('dl', { class: 'figures' });
-  const failure = h('div');
+  const facts = h('dl', { class: 'figures inset', hidden: true });
+  const failure = h('div', { hidden: true });
   const segments = createSegmentsPanel();
-  const attempts = h('section', { class: 'panel', 'aria-labelledby': 'attempts-title' });
+  const attempts = createAttemptsPanel();
   const manifest = createManifestView();
-  const problem = h('p', { class: 'problem', role: 'alert', hidden: true });
-  const content = h('div', { class: 'stack', hidden: true }, failure, segments.element, attempts, manifest.element);
-  const heading = h(
-    'h1',
-    { tabindex: '-1' },
-    h('span', { class: 'run-archive' }, archive),
-    ' ',
-    h('span', { class: 'mono' }, run),
-  );
+  const problem = h('p', { class: 'problem tinted', 'data-tone': 'bad', role: 'alert', hidden: true });
+  const panels = [failure, segments.element, attempts.element, manifest.element];
+  const content = h('div', { class: 'stack', hidden: true }, panels);
+  const id = h('span', { class: 'mono' }, cut(run, MOST_OF_A_NAME));
+  const heading = h('h1', { tabindex: -1, title: archive }, h('span', {}, name), ' ', id);
+  const trail = [h('a', { href: '#/' }, 'All archives'), ' / ', h('a', { href: historyPath(archive) }, name)];
   const element = h(
     'div',
     { class: 'stack' },
-    h(
-      'nav',
-      { class: 'crumbs', 'aria-label': 'Where this is' },
-      h('a', { href: '#/' }, 'All archives'),
-      ' / ',
-      h('a', { href: `#/history/${encodeURIComponent(archive)}` }, archive),
-    ),
-    h('section', { class: 'panel' }, h('div', { class: 'run-title' }, heading, state.element), problem, facts),
+    h('nav', { class: 'crumbs', 'aria-label': 'Where this is' }, trail),
+    h('section', { class: 'panel' }, h('div', { class: 'run-title row' }, heading, state.element), problem, facts),
     content,
   );
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let closed = false;
 
   const load = async () => {
-    const answer = await request(`/api/runs/${encodeURIComponent(archive)}/${encodeURIComponent(run)}`).catch(
-      (error) => ({ error }),
-    );
-    if (closed) return;
-    if (answer.error instanceof ApiError) {
-      say(unloaded(answer.error));
+    try {
+      const answer = /** @type {RunDetail} */ (await request(`/api/runs/${encode(archive)}/${encode(run)}`));
+      if (closed) return;
+      say(
+        answer.destinationError === undefined ? '' : `The destination could not be asked: ${answer.destinationError}.`,
+      );
+      show(answer);
+      if (answer.status === 'running' || answer.status === 'waiting') timer = setTimeout(() => void load(), REFRESH_MS);
+    } catch (error) {
+      if (closed) return;
+      const { status, text } = ApiError.from(error);
+      const isUnknown = status === 404;
+      say(
+        isUnknown
+          ? `There is no run ${cut(run, MOST_OF_A_NAME)} of ${name}, neither in the history nor in the destination.`
+          : `This run could not be loaded: ${text}.`,
+      );
       state.element.hidden = content.hidden;
-      if (answer.error.status !== 404) timer = setTimeout(load, RETRY_MS);
-      return;
+      if (!isUnknown) timer = setTimeout(() => void load(), RETRY_MS);
     }
-    say(answer.destinationError ? `The destination could not be asked: ${answer.destinationError}.` : '');
-    content.hidden = false;
-    show(answer);
-    if (answer.status === 'running' || answer.status === 'waiting') timer = setTimeout(load, REFRESH_MS);
   };
-  const say = (text) => {
-    setText(problem, text);
+  const say = (/** @type {string} */ text) => {
+    setText(problem, cut(text, 1000));
     problem.hidden = text === '';
   };
-  const unloaded = ({ status, message }) =>
-    status === 404
-      ? `There is no run ${run} of ${archive}, neither in the history nor in the destination.`
-      : `This run could not be loaded: ${message}.`;
-  const show = (answer) => {
-    state.element.hidden = false;
+  const show = (/** @type {RunDetail} */ answer) => {
+    content.hidden = facts.hidden = state.element.hidden = false;
     state.update(answer.status);
     setChildren(facts, factsOf(answer));
-    setChildren(failure, answer.error === null ? [] : [failureBox(answer.error)]);
+    failure.hidden = answer.error === null;
+    setChildren(failure, answer.error === null ? [] : [failurePanel(answer.error)]);
     segments.update(answer.segments);
-    setChildren(attempts, attemptsOf(answer.attempts ?? []));
-    attempts.hidden = (answer.attempts ?? []).length === 0;
+    attempts.update(answer.attempts);
     manifest.update(answer.manifest);
   };
-  load();
-  return {
-    element,
-    heading,
-    close: () => {
-      closed = true;
-      clearTimeout(timer);
-    },
+  void load();
+  const close = () => {
+    closed = true;
+    clearTimeout(timer);
   };
+  return { element, heading, close };
 }
 
+/** @param {RunDetail} run */
 function factsOf(run) {
-  const stored = run.manifest?.bytes ?? run.segments.reduce((sum, segment) => sum + (segment.bytes ?? 0), 0);
+  const stored = run.manifest?.bytes ?? run.segments.reduce((sum, segment) => sum + segment.bytes, 0);
   const seconds =
     run.finishedAt === null || run.startedAt === null
       ? undefined
       : (Date.parse(run.finishedAt) - Date.parse(run.startedAt)) / 1000;
-  const last = run.attempts?.[0];
-  const parts = [
-    ['Rows', count(run.rows), run.rows > 0 && seconds > 0 ? rate(run.rows / seconds) : ''],
-    ['Stored', bytes(stored), run.manifest ? `from ${bytes(run.manifest.jsonBytes)} of JSON` : ''],
-    ['Duration', duration(seconds), run.startedAt === null ? '' : `began ${dateTime(run.startedAt)}`],
-    ['Peak worker heap', bytes(last?.peakHeapBytes), last?.peakRssBytes ? `process ${bytes(last.peakRssBytes)}` : ''],
-  ];
-  return parts.map(([label, value, note]) =>
-    h('div', {}, h('dt', {}, label), h('dd', {}, value), h('dd', { class: 'note' }, note)),
-  );
-}
-
-/** A failure, with what to do about it. */
-function failureBox(failure) {
-  const { code, message } = failure;
-  return h(
-    'section',
-    { class: 'panel failure', 'aria-label': 'Why it failed' },
-    h('p', { class: 'failure-head' }, h('strong', {}, 'Why it failed '), h('code', {}, code)),
-    h('p', { class: 'failure-message' }, message),
-    h('p', { class: 'failure-hint' }, advice(failure)),
-  );
-}
-
-function createSegmentsPanel() {
-  const note = h('p', { class: 'note' });
-  const tiles = h('div', { class: 'tiles', role: 'img' });
-  const body = h('tbody');
-  const head = ['Segment', 'State', 'Attempts', 'Rows', 'Stored'];
-  const columns = head.map((label, index) => h('th', { scope: 'col', class: index > 1 ? 'figure' : undefined }, label));
-  const table = h(
-    'div',
-    { class: 'table' },
-    h(
-      'table',
-      {},
-      h('caption', { class: 'sr-only' }, 'Segments of this run'),
-      h('thead', {}, h('tr', {}, columns)),
-      body,
-    ),
-  );
-  const nothing = h('p', { class: 'empty' }, 'No segments are known of this run.');
-  const element = h(
-    'section',
-    { class: 'panel', 'aria-labelledby': 'segments-title' },
-    h('div', { class: 'panel-head' }, h('h2', { id: 'segments-title' }, 'Segments'), note),
-    tiles,
-    table,
-    nothing,
-  );
-  const update = (segments) => {
-    const done = segments.filter(({ state }) => state === 'done').length;
-    setText(note, segments.length === 0 ? '' : `${count(done)} of ${count(segments.length)} done`);
-    setChildren(
-      tiles,
-      segments.map(({ index, state }) => h('i', { 'data-tone': tone(state), title: `${index}: ${stateWords(state)}` })),
-    );
-    tiles.setAttribute('aria-label', `${count(done)} of ${plural(segments.length, 'segment')} done`);
-    tiles.hidden = segments.length < 2;
-    setChildren(
-      body,
-      segments.flatMap((segment) => segmentRows(segment, head)),
-    );
-    table.hidden = segments.length === 0;
-    nothing.hidden = segments.length > 0;
-  };
-  return { element, update };
-}
-
-function segmentRows({ index, state, attempts, rows, bytes: size, error }, head) {
-  const cells = [String(index), badge(state), count(attempts), count(rows), bytes(size)];
-  const row = h(
-    'tr',
-    {},
-    cells.map((cell, at) => h('td', { 'data-label': head[at], class: at > 1 ? 'figure' : undefined }, cell)),
-  );
-  if (!error) return [row];
-  const { code, message, hint } = typeof error === 'object' ? error : { message: error };
-  const text = h(
-    'td',
-    { colspan: String(head.length), class: 'segment-error' },
-    code ? h('code', {}, code) : undefined,
-    ' ',
-    message ?? NOTHING,
-    hint ? h('span', { class: 'failure-hint' }, hint) : undefined,
-  );
-  return [row, h('tr', { class: 'of-above' }, text)];
-}
-
-function attemptsOf(attempts) {
+  const last = run.attempts[0];
   return [
-    h(
-      'div',
-      { class: 'panel-head' },
-      h('h2', { id: 'attempts-title' }, 'Attempts'),
-      h('p', { class: 'note' }, plural(attempts.length, 'attempt')),
-    ),
-    h('ol', { class: 'attempts' }, attempts.map(attemptLine)),
+    fact('Rows', count(run.rows), run.rows > 0 && seconds !== undefined && seconds > 0 ? rate(run.rows / seconds) : ''),
+    fact('Stored', bytes(stored), run.manifest === null ? '' : `from ${bytes(run.manifest.jsonBytes)} of JSON`),
+    fact('Duration', duration(seconds), run.startedAt === null ? '' : `began ${dateTime(run.startedAt)}`),
+    fact('Peak worker heap', bytes(last?.peakHeapBytes), last ? `process ${bytes(last.peakRssBytes)}` : ''),
   ];
 }
 
-function attemptLine(attempt) {
-  const parts = [
-    duration(attempt.seconds),
-    attempt.rows > 0 ? `${count(attempt.rows)} rows` : undefined,
-    attempt.retries > 0 ? plural(attempt.retries, 'segment retry').replace('retrys', 'retries') : undefined,
-    attempt.resumed ? 'resumed from receipts' : undefined,
-    attempt.trigger,
-    // Of a failure the reason is its code, which stands below.
-    attempt.status === 'skipped' || attempt.reason === 'already-committed' ? attempt.reason : undefined,
-  ];
+/**
+ * @param {string} label
+ * @param {string} value
+ * @param {string} note
+ */
+function fact(label, value, note) {
   return h(
-    'li',
+    'div',
     {},
-    h(
-      'p',
-      {},
-      badge(attempt.status),
-      ' ',
-      attempt.startedAt ? time(attempt.startedAt, dateTime(attempt.startedAt)) : NOTHING,
-      h('span', { class: 'note' }, ` ${parts.filter(Boolean).join(' · ')}`),
-    ),
-    attempt.error
-      ? h('p', { class: 'attempt-error' }, h('code', {}, attempt.error.code), ' ', attempt.error.message)
-      : undefined,
-    attempt.error?.hint ? h('p', { class: 'failure-hint' }, attempt.error.hint) : undefined,
+    h('dt', { class: 'note' }, label),
+    h('dd', { class: 'big' }, value),
+    h('dd', { class: 'note' }, note),
   );
 }

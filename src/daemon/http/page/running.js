@@ -1,94 +1,93 @@
-/** The runs that are on, live. */
+// @ts-check
+/** The runs in progress, live. */
 import { badge } from './badge.js';
 import { h, setAttribute, setChildren, setText } from './dom.js';
 import { bytes, count, countdown, duration, NOTHING, rate } from './format.js';
+import { runPath } from './paths.js';
 import { createWorkersList } from './workers.js';
 
-/** The panel of all runs that are on. `tick` gets the daemon's time in milliseconds, each second. */
+/** @import { ArchiveState, CurrentRun, State } from '../../view/state.ts' */
+
+/** The panel of all runs in progress. `tick` gets the daemon's time in milliseconds, each second. */
 export function createRunningPanel() {
-  const list = h('ul', { class: 'runs' });
+  const list = h('ul', { class: 'runs stack' });
   const idle = h('p', { class: 'empty' });
   const title = h('h2', { id: 'running-title' }, 'Running now');
   const workers = createWorkersList();
+  /** @type {Map<string, ReturnType<typeof createRunRow>>} */
   const rows = new Map();
+  /** @type {ReturnType<typeof nextOf>} */
   let next;
   const element = h(
     'section',
     { class: 'panel', 'aria-labelledby': 'running-title' },
-    h('div', { class: 'panel-head' }, title),
+    h('div', { class: 'panel-head row' }, title),
     list,
     idle,
     workers.element,
   );
 
-  const update = ({ archives, memory }) => {
-    const running = archives.filter(({ current }) => current !== null).sort((a, b) => isWaiting(a) - isWaiting(b));
-    for (const name of rows.keys()) if (!running.some((archive) => archive.name === name)) rows.delete(name);
-    setChildren(
-      list,
-      running.map((archive) => {
-        const row = rows.get(archive.name) ?? createRunRow(archive.name);
-        rows.set(archive.name, row);
-        row.update(archive.current);
-        return row.element;
-      }),
-    );
+  const update = (/** @type {State} */ { archives, memory }) => {
+    const running = archives
+      .flatMap(({ name, current }) => (current === null ? [] : [{ name, current }]))
+      .sort((a, b) => isWaiting(a.current) - isWaiting(b.current));
+    const names = new Set(running.map(({ name }) => name));
+    for (const name of rows.keys()) if (!names.has(name)) rows.delete(name);
+    const elements = running.map(({ name, current }) => {
+      const row = rows.get(name) ?? createRunRow(name);
+      rows.set(name, row);
+      row.update(current);
+      return row.element;
+    });
+    setChildren(list, elements);
     list.hidden = running.length === 0;
     idle.hidden = running.length > 0;
     workers.update(memory.workers);
     next = nextOf(archives);
   };
-  const tick = (now) => {
+  const tick = (/** @type {number} */ now) => {
     if (idle.hidden) return;
-    setText(
-      idle,
+    const coming =
       next === undefined
         ? 'Nothing is running, and nothing is scheduled.'
-        : `Nothing is running. Next is ${next.name}, ${countdown((next.at - now) / 1000)}.`,
-    );
+        : `Nothing is running. Next is ${next.name}, ${countdown((next.at - now) / 1000)}.`;
+    setText(idle, coming);
   };
   return { element, update, tick };
 }
 
-function isWaiting({ current }) {
-  return Number(current.status === 'waiting');
+/** @param {CurrentRun} run */
+function isWaiting({ status }) {
+  return Number(status === 'waiting');
 }
 
+/** @param {ArchiveState[]} archives */
 function nextOf(archives) {
   return archives
-    .filter(({ nextSlot, paused }) => nextSlot !== null && !paused)
-    .map(({ name, nextSlot }) => ({ name, at: Date.parse(nextSlot) }))
+    .flatMap(({ name, nextSlot, paused }) => (nextSlot === null || paused ? [] : [{ name, at: Date.parse(nextSlot) }]))
     .sort((a, b) => a.at - b.at)[0];
 }
 
+const FACTS = ['Segments', 'Rows', 'Speed', 'Time left', 'Stored', 'Elapsed'];
+
+/** @param {string} name */
 function createRunRow(name) {
   const link = h('a', { class: 'mono' });
   const waiting = badge('waiting');
   const bar = h('i');
-  const track = h(
-    'div',
-    {
-      class: 'progress',
-      role: 'progressbar',
-      'aria-label': `Progress of ${name}`,
-      'aria-valuemin': '0',
-      'aria-valuemax': '100',
-    },
-    bar,
-  );
-  const percent = h('span', { class: 'percent' });
-  const facts = ['Segments', 'Rows', 'Speed', 'Time left', 'Stored', 'Elapsed'].map((label) => ({
-    label,
-    value: h('dd'),
-  }));
+  const aria = { 'aria-label': `Progress of ${name}`, 'aria-valuemin': 0, 'aria-valuemax': 100 };
+  const track = h('div', { class: 'meter progress', role: 'progressbar', ...aria }, bar);
+  const percent = h('span', { class: 'big last' });
+  const values = FACTS.map(() => h('dd'));
   const list = h(
     'dl',
     { class: 'facts' },
-    facts.map(({ label, value }) => h('div', {}, h('dt', {}, label), value)),
+    FACTS.map((label, index) => h('div', {}, h('dt', { class: 'note' }, label), values[index])),
   );
-  const element = h('li', {}, h('div', { class: 'run-head' }, h('h3', {}, name), link, waiting, percent), track, list);
-  const update = (run) => {
-    const done = Math.max(0, Math.min(100, run.percent ?? 0));
+  const title = h('h3', { class: 'clamp', title: name }, name);
+  const element = h('li', {}, h('div', { class: 'run-head row' }, title, link, waiting, percent), track, list);
+  const update = (/** @type {CurrentRun} */ run) => {
+    const done = Math.max(0, Math.min(100, run.percent));
     setText(link, run.run);
     setAttribute(link, 'href', runPath(name, run.run));
     waiting.hidden = run.status !== 'waiting';
@@ -96,20 +95,26 @@ function createRunRow(name) {
     bar.style.inlineSize = `${done.toFixed(1)}%`;
     setAttribute(track, 'aria-valuenow', String(Math.floor(done)));
     setText(percent, run.status === 'waiting' ? '' : `${Math.floor(done)}%`);
-    const texts = [
-      run.segments === 0 ? 'being planned' : `${count(run.segmentsDone)} of ${count(run.segments)}`,
-      run.segments === 0 ? NOTHING : `${count(run.rows)} of ~${count(run.estimatedRows)}`,
-      !run.rowsPerSecond ? NOTHING : rate(run.rowsPerSecond),
-      run.etaSeconds === null ? NOTHING : duration(run.etaSeconds),
-      `${bytes(run.bytes)} from ${bytes(run.jsonBytes)}`,
-      duration(run.elapsedSeconds),
-    ];
-    facts.forEach(({ value }, index) => setText(value, texts[index]));
+    factsOf(run).forEach((fact, index) => {
+      const value = values[index];
+      if (value !== undefined) setText(value, fact);
+    });
   };
   return { element, update };
 }
 
-/** The address of a run's own page. */
-export function runPath(archive, run) {
-  return `#/runs/${encodeURIComponent(archive)}/${encodeURIComponent(run)}`;
+/**
+ * In the order of FACTS.
+ * @param {CurrentRun} run
+ */
+function factsOf(run) {
+  const isPlanned = run.segments > 0;
+  return [
+    isPlanned ? `${count(run.segmentsDone)} of ${count(run.segments)}` : 'being planned',
+    isPlanned ? `${count(run.rows)} of ~${count(run.estimatedRows)}` : NOTHING,
+    run.rowsPerSecond === 0 ? NOTHING : rate(run.rowsPerSecond),
+    duration(run.etaSeconds),
+    `${bytes(run.bytes)} from ${bytes(run.jsonBytes)}`,
+    duration(run.elapsedSeconds),
+  ];
 }

@@ -1,44 +1,40 @@
+// @ts-check
 /** What each worker thread has on its heap, against what it may have. */
 import { h, setAttribute, setChildren, setText } from './dom.js';
 import { bytes } from './format.js';
 
+/** @import { WorkerState } from '../../view/state.ts' */
+
 export function createWorkersList() {
-  const list = h('ul', { class: 'workers' });
-  const element = h('div', { class: 'workers-part' }, h('h3', { class: 'label' }, 'Worker heaps'), list);
-  const lines = new Map();
-  const update = (workers) => {
-    setChildren(list, workerLines(lines, workers));
+  const list = h('ul');
+  const element = h('div', { class: 'workers-part' }, h('h3', { class: 'note' }, 'Worker heaps'), list);
+  /** @type {ReturnType<typeof createWorkerLine>[]} */
+  const lines = [];
+  const update = (/** @type {WorkerState[]} */ workers) => {
+    // Lines are kept, so that a meter moves instead of being made again.
+    while (lines.length < workers.length) lines.push(createWorkerLine());
+    const shown = lines.slice(0, workers.length);
+    workers.forEach((worker, index) => shown[index]?.update(worker));
+    setChildren(
+      list,
+      shown.map((line) => line.element),
+    );
     element.hidden = workers.length === 0;
   };
   return { element, update };
 }
 
-/** One line a worker; lines are kept, so that a meter moves instead of being made again. */
-function workerLines(lines, workers) {
-  return workers.map((worker, index) => {
-    const line = lines.get(index) ?? createWorkerLine();
-    lines.set(index, line);
-    line.update(worker, index);
-    return line.element;
-  });
-}
-
 function createWorkerLine() {
-  const name = h('span', { class: 'worker-name' });
+  const name = h('span', { class: 'clip' });
   const bar = h('i');
-  const meter = h('span', { class: 'meter', 'aria-hidden': 'true' }, bar);
-  const text = h('span', { class: 'worker-heap' });
-  return {
-    element: h('li', {}, name, meter, text),
-    update: ({ archive, segment, heapBytes, heapLimitBytes }, index) => {
-      const share = heapLimitBytes > 0 ? Math.min(1, heapBytes / heapLimitBytes) : 0;
-      setText(
-        name,
-        archive === null || archive === undefined ? `worker ${index + 1}: idle` : `${archive}, segment ${segment}`,
-      );
-      setAttribute(name, 'title', name.textContent);
-      bar.style.inlineSize = `${(share * 100).toFixed(1)}%`;
-      setText(text, `${bytes(heapBytes)} of ${bytes(heapLimitBytes)}`);
-    },
+  const text = h('span', { class: 'note' });
+  const element = h('li', { class: 'worker' }, name, h('span', { class: 'meter', 'aria-hidden': 'true' }, bar), text);
+  const update = (/** @type {WorkerState} */ { archive, segment, heapBytes, heapLimitBytes }) => {
+    const words = `${archive}, segment ${segment}`;
+    setText(name, words);
+    setAttribute(name, 'title', words);
+    bar.style.inlineSize = `${(Math.min(1, heapBytes / heapLimitBytes) * 100).toFixed(1)}%`;
+    setText(text, `${bytes(heapBytes)} of ${bytes(heapLimitBytes)}`);
   };
+  return { element, update };
 }

@@ -1,0 +1,24 @@
+// @ts-check
+/** Small bars, as SVG: a figure of each of the last runs. */
+import { svg } from './dom.js';
+
+const BAR_WIDTH = 6;
+const BAR_GAP = 2;
+const HEIGHT = 28;
+
+/**
+ * Bars, oldest first, with room for `slots` of them.
+ * @param {{ value: number, tone: string, title: string }[]} items
+ * @param {{ slots: number, label: string }} options
+ */
+export function bars(items, { slots, label }) {
+  const step = BAR_WIDTH + BAR_GAP;
+  const most = Math.max(...items.map(({ value }) => value), Number.MIN_VALUE);
+  const bar = (/** @type {typeof items[0]} */ { value, tone, title }, /** @type {number} */ index) => {
+    const height = Math.max(2, (value / most) * HEIGHT);
+    const place = { x: index * step, y: HEIGHT - height, width: BAR_WIDTH, height, rx: 1, 'data-tone': tone };
+    return svg('rect', place, svg('title', {}, title));
+  };
+  const box = { viewBox: `0 0 ${slots * step - BAR_GAP} ${HEIGHT}`, preserveAspectRatio: 'none' };
+  return svg('svg', { class: 'bars', role: 'img', 'aria-label': label, ...box }, items.map(bar));
+}

@@ -1,0 +1,37 @@
+// @ts-check
+/** A part of the page that takes no other part down with it: when it fails, it says so in its own place. */
+import { h, setText } from './dom.js';
+import { cut } from './text.js';
+
+/**
+ * Makes a part; `run` does something with it and reports whether that went well. A part that cannot be made is a panel
+ * that says why.
+ * @template {{ element: HTMLElement }} Part
+ * @param {string} title
+ * @param {() => Part} create
+ */
+export function contain(title, create) {
+  const problem = h('p', { class: 'problem tinted', 'data-tone': 'bad', role: 'alert' });
+  const complain = (/** @type {unknown} */ error) => {
+    setText(problem, `${title} cannot be shown: ${cut(String(error), 300)}. The other parts go on.`);
+  };
+  /** @type {Part | undefined} */
+  let part;
+  try {
+    part = create();
+  } catch (error) {
+    complain(error);
+  }
+  const element = part?.element ?? h('section', { class: 'panel', 'aria-label': title }, problem);
+  const run = (/** @type {(part: Part) => void} */ use) => {
+    if (part === undefined) return;
+    try {
+      use(part);
+      problem.remove();
+    } catch (error) {
+      complain(error);
+      if (problem.parentNode !== element) element.prepend(problem);
+    }
+  };
+  return { element, run };
+}
