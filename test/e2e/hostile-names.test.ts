@@ -6,7 +6,8 @@ import { pathToFileURL } from 'node:url';
 import { before, describe, test } from 'node:test';
 import type { Manifest } from '../../src/ledger/manifest.ts';
 import { runCli, type Ending } from '../support/cli.ts';
-import { archiveOf, FakeDaemon, stateOf } from '../support/fake-daemon.ts';
+import { FakeDaemon } from '../support/fake-daemon.ts';
+import { archiveOf } from '../support/page-facts.ts';
 import { openSite, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
@@ -104,14 +105,17 @@ describe('a terminal is not steered', () => {
   });
 
   test('by a daemon that says what it likes', async (t) => {
-    const daemon = new FakeDaemon();
-    const url = await daemon.start();
-    t.after(() => {
-      daemon.stop();
-    });
     const failure = { run: LATER, code: HOSTILE, message: HOSTILE, hint: HOSTILE, at: '2026-11-24T02:15:00Z' };
-    const changes = { state: HOSTILE, failing: true, lastFailure: failure, nextSlot: HOSTILE };
-    daemon.say(stateOf([archiveOf(HOSTILE, changes)], { host: HOSTILE, version: HOSTILE }));
+    const daemon = new FakeDaemon({
+      archives: [archiveOf(HOSTILE, { health: 'failing', lastFailure: failure })],
+      host: HOSTILE,
+      lie: (state) => {
+        const archives = state.archives.map((one) => ({ ...one, state: HOSTILE as 'ok', nextSlot: HOSTILE }));
+        return { ...state, version: HOSTILE, archives };
+      },
+    });
+    const url = await daemon.start();
+    t.after(() => daemon.stop());
     const status = await runCli(['status', '--url', url, '--config', config], site.environment);
     assert.equal(status.code, 0, status.stderr);
     assertHarmless(status);

@@ -4,7 +4,9 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after } from 'node:test';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { unpackChromium } from './chromium.ts';
 
+const SYSTEM_FONTS = '/etc/fonts/fonts.conf';
 const SYSTEM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
 /** It asks nobody outside for anything: this machine may have no way out. */
@@ -19,6 +21,9 @@ const ARGUMENTS = [
   '--disable-dev-shm-usage',
 ];
 
+/** Unpacked and cold, on a busy machine. */
+const LAUNCH_LIMIT_MS = 60_000;
+
 /** What a page that works does long before. */
 const WAIT_MS = 30_000;
 
@@ -31,24 +36,31 @@ export interface WatchedPage {
   complaints: string[];
 }
 
+/** How a page is opened; `prepare` is done with it before it asks for anything. */
+export type PageOptions = BrowserContextOptions & { prepare?: (page: Page) => Promise<void> };
+
 let launched: Promise<Browser> | undefined;
 
-/** Why there is no browser to test with; undefined when there is one. */
-export async function reasonForNoBrowser(): Promise<string | undefined> {
-  try {
-    await openBrowser();
-    return undefined;
-  } catch (error) {
-    return `no Chromium runs here: ${String(error).split('\n')[0] ?? ''}`;
-  }
+/**
+ * Why no browser can be had here; undefined when there should be one. One that does not start is a failure of the tests
+ * that need it, not a reason to leave them out.
+ */
+export function reasonForNoBrowser(): string | undefined {
+  if (systemChromium() !== undefined || (process.platform === 'linux' && process.arch === 'x64')) return undefined;
+  return `there is no Chromium here, and none comes as a package for ${process.platform} on ${process.arch}`;
 }
 
 /** Opens `url` in a context of its own; it is closed with the browser at the end of the file. */
-export async function openPage(url: string, options: BrowserContextOptions = {}): Promise<WatchedPage> {
+export async function openPage(url: string, options: PageOptions = {}): Promise<WatchedPage> {
+  const { prepare, ...contextOptions } = options;
   const browser = await openBrowser();
-  // The language of a machine without one, en-US@posix, is none that Intl knows.
-  const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1320, height: 900 }, ...options });
+  const context = await browser.newContext({
+    locale: 'en-US',
+    viewport: { width: 1320, height: 900 },
+    ...contextOptions,
+  });
   const page = await context.newPage();
+  await prepare?.(page);
   page.setDefaultTimeout(WAIT_MS);
   const complaints: string[] = [];
   page.on('console', (message) => {
@@ -92,14 +104,28 @@ async function openBrowser(): Promise<Browser> {
 }
 
 async function launch(): Promise<Browser> {
-  const executablePath = SYSTEM.find((path) => existsSync(path)) ?? (await packagedChromium());
-  return chromium.launch({ executablePath, args: ARGUMENTS, timeout: 30_000 });
+  const options = { args: ARGUMENTS, timeout: LAUNCH_LIMIT_MS };
+  const system = systemChromium();
+  if (system !== undefined) return chromium.launch({ ...options, executablePath: system });
+  const { executable: executablePath, libraries, fonts } = await unpackChromium();
+  const environment = existsSync(SYSTEM_FONTS) ? process.env : { ...process.env, FONTCONFIG_PATH: fonts };
+  try {
+    return await chromium.launch({ ...options, executablePath, env: defined(environment) });
+  } catch (error) {
+    if (!String(error).includes('error while loading shared libraries')) throw error;
+    const env = defined({ ...environment, LD_LIBRARY_PATH: libraries });
+    return chromium.launch({ ...options, executablePath, env });
+  }
 }
 
-/** Unpacks the browser of the package into the temporary folder, once for all later runs. */
-async function packagedChromium(): Promise<string> {
-  const { default: packaged } = await import('@sparticuz/chromium');
-  return packaged.executablePath();
+function systemChromium(): string | undefined {
+  return SYSTEM.find((file) => existsSync(file));
+}
+
+function defined(environment: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
+  );
 }
 
 after(async () => {

@@ -82,11 +82,11 @@ export interface CurrentRun {
 
 /** What the state is made of. */
 export interface StateParts {
-  generation: Generation;
-  board: RunBoard;
-  schedule: Schedule;
-  standings: Standings;
-  live: Live;
+  generation: { config: Config; place: Pick<Generation['place'], 'load'> };
+  board: Pick<RunBoard, 'entries' | 'entryOf' | 'waitingOf'>;
+  schedule: Pick<Schedule, 'slotsOf' | 'nextSlot'>;
+  standings: Pick<Standings, 'of' | 'oldestDue'>;
+  live: Pick<Live, 'samples' | 'rowsPerSecond'>;
   startedAt: Date;
   stopping: boolean;
 }
@@ -181,7 +181,7 @@ function wordFor({ running, paused, failing, late, succeeded }: Facts): ArchiveS
   return succeeded ? 'ok' : 'never';
 }
 
-function describeCurrent(entry: BoardEntry, live: Live): CurrentRun {
+function describeCurrent(entry: BoardEntry, live: StateParts['live']): CurrentRun {
   const { run, trigger, state, progress, startedAt } = entry;
   const {
     segments = 0,

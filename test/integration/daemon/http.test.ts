@@ -129,8 +129,10 @@ describe('HTTP answers', () => {
       const answer = await get(target, { method });
       assert.deepEqual([answer.status, answer.headers.allow, code(answer)], [405, allow, 'wrong-method']);
     }
-    for (const target of ['/nothing', '/api/runs/events/yesterday', '/api/archives/events/drop', '/api'])
-      assert.equal(code(await get(target)).startsWith('no'), true, target);
+    for (const target of ['/nothing', '/api/archives/events/drop', '/api'])
+      assert.equal(code(await get(target)), 'not-found', target);
+    for (const run of ['yesterday', '20261123T021500Z'])
+      assert.equal(code(await get(`/api/runs/events/${run}`)), 'no-such-run', run);
     assert.equal(code(await get('/api/%E0%A4%A')), 'bad-url');
     for (const limit of ['0', '2001', 'x', '1.5']) assert.equal((await get(`/api/history?limit=${limit}`)).status, 400);
   });
