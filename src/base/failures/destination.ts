@@ -96,7 +96,7 @@ export const DESTINATION_FAILURES = {
   conflict: {
     transient: true,
     meaning: 'Another request changed the same key at the same time.',
-    hint: 'Another request changed the same key at the same time.',
+    hint: 'It is tried again. If it repeats, look for another process that writes to the same place.',
   },
   'precondition-failed': {
     transient: false,

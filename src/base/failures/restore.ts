@@ -15,7 +15,7 @@ export const RESTORE_FAILURES = {
   'target-disk-full': {
     transient: false,
     meaning: 'The disk of the server that is restored into is full.',
-    hint: 'The disk of the database server is full.',
+    hint: 'Free space on the disk of the database server, then restore again; it goes on with what is missing.',
   },
   'rows-dropped': {
     transient: false,

@@ -51,7 +51,7 @@ export const RUN_FAILURES = {
   'snapshot-lost': {
     transient: false,
     meaning: 'The server no longer has the snapshot that the segments of the run read.',
-    hint: 'The connection that held the snapshot is gone; the run is resumed or planned again.',
+    hint: 'The run is resumed or planned again. If it repeats, look at the server log for what ends its connections.',
     retried: 'yes, under a new snapshot',
   },
   'relation-rewritten': {

@@ -70,17 +70,17 @@ export const SOURCE_FAILURES = {
   'unknown-function': {
     transient: false,
     meaning: 'The SQL of an option calls a function or an operator that there is not.',
-    hint: 'A function or an operator in where or query does not exist for these types; add a cast.',
+    hint: 'Check its name in where or query; if it exists for other types, add a cast.',
   },
   'bad-value': {
     transient: false,
     meaning: 'A value does not have the form of its type.',
-    hint: 'A value in where, query or params does not have the form of its type.',
+    hint: 'Correct the value in where, query or params, or add a cast to the type that is meant.',
   },
   'not-supported': {
     transient: false,
     meaning: 'The server does not support the statement.',
-    hint: 'The server does not support this statement; see its message.',
+    hint: 'See the message of the server; a newer one may support it.',
   },
   'read-only': {
     transient: false,
@@ -90,12 +90,12 @@ export const SOURCE_FAILURES = {
   'query-failed': {
     transient: false,
     meaning: 'Postgres refused a statement, for a reason that has no code of its own here.',
-    hint: 'Postgres refused the statement; see its message.',
+    hint: 'See the message of the server, and its log.',
   },
   'query-cancelled': {
     transient: false,
     meaning: 'Somebody cancelled the query on the server, or a time-out of the server did.',
-    hint: 'Somebody cancelled the query on the server (pg_cancel_backend, or a timeout set for this role). Run it again when that is no longer the case.',
+    hint: 'Find out who cancelled it: pg_cancel_backend, or a timeout that is set for this role. Run it again when that is no longer the case.',
   },
   'serialization-failure': {
     transient: true,
@@ -115,22 +115,22 @@ export const SOURCE_FAILURES = {
   'source-disk-full': {
     transient: false,
     meaning: 'The disk of the source is full.',
-    hint: 'The disk of the database server is full.',
+    hint: 'Free space on the disk of the database server: it needs some for temporary files too.',
   },
   'server-out-of-resources': {
     transient: true,
     meaning: 'The source is out of memory or of something else that it needs.',
-    hint: 'The database server is out of memory, disk or connections.',
+    hint: 'Look at the memory, the disk and the connections of the database server, or run fewer segments in parallel.',
   },
   'server-io-error': {
     transient: false,
     meaning: 'The source cannot read its own files.',
-    hint: 'The database server could not read its files; look at its log at once.',
+    hint: 'Look at the log of the database server, and at its disks, at once.',
   },
   'server-corruption': {
     transient: false,
     meaning: 'The source reports that its data is corrupted.',
-    hint: 'The database server reports corrupted data; look at its log at once.',
+    hint: 'Look at the log of the database server at once; amcheck tells what else is damaged.',
   },
   'row-too-wide': {
     transient: false,

@@ -63,7 +63,7 @@ const CLASSES: readonly Row[] = [
 ];
 
 const OTHER_STATES: readonly Row[] = [
-  ['22012', 'query-failed', false, /its message/],
+  ['22012', 'query-failed', false, /message of the server/],
   ['22021', 'query-failed', false],
   ['25P02', 'query-failed', false],
   ['42704', 'query-failed', false],
