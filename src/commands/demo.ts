@@ -6,8 +6,8 @@ import { archiveNamed, destinationOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
 import { countRows, DEMO_ARCHIVE, openDemo, type DemoEnvironment } from '../demo/environment.ts';
 import { readContent } from '../verify/content.ts';
-import { readManifest, type Manifest } from '../ledger/manifest.ts';
-import { runPrefix } from '../ledger/names.ts';
+import type { Manifest } from '../ledger/manifest.ts';
+import { RunFolder } from '../ledger/run-folder.ts';
 import type { RunResult } from '../run/run-archive.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import { openStore } from '../store/open.ts';
@@ -93,14 +93,13 @@ async function prove(
   if (archive === undefined) throw new Error('the demo config has no archive');
   const store = openStore(destinationOf(config, archive));
   try {
-    const manifest = await readManifest(store, archive.name, result.run);
+    const folder = new RunFolder(store, archive.name, result.run);
+    const manifest = await folder.manifest();
     if (manifest === undefined) throw new Error('the demo has no manifest');
     let archivedRows = 0;
     for (const object of manifest.objects) {
-      const name = object.key.slice(object.key.lastIndexOf('/') + 1);
-      archivedRows += (
-        await readContent(store, runPrefix(archive.name, result.run) + name, archive.compression.codec, signal)
-      ).lines;
+      const content = await readContent(store, folder.keyOf(object), archive.compression.codec, signal);
+      archivedRows += content.lines;
     }
     return { manifest, proof: { tableRows: await countRows(demo.databaseUrl), archivedRows } };
   } finally {

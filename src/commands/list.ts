@@ -47,12 +47,12 @@ async function listArchive(config: Config, archive: ArchiveConfig): Promise<List
   }
 }
 
-function describeRun({ archive, run, manifest, journal, receipts }: StoredRun): ListedRun {
-  const failure = journal?.failure;
+function describeRun({ archive, run, isCommitted, manifest, journal, problem, receipts }: StoredRun): ListedRun {
+  const failure = problem ?? journal?.failure;
   return {
     archive,
     run,
-    status: manifest !== undefined ? 'committed' : failure === undefined ? 'unfinished' : 'failed',
+    status: isCommitted ? 'committed' : failure === undefined ? 'unfinished' : 'failed',
     rows: manifest?.rows ?? null,
     objects: manifest?.objects.length ?? null,
     jsonBytes: manifest?.jsonBytes ?? null,

@@ -6,7 +6,8 @@ import type { ArchiveConfig, DestinationConfig } from '../config/schema.ts';
 import { describeMissingRun } from '../ledger/missing-run.ts';
 import { findLatestCommitted } from '../ledger/runs.ts';
 import { fullKey } from '../ledger/names.ts';
-import { readManifest, type Manifest } from '../ledger/manifest.ts';
+import type { Manifest } from '../ledger/manifest.ts';
+import { RunFolder } from '../ledger/run-folder.ts';
 import { parseRunId } from '../ledger/run-id.ts';
 import { verifyRun, type Verification } from '../verify/run.ts';
 import type { Problem } from '../verify/object.ts';
@@ -73,14 +74,18 @@ interface Work {
 async function verify(invocation: Invocation, work: Work, options: VerifyCommandOptions): Promise<VerifyReport> {
   const { archive, store } = work;
   const started = performance.now();
-  const run = options.run ?? (await findLatestCommitted(store, archive.name));
-  if (run === undefined) return nothingToVerify(archive.name, null, 'there is no committed run of this archive');
-  const manifest = await manifestOrProblem(store, archive.name, run);
+  const folder =
+    options.run === undefined
+      ? await findLatestCommitted(store, archive.name)
+      : new RunFolder(store, archive.name, options.run);
+  if (folder === undefined) return nothingToVerify(archive.name, null, 'there is no committed run of this archive');
+  const { run } = folder;
+  const manifest = await manifestOrProblem(folder);
   if ('message' in manifest) return nothingToVerify(archive.name, run, manifest.message);
   const bar = openProgressBar(invocation.stderr, work.signal);
   const read = performance.now();
   try {
-    const verification = await verifyRun(store, manifest, {
+    const verification = await verifyRun(folder, manifest, {
       keyPrefix: fullKey(work.destination, ''),
       sample: work.sample,
       retry: archive.retry,
@@ -97,21 +102,20 @@ async function verify(invocation: Invocation, work: Work, options: VerifyCommand
 }
 
 /** A manifest that cannot be read is a difference too. */
-async function manifestOrProblem(store: Store, archive: string, run: string): Promise<Manifest | Problem> {
+async function manifestOrProblem(folder: RunFolder): Promise<Manifest | Problem> {
   try {
-    const manifest = await readManifest(store, archive, run);
-    if (manifest === undefined) return await missingOrUnfinished(store, archive, run);
-    if (manifest.archive === archive && manifest.run === run) return manifest;
-    return { message: `its manifest is that of ${manifest.archive} ${manifest.run}` };
+    return (await folder.manifest()) ?? (await missingOrUnfinished(folder));
   } catch (error) {
-    if (error instanceof FailureError && error.failure.code === 'bad-manifest') return error.failure;
+    const tellsOfManifest =
+      error instanceof FailureError && ['bad-manifest', 'newer-journal'].includes(error.failure.code);
+    if (tellsOfManifest) return error.failure;
     throw error;
   }
 }
 
 /** A run that was begun is different from an archive; one that nobody began is a slip of the pen. */
-async function missingOrUnfinished(store: Store, archive: string, run: string): Promise<Problem> {
-  const { wasBegun, message } = await describeMissingRun(store, archive, run);
+async function missingOrUnfinished(folder: RunFolder): Promise<Problem> {
+  const { wasBegun, message } = await describeMissingRun(folder);
   if (!wasBegun) throw new UsageError(message);
   return { message: 'this run is not committed: it has no manifest' };
 }

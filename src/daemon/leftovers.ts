@@ -7,7 +7,7 @@ import type { Log } from '../base/log.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { findLatestCommitted, findUnfinished } from '../ledger/runs.ts';
-import { readManifest, type Manifest } from '../ledger/manifest.ts';
+import type { Manifest } from '../ledger/manifest.ts';
 import { withLock } from '../run/lock.ts';
 import { lockTargetOf } from '../run/run.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
@@ -62,8 +62,7 @@ export async function findLatest(config: Config, archive: ArchiveConfig): Promis
 }
 
 async function readLatest(store: Store, archive: string): Promise<Manifest | undefined> {
-  const run = await findLatestCommitted(store, archive);
-  return run === undefined ? undefined : readManifest(store, archive, run);
+  return (await findLatestCommitted(store, archive))?.manifest();
 }
 
 /** Under the archive's lock, so that what another host is uploading right now is left alone. */

@@ -1,105 +1,125 @@
 /** The manifest: the object that says a run is done. Its presence is the commit. */
-import { fail } from '../base/errors.ts';
-import type { Snapshot, SourceIdentity } from '../postgres/snapshot.ts';
-import type { ObjectFacts } from '../segment/task.ts';
-import type { Store } from '../store/store.ts';
-import { manifestKey } from './names.ts';
-import type { CutBy } from './segments.ts';
+import { z } from 'zod';
+import { isRunId } from './run-id.ts';
+import type { DocumentKind } from './documents.ts';
+import {
+  count,
+  list,
+  MAX_COLUMNS,
+  MAX_SEGMENTS,
+  name,
+  OBJECT_FIELDS,
+  SNAPSHOT_FIELDS,
+  text,
+  time,
+  TOOL_FIELDS,
+} from './fields.ts';
+import { cutBy } from './segments.ts';
 
 export const MANIFEST_FORMAT = 'pgsluice/manifest/1';
 
-/** A manifest of a wide table with 10,000 objects has some 5 MB. */
-const MAX_MANIFEST_BYTES = 64 * 1024 ** 2;
+/** One of 160,000 objects has about so much. */
+const MAX_BYTES = 64 * 1024 ** 2;
+const MAX_QUERY_CHARS = 16 * 1024 ** 2;
 
+/** Later versions add fields, which readers may do without: so what is not known is left out, and not refused. */
+const column = z.object({
+  name: name(),
+  type: name().meta({ description: 'As format_type prints it, such as numeric(12,4).' }),
+  typeOid: count()
+    .min(1)
+    .max(2 ** 32 - 1),
+  nullable: z.boolean().meta({ description: 'False when the column was NOT NULL.' }),
+  encoding: z
+    .enum([
+      'boolean',
+      'integer',
+      'number',
+      'string',
+      'date',
+      'timestamp',
+      'timestamptz',
+      'json',
+      'jsonb',
+      'server',
+      'text',
+    ])
+    .meta({ description: 'How the value became JSON; see docs/format.md.' }),
+});
+export type ManifestColumn = z.infer<typeof column>;
+
+const object = z.object({
+  key: name().meta({ description: 'The whole key in the bucket, or the path below the folder.' }),
+  ...OBJECT_FIELDS,
+  snapshot: name().meta({ description: 'Id of the snapshot that it was read under.' }),
+});
 /** An object of a run; `key` is its whole key in the bucket, or its path in the folder. */
-export interface ManifestObject extends ObjectFacts {
-  /** Id of the snapshot that it was read under. */
-  snapshot: string;
-}
+export type ManifestObject = z.infer<typeof object>;
 
-export interface ManifestColumn {
-  name: string;
-  type: string;
-  typeOid: number;
-  nullable: boolean;
-  encoding: string;
-}
+const columnNames = list(name(), MAX_COLUMNS);
 
-export interface Manifest {
-  format: typeof MANIFEST_FORMAT;
-  archive: string;
-  run: string;
-  /** One of the two is there. */
-  table?: string;
-  query?: string;
-  columns: ManifestColumn[];
-  /** Column names; empty without one. */
-  primaryKey: string[];
-  /** How the rows were cut into objects, and the columns that `firstKey` and `lastKey` are of; empty without a key. Absent in the first ones. */
-  cut?: { by: CutBy; key: string[] };
-  source: SourceIdentity;
-  snapshot: Snapshot;
-  consistency: 'single-snapshot' | 'resumed';
-  /** All snapshots that objects were read under, oldest first; there only when the run was resumed. */
-  snapshots?: Snapshot[];
-  rows: number;
-  jsonBytes: number;
-  bytes: number;
-  objects: ManifestObject[];
-  startedAt: string;
-  finishedAt: string;
-  host: string;
-  tool: { name: string; version: string };
-}
-
-/** Writes the manifest, create-only: this is the commit. Throws FailureError when there is one already. */
-export async function commitManifest(store: Store, manifest: Manifest): Promise<void> {
-  const key = manifestKey(manifest.archive, manifest.run);
-  const body = Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);
-  const { outcome } = await store.put(key, body, { contentType: 'application/json', replaces: 'nothing' });
-  if (outcome === 'written') return;
-  throw fail('already-committed', {
-    stage: 'commit',
-    message: `${store.url}${key} was written by somebody else while this run was on`,
+export const manifestSchema = z
+  .object({
+    format: z.literal(MANIFEST_FORMAT),
+    archive: name().min(1).meta({ description: 'Name of the archive.' }),
+    run: z
+      .string()
+      .regex(/^\d{8}T\d{6}Z$/)
+      .refine(isRunId)
+      .meta({ description: 'The run id: the slot or the start of the run, in UTC.' }),
+    table: name().exactOptional().meta({ description: 'The archived table, schema.name. Either this or query.' }),
+    query: text(MAX_QUERY_CHARS).exactOptional().meta({ description: 'The archived query, with :slot replaced.' }),
+    columns: list(column, MAX_COLUMNS).meta({ description: 'The columns, in the order of each line.' }),
+    primaryKey: columnNames.meta({
+      description: "Columns of the table's primary key; empty without one, and for a query.",
+    }),
+    cut: z
+      .object({
+        by: cutBy.meta({
+          description:
+            'key: each object holds one range of the key, in its order. pages: ranges of heap pages. none: one object.',
+        }),
+        key: columnNames.meta({
+          description: 'The columns that firstKey and lastKey of the objects are of; empty without a key.',
+        }),
+      })
+      .exactOptional()
+      .meta({ description: 'How the rows were cut into objects. Absent in the first manifests.' }),
+    source: z.object({
+      database: name(),
+      serverVersion: name(),
+      systemIdentifier: name()
+        .nullable()
+        .meta({ description: 'pg_control_system().system_identifier; null where the role may not ask.' }),
+    }),
+    snapshot: z.object(SNAPSHOT_FIELDS).meta({ description: 'The snapshot that was read, the latest one of several.' }),
+    consistency: z.enum(['single-snapshot', 'resumed', 'none']).meta({
+      description:
+        'single-snapshot: all rows are of one instant. resumed: objects were read under several snapshots. none, in later versions: no snapshot covers the rows.',
+    }),
+    snapshots: list(z.object(SNAPSHOT_FIELDS), MAX_SEGMENTS).exactOptional().meta({
+      description: 'All snapshots that objects were read under, oldest first; there only when the run was resumed.',
+    }),
+    rows: count().meta({ description: 'Rows, over all objects.' }),
+    jsonBytes: count().meta({ description: 'Bytes of JSON Lines before compression, line feeds included.' }),
+    bytes: count().meta({ description: 'Bytes of the objects.' }),
+    objects: list(object, MAX_SEGMENTS).meta({ description: 'One for each segment, in the order of the plan.' }),
+    startedAt: time(),
+    finishedAt: time(),
+    host: name().meta({ description: 'Name of the machine that committed the run.' }),
+    tool: z.object(TOOL_FIELDS),
+  })
+  .refine(({ table, query }) => (table === undefined) !== (query === undefined), {
+    error: 'it must have either a table or a query',
   });
-}
 
-/** Reads the manifest of a run; undefined when the run is not committed. Throws FailureError for one that cannot be read. */
-export async function readManifest(store: Store, archive: string, run: string): Promise<Manifest | undefined> {
-  const key = manifestKey(archive, run);
-  const found = await store.get(key, MAX_MANIFEST_BYTES);
-  if (found === undefined) return undefined;
-  const manifest = parseJson(found.body);
-  if (isManifest(manifest)) return manifest;
-  throw fail('bad-manifest', {
-    stage: 'verify',
-    message: `${store.url}${key} is no manifest of the format ${MANIFEST_FORMAT}`,
-  });
-}
+export type Manifest = z.infer<typeof manifestSchema>;
 
-function isManifest(value: unknown): value is Manifest {
-  if (typeof value !== 'object' || value === null) return false;
-  const { format, objects, rows, columns } = value as Partial<Manifest>;
-  const isWhole = format === MANIFEST_FORMAT && Array.isArray(objects) && typeof rows === 'number';
-  return isWhole && Array.isArray(columns) && objects.every(isManifestObject);
-}
-
-function isManifestObject(value: unknown): value is ManifestObject {
-  if (typeof value !== 'object' || value === null) return false;
-  const { key, sha256, crc32, rows, jsonBytes, bytes, firstKey, lastKey } = value as Partial<ManifestObject>;
-  const isKey = (keys: unknown): boolean => keys === null || Array.isArray(keys);
-  return (
-    [key, sha256, crc32].every((text) => typeof text === 'string') &&
-    [rows, jsonBytes, bytes].every((figure) => typeof figure === 'number') &&
-    isKey(firstKey) &&
-    isKey(lastKey)
-  );
-}
-
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString());
-  } catch {
-    return undefined;
-  }
-}
+export const MANIFEST: DocumentKind<Manifest> = {
+  name: 'manifest',
+  format: MANIFEST_FORMAT,
+  schema: manifestSchema,
+  maxBytes: MAX_BYTES,
+  code: 'bad-manifest',
+  stage: 'verify',
+};

@@ -1,24 +1,20 @@
 /** Says of a run that is not committed what there is instead. */
-import type { Store } from '../store/store.ts';
-import { runPrefix } from './names.ts';
+import type { RunFolder } from './run-folder.ts';
 import { findLatestCommitted } from './runs.ts';
 
 /** Whether anything lies in the run's folder, and a line for the operator that names the latest committed run. */
-export async function describeMissingRun(
-  store: Store,
-  archive: string,
-  run: string,
-): Promise<{ wasBegun: boolean; message: string }> {
-  const wasBegun = await hasObjects(store, runPrefix(archive, run));
+export async function describeMissingRun(folder: RunFolder): Promise<{ wasBegun: boolean; message: string }> {
+  const { store, archive, run } = folder;
+  const wasBegun = await hasObjects(folder);
   const latest = await findLatestCommitted(store, archive);
   const what = wasBegun
     ? `run ${run} of archive ${archive} was begun but not committed; \`pgsluice run ${archive} --run-id ${run}\` goes on with it`
     : `archive ${archive} has no run ${run} in ${store.url}`;
-  const instead = latest === undefined ? 'it has no committed run' : `the latest committed run is ${latest}`;
+  const instead = latest === undefined ? 'it has no committed run' : `the latest committed run is ${latest.run}`;
   return { wasBegun, message: `${what}; ${instead}` };
 }
 
-async function hasObjects(store: Store, prefix: string): Promise<boolean> {
-  for await (const _ of store.list(prefix)) return true;
+async function hasObjects(folder: RunFolder): Promise<boolean> {
+  for await (const _ of folder.list()) return true;
   return false;
 }

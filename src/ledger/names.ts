@@ -32,6 +32,19 @@ export function receiptKey(archive: string, run: string, segment: number): strin
   return `${journalPrefix(archive, run)}${partName(segment)}.json`;
 }
 
+/** The number of the segment whose object has this key in the run; undefined when {@link dataKey} makes no such key. */
+export function segmentOfDataKey(archive: string, run: string, key: string): number | undefined {
+  const [, number, extension = ''] = /\/part-(\d{5,6})\.([a-z]{1,10}(?:\.[a-z]{1,10})?)$/.exec(key) ?? [];
+  const segment = Number(number);
+  return dataKey(archive, run, segment, extension) === key ? segment : undefined;
+}
+
+/** The number of the segment whose receipt has this key in the run; undefined when {@link receiptKey} makes no such key. */
+export function segmentOfReceiptKey(archive: string, run: string, key: string): number | undefined {
+  const segment = Number(/\/part-(\d{5,6})\.json$/.exec(key)?.[1]);
+  return receiptKey(archive, run, segment) === key ? segment : undefined;
+}
+
 /** The run id in a folder name such as `event/run=20261123T021500Z`; undefined when it is no run's folder. */
 export function runOfFolder(folder: string): string | undefined {
   return /(?:^|\/)run=(\w+)$/.exec(folder)?.[1];

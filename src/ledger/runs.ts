@@ -1,18 +1,23 @@
 /** Reads from a destination which runs of an archive there are, and how each one stands. */
+import { toFailure, type Failure } from '../base/errors.ts';
 import type { Store } from '../store/store.ts';
-import { countReceipts, readPlan, type JournalPlan } from './journal.ts';
-import { archivePrefix, manifestKey, planKey, runOfFolder } from './names.ts';
-import { readManifest, type Manifest } from './manifest.ts';
+import type { JournalPlan } from './journal.ts';
+import type { Manifest } from './manifest.ts';
+import { archivePrefix, runOfFolder } from './names.ts';
+import { RunFolder } from './run-folder.ts';
 import { isRunId } from './run-id.ts';
 
 /** A run as its objects tell it: committed with a manifest, or begun with a journal. */
 export interface StoredRun {
   archive: string;
   run: string;
+  isCommitted: boolean;
   /** Undefined when the run is not committed. */
-  manifest: Manifest | undefined;
+  manifest?: Manifest;
   /** Undefined when the run is committed, or was never planned. */
-  journal: JournalPlan | undefined;
+  journal?: JournalPlan;
+  /** Why its manifest or its plan is not believed; then it is not here. */
+  problem?: Failure;
   /** Segments with a receipt. */
   receipts: number;
 }
@@ -20,42 +25,59 @@ export interface StoredRun {
 /** The daemon looks this far back for runs to take up. */
 const MOST_RUNS_BACK = 100;
 
-/** The run ids of an archive that have a folder, oldest first. */
-async function listRunIds(store: Store, archive: string): Promise<string[]> {
+/** The folders of an archive's runs, oldest first. */
+async function listRunFolders(store: Store, archive: string): Promise<RunFolder[]> {
   const ids: string[] = [];
   for await (const folder of store.listFolders(archivePrefix(archive))) {
     const run = runOfFolder(folder);
     if (run !== undefined && isRunId(run)) ids.push(run);
   }
-  return ids.sort();
+  return ids.sort().map((run) => new RunFolder(store, archive, run));
 }
 
 /** The runs of an archive, oldest first. */
 export async function* listRuns(store: Store, archive: string): AsyncGenerator<StoredRun, void, undefined> {
-  for (const run of await listRunIds(store, archive)) yield await readRun(store, archive, run);
+  for (const folder of await listRunFolders(store, archive)) yield await readRun(folder);
 }
 
 /** Run ids that were planned and not committed, oldest first, among the latest hundred. */
 export async function findUnfinished(store: Store, archive: string): Promise<string[]> {
   const unfinished: string[] = [];
-  for (const run of (await listRunIds(store, archive)).slice(-MOST_RUNS_BACK)) {
-    if ((await store.head(manifestKey(archive, run))) !== undefined) continue;
-    if ((await store.head(planKey(archive, run))) !== undefined) unfinished.push(run);
+  for (const folder of (await listRunFolders(store, archive)).slice(-MOST_RUNS_BACK)) {
+    if (await folder.isCommitted()) continue;
+    if (await folder.isPlanned()) unfinished.push(folder.run);
   }
   return unfinished;
 }
 
-/** The id of the latest run that is committed; undefined when there is none. */
-export async function findLatestCommitted(store: Store, archive: string): Promise<string | undefined> {
-  for (const run of (await listRunIds(store, archive)).reverse()) {
-    if ((await store.head(manifestKey(archive, run))) !== undefined) return run;
+/** The folder of the latest run that is committed; undefined when there is none. */
+export async function findLatestCommitted(store: Store, archive: string): Promise<RunFolder | undefined> {
+  for (const folder of (await listRunFolders(store, archive)).reverse()) {
+    if (await folder.isCommitted()) return folder;
   }
   return undefined;
 }
 
-async function readRun(store: Store, archive: string, run: string): Promise<StoredRun> {
-  const manifest = await readManifest(store, archive, run);
-  if (manifest !== undefined) return { archive, run, manifest, journal: undefined, receipts: manifest.objects.length };
-  const journal = await readPlan(store, archive, run);
-  return { archive, run, manifest, journal, receipts: await countReceipts(store, archive, run) };
+/** One document that cannot be believed must not hide the other runs. */
+async function readRun(folder: RunFolder): Promise<StoredRun> {
+  const { archive, run } = folder;
+  try {
+    const manifest = await folder.manifest();
+    if (manifest !== undefined) return { archive, run, isCommitted: true, manifest, receipts: manifest.objects.length };
+    const journal = (await folder.plan())?.plan;
+    const receipts = await folder.countReceipts();
+    return { archive, run, isCommitted: false, ...(journal === undefined ? {} : { journal }), receipts };
+  } catch (error) {
+    const problem = toFailure(error, 'journal');
+    if (!DOCUMENT_CODES.has(problem.code)) throw error;
+    return { archive, run, isCommitted: await folder.isCommitted(), problem, receipts: await folder.countReceipts() };
+  }
 }
+
+/** Failures that tell of a document, and not of the way to it. */
+const DOCUMENT_CODES: ReadonlySet<string> = new Set([
+  'bad-manifest',
+  'bad-journal',
+  'newer-journal',
+  'object-too-large',
+]);

@@ -1,28 +1,81 @@
 /** The segments of a plan as plain data, as the journal keeps them: numbers, names and bounds, and never a piece of SQL. */
-import type { KeyValues } from '../postgres/quantiles.ts';
+import { z } from 'zod';
+import { count, keyValues, list, MAX_SEGMENTS, name, text } from './fields.ts';
 
-export type CutBy = 'key' | 'pages' | 'none';
+export const cutBy = z.enum(['key', 'pages', 'none']);
+export type CutBy = z.infer<typeof cutBy>;
 
 /** Rows from `lower` on, below `upper`; null is no bound. */
-export interface KeyRange {
-  lower: KeyValues | null;
-  upper: KeyValues | null;
-}
+const keyRange = z.strictObject({ lower: keyValues().nullable(), upper: keyValues().nullable() });
+export type KeyRange = z.infer<typeof keyRange>;
+
+/** A number of Postgres without a sign: an OID, a page. */
+const uint32 = count().max(2 ** 32 - 1);
 
 /** Pages of one leaf, from `fromPage` on, below `toPage`; null is to the end, whatever was added since. */
-export interface PageRange {
+const pageRange = z.strictObject({
   /** The leaf's OID, by which the catalogue is asked for it. 0, which no relation has, in journals that knew its name only. */
-  leaf: number;
+  leaf: uint32,
   /** What people call the leaf; nothing is read by it. */
-  name: string;
-  fromPage: number;
-  toPage: number | null;
-}
+  name: name(),
+  fromPage: uint32,
+  toPage: uint32.nullable(),
+});
+export type PageRange = z.infer<typeof pageRange>;
+
+/** As journals had it that knew a leaf by its name and by a piece of SQL. Nothing is read by either. */
+const namedPageRange = z
+  .strictObject({ ...pageRange.omit({ name: true }).shape, from: text(), leaf: name(), hasPages: z.boolean() })
+  .transform(({ leaf, fromPage, toPage }): PageRange => ({ leaf: 0, name: leaf, fromPage, toPage }));
 
 /** One segment of a plan. It has the field of its own cut, and no other. */
-export interface PlannedSegment {
+const plannedSegment = z.strictObject({
   /** From 0; the number in the object's name. */
-  index: number;
-  range?: KeyRange;
-  pages?: PageRange;
+  index: count(),
+  range: keyRange.exactOptional(),
+  pages: z.union([pageRange, namedPageRange]).exactOptional(),
+});
+export type PlannedSegment = z.infer<typeof plannedSegment>;
+
+export const plannedSegments = list(plannedSegment, MAX_SEGMENTS);
+
+/** The first segment that does not belong to such a cut, and why. The cut itself asks the catalogue for the rest. */
+export function findMisfit(by: CutBy, segments: readonly PlannedSegment[]): { index: number; why: string } | undefined {
+  if (segments.length === 0) return { index: 0, why: 'there are no segments' };
+  const own = { key: 'range', pages: 'pages', none: undefined }[by];
+  for (const [index, segment] of segments.entries()) {
+    if (segment.index !== index) return { index, why: `its index is ${segment.index}` };
+    const fields = Object.keys(segment).filter((field) => field !== 'index');
+    if (fields.length !== (own === undefined ? 0 : 1) || (own !== undefined && fields[0] !== own))
+      return { index, why: `it is no segment by ${by}` };
+  }
+  if (by === 'none' && segments.length !== 1) return { index: 0, why: `it is one of ${segments.length}, not all rows` };
+  return by === 'key' ? findKeyGap(segments) : findPageGap(segments);
+}
+
+/** Each range must begin where the one before it ends; the first has no lower bound, the last no upper one. */
+function findKeyGap(segments: readonly PlannedSegment[]): { index: number; why: string } | undefined {
+  for (const [index, { range }] of segments.entries()) {
+    const before = segments[index - 1]?.range?.upper ?? null;
+    const begins = JSON.stringify(range?.lower ?? null) === JSON.stringify(before);
+    if (!begins || (index > 0 && before === null))
+      return { index, why: 'it does not begin where the one before it ends' };
+    if (index === segments.length - 1 && range?.upper !== null) return { index, why: 'it does not go to the end' };
+  }
+  return undefined;
+}
+
+/** Each leaf must be there from its page 0 to its end. */
+function findPageGap(segments: readonly PlannedSegment[]): { index: number; why: string } | undefined {
+  const ends = new Map<string, { index: number; end: number | null }>();
+  for (const [index, { pages }] of segments.entries()) {
+    if (pages === undefined) continue;
+    const leaf = `${pages.leaf} ${pages.name}`;
+    const { end } = ends.get(leaf) ?? { end: 0 };
+    if (pages.fromPage !== end) return { index, why: 'it does not begin where the one before it ends' };
+    if (pages.toPage !== null && pages.toPage <= pages.fromPage) return { index, why: 'it has no pages' };
+    ends.set(leaf, { index, end: pages.toPage });
+  }
+  const unfinished = [...ends.values()].find(({ end }) => end !== null);
+  return unfinished && { index: unfinished.index, why: 'it does not go to the end' };
 }

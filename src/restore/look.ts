@@ -1,8 +1,7 @@
 /** Gathers the facts that a restore is decided by: of the server, the target and the objects. Decides nothing, writes nothing. */
 import type { Client } from '../postgres/connect.ts';
-import { runPrefix } from '../ledger/names.ts';
 import type { Manifest } from '../ledger/manifest.ts';
-import type { Store } from '../store/store.ts';
+import type { RunFolder } from '../ledger/run-folder.ts';
 import type { KeyFacts } from './keys.ts';
 import { lookAtKeys } from './look-at-keys.ts';
 import { lookAtObjects, type FoundObject, type PlannedObject } from './objects.ts';
@@ -33,7 +32,7 @@ export interface RestoreFacts {
 
 export async function look(
   client: Client,
-  store: Store,
+  folder: RunFolder,
   request: RestoreRequest,
   manifest: Manifest,
 ): Promise<RestoreFacts> {
@@ -51,8 +50,8 @@ export async function look(
         )
       : new Map<string, string>();
   const keys = await lookAtKeys(client, request.keys, manifest, target, types);
-  const objects = await lookAtObjects(store, chooseObjects(manifest, keys.outside));
-  return { restore, place, target, record, hasRows, types, keys, objects, storeUrl: store.url };
+  const objects = await lookAtObjects(folder.store, chooseObjects(folder, manifest, keys.outside));
+  return { restore, place, target, record, hasRows, types, keys, objects, storeUrl: folder.store.url };
 }
 
 /** Not asked where the server would refuse to answer. */
@@ -64,9 +63,8 @@ async function lookForRows(client: Client, place: Surroundings, target: Target):
 }
 
 /** The run's objects but those outside. Where they lie is known from the run: of the manifest's keys, only the names are taken. */
-export function chooseObjects(manifest: Manifest, outside: ReadonlySet<number>): PlannedObject[] {
-  const prefix = runPrefix(manifest.archive, manifest.run);
+export function chooseObjects(folder: RunFolder, manifest: Manifest, outside: ReadonlySet<number>): PlannedObject[] {
   return manifest.objects
-    .map((object, index) => ({ ...object, index, key: prefix + object.key.slice(object.key.lastIndexOf('/') + 1) }))
+    .map((object, index) => ({ ...object, index, key: folder.keyOf(object) }))
     .filter(({ index }) => !outside.has(index));
 }

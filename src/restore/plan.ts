@@ -2,9 +2,9 @@
 import type { Client } from '../postgres/connect.ts';
 import { quoteTableName } from '../postgres/identifiers.ts';
 import type { Manifest } from '../ledger/manifest.ts';
+import type { RunFolder } from '../ledger/run-folder.ts';
 import { restoreFailure } from '../segment/restore/errors.ts';
 import type { RestoreColumn } from '../format/jsonl/forms.ts';
-import type { Store } from '../store/store.ts';
 import { planColumns } from './columns.ts';
 import { conditionOf } from './keys.ts';
 import { look } from './look.ts';
@@ -30,12 +30,12 @@ export interface RestorePlan {
 /** Throws Refusal when something stands against the restore, before anything is written; or FailureError. */
 export async function planRestore(
   client: Client,
-  store: Store,
+  folder: RunFolder,
   request: RestoreRequest,
   manifest: Manifest,
 ): Promise<RestorePlan> {
   try {
-    const facts = await look(client, store, request, manifest);
+    const facts = await look(client, folder, request, manifest);
     const problems = refuse(request, manifest, facts);
     if (problems.length > 0) throw new Refusal(problems);
     const { target, record } = await prepare(client, request, manifest, facts);

@@ -67,11 +67,11 @@ async function endRestore(
 async function restore(context: RestoreContext, request: RestoreRequest, tally: Tally): Promise<void> {
   const store = openStore(destinationOf(context.config, request.archive));
   try {
-    const manifest = await findRun(store, request.archive.name, request.run);
+    const { folder, manifest } = await findRun(store, request.archive.name, request.run);
     tally.run = manifest.run;
     const session = await openRestoreSession(request, manifest.run);
     try {
-      const plan = await planRestore(session.client, store, request, manifest);
+      const plan = await planRestore(session.client, folder, request, manifest);
       tally.warnings.push(...plan.warnings);
       for (const warning of plan.warnings) context.log.warn(warning);
       await fill(context, request, session, plan, tally);

@@ -1,7 +1,7 @@
 /** Puts the manifest of a finished run together. */
 import os from 'node:os';
 import { TOOL } from '../base/tool.ts';
-import type { Receipt } from '../ledger/journal.ts';
+import type { Receipt } from '../ledger/receipts.ts';
 import { MANIFEST_FORMAT, type Manifest, type ManifestColumn, type ManifestObject } from '../ledger/manifest.ts';
 import type { Column } from '../postgres/columns.ts';
 import type { Snapshot, SourceIdentity } from '../postgres/snapshot.ts';

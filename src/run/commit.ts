@@ -1,8 +1,8 @@
 /** The end of a run: all segments are there, strays are removed, the manifest is written, the journal goes. */
 import { fail, toFailure } from '../base/errors.ts';
-import { clearJournal, readPlan, removeStrays, type Receipt } from '../ledger/journal.ts';
-import { fullKey, manifestKey } from '../ledger/names.ts';
-import { commitManifest, type Manifest } from '../ledger/manifest.ts';
+import type { Manifest } from '../ledger/manifest.ts';
+import { fullKey } from '../ledger/names.ts';
+import type { Receipt } from '../ledger/receipts.ts';
 import { buildManifest } from './build-manifest.ts';
 import type { Work } from './resume.ts';
 import type { Run } from './run.ts';
@@ -10,11 +10,11 @@ import type { Session } from './session.ts';
 
 /** Commits a run. Throws FailureError, and then nothing is committed. */
 export async function commitRun(run: Run, session: Session, work: Work): Promise<Manifest> {
-  const { store, archive, id } = run;
+  const { folder } = run;
   const receipts = requireAll(work);
   const manifest = buildManifest({
-    archive: archive.name,
-    run: id,
+    archive: folder.archive,
+    run: folder.run,
     plan: work.plan,
     source: session.identity,
     snapshot: receipts.at(-1)?.snapshot ?? session.snapshot,
@@ -23,10 +23,10 @@ export async function commitRun(run: Run, session: Session, work: Work): Promise
     startedAt: work.journal.startedAt,
   });
   await requireOwnership(run, work);
-  await removeStrays(store, archive.name, id, new Set(receipts.map((receipt) => receipt.key)));
-  await commitManifest(store, manifest);
+  await folder.removeStrays(new Set(receipts.map((receipt) => receipt.key)));
+  await folder.commit(manifest);
   try {
-    await clearJournal(store, archive.name, id);
+    await folder.clearJournal();
   } catch (error) {
     run.log.warn(
       { failure: toFailure(error, 'journal') },
@@ -40,13 +40,13 @@ export async function commitRun(run: Run, session: Session, work: Work): Promise
  * The lock is one source server's; two daemons that read different servers and write to one place do not see each other's.
  * So before anything is removed or committed, the journal must still be the one that this run wrote.
  */
-async function requireOwnership({ store, archive, id }: Run, { journal }: Work): Promise<void> {
-  const committed = await store.head(manifestKey(archive.name, id));
-  const found = await readPlan(store, archive.name, id);
-  if (committed === undefined && found?.owner === journal.owner) return;
+async function requireOwnership({ folder }: Run, { journal }: Work): Promise<void> {
+  const isCommitted = await folder.isCommitted();
+  const found = await folder.plan();
+  if (!isCommitted && found?.plan.owner === journal.owner) return;
   throw fail('already-committed', {
     stage: 'commit',
-    message: `${store.url}${manifestKey(archive.name, id)}: somebody else has ${committed === undefined ? 'taken this run up' : 'committed this run'} meanwhile`,
+    message: `${folder.manifestUrl}: somebody else has ${isCommitted ? 'committed this run' : 'taken this run up'} meanwhile`,
   });
 }
 

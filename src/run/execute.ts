@@ -9,9 +9,8 @@ import { chooseCompressor, CODEC_FILES } from '../format/compress/codec.ts';
 import type { SegmentTask } from '../segment/task.ts';
 import { commitRun } from './commit.ts';
 import { dispatchTasks } from '../work/dispatch.ts';
-import { discardRun, writePlan, writeReceipt } from '../ledger/journal.ts';
-import { dataKey } from '../ledger/names.ts';
-import { readManifest, type Manifest } from '../ledger/manifest.ts';
+import { endedBy } from '../ledger/journal.ts';
+import type { Manifest } from '../ledger/manifest.ts';
 import type { PlannedSegment } from '../ledger/segments.ts';
 import { segmentSelect, type RunPlan } from './plan.ts';
 import type { Place } from '../work/place.ts';
@@ -82,7 +81,7 @@ async function executeUnderOneSnapshot(run: Run, execution: Execution): Promise<
   execution.signal.addEventListener('abort', cut, { once: true });
   try {
     // Only under the lock does it count: another host may have committed while this one was waiting for it.
-    const committed = await readManifest(run.store, run.archive.name, run.id);
+    const committed = await run.folder.manifest();
     if (committed !== undefined) return { status: 'already-committed', manifest: committed };
     execution.progress.swept(await sweepUploads(run.store, run.archive.name, run.log));
     work = await takeUp(run, session, execution.signal);
@@ -108,8 +107,7 @@ async function requireSameRows(run: Run, session: Session): Promise<void> {
   try {
     await session.view.requireNotRewritten();
   } catch (error) {
-    if (toFailure(error, 'snapshot').code === 'relation-rewritten')
-      await discardRun(run.store, run.archive.name, run.id);
+    if (toFailure(error, 'snapshot').code === 'relation-rewritten') await run.folder.clearJournal();
     throw error;
   }
 }
@@ -145,7 +143,7 @@ async function dispatch(run: Run, execution: Execution, session: Session, work: 
         fingerprint: work.journal.fingerprint,
         snapshot: session.snapshot,
       };
-      work.done.set(task.segment, await writeReceipt(run.store, run.archive.name, run.id, receipt));
+      work.done.set(task.segment, await run.folder.record(receipt));
       progress.finish(task.segment, facts);
     },
   }).finally(stopWatching);
@@ -177,7 +175,7 @@ function segmentTask(
     columns: subject.source.columns,
     subject: subject.name,
     keyColumns: keyColumnIndexes(plan),
-    key: dataKey(archive.name, id, segment.index, CODEC_FILES[archive.compression.codec].extension),
+    key: run.folder.dataKey(segment.index, CODEC_FILES[archive.compression.codec].extension),
     compression: archive.compression,
     compressor: chooseCompressor(archive.compression),
     ...(archive.contentEncoding === undefined ? {} : { contentEncoding: archive.contentEncoding }),
@@ -195,13 +193,10 @@ function keyColumnIndexes({ subject }: RunPlan): number[] {
 /** So that `list` can tell a run that failed from one that is on. What ends a run from outside is no failure of it. */
 async function recordFailure(run: Run, work: Work, error: unknown, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
-  const { code, stage, message, hint } = toFailure(error, 'worker');
-  if (code === 'drained' || code === 'already-committed') return;
+  const failure = toFailure(error, 'worker');
+  if (failure.code === 'drained' || failure.code === 'already-committed') return;
   try {
-    await writePlan(run.store, {
-      ...work.journal,
-      failure: { code, stage, message, hint, at: new Date().toISOString() },
-    });
+    await run.folder.own(endedBy(work.journal, failure));
   } catch {
     // The destination may be what failed; the log has the failure in any case.
   }

@@ -1,6 +1,7 @@
 /** What the journal says of a plan, and the digest by which a later try knows whether it is still the same. */
 import { createHash, randomUUID } from 'node:crypto';
 import os from 'node:os';
+import { TOOL } from '../base/tool.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import { PLAN_FORMAT, type JournalPlan } from '../ledger/journal.ts';
 import type { Snapshot, SourceIdentity } from '../postgres/snapshot.ts';
@@ -50,5 +51,6 @@ export function journalPlan(
     startedAt: startedAt.toISOString(),
     host: os.hostname(),
     owner: randomUUID(),
+    tool: TOOL,
   };
 }

@@ -3,10 +3,8 @@ import { toFailure, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { retrying } from '../base/retry.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
-import { executeRun, type Execution } from './execute.ts';
-import { clearJournal } from '../ledger/journal.ts';
-import { manifestKey } from '../ledger/names.ts';
-import { readManifest, type Manifest } from '../ledger/manifest.ts';
+import { executeRun, type Commit, type Execution } from './execute.ts';
+import type { Manifest } from '../ledger/manifest.ts';
 import type { Place } from '../work/place.ts';
 import { RunProgress, type ProgressListener } from '../work/progress.ts';
 import { openRun, type Run } from './run.ts';
@@ -50,9 +48,7 @@ export interface RunResult {
   error?: Failure;
 }
 
-interface Ending {
-  status: 'committed' | 'already-committed';
-  manifest: Manifest;
+interface Ending extends Commit {
   url: string;
 }
 
@@ -96,11 +92,11 @@ async function openAndRun(
 ): Promise<Ending> {
   const run = openRun(config, archive, id, log);
   try {
-    const url = run.store.url + manifestKey(archive.name, id);
     const committed = await findManifest(run, execution.signal);
-    if (committed === undefined) return { ...(await executeRun(run, execution)), url };
-    await clearLeftJournal(run);
-    return { status: 'already-committed', manifest: committed, url };
+    const commit: Commit =
+      committed === undefined ? await executeRun(run, execution) : { status: 'already-committed', manifest: committed };
+    if (commit.status === 'already-committed') await clearLeftJournal(run);
+    return { ...commit, url: run.folder.manifestUrl };
   } finally {
     run.store.close();
   }
@@ -112,7 +108,7 @@ async function findManifest(run: Run, signal: AbortSignal): Promise<Manifest | u
   return retrying(
     policy,
     signal,
-    () => readManifest(run.store, run.archive.name, run.id),
+    () => run.folder.manifest(),
     (error, attempt, isLast) => {
       const failure = toFailure(error, 'journal');
       if (failure.transient && !isLast)
@@ -122,10 +118,10 @@ async function findManifest(run: Run, signal: AbortSignal): Promise<Manifest | u
   );
 }
 
-/** A process that was killed right after its commit left its journal. */
+/** A process that was killed right after its commit, or could not read its manifest back, left its journal. */
 async function clearLeftJournal(run: Run): Promise<void> {
   try {
-    await clearJournal(run.store, run.archive.name, run.id);
+    await run.folder.clearJournal();
   } catch (error) {
     run.log.warn({ failure: toFailure(error, 'journal') }, 'the journal of a committed run could not be removed');
   }

@@ -5,6 +5,7 @@ import type { ArchiveConfig, Config, DestinationConfig, SourceConfig } from '../
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { archivePrefix } from '../ledger/names.ts';
+import { RunFolder } from '../ledger/run-folder.ts';
 import type { LockTarget } from './lock.ts';
 
 export interface Run {
@@ -14,6 +15,8 @@ export interface Run {
   source: SourceConfig;
   destination: DestinationConfig;
   store: Store;
+  /** All of the run that lies in the store. */
+  folder: RunFolder;
   lock: LockTarget;
   log: Log;
   startedAt: Date;
@@ -29,6 +32,7 @@ export function openRun(config: Config, archive: ArchiveConfig, id: string, log:
     source: sourceOf(config, archive),
     destination,
     store,
+    folder: new RunFolder(store, archive.name, id),
     lock: lockTargetOf(config, archive, store),
     log,
     startedAt: new Date(),

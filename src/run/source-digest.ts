@@ -2,7 +2,7 @@
 import { fail, toFailure } from '../base/errors.ts';
 import { formatCount } from '../base/units.ts';
 import type { RowDigest } from '../postgres/row-digest.ts';
-import { discardRun, removeStrays, type Receipt } from '../ledger/journal.ts';
+import type { Receipt } from '../ledger/receipts.ts';
 import type { RunPlan } from './plan.ts';
 import type { Work } from './resume.ts';
 import type { Run } from './run.ts';
@@ -15,8 +15,8 @@ export async function verifySource(run: Run, session: Session, work: Work): Prom
   } catch (error) {
     // The next try must not take these segments over: their snapshot would be gone, and nobody could compare them any more.
     if (toFailure(error, 'verify').code === 'source-mismatch') {
-      await discardRun(run.store, run.archive.name, run.id);
-      await removeStrays(run.store, run.archive.name, run.id, new Set());
+      await run.folder.clearJournal();
+      await run.folder.removeStrays(new Set());
     }
     throw error;
   }

@@ -7,9 +7,11 @@ import { buildMetricsDocs } from './metrics-docs.ts';
 import { buildDocs } from './config-docs.ts';
 import { buildErrorsDocs } from './errors-docs.ts';
 import { buildJsonSchema } from './json-schema.ts';
+import { buildManifestSchema } from './manifest-schema.ts';
 
 const OUTPUTS = [
   { file: 'config/pgsluice.schema.json', build: () => JSON.stringify(buildJsonSchema()) },
+  { file: 'config/pgsluice.manifest.schema.json', build: () => JSON.stringify(buildManifestSchema()) },
   { file: 'docs/commands.md', build: buildCommandsDocs },
   { file: 'docs/config.md', build: buildDocs },
   { file: 'docs/errors.md', build: buildErrorsDocs },

@@ -4,7 +4,7 @@ import { retrying, type RetryPolicy } from '../base/retry.ts';
 import { countOf, formatCount } from '../base/units.ts';
 import type { Store } from '../store/store.ts';
 import { compareKeys } from './key-order.ts';
-import { journalPrefix, manifestKey, runPrefix } from '../ledger/names.ts';
+import type { RunFolder } from '../ledger/run-folder.ts';
 import type { Manifest, ManifestColumn, ManifestObject } from '../ledger/manifest.ts';
 import { Problems, tellsOfObject, verifyObject, type Problem } from './object.ts';
 
@@ -61,11 +61,11 @@ interface Entry {
 }
 
 /** Throws FailureError when the destination fails, which is no difference, and the signal's reason when it aborts. */
-export async function verifyRun(store: Store, manifest: Manifest, options: VerifyOptions): Promise<Verification> {
-  const entries = entriesOf(manifest, options);
-  const strays = await compareWithFolder(store, manifest, entries);
+export async function verifyRun(folder: RunFolder, manifest: Manifest, options: VerifyOptions): Promise<Verification> {
+  const entries = entriesOf(folder, manifest, options);
+  const strays = await compareWithFolder(folder, entries);
   compareNeighbours(manifest, entries);
-  await readObjects(store, manifest, entries, options);
+  await readObjects(folder.store, manifest, entries, options);
   const objects = [
     ...entries.map(({ object, problems, read }) => describe(object.key, problems.list, read)),
     ...strays.map((key) =>
@@ -85,9 +85,9 @@ export async function verifyRun(store: Store, manifest: Manifest, options: Verif
   };
 }
 
-function entriesOf(manifest: Manifest, { keyPrefix, sample }: VerifyOptions): Entry[] {
+function entriesOf({ prefix }: RunFolder, manifest: Manifest, { keyPrefix, sample }: VerifyOptions): Entry[] {
   const chosen = chooseEvenly(manifest.objects.length, sample ?? manifest.objects.length);
-  const folder = keyPrefix + runPrefix(manifest.archive, manifest.run);
+  const folder = keyPrefix + prefix;
   return manifest.objects.map((object, at) => {
     const problems = new Problems();
     const isInFolder = object.key.startsWith(folder);
@@ -105,13 +105,11 @@ export function chooseEvenly(total: number, count: number): Set<number> {
 }
 
 /** Looks every object up in the list of the run's folder, and returns the data objects that are there too many. */
-async function compareWithFolder(store: Store, manifest: Manifest, entries: readonly Entry[]): Promise<string[]> {
-  const { archive, run } = manifest;
+async function compareWithFolder(folder: RunFolder, entries: readonly Entry[]): Promise<string[]> {
   const missing = new Map(entries.map((entry) => [entry.key, entry]));
   if (missing.size < entries.length) for (const entry of repeated(entries)) entry.problems.add('it is named twice');
-  const folder = runPrefix(archive, run);
   const strays: string[] = [];
-  for await (const { key, bytes } of store.list(folder)) {
+  for await (const { key, bytes } of folder.list()) {
     const entry = missing.get(key);
     if (entry !== undefined) {
       missing.delete(key);
@@ -120,10 +118,10 @@ async function compareWithFolder(store: Store, manifest: Manifest, entries: read
         entry.problems.add(
           `it has ${countOf(bytes, 'byte')}, the manifest says ${formatCount(entry.object.bytes)}; it was not read`,
         );
-    } else if (isData(key, archive, run)) strays.push(key);
+    } else if (folder.isReadAsData(key)) strays.push(key);
   }
   for (const entry of missing.values()) {
-    if (entry.key.startsWith(folder)) entry.problems.add('it is not there');
+    if (entry.key.startsWith(folder.prefix)) entry.problems.add('it is not there');
     entry.wanted = false;
   }
   return strays;
@@ -131,12 +129,6 @@ async function compareWithFolder(store: Store, manifest: Manifest, entries: read
 
 function repeated(entries: readonly Entry[]): Entry[] {
   return entries.filter(({ key }, at) => entries.findIndex((other) => other.key === key) < at);
-}
-
-/** Readers of the archive skip what begins with `_`. */
-function isData(key: string, archive: string, run: string): boolean {
-  const isOurs = key === manifestKey(archive, run) || key.startsWith(journalPrefix(archive, run));
-  return !isOurs && !key.slice(runPrefix(archive, run).length).startsWith('_');
 }
 
 /**

@@ -94,7 +94,23 @@ export const RUN_FAILURES = {
   'bad-manifest': {
     transient: false,
     meaning: 'The manifest of a run cannot be read.',
-    hint: 'The object was damaged, or written by a newer version of pgsluice.',
+    hint: 'The object was damaged, or not written by pgsluice: look at it.',
+    exit: '3 in `pgsluice verify`',
+  },
+  'manifest-differs': {
+    transient: false,
+    meaning: 'The manifest was written, and is another one when it is read back; the journal is kept.',
+    hint: 'This destination does not keep what it is given, or somebody else writes there: look at the object.',
+  },
+  'bad-journal': {
+    transient: false,
+    meaning: 'The journal of an unfinished run cannot be believed; nothing of it is removed.',
+    hint: 'Look at the object. To begin the run anew, remove the folder _pgsluice/ that it lies in.',
+  },
+  'newer-journal': {
+    transient: false,
+    meaning: 'A journal or a manifest has a format that this version does not know; nothing of it is removed.',
+    hint: 'Upgrade pgsluice on this host, or let the version that wrote it go on with the run.',
     exit: '3 in `pgsluice verify`',
   },
 } as const satisfies Declarations;

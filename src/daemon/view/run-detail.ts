@@ -3,10 +3,9 @@ import { errorText } from '../../base/errors.ts';
 import { scrub } from '../../base/secrets.ts';
 import { archiveNamed, destinationOf } from '../../config/resolve.ts';
 import type { Config } from '../../config/schema.ts';
-import { readPlan, readReceipts } from '../../ledger/journal.ts';
-import { readManifest, type Manifest } from '../../ledger/manifest.ts';
+import type { Manifest } from '../../ledger/manifest.ts';
+import { RunFolder } from '../../ledger/run-folder.ts';
 import { openStore } from '../../store/open.ts';
-import type { Store } from '../../store/store.ts';
 import type { History } from '../history/history.ts';
 import type { BoardEntry } from '../run-board.ts';
 import { showFailure, type RunEnding, type ShownFailure } from '../run-ending.ts';
@@ -101,7 +100,7 @@ async function readStored(config: Config, name: string, run: string): Promise<St
   if (archive === undefined) return {};
   const store = openStore(destinationOf(config, archive));
   try {
-    return await withDeadline(readFrom(store, name, run));
+    return await withDeadline(readFrom(new RunFolder(store, name, run)));
   } catch (error) {
     return { destinationError: scrub(errorText(error)) };
   } finally {
@@ -109,15 +108,15 @@ async function readStored(config: Config, name: string, run: string): Promise<St
   }
 }
 
-async function readFrom(store: Store, archive: string, run: string): Promise<Stored> {
-  const manifest = await readManifest(store, archive, run);
+async function readFrom(folder: RunFolder): Promise<Stored> {
+  const manifest = await folder.manifest();
   if (manifest !== undefined) {
     const segments = manifest.objects.map(({ rows, bytes }, index) => segment(index, 'done', rows, bytes));
     return { manifest, segments };
   }
-  const plan = await readPlan(store, archive, run);
+  const plan = (await folder.plan())?.plan;
   if (plan === undefined) return {};
-  const receipts = await readReceipts(store, archive, run, plan.fingerprint);
+  const { receipts } = await folder.receipts(plan.fingerprint);
   const done = new Map(receipts.map((receipt) => [receipt.segment, receipt]));
   const segments = plan.segments.map(({ index }) => {
     const receipt = done.get(index);

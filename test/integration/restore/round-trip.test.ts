@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import pg from 'pg';
-import { readManifest } from '../../../src/ledger/manifest.ts';
+import { RunFolder } from '../../../src/ledger/run-folder.ts';
 import { verifyRun } from '../../../src/verify/run.ts';
 import { openFileStore } from '../../../src/store/file/file.ts';
 import { createEveryTypeTable } from '../../support/every-type.ts';
@@ -111,9 +111,10 @@ describe('archive, verify and restore give the same table', () => {
 
   async function verify(run: string): Promise<void> {
     const store = openFileStore(`${yard.folder}/store`);
-    const manifest = await readManifest(store, 'it', run);
+    const folder = new RunFolder(store, 'it', run);
+    const manifest = await folder.manifest();
     const { signal } = new AbortController();
-    const { ok, problems, objects } = await verifyRun(store, manifest!, {
+    const { ok, problems, objects } = await verifyRun(folder, manifest!, {
       keyPrefix: '',
       sample: undefined,
       retry: { attempts: 1, backoffMs: 1 },

@@ -2,12 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { describeColumns } from '../../../src/restore/create-table.ts';
 import { chooseObjects } from '../../../src/restore/look.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { RunFolder } from '../../../src/ledger/run-folder.ts';
 import { column, manifest, object, RUN } from './facts.ts';
+
+const FOLDER = new RunFolder({} as Store, 'events', RUN);
 
 describe('the objects of a restore', () => {
   test("lie in the folder of the run that was asked for, under the manifest's names", () => {
     assert.deepEqual(
-      chooseObjects(manifest(), new Set()).map(({ index, key }) => [index, key]),
+      chooseObjects(FOLDER, manifest(), new Set()).map(({ index, key }) => [index, key]),
       [
         [0, `events/run=${RUN}/part-00000.jsonl.gz`],
         [1, `events/run=${RUN}/part-00001.jsonl.gz`],
@@ -18,7 +22,7 @@ describe('the objects of a restore', () => {
   test('are those that may hold rows of the range', () => {
     const objects = [object(0), object(1), object(2)];
     assert.deepEqual(
-      chooseObjects(manifest({ objects }), new Set([0, 2])).map(({ index }) => index),
+      chooseObjects(FOLDER, manifest({ objects }), new Set([0, 2])).map(({ index }) => index),
       [1],
     );
   });

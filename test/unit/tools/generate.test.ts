@@ -23,6 +23,7 @@ test('a stale file is named, and written on demand', async () => {
   copyFileSync(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
   assert.deepEqual(await generate(folder, { write: false }), [
     'config/pgsluice.schema.json',
+    'config/pgsluice.manifest.schema.json',
     'docs/commands.md',
     'docs/config.md',
     'docs/errors.md',
@@ -30,6 +31,7 @@ test('a stale file is named, and written on demand', async () => {
   ]);
   assert.deepEqual(await generate(folder, { write: true }), [
     'config/pgsluice.schema.json',
+    'config/pgsluice.manifest.schema.json',
     'docs/commands.md',
     'docs/config.md',
     'docs/errors.md',
@@ -51,6 +53,7 @@ test('the script exits with 0 when nothing is stale', () => {
 test('the written files and the example are as prettier wants them', () => {
   const files = [
     'config/pgsluice.schema.json',
+    'config/pgsluice.manifest.schema.json',
     'config/pgsluice.example.yaml',
     'docs/commands.md',
     'docs/config.md',

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { compareKeys } from '../../../src/verify/key-order.ts';
 import type { ManifestColumn } from '../../../src/ledger/manifest.ts';
 
-function column(encoding: string, typeOid = 0): ManifestColumn {
+function column(encoding: ManifestColumn['encoding'], typeOid = 0): ManifestColumn {
   return { name: 'k', type: '', typeOid, nullable: false, encoding };
 }
 

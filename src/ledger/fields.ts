@@ -1,0 +1,92 @@
+/** What the fields of our documents in the bucket are made of. Each text has a longest form, each list a greatest count. */
+import { z } from 'zod';
+
+/** The most segments that a run may have. */
+export const MAX_SEGMENTS = 400_000;
+/** What one SELECT of Postgres can give. */
+export const MAX_COLUMNS = 1664;
+const MAX_TEXT_CHARS = 1024 ** 2;
+const MAX_NAME_CHARS = 1024;
+
+/** A text of any content: a value of a key, the reason of a decision. */
+export function text(maxChars = MAX_TEXT_CHARS): z.ZodString {
+  return z.string().max(maxChars);
+}
+
+/** A name or a type in the database, or the name of a machine. */
+export function name(): z.ZodString {
+  return z.string().max(MAX_NAME_CHARS);
+}
+
+/** Rows, bytes, pages: a whole number that JavaScript holds exactly. */
+export function count(): z.ZodInt {
+  return z.int().min(0);
+}
+
+export function hex(digits: number): z.ZodString {
+  return z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`));
+}
+
+/** ISO 8601, in UTC, to the millisecond. */
+export function time(): z.ZodString {
+  return z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+}
+
+const ITEMS = new WeakMap<z.core.$ZodType, z.ZodType>();
+
+/** A list that is given up at its first bad item: zod's own gathers the problems of all items, and of those there may be millions. */
+export function list<Item>(item: z.ZodType<Item>, maxItems: number): z.ZodType<Item[]> {
+  const schema = z
+    .array(z.unknown())
+    .max(maxItems)
+    .transform((values, context) => {
+      const items: Item[] = [];
+      for (const [index, value] of values.entries()) {
+        const parsed = item.safeParse(value);
+        if (!parsed.success) {
+          const [first] = parsed.error.issues;
+          context.addIssue({ code: 'custom', message: first?.message ?? '', path: [index, ...(first?.path ?? [])] });
+          return z.NEVER;
+        }
+        items.push(parsed.data);
+      }
+      return items;
+    });
+  ITEMS.set(schema, item);
+  return schema;
+}
+
+/** The items of a list, for the JSON Schema: the list tells nothing of them by itself. Undefined for what is no list. */
+export function itemOf(schema: z.core.$ZodType): z.ZodType | undefined {
+  // What gets a description is a copy of the list.
+  const { parent } = schema._zod;
+  return ITEMS.get(schema) ?? (parent === undefined ? undefined : itemOf(parent));
+}
+
+/** Values of a key's columns, as Postgres prints them. */
+export function keyValues(): z.ZodType<string[]> {
+  return list(text(), MAX_COLUMNS);
+}
+
+/** The program that wrote the document. */
+export const TOOL_FIELDS = { name: name(), version: name() };
+
+export const SNAPSHOT_FIELDS = {
+  id: name().meta({ description: 'The id that SET TRANSACTION SNAPSHOT took.' }),
+  lsn: name().nullable().meta({ description: 'Position in the write-ahead log, such as 0/1A2B3C.' }),
+  takenAt: time(),
+};
+
+/** What is known of a finished object, but for its key. */
+export const OBJECT_FIELDS = {
+  rows: count(),
+  jsonBytes: count(),
+  bytes: count(),
+  sha256: hex(64).meta({ description: 'Of the object as it is stored.' }),
+  crc32: hex(8).meta({ description: 'Of the JSON Lines, before compression.' }),
+  firstKey: keyValues().nullable().meta({
+    description:
+      "Values of the key's columns in the first row as Postgres prints them, NULL as an empty text; null without a key or without rows.",
+  }),
+  lastKey: keyValues().nullable().meta({ description: 'The same of the last row.' }),
+};

@@ -1,0 +1,220 @@
+/** A run's folder in a destination, and all that is read and written there beside the data. It decides nothing. */
+import { fail, FailureError } from '../base/errors.ts';
+import { visible } from '../base/visible.ts';
+import type { PutResult, Replaces, Store, StoredObject } from '../store/store.ts';
+import { badDocument, readDocument, writeDocument, type DocumentKind } from './documents.ts';
+import { PLAN, type JournalPlan } from './journal.ts';
+import { MANIFEST, type Manifest } from './manifest.ts';
+import {
+  dataKey,
+  journalPrefix,
+  manifestKey,
+  planKey,
+  receiptKey,
+  runPrefix,
+  segmentOfDataKey,
+  segmentOfReceiptKey,
+} from './names.ts';
+import { RECEIPT, RECEIPT_FORMAT, type Receipt } from './receipts.ts';
+
+/** How reading fails where a receipt is no receipt. */
+const UNREADABLE: ReadonlySet<string> = new Set([RECEIPT.code, 'object-too-large']);
+
+const JSON_OBJECT = { contentType: 'application/json' };
+
+/** A plan as it lies there, with the ETag by which it can be replaced. */
+export interface StoredPlan {
+  plan: JournalPlan;
+  etag: string;
+}
+
+/** The receipts of one plan. */
+export interface StoredReceipts {
+  receipts: Receipt[];
+  /** Why others cannot be believed: their segments are as good as not done. */
+  unreadable: FailureError[];
+}
+
+export class RunFolder {
+  readonly store: Store;
+  readonly archive: string;
+  /** The run id. */
+  readonly run: string;
+
+  constructor(store: Store, archive: string, run: string) {
+    this.store = store;
+    this.archive = archive;
+    this.run = run;
+  }
+
+  /** Relative to the destination's prefix; ends in `/`. */
+  get prefix(): string {
+    return runPrefix(this.archive, this.run);
+  }
+
+  get manifestUrl(): string {
+    return this.store.url + manifestKey(this.archive, this.run);
+  }
+
+  dataKey(segment: number, extension: string): string {
+    return dataKey(this.archive, this.run, segment, extension);
+  }
+
+  /** Where an object of the run's manifest lies, relative to the destination's prefix, wherever the folder was moved to. */
+  keyOf({ key }: { key: string }): string {
+    return this.prefix + key.slice(key.lastIndexOf('/') + 1);
+  }
+
+  /** Whether readers of the archive take the object of this key for data: they skip names that begin with `_`. */
+  isReadAsData(key: string): boolean {
+    const isOurs = key === manifestKey(this.archive, this.run) || key.startsWith(journalPrefix(this.archive, this.run));
+    return !isOurs && !key.slice(this.prefix.length).startsWith('_');
+  }
+
+  /** All objects that are there. */
+  list(): AsyncIterable<StoredObject> {
+    return this.store.list(this.prefix);
+  }
+
+  /** Whether the run is committed, without a look at what its manifest says. */
+  async isCommitted(): Promise<boolean> {
+    return (await this.store.head(manifestKey(this.archive, this.run))) !== undefined;
+  }
+
+  /** Whether the run was begun, and has a plan. */
+  async isPlanned(): Promise<boolean> {
+    return (await this.store.head(planKey(this.archive, this.run))) !== undefined;
+  }
+
+  /** The manifest; undefined when the run is not committed. Throws FailureError for one that cannot be believed. */
+  async manifest(): Promise<Manifest | undefined> {
+    const found = await this.#read(MANIFEST, manifestKey(this.archive, this.run));
+    if (found === undefined) return undefined;
+    const stray = found.document.objects.findIndex(({ key }) => !this.#holds(key));
+    if (stray === -1) return found.document;
+    throw badDocument(MANIFEST, this.manifestUrl, `objects[${stray}].key: it does not lie in ${this.prefix}`);
+  }
+
+  /** The plan; undefined when there is none. Throws FailureError for one that cannot be believed. */
+  async plan(): Promise<StoredPlan | undefined> {
+    const found = await this.#read(PLAN, planKey(this.archive, this.run));
+    return found && { plan: found.document, etag: found.etag };
+  }
+
+  /**
+   * The receipts of the plan with this fingerprint; those of other plans are left out. Throws FailureError for one of a
+   * newer version.
+   */
+  async receipts(fingerprint: string): Promise<StoredReceipts> {
+    const found: StoredReceipts = { receipts: [], unreadable: [] };
+    for await (const { key } of this.store.list(journalPrefix(this.archive, this.run))) {
+      const segment = segmentOfReceiptKey(this.archive, this.run, key);
+      if (segment === undefined) continue;
+      try {
+        const receipt = await this.#receipt(segment, key);
+        if (receipt?.fingerprint === fingerprint) found.receipts.push(receipt);
+      } catch (error) {
+        if (!(error instanceof FailureError) || !UNREADABLE.has(error.failure.code)) throw error;
+        found.unreadable.push(error);
+      }
+    }
+    return found;
+  }
+
+  /** How many receipts there are, of whatever plan; they are not read. */
+  async countReceipts(): Promise<number> {
+    let count = 0;
+    for await (const { key } of this.store.list(journalPrefix(this.archive, this.run)))
+      if (segmentOfReceiptKey(this.archive, this.run, key) !== undefined) count += 1;
+    return count;
+  }
+
+  /** Makes the run ours: writes the plan that it goes by from now on. With `replaces`, only over nothing or over that plan. */
+  async own(plan: JournalPlan, replaces?: Replaces): Promise<PutResult> {
+    const key = planKey(this.archive, this.run);
+    const body = writeDocument(PLAN, plan, this.store.url + key);
+    return this.store.put(key, body, { ...JSON_OBJECT, ...(replaces === undefined ? {} : { replaces }) });
+  }
+
+  /** Says that a segment is done. */
+  async record(content: Omit<Receipt, 'format'>): Promise<Receipt> {
+    const receipt: Receipt = { format: RECEIPT_FORMAT, ...content };
+    const key = receiptKey(this.archive, this.run, receipt.segment);
+    await this.store.put(key, writeDocument(RECEIPT, receipt, this.store.url + key), JSON_OBJECT);
+    return receipt;
+  }
+
+  /**
+   * Writes the manifest where there must be none yet: this is the commit. Then reads it back, as all that is left of the
+   * journal may go only when the manifest is there, byte for byte. Throws FailureError.
+   */
+  async commit(manifest: Manifest): Promise<void> {
+    const key = manifestKey(this.archive, this.run);
+    const body = writeDocument(MANIFEST, manifest, this.manifestUrl);
+    const { outcome } = await this.store.put(key, body, { ...JSON_OBJECT, replaces: 'nothing' });
+    if (outcome !== 'written') throw committedMeanwhile(this.manifestUrl);
+    const found = await this.store.get(key, MANIFEST.maxBytes);
+    if (found?.body.equals(body) !== true) throw readsDifferently(this.manifestUrl);
+  }
+
+  /** Removes the journal; what cannot be removed does no harm to a committed run. */
+  async clearJournal(): Promise<void> {
+    await this.#removeAll(journalPrefix(this.archive, this.run), () => true);
+  }
+
+  /** Removes the data objects, never a manifest, that `keep` does not name, so that a reader who globs sees only what the manifest names. */
+  async removeStrays(keep: ReadonlySet<string>): Promise<void> {
+    const journal = journalPrefix(this.archive, this.run);
+    const manifest = manifestKey(this.archive, this.run);
+    await this.#removeAll(this.prefix, (key) => key !== manifest && !key.startsWith(journal) && !keep.has(key));
+  }
+
+  async #removeAll(prefix: string, unwanted: (key: string) => boolean): Promise<void> {
+    const keys: string[] = [];
+    for await (const { key } of this.store.list(prefix)) if (unwanted(key)) keys.push(key);
+    if (keys.length > 0) await this.store.remove(keys);
+  }
+
+  /** A document that says it is of this very run. */
+  async #read<T extends { archive: string; run: string }>(
+    kind: DocumentKind<T>,
+    key: string,
+  ): Promise<{ document: T; etag: string } | undefined> {
+    const found = await this.store.get(key, kind.maxBytes);
+    if (found === undefined) return undefined;
+    const url = this.store.url + key;
+    const document = readDocument(kind, found.body, url);
+    if (document.archive === this.archive && document.run === this.run) return { document, etag: found.etag };
+    throw badDocument(kind, url, `it is that of ${visible(`${document.archive} ${document.run}`, MAX_SHOWN_CHARS)}`);
+  }
+
+  /** A receipt that speaks of the segment whose name it has, and of that segment's own object. */
+  async #receipt(segment: number, key: string): Promise<Receipt | undefined> {
+    const found = await this.store.get(key, RECEIPT.maxBytes);
+    if (found === undefined) return undefined;
+    const url = this.store.url + key;
+    const receipt = readDocument(RECEIPT, found.body, url);
+    if (receipt.segment === segment && segmentOfDataKey(this.archive, this.run, receipt.key) === segment)
+      return receipt;
+    throw badDocument(RECEIPT, url, `it is not that of segment ${segment}`);
+  }
+
+  /** A manifest names whole keys, and the prefix of the destination that it was written to may have been another one. */
+  #holds(key: string): boolean {
+    const at = key.lastIndexOf(this.prefix);
+    const isInFolder = at === 0 || (at > 0 && key[at - 1] === '/');
+    return isInFolder && segmentOfDataKey(this.archive, this.run, key.slice(at)) !== undefined;
+  }
+}
+
+/** Of names that a document says no more than this is shown. */
+const MAX_SHOWN_CHARS = 200;
+
+function committedMeanwhile(url: string): FailureError {
+  const message = `${url} was written by somebody else while this run was in progress`;
+  return fail('already-committed', { stage: 'commit', message });
+}
+
+function readsDifferently(url: string): FailureError {
+  return fail('manifest-differs', { stage: 'commit', message: `${url} was written, but reads differently` });
+}
