@@ -16,13 +16,27 @@ export const RUN = '20261123T021500Z';
 export const FINGERPRINT = 'f'.repeat(64);
 export const SNAPSHOT = { id: '00000003-0000001B-1', lsn: '0/1A2B3C', takenAt: '2026-11-23T02:15:01.000Z' };
 
+const folders: string[] = [];
+
+after(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
 /** A store in a folder of its own, which goes when the file's tests are done. */
 export function temporaryStore(): Store {
   const folder = mkdtempSync(path.join(tmpdir(), 'pgsluice-ledger-'));
-  after(() => {
-    rmSync(folder, { recursive: true, force: true });
-  });
+  folders.push(folder);
   return openFileStore(folder);
+}
+
+/** The store, but for some of its methods. */
+export function changed(store: Store, methods: Partial<Store>): Store {
+  return new Proxy(store, {
+    get(target, name: keyof Store) {
+      const value = methods[name] ?? target[name];
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
 }
 
 export function temporaryRunFolder(): RunFolder {

@@ -1,29 +1,154 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { beforeEach, describe, test } from 'node:test';
 import { FailureError } from '../../../src/base/errors.ts';
+import type { Receipt } from '../../../src/ledger/receipts.ts';
 import { commitRun } from '../../../src/run/commit.ts';
 import type { Work } from '../../../src/run/resume.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { aPlan, aReceipt, changed, SNAPSHOT, temporaryStore } from '../../support/ledger.ts';
+import { aRun, aRunPlan, aSession, type TestRun } from './support.ts';
 
-test('a run with a receipt too few is not committed, and its destination not touched', async () => {
-  const work = {
-    plan: { segments: [{ index: 0 }, { index: 1 }, { index: 2 }] },
-    done: new Map([
-      [0, {}],
-      [2, {}],
-    ]),
-  } as unknown as Work;
-  const untouchable = new Proxy(
-    {},
-    {
-      get: (_target, name) => {
-        throw new Error(`the destination was asked for ${String(name)}`);
-      },
-    },
-  );
-  await assert.rejects(commitRun({ store: untouchable } as never, {} as never, work), (error) => {
-    assert.ok(error instanceof FailureError, String(error));
-    assert.deepEqual([error.failure.code, error.failure.transient], ['segment-missing', false]);
-    assert.match(error.message, /2 of 3 segments/);
-    return true;
+const LATER = { ...SNAPSHOT, id: '00000004-1', takenAt: '2026-11-23T02:30:00.000Z' };
+
+let store: Store;
+let work: Work;
+
+beforeEach(async () => {
+  store = temporaryStore();
+  const receipts = [0, 1, 2].map((segment) => aReceipt(segment));
+  work = { plan: aRunPlan(), journal: aPlan(), done: new Map(receipts.map((receipt) => [receipt.segment, receipt])) };
+  const { folder } = aRun(store).run;
+  await folder.own(work.journal);
+  for (const { format: _format, ...receipt } of receipts) {
+    await folder.record(receipt);
+    await store.put(receipt.key, Buffer.from('test'), { contentType: 'application/gzip' });
+  }
+});
+
+async function commitFails(test: TestRun): Promise<FailureError['failure']> {
+  await assert.rejects(commitRun(test.run, aSession(), work), FailureError);
+  try {
+    await commitRun(test.run, aSession(), work);
+  } catch (error) {
+    return (error as FailureError).failure;
+  }
+  assert.fail('it was committed');
+}
+
+async function keys(): Promise<string[]> {
+  const { folder } = aRun(store).run;
+  const found: string[] = [];
+  for await (const { key } of folder.list()) found.push(key.slice(folder.prefix.length));
+  return found;
+}
+
+const DATA = ['part-00000.jsonl.gz', 'part-00001.jsonl.gz', 'part-00002.jsonl.gz'];
+const JOURNAL = [
+  '_pgsluice/part-00000.json',
+  '_pgsluice/part-00001.json',
+  '_pgsluice/part-00002.json',
+  '_pgsluice/plan.json',
+];
+
+describe('the commit of a run', () => {
+  test('names the objects of all segments in their order, adds them up, and leaves no journal', async () => {
+    work.done = new Map([...work.done].reverse());
+    const { run } = aRun(store);
+    const manifest = await commitRun(run, aSession(), work);
+    assert.deepEqual(await run.folder.manifest(), manifest);
+    assert.deepEqual(
+      manifest.objects.map(({ key }) => key),
+      DATA.map((name) => `pg/events/run=20261123T021500Z/${name}`),
+    );
+    assert.deepEqual([manifest.rows, manifest.jsonBytes, manifest.bytes], [300, 3000, 12]);
+    assert.deepEqual(
+      [manifest.consistency, manifest.snapshots, manifest.snapshot],
+      ['single-snapshot', undefined, SNAPSHOT],
+    );
+    assert.equal(manifest.startedAt, work.journal.startedAt);
+    assert.deepEqual(await keys(), ['_manifest.json', ...DATA]);
+  });
+
+  test('of segments that were read under two snapshots says so', async () => {
+    work.done.set(2, aReceipt(2, { snapshot: LATER }));
+    const manifest = await commitRun(aRun(store).run, aSession(), work);
+    assert.deepEqual([manifest.consistency, manifest.snapshots], ['resumed', [SNAPSHOT, LATER]]);
+    assert.deepEqual(
+      manifest.objects.map(({ snapshot }) => snapshot),
+      [SNAPSHOT.id, SNAPSHOT.id, LATER.id],
+    );
+  });
+
+  for (const lost of [0, 1, 2]) {
+    test(`with the receipt of segment ${lost} lost fails, writes no manifest and removes nothing`, async () => {
+      work.done.delete(lost);
+      const failure = await commitFails(aRun(store));
+      assert.deepEqual([failure.code, failure.transient], ['segment-missing', false]);
+      assert.match(failure.message, /2 of 3 segments have a receipt/);
+      assert.deepEqual(await keys(), [...JOURNAL, ...DATA]);
+    });
+  }
+
+  test('with a receipt of a segment that the plan does not have instead of one that it has fails', async () => {
+    work.done.delete(1);
+    work.done.set(3, aReceipt(3));
+    assert.equal((await commitFails(aRun(store))).code, 'segment-missing');
+  });
+
+  test('of a run that somebody else has taken up, or whose plan is gone, fails and removes nothing', async () => {
+    const { folder } = aRun(store).run;
+    await folder.own(aPlan({ owner: 'somebody else' }));
+    assert.equal((await commitFails(aRun(store))).code, 'already-committed');
+    assert.deepEqual(await keys(), [...JOURNAL, ...DATA]);
+    await folder.clearJournal();
+    assert.equal((await commitFails(aRun(store))).code, 'already-committed');
+    assert.deepEqual(await keys(), DATA);
+  });
+
+  test('of a run that somebody else has committed fails, and leaves theirs', async () => {
+    const first = await commitRun(aRun(store).run, aSession(), work);
+    await aRun(store).run.folder.own(work.journal);
+    assert.equal((await commitFails(aRun(store))).code, 'already-committed');
+    assert.deepEqual(await aRun(store).run.folder.manifest(), first);
+  });
+
+  test('removes objects of earlier plans before the manifest comes', async () => {
+    await store.put('events/run=20261123T021500Z/part-00003.jsonl.gz', Buffer.from('stray'), { contentType: 'x' });
+    const calls: string[] = [];
+    const watched = changed(store, {
+      remove: (names) => (calls.push('remove'), store.remove(names)),
+      put: (key, body, options) => (calls.push('put'), store.put(key, body, options)),
+    });
+    await commitRun(aRun(watched).run, aSession(), work);
+    assert.deepEqual(calls, ['remove', 'put', 'remove']);
+    assert.deepEqual(await keys(), ['_manifest.json', ...DATA]);
+  });
+
+  test('reads the manifest back, and keeps the journal when it is another one', async () => {
+    const forgetful = changed(store, {
+      put: (key, body, options) => store.put(key, body.subarray(0, body.length >> 1), options),
+    });
+    await assert.rejects(commitRun(aRun(forgetful).run, aSession(), work), /was written, but reads differently/);
+    assert.deepEqual(await keys(), ['_manifest.json', ...JOURNAL, ...DATA]);
+  });
+
+  test('is one also when the journal cannot be removed', async () => {
+    const readOnly = changed(store, { remove: () => Promise.reject(new Error('not allowed')) });
+    const { run, log } = aRun(readOnly);
+    await commitRun(run, aSession(), work);
+    assert.deepEqual(
+      log.map(({ level, message }) => [level, message]),
+      [['warn', 'the run is committed, but its journal could not be removed']],
+    );
+    assert.deepEqual(await keys(), ['_manifest.json', ...JOURNAL, ...DATA]);
+  });
+
+  test('of a manifest that could not be read again fails before it is written', async () => {
+    const endless: Receipt = aReceipt(1, { firstKey: ['x'.repeat(1024 ** 2 + 1)] });
+    work.done.set(1, endless);
+    const failure = await commitFails(aRun(store));
+    assert.equal(failure.code, 'bad-manifest');
+    assert.match(failure.message, /objects\[1\]\.firstKey\[0\]/);
+    assert.deepEqual(await keys(), [...JOURNAL, ...DATA]);
   });
 });

@@ -1,0 +1,290 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, test } from 'node:test';
+import { FailureError } from '../../../src/base/errors.ts';
+import { endedBy } from '../../../src/ledger/journal.ts';
+import { manifestKey, planKey, receiptKey } from '../../../src/ledger/names.ts';
+import { RunFolder } from '../../../src/ledger/run-folder.ts';
+import { findLatestCommitted, findUnfinished, listRuns } from '../../../src/ledger/runs.ts';
+import type { Store } from '../../../src/store/store.ts';
+import {
+  aManifest,
+  aPlan,
+  aReceipt,
+  ARCHIVE,
+  changed,
+  FINGERPRINT,
+  RUN,
+  temporaryRunFolder,
+} from '../../support/ledger.ts';
+
+const TEXT = { contentType: 'application/json' };
+
+async function failureOf(work: Promise<unknown>): Promise<FailureError['failure']> {
+  try {
+    await work;
+  } catch (error) {
+    assert.ok(error instanceof FailureError, String(error));
+    return error.failure;
+  }
+  assert.fail('nothing was thrown');
+}
+
+async function keysOf(folder: RunFolder): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key } of folder.list()) keys.push(key.slice(folder.prefix.length));
+  return keys;
+}
+
+let folder: RunFolder;
+let store: Store;
+
+beforeEach(() => {
+  folder = temporaryRunFolder();
+  ({ store } = folder);
+});
+
+/** Writes a document past the folder, as somebody else would. */
+async function forge(key: string, content: unknown): Promise<void> {
+  await store.put(key, Buffer.from(typeof content === 'string' ? content : JSON.stringify(content)), TEXT);
+}
+
+describe('the folder of a run that was never begun', () => {
+  test('has nothing', async () => {
+    assert.deepEqual(
+      [await folder.manifest(), await folder.plan(), await folder.isCommitted(), await folder.isPlanned()],
+      [undefined, undefined, false, false],
+    );
+    assert.deepEqual(await folder.receipts(FINGERPRINT), { receipts: [], unreadable: [] });
+    assert.deepEqual(await keysOf(folder), []);
+    await folder.clearJournal();
+    await folder.removeStrays(new Set());
+  });
+});
+
+describe('the plan of a run', () => {
+  test('is read as it was written, and is replaced by its ETag only', async () => {
+    const first = await folder.own(aPlan(), 'nothing');
+    assert.ok(first.outcome === 'written');
+    assert.deepEqual(await folder.plan(), { plan: aPlan(), etag: first.etag });
+    assert.equal((await folder.own(aPlan({ owner: 'other' }), 'nothing')).outcome, 'exists');
+    const second = await folder.own(aPlan({ owner: 'next' }), first.etag);
+    assert.ok(second.outcome === 'written');
+    assert.equal((await folder.own(aPlan({ owner: 'late' }), first.etag)).outcome, 'changed');
+    assert.equal((await folder.plan())?.plan.owner, 'next');
+    await folder.own(aPlan({ owner: 'last' }));
+    assert.equal((await folder.plan())?.plan.owner, 'last');
+  });
+
+  test('keeps how a try ended, in short', async () => {
+    const failure = { code: 'internal', stage: 'plan', transient: false, message: 'x'.repeat(1e5), hint: 'h' } as const;
+    await folder.own(endedBy(aPlan(), failure));
+    const stored = (await folder.plan())?.plan.failure;
+    assert.deepEqual([stored?.code, stored?.message.length], ['internal', 10_000]);
+  });
+
+  test('of another run is not believed, and stays', async () => {
+    for (const other of [aPlan({ archive: 'other' }), aPlan({ run: '20261123T021501Z' })]) {
+      await forge(planKey(ARCHIVE, RUN), other);
+      const { code, message } = await failureOf(folder.plan());
+      assert.equal(code, 'bad-journal');
+      assert.match(message, /_pgsluice\/plan\.json is no journal .*: it is that of/);
+      assert.ok(await folder.isPlanned());
+    }
+  });
+});
+
+describe('the receipts of a run', () => {
+  const record = async (segment: number, fingerprint = FINGERPRINT): Promise<void> => {
+    const { format: _format, ...content } = aReceipt(segment, { fingerprint });
+    await folder.record(content);
+  };
+
+  test('are those of the plan, in whatever order they came', async () => {
+    for (const segment of [2, 0, 12_345]) await record(segment);
+    await record(1, 'e'.repeat(64));
+    const { receipts, unreadable } = await folder.receipts(FINGERPRINT);
+    assert.deepEqual(receipts, [aReceipt(0), aReceipt(2), aReceipt(12_345)]);
+    assert.deepEqual(unreadable, []);
+    assert.equal(await folder.countReceipts(), 4);
+  });
+
+  test('that cannot be read are told apart from those that can', async () => {
+    await record(0);
+    const whole = JSON.stringify(aReceipt(1));
+    await forge(receiptKey(ARCHIVE, RUN, 1), whole.slice(0, -10));
+    await forge(receiptKey(ARCHIVE, RUN, 2), aReceipt(3));
+    await forge(receiptKey(ARCHIVE, RUN, 3), aReceipt(3, { key: `${ARCHIVE}/run=${RUN}/part-00004.jsonl.gz` }));
+    await forge(receiptKey(ARCHIVE, RUN, 4), aReceipt(4, { key: '../other/part-00004.jsonl.gz' }));
+    await forge(receiptKey(ARCHIVE, RUN, 5), ' '.repeat(1024 ** 2 + 1));
+    const { receipts, unreadable } = await folder.receipts(FINGERPRINT);
+    assert.deepEqual(receipts, [aReceipt(0)]);
+    assert.deepEqual(
+      unreadable.map(({ failure }) => failure.code),
+      ['bad-journal', 'bad-journal', 'bad-journal', 'bad-journal', 'object-too-large'],
+    );
+  });
+
+  test('of a newer version end the reading', async () => {
+    await record(0);
+    await forge(receiptKey(ARCHIVE, RUN, 1), { format: 'pgsluice/receipt/2', receipts: [] });
+    assert.equal((await failureOf(folder.receipts(FINGERPRINT))).code, 'newer-journal');
+  });
+
+  test('are told from other objects of the journal by their names', async () => {
+    await folder.own(aPlan());
+    for (const name of ['alive.json', 'segments-00.json', 'part-0.json', 'part-000001.json', 'deep/part-00000.json'])
+      await forge(`${ARCHIVE}/run=${RUN}/_pgsluice/${name}`, 'x');
+    await record(0);
+    assert.equal((await folder.receipts(FINGERPRINT)).receipts.length, 1);
+    assert.equal(await folder.countReceipts(), 1);
+  });
+
+  test('with a value of a key that could not be read again are not written', async () => {
+    const { format: _format, ...content } = aReceipt(0, { firstKey: ['x'.repeat(1024 ** 2 + 1)] });
+    assert.match((await failureOf(folder.record(content))).message, /firstKey\[0\]/);
+    assert.deepEqual(await keysOf(folder), []);
+  });
+});
+
+describe('the commit', () => {
+  test('writes the manifest as it will be read, where there is none', async () => {
+    await folder.commit(aManifest());
+    assert.deepEqual(await folder.manifest(), aManifest());
+    const second = await failureOf(folder.commit(aManifest(2)));
+    assert.deepEqual([second.code, second.transient], ['already-committed', false]);
+    assert.deepEqual(await folder.manifest(), aManifest());
+  });
+
+  for (const [what, kept] of [
+    ['other bytes', Buffer.from('{}')],
+    ['fewer bytes', Buffer.alloc(0)],
+  ] as const) {
+    test(`fails where the destination keeps ${what}`, async () => {
+      const forgetful = changed(store, { put: (key, _body, options) => store.put(key, kept, options) });
+      const failure = await failureOf(new RunFolder(forgetful, ARCHIVE, RUN).commit(aManifest()));
+      assert.deepEqual([failure.code, failure.transient], ['manifest-differs', false]);
+    });
+  }
+
+  test('fails where the destination loses what it has taken', async () => {
+    const forgetful = changed(store, { get: () => Promise.resolve(undefined) });
+    assert.equal(
+      (await failureOf(new RunFolder(forgetful, ARCHIVE, RUN).commit(aManifest()))).code,
+      'manifest-differs',
+    );
+  });
+
+  test('leaves the journal to be cleared, and clearing leaves all else', async () => {
+    await folder.own(aPlan());
+    const { format: _format, ...content } = aReceipt(0);
+    await folder.record(content);
+    await forge(aReceipt(0).key, 'test');
+    await folder.commit(aManifest(1));
+    assert.deepEqual(await keysOf(folder), [
+      '_manifest.json',
+      '_pgsluice/part-00000.json',
+      '_pgsluice/plan.json',
+      'part-00000.jsonl.gz',
+    ]);
+    await folder.clearJournal();
+    assert.deepEqual(await keysOf(folder), ['_manifest.json', 'part-00000.jsonl.gz']);
+  });
+
+  test('may be preceded by the removal of strays, which takes neither journal nor manifest', async () => {
+    await folder.own(aPlan());
+    for (const name of ['part-00000.jsonl.gz', 'part-00001.jsonl.gz', 'deep/part-00000.jsonl.gz'])
+      await forge(folder.prefix + name, 'x');
+    await folder.commit(aManifest(1));
+    await folder.removeStrays(new Set([aReceipt(0).key]));
+    assert.deepEqual(await keysOf(folder), ['_manifest.json', '_pgsluice/plan.json', 'part-00000.jsonl.gz']);
+  });
+});
+
+describe('a manifest', () => {
+  const read = async (manifest: unknown): Promise<FailureError['failure']> => {
+    await forge(manifestKey(ARCHIVE, RUN), manifest);
+    return failureOf(folder.manifest());
+  };
+
+  test('of another archive or run is not believed', async () => {
+    assert.match(
+      (await read(aManifest(1, { archive: 'zstd\u001b' }))).message,
+      /it is that of zstd\\x1b 20261123T021500Z/,
+    );
+    assert.equal((await read(aManifest(1, { run: '20261123T021501Z' }))).code, 'bad-manifest');
+  });
+
+  test('may name its objects in whatever place the folder was moved from', async () => {
+    for (const prefix of ['', 'pg/', 'a/b/events/']) {
+      const manifest = aManifest(2);
+      for (const object of manifest.objects) object.key = object.key.replace('pg/', prefix);
+      await forge(manifestKey(ARCHIVE, RUN), manifest);
+      assert.deepEqual(await folder.manifest(), manifest);
+      assert.deepEqual(
+        manifest.objects.map((object) => folder.keyOf(object)),
+        [0, 1].map((at) => folder.dataKey(at, 'jsonl.gz')),
+      );
+    }
+  });
+
+  for (const key of [
+    'elsewhere/part-00000.jsonl.gz',
+    `pg/my${ARCHIVE}/run=${RUN}/part-00000.jsonl.gz`,
+    `pg/${ARCHIVE}/run=20261123T021501Z/part-00000.jsonl.gz`,
+    `pg/${ARCHIVE}/run=${RUN}/../run=${RUN}x/part-00000.jsonl.gz`,
+    `pg/${ARCHIVE}/run=${RUN}/_manifest.json`,
+    `pg/${ARCHIVE}/run=${RUN}/_pgsluice/part-00000.json`,
+    `pg/${ARCHIVE}/run=${RUN}/part-1.jsonl.gz`,
+    `pg/${ARCHIVE}/run=${RUN}/part-000001.jsonl.gz`,
+    `pg/${ARCHIVE}/run=${RUN}/part-00000`,
+    '',
+  ]) {
+    test(`that names ${JSON.stringify(key)} is not believed`, async () => {
+      const manifest = aManifest(2);
+      manifest.objects[1]!.key = key;
+      const failure = await read(manifest);
+      assert.equal(failure.code, 'bad-manifest');
+      assert.match(failure.message, /objects\[1\]\.key: it does not lie in events\/run=20261123T021500Z\//);
+    });
+  }
+});
+
+describe('the runs of an archive', () => {
+  const at = (second: number): RunFolder => new RunFolder(store, ARCHIVE, `20261123T02150${second}Z`);
+  const commit = (run: RunFolder): Promise<void> => {
+    const objects = aManifest(2).objects.map((object) => ({ ...object, key: object.key.replace(RUN, run.run) }));
+    return run.commit(aManifest(2, { run: run.run, objects }));
+  };
+
+  test('are listed with what they are, also where a document cannot be believed', async () => {
+    await commit(at(1));
+    await forge(manifestKey(ARCHIVE, at(2).run), '{');
+    await at(3).own(aPlan({ run: at(3).run }));
+    await forge(planKey(ARCHIVE, at(4).run), { format: 'pgsluice/plan/2' });
+    await forge(receiptKey(ARCHIVE, at(4).run, 0), '{}');
+    await forge(at(5).dataKey(0, 'jsonl'), '');
+    await forge(`${ARCHIVE}/run=other/_manifest.json`, '{}');
+    const runs = [];
+    for await (const run of listRuns(store, ARCHIVE)) runs.push(run);
+    assert.deepEqual(
+      runs.map(({ run, isCommitted, manifest, journal, problem, receipts }) => [
+        run.slice(-2),
+        isCommitted,
+        manifest?.objects.length,
+        journal?.segments.length,
+        problem?.code,
+        receipts,
+      ]),
+      [
+        ['1Z', true, 2, undefined, undefined, 2],
+        ['2Z', true, undefined, undefined, 'bad-manifest', 0],
+        ['3Z', false, undefined, 3, undefined, 0],
+        ['4Z', false, undefined, undefined, 'newer-journal', 1],
+        ['5Z', false, undefined, undefined, undefined, 0],
+      ],
+    );
+    assert.deepEqual(await findUnfinished(store, ARCHIVE), [at(3).run, at(4).run]);
+    assert.equal((await findLatestCommitted(store, ARCHIVE))?.run, at(2).run);
+    assert.equal(await findLatestCommitted(store, 'event'), undefined);
+  });
+});

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, test } from 'node:test';
+import { FailureError } from '../../../src/base/errors.ts';
+import type { JournalPlan } from '../../../src/ledger/journal.ts';
+import { planKey, receiptKey } from '../../../src/ledger/names.ts';
+import type { Receipt } from '../../../src/ledger/receipts.ts';
+import { takeUp, type Work } from '../../../src/run/resume.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { aReceipt, ARCHIVE, RUN, SNAPSHOT, temporaryStore } from '../../support/ledger.ts';
+import { aRun, aSession, type Logged, type TestCut } from './support.ts';
+
+const never = new AbortController().signal;
+
+let store: Store;
+let journal: JournalPlan;
+
+/** A run that was planned under the first snapshot, and whose segments are all done. */
+beforeEach(async () => {
+  store = temporaryStore();
+  ({ journal } = await takeUp(aRun(store).run, aSession({}, SNAPSHOT), never));
+  for (const segment of [0, 1, 2]) await finish(segment);
+});
+
+async function finish(segment: number, changes: Partial<Receipt> = {}): Promise<void> {
+  const { format: _format, ...receipt } = aReceipt(segment, { fingerprint: journal.fingerprint, ...changes });
+  await store.put(receipt.key, Buffer.from('test'), { contentType: 'application/gzip' });
+  await aRun(store).run.folder.record(receipt);
+}
+
+async function goOn(source: TestCut = {}, snapshot?: typeof SNAPSHOT): Promise<Work & { log: Logged[] }> {
+  const { run, log } = aRun(store);
+  return { ...(await takeUp(run, aSession(source, snapshot), never)), log };
+}
+
+async function put(key: string, body: string): Promise<void> {
+  await store.put(key, Buffer.from(body), { contentType: 'application/json' });
+}
+
+function done(work: Work): number[] {
+  return [...work.done.keys()].sort((a, b) => a - b);
+}
+
+/** Why the run starts over; undefined when it does not. */
+function whyOver(log: readonly Logged[]): unknown {
+  return log.find(({ message }) => message.startsWith('run starts over'))?.fields['why'];
+}
+
+describe('a run that is taken up', () => {
+  test('goes on from its receipts under the plan that it has, with an owner of its own', async () => {
+    const work = await goOn();
+    assert.deepEqual(done(work), [0, 1, 2]);
+    assert.deepEqual({ ...work.journal, owner: '' }, { ...journal, owner: '' });
+    assert.notEqual(work.journal.owner, journal.owner);
+    assert.deepEqual((await aRun(store).run.folder.plan())?.plan, work.journal);
+    assert.equal(whyOver(work.log), undefined);
+  });
+
+  test('forgets how the last try failed', async () => {
+    const failure = { code: 'x', stage: 'plan', message: 'm', hint: 'h', at: '2026-11-23T02:15:00.000Z' };
+    await aRun(store).run.folder.own({ ...journal, failure });
+    assert.equal((await goOn()).journal.failure, undefined);
+  });
+
+  for (const [what, damage] of [
+    ['is cut', () => put(aReceipt(1).key, 'tes')],
+    ['is changed by a bit', () => put(aReceipt(1).key, 'uest'.slice(0, 4))],
+    ['is gone', () => store.remove([aReceipt(1).key])],
+  ] as const) {
+    test(`does a segment again whose object ${what}`, async () => {
+      await damage();
+      const work = await goOn();
+      assert.deepEqual(done(work), [0, 2]);
+      assert.ok(work.log.some(({ fields, message }) => message.includes('does not match') && fields['segment'] === 1));
+    });
+  }
+
+  test('does a segment again whose receipt is gone, cannot be read or is of another plan, and says so', async () => {
+    await store.remove([receiptKey(ARCHIVE, RUN, 0)]);
+    await put(receiptKey(ARCHIVE, RUN, 1), '{"format": "pgsluice/rec');
+    await finish(2, { fingerprint: '0'.repeat(64) });
+    const work = await goOn();
+    assert.deepEqual(done(work), []);
+    assert.deepEqual(
+      work.log.filter(({ level }) => level === 'warn').map(({ message }) => message),
+      ['a receipt cannot be read; its segment is done again'],
+    );
+  });
+
+  test('does not believe receipts of segments that its plan does not have', async () => {
+    await finish(3);
+    assert.deepEqual(done(await goOn()), [0, 1, 2]);
+  });
+
+  test('whose segments mean their rows under one snapshot only goes on when all are done, else starts over', async () => {
+    assert.deepEqual(done(await goOn({ survivesSnapshot: false })), [0, 1, 2]);
+    await finish(1, { snapshot: { ...SNAPSHOT, takenAt: '2026-11-23T02:16:00.000Z' } });
+    const work = await goOn({ survivesSnapshot: false });
+    assert.deepEqual(done(work), []);
+    assert.match(String(whyOver(work.log)), /under the lost snapshot only/);
+  });
+
+  for (const [what, source, why] of [
+    ['its archive reads other rows', { where: 'id > 7' }, /has changed since this run was begun/],
+    [
+      'its segments are no cut of what the catalogue lists',
+      { problem: 'segment 1 is odd' },
+      /no plan of this table: segment 1 is odd/,
+    ],
+  ] as const) {
+    test(`starts over when ${what}: the journal of the earlier plan goes`, async () => {
+      const work = await goOn(source);
+      assert.deepEqual(done(work), []);
+      assert.match(String(whyOver(work.log)), why);
+      assert.equal(await aRun(store).run.folder.countReceipts(), 0);
+      assert.deepEqual((await aRun(store).run.folder.plan())?.plan, work.journal);
+    });
+  }
+
+  test('starts over without a plan, and takes nothing of the receipts that outlived it', async () => {
+    await store.remove([planKey(ARCHIVE, RUN)]);
+    assert.deepEqual(done(await goOn()), []);
+    assert.equal(await aRun(store).run.folder.countReceipts(), 0);
+  });
+
+  for (const [what, body, code] of [
+    ['cannot be read', '{"format": "pgsluice/plan/1", "archive', 'bad-journal'],
+    ['has fields that nobody knows', '{"format": "pgsluice/plan/1", "from": "x; DROP TABLE t"}', 'bad-journal'],
+    [
+      'is of a newer version',
+      '{"format": "pgsluice/plan/2", "tool": {"name": "pgsluice", "version": "2.0.0"}}',
+      'newer-journal',
+    ],
+  ] as const) {
+    test(`fails when its plan ${what}, and removes nothing of it`, async () => {
+      await put(planKey(ARCHIVE, RUN), body);
+      await assert.rejects(goOn(), (error) => error instanceof FailureError && error.failure.code === code);
+      assert.equal((await store.get(planKey(ARCHIVE, RUN), 1000))?.body.toString(), body);
+      assert.equal(await aRun(store).run.folder.countReceipts(), 3);
+    });
+  }
+
+  test('fails when a receipt is of a newer version, and removes nothing', async () => {
+    await put(receiptKey(ARCHIVE, RUN, 1), '{"format": "pgsluice/receipt/2"}');
+    await assert.rejects(goOn(), (error) => error instanceof FailureError && error.failure.code === 'newer-journal');
+    assert.deepEqual((await aRun(store).run.folder.plan())?.plan, journal);
+    assert.equal(await aRun(store).run.folder.countReceipts(), 3);
+  });
+});
