@@ -1,4 +1,6 @@
-/** Checks across options. They look at the plain tree, so that a problem elsewhere does not keep them from being made. */
+/**
+ * Checks across options. They look at the plain tree, so that a problem elsewhere does not keep them from being made.
+ */
 import { describeSqlProblem } from '../postgres/sql-text.ts';
 import type { Draft } from './draft.ts';
 import { suggest } from './explain.ts';

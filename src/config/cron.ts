@@ -1,4 +1,4 @@
-/** Says what is wrong with a cron expression. Beside daemon/schedule.ts, the only importer of node-cron. */
+/** Says what is wrong with a cron expression. Beside daemon/slots/, the only importer of node-cron. */
 import { createTask, validateDetailed } from 'node-cron';
 
 /** What is wrong with a cron expression of 5 fields, or 6 with seconds; undefined when it is right. Never echoes it. */

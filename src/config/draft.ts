@@ -1,4 +1,6 @@
-/** A config file on its way to a config: its YAML tree, the position of every path in it, and the problems found so far. */
+/**
+ * A config file on its way to a config: its YAML tree, the position of every path in it, and the problems found so far.
+ */
 import type { Document, LineCounter } from 'yaml';
 import { isAlias, isCollection, isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap } from 'yaml';
 import { UsageError } from '../base/errors.ts';

@@ -1,4 +1,7 @@
-/** What a config lays open to others more than it needs to. All of it works, and may be meant; so it is said, not refused. */
+/**
+ * What a config lays open to others more than it needs to. All of it works, and may be meant; so it is said, not
+ * refused.
+ */
 import { statSync } from 'node:fs';
 import net from 'node:net';
 import { parsePostgresUrl } from '../postgres/url.ts';

@@ -6,7 +6,9 @@ import { ownEntry } from '../base/own.ts';
 import type { Draft } from './draft.ts';
 import { readText } from './read.ts';
 
-/** Replaces the references in all values; returns those values that had any. A bad reference leaves its value unknown. */
+/**
+ * Replaces the references in all values; returns those values that had any. A bad reference leaves its value unknown.
+ */
 export function interpolate(draft: Draft, environment: NodeJS.ProcessEnv): Set<unknown> {
   const interpolated = new Set<unknown>();
   visit(draft.document, {

@@ -23,7 +23,8 @@ export function checkRuntime(config: Config, runtime: Runtime): string[] {
   if (limit !== undefined && totalBytes > limit) {
     problems.push(
       `the config may need ${formatBytes(totalBytes)} of memory, but the limit is ${formatBytes(limit)}; ` +
-        'lower workers.threads, workers.maxOldGenerationSizeMb or partSize, or raise the limit (MemoryMax= in the unit)',
+        'lower workers.threads, workers.maxOldGenerationSizeMb or partSize, ' +
+        'or raise the limit (MemoryMax= in the unit)',
     );
   }
   return problems;
@@ -36,7 +37,7 @@ const HEAP_FLAG =
 function describeFlags(where: string, options: string): string[] {
   return [...options.matchAll(HEAP_FLAG)].map(
     ([, flag = '']) =>
-      `--${flag.replaceAll('_', '-')} in ${where} overrides the heap limits of the worker threads, so memory would have no bound; ` +
-      'remove it, and set workers.maxOldGenerationSizeMb and workers.maxYoungGenerationSizeMb',
+      `--${flag.replaceAll('_', '-')} in ${where} overrides the heap limits of the worker threads, ` +
+      'so memory would have no bound; remove it, and set workers.maxOldGenerationSizeMb and workers.maxYoungGenerationSizeMb',
   );
 }

@@ -1,4 +1,4 @@
-/** Parses the places that options name: a destination's URL, an S3 endpoint, a Postgres URL and a listen address. */
+/** Parses the addresses that options name: a destination's URL, an S3 endpoint, a Postgres URL and a listen address. */
 import { fileURLToPath } from 'node:url';
 
 /** Where a destination's objects go. `prefix` is empty or ends in `/`; `folder` is absolute. */

@@ -45,7 +45,9 @@ function findGroups(procCgroup: string): Group[] {
 const MOUNTS = { 1: ['memory'], 2: ['', 'unified'] };
 const LIMIT_FILES = { 1: ['memory.limit_in_bytes'], 2: ['memory.max', 'memory.high'] };
 
-/** The limits of a group and of all its parents. A container may see paths that its own mount lacks; they are skipped. */
+/**
+ * The limits of a group and of all its parents. A container may see paths that its own mount lacks; they are skipped.
+ */
 function readGroup(cgroupRoot: string, version: 1 | 2, group: string): MemoryLimit[] {
   return MOUNTS[version].flatMap((mount) =>
     selfAndParents(group).flatMap((parent) =>

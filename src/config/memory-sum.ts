@@ -17,7 +17,10 @@ export interface MemorySum {
   totalBytes: number;
 }
 
-/** The most memory that the config can need, term by term. A thread does one task at a time: the largest of each kind counts. */
+/**
+ * The most memory that the config can need, term by term. A thread does one task at a time: the largest of each kind
+ * counts.
+ */
 export function memorySum(config: Config, budget: Budget = BUDGET): MemorySum {
   const { threads, maxOldGenerationSizeMb, maxYoungGenerationSizeMb } = config.workers;
   const perThread: MemoryTerm[] = [
@@ -54,7 +57,9 @@ function rowsBytes(budget: Budget): number {
   return socketBytes + waitingBytes + surplusBytes + windowBytes + lineBytes;
 }
 
-/** Through a cursor, the driver holds a row whole, in a buffer that grows by doubling while the one before is copied. */
+/**
+ * Through a cursor, the driver holds a row whole, in a buffer that grows by doubling while the one before is copied.
+ */
 function widestRowBytes(config: Config): number {
   const readsByCursor = Object.values(config.archives).some((archive) => readerOf(archive) === 'cursor');
   return readsByCursor ? 4 * maxRowBytes(config.workers.maxOldGenerationSizeMb) : 0;

@@ -1,4 +1,6 @@
-/** Parses the YAML of a config file; what is wrong with it becomes problems of the draft, in words without its content. */
+/**
+ * Parses the YAML of a config file; what is wrong with it becomes problems of the draft, in words without its content.
+ */
 import type { YAMLError } from 'yaml';
 import { isMap, isScalar, LineCounter, parseDocument, Scalar, visit, type Document, type ErrorCode } from 'yaml';
 import { Draft } from './draft.ts';

@@ -17,7 +17,9 @@ export function reportPrefixClashes(tree: Tree, draft: Draft): void {
     for (const prefix of prefixes) if (!above.has(prefix)) above.set(prefix, own);
     if (other === undefined) continue;
     // The prefixes are not echoed, as a URL may be interpolated.
-    const message = `has a prefix that overlaps with that of archive "${other.archive}", through the destinations "${other.destination}" and "${own.destination}"; change the url of one`;
+    const message =
+      `has a prefix that overlaps with that of archive "${other.archive}", through the destinations ` +
+      `"${other.destination}" and "${own.destination}"; change the url of one`;
     draft.report(['archives', own.archive], message, 'key');
   }
 }

@@ -4,7 +4,9 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 /** The config file and each file that it takes a value from may have this many bytes. */
 export const MAX_FILE_BYTES = 1024 ** 2;
 
-/** The text of a UTF-8 file without its byte order mark. Throws an Error whose message completes "cannot be read: …". */
+/**
+ * The text of a UTF-8 file without its byte order mark. Throws an Error whose message completes "cannot be read: …".
+ */
 export function readText(file: string): string {
   try {
     const bytes = readWithinLimit(file);

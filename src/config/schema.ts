@@ -1,4 +1,7 @@
-/** Every option, declared once: type, default, bounds and one line of help. Validation, types, JSON Schema and docs follow. */
+/**
+ * Every option, declared once: type, default, bounds and one line of help. Validation, types, JSON Schema and docs
+ * follow.
+ */
 import path from 'node:path';
 import { z } from 'zod';
 import { describePostgresUrlProblem } from '../postgres/url.ts';
@@ -31,7 +34,10 @@ export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/;
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
 
-/** zod would skip the value of a badly named entry, so that its other problems stayed hidden; hence only for the JSON Schema. */
+/**
+ * zod would skip the value of a badly named entry, so that its other problems stayed hidden; hence only for the JSON
+ * Schema.
+ */
 const entries = { propertyNames: { pattern: NAME_PATTERN.source }, minProperties: 1 };
 
 const source = z.strictObject({
@@ -174,10 +180,14 @@ const archive = z.strictObject({
     defaultText: 'runs by hand only',
   }),
   timezone: checked(describeTimezoneProblem).default('UTC').meta({ description: 'Time zone of the schedule.' }),
-  catchUp: z.enum(['last', 'all', 'none']).default('last').meta({
-    description:
-      'Which of the slots that passed unarchived are run once they can be: the last one, all of them (at most 1,000), or none.',
-  }),
+  catchUp: z
+    .enum(['last', 'all', 'none'])
+    .default('last')
+    .meta({
+      description:
+        'Which of the slots that passed unarchived are run once they can be: the last one, all of them (at most 1,000), ' +
+        'or none.',
+    }),
   lateAfter: duration(1000, 31 * 86_400_000)
     .optional()
     .meta({
@@ -187,7 +197,8 @@ const archive = z.strictObject({
     }),
   ping: ping.optional().meta({
     description:
-      "URL of a dead man's switch such as healthchecks.io: called when a run succeeds, with `/start` when it starts, with `/fail` when it fails. Or a mapping with the URLs `start`, `success` and `failure`.",
+      "URL of a dead man's switch such as healthchecks.io: called when a run succeeds, with `/start` when it starts, " +
+      'with `/fail` when it fails. Or a mapping with the URLs `start`, `success` and `failure`.',
     secret: true,
     defaultText: 'none',
   }),
@@ -222,10 +233,15 @@ const http = z.strictObject({
       description: 'Address of the page, the metrics and the health check, `host:port`.',
       defaultText: 'no HTTP',
     }),
-  hosts: z.array(checked(describeHostProblem)).max(100).default([]).meta({
-    description:
-      "Names, without a port, that the page may be asked for by, beside those of this machine's loopback and `listen`; any other Host is refused.",
-  }),
+  hosts: z
+    .array(checked(describeHostProblem))
+    .max(100)
+    .default([])
+    .meta({
+      description:
+        "Names, without a port, that the page may be asked for by, beside those of this machine's loopback and `listen`; " +
+        'any other Host is refused.',
+    }),
   token: z
     .string()
     .regex(/^[\x21-\x7e]{16,512}$/, 'must be 16 to 512 printable characters without blanks')
@@ -243,7 +259,7 @@ const notify = z.strictObject({
     .array(z.enum(['failure', 'recovery', 'late']))
     .min(1)
     .default(['failure', 'recovery', 'late'])
-    .meta({ description: 'What is told: a run that failed, the first success after it, an archive that is late.' }),
+    .meta({ description: 'What is reported: a run that failed, the first success after it, an archive that is late.' }),
   format: z.enum(['json', 'slack']).default('json').meta({
     description: 'Form of the body: an object with all that is known, or a text as Slack and its relatives take it.',
   }),
@@ -255,7 +271,10 @@ const log = z.strictObject({
   }),
 });
 
-/** The whole config as it is written in YAML (input) and as it comes out (output). Checks across options are in checks.ts. */
+/**
+ * The whole config as it is written in YAML (input) and as it comes out (output). Checks across options are in
+ * checks.ts.
+ */
 export const configSchema = z.strictObject({
   sources: named(source).meta({ description: 'Databases to archive from, by name.', ...entries }),
   destinations: named(destination).meta({ description: 'Places to archive to, by name.', ...entries }),
@@ -277,7 +296,7 @@ export const configSchema = z.strictObject({
       defaultText: '`$STATE_DIRECTORY`, then `/var/lib/pgsluice`',
     }),
   drainTimeout: duration(0, 86_400_000).prefault('60s').meta({
-    description: 'How long SIGTERM waits for what is running before it is aborted.',
+    description: 'How long SIGTERM waits for runs in progress before they are aborted.',
     unit: 'ms',
   }),
 });

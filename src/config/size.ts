@@ -1,4 +1,7 @@
-/** Refuses a YAML text that would take the parser minutes, by a look at its tokens, which takes no longer than reading it. */
+/**
+ * Refuses a YAML text that would take the parser minutes, by a look at its tokens, which takes no longer than reading
+ * it.
+ */
 import { Lexer } from 'yaml';
 import { formatCount } from '../base/units.ts';
 

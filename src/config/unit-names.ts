@@ -21,7 +21,10 @@ type NameWithUnit<Name, Value> = Name extends string
       : Name
   : Name;
 
-/** The name of a written option with its unit last: drainTimeout in ms is drainTimeoutMs, partSize in bytes is partBytes. */
+/**
+ * The name of a written option with its unit last: drainTimeout in ms is drainTimeoutMs, partSize in bytes is
+ * partBytes.
+ */
 export function nameWithUnit(written: string, unit: Unit | undefined): string {
   if (unit === undefined) return written;
   return unit === 'ms' ? `${written}Ms` : `${written.replace(/Size$/, '')}Bytes`;

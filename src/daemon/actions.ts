@@ -42,7 +42,7 @@ export function createActions({ board, standings, log, isStopping, changed }: Ac
     const refused = refuse(archive);
     if (refused !== undefined) return refused;
     standings.setPaused(archive, paused, new Date());
-    log.info({ archive, paused }, paused ? 'the schedule is paused' : 'the schedule goes on');
+    log.info({ archive, paused }, paused ? 'the schedule is paused' : 'the schedule is resumed');
     changed();
     return { archive, paused };
   };
@@ -53,10 +53,10 @@ export function createActions({ board, standings, log, isStopping, changed }: Ac
       if (refused !== undefined) return refused;
       if (runId !== undefined && !isRunId(runId))
         return { refused: 'bad-run-id', message: 'a run id is a time in UTC such as 20261123T021500Z' };
-      if (isStopping()) return { refused: 'stopping', message: 'the daemon stops' };
+      if (isStopping()) return { refused: 'stopping', message: 'the daemon is stopping' };
       if (board.isBusy(archive)) {
-        const on = board.entryOf(archive)?.run;
-        return { refused: 'busy', message: `${archive} is busy${on === undefined ? '' : ` with run ${on}`}` };
+        const current = board.entryOf(archive)?.run;
+        return { refused: 'busy', message: `${archive} is busy${current === undefined ? '' : ` with run ${current}`}` };
       }
       const run = runId ?? formatRunId(new Date());
       log.info({ archive, run }, 'a run is started by hand');
@@ -66,10 +66,10 @@ export function createActions({ board, standings, log, isStopping, changed }: Ac
     async cancel(archive) {
       const refused = refuse(archive);
       if (refused !== undefined) return refused;
-      const on = board.entryOf(archive)?.run;
-      if (on === undefined) return { refused: 'not-running', message: `no run of ${archive} is on` };
-      log.info({ archive, run: on }, 'a run is cancelled by hand');
-      return { archive, run: (await board.cancel(archive)) ?? on };
+      const current = board.entryOf(archive)?.run;
+      if (current === undefined) return { refused: 'not-running', message: `no run of ${archive} is in progress` };
+      log.info({ archive, run: current }, 'a run is cancelled by hand');
+      return { archive, run: (await board.cancel(archive)) ?? current };
     },
     pause: (archive) => setPaused(archive, true),
     resume: (archive) => setPaused(archive, false),

@@ -1,11 +1,13 @@
-/** The configs that runs go by: the one in force, and after a reload those before it, until their last runs have ended. */
+/**
+ * The configs that runs use: the one in force, and after a reload those before it, until their last runs have ended.
+ */
 import type { Config, WorkersConfig } from '../config/schema.ts';
 import { Bindings } from '../work/bindings.ts';
 import { FairQueue } from '../work/fair-queue.ts';
 import type { Place } from '../work/place.ts';
 import { Threads } from '../work/threads.ts';
 
-/** What a run goes by from its start to its end, whatever is reloaded meanwhile. */
+/** What a run uses from its start to its end, whatever is reloaded meanwhile. */
 export interface Generation {
   /** By which the tasks of its runs say what their names stand for. */
   number: number;
@@ -32,7 +34,9 @@ export class Generations {
     return this.#current;
   }
 
-  /** Puts a config in force. What the one before it had is given up when `runsEnded` resolves, as no run goes by it then. */
+  /**
+   * Puts a config in force. What the one before it had is given up when `runsEnded` resolves, as no run uses it then.
+   */
   advance(config: Config, runsEnded: Promise<void>): void {
     const before = this.#current;
     this.#current = this.#next(before, config);
@@ -52,8 +56,8 @@ export class Generations {
   }
 
   /**
-   * With the same threads when their number and limits are the same, so that memory stays the one sum; else with new ones,
-   * that take over as the old ones run dry.
+   * With the same threads when their number and limits are the same, so that memory stays the one sum; else with new
+   * ones, that take over as the old ones run dry.
    */
   #next(before: Generation, config: Config): Generation {
     const same = JSON.stringify(before.config.workers) === JSON.stringify(config.workers);

@@ -1,7 +1,11 @@
-/** The lane of one archive: one run in progress at most, and those that wait behind it. It begins and reports nothing. */
+/**
+ * The lane of one archive: one run in progress at most, and those that wait behind it. It begins and reports nothing.
+ */
 import type { SkipReason, Trigger } from './run-ending.ts';
 
-/** What becomes of a run when its lane is busy: it is left out, takes the place of those that wait, or waits as well. */
+/**
+ * What becomes of a run when its lane is busy: it is left out, takes the place of those that wait, or waits as well.
+ */
 export type WhenBusy = 'skip' | 'replace' | 'append';
 
 export interface OfferedRun {
@@ -15,7 +19,9 @@ export interface LeftOut extends OfferedRun {
   reason: SkipReason;
 }
 
-/** While the lane is held, for a look at what lies in the destination, no run begins; a run may be in progress by then. */
+/**
+ * While the lane is held, for a look at what lies in the destination, no run begins; a run may be in progress by then.
+ */
 type State<R> = { is: 'free' } | { is: 'held'; holds: number } | { is: 'running'; current: R; holds: number };
 
 /** Runs that wait in one lane. */

@@ -1,6 +1,6 @@
 /**
- * What the destination tells about an archive: its latest committed run, and at the start of the daemon the runs that a
- * stopped or killed process left unfinished, whose uploads are aborted.
+ * What the destination holds of an archive: its latest committed run, and at the start of the daemon the runs that a
+ * stopped or killed process left unfinished. Their uploads are aborted.
  */
 import { toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
@@ -24,8 +24,8 @@ export interface Leftovers {
 }
 
 /**
- * Looks for what an earlier process left. When no run is unfinished, unfinished uploads are swept now; else the run that
- * is taken up does it. Never throws: what could not be looked at is logged.
+ * Looks for what an earlier process left. When no run is unfinished, unfinished uploads are swept now; else the run
+ * that is taken up does it. Never throws: what could not be looked at is logged.
  */
 export async function lookForLeftovers(config: Config, archive: ArchiveConfig, log: Log): Promise<Leftovers> {
   const found: Leftovers = { latest: undefined, unfinished: [], abortedUploads: 0 };
@@ -37,11 +37,11 @@ export async function lookForLeftovers(config: Config, archive: ArchiveConfig, l
   } catch (error) {
     const failure = toFailure(error, 'lock');
     if (failure.code === 'locked')
-      log.info({ archive: archive.name }, 'nothing is taken up: a run of the archive is on elsewhere');
+      log.info({ archive: archive.name }, 'nothing is taken up: a run of the archive is in progress elsewhere');
     else
       log.warn(
         { archive: archive.name, failure },
-        'unfinished runs and uploads could not be looked for; the next run does it',
+        'unfinished runs and uploads could not be looked for; the next run does that',
       );
   } finally {
     store.close();

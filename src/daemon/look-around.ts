@@ -31,7 +31,10 @@ export class LookAround {
     this.#parts = parts;
   }
 
-  /** Resolves when all have been looked at. Slots that come meanwhile wait: the lock is taken, and what was left goes first. */
+  /**
+   * Resolves when all have been looked at. Slots that come meanwhile wait: the lock is taken, and what was left goes
+   * first.
+   */
   async lookAt(archives: readonly ArchiveConfig[]): Promise<void> {
     const places = new FairQueue(LOOKED_AT_ONCE);
     const never = new AbortController().signal;

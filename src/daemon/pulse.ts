@@ -1,4 +1,6 @@
-/** The beat of the daemon: once a second it looks at the runs and at what is late, and it gives systemd a sign of life. */
+/**
+ * The beat of the daemon: once a second it looks at the runs and at what is late, and it gives systemd a sign of life.
+ */
 import type { Config } from '../config/schema.ts';
 import type { EventStream } from './http/events.ts';
 import type { RunBoard } from './run-board.ts';

@@ -9,16 +9,18 @@ import type { Generation } from './generations.ts';
 import { Lane, type LeftOut, type OfferedRun } from './lane.ts';
 import { describeEnding, describeSkip, type RunEnding, type SkipReason, type Trigger } from './run-ending.ts';
 
-/** A run in progress, or one that waits for a thread's worth of runs to end; a run that waits holds nothing. */
+/**
+ * A run in progress, or one that waits for its turn among the archives; a waiting run holds no connection and no lock.
+ */
 export interface BoardEntry {
   archive: string;
   run: string;
   trigger: Trigger;
   state: 'waiting' | 'running';
   startedAt: Date;
-  /** Undefined until it runs. */
+  /** Undefined until it is running. */
   progress: RunProgress | undefined;
-  /** What it goes by. */
+  /** The config that it uses. */
   config: Config;
 }
 
@@ -80,7 +82,10 @@ export class RunBoard {
     return this.#lanes.get(archive)?.isBusy === true;
   }
 
-  /** Begins the run now, or when its lane is free, as `whenBusy` says; every run that is left out for it is reported as skipped. */
+  /**
+   * Begins the run now, or when its lane is free, as `whenBusy` says; every run that is left out for it is reported as
+   * skipped.
+   */
   offer(archive: string, offered: OfferedRun): void {
     if (this.#drain.signal.aborted) {
       this.skip(archive, { ...offered, reason: 'stopping' });
@@ -113,7 +118,10 @@ export class RunBoard {
     this.#events.ended(describeSkip(archive, run, trigger, reason), {});
   }
 
-  /** Ends the archive's run, and drops those that wait behind it. Resolves to its id once it has ended; undefined when there is none. */
+  /**
+   * Ends the archive's run, and drops those that wait behind it. Resolves to its id once it has ended; undefined when
+   * there is none.
+   */
   async cancel(archive: string): Promise<string | undefined> {
     const lane = this.#lane(archive);
     const { current } = lane;
@@ -127,7 +135,9 @@ export class RunBoard {
     return current.run;
   }
 
-  /** Drops the slots that wait, as their schedule is no longer in force; what was taken up or asked for by hand stays. */
+  /**
+   * Drops the slots that wait, as their schedule is no longer in force; what was taken up or asked for by hand stays.
+   */
   dropSlots(archive: string): void {
     const isSlot = ({ trigger }: OfferedRun): boolean => trigger === 'schedule' || trigger === 'catch-up';
     this.#skipAll(archive, this.#lane(archive).drop('rescheduled', isSlot));

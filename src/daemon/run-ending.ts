@@ -4,7 +4,7 @@ import type { FailureCode } from '../base/failures.ts';
 import type { RunProgress } from '../work/progress.ts';
 import type { RunResult } from '../run/run-archive.ts';
 
-/** What made a run begin. */
+/** What started a run. */
 export type Trigger = 'schedule' | 'catch-up' | 'taken up' | 'by hand';
 
 /** Why a run was not begun, or not by this process. */
@@ -48,7 +48,7 @@ export interface RunEnding {
   troubles: SegmentTrouble[];
 }
 
-/** Codes of runs that were ended from outside: no fault of theirs, and no cause for an alarm. */
+/** Codes of runs that were ended from outside: that is no fault, and no reason for an alarm. */
 const ENDED_FROM_OUTSIDE: ReadonlySet<string> = new Set<FailureCode>([
   'stopped',
   'drained',
@@ -112,7 +112,7 @@ export function showFailure({ code, message, hint }: Failure): ShownFailure {
 function statusOf({ status, error }: RunResult): Pick<RunEnding, 'status' | 'reason'> {
   if (status === 'committed') return { status, reason: 'ok' };
   if (status === 'already-committed') return { status: 'committed', reason: status };
-  // The process that holds the lock tells how its run ends.
+  // The process that holds the lock reports how its run ends.
   return { status: error?.code === 'locked' ? 'skipped' : 'failed', reason: error?.code ?? 'internal' };
 }
 

@@ -1,4 +1,6 @@
-/** How the daemon ends: nothing is planned any more, the runs in progress end or are aborted, then everything is closed. */
+/**
+ * How the daemon ends: nothing is planned any more, the runs in progress end or are aborted, then everything is closed.
+ */
 import { Closers } from '../base/closers.ts';
 import { fail, type FailureError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
@@ -36,7 +38,10 @@ export class Shutdown {
     return this.#ended.promise;
   }
 
-  /** First signal: no new runs, and those in progress may end within the drain timeout. Second signal: they are aborted at once. */
+  /**
+   * First signal: no new runs, and those in progress may end within the drain timeout. Second signal: they are aborted
+   * at once.
+   */
   async signal(name: string, parts: StopParts): Promise<void> {
     if (this.#stage === 'not begun') await this.#stop(name, parts);
     else if (this.#stage === 'draining') await this.#abort(`${name} came a second time`, parts.board);

@@ -1,4 +1,6 @@
-/** What the daemon is made of, and what is connected with what. The closing of a part is registered where it is made. */
+/**
+ * What the daemon is made of, and what is connected with what. The closing of a part is registered where it is made.
+ */
 import type { Closers } from '../base/closers.ts';
 import type { Log } from '../base/log.ts';
 import { archiveNamed } from '../config/resolve.ts';

@@ -3,7 +3,7 @@ import { METRICS, type MetricDeclaration } from '../daemon/view/metrics.ts';
 
 const INTRODUCTION = `# Metrics
 
-<!-- Written by \`npm run generate\` from src/daemon/metrics.ts; changes here are lost. -->
+<!-- Written by \`npm run generate\` from src/daemon/view/metrics.ts; changes here are lost. -->
 
 The daemon serves them at \`/metrics\` of \`http.listen\`, in the text format of Prometheus. A scraper that asks by another
 name than that of the loopback needs that name in \`http.hosts\`:

@@ -35,7 +35,7 @@ describe('a daemon that is asked and told', () => {
     site.proxy.reset();
   });
 
-  test('shows a run while it is on, refuses a second one, cancels it cleanly, and keeps all that in its history', async () => {
+  test('shows a run in progress, refuses a second one, cancels it cleanly, and keeps all that in its history', async () => {
     const view = await createGatedView(site, 'shown', 1500, 1200);
     const archives = { shown: { table: 'shown', compression: { codec: 'none' } } };
     const daemon = await startDaemon(site, await site.writeConfig({ archives, http: HTTP }));

@@ -130,7 +130,7 @@ describe('the daemon', () => {
     }
   });
 
-  test('takes a new config on SIGHUP: a run that is on ends under the old one, and the changes are logged', async () => {
+  test('takes a new config on SIGHUP: a run in progress ends under the old one, and the changes are logged', async () => {
     const view = await createGatedView(site, 'reloaded', 20, 10);
     const file = await site.writeConfig({
       archives: {
@@ -197,7 +197,7 @@ describe('the daemon', () => {
     await stop(cli);
   });
 
-  test('on SIGTERM lets the run that is on commit, takes no new one, and exits with 0', async () => {
+  test('on SIGTERM lets the run in progress commit, takes no new one, and exits with 0', async () => {
     const view = await createGatedView(site, 'drained', 20, 10);
     const config = await site.writeConfig({
       archives: {
@@ -221,7 +221,7 @@ describe('the daemon', () => {
     assert.equal((await site.lines(busy?.archive ?? '', busy?.run ?? '')).length, 20);
   });
 
-  test('aborts what is still on when the drain timeout is over, and exits with 0 all the same', async () => {
+  test('aborts what is still in progress when the drain timeout is over, and exits with 0 all the same', async () => {
     const config = await site.writeConfig({
       archives: { endless: { table: 'wide', schedule: EVERY_SECOND, compression: { codec: 'none' } } },
       drainTimeout: '100ms',

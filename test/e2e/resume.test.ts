@@ -128,7 +128,7 @@ describe('a daemon that is stopped while segments of a run are on', () => {
     });
     const slow = site.proxy.order('PutObject', { kind: 'stall' }, 1, 'part-00005.jsonl.gz');
     const cli = site.start(['daemon'], config);
-    await eventually('the slow segment is on', async () => slow.hits > 0);
+    await eventually('the slow segment is in progress', async () => slow.hits > 0);
     cli.kill('SIGTERM');
     assert.equal((await cli.ended()).code, 0);
     slow.cancel();

@@ -281,7 +281,7 @@ describe('the service under systemd', { skip: unavailable }, () => {
     await journal.waitForLog(committed('sealed'), from);
   });
 
-  test('at a stop lets the run that is on commit, and takes no new one', async () => {
+  test('at a stop lets the run in progress commit, and takes no new one', async () => {
     const view = await createGatedView(site, 'drained', 20, 10);
     await site.database.client.query(`GRANT SELECT ON drained TO ${ROLE}`);
     const from = journal.entries.length;

@@ -1,4 +1,7 @@
-/** Decides who is told of what: webhooks on failure, recovery and lateness, and pings at the start and the end of each run. */
+/**
+ * Decides what is reported to whom: failure, recovery and lateness to webhooks, the start and the end of each run by
+ * pings.
+ */
 import os from 'node:os';
 import { countOf, formatBytes, formatDuration } from '../../base/units.ts';
 import { TOOL } from '../../base/tool.ts';
@@ -44,8 +47,8 @@ export class Alarms {
   }
 
   /**
-   * `wasFailing` says whether the archive's run before this one failed, `isRepeated` whether that was the same run: a run
-   * that is tried again and fails again is told once.
+   * `wasFailing` says whether the archive's run before this one failed, `isRepeated` whether that was the same run: a
+   * run that is tried again and fails again is reported once.
    */
   ended(ending: RunEnding, wasFailing: boolean, isRepeated: boolean): void {
     const { archive, run } = ending;
@@ -127,7 +130,9 @@ function escapeForSlack(text: string): string {
 
 /** One line, whatever the server said: chats and mails show it as it comes. */
 function describeEnding({ archive, run, status, error, rows, bytes, seconds }: RunEnding): string {
-  if (status === 'committed')
-    return `archive ${archive} is archived, run ${run}: ${countOf(rows, 'row')}, ${formatBytes(bytes)}, ${formatDuration(seconds * 1000)}`;
+  if (status === 'committed') {
+    const figures = [countOf(rows, 'row'), formatBytes(bytes), formatDuration(seconds * 1000)];
+    return `archive ${archive} is archived, run ${run}: ${figures.join(', ')}`;
+  }
   return `archive ${archive} failed, run ${run}: ${visible(error?.message ?? '')} (${error?.code ?? ''})`;
 }

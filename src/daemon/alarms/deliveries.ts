@@ -1,4 +1,7 @@
-/** Delivers alarms: a bounded queue, retries with backoff, and nobody waits for it. URLs are secrets and never named. */
+/**
+ * Delivers alarms: a bounded queue, retries with backoff, and no run waits for it. URLs are secrets, and are never
+ * named.
+ */
 import { errorText } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { retrying } from '../../base/retry.ts';
@@ -16,7 +19,7 @@ export interface Delivery {
 
 export interface DeliveryOptions {
   log: Log;
-  /** Told once for each delivery. */
+  /** Called once for each delivery. */
   onEnd: (kind: Delivery['kind'], ok: boolean) => void;
   /** For tests. */
   backoffMs?: number;
@@ -26,7 +29,7 @@ const ATTEMPTS = 6;
 const BACKOFF_MS = 1000;
 const TIMEOUT_MS = 10_000;
 const MOST_WAITING = 200;
-/** How long a stop waits for what is on its way. */
+/** How long a stop waits for deliveries in progress. */
 const CLOSE_TIMEOUT_MS = 5000;
 
 /** The receiver answered, and did not take it. */
@@ -71,7 +74,7 @@ export class Deliveries {
     this.#last.set(delivery.lane, done);
   }
 
-  /** Waits some seconds for what is on its way, and drops the rest. */
+  /** Waits some seconds for deliveries in progress, and drops the rest. */
   async close(): Promise<void> {
     const timer = setTimeout(() => {
       this.#stop.abort();

@@ -1,4 +1,7 @@
-/** Opens the file of the history, whatever state it is in: a damaged one is set aside, and without a folder it is kept in memory. */
+/**
+ * Opens the file of the history, whatever state it is in: a damaged one is set aside, and without a folder it is kept
+ * in memory.
+ */
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
@@ -29,7 +32,10 @@ const MIGRATIONS = [
      name TEXT PRIMARY KEY, schedule TEXT NOT NULL, due_since TEXT NOT NULL, paused INTEGER NOT NULL) STRICT`,
 ];
 
-/** Opens the history in `folder`, or in memory when that cannot be; then a line of the log says why. Never throws for the file's sake. */
+/**
+ * Opens the history in `folder`, or in memory when that cannot be; then a line of the log says why. Never throws
+ * because of the file.
+ */
 export async function openHistoryFile(folder: string, log: Log): Promise<DatabaseSync> {
   const Database = await loadSqlite();
   const file = path.join(folder, HISTORY_FILE);

@@ -1,4 +1,6 @@
-/** The history of runs, and what must survive a restart besides: which archives are paused, and since when slots count. */
+/**
+ * The history of runs, and what must survive a restart besides: which archives are paused, and since when slots count.
+ */
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { errorText } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
@@ -12,7 +14,8 @@ const PRUNE_EVERY = 100;
 const MOST_UNSAVED = 1000;
 
 const COLUMNS =
-  'archive, run, status, reason, trigger, started_at, finished_at, seconds, rows, objects, json_bytes, bytes, retries, resumed, peak_heap_bytes, peak_rss_bytes, error, troubles';
+  'archive, run, status, reason, trigger, started_at, finished_at, seconds, rows, objects, json_bytes, bytes, ' +
+  'retries, resumed, peak_heap_bytes, peak_rss_bytes, error, troubles';
 
 /** What is kept of an archive. */
 export interface ArchiveRecord {
@@ -23,7 +26,7 @@ export interface ArchiveRecord {
   paused: boolean;
 }
 
-/** No method throws: what cannot be read is empty, and what cannot be written is told once. */
+/** No method throws: what cannot be read is empty, and what cannot be written is reported once. */
 export class History {
   readonly #database: DatabaseSync;
   readonly #log: Log;

@@ -1,4 +1,6 @@
-/** Who may ask, and who may act: names of hosts against DNS rebinding, a bearer token, and no requests from other sites. */
+/**
+ * Who may ask, and who may act: names of hosts against DNS rebinding, a bearer token, and no requests from other sites.
+ */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import net from 'node:net';
@@ -32,7 +34,10 @@ export function refuseAction(request: IncomingMessage, http: HttpConfig): Reply 
   });
 }
 
-/** The name or address in a Host header, in lower case and without port, brackets and final dot; undefined when it is none. */
+/**
+ * The name or address in a Host header, in lower case and without port, brackets and final dot; undefined when it is
+ * none.
+ */
 function hostOf(header: string): string | undefined {
   const match = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i.exec(header);
   return (match?.[1] ?? match?.[2])?.toLowerCase().replace(/\.$/, '');
@@ -53,7 +58,7 @@ function isOwnOrigin(origin: string, request: IncomingMessage): boolean {
   return url !== null && url.host === (request.headers.host ?? '').toLowerCase();
 }
 
-/** In a time that does not tell how much of it is right. */
+/** Takes the same time however much of it is right. */
 function isSame(token: string, expected: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(token), digest(expected));

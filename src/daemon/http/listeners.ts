@@ -1,4 +1,6 @@
-/** Keeps the two listeners as the config says, also after a reload. A place that cannot be listened on stops no run. */
+/**
+ * Keeps the two listeners as the config says, also after a reload. An address that cannot be listened on stops no run.
+ */
 import { errorText } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Config } from '../../config/schema.ts';
@@ -26,7 +28,7 @@ export class Listeners {
     this.#log = log;
   }
 
-  /** Opens what the config names now, and closes what it names no more. */
+  /** Opens what the config names now, and closes what it no longer names. */
   async apply(): Promise<void> {
     this.#work = this.#work.then(() => (this.#isClosed ? undefined : this.#applyNow()));
     await this.#work;
@@ -51,7 +53,7 @@ export class Listeners {
     slot: Slot,
     wanted: string | undefined,
     option: string,
-    open: (place: string) => Promise<Listener>,
+    open: (address: string) => Promise<Listener>,
   ): Promise<void> {
     // What could not be opened before is tried again.
     if (slot.wanted === wanted && (slot.listener !== undefined || wanted === undefined)) return;
@@ -63,10 +65,10 @@ export class Listeners {
       slot.listener = await open(wanted);
       this.#log.info({ option, address: slot.listener.address }, 'listening');
     } catch (error) {
-      const hint = `change the option ${option}, or free the place, and reload`;
+      const hint = `change the option ${option}, or free the address, and reload`;
       this.#log.error(
-        { option, place: wanted, error: errorText(error), hint },
-        'cannot listen; the runs go on without it',
+        { option, address: wanted, error: errorText(error), hint },
+        'cannot listen; runs are not affected',
       );
     }
   }

@@ -46,7 +46,7 @@ export function loadPageFiles(folder = FOLDER): PageFiles {
   return files;
 }
 
-/** Undefined when its name does not tell what it is. */
+/** Undefined when its name does not say what it is. */
 function readPageFile(file: string): PageFile | undefined {
   const type = TYPES[path.extname(file)];
   if (type === undefined) return undefined;

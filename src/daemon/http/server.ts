@@ -1,4 +1,7 @@
-/** The HTTP server of the page and the API, on a TCP address; and the same API on a unix socket, for those who may open that. */
+/**
+ * The HTTP server of the page and the API, on a TCP address; and the same API on a unix socket, for those who may open
+ * that.
+ */
 import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -24,7 +27,10 @@ export interface Listener {
 
 type Refuse = (request: http.IncomingMessage) => Reply | undefined;
 
-/** Listens on `http.listen`; the config is asked for at each request, as a reload may change the token. Rejects when it cannot. */
+/**
+ * Listens on `http.listen`; the config is asked for at each request, as a reload may change the token. Rejects when it
+ * cannot.
+ */
 export async function openHttp(
   listen: string,
   backend: Backend,
@@ -46,8 +52,8 @@ export async function openHttp(
 }
 
 /**
- * Listens on a unix socket, which only its owner and group may open; who may, may act. A socket that a killed daemon left is
- * replaced; one that somebody answers on is not. Rejects when it cannot listen.
+ * Listens on a unix socket, which only its owner and group may open; who may, may act. A socket that a killed daemon
+ * left is replaced; one that somebody answers on is not. Rejects when it cannot listen.
  */
 export async function openControl(socket: string, backend: Backend, log: Log): Promise<Listener> {
   if (Buffer.byteLength(socket) > MAX_SOCKET_PATH_BYTES) throw new Error('the path is too long for a unix socket');
@@ -68,7 +74,9 @@ function removeSocket(socket: string): void {
   unlinkSync(socket);
 }
 
-/** Listening binds at once, and the mask is that of this moment: nobody else can open the socket before it has its mode. */
+/**
+ * Listening binds at once, and the mask is that of this moment: nobody else can open the socket before it has its mode.
+ */
 function listenPrivately(server: http.Server, socket: string): void {
   const mask = process.umask(0o177);
   try {

@@ -76,8 +76,9 @@ export class DueRuns {
   }
 
   /**
-   * A run has ended; `settledUntil` is up to where slots were settled before it. After a failure that may pass, the same run
-   * is tried again until the next slot comes. After a success, `catchUp: all` takes up the slots that failed before it.
+   * A run has ended; `settledUntil` is up to where slots were settled before it. After a failure that may pass, the
+   * same run is tried again until the next slot comes. After a success, `catchUp: all` takes up the slots that failed
+   * before it.
    */
   ended(ending: RunEnding, failure: Failure | undefined, settledUntil: Date | undefined): void {
     const archive = this.#parts.archive(ending.archive);

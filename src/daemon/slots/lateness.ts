@@ -1,4 +1,7 @@
-/** Finds out which archives are late. Before one is called late, its destination is asked, as another host may have archived it. */
+/**
+ * Finds out which archives are late. Before one is called late, its destination is asked, as another host may have
+ * archived it.
+ */
 import type { Log } from '../../base/log.ts';
 import type { ArchiveConfig } from '../../config/schema.ts';
 import type { Manifest } from '../../ledger/manifest.ts';

@@ -1,7 +1,7 @@
 /**
- * Tells when slots have come. node-cron fires; each time, all slots that have come by the clock are told, so that none is lost
- * or told twice. A watch of our own looks for what node-cron leaves out: the hour that is repeated when clocks are set
- * back, and times in which the machine slept or its clock was set.
+ * Reports slots as they come. node-cron fires; each time, all slots that have come by the clock are reported, so that
+ * none is lost or reported twice. A watch of our own finds what node-cron leaves out: the hour that is repeated when
+ * clocks are set back, and times in which the machine slept or its clock was set.
  */
 import { schedule as startTask, type ScheduledTask } from 'node-cron';
 import type { ArchiveConfig } from '../../config/schema.ts';
@@ -9,13 +9,13 @@ import { Slots } from './slots.ts';
 
 /** A timer does not count the time that the machine sleeps; so the watch looks at the clock this often. */
 const LONGEST_WAIT_MS = 30_000;
-/** When the watch looks whether a slot was told. */
+/** How long after a slot the watch looks whether it was reported. */
 const WATCH_AFTER_MS = 250;
 /** node-cron drops what it comes to later than this; here a late look is as good. */
 const TOLERATED_LATENESS_MS = 24 * 3_600_000;
 /** A clock that is set back by more begins anew; by less, no slot comes twice. */
 const CLOCK_TOLERANCE_MS = 60_000;
-/** Slots that came at once, after a long sleep, are told up to here; the oldest are left out. */
+/** The most slots that are reported at once, after a long sleep; the oldest are left out. */
 export const MOST_SLOTS_AT_ONCE = 1000;
 
 /** Gets the slots that have come since the last call, oldest first; usually one. Must not throw. */
@@ -26,8 +26,8 @@ interface Entry {
   timezone: string;
   slots: Slots;
   begunAt: Date;
-  /** Slots up to here have been told. */
-  toldMs: number;
+  /** Slots up to here have been reported. */
+  reportedMs: number;
   nextMs: number;
   task: ScheduledTask | undefined;
 }
@@ -84,19 +84,19 @@ export class Schedule {
     return this.#entries.get(archive)?.slots;
   }
 
-  /** Slots after this time are told; undefined when the archive has no schedule. */
+  /** Slots after this time are reported; undefined when the archive has no schedule. */
   begunAt(archive: string): Date | undefined {
     return this.#entries.get(archive)?.begunAt;
   }
 
-  /** Tells what has come by now. */
+  /** Reports what has come by now. */
   tick(): void {
     const nowMs = this.#now();
     for (const [archive, entry] of this.#entries) {
-      if (nowMs < entry.toldMs - CLOCK_TOLERANCE_MS) this.#beginAgain(entry, nowMs);
+      if (nowMs < entry.reportedMs - CLOCK_TOLERANCE_MS) this.#beginAgain(entry, nowMs);
       if (nowMs < entry.nextMs) continue;
-      const due = entry.slots.between(new Date(entry.toldMs), new Date(nowMs), MOST_SLOTS_AT_ONCE);
-      entry.toldMs = nowMs;
+      const due = entry.slots.between(new Date(entry.reportedMs), new Date(nowMs), MOST_SLOTS_AT_ONCE);
+      entry.reportedMs = nowMs;
       entry.nextMs = nextMsOf(entry.slots, nowMs);
       this.#onSlots(archive, due);
     }
@@ -104,9 +104,9 @@ export class Schedule {
 
   #begin(expression: string, timezone: string): Entry {
     const slots = new Slots(expression, timezone);
-    const toldMs = this.#now();
-    const nextMs = nextMsOf(slots, toldMs);
-    return { expression, timezone, slots, begunAt: new Date(toldMs), toldMs, nextMs, task: undefined };
+    const reportedMs = this.#now();
+    const nextMs = nextMsOf(slots, reportedMs);
+    return { expression, timezone, slots, begunAt: new Date(reportedMs), reportedMs, nextMs, task: undefined };
   }
 
   #startTask({ expression, timezone, nextMs }: Entry): ScheduledTask | undefined {
@@ -122,8 +122,8 @@ export class Schedule {
   }
 
   #beginAgain(entry: Entry, nowMs: number): void {
-    this.#onClockSetBack(entry.toldMs - nowMs);
-    entry.toldMs = nowMs;
+    this.#onClockSetBack(entry.reportedMs - nowMs);
+    entry.reportedMs = nowMs;
     entry.nextMs = nextMsOf(entry.slots, nowMs);
   }
 

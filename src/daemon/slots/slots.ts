@@ -37,7 +37,7 @@ export class Slots {
   readonly #matchesWall: (time: Date) => boolean;
   readonly #formatter: Intl.DateTimeFormat;
   readonly #days = new Map<number, boolean>();
-  /** A schedule for every hour goes by elapsed time, one with hours of its own by what the clock shows. */
+  /** A schedule for every hour follows elapsed time, one with hours of its own follows what the clock shows. */
   readonly #everyHour: boolean;
 
   /** The expression and the zone have been validated. */

@@ -1,4 +1,4 @@
-/** Tells systemd how the daemon is: ready, reloading, stopping, alive. See sd_notify(3) for the protocol. */
+/** Reports to systemd how the daemon is: ready, reloading, stopping, alive. See sd_notify(3) for the protocol. */
 import { errorText } from '../../base/errors.ts';
 import { openCommandSender } from './notify-command.ts';
 import { openLibcSender } from './notify-libc.ts';
@@ -14,7 +14,7 @@ export interface Notify {
   ready(status: string): void;
   /** A reload begins; {@link Notify.ready} ends it. */
   reloading(): void;
-  /** The daemon drains; what it said last would go on being shown. */
+  /** The daemon drains. Without `status`, systemctl would go on to show the last one. */
   stopping(status: string): void;
   status(text: string): void;
   /** A sign of life. */
@@ -42,7 +42,7 @@ export async function openNotify(
     via: sender?.via ?? 'none',
     watchdogIntervalMs: sender && watchdogIntervalMs(environment),
     ready: (status) => send('READY=1', statusLine(status)),
-    // systemd tells this reload from an older one by the time, which must be CLOCK_MONOTONIC: hrtime is.
+    // systemd distinguishes this reload from an older one by the time, which must be CLOCK_MONOTONIC: hrtime is.
     reloading: () => send('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
     stopping: (status) => send('STOPPING=1', statusLine(status)),
     status: (text) => send(statusLine(text)),

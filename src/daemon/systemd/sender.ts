@@ -1,6 +1,8 @@
 /** What gets a message to systemd: the interface that notify-libc.ts and notify-command.ts fulfil. */
 
-/** One way to get a datagram to systemd. Sending never throws; what goes wrong is reported when the sender is opened. */
+/**
+ * One way to get a datagram to systemd. Sending never throws; what goes wrong is reported when the sender is opened.
+ */
 export interface Sender {
   via: 'libc' | 'systemd-notify';
   /** Sends lines of `NAME=value`, in one message. */

@@ -1,8 +1,11 @@
-/** What changes while runs go on: rows a second of each, and memory over the last ten minutes. */
+/** What changes during runs: rows a second of each, and memory over the last ten minutes. */
 import type { RunProgress } from '../../work/progress.ts';
 import type { BoardEntry } from '../run-board.ts';
 
-/** Epoch ms, resident bytes of the process, bytes of the largest worker heap, rows a second over all runs, rows since the start. */
+/**
+ * Epoch ms, resident bytes of the process, bytes of the largest worker heap, rows a second over all runs, rows since
+ * the start.
+ */
 export type Sample = readonly [number, number, number, number, number];
 
 const MOST_SAMPLES = 600;

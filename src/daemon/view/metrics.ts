@@ -1,4 +1,6 @@
-/** The metrics: each declared once; docs/metrics.md is written from the declarations. The only importer of prom-client. */
+/**
+ * The metrics: each declared once; docs/metrics.md is written from the declarations. The only importer of prom-client.
+ */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { failureLabel } from '../../base/failures.ts';
 import { TOOL } from '../../base/tool.ts';
@@ -16,7 +18,7 @@ export interface MetricDeclaration {
 
 /** Labels have few values: names of the config, a status, codes of failures. Never a run id. */
 export const METRICS = [
-  gauge('pgsluice_build_info', ['version', 'node'], 'Always 1; the labels tell the version.'),
+  gauge('pgsluice_build_info', ['version', 'node'], 'Always 1; the labels name the version.'),
   gauge(
     'pgsluice_archive_last_success_timestamp_seconds',
     ['archive'],
@@ -35,12 +37,13 @@ export const METRICS = [
   gauge('pgsluice_archive_late', ['archive'], '1 when a slot is overdue: past lateAfter, or the next slot has come.'),
   gauge('pgsluice_archive_failing', ['archive'], '1 when the last run that ended by itself failed.'),
   gauge('pgsluice_archive_paused', ['archive'], '1 when the schedule is paused.'),
-  gauge('pgsluice_archive_running', ['archive'], '1 when a run is on, or waits for its turn.'),
-  gauge('pgsluice_archive_waiting_runs', ['archive'], 'Runs that wait behind the one that is on.'),
+  gauge('pgsluice_archive_running', ['archive'], '1 when a run is in progress, or waits for its turn.'),
+  gauge('pgsluice_archive_waiting_runs', ['archive'], 'Runs that wait behind the one in progress.'),
   counter(
     'pgsluice_runs_total',
     ['archive', 'status', 'reason'],
-    'Runs that ended, as committed, failed or skipped; the reason is ok, already-committed, the code of the failure, or why it was skipped.',
+    'Runs that ended, as committed, failed or skipped; the reason is ok, already-committed, the code of the failure, ' +
+      'or why it was skipped.',
   ),
   histogram('pgsluice_run_duration_seconds', ['archive'], 'Time that committed runs took.'),
   counter('pgsluice_rows_total', ['archive'], 'Rows in committed runs.'),

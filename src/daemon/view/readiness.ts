@@ -1,4 +1,7 @@
-/** Whether sources and destinations can be reached: looked at no more often than every few seconds, and for a bounded time. */
+/**
+ * Whether sources and destinations can be reached: looked at no more often than every few seconds, and for a bounded
+ * time.
+ */
 import { toFailure } from '../../base/errors.ts';
 import { destinationOf, sourceOf } from '../../config/resolve.ts';
 import type { Config, DestinationConfig, SourceConfig } from '../../config/schema.ts';

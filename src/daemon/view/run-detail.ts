@@ -1,4 +1,7 @@
-/** All that is known of one run: from the board while it is on, else from its destination, and from the history. */
+/**
+ * All that is known of one run: from the board while it is in progress, else from its destination, and from the
+ * history.
+ */
 import { errorText } from '../../base/errors.ts';
 import { scrub } from '../../base/secrets.ts';
 import { archiveNamed, destinationOf } from '../../config/resolve.ts';
@@ -145,7 +148,7 @@ function segment(index: number, state: SegmentDetail['state'], rows: number, byt
   return { index, state, attempts: state === 'done' ? 1 : 0, rows, bytes, error: null };
 }
 
-/** What the destination does not tell: how often a segment was tried, and why it failed. */
+/** What the destination does not say: how often a segment was tried, and why it failed. */
 function withTroubles(segments: SegmentDetail[], last: RunEnding | undefined): SegmentDetail[] {
   const troubles = new Map((last?.troubles ?? []).map((trouble) => [trouble.index, trouble]));
   return segments.map((segment) => {

@@ -9,7 +9,7 @@ export function statusLine(
   isStopping: boolean,
 ): string {
   const { entries } = board;
-  if (isStopping) return `stopping, ${entries.length} runs are still on`;
+  if (isStopping) return `stopping, ${entries.length === 1 ? '1 run' : `${entries.length} runs`} in progress`;
   const running = entries.filter((entry) => entry.state === 'running').map((entry) => entry.archive);
   const waiting = entries.length - running.length;
   const now = running.length === 0 ? 'idle' : `running ${running.join(', ')}`;

@@ -163,7 +163,7 @@ describe('slots that come', () => {
 describe('a slot whose run failed', () => {
   const failed = ending(at(10), { status: 'failed', reason: 'connection-refused' });
 
-  test('is tried again after one minute, then two, while nothing else is on', () => {
+  test('is tried again after one minute, then two, while no other run is in progress', () => {
     const { due } = setUp('last');
     due.ended(failed, PASSING, at(9));
     mock.timers.tick(59_999);
