@@ -1,0 +1,22 @@
+import type { Worker } from 'node:worker_threads';
+import { Bindings } from '../../../src/work/bindings.ts';
+import { Threads } from '../../../src/work/threads.ts';
+import { placeConformance } from './place-conformance.ts';
+
+const alive = new Set<Worker>();
+
+process.on('worker', (worker) => {
+  alive.add(worker);
+  worker.once('exit', () => alive.delete(worker));
+});
+
+placeConformance('a set of threads', async (room) => {
+  const bindings = new Bindings();
+  return {
+    place: new Threads({ threads: room, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 }, bindings),
+    add: (binding) => bindings.add(binding),
+    kill: async () => {
+      for (const worker of alive) await worker.terminate();
+    },
+  };
+});
