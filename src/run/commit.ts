@@ -3,26 +3,26 @@ import { fail, toFailure } from '../base/errors.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import { fullKey } from '../ledger/names.ts';
 import type { Receipt } from '../ledger/receipts.ts';
+import type { Attempt } from './attempt.ts';
 import { buildManifest } from './build-manifest.ts';
-import type { Work } from './resume.ts';
 import type { Run } from './run.ts';
-import type { Session } from './session.ts';
 
 /** Commits a run. Throws FailureError, and then nothing is committed. */
-export async function commitRun(run: Run, session: Session, work: Work): Promise<Manifest> {
+export async function commitRun(run: Run, attempt: Attempt): Promise<Manifest> {
   const { folder } = run;
-  const receipts = requireAll(work);
+  const { session, plan, journal } = attempt;
+  const receipts = requireAll(attempt);
   const manifest = buildManifest({
     archive: folder.archive,
     run: folder.run,
-    plan: work.plan,
+    plan,
     source: session.identity,
     snapshot: receipts.at(-1)?.snapshot ?? session.snapshot,
     receipts,
     fullKey: (key) => fullKey(run.destination, key),
-    startedAt: work.journal.startedAt,
+    startedAt: journal.startedAt,
   });
-  await requireOwnership(run, work);
+  await requireOwnership(run, attempt);
   await folder.removeStrays(new Set(receipts.map((receipt) => receipt.key)));
   await folder.commit(manifest);
   try {
@@ -40,7 +40,7 @@ export async function commitRun(run: Run, session: Session, work: Work): Promise
  * The lock is one source server's; two daemons that read different servers and write to one place do not see each other's.
  * So before anything is removed or committed, the journal must still be the one that this run wrote.
  */
-async function requireOwnership({ folder }: Run, { journal }: Work): Promise<void> {
+async function requireOwnership({ folder }: Run, { journal }: Attempt): Promise<void> {
   const isCommitted = await folder.isCommitted();
   const found = await folder.plan();
   if (!isCommitted && found?.plan.owner === journal.owner) return;
@@ -51,7 +51,7 @@ async function requireOwnership({ folder }: Run, { journal }: Work): Promise<voi
 }
 
 /** The plan and the receipts must match one to one before a manifest may name them. In the order of the segments. */
-function requireAll({ plan, done }: Work): Receipt[] {
+function requireAll({ plan, done }: Attempt): Receipt[] {
   const receipts = plan.segments.flatMap(({ index }) => done.get(index) ?? []);
   if (receipts.length === plan.segments.length) return receipts;
   throw fail('segment-missing', {

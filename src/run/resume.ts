@@ -5,23 +5,14 @@ import { parseRunId } from '../ledger/run-id.ts';
 import type { Run } from './run.ts';
 import type { Session } from './session.ts';
 import type { JournalPlan } from '../ledger/journal.ts';
-import type { Receipt } from '../ledger/receipts.ts';
+import type { Attempt } from './attempt.ts';
 import { fingerprintOf, journalPlan } from './journal-plan.ts';
-import type { RunPlan } from './plan.ts';
 import { proveReceipts } from './prove.ts';
 
-/** A run as it is taken up. */
-export interface Work {
-  plan: RunPlan;
-  journal: JournalPlan;
-  /** Proved receipts by segment. */
-  done: Map<number, Receipt>;
-}
-
 /** Reads the journal, proves what it says, and writes the plan that the run goes by from now on. */
-export async function takeUp(run: Run, session: Session, signal: AbortSignal): Promise<Work> {
+export async function takeUp(run: Run, session: Session): Promise<Attempt> {
   const earlier = await run.folder.plan();
-  const resumed = earlier === undefined ? undefined : await tryToResume(run, session, earlier.plan, signal);
+  const resumed = earlier === undefined ? undefined : await tryToResume(run, session, earlier.plan);
   if (resumed !== undefined) return resumed;
   // Also without a plan: what removed it may have been stopped before it came to the receipts.
   await run.folder.clearJournal();
@@ -33,16 +24,11 @@ export async function takeUp(run: Run, session: Session, signal: AbortSignal): P
     { by: plan.cut.name, why: plan.why, segments: plan.segments.length, estimate: plan.estimate },
     'run planned',
   );
-  return { plan, journal, done: new Map() };
+  return { session, plan, journal, done: new Map() };
 }
 
 /** Undefined when nothing of the earlier try can be used. */
-async function tryToResume(
-  run: Run,
-  session: Session,
-  earlier: JournalPlan,
-  signal: AbortSignal,
-): Promise<Work | undefined> {
+async function tryToResume(run: Run, session: Session, earlier: JournalPlan): Promise<Attempt | undefined> {
   const plan = await session.view.replan(run.archive, parseRunId(run.id), earlier);
   if (fingerprintOf(run.archive, plan, session.identity) !== earlier.fingerprint) {
     startOver(run, 'the config, the table or the database has changed since this run was begun');
@@ -53,7 +39,7 @@ async function tryToResume(
     return undefined;
   }
   const { cut, segments } = plan;
-  const done = await proveReceipts(run.folder, earlier, cut, run.log, signal);
+  const done = await proveReceipts(run.folder, earlier, cut, run.log, run.signal);
   if (!cut.survivesSnapshot && done.size < segments.length) {
     startOver(run, `segments by ${cut.name} mean their rows under the lost snapshot only`);
     return undefined;
@@ -62,7 +48,7 @@ async function tryToResume(
   const journal: JournalPlan = { ...rest, owner: randomUUID(), tool: TOOL };
   await run.folder.own(journal);
   run.log.info({ segments: segments.length, done: done.size, by: cut.name }, 'run goes on from its receipts');
-  return { plan, journal, done };
+  return { session, plan, journal, done };
 }
 
 function startOver(run: Run, why: string): void {

@@ -2,30 +2,11 @@
 import { toFailure, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { retrying } from '../base/retry.ts';
-import type { ArchiveConfig, Config } from '../config/schema.ts';
-import { executeRun, type Commit, type Execution } from './execute.ts';
+import type { ArchiveConfig } from '../config/schema.ts';
+import { executeRun, type Commit } from './execute.ts';
 import type { Manifest } from '../ledger/manifest.ts';
-import type { Place } from '../work/place.ts';
-import { RunProgress, type ProgressListener } from '../work/progress.ts';
-import { openRun, type Run } from './run.ts';
-
-/** What a run needs besides its archive and its id. */
-export interface RunContext {
-  config: Config;
-  /** Of the config, as the place knows it. */
-  generation: number;
-  place: Place;
-  log: Log;
-  /** Aborts the run at once. */
-  signal: AbortSignal;
-  /** Lets the segments that are on end, and begins no other. */
-  drain?: AbortSignal;
-  onProgress?: ProgressListener;
-  /** Whether the server's digest of the rows is compared with the archive's before the commit. */
-  verifySource?: boolean;
-  /** Gets the run's progress, to be looked at while the run goes on and after it. */
-  onBegin?: (progress: RunProgress) => void;
-}
+import { RunProgress } from '../work/progress.ts';
+import { openRun, type Run, type RunOptions } from './run.ts';
 
 /** How a run ended: what `run --json` prints for it. Sizes in bytes. */
 export interface RunResult {
@@ -53,61 +34,46 @@ interface Ending extends Commit {
 }
 
 /** Runs one archive under a run id. Never throws: how it ended is in the result, and has been logged. */
-export async function runArchive(context: RunContext, archive: ArchiveConfig, id: string): Promise<RunResult> {
-  const log = context.log.child({ archive: archive.name, run: id });
-  const execution: Execution = {
-    config: context.config,
-    generation: context.generation,
-    place: context.place,
-    progress: new RunProgress(archive.name, id, context.onProgress),
-    signal: context.signal,
-    drain: context.drain ?? new AbortController().signal,
-    verifySource: context.verifySource ?? false,
-  };
-  context.onBegin?.(execution.progress);
+export async function runArchive(options: RunOptions, archive: ArchiveConfig, id: string): Promise<RunResult> {
+  const log = options.log.child({ archive: archive.name, run: id });
+  const progress = new RunProgress(archive.name, id, options.onProgress);
+  options.onBegin?.(progress);
   const started = performance.now();
   log.info('run starts');
-  const ending = await endRun(openAndRun(context.config, archive, id, log, execution));
-  execution.progress.end();
+  const ending = await endRun(() => openAndRun(openRun({ ...options, log }, archive, id, progress)));
+  progress.end();
   const result: RunResult = {
     archive: archive.name,
     run: id,
     ...ending,
     seconds: Math.round(performance.now() - started) / 1000,
-    peakHeapBytes: execution.progress.counts.peakHeapBytes,
+    peakHeapBytes: progress.counts.peakHeapBytes,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
-    resumed: execution.progress.resumed,
+    resumed: progress.resumed,
     ...(ending.error === undefined ? {} : { error: { ...ending.error, archive: archive.name, run: id } }),
   };
-  logResult(log, result, execution.progress.counts.retries);
+  logResult(log, result, progress.counts.retries);
   return result;
 }
 
-async function openAndRun(
-  config: Config,
-  archive: ArchiveConfig,
-  id: string,
-  log: Log,
-  execution: Execution,
-): Promise<Ending> {
-  const run = openRun(config, archive, id, log);
+async function openAndRun(run: Run): Promise<Ending> {
   try {
-    const committed = await findManifest(run, execution.signal);
+    const committed = await findManifest(run);
     const commit: Commit =
-      committed === undefined ? await executeRun(run, execution) : { status: 'already-committed', manifest: committed };
+      committed === undefined ? await executeRun(run) : { status: 'already-committed', manifest: committed };
     if (commit.status === 'already-committed') await clearLeftJournal(run);
     return { ...commit, url: run.folder.manifestUrl };
   } finally {
-    run.store.close();
+    run.close();
   }
 }
 
 /** A destination that is busy for a moment must not cost the whole run before it has begun. */
-async function findManifest(run: Run, signal: AbortSignal): Promise<Manifest | undefined> {
+async function findManifest(run: Run): Promise<Manifest | undefined> {
   const policy = run.archive.retry;
   return retrying(
     policy,
-    signal,
+    run.signal,
     () => run.folder.manifest(),
     (error, attempt, isLast) => {
       const failure = toFailure(error, 'journal');
@@ -129,9 +95,9 @@ async function clearLeftJournal(run: Run): Promise<void> {
 
 type EndingFigures = Pick<RunResult, 'status' | 'rows' | 'objects' | 'jsonBytes' | 'bytes' | 'manifest' | 'error'>;
 
-async function endRun(running: Promise<Ending>): Promise<EndingFigures> {
+async function endRun(work: () => Promise<Ending>): Promise<EndingFigures> {
   try {
-    const { status, manifest, url } = await running;
+    const { status, manifest, url } = await work();
     const { rows, jsonBytes, bytes, objects } = manifest;
     return { status, rows, objects: objects.length, jsonBytes, bytes, manifest: url };
   } catch (error) {

@@ -1,45 +1,86 @@
-/** The parts of one run that do not change while it goes on. */
+/** A run: all of it that does not change from its begin to its end, whatever its sessions. */
 import type { Log } from '../base/log.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
-import type { ArchiveConfig, Config, DestinationConfig, SourceConfig } from '../config/schema.ts';
-import { openStore } from '../store/open.ts';
-import type { Store } from '../store/store.ts';
+import type { ArchiveConfig, Config, DestinationConfig } from '../config/schema.ts';
 import { archivePrefix } from '../ledger/names.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
+import { openStore } from '../store/open.ts';
+import type { Store } from '../store/store.ts';
+import type { Place } from '../work/place.ts';
+import type { RunProgress } from '../work/progress.ts';
+import { type ProgressListener } from '../work/progress.ts';
 import type { LockTarget } from './lock.ts';
+import { openSession, type Session } from './session.ts';
 
 export interface Run {
   archive: ArchiveConfig;
   /** The run id. */
   id: string;
-  source: SourceConfig;
+  config: Config;
+  /** Of the config, as the place knows it. */
+  generation: number;
+  place: Place;
   destination: DestinationConfig;
-  store: Store;
-  /** All of the run that lies in the store. */
+  /** All of the run that lies in its destination. */
   folder: RunFolder;
-  lock: LockTarget;
   log: Log;
+  /** It is told what happens. */
+  progress: RunProgress;
   startedAt: Date;
+  /** Drops the run at once. */
+  signal: AbortSignal;
+  /** No segment is begun once this aborts; those in progress end. */
+  drain: AbortSignal;
+  /** Whether the archive is compared with its source before the commit. */
+  verifySource: boolean;
+  /** Takes the archive's lock, and a snapshot with it. Throws FailureError, and the signal's reason. */
+  openSession: () => Promise<Session>;
+  /** Closes the destination. */
+  close: () => void;
 }
 
-/** Opens a run's destination; the caller closes `store`. */
-export function openRun(config: Config, archive: ArchiveConfig, id: string, log: Log): Run {
+/** How runs of a config are to be done. */
+export interface RunOptions {
+  config: Config;
+  generation: number;
+  place: Place;
+  log: Log;
+  signal: AbortSignal;
+  drain?: AbortSignal;
+  verifySource?: boolean;
+  onProgress?: ProgressListener;
+  /** Gets the run's progress, to be looked at while the run is in progress and after it. */
+  onBegin?: (progress: RunProgress) => void;
+}
+
+/** Opens the destination of a run; whoever does closes it. */
+export function openRun(options: RunOptions, archive: ArchiveConfig, id: string, progress: RunProgress): Run {
+  const { config, generation, place, log, signal } = options;
   const destination = destinationOf(config, archive);
   const store = openStore(destination);
+  const lock = lockTargetOf(config, archive, store);
   return {
     archive,
     id,
-    source: sourceOf(config, archive),
+    config,
+    generation,
+    place,
     destination,
-    store,
     folder: new RunFolder(store, archive.name, id),
-    lock: lockTargetOf(config, archive, store),
     log,
+    progress,
     startedAt: new Date(),
+    signal,
+    drain: options.drain ?? new AbortController().signal,
+    verifySource: options.verifySource ?? false,
+    openSession: () => openSession(lock, signal),
+    close: () => {
+      store.close();
+    },
   };
 }
 
-/** What the runs of an archive lock, all over the hosts. */
+/** What the runs of an archive lock, over all hosts. */
 export function lockTargetOf(config: Config, archive: ArchiveConfig, store: Store): LockTarget {
   const { name } = archive;
   return { source: sourceOf(config, archive), archive: name, folderUrl: store.url + archivePrefix(name) };

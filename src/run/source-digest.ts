@@ -3,15 +3,13 @@ import { fail, toFailure } from '../base/errors.ts';
 import { formatCount } from '../base/units.ts';
 import type { RowDigest } from '../postgres/row-digest.ts';
 import type { Receipt } from '../ledger/receipts.ts';
-import type { RunPlan } from './plan.ts';
-import type { Work } from './resume.ts';
+import type { Attempt } from './attempt.ts';
 import type { Run } from './run.ts';
-import type { Session } from './session.ts';
 
 /** Throws FailureError `source-mismatch` when the two differ. */
-export async function verifySource(run: Run, session: Session, work: Work): Promise<void> {
+export async function verifySource(run: Run, attempt: Attempt): Promise<void> {
   try {
-    await compareAll(run, session, work);
+    await compareAll(run, attempt);
   } catch (error) {
     // The next try must not take these segments over: their snapshot would be gone, and nobody could compare them any more.
     if (toFailure(error, 'verify').code === 'source-mismatch') {
@@ -22,17 +20,18 @@ export async function verifySource(run: Run, session: Session, work: Work): Prom
   }
 }
 
-async function compareAll(run: Run, session: Session, work: Work): Promise<void> {
+async function compareAll(run: Run, attempt: Attempt): Promise<void> {
+  const { session, plan, done } = attempt;
   const started = performance.now();
-  const receipts = [...work.done.values()];
+  const receipts = [...done.values()];
   const now = receipts.filter((receipt) => receipt.snapshot.takenAt === session.snapshot.takenAt);
   const comparable = now.filter(({ lineDigest }) => lineDigest !== undefined);
-  if (comparable.length === work.plan.segments.length) {
-    compare(run, 'the source', archivedDigest(receipts), await session.view.digest(work.plan.subject.source, {}));
+  if (comparable.length === plan.segments.length) {
+    compare(run, 'the source', archivedDigest(receipts), await session.view.digest(plan.subject.source, {}));
   } else {
-    for (const receipt of comparable) await verifySegment(run, session, work.plan, receipt);
+    for (const receipt of comparable) await verifySegment(run, attempt, receipt);
     run.log.warn(
-      { segments: work.plan.segments.length, compared: comparable.length },
+      { segments: plan.segments.length, compared: comparable.length },
       'segments that an earlier try has read cannot be compared with the source: their snapshot is gone',
     );
   }
@@ -40,7 +39,7 @@ async function compareAll(run: Run, session: Session, work: Work): Promise<void>
   run.log.info({ rows, seconds: (performance.now() - started) / 1000 }, 'archive compared with its source: equal');
 }
 
-async function verifySegment(run: Run, session: Session, plan: RunPlan, receipt: Receipt): Promise<void> {
+async function verifySegment(run: Run, { session, plan }: Attempt, receipt: Receipt): Promise<void> {
   const segment = plan.segments[receipt.segment];
   if (segment === undefined) throw new Error(`there is no segment ${receipt.segment}`);
   const theirs = await session.view.digest(plan.subject.source, plan.cut.narrow(segment));

@@ -1,16 +1,16 @@
 /** Runs archives in the process of the test, which saves the start of one: many runs share their worker threads. */
 import { after } from 'node:test';
-import type { Log } from '../../src/base/log.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { Bindings } from '../../src/work/bindings.ts';
 import { Threads } from '../../src/work/threads.ts';
 import { runArchive, type RunResult } from '../../src/run/run-archive.ts';
+import { recordTo, type LogLine } from './record-log.ts';
 import type { Site } from './site.ts';
 
 /** How a run ended, and what it logged. */
 export interface RunInProcess {
   result: RunResult;
-  log: { message: string; fields: Record<string, unknown> }[];
+  log: LogLine[];
 }
 
 const bindings = new Bindings();
@@ -42,13 +42,3 @@ export async function runInProcess(
 after(async () => {
   for (const place of places.values()) await place.close();
 });
-
-/** The few methods of pino that a run calls. */
-function recordTo(log: RunInProcess['log']): Log {
-  const record = (first: unknown, second?: unknown): void => {
-    const fields = typeof first === 'string' ? {} : (first as Record<string, unknown>);
-    log.push({ message: String(typeof first === 'string' ? first : second), fields });
-  };
-  const recorder = { info: record, warn: record, error: record, debug: record, child: () => recorder };
-  return recorder as unknown as Log;
-}

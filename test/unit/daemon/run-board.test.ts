@@ -8,7 +8,8 @@ import type { Generation } from '../../../src/daemon/generations.ts';
 import type { OfferedRun, WhenBusy } from '../../../src/daemon/lane.ts';
 import { RunBoard } from '../../../src/daemon/run-board.ts';
 import type { RunEnding, Trigger } from '../../../src/daemon/run-ending.ts';
-import type { runArchive, RunContext, RunResult } from '../../../src/run/run-archive.ts';
+import type { RunOptions } from '../../../src/run/run.ts';
+import type { runArchive, RunResult } from '../../../src/run/run-archive.ts';
 import { FairQueue } from '../../../src/work/fair-queue.ts';
 
 const log = { warn: () => {} } as unknown as Log;
@@ -17,7 +18,7 @@ const log = { warn: () => {} } as unknown as Log;
 interface Begun {
   archive: string;
   run: string;
-  context: RunContext;
+  context: RunOptions;
   end: (status?: RunResult['status']) => Promise<void>;
 }
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { FailureError } from '../../../src/base/errors.ts';
 import type { Receipt } from '../../../src/ledger/receipts.ts';
+import type { Attempt } from '../../../src/run/attempt.ts';
 import { commitRun } from '../../../src/run/commit.ts';
-import type { Work } from '../../../src/run/resume.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { aPlan, aReceipt, changed, SNAPSHOT, temporaryStore } from '../../support/ledger.ts';
 import { aRun, aRunPlan, aSession, type TestRun } from './support.ts';
@@ -11,14 +11,15 @@ import { aRun, aRunPlan, aSession, type TestRun } from './support.ts';
 const LATER = { ...SNAPSHOT, id: '00000004-1', takenAt: '2026-11-23T02:30:00.000Z' };
 
 let store: Store;
-let work: Work;
+let attempt: Attempt;
 
 beforeEach(async () => {
   store = temporaryStore();
   const receipts = [0, 1, 2].map((segment) => aReceipt(segment));
-  work = { plan: aRunPlan(), journal: aPlan(), done: new Map(receipts.map((receipt) => [receipt.segment, receipt])) };
+  const done = new Map(receipts.map((receipt) => [receipt.segment, receipt]));
+  attempt = { session: aSession(), plan: aRunPlan(), journal: aPlan(), done };
   const { folder } = aRun(store).run;
-  await folder.own(work.journal);
+  await folder.own(attempt.journal);
   for (const { format: _format, ...receipt } of receipts) {
     await folder.record(receipt);
     await store.put(receipt.key, Buffer.from('test'), { contentType: 'application/gzip' });
@@ -26,9 +27,9 @@ beforeEach(async () => {
 });
 
 async function commitFails(test: TestRun): Promise<FailureError['failure']> {
-  await assert.rejects(commitRun(test.run, aSession(), work), FailureError);
+  await assert.rejects(commitRun(test.run, attempt), FailureError);
   try {
-    await commitRun(test.run, aSession(), work);
+    await commitRun(test.run, attempt);
   } catch (error) {
     return (error as FailureError).failure;
   }
@@ -52,9 +53,9 @@ const JOURNAL = [
 
 describe('the commit of a run', () => {
   test('names the objects of all segments in their order, adds them up, and leaves no journal', async () => {
-    work.done = new Map([...work.done].reverse());
+    attempt.done = new Map([...attempt.done].reverse());
     const { run } = aRun(store);
-    const manifest = await commitRun(run, aSession(), work);
+    const manifest = await commitRun(run, attempt);
     assert.deepEqual(await run.folder.manifest(), manifest);
     assert.deepEqual(
       manifest.objects.map(({ key }) => key),
@@ -65,13 +66,13 @@ describe('the commit of a run', () => {
       [manifest.consistency, manifest.snapshots, manifest.snapshot],
       ['single-snapshot', undefined, SNAPSHOT],
     );
-    assert.equal(manifest.startedAt, work.journal.startedAt);
+    assert.equal(manifest.startedAt, attempt.journal.startedAt);
     assert.deepEqual(await keys(), ['_manifest.json', ...DATA]);
   });
 
   test('of segments that were read under two snapshots says so', async () => {
-    work.done.set(2, aReceipt(2, { snapshot: LATER }));
-    const manifest = await commitRun(aRun(store).run, aSession(), work);
+    attempt.done.set(2, aReceipt(2, { snapshot: LATER }));
+    const manifest = await commitRun(aRun(store).run, attempt);
     assert.deepEqual([manifest.consistency, manifest.snapshots], ['resumed', [SNAPSHOT, LATER]]);
     assert.deepEqual(
       manifest.objects.map(({ snapshot }) => snapshot),
@@ -81,7 +82,7 @@ describe('the commit of a run', () => {
 
   for (const lost of [0, 1, 2]) {
     test(`with the receipt of segment ${lost} lost fails, writes no manifest and removes nothing`, async () => {
-      work.done.delete(lost);
+      attempt.done.delete(lost);
       const failure = await commitFails(aRun(store));
       assert.deepEqual([failure.code, failure.transient], ['segment-missing', false]);
       assert.match(failure.message, /2 of 3 segments have a receipt/);
@@ -90,8 +91,8 @@ describe('the commit of a run', () => {
   }
 
   test('with a receipt of a segment that the plan does not have instead of one that it has fails', async () => {
-    work.done.delete(1);
-    work.done.set(3, aReceipt(3));
+    attempt.done.delete(1);
+    attempt.done.set(3, aReceipt(3));
     assert.equal((await commitFails(aRun(store))).code, 'segment-missing');
   });
 
@@ -106,8 +107,8 @@ describe('the commit of a run', () => {
   });
 
   test('of a run that somebody else has committed fails, and leaves theirs', async () => {
-    const first = await commitRun(aRun(store).run, aSession(), work);
-    await aRun(store).run.folder.own(work.journal);
+    const first = await commitRun(aRun(store).run, attempt);
+    await aRun(store).run.folder.own(attempt.journal);
     assert.equal((await commitFails(aRun(store))).code, 'already-committed');
     assert.deepEqual(await aRun(store).run.folder.manifest(), first);
   });
@@ -119,7 +120,7 @@ describe('the commit of a run', () => {
       remove: (names) => (calls.push('remove'), store.remove(names)),
       put: (key, body, options) => (calls.push('put'), store.put(key, body, options)),
     });
-    await commitRun(aRun(watched).run, aSession(), work);
+    await commitRun(aRun(watched).run, attempt);
     assert.deepEqual(calls, ['remove', 'put', 'remove']);
     assert.deepEqual(await keys(), ['_manifest.json', ...DATA]);
   });
@@ -128,14 +129,14 @@ describe('the commit of a run', () => {
     const forgetful = changed(store, {
       put: (key, body, options) => store.put(key, body.subarray(0, body.length >> 1), options),
     });
-    await assert.rejects(commitRun(aRun(forgetful).run, aSession(), work), /was written, but reads differently/);
+    await assert.rejects(commitRun(aRun(forgetful).run, attempt), /was written, but reads differently/);
     assert.deepEqual(await keys(), ['_manifest.json', ...JOURNAL, ...DATA]);
   });
 
   test('is one also when the journal cannot be removed', async () => {
     const readOnly = changed(store, { remove: () => Promise.reject(new Error('not allowed')) });
     const { run, log } = aRun(readOnly);
-    await commitRun(run, aSession(), work);
+    await commitRun(run, attempt);
     assert.deepEqual(
       log.map(({ level, message }) => [level, message]),
       [['warn', 'the run is committed, but its journal could not be removed']],
@@ -145,7 +146,7 @@ describe('the commit of a run', () => {
 
   test('of a manifest that could not be read again fails before it is written', async () => {
     const endless: Receipt = aReceipt(1, { firstKey: ['x'.repeat(1024 ** 2 + 1)] });
-    work.done.set(1, endless);
+    attempt.done.set(1, endless);
     const failure = await commitFails(aRun(store));
     assert.equal(failure.code, 'bad-manifest');
     assert.match(failure.message, /objects\[1\]\.firstKey\[0\]/);

@@ -4,12 +4,11 @@ import { FailureError } from '../../../src/base/errors.ts';
 import type { JournalPlan } from '../../../src/ledger/journal.ts';
 import { planKey, receiptKey } from '../../../src/ledger/names.ts';
 import type { Receipt } from '../../../src/ledger/receipts.ts';
-import { takeUp, type Work } from '../../../src/run/resume.ts';
+import type { Attempt } from '../../../src/run/attempt.ts';
+import { takeUp } from '../../../src/run/resume.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { aReceipt, ARCHIVE, RUN, SNAPSHOT, temporaryStore } from '../../support/ledger.ts';
 import { aRun, aSession, type Logged, type TestCut } from './support.ts';
-
-const never = new AbortController().signal;
 
 let store: Store;
 let journal: JournalPlan;
@@ -17,7 +16,7 @@ let journal: JournalPlan;
 /** A run that was planned under the first snapshot, and whose segments are all done. */
 beforeEach(async () => {
   store = temporaryStore();
-  ({ journal } = await takeUp(aRun(store).run, aSession({}, SNAPSHOT), never));
+  ({ journal } = await takeUp(aRun(store).run, aSession({}, SNAPSHOT)));
   for (const segment of [0, 1, 2]) await finish(segment);
 });
 
@@ -27,17 +26,17 @@ async function finish(segment: number, changes: Partial<Receipt> = {}): Promise<
   await aRun(store).run.folder.record(receipt);
 }
 
-async function goOn(source: TestCut = {}, snapshot?: typeof SNAPSHOT): Promise<Work & { log: Logged[] }> {
+async function goOn(source: TestCut = {}, snapshot?: typeof SNAPSHOT): Promise<Attempt & { log: Logged[] }> {
   const { run, log } = aRun(store);
-  return { ...(await takeUp(run, aSession(source, snapshot), never)), log };
+  return { ...(await takeUp(run, aSession(source, snapshot))), log };
 }
 
 async function put(key: string, body: string): Promise<void> {
   await store.put(key, Buffer.from(body), { contentType: 'application/json' });
 }
 
-function done(work: Work): number[] {
-  return [...work.done.keys()].sort((a, b) => a - b);
+function done(attempt: Attempt): number[] {
+  return [...attempt.done.keys()].sort((a, b) => a - b);
 }
 
 /** Why the run starts over; undefined when it does not. */
@@ -47,12 +46,12 @@ function whyOver(log: readonly Logged[]): unknown {
 
 describe('a run that is taken up', () => {
   test('goes on from its receipts under the plan that it has, with an owner of its own', async () => {
-    const work = await goOn();
-    assert.deepEqual(done(work), [0, 1, 2]);
-    assert.deepEqual({ ...work.journal, owner: '' }, { ...journal, owner: '' });
-    assert.notEqual(work.journal.owner, journal.owner);
-    assert.deepEqual((await aRun(store).run.folder.plan())?.plan, work.journal);
-    assert.equal(whyOver(work.log), undefined);
+    const attempt = await goOn();
+    assert.deepEqual(done(attempt), [0, 1, 2]);
+    assert.deepEqual({ ...attempt.journal, owner: '' }, { ...journal, owner: '' });
+    assert.notEqual(attempt.journal.owner, journal.owner);
+    assert.deepEqual((await aRun(store).run.folder.plan())?.plan, attempt.journal);
+    assert.equal(whyOver(attempt.log), undefined);
   });
 
   test('forgets how the last try failed', async () => {
@@ -68,9 +67,11 @@ describe('a run that is taken up', () => {
   ] as const) {
     test(`does a segment again whose object ${what}`, async () => {
       await damage();
-      const work = await goOn();
-      assert.deepEqual(done(work), [0, 2]);
-      assert.ok(work.log.some(({ fields, message }) => message.includes('does not match') && fields['segment'] === 1));
+      const attempt = await goOn();
+      assert.deepEqual(done(attempt), [0, 2]);
+      assert.ok(
+        attempt.log.some(({ fields, message }) => message.includes('does not match') && fields['segment'] === 1),
+      );
     });
   }
 
@@ -78,10 +79,10 @@ describe('a run that is taken up', () => {
     await store.remove([receiptKey(ARCHIVE, RUN, 0)]);
     await put(receiptKey(ARCHIVE, RUN, 1), '{"format": "pgsluice/rec');
     await finish(2, { fingerprint: '0'.repeat(64) });
-    const work = await goOn();
-    assert.deepEqual(done(work), []);
+    const attempt = await goOn();
+    assert.deepEqual(done(attempt), []);
     assert.deepEqual(
-      work.log.filter(({ level }) => level === 'warn').map(({ message }) => message),
+      attempt.log.filter(({ level }) => level === 'warn').map(({ message }) => message),
       ['a receipt cannot be read; its segment is done again'],
     );
   });
@@ -94,9 +95,9 @@ describe('a run that is taken up', () => {
   test('whose segments mean their rows under one snapshot only goes on when all are done, else starts over', async () => {
     assert.deepEqual(done(await goOn({ survivesSnapshot: false })), [0, 1, 2]);
     await finish(1, { snapshot: { ...SNAPSHOT, takenAt: '2026-11-23T02:16:00.000Z' } });
-    const work = await goOn({ survivesSnapshot: false });
-    assert.deepEqual(done(work), []);
-    assert.match(String(whyOver(work.log)), /under the lost snapshot only/);
+    const attempt = await goOn({ survivesSnapshot: false });
+    assert.deepEqual(done(attempt), []);
+    assert.match(String(whyOver(attempt.log)), /under the lost snapshot only/);
   });
 
   for (const [what, source, why] of [
@@ -108,11 +109,11 @@ describe('a run that is taken up', () => {
     ],
   ] as const) {
     test(`starts over when ${what}: the journal of the earlier plan goes`, async () => {
-      const work = await goOn(source);
-      assert.deepEqual(done(work), []);
-      assert.match(String(whyOver(work.log)), why);
+      const attempt = await goOn(source);
+      assert.deepEqual(done(attempt), []);
+      assert.match(String(whyOver(attempt.log)), why);
       assert.equal(await aRun(store).run.folder.countReceipts(), 0);
-      assert.deepEqual((await aRun(store).run.folder.plan())?.plan, work.journal);
+      assert.deepEqual((await aRun(store).run.folder.plan())?.plan, attempt.journal);
     });
   }
 

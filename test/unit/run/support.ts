@@ -36,10 +36,10 @@ export function aRun(store: Store): TestRun {
     archive,
     id: RUN,
     destination,
-    store,
     folder: new RunFolder(store, ARCHIVE, RUN),
     log: { info: logTo('info'), warn: logTo('warn') } as unknown as Log,
     startedAt: new Date('2026-11-23T02:15:00.000Z'),
+    signal: new AbortController().signal,
   } as unknown as Run;
   return { run, log };
 }

@@ -1,0 +1,43 @@
+/** Makes the task of a segment: plain data, by names, that any place can run. */
+import { maxRowBytes } from '../base/memory-budget.ts';
+import { readerOf } from '../config/reader.ts';
+import { chooseCompressor, CODEC_FILES } from '../format/compress/codec.ts';
+import type { PlannedSegment } from '../ledger/segments.ts';
+import type { SegmentTask } from '../segment/task.ts';
+import type { Attempt } from './attempt.ts';
+import { segmentSelect, type RunPlan } from './plan.ts';
+import type { Run } from './run.ts';
+
+export function segmentTask(run: Run, { session, plan }: Attempt, segment: PlannedSegment): SegmentTask {
+  const { archive, id } = run;
+  const { subject } = plan;
+  const reader = readerOf(archive);
+  return {
+    kind: 'archive-segment',
+    archive: archive.name,
+    run: id,
+    segment: segment.index,
+    attempt: 1,
+    generation: run.generation,
+    source: archive.source,
+    destination: archive.destination,
+    snapshot: session.snapshot.id,
+    read: reader,
+    select: segmentSelect(plan, segment, reader),
+    columns: subject.source.columns,
+    subject: subject.name,
+    keyColumns: keyColumnIndexes(plan),
+    key: run.folder.dataKey(segment.index, CODEC_FILES[archive.compression.codec].extension),
+    compression: archive.compression,
+    compressor: chooseCompressor(archive.compression),
+    ...(archive.contentEncoding === undefined ? {} : { contentEncoding: archive.contentEncoding }),
+    ...(run.verifySource ? { wantsLineDigest: true } : {}),
+    maxRowBytes: maxRowBytes(run.config.workers.maxOldGenerationSizeMb),
+  };
+}
+
+/** Where the key's columns stand among those that are read; none when a part of the key is left out. */
+function keyColumnIndexes({ subject }: RunPlan): number[] {
+  const indexes = subject.key.map((name) => subject.source.columns.findIndex((column) => column.name === name));
+  return indexes.includes(-1) ? [] : indexes;
+}
