@@ -32,6 +32,11 @@ export interface Snapshot {
   takenAt: string;
 }
 
+/** Ids repeat after a restart of the server, and a clock may be set back: only all of it together is the same snapshot. */
+export function isSameSnapshot(snapshot: Snapshot, other: Snapshot): boolean {
+  return snapshot.id === other.id && snapshot.lsn === other.lsn && snapshot.takenAt === other.takenAt;
+}
+
 /** The database that a run read. */
 export interface SourceIdentity {
   database: string;

@@ -4,7 +4,7 @@ import { TOOL } from '../base/tool.ts';
 import type { Receipt } from '../ledger/receipts.ts';
 import { MANIFEST_FORMAT, type Manifest, type ManifestColumn, type ManifestObject } from '../ledger/manifest.ts';
 import type { Column } from '../postgres/columns.ts';
-import type { Snapshot, SourceIdentity } from '../postgres/snapshot.ts';
+import { isSameSnapshot, type Snapshot, type SourceIdentity } from '../postgres/snapshot.ts';
 import type { RunPlan } from './plan.ts';
 
 export interface ManifestInput {
@@ -52,10 +52,12 @@ function describeObject(receipt: Receipt, fullKey: (key: string) => string): Man
   return { key: fullKey(receipt.key), rows, jsonBytes, bytes, sha256, crc32, firstKey, lastKey, snapshot: snapshot.id };
 }
 
-/** Ids may repeat after a restart of the server; the time does not. */
+/** Oldest first. */
 function distinctSnapshots(receipts: readonly Receipt[]): Snapshot[] {
-  const byTime = new Map(receipts.map(({ snapshot }) => [snapshot.takenAt, snapshot]));
-  return [...byTime.values()].sort((a, b) => a.takenAt.localeCompare(b.takenAt));
+  const distinct: Snapshot[] = [];
+  for (const { snapshot } of receipts)
+    if (!distinct.some((known) => isSameSnapshot(known, snapshot))) distinct.push(snapshot);
+  return distinct.sort((a, b) => a.takenAt.localeCompare(b.takenAt));
 }
 
 function describeColumn({ name, type, typeOid, nullable, encoding }: Column): ManifestColumn {

@@ -4,6 +4,7 @@ import type { Log } from '../base/log.ts';
 import type { JournalPlan } from '../ledger/journal.ts';
 import type { Receipt } from '../ledger/receipts.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
+import { isSameSnapshot } from '../postgres/snapshot.ts';
 import type { Cut } from './cut/cut.ts';
 
 /** Objects that are read again at once. */
@@ -34,8 +35,7 @@ export async function proveReceipts(
 
 /** Some segments mean their rows under the plan's own snapshot only, even where two plans have the same ones. */
 function belongsTo({ segment, snapshot }: Receipt, plan: JournalPlan, cut: Pick<Cut, 'survivesSnapshot'>): boolean {
-  const isSameSnapshot = snapshot.id === plan.snapshot.id && snapshot.takenAt === plan.snapshot.takenAt;
-  return segment < plan.segments.length && (cut.survivesSnapshot || isSameSnapshot);
+  return segment < plan.segments.length && (cut.survivesSnapshot || isSameSnapshot(snapshot, plan.snapshot));
 }
 
 async function isProved({ store }: RunFolder, receipt: Receipt, signal: AbortSignal): Promise<boolean> {

@@ -2,6 +2,7 @@
 import { fail, toFailure } from '../base/errors.ts';
 import { formatCount } from '../base/units.ts';
 import type { RowDigest } from '../postgres/row-digest.ts';
+import { isSameSnapshot } from '../postgres/snapshot.ts';
 import type { Receipt } from '../ledger/receipts.ts';
 import type { Attempt } from './attempt.ts';
 import type { Run } from './run.ts';
@@ -24,7 +25,7 @@ async function compareAll(run: Run, attempt: Attempt): Promise<void> {
   const { session, plan, done } = attempt;
   const started = performance.now();
   const receipts = [...done.values()];
-  const now = receipts.filter((receipt) => receipt.snapshot.takenAt === session.snapshot.takenAt);
+  const now = receipts.filter(({ snapshot }) => isSameSnapshot(snapshot, session.snapshot));
   const comparable = now.filter(({ lineDigest }) => lineDigest !== undefined);
   if (comparable.length === plan.segments.length) {
     compare(run, 'the source', archivedDigest(receipts), await session.view.digest(plan.subject.source, {}));

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Manifest } from '../../../src/ledger/manifest.ts';
+import type { Snapshot } from '../../../src/postgres/snapshot.ts';
+import { buildManifest } from '../../../src/run/build-manifest.ts';
+import { FakeSource } from '../../support/fake-run.ts';
+import { aReceipt, ARCHIVE, RUN, SNAPSHOT } from '../../support/ledger.ts';
+
+/** The manifest of segments that were read under these snapshots. */
+async function manifestOf(...snapshots: Snapshot[]): Promise<Manifest> {
+  const source = new FakeSource();
+  return buildManifest({
+    archive: ARCHIVE,
+    run: RUN,
+    plan: await source.view.plan({} as never, new Date()),
+    source: source.identity,
+    snapshot: SNAPSHOT,
+    receipts: snapshots.map((snapshot, segment) => aReceipt(segment, { snapshot })),
+    fullKey: (key) => `pg/${key}`,
+    startedAt: '2026-11-23T02:15:00.000Z',
+  });
+}
+
+describe('the manifest of a run', () => {
+  test('whose segments were read under one snapshot says so', async () => {
+    const { consistency, snapshots } = await manifestOf(SNAPSHOT, { ...SNAPSHOT }, { ...SNAPSHOT });
+    assert.deepEqual([consistency, snapshots], ['single-snapshot', undefined]);
+  });
+
+  const other = { id: '00000004-00000002-1', lsn: '0/2B3C4D', takenAt: '2026-11-23T02:20:00.000Z' };
+  for (const [situation, changes] of [
+    ['at another time', other],
+    ['at the same time, as a clock was set back', { id: other.id, lsn: other.lsn }],
+    ['with the same id, as the server was restarted', { takenAt: other.takenAt }],
+    ['at another place of the log', { lsn: other.lsn }],
+  ] as const) {
+    test(`names both snapshots when one was taken ${situation}`, async () => {
+      const second = { ...SNAPSHOT, ...changes };
+      const { consistency, snapshots } = await manifestOf(SNAPSHOT, second, SNAPSHOT, second);
+      assert.equal(consistency, 'resumed');
+      assert.deepEqual(snapshots, [SNAPSHOT, second]);
+    });
+  }
+
+  test('names the snapshots from the oldest to the latest, and adds its segments up', async () => {
+    const manifest = await manifestOf({ ...SNAPSHOT, ...other }, SNAPSHOT);
+    assert.deepEqual(manifest.snapshots, [SNAPSHOT, other]);
+    assert.deepEqual([manifest.rows, manifest.jsonBytes, manifest.bytes], [200, 2000, 8]);
+    assert.deepEqual(
+      manifest.objects.map(({ key, snapshot }) => [key, snapshot]),
+      [
+        [`pg/${ARCHIVE}/run=${RUN}/part-00000.jsonl.gz`, other.id],
+        [`pg/${ARCHIVE}/run=${RUN}/part-00001.jsonl.gz`, SNAPSHOT.id],
+      ],
+    );
+  });
+});
