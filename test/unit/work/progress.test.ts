@@ -54,6 +54,7 @@ describe('the progress of a run', () => {
     progress.attempt(0, 1);
     progress.update(0, { kind: 'progress', rows: 4, jsonBytes: 40, bytes: 8, heapBytes: 1 });
     progress.fail(0, FAILURE, false);
+    assert.equal(progress.snapshot()?.rows, 0);
     assert.equal(progress.segments[0]?.state, 'waiting');
     progress.attempt(0, 2);
     assert.equal(progress.snapshot()?.rows, 0);
