@@ -51,7 +51,7 @@ export const BUDGET = Object.freeze({
   /** What a zstd stream has besides its window and tables, which depend on the level. 300 KiB were measured. */
   zstd: Object.freeze({ stateBytes: 512 * KIB }),
 
-  /** From the compressor to the uploader. More than a piece of this size is given back to the system at once when it is freed. */
+  /** From the compressor to the uploader; see process-memory.ts for why so large. */
   pieces: Object.freeze({ bytes: MIB }),
 
   /** Parts of one upload that are alive at the same time. */

@@ -1,12 +1,14 @@
 /** Keeps the process small: how V8 grows its heaps, and what the C library does with memory that was given back. */
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
+import { BUDGET } from './memory-budget.ts';
 
 /** Parameters of mallopt(3) in glibc. */
 const M_TRIM_THRESHOLD = -1;
 const M_MMAP_THRESHOLD = -3;
 const M_ARENA_MAX = -8;
-const MIB = 1024 ** 2;
+/** What is as large as a piece of an upload, or larger, is given back to the system as soon as it is freed. */
+const GIVEN_BACK_BYTES = BUDGET.pieces.bytes;
 
 /**
  * To be called first of all, before a thread is started. The limits of the worker threads stay in force. Measured with one
@@ -32,8 +34,8 @@ function tuneAllocator(): void {
       value: number,
     ) => number;
     mallopt(M_ARENA_MAX, 1);
-    mallopt(M_MMAP_THRESHOLD, MIB);
-    mallopt(M_TRIM_THRESHOLD, MIB);
+    mallopt(M_MMAP_THRESHOLD, GIVEN_BACK_BYTES);
+    mallopt(M_TRIM_THRESHOLD, GIVEN_BACK_BYTES);
   } catch {
     // It is an optimisation; the bound that `check` prints holds without it.
   }

@@ -39,7 +39,7 @@ export function memorySum(config: Config, budget: Budget = BUDGET): MemorySum {
 function bufferTerms(config: Config, budget: Budget): MemoryTerm[] {
   const archives = Object.values(config.archives);
   const terms = [
-    { name: 'rows on their way', bytes: rowsBytes(budget) + widestRowBytes(config) },
+    { name: 'rows on their way', bytes: rowsBytes(budget) + cursorBytes(config) },
     {
       name: 'compressor',
       bytes: Math.max(0, ...archives.map(({ compression }) => compressorBytes(compression, budget))),
@@ -58,11 +58,13 @@ function rowsBytes(budget: Budget): number {
 }
 
 /**
- * Through a cursor, the driver holds a row whole, in a buffer that grows by doubling while the one before is copied.
+ * Through a cursor, the driver holds a row whole, in a buffer that grows by doubling while the one before is copied. And
+ * the text of rows is made into buffers that are collected with it: they come to no more than the young generation.
  */
-function widestRowBytes(config: Config): number {
-  const readsByCursor = Object.values(config.archives).some((archive) => readerOf(archive) === 'cursor');
-  return readsByCursor ? 4 * maxRowBytes(config.workers.maxOldGenerationSizeMb) : 0;
+function cursorBytes({ archives, workers }: Config): number {
+  const isUsed = Object.values(archives).some((archive) => readerOf(archive) === 'cursor');
+  if (!isUsed) return 0;
+  return 4 * maxRowBytes(workers.maxOldGenerationSizeMb) + workers.maxYoungGenerationSizeMb * 1024 ** 2;
 }
 
 function compressorBytes({ codec, engine, level }: ArchiveConfig['compression'], budget: Budget): number {

@@ -83,6 +83,19 @@ describe('rows that fit', () => {
     assert.ok(lines.join() === (await oracleLines(site.database.url, 'at_limit')).join(), 'the lines differ');
   });
 
+  test('and suddenly grow are handed on in batches in the middle of a read, so that they do not pile up', async () => {
+    // What the first rows tell of the others: a read of 20,000 rows of 30 bytes each. They have 60 MB.
+    const query =
+      'SELECT i AS id, CASE WHEN i > 100 THEN repeat(md5(i::text), 310) END AS pad FROM generate_series(1, 6100) AS i';
+    const config = await site.writeConfig({
+      archives: { grown: { query, read: 'cursor', compression: { engine: 'zlib' } } },
+      workers: { threads: 1, maxOldGenerationSizeMb: 32 },
+    });
+    const [result] = await site.archive(['grown', '--run-id', RUN], config);
+    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+    assert.equal(result.rows, 6100);
+  });
+
   test('but whose values exhaust the heap fail alone, with the remedy, and the process lives on', async () => {
     const view = await createGatedView(site, 'gated', 1300, 1200);
     await site.database.client.query('CREATE TABLE small (id int); INSERT INTO small VALUES (1)');

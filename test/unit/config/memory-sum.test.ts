@@ -70,9 +70,9 @@ describe('the memory sum', () => {
     );
   });
 
-  test('has the widest row of a cursor, in a buffer that is grown', () => {
+  test('has the widest row of a cursor, in a buffer that is grown, and the buffers of its text', () => {
     const rows = bytesOf(configOf({ a: 'read: cursor' }), 'rows')! - bytesOf(configOf({ a: '' }), 'rows')!;
-    assert.equal(rows, 2 * 64 * MIB);
+    assert.equal(rows, 2 * (64 + 16) * MIB);
   });
 
   test('has what a restore takes beyond that, when its values may be wider than all the rest', () => {
