@@ -68,6 +68,7 @@ function invocationOf(options: Options): Invocation {
   return {
     configFile: options.config ?? process.env['PGSLUICE_CONFIG'] ?? DEFAULT_CONFIG,
     json: options.json === true,
+    allowUnsigned: options['allowUnsigned'] === true,
     environment: process.env,
     stdout: process.stdout,
     stderr: process.stderr,

@@ -11,6 +11,11 @@ const CONTROL: readonly CommandOption[] = [
 ];
 const CONTROL_EXITS: ExitMeanings = { 1: 'the daemon refused, or none answers', 2: 'usage or config' };
 const CONTROL_VARIABLES: readonly VariableName[] = ['RUNTIME_DIRECTORY', 'STATE_DIRECTORY', 'PGSLUICE_TOKEN'];
+const ALLOW_UNSIGNED = {
+  flags: '--allow-unsigned',
+  does: 'believe runs without a signature, from before signing was switched on',
+};
+
 /** Of a command that opens sources and destinations. */
 const BOTH_ENDS: readonly VariableName[] = ['NODE_OPTIONS', 'AWS_*', 'PG*'];
 const INTERRUPTED = 'interrupted';
@@ -44,6 +49,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     does: 'archive now, in the foreground',
     example: 'pgsluice run fetch_queue --run-id 20261123T021500Z',
     options: [
+      ALLOW_UNSIGNED,
       { flags: '--all', does: 'run all archives of the config' },
       RUN_ID,
       {
@@ -137,7 +143,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     arguments: '[archive]',
     does: 'show the runs that the destination holds',
     example: 'pgsluice list fetch_queue --json',
-    options: [],
+    options: [ALLOW_UNSIGNED],
     exits: { 1: 'the destination does not answer', 2: 'usage or config' },
     variables: ['NODE_OPTIONS', 'AWS_*'],
     run: async (invocation, given) => (await import('./list.ts')).listCommand(invocation, given.arguments[0]),
@@ -148,6 +154,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     does: 'read the objects of a run again and prove them; the latest committed one unless it is named',
     example: 'pgsluice verify fetch_queue 20261123T021500Z',
     options: [
+      ALLOW_UNSIGNED,
       {
         flags: '--sample <n>',
         does: 'read only so many objects, evenly spread, the first and the last among them',
@@ -172,6 +179,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     does: 'bring the rows of a run back into Postgres; the latest committed one by default',
     example: 'pgsluice restore fetch_queue 20261123T021500Z --into public.fetch_queue_old --create',
     options: [
+      ALLOW_UNSIGNED,
       { flags: '--into <schema.table>', does: 'the table that is filled', required: true },
       { flags: '--source <name>', does: "the database, as the config names it (default: the archive's own)" },
       { flags: '--create', does: "make the table, from the manifest's columns and key" },
@@ -191,6 +199,16 @@ export const COMMANDS: readonly CommandEntry[] = [
         create: given.flag('create'),
         onConflict: given.text('onConflict'),
       }),
+  },
+  {
+    name: 'keygen',
+    arguments: '<file>',
+    does: 'make a key by which archives are signed: the private half goes into a new file, the public one is printed',
+    example: 'pgsluice keygen /etc/pgsluice/signing.pem',
+    options: [],
+    exits: { 2: 'usage, or the file cannot be written' },
+    variables: [],
+    run: async (invocation, given) => (await import('./keygen.ts')).keygenCommand(invocation, given.arguments[0] ?? ''),
   },
   {
     name: 'demo',

@@ -16,6 +16,8 @@ import { engineFallbacks, engineProblems } from '../run/engines.ts';
 export interface Invocation {
   configFile: string;
   json: boolean;
+  /** Whether documents without a signature are believed where the config says whom to trust. */
+  allowUnsigned?: boolean;
   environment: NodeJS.ProcessEnv;
   stdout: NodeJS.WriteStream;
   stderr: NodeJS.WriteStream;
@@ -32,7 +34,15 @@ export function openConfig(invocation: Invocation): Config {
   });
   problems.push(...engineProblems(config));
   if (problems.length > 0) throw new UsageError(problems);
-  return config;
+  return invocation.allowUnsigned === true ? believeUnsigned(config) : config;
+}
+
+function believeUnsigned(config: Config): Config {
+  const destinations = Object.entries(config.destinations).map(([name, destination]) => [
+    name,
+    { ...destination, allowUnsigned: true },
+  ]);
+  return { ...config, destinations: Object.fromEntries(destinations) as Config['destinations'] };
 }
 
 /** What can be said against a config, and against how it is run, without a connection. */

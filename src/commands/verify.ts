@@ -107,7 +107,7 @@ async function manifestOrProblem(folder: RunFolder): Promise<Manifest | Problem>
     return (await folder.manifest()) ?? (await missingOrUnfinished(folder));
   } catch (error) {
     const tellsOfManifest =
-      error instanceof FailureError && ['bad-manifest', 'newer-journal'].includes(error.failure.code);
+      error instanceof FailureError && ['bad-manifest', 'newer-journal', 'untrusted'].includes(error.failure.code);
     if (tellsOfManifest) return error.failure;
     throw error;
   }

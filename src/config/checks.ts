@@ -1,6 +1,7 @@
 /**
  * Checks across options. They look at the plain tree, so that a problem elsewhere does not keep them from being made.
  */
+import { keyId, readPrivateKey, readPublicKey } from '../base/signing.ts';
 import { describeSqlProblem } from '../postgres/sql-text.ts';
 import type { Draft } from './draft.ts';
 import { suggest } from './explain.ts';
@@ -69,12 +70,16 @@ class Entry {
   }
 }
 
+/** Options of a destination that a folder has as well. */
+const FOR_EVERY_KIND = new Set(['url', 'signing']);
+
 function reportDestination(name: string, values: Tree, draft: Draft): void {
   const entry = new Entry(values, ['destinations', name], draft);
+  reportSigning(entry);
   const url = entry.get('url');
   const location = typeof url === 'string' ? parseLocation(url) : undefined;
   if (location !== undefined && 'kind' in location && location.kind === 'file') {
-    for (const key of optionKeys(['destinations', name]).filter((option) => option !== 'url')) {
+    for (const key of optionKeys(['destinations', name]).filter((option) => !FOR_EVERY_KIND.has(option))) {
       if (entry.has(key)) entry.report(key, 'is for s3:// only; remove it, or change the url');
     }
     return;
@@ -90,6 +95,21 @@ function reportDestination(name: string, values: Tree, draft: Draft): void {
   if (entry.has('kmsKeyId') && (!entry.has('serverSideEncryption') || encryption === 'AES256')) {
     entry.report('kmsKeyId', 'needs serverSideEncryption: aws:kms');
   }
+}
+
+/** A host that does not believe itself would refuse its own runs. */
+function reportSigning(entry: Entry): void {
+  const key = entry.get('signing', 'key');
+  const trust = entry.get('signing', 'trust');
+  if (typeof key !== 'string' || !Array.isArray(trust)) return;
+  try {
+    const own = keyId(readPrivateKey(key));
+    if (trust.some((text) => keyId(readPublicKey(String(text))) === own)) return;
+  } catch {
+    // What is wrong with one of the keys is reported where it stands.
+    return;
+  }
+  entry.report('signing/trust', 'must have the public key of signing.key among its keys');
 }
 
 /** Such a text would change what the whole statement means, or add another. */

@@ -1,5 +1,6 @@
 /** The kinds of values that options have. What they say about a bad value never echoes it, as it may be a secret. */
 import { z } from 'zod';
+import { errorText } from '../base/errors.ts';
 import { formatBytes, parseDuration, parseSize } from '../base/units.ts';
 
 /** Text that is not empty. */
@@ -30,6 +31,18 @@ export function checked(describeProblem: (value: string) => string | undefined) 
     const message = value === '' ? undefined : describeProblem(value);
     if (message !== undefined) context.addIssue({ code: 'custom', message });
   });
+}
+
+/** What `read` says against a text by throwing. */
+export function describeProblemOf(read: (value: string) => unknown): (value: string) => string | undefined {
+  return (value) => {
+    try {
+      read(value);
+      return undefined;
+    } catch (error) {
+      return errorText(error);
+    }
+  };
 }
 
 /** A number that JavaScript holds exactly as it was written, as far as that can be told. */

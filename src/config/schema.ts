@@ -4,9 +4,10 @@
  */
 import path from 'node:path';
 import { z } from 'zod';
+import { readPrivateKey, readPublicKey } from '../base/signing.ts';
 import { describePostgresUrlProblem } from '../postgres/url.ts';
 import { describeCronProblem } from './cron.ts';
-import { checked, count, duration, named, names, safeNumber, size, text } from './fields.ts';
+import { checked, count, describeProblemOf, duration, named, names, safeNumber, size, text } from './fields.ts';
 import {
   describeEndpointProblem,
   describeHostProblem,
@@ -95,6 +96,27 @@ const destination = z.strictObject({
     .refine((tags) => Object.keys(tags).length <= 10, 'must have at most 10 tags, which is the limit of S3')
     .optional()
     .meta({ description: 'Tags of the data objects, for lifecycle rules and cost reports; at most 10.' }),
+  signing: z
+    .strictObject({
+      key: checked(describeProblemOf(readPrivateKey)).optional().meta({
+        description:
+          'Private key by which plans, receipts and manifests are signed, as `${file:/path}`; see `pgsluice keygen`.',
+        secret: true,
+        defaultText: 'none is signed',
+      }),
+      trust: z
+        .array(checked(describeProblemOf(readPublicKey)))
+        .min(1)
+        .max(100)
+        .optional()
+        .meta({
+          description:
+            'Public keys: with them, what is not signed by one of them is not believed, taken up or restored.',
+          defaultText: 'everything is believed',
+        }),
+    })
+    .optional()
+    .meta({ description: 'Signatures, by which an archive is told from a forged one.', defaultText: 'none' }),
   checksums: z.enum(['when-supported', 'when-required']).default('when-supported').meta({
     description: 'When uploads carry checksum headers; `when-required` for S3-compatible servers that refuse them.',
   }),
@@ -307,7 +329,11 @@ type Named<T> = DeepReadonly<WithUnits<T> & { name: string }>;
 /** A source, with the name of its entry. */
 export type SourceConfig = Named<z.output<typeof source>>;
 /** A destination, with the name of its entry and the parsed form of its URL. */
-export type DestinationConfig = Named<z.output<typeof destination>> & { readonly location: DeepReadonly<Location> };
+export type DestinationConfig = Named<z.output<typeof destination>> & {
+  readonly location: DeepReadonly<Location>;
+  /** Whether unsigned documents are believed although `signing.trust` is set: said on the command line alone. */
+  readonly allowUnsigned?: boolean;
+};
 /** An archive, with the name of its entry; exactly one of `table` and `query` is set. */
 export type ArchiveConfig = Named<z.output<typeof archive>>;
 /** A webhook for alarms. */

@@ -15,10 +15,11 @@ import {
   segmentOfDataKey,
   segmentOfReceiptKey,
 } from './names.ts';
+import { openDocument, signDocument } from './signature.ts';
 import { RECEIPT, RECEIPT_FORMAT, type Receipt } from './receipts.ts';
 
 /** How reading fails where a receipt is no receipt. */
-const UNREADABLE: ReadonlySet<string> = new Set([RECEIPT.code, 'object-too-large']);
+const UNREADABLE: ReadonlySet<string> = new Set([RECEIPT.code, 'object-too-large', 'untrusted']);
 
 const JSON_OBJECT = { contentType: 'application/json' };
 
@@ -132,7 +133,7 @@ export class RunFolder {
   /** Makes the run ours: writes the plan that it goes by from now on. With `replaces`, only over nothing or over that plan. */
   async own(plan: JournalPlan, replaces?: Replaces): Promise<PutResult> {
     const key = planKey(this.archive, this.run);
-    const body = writeDocument(PLAN, plan, this.store.url + key);
+    const body = this.#sign(writeDocument(PLAN, plan, this.store.url + key));
     return this.store.put(key, body, { ...JSON_OBJECT, ...(replaces === undefined ? {} : { replaces }) });
   }
 
@@ -140,7 +141,7 @@ export class RunFolder {
   async record(content: Omit<Receipt, 'format'>): Promise<Receipt> {
     const receipt: Receipt = { format: RECEIPT_FORMAT, ...content };
     const key = receiptKey(this.archive, this.run, receipt.segment);
-    await this.store.put(key, writeDocument(RECEIPT, receipt, this.store.url + key), JSON_OBJECT);
+    await this.store.put(key, this.#sign(writeDocument(RECEIPT, receipt, this.store.url + key)), JSON_OBJECT);
     return receipt;
   }
 
@@ -150,7 +151,7 @@ export class RunFolder {
    */
   async commit(manifest: Manifest): Promise<void> {
     const key = manifestKey(this.archive, this.run);
-    const body = writeDocument(MANIFEST, manifest, this.manifestUrl);
+    const body = this.#sign(writeDocument(MANIFEST, manifest, this.manifestUrl));
     const { outcome } = await this.store.put(key, body, { ...JSON_OBJECT, replaces: 'nothing' });
     if (outcome !== 'written') throw committedMeanwhile(this.manifestUrl);
     const found = await this.store.get(key, MANIFEST.maxBytes);
@@ -169,6 +170,10 @@ export class RunFolder {
     await this.#removeAll(this.prefix, (key) => key !== manifest && !key.startsWith(journal) && !keep.has(key));
   }
 
+  #sign(body: Buffer): Buffer {
+    return signDocument(body, this.store.signing);
+  }
+
   async #removeAll(prefix: string, unwanted: (key: string) => boolean): Promise<void> {
     const keys: string[] = [];
     for await (const { key } of this.store.list(prefix)) if (unwanted(key)) keys.push(key);
@@ -183,7 +188,7 @@ export class RunFolder {
     const found = await this.store.get(key, kind.maxBytes);
     if (found === undefined) return undefined;
     const url = this.store.url + key;
-    const document = readDocument(kind, found.body, url);
+    const document = readDocument(kind, openDocument(found.body, this.store.signing, url), url);
     if (document.archive === this.archive && document.run === this.run) return { document, etag: found.etag };
     throw badDocument(kind, url, `it is that of ${visible(`${document.archive} ${document.run}`, MAX_SHOWN_CHARS)}`);
   }
@@ -193,7 +198,7 @@ export class RunFolder {
     const found = await this.store.get(key, RECEIPT.maxBytes);
     if (found === undefined) return undefined;
     const url = this.store.url + key;
-    const receipt = readDocument(RECEIPT, found.body, url);
+    const receipt = readDocument(RECEIPT, openDocument(found.body, this.store.signing, url), url);
     if (receipt.segment === segment && segmentOfDataKey(this.archive, this.run, receipt.key) === segment)
       return receipt;
     throw badDocument(RECEIPT, url, `it is not that of segment ${segment}`);

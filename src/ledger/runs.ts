@@ -79,5 +79,6 @@ const DOCUMENT_CODES: ReadonlySet<string> = new Set([
   'bad-manifest',
   'bad-journal',
   'newer-journal',
+  'untrusted',
   'object-too-large',
 ]);

@@ -1,4 +1,5 @@
 /** Opens a destination by the scheme of its URL. */
+import { keyId, readPrivateKey, readPublicKey, type Signing } from '../base/signing.ts';
 import type { DestinationConfig } from '../config/schema.ts';
 import { openFileStore } from './file/file.ts';
 import { openS3Store } from './s3/s3.ts';
@@ -9,7 +10,20 @@ import type { Store } from './store.ts';
  * again in each worker, as connections do not cross threads; whoever opens it closes it.
  */
 export function openStore(destination: DestinationConfig): Store {
-  return destination.location.kind === 'file'
-    ? openFileStore(destination.location.folder)
-    : openS3Store(destination, destination.location);
+  const store =
+    destination.location.kind === 'file'
+      ? openFileStore(destination.location.folder)
+      : openS3Store(destination, destination.location);
+  store.signing = openSigning(destination);
+  return store;
+}
+
+function openSigning({ signing, allowUnsigned = false }: DestinationConfig): Signing | undefined {
+  if (signing === undefined) return undefined;
+  const keys = (signing.trust ?? []).map(readPublicKey);
+  return {
+    key: signing.key === undefined ? undefined : readPrivateKey(signing.key),
+    trust: new Map(keys.map((key) => [keyId(key), key])),
+    allowUnsigned,
+  };
 }

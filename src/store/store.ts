@@ -1,4 +1,5 @@
 /** The one narrow interface that both kinds of destination implement: S3 (`s3.ts`) and a folder (`file.ts`). */
+import type { Signing } from '../base/signing.ts';
 
 /** A finished object. */
 export interface StoredObject {
@@ -75,6 +76,8 @@ export interface ProbeResult {
 export interface Store {
   /** The destination as the operator wrote it, without secrets: `s3://bucket/prefix/` or `file:///srv/archive/`. */
   readonly url: string;
+  /** How documents are signed there, and whose are believed; the store itself writes and reads what it is given. */
+  signing?: Signing | undefined;
   /** Streams `body` into one object that is visible only when whole. Resolves once it is; rejects with the first cause. */
   upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<Written>;
   /**

@@ -91,6 +91,12 @@ export const RUN_FAILURES = {
     meaning: 'With --verify-source: what was archived is not what the server says it has; the run was not committed.',
     hint: 'If the query or the filter uses now(), random() or the like, each reading gives other rows: use :slot. Else this is a defect in pgsluice; please report it.',
   },
+  untrusted: {
+    transient: false,
+    meaning: 'A document in the bucket is not signed by a key that the destination trusts; nothing of it is believed.',
+    hint: 'Add the public key to signing.trust of the destination if it is one of yours; else somebody has changed the archive: look at the object.',
+    exit: '3 in `pgsluice verify`',
+  },
   'bad-manifest': {
     transient: false,
     meaning: 'The manifest of a run cannot be read.',

@@ -1,0 +1,51 @@
+/** Where a document carries its signature: in a line of its own, the last of its fields, so that anybody can take it off again. */
+import { fail } from '../base/errors.ts';
+import { isSignedBy, signBytes, type Signature, type Signing } from '../base/signing.ts';
+
+/** A document of ours ends so. */
+const END = '\n}\n';
+const FIELD = ',\n  "signature": ';
+const LINE = /^\{ "key": "([0-9a-f]{16})", "ed25519": "([A-Za-z0-9+/]{86}==)" \}\n\}\n$/;
+/** The field, the key's id, the signature and the end. */
+const MOST_BYTES = FIELD.length + 160;
+
+/** The document with its signature; as it is where the destination has no key. */
+export function signDocument(body: Buffer, signing: Signing | undefined): Buffer {
+  if (signing?.key === undefined) return body;
+  const { key, ed25519 } = signBytes(body, signing.key);
+  const line = `${FIELD}{ "key": "${key}", "ed25519": "${ed25519}" }${END}`;
+  return Buffer.concat([body.subarray(0, -END.length), Buffer.from(line)]);
+}
+
+/** The document without its signature. Throws FailureError `untrusted` when it is not signed by one who is trusted. */
+export function openDocument(found: Buffer, signing: Signing | undefined, url: string): Buffer {
+  const { body, signature } = split(found);
+  if (signing === undefined || signing.trust.size === 0) return body;
+  if (signature === undefined) {
+    if (signing.allowUnsigned) return body;
+    throw untrusted(`${url} has no signature`, UNSIGNED_HINT);
+  }
+  if (isSignedBy(body, signature, signing.trust)) return body;
+  const isKnown = signing.trust.has(signature.key);
+  throw untrusted(
+    isKnown
+      ? `${url} is not what the key ${signature.key} has signed`
+      : `${url} is signed by the key ${signature.key}, which is not trusted`,
+  );
+}
+
+const UNSIGNED_HINT =
+  'If it is of a run from before signing was switched on, pass --allow-unsigned; else somebody has put it there: look at it.';
+
+function untrusted(message: string, hint?: string) {
+  return fail('untrusted', { stage: 'journal', message, ...(hint === undefined ? {} : { hint }) });
+}
+
+function split(found: Buffer): { body: Buffer; signature?: Signature } {
+  const at = found.lastIndexOf(FIELD);
+  if (at < 0 || found.length - at > MOST_BYTES) return { body: found };
+  const match = LINE.exec(found.subarray(at + FIELD.length).toString('latin1'));
+  const [, key, ed25519] = match ?? [];
+  if (key === undefined || ed25519 === undefined) return { body: found };
+  return { body: Buffer.concat([found.subarray(0, at), Buffer.from(END)]), signature: { key, ed25519 } };
+}
