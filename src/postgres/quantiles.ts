@@ -1,7 +1,7 @@
 /** Samples a key and finds the values that cut its rows into parts of about the same number, however skewed they are. */
 import type { Client } from 'pg';
 import { postgresFailure } from './errors.ts';
-import type { RowSource } from './select.ts';
+import { asOneStatement, type RowSource } from './select.ts';
 
 /** A key's columns: how SQL refers to them, and their types for casting values back. */
 export interface KeyColumn {
@@ -63,11 +63,8 @@ SELECT total::float8, ${texts} FROM numbered
 WHERE n = 0 OR floor(n * ${parts}::float8 / total) > floor((n - 1) * ${parts}::float8 / total)
 ORDER BY n`;
   try {
-    const { rows } = await client.query<[number, ...string[]]>({
-      text,
-      values: source.kind === 'query' ? [...source.params] : [],
-      rowMode: 'array',
-    });
+    const params = source.kind === 'query' ? source.params : [];
+    const { rows } = await client.query<[number, ...string[]]>({ ...asOneStatement(text, params), rowMode: 'array' });
     const bounds = rows.map(([, ...values]) => values);
     return { rows: rows[0]?.[0] ?? 0, bounds: withoutRepeats(bounds.slice(1), bounds[0]) };
   } catch (error) {

@@ -8,8 +8,10 @@ import { asOneStatement, buildSelect, type RowSource } from './select.ts';
  * An order that an index, a merge or several processes give has no sort key in the plan, and min() and max() by an index
  * look like LIMIT 1. Without those, what is ordered is sorted, and a limit in the plan is one of the statement.
  */
-const PLAIN_PLAN = `SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_mergejoin = off;
-SET LOCAL enable_incremental_sort = off; SET LOCAL max_parallel_workers_per_gather = 0`;
+const PLAIN_PLAN_SQL = `
+SELECT set_config('enable_indexscan', 'off', true), set_config('enable_indexonlyscan', 'off', true),
+  set_config('enable_mergejoin', 'off', true), set_config('enable_incremental_sort', 'off', true),
+  set_config('max_parallel_workers_per_gather', '0', true)`;
 
 const UNIQUE_KEYS_SQL = `
 SELECT n.nspname::text AS schema, c.relname::text AS relation, array_agg(a.attname::text ORDER BY k.ordinal) AS columns
@@ -70,9 +72,10 @@ async function withPlainPlans<T>(client: Client, work: () => Promise<T>): Promis
   const isOpen = client.getTransactionStatus() === 'T';
   await client.query(isOpen ? 'SAVEPOINT plain_plans' : 'BEGIN READ ONLY');
   try {
-    await client.query(PLAIN_PLAN);
+    await client.query(PLAIN_PLAN_SQL);
     return await work();
   } finally {
-    await client.query(isOpen ? 'ROLLBACK TO SAVEPOINT plain_plans; RELEASE SAVEPOINT plain_plans' : 'ROLLBACK');
+    await client.query(isOpen ? 'ROLLBACK TO SAVEPOINT plain_plans' : 'ROLLBACK');
+    if (isOpen) await client.query('RELEASE SAVEPOINT plain_plans');
   }
 }

@@ -2,7 +2,7 @@
 import type { Client } from 'pg';
 import { postgresFailure } from './errors.ts';
 import { quoteIdentifier } from './identifiers.ts';
-import { buildSelect, type Narrowing, type RowSource } from './select.ts';
+import { asOneStatement, buildSelect, type Narrowing, type RowSource } from './select.ts';
 
 /** Rows, and the sum of their digests modulo 2^64; the same as format/digest.ts makes of lines. */
 export interface RowDigest {
@@ -20,9 +20,11 @@ export async function digestRows(client: Client, source: RowSource, narrowing: N
   const names = source.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
   try {
     const { rows } = await client.query<{ rows: string; sum: string | null }>(
-      `SELECT count(*) AS rows, sum(('x' || left(md5(${LINE}), 16))::bit(64)::int8)::text AS sum
-       FROM (${text}) AS t${names === '' ? '' : `(${names})`}`,
-      [...params],
+      asOneStatement(
+        `SELECT count(*) AS rows, sum(('x' || left(md5(${LINE}), 16))::bit(64)::int8)::text AS sum
+         FROM (${text}) AS t${names === '' ? '' : `(${names})`}`,
+        params,
+      ),
     );
     return { rows: Number(rows[0]?.rows), sum: BigInt.asUintN(64, BigInt(rows[0]?.sum ?? 0)) };
   } catch (error) {
