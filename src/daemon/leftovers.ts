@@ -27,7 +27,7 @@ export interface Leftovers {
  * Looks for what an earlier process left. When no run is unfinished, unfinished uploads are swept now; else the run
  * that is taken up does it. Never throws: what could not be looked at is logged.
  */
-export async function lookForLeftovers(config: Config, archive: ArchiveConfig, log: Log): Promise<Leftovers> {
+export async function findLeftovers(config: Config, archive: ArchiveConfig, log: Log): Promise<Leftovers> {
   const found: Leftovers = { latest: undefined, unfinished: [], abortedUploads: 0 };
   const store = openStore(destinationOf(config, archive));
   try {

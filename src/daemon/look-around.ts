@@ -1,9 +1,8 @@
 /** Learns from the destinations what was archived and what was left unfinished, takes that up, and then catches up. */
-import type { Log } from '../base/log.ts';
-import type { ArchiveConfig, Config } from '../config/schema.ts';
+import type { ArchiveConfig } from '../config/schema.ts';
 import { FairQueue } from '../work/fair-queue.ts';
 import type { History } from './history/history.ts';
-import { lookForLeftovers } from './leftovers.ts';
+import type { Leftovers } from './leftovers.ts';
 import type { RunBoard } from './run-board.ts';
 import type { DueRuns } from './slots/due-runs.ts';
 import type { Standings } from './slots/standings.ts';
@@ -15,8 +14,8 @@ export interface LookAroundParts {
   standings: Standings;
   history: History;
   metrics: Metrics;
-  log: Log;
-  config: () => Config;
+  /** What the destination holds of the archive; see leftovers.ts. Never rejects. */
+  findLeftovers: (archive: ArchiveConfig) => Promise<Leftovers>;
   isStopping: () => boolean;
   changed: () => void;
 }
@@ -44,9 +43,9 @@ export class LookAround {
   }
 
   async #lookAt(archive: ArchiveConfig): Promise<void> {
-    const { config, log, isStopping } = this.#parts;
+    const { findLeftovers, isStopping } = this.#parts;
     if (isStopping()) return;
-    const found = await lookForLeftovers(config(), archive, log);
+    const found = await findLeftovers(archive);
     // The history may be closed by now.
     if (isStopping()) return;
     const { name } = archive;

@@ -15,7 +15,7 @@ import { EventStream } from './http/events.ts';
 import { Listeners } from './http/listeners.ts';
 import { loadPageFiles } from './http/page-files.ts';
 import type { Backend } from './http/routes.ts';
-import { findLatest } from './leftovers.ts';
+import { findLatest, findLeftovers } from './leftovers.ts';
 import { LookAround } from './look-around.ts';
 import { Pulse } from './pulse.ts';
 import { Reload } from './reload.ts';
@@ -114,7 +114,10 @@ export function wire({ config: first, log, notify, history, reload }: DaemonPart
       onLate: (archive, slot) => alarms.late(archive, slot, formatRunId(slot)),
     }),
   );
-  const lookAround = new LookAround({ board, due, standings, history, metrics, log, config, isStopping, changed });
+  const lookAround = new LookAround({
+    ...{ board, due, standings, history, metrics, isStopping, changed },
+    findLeftovers: (archive) => findLeftovers(config(), archive, log),
+  });
 
   const events = new EventStream(() => buildState(facts()));
   const actions = createActions({ board, standings, log, isStopping, changed });
