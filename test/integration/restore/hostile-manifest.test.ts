@@ -158,6 +158,35 @@ describe('names, keys and bounds', () => {
   });
 });
 
+describe('a manifest that is not of the run that was asked for', () => {
+  type Change = (manifest: Manifest) => void;
+  const keyOf =
+    (folder: string): Change =>
+    ({ objects }) => {
+      objects[0]!.key = `${folder}part-00000.jsonl.gz`;
+    };
+  const changes: Record<string, Change> = {
+    'that of another archive': (manifest) => {
+      manifest.archive = 'other';
+    },
+    'that of another run': (manifest) => {
+      manifest.run = '20200101T000000Z';
+    },
+    'with an object of another archive': keyOf('other/run=20261123T020001Z/'),
+    'with an object above the folder': keyOf('it/run=20261123T020001Z/../../'),
+    'with an object below another folder': keyOf('it/run=20261123T020001Z/deeper/'),
+  };
+  for (const [what, change] of Object.entries(changes)) {
+    test(`is not restored: ${what}`, async () => {
+      await forge(change);
+      const mark = (await readLog()).length;
+      const result = await yard.restore('foreign', { create: true });
+      assert.equal(result.error?.code, 'bad-manifest', JSON.stringify(result));
+      assert.deepEqual((await statementsSince(mark)).extended, [], 'nothing was asked of the target');
+    });
+  }
+});
+
 test('a name cut by the server, or a type of another length, leaves no table', async () => {
   await forge(({ columns }) => {
     columns[1]!.name = 'n'.repeat(80);
