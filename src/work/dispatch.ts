@@ -13,7 +13,7 @@ export interface DispatchOptions<T extends Task> {
   parallel: number;
   /** Drops everything. */
   signal: AbortSignal;
-  /** No segment is begun, nor tried again, once this aborts; those that are on end. */
+  /** No segment is begun, nor tried again, once this aborts; those end that run. */
   drain: AbortSignal;
   /** A segment is handed over; `attempt` counts from 1. */
   onAttempt: (segment: number, attempt: number) => void;
@@ -51,7 +51,8 @@ export async function dispatchTasks<T extends Task>(
         await options.onFinished(task, await runWithRetries(task, { ...options, signal }, summary));
         unfinished -= 1;
       } catch (error) {
-        stop.abort(error);
+        // A segment that the drain found waiting has not failed.
+        if (error !== options.drain.reason) stop.abort(error);
       }
     }
   };
@@ -78,6 +79,7 @@ async function runWithRetries<T extends Task>(
       (attempt) => attemptTask(task, attempt, options, summary),
       (error, attempt, isLastAttempt) => {
         signal.throwIfAborted();
+        if (error === drain.reason) return false;
         const failure = toFailure(error, 'worker');
         last = new FailureError(failure);
         const isLast = isLastAttempt || !failure.transient || options.endsRetries?.(failure) === true;
@@ -93,21 +95,31 @@ async function runWithRetries<T extends Task>(
   }
 }
 
-/** Throws the failure of an outcome that is none. */
+/** Throws the failure of an outcome that is one, and the drain's reason when it comes while the task waits for its turn. */
 async function attemptTask<T extends Task>(
   task: T,
   attempt: number,
-  { place, signal, onProgress, onAttempt }: DispatchOptions<T>,
+  { place, signal, drain, onProgress, onAttempt }: DispatchOptions<T>,
   summary: DispatchSummary,
 ): Promise<FactsOf<T>> {
-  const outcome = await place.run({ ...task, attempt }, signal, {
+  const waiting = new AbortController();
+  const endWaiting = (): void => {
+    waiting.abort(drain.reason);
+  };
+  const begun = (): void => {
+    drain.removeEventListener('abort', endWaiting);
+  };
+  drain.addEventListener('abort', endWaiting, { once: true });
+  const running = place.run({ ...task, attempt }, AbortSignal.any([signal, waiting.signal]), {
     onBegin: () => {
+      begun();
       onAttempt(task.segment, attempt);
     },
     onProgress: (progress) => {
       onProgress(task.segment, progress);
     },
   });
+  const outcome = await running.finally(begun);
   summary.peakHeapBytes = Math.max(summary.peakHeapBytes, outcome.peakHeapBytes);
   if (!outcome.ok) throw new FailureError(outcome.failure);
   return outcome.facts;

@@ -2,6 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Failure } from '../../src/base/errors.ts';
 import type { FactsOf, Outcome, Task } from '../../src/segment/task.ts';
+import { FairQueue } from '../../src/work/fair-queue.ts';
 import type { Place, TaskHooks } from '../../src/work/place.ts';
 
 /** A task that was handed over and has not ended. */
@@ -16,9 +17,15 @@ export class FakePlace implements Place {
   /** Whether a task that is to be dropped goes on until the test ends it. */
   keepDropped = false;
   readonly #running = new Map<number, Running>();
+  readonly #queue: FairQueue;
+
+  /** `room` is for how many tasks at once. */
+  constructor(room = 1000) {
+    this.#queue = new FairQueue(room);
+  }
 
   get load(): { active: number; waiting: number } {
-    return { active: this.#running.size, waiting: 0 };
+    return { active: this.#queue.active, waiting: this.#queue.waiting };
   }
 
   /** Segments that run, in the order in which they were begun. */
@@ -28,7 +35,10 @@ export class FakePlace implements Place {
 
   /** A task that is dropped ends as a worker's does, with a failure that says so. */
   async run<T extends Task>(task: T, signal: AbortSignal, hooks: TaskHooks): Promise<Outcome<FactsOf<T>>> {
-    signal.throwIfAborted();
+    return this.#queue.run(task.archive, signal, () => this.#runNow(task, signal, hooks));
+  }
+
+  async #runNow(task: Task, signal: AbortSignal, hooks: TaskHooks): Promise<Outcome<never>> {
     this.begun.push(`${task.segment}.${task.attempt}`);
     hooks.onBegin();
     const { promise, resolve } = Promise.withResolvers<Outcome<never>>();

@@ -19,11 +19,18 @@ interface Started {
 }
 
 /** Dispatches segments 0, 1, … to a place of its own. */
-async function start(segments: number, changes: Partial<DispatchOptions<SegmentTask>> = {}): Promise<Started> {
-  const place = new FakePlace();
+async function start(
+  segments: number,
+  changes: Partial<DispatchOptions<SegmentTask>> = {},
+  room?: number,
+): Promise<Started> {
+  const place = new FakePlace(room);
   const told: string[] = [];
   const [stop, drain] = [new AbortController(), new AbortController()];
-  const tasks = Array.from({ length: segments }, (_, segment) => ({ segment, attempt: 1 }) as SegmentTask);
+  const tasks = Array.from(
+    { length: segments },
+    (_, segment) => ({ archive: 'events', segment, attempt: 1 }) as SegmentTask,
+  );
   const ended = dispatchTasks(tasks, {
     place,
     log: { warn: (_fields: object, message: string) => told.push(message) } as unknown as Log,
@@ -159,6 +166,17 @@ describe('a drain', () => {
     await place.succeed(0);
     await place.succeed(1);
     await ended;
+  });
+
+  test('begins no segment that waits for its turn at the place', async () => {
+    const { place, told, drain, ended } = await start(3, {}, 1);
+    assert.deepEqual(place.load, { active: 1, waiting: 1 });
+    drain.abort(new Error('the daemon stops'));
+    await settle();
+    assert.deepEqual(place.load, { active: 1, waiting: 0 });
+    await place.succeed(0);
+    await assert.rejects(ended, /with 2 segments still to do/);
+    assert.deepEqual(told, ['0 begun, attempt 1', '0 finished as undefined']);
   });
 
   test('begins no further attempt: one that fails meanwhile, or waits for its next, ends the run', async () => {
