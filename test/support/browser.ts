@@ -37,7 +37,7 @@ export interface WatchedPage {
 }
 
 /** How a page is opened; `prepare` is done with it before it asks for anything. */
-export type PageOptions = BrowserContextOptions & { prepare?: (page: Page) => Promise<void> };
+export type PageOptions = BrowserContextOptions & { prepare?: (page: Page) => Promise<unknown> };
 
 let launched: Promise<Browser> | undefined;
 

@@ -110,7 +110,7 @@ function nextText({ paused, nextSlot }, now) {
 
 /** @param {ArchiveState} archive */
 function nextNote({ nextSlot, paused, late, dueSlot, timezone }) {
-  if (late && dueSlot !== null) return `since ${dateTime(dueSlot, timezone)} one is due`;
+  if (late && dueSlot !== null) return `one is due since ${dateTime(dueSlot, timezone)}`;
   return nextSlot === null || paused ? '' : dateTime(nextSlot, timezone);
 }
 
@@ -166,7 +166,11 @@ function failureToShow({ lastFailure, lastSuccess }) {
 function createActions(name) {
   const button = (/** @type {Order} */ verb, /** @type {string} */ label) => {
     /** @type {HTMLButtonElement} */
-    const made = h('button', { type: 'button', 'aria-label': `${label}: ${name}`, onclick: () => press(made, verb) });
+    const made = h('button', {
+      type: 'button',
+      'aria-label': `${label}: ${cut(name, MOST_OF_A_NAME)}`,
+      onclick: () => press(made, verb),
+    });
     made.append(label);
     return made;
   };

@@ -4,6 +4,7 @@ import { createArchiveRow } from './archive-row.js';
 import { stateWords, tone, URGENCY } from './badge.js';
 import { h, setAttribute, setChildren, setText } from './dom.js';
 import { count, plural } from './format.js';
+import { cut } from './text.js';
 
 /**
  * @import { ArchiveState, State } from '../../view/state.ts'
@@ -15,6 +16,7 @@ import { count, plural } from './format.js';
 const MANY = 6;
 /** Changes that are read out one by one. */
 const MOST_READ_OUT = 3;
+const MOST_OF_A_NAME = 100;
 
 export function createArchivesPanel() {
   /** @type {Map<string, ReturnType<typeof createArchiveRow>>} */
@@ -71,7 +73,7 @@ export function createArchivesPanel() {
       rows.set(archive.name, row);
       const before = row.update(archive, state.canAct);
       if (before === undefined || before === archive.state) return [];
-      return [`${archive.name} is now ${stateWords(archive.state).toLowerCase()}`];
+      return [`${cut(archive.name, MOST_OF_A_NAME)} is now ${stateWords(archive.state).toLowerCase()}`];
     });
     setAttribute(element, 'data-actions', state.canAct ? '' : undefined);
     show();

@@ -4,8 +4,8 @@ import { h, setText } from './dom.js';
 import { cut } from './text.js';
 
 /**
- * Makes a part; `run` does something with it and reports whether that went well. A part that cannot be made is a panel
- * that says why.
+ * Makes a part. `show` gives it new facts: when that goes well, its last problem is over. `run` does anything else with
+ * it. A part that cannot be made is a panel that says why.
  * @template {{ element: HTMLElement }} Part
  * @param {string} title
  * @param {() => Part} create
@@ -24,14 +24,18 @@ export function contain(title, create) {
   }
   const element = part?.element ?? h('section', { class: 'panel', 'aria-label': title }, problem);
   const run = (/** @type {(part: Part) => void} */ use) => {
-    if (part === undefined) return;
+    if (part === undefined) return false;
     try {
       use(part);
-      problem.remove();
+      return true;
     } catch (error) {
       complain(error);
       if (problem.parentNode !== element) element.prepend(problem);
+      return false;
     }
   };
-  return { element, run };
+  const show = (/** @type {(part: Part) => void} */ use) => {
+    if (run(use)) problem.remove();
+  };
+  return { element, run, show };
 }

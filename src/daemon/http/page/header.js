@@ -22,7 +22,7 @@ const MOST_OF_A_PROBLEM = 300;
 
 /** @param {() => void} retry */
 export function createHeader(retry) {
-  const [banner, again] = [byId('banner'), byId('banner-retry')];
+  const [element, banner, again] = [byId('top'), byId('banner'), byId('banner-retry')];
   again.addEventListener('click', retry);
   /** @type {Link} */
   let link = { phase: 'connecting' };
@@ -55,7 +55,7 @@ export function createHeader(retry) {
   const tick = () => {
     setText(byId('banner-wait'), waitText(link));
   };
-  return { setLink, update, tick };
+  return { element, setLink, update, tick };
 }
 
 /**

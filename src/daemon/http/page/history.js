@@ -8,7 +8,10 @@ import { createHistoryTable } from './history-table.js';
 import { encode, historyPath } from './paths.js';
 import { cut } from './text.js';
 
-/** @import { RunEnding } from '../../run-ending.ts' */
+/**
+ * @import { RunEnding } from '../../run-ending.ts'
+ * @import { State } from '../../view/state.ts'
+ */
 
 const LIMIT = 500;
 const PAGE_ROWS = 15;
@@ -43,6 +46,8 @@ export function createHistoryPanel({ onRuns }) {
   let runs = [];
   let shown = PAGE_ROWS;
   let asked = 0;
+  /** @type {string | undefined} */
+  let loadedKey;
 
   const load = async () => {
     const mine = (asked += 1);
@@ -59,6 +64,15 @@ export function createHistoryPanel({ onRuns }) {
       setText(problem, `The history could not be loaded: ${cut(ApiError.from(error).text, 300)}.`);
       problem.hidden = false;
     }
+  };
+  /** Asks again whenever a run has begun or ended. */
+  const update = (/** @type {State} */ { archives }) => {
+    select.setArchives(archives.map(({ name }) => name));
+    const key = JSON.stringify(
+      archives.map(({ lastSuccess, lastFailure, current }) => [lastSuccess?.run, lastFailure?.run, current?.run]),
+    );
+    if (key !== loadedKey) void load();
+    loadedKey = key;
   };
   const show = (/** @type {number} */ rows) => {
     shown = rows;
@@ -80,7 +94,7 @@ export function createHistoryPanel({ onRuns }) {
     shown = PAGE_ROWS;
     void load();
   };
-  return { element, load, filter, setArchives: select.setArchives };
+  return { element, update, filter };
 }
 
 /** The choice of an archive; choosing one changes the address. One that is not in the config can be chosen by its address. */

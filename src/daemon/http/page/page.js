@@ -24,9 +24,7 @@ const running = contain('What is running', createRunningPanel);
 const memory = contain('Memory', createMemoryPanel);
 const onRuns = (/** @type {RunEnding[]} */ runs) => archives.run((part) => part.showHistory(runs));
 const history = contain('The history', () => createHistoryPanel({ onRuns }));
-const header = createHeader(() => {
-  link.retry();
-});
+const header = contain('The top of the page', () => createHeader(() => link.retry()));
 const loading = byId('loading');
 const title = h('h1', { class: 'sr-only', tabindex: -1 }, 'Overview');
 const live = h('div', { class: 'live stack' }, memory.element, running.element);
@@ -34,8 +32,6 @@ const overview = h('div', { class: 'stack' }, title, live, archives.element, his
 
 /** @type {State | undefined} */
 let latest;
-/** @type {string | undefined} */
-let endedKey;
 /** @type {ReturnType<typeof openRunPage> | undefined} */
 let runPage;
 /** How far the daemon's clock is ahead of this one's. */
@@ -49,7 +45,7 @@ const link = follow({
     show(state);
     if (isFirst) route();
   },
-  onLink: header.setLink,
+  onLink: (changed) => header.run((part) => part.setLink(changed)),
 });
 
 window.addEventListener('hashchange', route);
@@ -64,21 +60,16 @@ route();
 
 /** @param {State} state */
 function show(state) {
-  header.update(state);
-  archives.run((part) => part.update(state, (text) => setText(announcer, text)));
-  running.run((part) => part.update(state));
-  memory.run((part) => part.update(state));
-  history.run((part) => part.setArchives(state.archives.map(({ name }) => name)));
+  header.show((part) => part.update(state));
+  archives.show((part) => part.update(state, (text) => setText(announcer, text)));
+  running.show((part) => part.update(state));
+  memory.show((part) => part.update(state));
+  history.show((part) => part.update(state));
   tick();
-  const key = JSON.stringify(
-    state.archives.map(({ lastSuccess, lastFailure, current }) => [lastSuccess?.run, lastFailure?.run, current?.run]),
-  );
-  if (key !== endedKey) history.run((part) => void part.load());
-  endedKey = key;
 }
 
 function tick() {
-  header.tick();
+  header.run((part) => part.tick());
   if (latest === undefined) return;
   const now = Date.now() + aheadMs;
   archives.run((part) => part.tick(now));

@@ -4,9 +4,12 @@ import { badge } from './badge.js';
 import { h, setAttribute, setChildren, setText } from './dom.js';
 import { bytes, count, countdown, duration, NOTHING, rate } from './format.js';
 import { runPath } from './paths.js';
+import { cut } from './text.js';
 import { createWorkersList } from './workers.js';
 
 /** @import { ArchiveState, CurrentRun, State } from '../../view/state.ts' */
+
+const MOST_OF_A_NAME = 200;
 
 /** The panel of all runs in progress. `tick` gets the daemon's time in milliseconds, each second. */
 export function createRunningPanel() {
@@ -50,7 +53,7 @@ export function createRunningPanel() {
     const coming =
       next === undefined
         ? 'Nothing is running, and nothing is scheduled.'
-        : `Nothing is running. Next is ${next.name}, ${countdown((next.at - now) / 1000)}.`;
+        : `Nothing is running. Next is ${cut(next.name, MOST_OF_A_NAME)}, ${countdown((next.at - now) / 1000)}.`;
     setText(idle, coming);
   };
   return { element, update, tick };
@@ -75,7 +78,7 @@ function createRunRow(name) {
   const link = h('a', { class: 'mono' });
   const waiting = badge('waiting');
   const bar = h('i');
-  const aria = { 'aria-label': `Progress of ${name}`, 'aria-valuemin': 0, 'aria-valuemax': 100 };
+  const aria = { 'aria-label': `Progress of ${cut(name, MOST_OF_A_NAME)}`, 'aria-valuemin': 0, 'aria-valuemax': 100 };
   const track = h('div', { class: 'meter progress', role: 'progressbar', ...aria }, bar);
   const percent = h('span', { class: 'big last' });
   const values = FACTS.map(() => h('dd'));
@@ -84,7 +87,7 @@ function createRunRow(name) {
     { class: 'facts' },
     FACTS.map((label, index) => h('div', {}, h('dt', { class: 'note' }, label), values[index])),
   );
-  const title = h('h3', { class: 'clamp', title: name }, name);
+  const title = h('h3', { class: 'clamp', title: name }, cut(name, MOST_OF_A_NAME));
   const element = h('li', {}, h('div', { class: 'run-head row' }, title, link, waiting, percent), track, list);
   const update = (/** @type {CurrentRun} */ run) => {
     const done = Math.max(0, Math.min(100, run.percent));

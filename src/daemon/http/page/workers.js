@@ -2,8 +2,11 @@
 /** What each worker thread has on its heap, against what it may have. */
 import { h, setAttribute, setChildren, setText } from './dom.js';
 import { bytes } from './format.js';
+import { cut } from './text.js';
 
 /** @import { WorkerState } from '../../view/state.ts' */
+
+const MOST_OF_A_NAME = 200;
 
 export function createWorkersList() {
   const list = h('ul');
@@ -30,9 +33,8 @@ function createWorkerLine() {
   const text = h('span', { class: 'note' });
   const element = h('li', { class: 'worker' }, name, h('span', { class: 'meter', 'aria-hidden': 'true' }, bar), text);
   const update = (/** @type {WorkerState} */ { archive, segment, heapBytes, heapLimitBytes }) => {
-    const words = `${archive}, segment ${segment}`;
-    setText(name, words);
-    setAttribute(name, 'title', words);
+    setText(name, `${cut(archive, MOST_OF_A_NAME)}, segment ${segment}`);
+    setAttribute(name, 'title', `${archive}, segment ${segment}`);
     bar.style.inlineSize = `${(Math.min(1, heapBytes / heapLimitBytes) * 100).toFixed(1)}%`;
     setText(text, `${bytes(heapBytes)} of ${bytes(heapLimitBytes)}`);
   };
