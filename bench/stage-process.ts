@@ -81,7 +81,7 @@ async function planTask(client: Client, configFile: string, name: string): Promi
   const plan = await planRun(client, archive, new Date());
   const [segment, more] = plan.segments;
   if (segment === undefined || more !== undefined) throw new Error(`${name} is to be one segment`);
-  const { columns } = plan.subject.source;
+  const { columns } = plan.subject.selection;
   return {
     kind: 'archive-segment',
     archive: name,

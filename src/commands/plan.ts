@@ -81,13 +81,13 @@ async function planOne(config: Config, archive: ArchiveConfig, id: string): Prom
       why: plan.why,
       estimatedRows: plan.estimate.rows,
       estimatedBytes: plan.estimate.bytes,
-      columns: plan.subject.source.columns.map(({ name, type, encoding }) => ({ name, type, encoding })),
+      columns: plan.subject.selection.columns.map(({ name, type, encoding }) => ({ name, type, encoding })),
       segments: plan.segments.map((segment) => ({
         segment: segment.index,
         key: fullKey(destination, dataKey(archive.name, id, segment.index, extension)),
         rows: plan.cut.describe(segment),
       })),
-      warnings: warnOfNulls(plan.subject.source.columns),
+      warnings: warnOfNulls(plan.subject.selection.columns),
       manifest: fullKey(destination, manifestKey(archive.name, id)),
     };
   } finally {

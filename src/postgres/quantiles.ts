@@ -1,7 +1,7 @@
 /** Samples a key and finds the values that cut its rows into parts of about the same number, however skewed they are. */
 import type { Client } from 'pg';
 import { postgresFailure } from './errors.ts';
-import { asOneStatement, type RowSource } from './select.ts';
+import { asOneStatement, type Selection } from './select.ts';
 
 /** A key's columns: how SQL refers to them, and their types for casting values back. */
 export interface KeyColumn {
@@ -20,7 +20,7 @@ const LEAST_PAGES = 2000;
 const ROWS_A_PART = 100;
 
 export interface Sampling {
-  source: RowSource;
+  selection: Selection;
   key: readonly KeyColumn[];
   parts: number;
   /** Pages of the table; undefined for a query, which is sampled by reading its keys. */
@@ -46,7 +46,7 @@ function firstPercent(pages: number, parts: number): number {
 
 async function sampleOnce(
   client: Client,
-  { source, key, parts }: Sampling,
+  { selection, key, parts }: Sampling,
   percent: number | undefined,
 ): Promise<{ rows: number; bounds: KeyValues[] }> {
   const list = key.map(({ reference }, index) => `${reference} AS k${index + 1}`).join(', ');
@@ -54,7 +54,7 @@ async function sampleOnce(
   const texts = key.map((_, index) => `k${index + 1}::text`).join(', ');
   // Rows without a key belong to the first part; they would sort last here and shift the others.
   const text = `
-WITH sample AS MATERIALIZED (SELECT ${list} FROM ${sampledFrom(source, percent)}),
+WITH sample AS MATERIALIZED (SELECT ${list} FROM ${sampledFrom(selection, percent)}),
 numbered AS (
   SELECT ${names}, row_number() OVER (ORDER BY ${names}) - 1 AS n, count(*) OVER () AS total
   FROM sample WHERE ${key.map((_, index) => `k${index + 1} IS NOT NULL`).join(' AND ')}
@@ -63,7 +63,7 @@ SELECT total::float8, ${texts} FROM numbered
 WHERE n = 0 OR floor(n * ${parts}::float8 / total) > floor((n - 1) * ${parts}::float8 / total)
 ORDER BY n`;
   try {
-    const params = source.kind === 'query' ? source.params : [];
+    const params = selection.kind === 'query' ? selection.params : [];
     const { rows } = await client.query<[number, ...string[]]>({ ...asOneStatement(text, params), rowMode: 'array' });
     const bounds = rows.map(([, ...values]) => values);
     return { rows: rows[0]?.[0] ?? 0, bounds: withoutRepeats(bounds.slice(1), bounds[0]) };
@@ -73,13 +73,13 @@ ORDER BY n`;
 }
 
 /** A fixed seed: the same data gives the same plan. */
-function sampledFrom(source: RowSource, percent: number | undefined): string {
-  if (source.kind === 'query') {
-    const names = source.columns.map((_, index) => `c${index + 1}`).join(', ');
-    return `(\n${source.sql}\n) AS q(${names})`;
+function sampledFrom(selection: Selection, percent: number | undefined): string {
+  if (selection.kind === 'query') {
+    const names = selection.columns.map((_, index) => `c${index + 1}`).join(', ');
+    return `(\n${selection.sql}\n) AS q(${names})`;
   }
   const sample = percent === undefined || percent >= 100 ? '' : ` TABLESAMPLE SYSTEM (${percent}) REPEATABLE (20)`;
-  return `${source.from}${sample}${source.where === undefined ? '' : ` WHERE (${source.where}\n)`}`;
+  return `${selection.from}${sample}${selection.where === undefined ? '' : ` WHERE (${selection.where}\n)`}`;
 }
 
 /** A key of a query may not be unique: bounds that are alike would make empty parts. */

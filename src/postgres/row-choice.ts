@@ -2,7 +2,7 @@
 import type { Client } from 'pg';
 import { postgresFailure } from './errors.ts';
 import { randomFunctionOf, rowChoiceOf, scannedRelations, type PlanNode, type UniqueKey } from './plan-tree.ts';
-import { asOneStatement, buildSelect, type RowSource } from './select.ts';
+import { asOneStatement, buildSelect, type Selection } from './select.ts';
 
 /**
  * An order that an index, a merge or several processes give has no sort key in the plan, and min() and max() by an index
@@ -25,20 +25,20 @@ WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AN
 GROUP BY i.indexrelid, n.nspname, c.relname HAVING bool_and(a.attnotnull)`;
 
 /**
- * By what `source` picks rows that may be others the next time, such as LIMIT; undefined when by nothing. `key` are the
+ * By what `selection` picks rows that may be others the next time, such as LIMIT; undefined when by nothing. `key` are the
  * names of the columns that segments are cut by. Throws FailureError.
  */
 export async function findRowChoice(
   client: Client,
-  source: RowSource,
+  selection: Selection,
   key: readonly string[],
 ): Promise<string | undefined> {
   try {
     return await withPlainPlans(client, async () => {
-      const root = await explain(client, source);
+      const root = await explain(client, selection);
       // A function in the filter of a table is asked once for each row, in that row's own segment.
-      const random = source.kind === 'query' ? randomFunctionOf(root) : undefined;
-      const indexes = key.map((name) => source.columns.findIndex((column) => column.name === name));
+      const random = selection.kind === 'query' ? randomFunctionOf(root) : undefined;
+      const indexes = key.map((name) => selection.columns.findIndex((column) => column.name === name));
       return random ?? rowChoiceOf({ root, key: indexes, uniqueKeys: await findUniqueKeys(client, root) });
     });
   } catch (error) {
@@ -47,9 +47,9 @@ export async function findRowChoice(
 }
 
 /** A query is explained as it is, so that the columns of the plan's root are its own. */
-async function explain(client: Client, source: RowSource): Promise<PlanNode> {
+async function explain(client: Client, selection: Selection): Promise<PlanNode> {
   const { text, params } =
-    source.kind === 'query' ? { text: `(\n${source.sql}\n)`, params: source.params } : buildSelect(source);
+    selection.kind === 'query' ? { text: `(\n${selection.sql}\n)`, params: selection.params } : buildSelect(selection);
   const { rows } = await client.query<{ 'QUERY PLAN': { Plan: PlanNode }[] }>(
     asOneStatement(`EXPLAIN (VERBOSE, FORMAT JSON) ${text}`, params),
   );

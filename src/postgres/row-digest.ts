@@ -2,7 +2,7 @@
 import type { Client } from 'pg';
 import { postgresFailure } from './errors.ts';
 import { quoteIdentifier } from './identifiers.ts';
-import { asOneStatement, buildSelect, type Narrowing, type RowSource } from './select.ts';
+import { asOneStatement, buildSelect, type Narrowing, type Selection } from './select.ts';
 
 /** Rows, and the sum of their digests modulo 2^64; the same as format/digest.ts makes of lines. */
 export interface RowDigest {
@@ -13,11 +13,11 @@ export interface RowDigest {
 /** A JSON value may hold line breaks between its parts, which the archive has as blanks. */
 const LINE = String.raw`translate(row_to_json(t)::text, E'\n\r', '  ')`;
 
-/** Asks for the digest of what `source` gives, narrowed to a part of it. Throws FailureError. */
-export async function digestRows(client: Client, source: RowSource, narrowing: Narrowing): Promise<RowDigest> {
+/** Asks for the digest of what `selection` gives, narrowed to a part of it. Throws FailureError. */
+export async function digestRows(client: Client, selection: Selection, narrowing: Narrowing): Promise<RowDigest> {
   const { orderBy: _orderBy, ...unordered } = narrowing;
-  const { text, params } = buildSelect(source, unordered, () => false);
-  const names = source.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
+  const { text, params } = buildSelect(selection, unordered, () => false);
+  const names = selection.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
   try {
     const { rows } = await client.query<{ rows: string; sum: string | null }>(
       asOneStatement(

@@ -9,64 +9,69 @@ export interface Statement {
 }
 
 /**
- * For the driver: a query that is sent by the extended protocol also without parameters, so that the server refuses text
- * which turns out to be several statements. The option is missing in the driver's types.
+ * For the driver: a query that is sent by the extended protocol also without parameters, so that the server refuses
+ * text which turns out to be several statements. The option is missing in the driver's types.
  */
 export function asOneStatement(text: string, params: readonly unknown[]): { text: string; values: unknown[] } {
   const query = { text, values: [...params], queryMode: 'extended' };
   return query;
 }
 
-/** Where the rows come from: a relation with an optional filter, or a query with its parameters. */
-export type RowSource =
+/** What is read of a source: a relation with an optional filter, or a query with its parameters. */
+export type Selection =
   | { kind: 'relation'; from: string; where: string | undefined; columns: readonly Column[] }
   | { kind: 'query'; sql: string; params: readonly unknown[]; columns: readonly Column[] };
 
-/** What narrows a source to one segment. `predicate` and `orderBy` name columns by the references of {@link columnReference}. */
+/**
+ * What narrows a selection to one segment. `predicate` and `orderBy` name columns by the references of {@link
+ * columnReference}.
+ */
 export interface Narrowing {
-  /** Reads this relation in place of the source's own: a leaf of a partitioned table. */
+  /** Reads this relation in place of the selection's own: a leaf of a partitioned table. */
   from?: string;
   predicate?: string;
   orderBy?: string;
 }
 
-/** Whether a column is asked for as JSON text of the server's own. By default those are that are not printed as scalars. */
+/**
+ * Whether a column is asked for as JSON text of the server's own. By default those are that are not printed as scalars.
+ */
 export type AsksServer = (column: Column) => boolean;
 
 const asksByEncoding: AsksServer = (column) => column.encoding === 'server';
 
-/** The statement that gives exactly the source's columns, in their order. */
+/** The statement that gives exactly the selection's columns, in their order. */
 export function buildSelect(
-  source: RowSource,
+  selection: Selection,
   narrowing: Narrowing = {},
   asksServer: AsksServer = asksByEncoding,
 ): Statement {
-  const list = source.columns
-    .map((column, index) => selectItem(columnReference(source, index), asksServer(column)))
+  const list = selection.columns
+    .map((column, index) => selectItem(columnReference(selection, index), asksServer(column)))
     .join(', ');
-  const conditions = [source.kind === 'relation' ? source.where : undefined, narrowing.predicate];
+  const conditions = [selection.kind === 'relation' ? selection.where : undefined, narrowing.predicate];
   const wanted = conditions.filter((condition) => condition !== undefined).map((condition) => `(${condition}\n)`);
   const where = wanted.length === 0 ? '' : ` WHERE ${wanted.join(' AND ')}`;
   const order = narrowing.orderBy === undefined ? '' : ` ORDER BY ${narrowing.orderBy}`;
   return {
-    text: `SELECT ${list} FROM ${fromItem(source, narrowing)}${where}${order}`,
-    params: source.kind === 'query' ? source.params : [],
+    text: `SELECT ${list} FROM ${fromItem(selection, narrowing)}${where}${order}`,
+    params: selection.kind === 'query' ? selection.params : [],
   };
 }
 
 /** How SQL refers to the column at `index`: a query's columns are renamed by position, as their names may be alike. */
-export function columnReference(source: RowSource, index: number): string {
-  const column = source.columns[index];
+export function columnReference(selection: Selection, index: number): string {
+  const column = selection.columns[index];
   if (column === undefined) throw new Error(`there is no column ${index}`);
-  return source.kind === 'query' ? `q.c${index + 1}` : quoteIdentifier(column.name);
+  return selection.kind === 'query' ? `q.c${index + 1}` : quoteIdentifier(column.name);
 }
 
 function selectItem(reference: string, asksServer: boolean): string {
   return asksServer ? `to_json(${reference})::text` : reference;
 }
 
-function fromItem(source: RowSource, narrowing: Narrowing): string {
-  if (source.kind === 'relation') return narrowing.from ?? source.from;
-  const names = source.columns.map((_, index) => `c${index + 1}`).join(', ');
-  return `(\n${source.sql}\n) AS q${names === '' ? '' : `(${names})`}`;
+function fromItem(selection: Selection, narrowing: Narrowing): string {
+  if (selection.kind === 'relation') return narrowing.from ?? selection.from;
+  const names = selection.columns.map((_, index) => `c${index + 1}`).join(', ');
+  return `(\n${selection.sql}\n) AS q${names === '' ? '' : `(${names})`}`;
 }

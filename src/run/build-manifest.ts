@@ -24,13 +24,13 @@ export function buildManifest(input: ManifestInput): Manifest {
   const { archive, run, plan, receipts } = input;
   const objects = receipts.map((receipt) => describeObject(receipt, input.fullKey));
   const snapshots = distinctSnapshots(receipts);
-  const { source, relation, name } = plan.subject;
+  const { selection, relation, name } = plan.subject;
   return {
     format: MANIFEST_FORMAT,
     archive,
     run,
-    ...(source.kind === 'query' ? { query: source.sql } : { table: name }),
-    columns: source.columns.map(describeColumn),
+    ...(selection.kind === 'query' ? { query: selection.sql } : { table: name }),
+    columns: selection.columns.map(describeColumn),
     primaryKey: relation?.primaryKey ?? [],
     cut: { by: plan.cut.name, key: [...plan.subject.key] },
     source: input.source,

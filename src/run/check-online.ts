@@ -111,7 +111,7 @@ const NEEDLESS_RIGHTS = {
 async function checkArchive(client: Client, archive: ArchiveConfig, role?: string): Promise<OnlineFinding[]> {
   const subject = `archives.${archive.name}`;
   const plan = await planRun(client, archive, new Date());
-  const message = `${plan.subject.name}, about ${formatCount(plan.estimate.rows)} rows, ${plan.subject.source.columns.length} columns, ${plan.segments.length} segments by ${plan.cut.name}`;
+  const message = `${plan.subject.name}, about ${formatCount(plan.estimate.rows)} rows, ${plan.subject.selection.columns.length} columns, ${plan.segments.length} segments by ${plan.cut.name}`;
   const findings: OnlineFinding[] = [{ level: 'ok', subject, message }];
   const { relation, name } = plan.subject;
   if (role !== undefined && relation !== undefined && (await mayWrite(client, relation.oid)))

@@ -18,8 +18,10 @@ export function fingerprintOf(
     source: [source.systemIdentifier, source.database],
     subject: subject.name,
     reads:
-      subject.source.kind === 'query' ? [subject.source.sql, subject.source.params] : (subject.source.where ?? null),
-    columns: subject.source.columns.map(({ name, type, encoding }) => [name, type, encoding]),
+      subject.selection.kind === 'query'
+        ? [subject.selection.sql, subject.selection.params]
+        : (subject.selection.where ?? null),
+    columns: subject.selection.columns.map(({ name, type, encoding }) => [name, type, encoding]),
     key: [subject.key, subject.keyOrder],
     // Segments of another plan have the same numbers and other rows.
     cut: [plan.cut.name, plan.segments],

@@ -88,25 +88,25 @@ async function lockAndWork<T>(target: LockTarget, work: () => Promise<T>): Promi
 }
 
 async function takeLock(client: Client, { archive, folderUrl }: LockTarget): Promise<void> {
-  const key = lockKey(folderUrl);
+  const number = lockNumber(folderUrl);
   try {
     const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_xact_lock($1::int8) AS locked', [
-      key,
+      number,
     ]);
     if (rows[0]?.locked === true) return;
-    throw locked(archive, await findHolder(client, key));
+    throw locked(archive, await findHolder(client, number));
   } catch (error) {
     throw postgresFailure(error, 'lock', `taking the lock of archive ${archive}`);
   }
 }
 
 /** A signed 64-bit number in decimal. */
-function lockKey(folderUrl: string): string {
+function lockNumber(folderUrl: string): string {
   return createHash('sha256').update(`pgsluice\n${folderUrl}`).digest().readBigInt64BE(0).toString();
 }
 
-async function findHolder(client: Client, key: string): Promise<string> {
-  const { rows } = await client.query<HolderRow>(HOLDER_SQL, [key]);
+async function findHolder(client: Client, number: string): Promise<string> {
+  const { rows } = await client.query<HolderRow>(HOLDER_SQL, [number]);
   const holder = rows[0];
   if (holder === undefined) return 'a session that has just ended';
   const from = holder.address ?? 'this host';

@@ -19,7 +19,7 @@ import type { Cut } from './cut/cut.ts';
 import { cutByKey } from './cut/key.ts';
 import { cutByPages } from './cut/pages.ts';
 import { wholeCut } from './cut/whole.ts';
-import { describeSubject, type Subject } from './row-source.ts';
+import { describeSubject, type Subject } from './subject.ts';
 
 export interface RunPlan {
   subject: Subject;
@@ -54,7 +54,7 @@ interface CutInput {
 /** Plans a run of `archive` for `slot`, by what `client` sees. Throws FailureError. */
 export async function planRun(client: Client, archive: ArchiveConfig, slot: Date): Promise<RunPlan> {
   const subject = await describeSubject(client, archive, slot);
-  const estimate = await estimateRows(client, buildSelect(subject.source));
+  const estimate = await estimateRows(client, buildSelect(subject.selection));
   const leaves = await leavesOf(client, subject);
   const { by, why } = chooseCut(archive.segments.by, await gatherFacts(client, archive, subject, leaves));
   const bytes = await bytesToRead(client, subject, estimate, leaves);
@@ -85,7 +85,7 @@ export async function replanRun(
   { by, why, segments }: KeptCut,
 ): Promise<ReplannedRun> {
   const subject = await describeSubject(client, archive, slot);
-  const estimate = await estimateRows(client, buildSelect(subject.source));
+  const estimate = await estimateRows(client, buildSelect(subject.selection));
   const leaves = await leavesOf(client, subject);
   const cut = openCut(by, { client, archive, subject, leaves, bytes: estimate.bytes });
   return { subject, estimate, cut, why, segments, problem: cut.problem(segments) };
@@ -94,7 +94,7 @@ export async function replanRun(
 /** The statement that reads one segment. */
 export function segmentSelect({ subject, cut }: RunPlan, segment: PlannedSegment, reader: Reader): Statement {
   const asksServer = reader === 'copy' ? (column: Column): boolean => !hasBinaryEncoder(column) : undefined;
-  return buildSelect(subject.source, cut.narrow(segment), asksServer);
+  return buildSelect(subject.selection, cut.narrow(segment), asksServer);
 }
 
 function leavesOf(client: Client, { relation }: Subject): Promise<readonly Leaf[]> | readonly Leaf[] {
@@ -105,13 +105,13 @@ function leavesOf(client: Client, { relation }: Subject): Promise<readonly Leaf[
 async function gatherFacts(
   client: Client,
   archive: ArchiveConfig,
-  { name, relation, source, key }: Subject,
+  { name, relation, selection, key }: Subject,
   leaves: readonly Leaf[],
 ): Promise<CutFacts> {
   // The rows of a table are its own; only a filter can look at others.
-  const canDiffer = source.kind === 'query' ? key.length > 0 : source.where !== undefined && leaves.length > 0;
+  const canDiffer = selection.kind === 'query' ? key.length > 0 : selection.where !== undefined && leaves.length > 0;
   const mustAsk = canDiffer && archive.segments.by !== 'none';
-  const rowChoice = mustAsk ? await findRowChoice(client, source, key) : undefined;
+  const rowChoice = mustAsk ? await findRowChoice(client, selection, key) : undefined;
   if (relation === undefined) {
     const canCutKey = key.length > 0;
     return { name, kind: 'query', key, canCutKey, canCutPages: false, correlation: undefined, rowChoice };
@@ -133,14 +133,14 @@ async function gatherFacts(
 /** Of a table, the share of its bytes that a filter leaves, by the planner's estimates. */
 async function bytesToRead(
   client: Client,
-  { source, relation }: Subject,
+  { selection, relation }: Subject,
   estimate: Estimate,
   leaves: readonly Leaf[],
 ): Promise<number> {
-  if (relation === undefined || source.kind === 'query') return estimate.bytes;
+  if (relation === undefined || selection.kind === 'query') return estimate.bytes;
   const bytes = leaves.reduce((sum, leaf) => sum + leaf.bytes, 0);
-  if (source.where === undefined) return bytes;
-  const whole = await estimateRows(client, buildSelect({ ...source, where: undefined }));
+  if (selection.where === undefined) return bytes;
+  const whole = await estimateRows(client, buildSelect({ ...selection, where: undefined }));
   return bytes * Math.min(1, estimate.rows / Math.max(1, whole.rows));
 }
 
@@ -178,7 +178,7 @@ async function findBounds(input: CutInput, key: readonly KeyColumn[]): Promise<K
   const parts = Math.round(bytes / targetBytes(input));
   if (parts <= 1) return [];
   const pages = leaves.length === 0 ? undefined : leaves.reduce((sum, leaf) => sum + leaf.pages, 0);
-  return sampleQuantiles(client, { source: subject.source, key, parts, pages });
+  return sampleQuantiles(client, { selection: subject.selection, key, parts, pages });
 }
 
 /**
@@ -190,10 +190,10 @@ function mayHoldNulls(archive: ArchiveConfig, { relation }: Subject): boolean {
   return relation.hasChildren && relation.kind !== 'partitioned';
 }
 
-function keyColumns({ source, relation, key }: Subject): KeyColumn[] {
-  const all = relation?.columns ?? source.columns;
+function keyColumns({ selection, relation, key }: Subject): KeyColumn[] {
+  const all = relation?.columns ?? selection.columns;
   return key.map((name) => {
     const index = all.findIndex((column) => column.name === name);
-    return { reference: columnReference({ ...source, columns: all }, index), type: all[index]?.type ?? 'text' };
+    return { reference: columnReference({ ...selection, columns: all }, index), type: all[index]?.type ?? 'text' };
   });
 }

@@ -24,7 +24,7 @@ export function segmentTask(run: Run, { session, plan }: Attempt, segment: Plann
     snapshot: session.snapshot.id,
     read: reader,
     select: segmentSelect(plan, segment, reader),
-    columns: subject.source.columns,
+    columns: subject.selection.columns,
     subject: subject.name,
     keyColumns: keyColumnIndexes(plan),
     key: run.folder.dataKey(segment.index, CODEC_FILES[archive.compression.codec].extension),
@@ -38,6 +38,6 @@ export function segmentTask(run: Run, { session, plan }: Attempt, segment: Plann
 
 /** Where the key's columns stand among those that are read; none when a part of the key is left out. */
 function keyColumnIndexes({ subject }: RunPlan): number[] {
-  const indexes = subject.key.map((name) => subject.source.columns.findIndex((column) => column.name === name));
+  const indexes = subject.key.map((name) => subject.selection.columns.findIndex((column) => column.name === name));
   return indexes.includes(-1) ? [] : indexes;
 }

@@ -28,7 +28,7 @@ async function compareAll(run: Run, attempt: Attempt): Promise<void> {
   const now = receipts.filter(({ snapshot }) => isSameSnapshot(snapshot, session.snapshot));
   const comparable = now.filter(({ lineDigest }) => lineDigest !== undefined);
   if (comparable.length === plan.segments.length) {
-    compare(run, 'the source', archivedDigest(receipts), await session.view.digest(plan.subject.source, {}));
+    compare(run, 'the source', archivedDigest(receipts), await session.view.digest(plan.subject.selection, {}));
   } else {
     for (const receipt of comparable) await verifySegment(run, attempt, receipt);
     run.log.warn(
@@ -43,7 +43,7 @@ async function compareAll(run: Run, attempt: Attempt): Promise<void> {
 async function verifySegment(run: Run, { session, plan }: Attempt, receipt: Receipt): Promise<void> {
   const segment = plan.segments[receipt.segment];
   if (segment === undefined) throw new Error(`there is no segment ${receipt.segment}`);
-  const theirs = await session.view.digest(plan.subject.source, plan.cut.narrow(segment));
+  const theirs = await session.view.digest(plan.subject.selection, plan.cut.narrow(segment));
   compare(run, `segment ${receipt.segment}`, archivedDigest([receipt]), theirs);
 }
 

@@ -3,7 +3,7 @@ import type { ArchiveConfig } from '../config/schema.ts';
 import type { Client } from '../postgres/connect.ts';
 import { requireNotRewritten } from '../postgres/rewritten.ts';
 import { digestRows, type RowDigest } from '../postgres/row-digest.ts';
-import type { Narrowing, RowSource } from '../postgres/select.ts';
+import type { Narrowing, Selection } from '../postgres/select.ts';
 import { planRun, replanRun, type KeptCut, type ReplannedRun, type RunPlan } from './plan.ts';
 
 export interface SourceView {
@@ -13,7 +13,7 @@ export interface SourceView {
   replan(archive: ArchiveConfig, slot: Date, kept: KeptCut): Promise<ReplannedRun>;
   /** Throws FailureError `relation-rewritten` when what is read is no longer what the snapshot saw. */
   requireNotRewritten(): Promise<void>;
-  digest(source: RowSource, narrowing: Narrowing): Promise<RowDigest>;
+  digest(selection: Selection, narrowing: Narrowing): Promise<RowDigest>;
 }
 
 /** The view of the transaction that is open on `client`. */
@@ -28,6 +28,6 @@ export function viewSource(client: Client): SourceView {
     plan: (archive, slot) => withLocks(planRun(client, archive, slot)),
     replan: (archive, slot, kept) => withLocks(replanRun(client, archive, slot, kept)),
     requireNotRewritten: () => requireNotRewritten(client),
-    digest: (source, narrowing) => digestRows(client, source, narrowing),
+    digest: (selection, narrowing) => digestRows(client, selection, narrowing),
   };
 }

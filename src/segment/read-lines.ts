@@ -40,8 +40,8 @@ async function* readByCursor(
   const encoder = new TextEncoder(task.columns);
   const lines = new LineBuffer(buffers.lines);
   for await (const batch of readCursor(client, task.select, task, count.read)) {
-    count.keys.first ??= keyOf(batch[0], task);
-    count.keys.last = keyOf(batch.at(-1), task) ?? count.keys.last;
+    count.keys.first ??= keyValuesOf(batch[0], task);
+    count.keys.last = keyValuesOf(batch.at(-1), task) ?? count.keys.last;
     for (const piece of encoder.encode(batch)) {
       lines.add(piece);
       if (lines.isFull) yield lines.take();
@@ -51,7 +51,7 @@ async function* readByCursor(
   if (lines.length > 0) yield lines.take();
 }
 
-function keyOf(row: TextRow | undefined, { columns, keyColumns }: SegmentTask): string[] | null {
+function keyValuesOf(row: TextRow | undefined, { columns, keyColumns }: SegmentTask): string[] | null {
   if (row === undefined) return null;
   return keyColumns.map((index) => {
     const column = columns[index];

@@ -92,7 +92,7 @@ export class FakeSource {
     return {
       subject: {
         name: 'public.events',
-        source: { kind: 'relation', from: '"public"."events"', where: undefined, columns: this.columns },
+        selection: { kind: 'relation', from: '"public"."events"', where: undefined, columns: this.columns },
         relation: undefined,
         key: ['id'],
         keyOrder: ['bigint'],

@@ -1,9 +1,9 @@
-/** Runs the data plane's source and encoder over a table or a query, and what the server itself prints for the same rows. */
+/** Runs the data plane's selection and encoder over a table or a query, and what the server itself prints for the same rows. */
 import pg from 'pg';
 import type { ArchiveConfig } from '../../src/config/schema.ts';
 import { connectPostgres, endConnection, socketOf } from '../../src/postgres/connect.ts';
 import { buildSelect } from '../../src/postgres/select.ts';
-import { describeSubject } from '../../src/run/row-source.ts';
+import { describeSubject } from '../../src/run/subject.ts';
 import { TextEncoder } from '../../src/format/jsonl/write/text-encoder.ts';
 import { RowEncoder } from '../../src/format/jsonl/write/binary/row-encoder.ts';
 import { giveBuffersBack, lendBuffers, plainBuffers } from '../../src/format/jsonl/write/binary/simd-text.ts';
@@ -25,20 +25,20 @@ export async function readLines(url: string, reading: Reading, reader: Reader = 
   const client = await connectPostgres({ url, applicationName: 'test' });
   const buffers = reader === 'copy-without-simd' ? plainBuffers() : lendBuffers();
   try {
-    const { source, name } = await describeSubject(client, reading as ArchiveConfig, SLOT);
+    const { selection, name } = await describeSubject(client, reading as ArchiveConfig, SLOT);
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     const pieces: Buffer[] = [];
     const count = { rows: 0 };
     if (reader !== 'cursor') {
-      const select = buildSelect(source, {}, (column) => !hasBinaryEncoder(column));
-      const job = { select, encoder: new RowEncoder(source.columns), buffers, subject: name, keyColumns: [] };
+      const select = buildSelect(selection, {}, (column) => !hasBinaryEncoder(column));
+      const job = { select, encoder: new RowEncoder(selection.columns), buffers, subject: name, keyColumns: [] };
       const lines = readCopy(client, job, count, { first: null, last: null });
       for await (const piece of lines) pieces.push(Buffer.from(piece));
       socketOf(client)?.destroy();
     } else {
-      const encoder = new TextEncoder(source.columns);
+      const encoder = new TextEncoder(selection.columns);
       const limits = { maxRowBytes: 512 * 1024 ** 2, subject: name, keyColumns: [] };
-      for await (const batch of readCursor(client, buildSelect(source), limits, count)) {
+      for await (const batch of readCursor(client, buildSelect(selection), limits, count)) {
         for (const piece of encoder.encode(batch)) pieces.push(piece);
       }
     }

@@ -153,12 +153,12 @@ async function stream(
     rows.end();
   }
 
-  const source = store.read(task.key, signal);
+  const stored = store.read(task.key, signal);
   const target = copyIn(client, statement);
   const decompressor = createDecompressor(task.codec);
   try {
-    if (decompressor === undefined) await pipeline(source, proveObject, toRows, target, { signal });
-    else await pipeline(source, proveObject, decompressor, toRows, target, { signal });
+    if (decompressor === undefined) await pipeline(stored, proveObject, toRows, target, { signal });
+    else await pipeline(stored, proveObject, decompressor, toRows, target, { signal });
   } catch (error) {
     throw isOfCompression(error) ? damaged(task.key, `its ${task.codec} is broken`, 'a whole one') : error;
   }

@@ -3,17 +3,17 @@ import { BUDGET } from '../../base/memory-budget.ts';
 
 /**
  * Yields buffers of `pieceBytes`, shorter ones where a part of `partBytes` ends, and a last one with what is left; nothing for an
- * empty source. Not whole parts: the uploader copies those together anyway, and each would be in memory twice for longer.
+ * empty stream. Not whole parts: the uploader copies those together anyway, and each would be in memory twice for longer.
  */
 export async function* gatherPieces(
-  source: AsyncIterable<Buffer>,
+  slices: AsyncIterable<Buffer>,
   partBytes: number,
   pieceBytes = BUDGET.pieces.bytes,
 ): AsyncGenerator<Buffer, void, undefined> {
   let leftInPart = partBytes;
   let piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, leftInPart));
   let filled = 0;
-  for await (const slice of source) {
+  for await (const slice of slices) {
     for (let at = 0; at < slice.length;) {
       const step = slice.copy(piece, filled, at);
       filled += step;

@@ -104,13 +104,13 @@ export class CopyReader {
           break;
         }
         if (!this.#encodeRow(at, end)) break;
-        this.#keys.first ??= this.#keyOf(at);
+        this.#keys.first ??= this.#keyValuesAt(at);
         lastRow = at;
       }
       window.start = end;
     }
     // The bytes of the last row of this pass are still there; of all passes, the last one's counts.
-    if (lastRow >= 0) this.#keys.last = this.#keyOf(lastRow);
+    if (lastRow >= 0) this.#keys.last = this.#keyValuesAt(lastRow);
   }
 
   /** Returns false, and leaves the row where it is, when its line would be too long to be made in one go. */
@@ -235,7 +235,7 @@ export class CopyReader {
     );
   }
 
-  #keyOf(at: number): string[] {
+  #keyValuesAt(at: number): string[] {
     return this.#encoder.valuesOf(this.#window.bytes, at, this.#encoding.keyColumns).map((value) => value ?? '');
   }
 }

@@ -10,12 +10,12 @@ export class CopyWindow {
   readonly bytes: Uint8Array;
   start = 0;
   end = 0;
-  readonly #source: ByteSource;
+  readonly #chunks: ByteSource;
   /** What came and did not fit. */
   #rest: Buffer | undefined;
 
-  constructor(source: ByteSource, bytes: Uint8Array) {
-    this.#source = source;
+  constructor(chunks: ByteSource, bytes: Uint8Array) {
+    this.#chunks = chunks;
     this.bytes = bytes;
   }
 
@@ -29,7 +29,7 @@ export class CopyWindow {
 
   /** Moves what is left to the front and adds what comes next. There must be room. */
   async fill(): Promise<void> {
-    const next = this.#rest ?? (await this.#source.next());
+    const next = this.#rest ?? (await this.#chunks.next());
     if (this.start > 0) {
       this.bytes.copyWithin(0, this.start, this.end);
       this.end -= this.start;

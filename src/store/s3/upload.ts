@@ -34,26 +34,26 @@ export async function uploadToS3(
 ): Promise<Written> {
   options.signal.throwIfAborted();
   const upload = new OneUpload(target, key, options);
-  const source = new PartBody(body, options.partBytes, (error) => {
+  const partBody = new PartBody(body, options.partBytes, (error) => {
     upload.fail(error);
   });
-  upload.onFailure = () => source.destroy(new Error('the upload failed'));
+  upload.onFailure = () => partBody.destroy(new Error('the upload failed'));
   const onAbort = (): void => {
     upload.fail(options.signal.reason);
   };
   options.signal.addEventListener('abort', onAbort, { once: true });
   try {
-    const answered = await upload.send(source);
-    return { etag: await upload.check(source.bytes, answered) };
+    const answered = await upload.send(partBody);
+    return { etag: await upload.check(partBody.bytes, answered) };
   } catch (error) {
     upload.fail(error);
-    const etag = await upload.findLanded(source.bytes);
+    const etag = await upload.findLanded(partBody.bytes);
     if (etag !== undefined) return { etag };
     await upload.abort();
     throw upload.firstCause;
   } finally {
     options.signal.removeEventListener('abort', onAbort);
-    source.destroy();
+    partBody.destroy();
   }
 }
 
@@ -92,10 +92,10 @@ class OneUpload {
   }
 
   /** Resolves to the ETag that the server answered, if it did. */
-  async send(source: PartBody): Promise<string | undefined> {
+  async send(partBody: PartBody): Promise<string | undefined> {
     const upload = new Upload({
       client: this.#watchedClient(),
-      params: { ...this.#params(), Body: source },
+      params: { ...this.#params(), Body: partBody },
       partSize: this.#options.partBytes,
       queueSize: BUDGET.parts.onTheWay,
       // lib-storage would abort while other parts are still on the way, or not at all when the body is stalled.

@@ -9,7 +9,7 @@ import { chooseCompressor } from '../../../src/format/compress/codec.ts';
 import { connectPostgres, endConnection } from '../../../src/postgres/connect.ts';
 import { buildSelect } from '../../../src/postgres/select.ts';
 import { beginReading, exportSnapshot } from '../../../src/postgres/snapshot.ts';
-import { describeSubject } from '../../../src/run/row-source.ts';
+import { describeSubject } from '../../../src/run/subject.ts';
 import type { Binding } from '../../../src/segment/binding.ts';
 import type { ObjectFacts, SegmentTask } from '../../../src/segment/task.ts';
 import { dispatchTasks } from '../../../src/work/dispatch.ts';
@@ -66,7 +66,7 @@ export function placeConformance(name: string, open: (room: number) => Promise<S
       holders.push(holder);
       await beginReading(holder);
       const { id } = await exportSnapshot(holder);
-      const { source, name: subjectName } = await describeSubject(holder, { table } as ArchiveConfig, SLOT);
+      const { selection, name: subjectName } = await describeSubject(holder, { table } as ArchiveConfig, SLOT);
       segments += 1;
       return {
         kind: 'archive-segment',
@@ -79,8 +79,8 @@ export function placeConformance(name: string, open: (room: number) => Promise<S
         destination: 'bucket',
         snapshot: id,
         read: 'cursor',
-        select: buildSelect(source),
-        columns: source.columns,
+        select: buildSelect(selection),
+        columns: selection.columns,
         subject: subjectName,
         keyColumns: [0],
         key: `events/run=${RUN}/part-${segments}.jsonl`,

@@ -8,13 +8,13 @@ import { quoteTableName } from '../postgres/identifiers.ts';
 import { describeKeyOrder } from '../postgres/table-stats.ts';
 import { describeQuery, describeRelation, type Relation } from '../postgres/relation.ts';
 import { bindSlot, describeSqlProblem, trimStatement } from '../postgres/sql-text.ts';
-import type { RowSource } from '../postgres/select.ts';
+import type { Selection } from '../postgres/select.ts';
 
 /** What an archive reads, as of one slot. */
 export interface Subject {
   /** As the operator knows it: `public.fetch_queue`, or `query`. */
   name: string;
-  source: RowSource;
+  selection: Selection;
   /** Undefined for a query. */
   relation: Relation | undefined;
   /** Column names that a key cut may use: the configured key, else the primary key; only names that are read. */
@@ -33,7 +33,7 @@ export async function describeSubject(client: Client, archive: ArchiveConfig, sl
   const columns = await describeQuery(client, sql, params);
   const key = archive.key ?? [];
   requireColumns(columns, key, 'key');
-  return { name: 'query', source: { kind: 'query', sql, params, columns }, relation: undefined, key, keyOrder: [] };
+  return { name: 'query', selection: { kind: 'query', sql, params, columns }, relation: undefined, key, keyOrder: [] };
 }
 
 /** The config is checked for it when it is loaded; here it must hold, whoever calls. */
@@ -53,7 +53,7 @@ async function describeTable(client: Client, archive: ArchiveConfig, table: stri
   if (archive.key !== undefined) requireColumns(relation.columns, archive.key, 'key');
   return {
     name: `${relation.schema}.${relation.name}`,
-    source: {
+    selection: {
       kind: 'relation',
       from: quoteTableName({ schema: relation.schema, table: relation.name }),
       where: archive.where === undefined ? undefined : bindSlot(archive.where, slot),
