@@ -75,7 +75,7 @@ export function aRunPlan({ segments = keySegments(3), survivesSnapshot = true, w
   } as const;
   const subject = {
     name: 'public.events',
-    source: { kind: 'relation', from: '"public"."events"', where, columns: [id] },
+    selection: { kind: 'relation', from: '"public"."events"', where, columns: [id] },
     relation: { kind: 'table', primaryKey: ['id'] },
     key: ['id'],
     keyOrder: [],
