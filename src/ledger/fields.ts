@@ -63,9 +63,19 @@ export function itemOf(schema: z.core.$ZodType): z.ZodType | undefined {
   return ITEMS.get(schema) ?? (parent === undefined ? undefined : itemOf(parent));
 }
 
-/** Values of a key's columns, as Postgres prints them. */
+/** Values of a key's columns, as Postgres prints them. By hand, as a plan has two such lists for each of its segments. */
 export function keyValues(): z.ZodType<string[]> {
-  return list(text(), MAX_COLUMNS);
+  const schema = z.custom<string[]>(
+    isKeyValues,
+    `must be a list of at most ${MAX_COLUMNS} texts of at most ${MAX_TEXT_CHARS} characters`,
+  );
+  ITEMS.set(schema, text());
+  return schema;
+}
+
+function isKeyValues(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length > MAX_COLUMNS) return false;
+  return value.every((item) => typeof item === 'string' && item.length <= MAX_TEXT_CHARS);
 }
 
 /** The program that wrote the document. */

@@ -2,7 +2,9 @@
 
 /** Our documents have five. */
 const MAX_DEPTH = 32;
-/** A document of 300,000 objects has so many. One that has no more takes at most 400 MB when it is parsed, whatever it says. */
+/** Ours have some twenty. A mapping of millions of fields costs a parser more than anything else. */
+const MAX_FIELDS = 1000;
+/** A document of 300,000 objects has so many. One that has no more takes some 150 MB when it is parsed, whatever it says. */
 const MAX_VALUES = 4_000_000;
 
 const QUOTE = 0x22;
@@ -15,17 +17,24 @@ const END_OBJECT = 0x7d;
 
 /** What of a document is too much to be parsed; undefined when nothing is. Whether it is JSON at all is for the parser to say. */
 export function describeExcess(document: Buffer): string | undefined {
+  /** Of the mappings that are open, how many fields they have; 0 for a list. */
+  const fields = new Uint32Array(MAX_DEPTH + 1);
   let depth = 0;
   let values = 1;
   for (let at = 0; at < document.length; at += 1) {
     const byte = document[at];
     if (byte === QUOTE) at = endOfText(document, at);
-    else if (byte === COMMA) values += 1;
-    else if (byte === BEGIN_LIST || byte === BEGIN_OBJECT) {
-      depth += 1;
+    else if (byte === COMMA) {
       values += 1;
-    } else if (byte === END_LIST || byte === END_OBJECT) depth -= 1;
-    if (depth > MAX_DEPTH) return `it nests deeper than ${MAX_DEPTH} levels`;
+      const fieldsSoFar = fields[depth] ?? 0;
+      if (fieldsSoFar > 0) fields[depth] = fieldsSoFar + 1;
+      if (fieldsSoFar === MAX_FIELDS) return `it has a mapping of more than ${MAX_FIELDS} fields`;
+    } else if (byte === BEGIN_LIST || byte === BEGIN_OBJECT) {
+      values += 1;
+      depth += 1;
+      if (depth > MAX_DEPTH) return `it nests deeper than ${MAX_DEPTH} levels`;
+      fields[depth] = byte === BEGIN_OBJECT ? 1 : 0;
+    } else if (byte === END_LIST || byte === END_OBJECT) depth = Math.max(0, depth - 1);
     if (values > MAX_VALUES) return `it has more than ${MAX_VALUES} values`;
   }
   return undefined;

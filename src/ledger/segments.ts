@@ -57,12 +57,16 @@ export function findMisfit(by: CutBy, segments: readonly PlannedSegment[]): { in
 function findKeyGap(segments: readonly PlannedSegment[]): { index: number; why: string } | undefined {
   for (const [index, { range }] of segments.entries()) {
     const before = segments[index - 1]?.range?.upper ?? null;
-    const begins = JSON.stringify(range?.lower ?? null) === JSON.stringify(before);
-    if (!begins || (index > 0 && before === null))
+    if (!isSame(range?.lower ?? null, before) || (index > 0 && before === null))
       return { index, why: 'it does not begin where the one before it ends' };
     if (index === segments.length - 1 && range?.upper !== null) return { index, why: 'it does not go to the end' };
   }
   return undefined;
+}
+
+function isSame(a: readonly string[] | null, b: readonly string[] | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.length === b.length && a.every((value, at) => value === b[at]);
 }
 
 /** Each leaf must be there from its page 0 to its end. */

@@ -23,9 +23,10 @@ export function buildManifestSchema(): JsonSchema {
 function describe(schema: z.ZodType): JsonSchema {
   return z.toJSONSchema(schema, {
     io: 'input',
+    unrepresentable: 'any',
     override: ({ zodSchema, jsonSchema }) => {
       const item = itemOf(zodSchema);
-      if (item !== undefined) jsonSchema.items = withoutDialect(describe(item));
+      if (item !== undefined) Object.assign(jsonSchema, { type: 'array', items: withoutDialect(describe(item)) });
       mergeNull(jsonSchema);
     },
   });

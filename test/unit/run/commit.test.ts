@@ -149,7 +149,7 @@ describe('the commit of a run', () => {
     attempt.done.set(1, endless);
     const failure = await commitFails(aRun(store));
     assert.equal(failure.code, 'bad-manifest');
-    assert.match(failure.message, /objects\[1\]\.firstKey\[0\]/);
+    assert.match(failure.message, /objects\[1\]\.firstKey: must be a list/);
     assert.deepEqual(await keys(), [...JOURNAL, ...DATA]);
   });
 });
