@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { skipWithout } from '../support/needs.ts';
 
 const UNIT = fileURLToPath(new URL('../../systemd/pgsluice.service', import.meta.url));
 const SYSUSERS = fileURLToPath(new URL('../../systemd/pgsluice.sysusers.conf', import.meta.url));
@@ -21,7 +22,7 @@ const MIN_VERSION = 250;
 /** Why the test cannot run here; false when it can. */
 function missing(command: string): string | false {
   const { status, output } = run(command, '--version');
-  if (status !== 0) return `${command} is not installed`;
+  if (status !== 0) return skipWithout('systemd-analyze', `${command} is not installed`);
   const [, version] = /^systemd (\d+)/.exec(output) ?? [];
   return Number(version) >= MIN_VERSION ? false : `${command} is older than ${MIN_VERSION}`;
 }

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { withDeadline } from './cli.ts';
+import { skipWithout } from './needs.ts';
 
 export interface CommandEnding {
   code: number | null;
@@ -29,8 +30,9 @@ export function whyNoContainer(): string | false {
   if (process.platform !== 'linux') return 'only Linux has systemd';
   if (process.getuid?.() !== 0) return 'only root can boot a systemd';
   if (!['/usr/lib/systemd/systemd', '/lib/systemd/systemd'].some((file) => existsSync(file)))
-    return 'systemd is not installed';
+    return skipWithout('systemd-analyze', 'systemd is not installed');
   const missing = COMMANDS.filter((name) => !STANDARD_PATH.split(':').some((dir) => existsSync(`${dir}/${name}`)));
+  if (missing.includes('dbus-daemon')) return skipWithout('dbus-daemon', 'dbus-daemon is not installed');
   if (missing.length > 0) return `${missing.join(', ')} is not installed`;
   const { status, stderr } = spawnSync('sh', ['-c', PROBE], { encoding: 'utf8', timeout: 10_000 });
   return status === 0 ? false : `this machine permits no container: ${stderr.trim()}`;

@@ -5,10 +5,9 @@ import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { type EmbeddedPostgres, startPostgres } from '../../../src/demo/embedded-postgres.ts';
 import { connect } from '../../support/postgres.ts';
+import { skipWithout } from '../../support/needs.ts';
 import { oracleLines, readLines } from '../../support/read-lines.ts';
 import { eventually } from '../../support/cli.ts';
-
-const noOpenssl = spawnSync('openssl', ['version']).error === undefined ? false : 'openssl is not there';
 
 /** A server that takes nothing but TLS from TCP, with a certificate of its own for 127.0.0.1. */
 async function startTlsPostgres(t: TestContext): Promise<{ server: EmbeddedPostgres; certificate: string }> {
@@ -32,7 +31,7 @@ async function startTlsPostgres(t: TestContext): Promise<{ server: EmbeddedPostg
   return { server, certificate };
 }
 
-test('rows come over TLS as they do without it', { skip: noOpenssl }, async (t) => {
+test('rows come over TLS as they do without it', { skip: skipWithout('openssl') }, async (t) => {
   const { server, certificate } = await startTlsPostgres(t);
   const url = `${server.url}?sslmode=verify-full&sslrootcert=${certificate}`;
   const client = await eventually('TLS is on', () => connect(url).catch(() => undefined));

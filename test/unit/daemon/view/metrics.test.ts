@@ -9,10 +9,10 @@ import { describeSkip, type RunEnding } from '../../../../src/daemon/run-ending.
 import type { FailureCode } from '../../../../src/base/failures.ts';
 import { RunProgress } from '../../../../src/work/progress.ts';
 import type { StateParts } from '../../../../src/daemon/view/state.ts';
+import { skipWithout } from '../../../support/needs.ts';
 
 const CONFIG = path.join(import.meta.dirname, '../../../../config');
-const hasPromtool = spawnSync('promtool', ['--version']).error === undefined;
-const skip = hasPromtool ? false : 'promtool is not installed (Debian package prometheus)';
+const skip = skipWithout('promtool');
 
 /** A daemon with one archive, before its first run. */
 function stateParts(): StateParts {
