@@ -70,7 +70,7 @@ describe('the bytes of a COPY', () => {
     const socket = new Socket();
     const client = await connect(t, socket, (peer) => peer.write(STREAM));
     const copy = new CopySocket(client, 'COPY');
-    while (!socket.isPaused()) await turn();
+    while (!socket.isPaused() && socket.bytesRead < STREAM.length) await turn();
     const { waitingBytes, surplusBytes } = BUDGET.read;
     assert.ok(socket.bytesRead <= waitingBytes + surplusBytes, `${socket.bytesRead} bytes were taken`);
     await readSlowly(copy);
