@@ -16,9 +16,13 @@ const { onTheWay, inTheMaking } = BUDGET.parts;
 const PIECE = PART / 5;
 const SERVER = fileURLToPath(new URL('../../../src/demo/s3-server-process.ts', import.meta.url));
 
-it('holds memory for as many parts as the budget has, however many there are', async () => {
+it('holds memory for as many parts as the budget has, however many there are', async (t) => {
   // A process of its own, as the endpoint's memory is none of ours.
   const server = spawn(process.execPath, [SERVER, 'archive'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(async () => {
+    server.stdin.end();
+    await once(server, 'exit');
+  });
   const [line] = (await once(createInterface(server.stdout), 'line')) as [string];
   const store = openStore(destinationOf(JSON.parse(line) as LocalS3, 'archive'));
   let peakBytes = 0;
@@ -40,8 +44,6 @@ it('holds memory for as many parts as the budget has, however many there are', a
   const limitBytes = (onTheWay + inTheMaking) * PART + BUDGET.pieces.bytes;
   assert.ok(peakBytes <= limitBytes, `${(peakBytes / PART).toFixed(2)} parts`);
   store.close();
-  server.stdin.end();
-  await once(server, 'exit');
 });
 
 it('sends as many parts at once as the budget has', async (t) => {
