@@ -4,7 +4,9 @@ import { countOf, formatBytes } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import type { Column } from '../postgres/columns.ts';
-import { connectPostgres, endConnection } from '../postgres/connect.ts';
+import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
+import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
+import { whileReading } from '../postgres/snapshot.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
 import { dataKey, fullKey, manifestKey } from '../ledger/names.ts';
 import { planRun } from '../run/plan.ts';
@@ -70,7 +72,7 @@ async function planOne(config: Config, archive: ArchiveConfig, id: string): Prom
     applicationName: `pgsluice plan ${archive.name}`,
   });
   try {
-    const plan = await planRun(client, archive, parseRunId(id));
+    const plan = await whileReading(client, () => planRun(client, archive, parseRunId(id)));
     const destination = destinationOf(config, archive);
     const { extension } = CODEC_FILES[archive.compression.codec];
     return {
@@ -87,12 +89,16 @@ async function planOne(config: Config, archive: ArchiveConfig, id: string): Prom
         key: fullKey(destination, dataKey(archive.name, id, segment.index, extension)),
         rows: plan.cut.describe(segment),
       })),
-      warnings: warnOfNulls(plan.subject.selection.columns),
+      warnings: [...warnOfPooler(client), ...warnOfNulls(plan.subject.selection.columns)],
       manifest: fullKey(destination, manifestKey(archive.name, id)),
     };
   } finally {
     await endConnection(client);
   }
+}
+
+function warnOfPooler(client: Client): string[] {
+  return isPooled(client) ? [POOLER_WARNING] : [];
 }
 
 /** In a column that is NOT NULL, there is only one null that it can be. */

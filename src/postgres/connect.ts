@@ -4,7 +4,8 @@ import { Client, type ClientConfig } from 'pg';
 import type { Stage } from '../base/errors.ts';
 import { DirectSocket } from './direct-socket.ts';
 import { postgresFailure } from './errors.ts';
-import { quoteLiteral } from './identifiers.ts';
+import { sendOneStatementEach } from './one-statement.ts';
+import { prepareConnection, serverPid } from './settings.ts';
 import { parsePostgresUrl, tlsOptions } from './url.ts';
 
 /** A connection, for those who only pass it on. */
@@ -18,38 +19,15 @@ export interface ConnectionTarget {
   applicationName: string;
 }
 
-/**
- * What the line format depends on, and the limits that would cut a long read short. They are set again in each
- * transaction, as a pooler may hand the session to somebody else in between.
- */
-export const SETTINGS: Readonly<Record<string, string>> = {
-  TimeZone: 'UTC',
-  DateStyle: 'ISO',
-  IntervalStyle: 'postgres',
-  bytea_output: 'hex',
-  extra_float_digits: '1',
-  client_encoding: 'UTF8',
-  statement_timeout: '0',
-  idle_in_transaction_session_timeout: '0',
-  lock_timeout: '60s',
-  // With row security on, rows that a policy hides would be missing in silence. Off, the server refuses the query.
-  row_security: 'off',
-  // A scan that starts in the middle of a table would give a query with LIMIT other rows each time.
-  synchronize_seqscans: 'off',
-};
-
-/** Settings that only newer servers know: the version that brought them, and the value. */
-const NEWER_SETTINGS: [number, string, string][] = [
-  [140000, 'idle_session_timeout', '0'],
-  [170000, 'transaction_timeout', '0'],
-];
-
 const CONNECT_TIMEOUT_MS = 15_000;
 /** For the login and all settings: a server that falls silent in between would hold everything up. */
 const READY_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_DELAY_MS = 30_000;
 
-/** A timeout of 0 sent at startup is dropped by the driver, so everything is set by a statement after connecting. */
+/**
+ * Connects, and sets what reading depends on, unless a pooler is between: then each transaction sets it for itself.
+ * Throws FailureError, and the signal's reason when it aborts.
+ */
 export async function connectPostgres(
   target: ConnectionTarget,
   stage: Stage = 'connect',
@@ -66,8 +44,8 @@ export async function connectPostgres(
   try {
     signal?.throwIfAborted();
     await client.connect();
-    await client.query(settingsStatement(SETTINGS));
-    await setNewerSettings(client);
+    sendOneStatementEach(client);
+    await prepareConnection(client);
     return client;
   } catch (error) {
     await endConnection(client);
@@ -86,6 +64,27 @@ function newClient(target: ConnectionTarget, stage: Stage): Client {
     throw postgresFailure(error, stage, `connecting to ${describeTarget(target.url)}`);
   }
 }
+
+/** The message Terminate: without it, the server writes of an unexpected end into its log, once for each segment. */
+const TERMINATE = Buffer.from([0x58, 0, 0, 0, 4]);
+
+/** Says goodbye on a connection that the driver does not know any more, and waits for the end of it. Never throws, never waits long. */
+export async function hangUp(client: Client): Promise<void> {
+  const socket = socketOf(client);
+  if (socket === undefined || socket.destroyed) return;
+  await new Promise<void>((resolve) => {
+    const cut = setTimeout(() => socket.destroy(), HANG_UP_TIMEOUT_MS);
+    socket.once('close', () => {
+      clearTimeout(cut);
+      resolve();
+    });
+    socket.end(TERMINATE);
+    // What is read from now on is nobody's; a paused socket would never see the server's end.
+    socket.resume();
+  });
+}
+
+const HANG_UP_TIMEOUT_MS = 2000;
 
 /** Ends a connection for good, also one that is dead or in the middle of a query. Never throws, never waits long. */
 export async function endConnection(client: Client): Promise<void> {
@@ -128,34 +127,10 @@ function clientConfig(target: ConnectionTarget): ClientConfig {
   };
 }
 
-function settingsStatement(settings: Record<string, string>): string {
-  const calls = Object.entries(settings).map(([name, value]) => `set_config('${name}', ${quoteLiteral(value)}, false)`);
-  return `SELECT ${calls.join(', ')}`;
-}
-
-async function setNewerSettings(client: Client): Promise<void> {
-  const { rows } = await client.query<{ version: number }>(
-    "SELECT current_setting('server_version_num')::int AS version",
-  );
-  const version = rows[0]?.version ?? 0;
-  const known = NEWER_SETTINGS.filter(([since]) => version >= since);
-  if (known.length > 0) {
-    await client.query(settingsStatement(Object.fromEntries(known.map(([, name, value]) => [name, value]))));
-  }
-  if (version >= 140000) await watchForOurDeath(client);
-}
-
-/** So that a long query ends with the process that asked for it. Servers on some systems cannot do it, and say so. */
-async function watchForOurDeath(client: Client): Promise<void> {
-  try {
-    await client.query(settingsStatement({ client_connection_check_interval: '10s' }));
-  } catch {
-    // It saves the server work and changes nothing else.
-  }
-}
-
 /** The server's id of this connection; 0 when it is not known. */
 export function backendPid(client: Client): number {
+  const asked = serverPid(client);
+  if (asked !== undefined) return asked;
   return (client as unknown as { processID: number | null }).processID ?? 0;
 }
 

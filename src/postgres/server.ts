@@ -8,8 +8,6 @@ export interface ServerFacts {
   database: string;
   /** The server's clock minus ours, in milliseconds, to about the time of one answer. */
   clockSkewMs: number;
-  /** A pooler between hands out backend ids of its own, so ours and the server's differ. */
-  behindPooler: boolean;
 }
 
 interface ServerRow {
@@ -17,7 +15,6 @@ interface ServerRow {
   number: number;
   database: string;
   now_ms: number;
-  pid: number;
 }
 
 /** Asks the server behind `client`. */
@@ -25,7 +22,7 @@ export async function inspectServer(client: Client): Promise<ServerFacts> {
   const askedAt = Date.now();
   const { rows } = await client.query<ServerRow>(
     `SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number,
-       current_database() AS database, extract(epoch FROM clock_timestamp())::float8 * 1000 AS now_ms, pg_backend_pid() AS pid`,
+       current_database() AS database, extract(epoch FROM clock_timestamp())::float8 * 1000 AS now_ms`,
   );
   const row = rows[0];
   if (row === undefined) throw new Error('the server gave no row');
@@ -35,6 +32,5 @@ export async function inspectServer(client: Client): Promise<ServerFacts> {
     versionNumber: row.number,
     database: row.database,
     clockSkewMs: row.now_ms - ours,
-    behindPooler: (client as unknown as { processID: number | null }).processID !== row.pid,
   };
 }

@@ -1,24 +1,31 @@
 /** The snapshot that all segments of a run share: exported by the connection that holds it, imported by every worker. */
 import type { Client } from 'pg';
-import { SETTINGS } from './connect.ts';
 import { postgresFailure } from './errors.ts';
 import { quoteLiteral } from './identifiers.ts';
+import { setForTransaction } from './settings.ts';
 
 /** How long a worker waits for a table that a DDL command is about to lock; see importSnapshot. */
 const WORKER_LOCK_TIMEOUT = '3s';
 
-/** SET takes no snapshot, so that one may still be imported after it. */
-function beginStatements(settings: Readonly<Record<string, string>>): string {
-  const lines = Object.entries(settings).map(([name, value]) => `SET LOCAL ${name} = ${quoteLiteral(value)}`);
-  return ['BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', ...lines].join(';\n');
-}
+const BEGIN_READING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 
 /** Opens a read-only transaction with one view of the data throughout. */
 export async function beginReading(client: Client): Promise<void> {
   try {
-    await client.query(beginStatements(SETTINGS));
+    await client.query(BEGIN_READING);
+    await setForTransaction(client);
   } catch (error) {
     throw postgresFailure(error, 'snapshot', 'opening a transaction');
+  }
+}
+
+/** Does `work` in a read-only transaction, of which nothing stays. */
+export async function whileReading<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  await beginReading(client);
+  try {
+    return await work();
+  } finally {
+    await client.query('ROLLBACK').catch(() => undefined);
   }
 }
 
@@ -68,8 +75,10 @@ export async function exportSnapshot(client: Client): Promise<Snapshot> {
  */
 export async function importSnapshot(client: Client, id: string): Promise<void> {
   try {
-    const settings = { ...SETTINGS, lock_timeout: WORKER_LOCK_TIMEOUT };
-    await client.query(`${beginStatements(settings)};\nSET TRANSACTION SNAPSHOT ${quoteLiteral(id)}`);
+    await client.query(BEGIN_READING);
+    // Before anything that would take a snapshot of its own.
+    await client.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(id)}`);
+    await setForTransaction(client, { lock_timeout: WORKER_LOCK_TIMEOUT });
   } catch (error) {
     throw postgresFailure(error, 'snapshot', 'importing the snapshot of the run');
   }

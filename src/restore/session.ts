@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import os from 'node:os';
 import { fail, type FailureError } from '../base/errors.ts';
 import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
-import { sendOneStatementEach } from '../postgres/one-statement.ts';
+import { isPooled } from '../postgres/settings.ts';
 import { restoreFailure } from '../segment/restore/errors.ts';
 import type { RestoreRequest } from './request.ts';
 
@@ -21,7 +21,13 @@ export async function openRestoreSession(request: RestoreRequest, run: string): 
     { url: request.source.url, applicationName: `pgsluice restore ${request.archive.name}/${run} on ${os.hostname()}` },
     'restore',
   );
-  sendOneStatementEach(client);
+  if (isPooled(client)) {
+    await endConnection(client);
+    throw fail('behind-pooler', {
+      stage: 'restore',
+      message: 'a restore does not go through a pooler such as PgBouncer',
+    });
+  }
   const lost = new AbortController();
   client.on('end', () => {
     lost.abort(sessionLost(name));

@@ -7,6 +7,8 @@ import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
 import { connectPostgres, endConnection } from '../postgres/connect.ts';
 import { isSuperuser, mayWrite } from '../postgres/role.ts';
 import { inspectServer } from '../postgres/server.ts';
+import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
+import { whileReading } from '../postgres/snapshot.ts';
 import { openStore } from '../store/open.ts';
 import { planRun } from './plan.ts';
 
@@ -91,12 +93,11 @@ async function checkServer(client: Client, subject: string): Promise<OnlineFindi
       hint: 'Postgres 13 and later are supported.',
     });
   }
-  if (server.behindPooler) {
+  if (isPooled(client)) {
     findings.push({
       level: 'warning',
       subject,
-      message: 'the connection goes through a pooler such as PgBouncer',
-      hint: 'Locks and snapshots live in a session: connect to Postgres directly, or use session pooling.',
+      message: POOLER_WARNING,
     });
   }
   return findings;
@@ -110,7 +111,7 @@ const NEEDLESS_RIGHTS = {
 /** `role` is undefined where it is known to be able to write. */
 async function checkArchive(client: Client, archive: ArchiveConfig, role?: string): Promise<OnlineFinding[]> {
   const subject = `archives.${archive.name}`;
-  const plan = await planRun(client, archive, new Date());
+  const plan = await whileReading(client, () => planRun(client, archive, new Date()));
   const message = `${plan.subject.name}, about ${formatCount(plan.estimate.rows)} rows, ${plan.subject.selection.columns.length} columns, ${plan.segments.length} segments by ${plan.cut.name}`;
   const findings: OnlineFinding[] = [{ level: 'ok', subject, message }];
   const { relation, name } = plan.subject;

@@ -53,6 +53,7 @@ function endsSessionOnly(failure: Failure): boolean {
 
 async function executeUnderOneSnapshot(run: Run): Promise<Commit> {
   const session = await run.openSession();
+  if (session.warning !== undefined) run.log.warn(session.warning);
   const cut = (): void => {
     session.cut();
   };

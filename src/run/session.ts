@@ -4,6 +4,7 @@ import { withinAnswerTime } from '../postgres/answer-time.ts';
 import { terminateBackend } from '../postgres/cancel.ts';
 import { backendPid, endConnection, socketOf, type Client } from '../postgres/connect.ts';
 import { postgresFailure } from '../postgres/errors.ts';
+import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import { exportSnapshot, identifySource, type Snapshot, type SourceIdentity } from '../postgres/snapshot.ts';
 import { lockConnection, openLock, whenUnlockedHere, type LockTarget } from './lock.ts';
 import { viewSource, type SourceView } from './source-view.ts';
@@ -12,6 +13,8 @@ import { viewSource, type SourceView } from './source-view.ts';
 export interface Session {
   readonly identity: SourceIdentity;
   readonly snapshot: Snapshot;
+  /** What is to be said against how the source is reached. */
+  readonly warning?: string | undefined;
   /** The source as the snapshot shows it. */
   readonly view: SourceView;
   /** Aborts when the connection breaks: then the lock is gone, and another host may begin. */
@@ -50,6 +53,7 @@ export async function openSession(target: LockTarget, signal: AbortSignal): Prom
 class PostgresSession implements Session {
   readonly identity: SourceIdentity;
   readonly snapshot: Snapshot;
+  readonly warning: string | undefined;
   readonly view: SourceView;
   readonly #target: LockTarget;
   readonly #client: Client;
@@ -60,6 +64,7 @@ class PostgresSession implements Session {
     this.#client = client;
     this.identity = identity;
     this.snapshot = snapshot;
+    this.warning = isPooled(client) ? POOLER_WARNING : undefined;
     this.view = viewSource(client);
     client.on('end', () => {
       this.#lost.abort(sessionLost(target.archive));

@@ -2,7 +2,7 @@
 import { pipeline } from 'node:stream/promises';
 import { Closers } from '../base/closers.ts';
 import { terminateBackend } from '../postgres/cancel.ts';
-import { backendPid, connectPostgres, endConnection, socketOf, type Client } from '../postgres/connect.ts';
+import { backendPid, connectPostgres, hangUp, endConnection, socketOf, type Client } from '../postgres/connect.ts';
 import { importSnapshot } from '../postgres/snapshot.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
@@ -143,8 +143,9 @@ function describeObject(task: SegmentTask, { content, object, count, lines }: Pr
 
 /** After a failure the query may still be running, and blocked on us: it is stopped on the server, and the socket is cut. */
 async function closeReader(client: Client, task: SegmentTask, { database }: Ends, finished: boolean): Promise<void> {
-  // After a COPY the driver does not know the connection any more; nothing is lost when it is cut.
-  if (!finished || task.read === 'copy') socketOf(client)?.destroy();
+  // After a COPY the driver does not know the connection any more, and would cut it without a word.
+  if (finished && task.read === 'copy') await hangUp(client);
+  if (!finished) socketOf(client)?.destroy();
   if (!finished) await terminateBackend(database, backendPid(client));
   await endConnection(client);
 }

@@ -2,6 +2,12 @@
 import type { Declarations } from './declaration.ts';
 
 export const RESTORE_FAILURES = {
+  'behind-pooler': {
+    transient: false,
+    meaning:
+      'The database that is restored into is reached through a pooler, on whose connections locks and settings would stay.',
+    hint: 'Let the url of this source lead to Postgres itself; --source names another one.',
+  },
   'row-exists': {
     transient: false,
     meaning: 'Rows with these keys are in the table already.',

@@ -6,6 +6,7 @@ import { toFailure } from '../../base/errors.ts';
 import { destinationOf, sourceOf } from '../../config/resolve.ts';
 import type { Config, DestinationConfig, SourceConfig } from '../../config/schema.ts';
 import { connectPostgres, endConnection } from '../../postgres/connect.ts';
+import { isPooled, POOLER_WARNING } from '../../postgres/settings.ts';
 import { openStore } from '../../store/open.ts';
 
 export interface ReadinessCheck {
@@ -57,14 +58,16 @@ export class Readiness {
   }
 }
 
-async function check(subject: string, look: Promise<void>): Promise<ReadinessCheck> {
+/** What `look` resolves to is said beside the good answer. */
+async function check(subject: string, look: Promise<string | undefined>): Promise<ReadinessCheck> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
     late.reject(new Error(`no answer within ${TIMEOUT_MS / 1000} s`));
   }, TIMEOUT_MS);
   try {
-    await Promise.race([look, late.promise]);
-    return { subject, ok: true, checkedAt: new Date().toISOString() };
+    const note = await Promise.race([look, late.promise]);
+    const noted = note === undefined ? {} : { message: note };
+    return { subject, ok: true, checkedAt: new Date().toISOString(), ...noted };
   } catch (error) {
     const { code, message } = toFailure(error, 'connect');
     const shown = code === 'internal' ? 'timeout' : code;
@@ -76,11 +79,13 @@ async function check(subject: string, look: Promise<void>): Promise<ReadinessChe
   }
 }
 
-async function lookAtSource({ url }: SourceConfig): Promise<void> {
-  await endConnection(await connectPostgres({ url, applicationName: 'pgsluice ready' }));
+async function lookAtSource({ url }: SourceConfig): Promise<string | undefined> {
+  const client = await connectPostgres({ url, applicationName: 'pgsluice ready' });
+  await endConnection(client);
+  return isPooled(client) ? POOLER_WARNING : undefined;
 }
 
-async function lookAtDestination(destination: DestinationConfig): Promise<void> {
+async function lookAtDestination(destination: DestinationConfig): Promise<undefined> {
   const store = openStore(destination);
   try {
     await store.head(ABSENT_KEY);

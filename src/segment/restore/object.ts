@@ -9,7 +9,6 @@ import { formatCount } from '../../base/units.ts';
 import { terminateBackend } from '../../postgres/cancel.ts';
 import { backendPid, connectPostgres, endConnection, socketOf, type Client } from '../../postgres/connect.ts';
 import { quoteIdentifier } from '../../postgres/identifiers.ts';
-import { sendOneStatementEach } from '../../postgres/one-statement.ts';
 import { openStore } from '../../store/open.ts';
 import type { Store } from '../../store/store.ts';
 import type { Codec } from '../../format/compress/codec.ts';
@@ -39,7 +38,6 @@ export async function restoreObject(task: RestoreTask, ends: Ends, hooks: Restor
   const closers = new Closers();
   try {
     const client = await connectPostgres(ends.database, 'restore');
-    sendOneStatementEach(client);
     let finished = false;
     closers.add('the connection', () => closeWriter(client, ends, finished));
     hooks.report({ kind: 'backend', pid: backendPid(client) });

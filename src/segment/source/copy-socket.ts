@@ -11,7 +11,10 @@ const MAX_WAITING_BYTES = BUDGET.read.waitingBytes;
 
 /** The part of the driver's connection that a query may use to send itself. */
 interface DriverConnection {
-  query: (text: string) => void;
+  parse: (query: { text: string }) => void;
+  bind: (values: object) => void;
+  execute: (portal: object) => void;
+  sync: () => void;
 }
 
 /**
@@ -43,7 +46,12 @@ export class CopySocket {
         else socket.on('data', this.#onGiven);
         socket.on('error', this.#onEnd);
         socket.on('close', this.#onClose);
-        (connection as DriverConnection).query(statement);
+        // The extended protocol takes one statement only, whatever stands in a filter.
+        const driver = connection as DriverConnection;
+        driver.parse({ text: statement });
+        driver.bind({});
+        driver.execute({});
+        driver.sync();
       },
       // The driver reports here that the connection broke, which the socket has told already.
       handleError: () => undefined,

@@ -1,0 +1,113 @@
+/** The settings that the line format and long reads depend on, and where they are set: never where they would stay with others. */
+import type { Client } from 'pg';
+
+/** What the line format depends on, and the limits that would cut a long read short. */
+const SETTINGS: Readonly<Record<string, string>> = {
+  TimeZone: 'UTC',
+  DateStyle: 'ISO',
+  IntervalStyle: 'postgres',
+  bytea_output: 'hex',
+  extra_float_digits: '1',
+  client_encoding: 'UTF8',
+  xmloption: 'content',
+  array_nulls: 'on',
+  quote_all_identifiers: 'off',
+  statement_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  lock_timeout: '60s',
+  // With row security on, rows that a policy hides would be missing in silence. Off, the server refuses the query.
+  row_security: 'off',
+  // A scan that starts in the middle of a table would give a query with LIMIT other rows each time.
+  synchronize_seqscans: 'off',
+};
+
+/** Settings that only newer servers know: the version that brought them, and the value. */
+const NEWER_SETTINGS: readonly (readonly [version: number, name: string, value: string])[] = [
+  [140000, 'idle_session_timeout', '0'],
+  [170000, 'transaction_timeout', '0'],
+];
+
+/** Settings of a session, not of a transaction, that servers on some systems refuse. They only tell of a dead peer sooner. */
+const LIVELINESS: readonly (readonly [version: number, name: string, value: string])[] = [
+  [0, 'tcp_keepalives_idle', '15'],
+  [0, 'tcp_keepalives_interval', '5'],
+  [0, 'tcp_keepalives_count', '3'],
+  // So that a long query ends with the process that asked for it.
+  [140000, 'client_connection_check_interval', '10s'],
+];
+
+interface Connection {
+  /** The id of the backend that answered last. */
+  pid: number;
+  /** Such as 180004. */
+  version: number;
+  pooled: boolean;
+}
+
+const CONNECTIONS = new WeakMap<Client, Connection>();
+
+/**
+ * Finds out whether a pooler is between, before anything is set. A session that is ours alone is set up once; behind a pooler
+ * it belongs to others in a moment, and nothing may stay on it.
+ */
+export async function prepareConnection(client: Client): Promise<void> {
+  const connection = await askConnection(client);
+  CONNECTIONS.set(client, connection);
+  if (connection.pooled) return;
+  await client.query(statement(settingsOf(connection), false));
+  await setLiveliness(client, connection);
+}
+
+/** What is said wherever a source is reached through one. */
+export const POOLER_WARNING =
+  'the connection goes through a pooler such as PgBouncer: a run holds one of its server connections throughout; connect to Postgres directly';
+
+/** Whether a pooler such as PgBouncer is between: the id that it hands out is not the server's. */
+export function isPooled(client: Client): boolean {
+  return CONNECTIONS.get(client)?.pooled === true;
+}
+
+/** The id of the server's process behind a pooler, as far as it is known; undefined where the driver knows it. */
+export function serverPid(client: Client): number | undefined {
+  const connection = CONNECTIONS.get(client);
+  return connection?.pooled === true ? connection.pid : undefined;
+}
+
+/** To be called first in each transaction; `own` are settings of this one. What is set so ends with the transaction. */
+export async function setForTransaction(client: Client, own: Readonly<Record<string, string>> = {}): Promise<void> {
+  const connection = CONNECTIONS.get(client);
+  const settings = { ...(connection?.pooled === false ? {} : settingsOf(connection)), ...own };
+  if (Object.keys(settings).length > 0) await client.query(statement(settings, true));
+  if (connection?.pooled === true) connection.pid = (await askConnection(client)).pid;
+}
+
+function settingsOf(connection: Connection | undefined): Record<string, string> {
+  const known = NEWER_SETTINGS.filter(([since]) => (connection?.version ?? 0) >= since);
+  return { ...SETTINGS, ...Object.fromEntries(known.map(([, name, value]) => [name, value])) };
+}
+
+async function askConnection(client: Client): Promise<Connection> {
+  const { rows } = await client.query<{ pid: number; version: number }>(
+    `SELECT pg_catalog.pg_backend_pid() AS pid,
+       pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version`,
+  );
+  const { pid = 0, version = 0 } = rows[0] ?? {};
+  return { pid, version, pooled: (client as unknown as { processID: number | null }).processID !== pid };
+}
+
+async function setLiveliness(client: Client, { version }: Connection): Promise<void> {
+  const known = LIVELINESS.filter(([since]) => version >= since);
+  try {
+    await client.query(statement(Object.fromEntries(known.map(([, name, value]) => [name, value])), false));
+  } catch {
+    // A socket of the machine itself has no keepalives, and some systems cannot check a connection.
+  }
+}
+
+/** Names and values are those above: constants, and no text from anywhere else. */
+function statement(settings: Readonly<Record<string, string>>, isLocal: boolean): string {
+  const calls = Object.entries(settings).map(
+    ([name, value]) => `pg_catalog.set_config('${name}', '${value}', ${isLocal})`,
+  );
+  return `SELECT ${calls.join(', ')}`;
+}
