@@ -81,4 +81,5 @@ const DOCUMENT_CODES: ReadonlySet<string> = new Set([
   'newer-journal',
   'untrusted',
   'object-too-large',
+  'key-refused',
 ]);

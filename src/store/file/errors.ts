@@ -18,6 +18,8 @@ const KINDS: Readonly<Record<string, FailureKind>> = {
   ENOENT: { code: 'folder-missing' },
   ENOTDIR: { code: 'folder-missing' },
   EISDIR: { code: 'key-refused', hint: 'A folder stands where the object should be: move it away.' },
+  // A socket, or a device without a driver.
+  ENXIO: { code: 'key-refused', hint: 'A FIFO, a device or a socket stands where the object should be: remove it.' },
   ELOOP: { code: 'symlink-refused' },
   ENAMETOOLONG: { code: 'key-refused', hint: 'Choose a shorter archive name or folder.' },
   EFBIG: {

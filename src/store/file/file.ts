@@ -84,7 +84,7 @@ class FileStore implements Store {
       try {
         const found = await file.stat({ bigint: true });
         if (found.size > limitBytes) throw tooLarge(target, limitBytes);
-        return { body: await file.readFile(), etag: etagOf(found) };
+        return { body: await readBytes(file, Number(found.size)), etag: etagOf(found) };
       } finally {
         await file.close();
       }
@@ -308,8 +308,27 @@ function describe(key: string, found: BigIntStats): StoredObject {
   return { key, bytes: Number(found.size), etag: etagOf(found) };
 }
 
+/**
+ * Opening a FIFO waits for a writer, in a thread of libuv that no signal ends, and reading a device may never end: so nothing
+ * is waited for, and only a regular file is read.
+ */
 async function openExisting(target: string): Promise<FileHandle | undefined> {
-  return orUndefined(open(target, constants.O_RDONLY | constants.O_NOFOLLOW));
+  const file = await orUndefined(open(target, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK));
+  if (file === undefined || (await file.stat()).isFile()) return file;
+  await file.close();
+  throw notAFile(target);
+}
+
+/** The first `bytes` of a file, or all when it has become shorter. */
+async function readBytes(file: FileHandle, bytes: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(bytes);
+  let filled = 0;
+  while (filled < bytes) {
+    const { bytesRead } = await file.read(buffer, filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return buffer.subarray(0, filled);
 }
 
 /** Makes the folders durable from `top`, in which the first new one stands, down to `bottom`. */
@@ -344,6 +363,10 @@ function tooLarge(target: string, limitBytes: number): FailureError {
     message: `${target} is larger than ${limitBytes} bytes, which is the most that is read at once`,
     hint: 'This file was not written by pgsluice, or was changed since: look at it, and remove it if it is not needed.',
   });
+}
+
+function notAFile(target: string): FailureError {
+  return toFileFailure(Object.assign(new Error('it is no regular file'), { code: 'ENXIO' }), `reading ${target}`);
 }
 
 function refused(target: string, outcome: 'exists' | 'changed'): FailureError {

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -79,6 +82,40 @@ describe('a folder', () => {
     assert.equal((await failureOf(store.get('file', 10))).code, 'symlink-refused');
     assert.deepEqual(await collect(store.list('')), []);
     await rm(outside, { recursive: true });
+  });
+
+  describe('where something stands that is no file', () => {
+    const open: net.Server[] = [];
+    after(() => open.forEach((server) => server.close()));
+    const makers: Record<string, (at: string) => Promise<unknown>> = {
+      'a FIFO': async (at) => execFileSync('mkfifo', [at]),
+      'a socket': async (at) => {
+        const server = net.createServer().listen(at);
+        open.push(server);
+        await once(server, 'listening');
+      },
+      'a folder': (at) => mkdir(at),
+    };
+    for (const [what, make] of Object.entries(makers)) {
+      it(`does not wait for ${what}, and says what is wrong`, async () => {
+        const key = `odd/${what.replace(' ', '-')}`;
+        await mkdir(path.join(folder, 'odd'), { recursive: true });
+        await make(path.join(folder, key));
+        for (const reading of [store.get(key, 10), collect(store.read(key, new AbortController().signal))]) {
+          const failure = await failureOf(reading);
+          assert.equal(failure.code, 'key-refused');
+          assert.match(failure.hint, /stands where the object should be/);
+        }
+        assert.equal(await store.head(key), undefined);
+        assert.deepEqual(await collect(store.list('odd/')), []);
+      });
+    }
+
+    it('does not read a device, which may never end', async () => {
+      const devices = openFolder('/dev');
+      assert.equal((await failureOf(devices.get('zero', 10))).code, 'key-refused');
+      assert.equal((await failureOf(collect(devices.read('zero', AbortSignal.timeout(5000))))).code, 'key-refused');
+    });
   });
 
   it('lists in the order of the bytes of whole keys, as S3 does', async () => {

@@ -13,6 +13,7 @@ const CODES: readonly (readonly [given: string, code: FailureCode, transient: bo
   ['ENOENT', 'folder-missing', false, /mounted/],
   ['ENOTDIR', 'folder-missing', false, /is a folder/],
   ['EISDIR', 'key-refused', false, /move it away/],
+  ['ENXIO', 'key-refused', false, /remove it/],
   ['ENAMETOOLONG', 'key-refused', false, /shorter/],
   ['ELOOP', 'symlink-refused', false, /link/],
   ['EFBIG', 'object-too-large', false, /targetSize/],
