@@ -18,6 +18,9 @@ export interface Problem {
 /** More of an object than these are only counted. */
 const MAX_PROBLEMS = 20;
 
+/** So much more than the manifest says is still read, so that a line too many can be named. */
+const SURPLUS_BYTES = 1024 ** 2;
+
 /** The differences of one object, in the order of their discovery. */
 export class Problems {
   readonly #found: Problem[] = [];
@@ -58,13 +61,14 @@ export async function verifyObject(
     return;
   }
   const stored = new ObjectProof();
+  const isTooLong = (): boolean => stored.bytes > object.bytes + SURPLUS_BYTES;
   const content = new ContentProof();
   const keyIndexes = keyColumns.map((name) => columns.findIndex((column) => column.name === name));
   const names = columns.map((column) => column.name);
   const scanner = new LineScanner(names, keyIndexes.includes(-1) ? [] : keyIndexes, (line, message) => {
     problems.add(message, line);
   });
-  const unpacker = createUnpacker(codec, (piece) => {
+  const unpacker = createUnpacker(codec, object.jsonBytes + SURPLUS_BYTES, (piece) => {
     content.add(piece);
     scanner.add(piece);
   });
@@ -72,13 +76,22 @@ export async function verifyObject(
     for await (const slice of store.read(key, signal)) {
       stored.add(slice);
       onBytes(slice.length);
+      if (isTooLong()) break;
       await unpacker.write(slice);
+      if (unpacker.isFull) break;
     }
   } catch (error) {
     await unpacker.end();
     throw error;
   }
   const damage = await unpacker.end();
+  if (unpacker.isFull || isTooLong()) {
+    problems.add(
+      `it has more than the ${countOf(object.bytes, 'byte')}, ${formatCount(object.jsonBytes)} of JSON Lines, ` +
+        'that the manifest says, and was read no further',
+    );
+    return;
+  }
   if (damage !== undefined) problems.add(`${damage} (after ${countOf(content.lines, 'whole line')})`);
   else scanner.end();
   compareFigures(object, stored, content, problems);

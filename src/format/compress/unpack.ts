@@ -8,35 +8,66 @@ import type { Codec } from './codec.ts';
 
 /** What an object's bytes are fed to; its content has been given to the receiver when `end` resolves. */
 export interface Unpacker {
+  /** Whether there is more content than was asked for: then the rest is not unpacked, and nothing more need be written. */
+  readonly isFull: boolean;
   /** Resolves when the next bytes may come. */
   write(slice: Buffer): Promise<void>;
-  /** Resolves to what is wrong with the compression; undefined when it is whole. To be called once. */
+  /** Resolves to what is wrong with the compression; undefined when it is whole, or was not read further. To be called once. */
   end(): Promise<string | undefined>;
 }
 
 const CONTENT_BYTES = BUDGET.unpack.contentBytes;
 
-/** `onContent` is called in order, and is done with a buffer when it returns. */
-export function createUnpacker(codec: Codec, onContent: (content: Buffer) => void): Unpacker {
+/**
+ * `onContent` is called in order, and is done with a buffer when it returns. It gets no more than `mostBytes` in all, as an
+ * object of a megabyte can hold ten gigabytes.
+ */
+export function createUnpacker(codec: Codec, mostBytes: number, onContent: (content: Buffer) => void): Unpacker {
+  const limit = new Limit(mostBytes);
   switch (codec) {
     case 'none':
-      return new Plain(onContent);
+      return new Plain(limit, onContent);
     case 'gzip':
-      return new OneGzipMember(onContent);
+      return new OneGzipMember(limit, onContent);
     case 'zstd':
-      return new OneZstdFrame(onContent);
+      return new OneZstdFrame(limit, onContent);
+  }
+}
+
+class Limit {
+  readonly #mostBytes: number;
+  #bytes = 0;
+
+  constructor(mostBytes: number) {
+    this.#mostBytes = mostBytes;
+  }
+
+  get isExceeded(): boolean {
+    return this.#bytes > this.#mostBytes;
+  }
+
+  /** Whether these bytes still go in. */
+  takes({ length }: Buffer): boolean {
+    this.#bytes += length;
+    return !this.isExceeded;
   }
 }
 
 class Plain implements Unpacker {
+  readonly #limit: Limit;
   readonly #onContent: (content: Buffer) => void;
 
-  constructor(onContent: (content: Buffer) => void) {
+  constructor(limit: Limit, onContent: (content: Buffer) => void) {
+    this.#limit = limit;
     this.#onContent = onContent;
   }
 
+  get isFull(): boolean {
+    return this.#limit.isExceeded;
+  }
+
   async write(slice: Buffer): Promise<void> {
-    this.#onContent(slice);
+    if (this.#limit.takes(slice)) this.#onContent(slice);
   }
 
   async end(): Promise<string | undefined> {
@@ -49,14 +80,24 @@ class Unpacking implements Unpacker {
   #fedBytes = 0;
   readonly #name: string;
   readonly #stream: Transform & { bytesWritten: number };
+  readonly #limit: Limit;
   #failure: string | undefined;
   #isOver = false;
   #wake: () => void = () => undefined;
 
-  constructor(name: string, stream: Transform & { bytesWritten: number }, onContent: (content: Buffer) => void) {
+  constructor(
+    name: string,
+    stream: Transform & { bytesWritten: number },
+    limit: Limit,
+    onContent: (content: Buffer) => void,
+  ) {
     this.#name = name;
     this.#stream = stream;
-    stream.on('data', onContent);
+    this.#limit = limit;
+    stream.on('data', (content: Buffer) => {
+      if (limit.takes(content)) onContent(content);
+      else this.#stop();
+    });
     stream.on('drain', () => {
       this.#wake();
     });
@@ -67,6 +108,10 @@ class Unpacking implements Unpacker {
       this.#failure = errorText(error);
       this.#finish();
     });
+  }
+
+  get isFull(): boolean {
+    return this.#limit.isExceeded;
   }
 
   /** Bytes that were fed after what the stream took for its end. */
@@ -89,6 +134,12 @@ class Unpacking implements Unpacker {
     return this.#failure === undefined ? undefined : `its ${this.#name} is damaged: ${this.#failure}`;
   }
 
+  /** A stream that is destroyed unpacks no more, also of what it was given. */
+  #stop(): void {
+    this.#stream.destroy();
+    this.#finish();
+  }
+
   #finish(): void {
     this.#isOver = true;
     this.#wake();
@@ -104,8 +155,12 @@ class Unpacking implements Unpacker {
 class OneZstdFrame implements Unpacker {
   readonly #unpacking: Unpacking;
 
-  constructor(onContent: (content: Buffer) => void) {
-    this.#unpacking = new Unpacking('zstd', createZstdDecompress({ chunkSize: CONTENT_BYTES }), onContent);
+  constructor(limit: Limit, onContent: (content: Buffer) => void) {
+    this.#unpacking = new Unpacking('zstd', createZstdDecompress({ chunkSize: CONTENT_BYTES }), limit, onContent);
+  }
+
+  get isFull(): boolean {
+    return this.#unpacking.isFull;
   }
 
   async write(slice: Buffer): Promise<void> {
@@ -115,7 +170,8 @@ class OneZstdFrame implements Unpacker {
   async end(): Promise<string | undefined> {
     const failure = await this.#unpacking.end();
     const { restBytes } = this.#unpacking;
-    return failure ?? (restBytes === 0 ? undefined : `${formatCount(restBytes)} bytes follow its zstd frame`);
+    if (failure !== undefined || this.isFull) return failure;
+    return restBytes === 0 ? undefined : `${formatCount(restBytes)} bytes follow its zstd frame`;
   }
 }
 
@@ -136,12 +192,16 @@ class OneGzipMember implements Unpacker {
   #crc32 = 0;
   #contentBytes = 0;
 
-  constructor(onContent: (content: Buffer) => void) {
-    this.#inflation = new Unpacking('gzip', createInflateRaw({ chunkSize: CONTENT_BYTES }), (content) => {
+  constructor(limit: Limit, onContent: (content: Buffer) => void) {
+    this.#inflation = new Unpacking('gzip', createInflateRaw({ chunkSize: CONTENT_BYTES }), limit, (content) => {
       this.#crc32 = crc32(content, this.#crc32);
       this.#contentBytes += content.length;
       onContent(content);
     });
+  }
+
+  get isFull(): boolean {
+    return this.#inflation.isFull;
   }
 
   async write(slice: Buffer): Promise<void> {
@@ -158,7 +218,7 @@ class OneGzipMember implements Unpacker {
       return 'it does not begin as a gzip file of ours does';
     }
     const failure = await this.#inflation.end();
-    if (failure !== undefined) return failure;
+    if (failure !== undefined || this.isFull) return failure;
     const { restBytes } = this.#inflation;
     if (restBytes < GZIP_TRAILER_BYTES) return 'its gzip is cut off in the trailer';
     if (restBytes === GZIP_TRAILER_BYTES) return this.#checkTrailer();

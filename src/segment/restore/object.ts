@@ -136,6 +136,7 @@ async function stream(
   async function* proveObject(slices: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
     for await (const slice of slices) {
       object.add(slice);
+      if (object.bytes > task.expected.bytes) throw tooMuch(task);
       yield slice;
     }
     checkObject(task, object);
@@ -144,6 +145,8 @@ async function stream(
   async function* toRows(slices: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
     for await (const slice of slices) {
       content.add(slice);
+      // A megabyte may hold ten gigabytes, of which nothing is to be kept.
+      if (content.bytes > task.expected.jsonBytes || content.lines > task.expected.rows) throw tooMuch(task);
       yield* rows.push(slice);
       onProgress({ rows: rows.rows, jsonBytes: content.bytes, bytes: object.bytes });
     }
@@ -193,6 +196,14 @@ function checkContent({ key, expected }: RestoreTask, proof: ContentProof, rows:
     key,
     `it holds ${proof.lines} lines, ${proof.bytes} bytes, CRC ${proof.crc32}`,
     `${expected.rows}, ${expected.jsonBytes}, ${expected.crc32}`,
+  );
+}
+
+function tooMuch({ key, expected: { bytes, rows, jsonBytes } }: RestoreTask): FailureError {
+  return damaged(
+    key,
+    'it holds more, and was read no further,',
+    `${bytes} bytes, ${rows} lines, ${jsonBytes} bytes of them`,
   );
 }
 

@@ -19,11 +19,12 @@ async function unpack(
   step: number,
 ): Promise<{ problem: string | undefined; content: Buffer }> {
   const pieces: Buffer[] = [];
-  const unpacker = createUnpacker(codec, (piece) => pieces.push(Buffer.from(piece)));
+  const unpacker = createUnpacker(codec, CONTENT.length * 2, (piece) => pieces.push(Buffer.from(piece)));
   for (let at = 0; at < body.length; at += step) await unpacker.write(body.subarray(at, at + step));
   return { problem: await unpacker.end(), content: Buffer.concat(pieces) };
 }
 
+const MIB = 1024 ** 2;
 const STEPS = [777, 64 * 1024, 1e9];
 
 describe('an unpacker', () => {
@@ -66,4 +67,17 @@ describe('an unpacker', () => {
       assert.match((await unpack('gzip', body, 1e9)).problem ?? '', /checksum and its content differ/);
     }
   });
+
+  for (const codec of ['gzip', 'zstd'] as const) {
+    test(`of ${codec} stops in the middle of an object that holds far more than it should`, async () => {
+      const bomb = { gzip: gzipSync, zstd: zstdCompressSync }[codec](Buffer.alloc(64 * MIB));
+      const mostBytes = MIB;
+      let bytes = 0;
+      const unpacker = createUnpacker(codec, mostBytes, (piece) => (bytes += piece.length));
+      await unpacker.write(bomb);
+      assert.equal(await unpacker.end(), undefined);
+      assert.equal(unpacker.isFull, true);
+      assert.ok(bytes <= mostBytes, `${bytes} bytes came out`);
+    });
+  }
 });
