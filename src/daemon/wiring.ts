@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import { createActions, type Actions } from './actions.ts';
 import { Alarms } from './alarms/alarms.ts';
-import { Deliveries } from './alarms/deliveries.ts';
+import { Deliveries, type Delivery } from './alarms/deliveries.ts';
 import { Generations } from './generations.ts';
 import type { History } from './history/history.ts';
 import { EventStream } from './http/events.ts';
@@ -57,24 +57,47 @@ export interface Wiring {
   statusLine: () => string;
 }
 
+/** What all parts share. */
+interface Ties {
+  log: Log;
+  notify: Notify;
+  history: History;
+  generations: Generations;
+  shutdown: Shutdown;
+  config: () => Config;
+  isStopping: () => boolean;
+  /** To be called when something is different that is shown. */
+  changed: () => void;
+}
+
 /** Makes all parts; none of them does anything yet. */
 export function wire({ config: first, log, notify, history, reload }: DaemonParts, shutdown: Shutdown): Wiring {
-  const opened = <T extends Closeable>(name: string, part: T): T => closedBy(shutdown.opened, name, part);
-  const planning = <T extends Closeable>(name: string, part: T): T => closedBy(shutdown.planning, name, part);
-  opened('the line to systemd', notify);
-  opened('the history', history);
+  closedBy(shutdown.opened, 'the line to systemd', notify);
+  closedBy(shutdown.opened, 'the history', history);
+  const generations = closedBy(shutdown.opened, 'the threads', new Generations(first));
+  const ties: Ties = {
+    ...{ log, notify, history, generations, shutdown },
+    config: () => generations.current.config,
+    isStopping: () => shutdown.isStopping,
+    changed: () => {
+      notify.status(views.statusLine());
+      views.events.publishSoon();
+    },
+  };
+  const runs = connectRuns(ties);
+  const views = connectViews(ties, runs);
+  const { board, schedule, standings, lookAround } = runs;
+  const { listeners, pulse, statusLine } = views;
+  const parts = { generations, board, schedule, standings, lookAround, listeners, statusLine };
+  return { ...parts, pulse, reload: new Reload({ ...ties, ...parts, readConfig: reload }) };
+}
 
+type Runs = ReturnType<typeof connectRuns>;
+
+/** Which runs there are to be, what becomes of them, and who hears of it. */
+function connectRuns({ log, history, generations, shutdown, config, isStopping, changed }: Ties) {
   const live = new Live();
   const standings = new Standings(history);
-  const generations = opened('the threads', new Generations(first));
-  const config = (): Config => generations.current.config;
-  const isStopping = (): boolean => shutdown.isStopping;
-  const status = (): string => statusLine(board, schedule, Object.keys(config().archives), isStopping());
-  const changed = (): void => {
-    notify.status(status());
-    events.publishSoon();
-  };
-
   const board: RunBoard = new RunBoard(log, () => generations.current, {
     changed,
     started: ({ archive, run }) => alarms.started(archive, run),
@@ -91,43 +114,43 @@ export function wire({ config: first, log, notify, history, reload }: DaemonPart
     generation: generations.current,
     stopping: isStopping(),
   });
-
   const metrics = new Metrics(facts);
-  const deliveries = opened(
-    'the deliveries',
-    new Deliveries({ log, onEnd: (kind, isOk) => metrics.delivered(kind, isOk) }),
-  );
+  const onDelivered = (kind: Delivery['kind'], isOk: boolean): void => metrics.delivered(kind, isOk);
+  const deliveries = closedBy(shutdown.opened, 'the deliveries', new Deliveries({ log, onEnd: onDelivered }));
   const alarms = new Alarms(deliveries, config);
-  const due: DueRuns = planning(
-    'what is due',
-    new DueRuns({
-      ...{ board, schedule, standings, history, log },
-      archive: (name) => archiveNamed(config(), name),
-      onCatchUp: (archive) => metrics.caughtUp(archive),
-    }),
-  );
-  const lateness = planning(
-    'what is late',
-    new Lateness({
-      ...{ schedule, standings, log, changed },
-      findLatest: (archive) => findLatest(config(), archive),
-      onLate: (archive, slot) => alarms.late(archive, slot, formatRunId(slot)),
-    }),
-  );
+  const due: DueRuns = new DueRuns({
+    ...{ board, schedule, standings, history, log },
+    archive: (name) => archiveNamed(config(), name),
+    onCatchUp: (archive) => metrics.caughtUp(archive),
+  });
+  closedBy(shutdown.planning, 'what is due', due);
   const lookAround = new LookAround({
     ...{ board, due, standings, history, metrics, isStopping, changed },
     findLeftovers: (archive) => findLeftovers(config(), archive, log),
   });
+  return { live, standings, board, schedule, facts, metrics, alarms, lookAround };
+}
 
+/** How the daemon is looked at and asked, and what it finds late when it looks itself. */
+function connectViews(
+  { log, notify, history, shutdown, config, isStopping, changed }: Ties,
+  { live, standings, board, schedule, facts, metrics, alarms }: Runs,
+) {
+  const lateness = new Lateness({
+    ...{ schedule, standings, log, changed },
+    findLatest: (archive) => findLatest(config(), archive),
+    onLate: (archive, slot) => alarms.late(archive, slot, formatRunId(slot)),
+  });
+  closedBy(shutdown.planning, 'what is late', lateness);
+  const status = (): string => statusLine(board, schedule, Object.keys(config().archives), isStopping());
   const events = new EventStream(() => buildState(facts()));
   const actions = createActions({ board, standings, log, isStopping, changed });
   const backend = createBackend({ facts, events, history, actions, metrics });
-  const listeners = opened('the listeners', new Listeners(backend, config, log));
-  opened('the streams of events', events);
-  const pulse = opened('the pulse', new Pulse({ board, live, lateness, events, notify, config, statusLine: status }));
-  const parts = { generations, board, schedule, standings, lookAround, listeners };
-  const reloading = new Reload({ ...parts, readConfig: reload, notify, log, isStopping, statusLine: status, changed });
-  return { ...parts, pulse, reload: reloading, statusLine: status };
+  const listeners = closedBy(shutdown.opened, 'the listeners', new Listeners(backend, config, log));
+  closedBy(shutdown.opened, 'the streams of events', events);
+  const pulse = new Pulse({ board, live, lateness, events, notify, config, statusLine: status });
+  closedBy(shutdown.opened, 'the pulse', pulse);
+  return { events, listeners, pulse, statusLine: status };
 }
 
 interface Closeable {

@@ -134,7 +134,13 @@ describe('the daemon', () => {
     const view = await createGatedView(site, 'reloaded', 20, 10);
     const file = await site.writeConfig({
       archives: {
-        reloaded: { table: 'reloaded', schedule: EVERY_SECOND, compression: { codec: 'none' } },
+        // A reader does not wait at a gate for long, and is tried again; the reload may take longer on a busy machine.
+        reloaded: {
+          table: 'reloaded',
+          schedule: EVERY_SECOND,
+          compression: { codec: 'none' },
+          retry: { attempts: 100 },
+        },
         removed: { table: 'events', schedule: NEVER },
       },
     });
@@ -144,7 +150,7 @@ describe('the daemon', () => {
     await site.writeConfig(
       {
         archives: {
-          reloaded: { table: 'reloaded', schedule: NEVER, compression: { codec: 'gzip' } },
+          reloaded: { table: 'reloaded', schedule: NEVER, compression: { codec: 'gzip' }, retry: { attempts: 100 } },
           added: { table: 'events', schedule: EVERY_SECOND },
         },
         workers: { threads: 3 },
