@@ -150,7 +150,12 @@ describe('the daemon', () => {
     await site.writeConfig(
       {
         archives: {
-          reloaded: { table: 'reloaded', schedule: NEVER, compression: { codec: 'gzip' }, retry: { attempts: 100 } },
+          reloaded: {
+            table: 'reloaded',
+            schedule: NEVER,
+            compression: { codec: 'gzip' },
+            retry: { attempts: 100, backoff: '10ms' },
+          },
           added: { table: 'events', schedule: EVERY_SECOND },
         },
         workers: { threads: 3 },
