@@ -139,7 +139,7 @@ describe('the daemon', () => {
           table: 'reloaded',
           schedule: EVERY_SECOND,
           compression: { codec: 'none' },
-          retry: { attempts: 100 },
+          retry: { attempts: 100, backoff: '10ms' },
         },
         removed: { table: 'events', schedule: NEVER },
       },
