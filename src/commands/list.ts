@@ -48,7 +48,7 @@ async function listArchive(config: Config, archive: ArchiveConfig): Promise<List
 }
 
 function describeRun({ archive, run, isCommitted, manifest, journal, problem, receipts }: StoredRun): ListedRun {
-  const failure = problem ?? journal?.failure;
+  const failure = problem ?? journal?.ended?.failure;
   return {
     archive,
     run,

@@ -112,8 +112,9 @@ export function showFailure({ code, message, hint }: Failure): ShownFailure {
 function statusOf({ status, error }: RunResult): Pick<RunEnding, 'status' | 'reason'> {
   if (status === 'committed') return { status, reason: 'ok' };
   if (status === 'already-committed') return { status: 'committed', reason: status };
-  // The process that holds the lock reports how its run ends.
-  return { status: error?.code === 'locked' ? 'skipped' : 'failed', reason: error?.code ?? 'internal' };
+  // The process that holds the lock, or has taken the run over, reports how it ends.
+  const isElsewhere = error?.code === 'locked' || error?.code === 'taken-over';
+  return { status: isElsewhere ? 'skipped' : 'failed', reason: error?.code ?? 'internal' };
 }
 
 function troublesOf(progress: RunProgress | undefined): SegmentTrouble[] {

@@ -12,6 +12,8 @@ export interface DocumentKind<T> {
   /** Its field `format`, such as `pgsluice/plan/1`. */
   format: string;
   schema: z.ZodType<T>;
+  /** Earlier formats that are still read, as what they say in this one. */
+  earlier?: readonly { format: string; schema: z.ZodType<T> }[];
   maxBytes: number;
   /** The failure of one that cannot be read. */
   code: 'bad-manifest' | 'bad-journal';
@@ -28,8 +30,9 @@ export function readDocument<T>(kind: DocumentKind<T>, body: Buffer, url: string
   const value = parseJson(body);
   if (value === undefined) throw badDocument(kind, url, 'it is no JSON');
   const { format } = asRecord(value);
-  if (format !== kind.format && isOurs(format, kind)) throw newerDocument(kind, url, value, format);
-  const parsed = kind.schema.safeParse(value);
+  const known = [kind, ...(kind.earlier ?? [])].find((one) => one.format === format);
+  if (known === undefined && isOurs(format, kind)) throw newerDocument(kind, url, value, format);
+  const parsed = (known ?? kind).schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw badDocument(kind, url, firstProblem(parsed.error));
 }

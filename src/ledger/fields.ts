@@ -87,6 +87,9 @@ export const SNAPSHOT_FIELDS = {
   takenAt: time(),
 };
 
+/** Names the state that an object had in the destination it was written to. */
+export const ETAG_FIELD = name().exactOptional();
+
 /** What is known of a finished object, but for its key. */
 export const OBJECT_FIELDS = {
   rows: count(),

@@ -1,66 +1,128 @@
 /** The plan of an unfinished run, beside its data: the first object of its journal, which is gone after the commit. */
+import os from 'node:os';
 import { z } from 'zod';
 import type { Failure } from '../base/errors.ts';
 import type { DocumentKind } from './documents.ts';
-import { hex, name, SNAPSHOT_FIELDS, text, time, TOOL_FIELDS } from './fields.ts';
-import { cutBy, findMisfit, plannedSegments } from './segments.ts';
+import { hex, list, MAX_SEGMENTS, name, SNAPSHOT_FIELDS, text, time, TOOL_FIELDS } from './fields.ts';
+import { manifestHead } from './manifest.ts';
+import { dataKey, runPrefix, segmentOfDataKey } from './names.ts';
+import { cutBy, findMisfit, plannedSegments, type CutBy, type PlannedSegment } from './segments.ts';
 
-export const PLAN_FORMAT = 'pgsluice/plan/1';
+export const PLAN_FORMAT = 'pgsluice/plan/2';
+const FIRST_FORMAT = 'pgsluice/plan/1';
 const MAX_FAILURE_CHARS = 10_000;
+
+const FIELDS = {
+  archive: name(),
+  run: name(),
+  /** Digest of all that decides what the segments hold; receipts of another one are never mixed in. */
+  fingerprint: hex(64),
+  by: cutBy,
+  /** Why it is cut that way. */
+  why: text(),
+  segments: plannedSegments,
+  snapshot: z.strictObject(SNAPSHOT_FIELDS),
+  estimatedRows: z.number().min(0),
+  startedAt: time(),
+  /** Of whoever owns the run. */
+  host: name(),
+  /** Drawn anew by whoever takes the run up, so that no two plans are equal. */
+  owner: name(),
+  /** Absent in the first ones. */
+  tool: z.strictObject(TOOL_FIELDS).exactOptional(),
+};
+
+const FAILURE_FIELDS = {
+  code: name(),
+  stage: name(),
+  message: text(MAX_FAILURE_CHARS),
+  hint: text(MAX_FAILURE_CHARS),
+};
+
+/** The server that a lock is of: another one knows nothing of it. */
+const instance = z.strictObject({
+  /** Null where the role may not ask. */
+  systemIdentifier: name().nullable(),
+  postmasterStart: time(),
+  database: name(),
+});
+export type Instance = z.infer<typeof instance>;
+
+const ended = z.strictObject({
+  how: z.enum(['failed', 'cancelled', 'drained']),
+  at: time(),
+  host: name(),
+  /** A newer version may have other codes. */
+  failure: z.strictObject(FAILURE_FIELDS).exactOptional(),
+});
 
 const plan = z
   .strictObject({
     format: z.literal(PLAN_FORMAT),
-    archive: name(),
-    run: name(),
-    /** Digest of all that decides what the segments hold; receipts of another one are never mixed in. */
-    fingerprint: hex(64),
-    by: cutBy,
-    /** Why it is cut that way. */
-    why: text(),
-    segments: plannedSegments,
-    snapshot: z.strictObject(SNAPSHOT_FIELDS),
-    estimatedRows: z.number().min(0),
-    startedAt: time(),
-    host: name(),
-    /** Drawn anew by whoever takes the run up: it tells before the commit whether somebody else has. */
-    owner: name(),
-    /** Absent in the first ones. */
-    tool: z.strictObject(TOOL_FIELDS).exactOptional(),
-    /** How the last try ended; absent while one is on, or when it was killed. A newer version may have other codes. */
-    failure: z
-      .strictObject({
-        code: name(),
-        stage: name(),
-        message: text(MAX_FAILURE_CHARS),
-        hint: text(MAX_FAILURE_CHARS),
-        at: time(),
-      })
-      .exactOptional(),
+    ...FIELDS,
+    /** How the names of its objects end; null in one that was of the first format, which does not say it. */
+    extension: name().nullable(),
+    /** Objects that earlier plans of this run named and this one does not, by their names in the folder. */
+    formerKeys: list(name(), MAX_SEGMENTS),
+    /** Whose lock its owner held; null where it was not said. */
+    instance: instance.nullable(),
+    /** How the last try ended; absent while one is on, or when it was killed. */
+    ended: ended.exactOptional(),
+    /** Its manifest may be on its way: the run is committed as it stands, or not at all. */
+    committing: manifestHead.exactOptional(),
   })
-  .superRefine(({ by, segments }, context) => {
-    const misfit = findMisfit(by, segments);
-    if (misfit === undefined) return;
-    context.addIssue({ code: 'custom', path: ['segments', misfit.index], message: misfit.why });
-  });
+  .superRefine(checkSegments);
 
 /** The first object of a run: what it will be made of. */
 export type JournalPlan = z.infer<typeof plan>;
+
+const firstPlan = z
+  .strictObject({
+    format: z.literal(FIRST_FORMAT),
+    ...FIELDS,
+    failure: z.strictObject({ ...FAILURE_FIELDS, at: time() }).exactOptional(),
+  })
+  .superRefine(checkSegments)
+  .transform(({ failure, ...plan }): JournalPlan => {
+    const said: JournalPlan = { ...plan, format: PLAN_FORMAT, extension: null, formerKeys: [], instance: null };
+    if (failure === undefined) return said;
+    const { at, ...rest } = failure;
+    return { ...said, ended: { how: 'failed', at, host: plan.host, failure: rest } };
+  });
 
 export const PLAN: DocumentKind<JournalPlan> = {
   name: 'journal',
   format: PLAN_FORMAT,
   schema: plan,
+  earlier: [{ format: FIRST_FORMAT, schema: firstPlan }],
   maxBytes: 64 * 1024 ** 2,
   code: 'bad-journal',
   stage: 'journal',
 };
 
-/** The plan with the failure that ended its try. */
-export function endedBy(plan: JournalPlan, { code, stage, message, hint }: Failure): JournalPlan {
-  const [shortMessage, shortHint] = [message, hint].map((words) => words.slice(0, MAX_FAILURE_CHARS)) as [
-    string,
-    string,
-  ];
-  return { ...plan, failure: { code, stage, message: shortMessage, hint: shortHint, at: new Date().toISOString() } };
+/** The plan of a try that ended, and how; a failure is kept in short. */
+export function endedAs(plan: JournalPlan, how: 'failed' | 'cancelled' | 'drained', failure?: Failure): JournalPlan {
+  const ending = { how, at: new Date().toISOString(), host: os.hostname() };
+  if (failure === undefined) return { ...plan, ended: ending };
+  const { code, stage, message, hint } = failure;
+  const [shortMessage = '', shortHint = ''] = [message, hint].map((words) => words.slice(0, MAX_FAILURE_CHARS));
+  return { ...plan, ended: { ...ending, failure: { code, stage, message: shortMessage, hint: shortHint } } };
+}
+
+/** All keys that this plan or one before it has named: a late request may still write to each of them. */
+export function keysEverNamed({ archive, run, segments, extension, formerKeys }: JournalPlan): string[] {
+  const folder = runPrefix(archive, run);
+  const named = extension === null ? [] : segments.map(({ index }) => dataKey(archive, run, index, extension));
+  return [...named, ...formerKeys.map((key) => folder + key)].filter(
+    (key) => segmentOfDataKey(archive, run, key) !== undefined,
+  );
+}
+
+function checkSegments(
+  { by, segments }: { by: CutBy; segments: readonly PlannedSegment[] },
+  context: z.core.$RefinementCtx,
+): void {
+  const misfit = findMisfit(by, segments);
+  if (misfit === undefined) return;
+  context.addIssue({ code: 'custom', path: ['segments', misfit.index], message: misfit.why });
 }

@@ -4,6 +4,7 @@ import { isRunId } from './run-id.ts';
 import type { DocumentKind } from './documents.ts';
 import {
   count,
+  ETAG_FIELD,
   list,
   MAX_COLUMNS,
   MAX_SEGMENTS,
@@ -51,6 +52,9 @@ export type ManifestColumn = z.infer<typeof column>;
 const object = z.object({
   key: name().meta({ description: 'The whole key in the bucket, or the path below the folder.' }),
   ...OBJECT_FIELDS,
+  etag: ETAG_FIELD.meta({
+    description: 'The ETag that it got; a copy has another one, so that nothing is proved by it.',
+  }),
   snapshot: name().meta({ description: 'Id of the snapshot that it was read under.' }),
 });
 /** An object of a run; `key` is its whole key in the bucket, or its path in the folder. */
@@ -58,62 +62,88 @@ export type ManifestObject = z.infer<typeof object>;
 
 const columnNames = list(name(), MAX_COLUMNS);
 
+/** All but the objects, in their order: what stands before them, and what after. */
+const BEFORE_OBJECTS = {
+  format: z.literal(MANIFEST_FORMAT),
+  archive: name().min(1).meta({ description: 'Name of the archive.' }),
+  run: z
+    .string()
+    .regex(/^\d{8}T\d{6}Z$/)
+    .refine(isRunId)
+    .meta({ description: 'The run id: the slot or the start of the run, in UTC.' }),
+  table: name().exactOptional().meta({ description: 'The archived table, schema.name. Either this or query.' }),
+  query: text(MAX_QUERY_CHARS).exactOptional().meta({ description: 'The archived query, with :slot replaced.' }),
+  columns: list(column, MAX_COLUMNS).meta({ description: 'The columns, in the order of each line.' }),
+  primaryKey: columnNames.meta({
+    description: "Columns of the table's primary key; empty without one, and for a query.",
+  }),
+  cut: z
+    .object({
+      by: cutBy.meta({
+        description:
+          'key: each object holds one range of the key, in its order. pages: ranges of heap pages. none: one object.',
+      }),
+      key: columnNames.meta({
+        description: 'The columns that firstKey and lastKey of the objects are of; empty without a key.',
+      }),
+    })
+    .exactOptional()
+    .meta({ description: 'How the rows were cut into objects. Absent in the first manifests.' }),
+  source: z.object({
+    database: name(),
+    serverVersion: name(),
+    systemIdentifier: name()
+      .nullable()
+      .meta({ description: 'pg_control_system().system_identifier; null where the role may not ask.' }),
+  }),
+  snapshot: z.object(SNAPSHOT_FIELDS).meta({ description: 'The snapshot that was read, the latest one of several.' }),
+  consistency: z.enum(['single-snapshot', 'resumed', 'none']).meta({
+    description:
+      'single-snapshot: all rows are of one instant. resumed: objects were read under several snapshots. none, in later versions: no snapshot covers the rows.',
+  }),
+  snapshots: list(z.object(SNAPSHOT_FIELDS), MAX_SEGMENTS).exactOptional().meta({
+    description: 'All snapshots that objects were read under, oldest first; there only when the run was resumed.',
+  }),
+  rows: count().meta({ description: 'Rows, over all objects.' }),
+  jsonBytes: count().meta({ description: 'Bytes of JSON Lines before compression, line feeds included.' }),
+  bytes: count().meta({ description: 'Bytes of the objects.' }),
+};
+const AFTER_OBJECTS = {
+  startedAt: time(),
+  finishedAt: time(),
+  host: name().meta({ description: 'Name of the machine that committed the run.' }),
+  tool: z.object(TOOL_FIELDS),
+};
+
 export const manifestSchema = z
   .object({
-    format: z.literal(MANIFEST_FORMAT),
-    archive: name().min(1).meta({ description: 'Name of the archive.' }),
-    run: z
-      .string()
-      .regex(/^\d{8}T\d{6}Z$/)
-      .refine(isRunId)
-      .meta({ description: 'The run id: the slot or the start of the run, in UTC.' }),
-    table: name().exactOptional().meta({ description: 'The archived table, schema.name. Either this or query.' }),
-    query: text(MAX_QUERY_CHARS).exactOptional().meta({ description: 'The archived query, with :slot replaced.' }),
-    columns: list(column, MAX_COLUMNS).meta({ description: 'The columns, in the order of each line.' }),
-    primaryKey: columnNames.meta({
-      description: "Columns of the table's primary key; empty without one, and for a query.",
-    }),
-    cut: z
-      .object({
-        by: cutBy.meta({
-          description:
-            'key: each object holds one range of the key, in its order. pages: ranges of heap pages. none: one object.',
-        }),
-        key: columnNames.meta({
-          description: 'The columns that firstKey and lastKey of the objects are of; empty without a key.',
-        }),
-      })
-      .exactOptional()
-      .meta({ description: 'How the rows were cut into objects. Absent in the first manifests.' }),
-    source: z.object({
-      database: name(),
-      serverVersion: name(),
-      systemIdentifier: name()
-        .nullable()
-        .meta({ description: 'pg_control_system().system_identifier; null where the role may not ask.' }),
-    }),
-    snapshot: z.object(SNAPSHOT_FIELDS).meta({ description: 'The snapshot that was read, the latest one of several.' }),
-    consistency: z.enum(['single-snapshot', 'resumed', 'none']).meta({
+    ...BEFORE_OBJECTS,
+    objects: list(object, MAX_SEGMENTS).meta({
       description:
-        'single-snapshot: all rows are of one instant. resumed: objects were read under several snapshots. none, in later versions: no snapshot covers the rows.',
+        'One for each segment, in the order of the plan; then empty ones, where an earlier plan of the run had more.',
     }),
-    snapshots: list(z.object(SNAPSHOT_FIELDS), MAX_SEGMENTS).exactOptional().meta({
-      description: 'All snapshots that objects were read under, oldest first; there only when the run was resumed.',
-    }),
-    rows: count().meta({ description: 'Rows, over all objects.' }),
-    jsonBytes: count().meta({ description: 'Bytes of JSON Lines before compression, line feeds included.' }),
-    bytes: count().meta({ description: 'Bytes of the objects.' }),
-    objects: list(object, MAX_SEGMENTS).meta({ description: 'One for each segment, in the order of the plan.' }),
-    startedAt: time(),
-    finishedAt: time(),
-    host: name().meta({ description: 'Name of the machine that committed the run.' }),
-    tool: z.object(TOOL_FIELDS),
+    ...AFTER_OBJECTS,
   })
-  .refine(({ table, query }) => (table === undefined) !== (query === undefined), {
-    error: 'it must have either a table or a query',
-  });
+  .refine(hasOneSubject, { error: 'it must have either a table or a query' });
 
 export type Manifest = z.infer<typeof manifestSchema>;
+
+/** What a manifest says but for its objects: as the plan of a run has it that is about to be committed. */
+export const manifestHead = z
+  .strictObject({ ...BEFORE_OBJECTS, ...AFTER_OBJECTS })
+  .refine(hasOneSubject, { error: 'it must have either a table or a query' });
+
+export type ManifestHead = z.infer<typeof manifestHead>;
+
+function hasOneSubject({ table, query }: { table?: unknown; query?: unknown }): boolean {
+  return (table === undefined) !== (query === undefined);
+}
+
+/** The two together, in the order in which manifests are written. */
+export function completeManifest(head: ManifestHead, objects: ManifestObject[]): Manifest {
+  const { startedAt, finishedAt, host, tool, ...before } = head;
+  return { ...before, objects, startedAt, finishedAt, host, tool };
+}
 
 export const MANIFEST: DocumentKind<Manifest> = {
   name: 'manifest',

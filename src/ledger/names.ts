@@ -32,6 +32,19 @@ export function receiptKey(archive: string, run: string, segment: number): strin
   return `${journalPrefix(archive, run)}${partName(segment)}.json`;
 }
 
+/** Of an empty segment, by the name of its object: its number may be that of a segment of the plan, too. */
+export function emptyReceiptKey(archive: string, run: string, key: string): string {
+  return `${journalPrefix(archive, run)}${EMPTY}${key.slice(runPrefix(archive, run).length)}.json`;
+}
+
+/** The key of the empty segment whose receipt has this key in the run; undefined when {@link emptyReceiptKey} makes no such key. */
+export function emptyOfReceiptKey(archive: string, run: string, key: string): string | undefined {
+  const start = `${journalPrefix(archive, run)}${EMPTY}`;
+  if (!key.startsWith(start) || !key.endsWith('.json')) return undefined;
+  const dataKey = runPrefix(archive, run) + key.slice(start.length, -'.json'.length);
+  return segmentOfDataKey(archive, run, dataKey) === undefined ? undefined : dataKey;
+}
+
 /** The number of the segment whose object has this key in the run; undefined when {@link dataKey} makes no such key. */
 export function segmentOfDataKey(archive: string, run: string, key: string): number | undefined {
   const [, number, extension = ''] = /\/part-(\d{5,6})\.([a-z]{1,10}(?:\.[a-z]{1,10})?)$/.exec(key) ?? [];
@@ -49,6 +62,8 @@ export function segmentOfReceiptKey(archive: string, run: string, key: string): 
 export function runOfFolder(folder: string): string | undefined {
   return /(?:^|\/)run=(\w+)$/.exec(folder)?.[1];
 }
+
+const EMPTY = 'empty-';
 
 function partName(segment: number): string {
   return `part-${String(segment).padStart(5, '0')}`;

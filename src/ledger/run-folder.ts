@@ -7,6 +7,8 @@ import { PLAN, type JournalPlan } from './journal.ts';
 import { MANIFEST, type Manifest } from './manifest.ts';
 import {
   dataKey,
+  emptyOfReceiptKey,
+  emptyReceiptKey,
   journalPrefix,
   manifestKey,
   planKey,
@@ -21,6 +23,9 @@ import { RECEIPT, RECEIPT_FORMAT, type Receipt } from './receipts.ts';
 /** How reading fails where a receipt is no receipt. */
 const UNREADABLE: ReadonlySet<string> = new Set([RECEIPT.code, 'object-too-large', 'untrusted']);
 
+/** Receipts that are read at once. */
+const READ_AT_ONCE = 16;
+
 const JSON_OBJECT = { contentType: 'application/json' };
 
 /** A plan as it lies there, with the ETag by which it can be replaced. */
@@ -32,6 +37,8 @@ export interface StoredPlan {
 /** The receipts of one plan. */
 export interface StoredReceipts {
   receipts: Receipt[];
+  /** Those of segments that an earlier plan named. */
+  empties: Receipt[];
   /** Why others cannot be believed: their segments are as good as not done. */
   unreadable: FailureError[];
 }
@@ -72,9 +79,21 @@ export class RunFolder {
     return !isOurs && !key.slice(this.prefix.length).startsWith('_');
   }
 
+  /** Whether the key is one of a data object of this run. */
+  isDataKey(key: string): boolean {
+    return segmentOfDataKey(this.archive, this.run, key) !== undefined;
+  }
+
   /** All objects that are there. */
   list(): AsyncIterable<StoredObject> {
     return this.store.list(this.prefix);
+  }
+
+  /** The same at once, by key. */
+  async listing(): Promise<Map<string, StoredObject>> {
+    const found = new Map<string, StoredObject>();
+    for await (const object of this.list()) found.set(object.key, object);
+    return found;
   }
 
   /** Whether the run is committed, without a look at what its manifest says. */
@@ -107,22 +126,19 @@ export class RunFolder {
    * newer version.
    */
   async receipts(fingerprint: string): Promise<StoredReceipts> {
-    const found: StoredReceipts = { receipts: [], unreadable: [] };
-    for await (const { key } of this.store.list(journalPrefix(this.archive, this.run))) {
-      const segment = segmentOfReceiptKey(this.archive, this.run, key);
-      if (segment === undefined) continue;
-      try {
-        const receipt = await this.#receipt(segment, key);
-        if (receipt?.fingerprint === fingerprint) found.receipts.push(receipt);
-      } catch (error) {
-        if (!(error instanceof FailureError) || !UNREADABLE.has(error.failure.code)) throw error;
-        found.unreadable.push(error);
-      }
-    }
+    const found: StoredReceipts = { receipts: [], empties: [], unreadable: [] };
+    const keys: string[] = [];
+    for await (const { key } of this.store.list(journalPrefix(this.archive, this.run))) keys.push(key);
+    const waiting = keys.values();
+    const read = async (): Promise<void> => {
+      for (const key of waiting) await this.#readReceipt(key, fingerprint, found);
+    };
+    await Promise.all(Array.from({ length: READ_AT_ONCE }, read));
+    found.receipts.sort((a, b) => a.segment - b.segment);
     return found;
   }
 
-  /** How many receipts there are, of whatever plan; they are not read. */
+  /** How many segments have receipts, of whatever plan; they are not read. */
   async countReceipts(): Promise<number> {
     let count = 0;
     for await (const { key } of this.store.list(journalPrefix(this.archive, this.run)))
@@ -139,10 +155,12 @@ export class RunFolder {
 
   /** Says that a segment is done. */
   async record(content: Omit<Receipt, 'format'>): Promise<Receipt> {
-    const receipt: Receipt = { format: RECEIPT_FORMAT, ...content };
-    const key = receiptKey(this.archive, this.run, receipt.segment);
-    await this.store.put(key, this.#sign(writeDocument(RECEIPT, receipt, this.store.url + key)), JSON_OBJECT);
-    return receipt;
+    return this.#writeReceipt(receiptKey(this.archive, this.run, content.segment), content);
+  }
+
+  /** Says that the empty segment is there that stands under a key of an earlier plan. */
+  async recordEmpty(content: Omit<Receipt, 'format'>): Promise<Receipt> {
+    return this.#writeReceipt(emptyReceiptKey(this.archive, this.run, content.key), content);
   }
 
   /**
@@ -158,26 +176,38 @@ export class RunFolder {
     if (found?.body.equals(body) !== true) throw readsDifferently(this.manifestUrl);
   }
 
-  /** Removes the journal; what cannot be removed does no harm to a committed run. */
+  /**
+   * Removes the journal of a run that is committed; what cannot be removed does no harm to it. Nothing else of a run is ever
+   * removed: where a key is free, a late request of a try that is dead may write to it.
+   */
   async clearJournal(): Promise<void> {
-    await this.#removeAll(journalPrefix(this.archive, this.run), () => true);
-  }
-
-  /** Removes the data objects, never a manifest, that `keep` does not name, so that a reader who globs sees only what the manifest names. */
-  async removeStrays(keep: ReadonlySet<string>): Promise<void> {
-    const journal = journalPrefix(this.archive, this.run);
-    const manifest = manifestKey(this.archive, this.run);
-    await this.#removeAll(this.prefix, (key) => key !== manifest && !key.startsWith(journal) && !keep.has(key));
+    const keys: string[] = [];
+    for await (const { key } of this.store.list(journalPrefix(this.archive, this.run))) keys.push(key);
+    if (keys.length > 0) await this.store.remove(keys);
   }
 
   #sign(body: Buffer): Buffer {
     return signDocument(body, this.store.signing);
   }
 
-  async #removeAll(prefix: string, unwanted: (key: string) => boolean): Promise<void> {
-    const keys: string[] = [];
-    for await (const { key } of this.store.list(prefix)) if (unwanted(key)) keys.push(key);
-    if (keys.length > 0) await this.store.remove(keys);
+  async #writeReceipt(key: string, content: Omit<Receipt, 'format'>): Promise<Receipt> {
+    const receipt: Receipt = { format: RECEIPT_FORMAT, ...content };
+    await this.store.put(key, this.#sign(writeDocument(RECEIPT, receipt, this.store.url + key)), JSON_OBJECT);
+    return receipt;
+  }
+
+  async #readReceipt(key: string, fingerprint: string, found: StoredReceipts): Promise<void> {
+    const segment = segmentOfReceiptKey(this.archive, this.run, key);
+    const emptyKey = emptyOfReceiptKey(this.archive, this.run, key);
+    if (segment === undefined && emptyKey === undefined) return;
+    try {
+      const receipt = await this.#receipt(key, segment, emptyKey);
+      if (receipt?.fingerprint !== fingerprint) return;
+      (emptyKey === undefined ? found.receipts : found.empties).push(receipt);
+    } catch (error) {
+      if (!(error instanceof FailureError) || !UNREADABLE.has(error.failure.code)) throw error;
+      found.unreadable.push(error);
+    }
   }
 
   /** A document that says it is of this very run. */
@@ -193,15 +223,15 @@ export class RunFolder {
     throw badDocument(kind, url, `it is that of ${visible(`${document.archive} ${document.run}`, MAX_SHOWN_CHARS)}`);
   }
 
-  /** A receipt that speaks of the segment whose name it has, and of that segment's own object. */
-  async #receipt(segment: number, key: string): Promise<Receipt | undefined> {
+  /** A receipt that speaks of the segment, or of the empty one, whose name it has, and of that segment's own object. */
+  async #receipt(key: string, segment: number | undefined, emptyKey: string | undefined): Promise<Receipt | undefined> {
     const found = await this.store.get(key, RECEIPT.maxBytes);
     if (found === undefined) return undefined;
     const url = this.store.url + key;
     const receipt = readDocument(RECEIPT, openDocument(found.body, this.store.signing, url), url);
-    if (receipt.segment === segment && segmentOfDataKey(this.archive, this.run, receipt.key) === segment)
-      return receipt;
-    throw badDocument(RECEIPT, url, `it is not that of segment ${segment}`);
+    const isOfKey = segmentOfDataKey(this.archive, this.run, receipt.key) === receipt.segment;
+    if (isOfKey && (emptyKey === undefined ? receipt.segment === segment : receipt.key === emptyKey)) return receipt;
+    throw badDocument(RECEIPT, url, `it is not that of ${emptyKey ?? `segment ${segment ?? ''}`}`);
   }
 
   /** A manifest names whole keys, and the prefix of the destination that it was written to may have been another one. */

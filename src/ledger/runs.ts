@@ -65,7 +65,11 @@ async function readRun(folder: RunFolder): Promise<StoredRun> {
     const manifest = await folder.manifest();
     if (manifest !== undefined) return { archive, run, isCommitted: true, manifest, receipts: manifest.objects.length };
     const journal = (await folder.plan())?.plan;
-    const receipts = await folder.countReceipts();
+    // Those of an earlier plan stay until the commit.
+    const receipts =
+      journal === undefined
+        ? await folder.countReceipts()
+        : (await folder.receipts(journal.fingerprint)).receipts.length;
     return { archive, run, isCommitted: false, ...(journal === undefined ? {} : { journal }), receipts };
   } catch (error) {
     const problem = toFailure(error, 'journal');

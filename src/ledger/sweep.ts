@@ -1,23 +1,46 @@
-/** Aborts multipart uploads that a dead run of this archive left behind. Only ever called under the archive's lock. */
+/** Aborts multipart uploads that dead runs of an archive left behind. Only ever called under the archive's lock. */
 import type { Log } from '../base/log.ts';
 import type { Store } from '../store/store.ts';
-import { archivePrefix } from './names.ts';
+import { archivePrefix, runOfFolder } from './names.ts';
+import { RunFolder } from './run-folder.ts';
 
 /** Destinations that were said to be unable to list uploads; said once a process. */
 const reported = new Set<string>();
 
-/** Finds and aborts the archive's unfinished uploads; resolves to how many there were. */
-export async function sweepUploads(store: Store, archive: string, log: Log): Promise<number> {
+/** What has no journal may be of a host that is about to write one; after a day nobody is. */
+const ABANDONED_AFTER_MS = 24 * 3600 * 1000;
+
+/**
+ * Finds and aborts the archive's unfinished uploads; resolves to how many there were. The lock is one server's, so that
+ * another host may be at work all the same: only those of the run `ours`, whose plan is ours, of runs that are committed,
+ * and of runs without a plan that are older than a day.
+ */
+export async function sweepUploads(store: Store, archive: string, log: Log, ours?: string): Promise<number> {
   const pending = await store.listUploads(archivePrefix(archive));
   if (pending === 'unsupported') {
     reportOnce(store, log);
     return 0;
   }
-  for (const { key, uploadId } of pending) {
+  const dead = new Map<string, { isCommitted: boolean; isPlanned: boolean }>();
+  let aborted = 0;
+  for (const { key, uploadId, startedAt } of pending) {
+    const run = runOfFolder(key.slice(0, key.lastIndexOf('/')));
+    if (run === undefined) continue;
+    if (run !== ours) {
+      const state = dead.get(run) ?? (await stateOf(new RunFolder(store, archive, run)));
+      dead.set(run, state);
+      const isAbandoned = !state.isPlanned && Date.now() - startedAt.getTime() > ABANDONED_AFTER_MS;
+      if (!state.isCommitted && !isAbandoned) continue;
+    }
     await store.abortUpload(key, uploadId);
     log.warn({ key, uploadId }, 'aborted an unfinished upload of an earlier run');
+    aborted += 1;
   }
-  return pending.length;
+  return aborted;
+}
+
+async function stateOf(folder: RunFolder): Promise<{ isCommitted: boolean; isPlanned: boolean }> {
+  return { isCommitted: await folder.isCommitted(), isPlanned: await folder.isPlanned() };
 }
 
 function reportOnce(store: Store, log: Log): void {

@@ -97,6 +97,12 @@ export async function identifySource(client: Client): Promise<SourceIdentity> {
   };
 }
 
+/** When the server was started, ISO 8601: with its identity, it tells one server from another and from itself after a restart. */
+export async function postmasterStart(client: Client): Promise<string> {
+  const { rows } = await client.query<{ at: Date }>('SELECT pg_catalog.pg_postmaster_start_time() AS at');
+  return (rows[0]?.at ?? new Date(0)).toISOString();
+}
+
 async function systemIdentifier(client: Client): Promise<string | null> {
   const allowed = await client.query<{ allowed: boolean }>(
     "SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS allowed",

@@ -1,14 +1,24 @@
 /** An attempt at a run: what one session adds to it. */
 import type { JournalPlan } from '../ledger/journal.ts';
 import type { Receipt } from '../ledger/receipts.ts';
+import type { StoredObject } from '../store/store.ts';
 import type { RunPlan } from './plan.ts';
 import type { Session } from './session.ts';
 
-export interface Attempt {
+/** A plan in the run's folder that this process has written. */
+export interface OwnedPlan {
+  journal: JournalPlan;
+  /** By which it can be replaced, as long as nobody else has. */
+  etag: string;
+}
+
+export interface Attempt extends OwnedPlan {
   session: Session;
   plan: RunPlan;
-  /** The plan as it lies in the run's folder. */
-  journal: JournalPlan;
-  /** Receipts by segment: proved ones of earlier attempts, then those of this one. */
+  /** What lay in the run's folder once the plan was ours, by key. */
+  listed: ReadonlyMap<string, StoredObject>;
+  /** Receipts by segment: believed ones of earlier attempts, then those of this one. */
   done: Map<number, Receipt>;
+  /** The same of empty segments, by key. */
+  empties: Map<string, Receipt>;
 }

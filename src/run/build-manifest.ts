@@ -2,7 +2,14 @@
 import os from 'node:os';
 import { TOOL } from '../base/tool.ts';
 import type { Receipt } from '../ledger/receipts.ts';
-import { MANIFEST_FORMAT, type Manifest, type ManifestColumn, type ManifestObject } from '../ledger/manifest.ts';
+import {
+  completeManifest,
+  MANIFEST_FORMAT,
+  type Manifest,
+  type ManifestColumn,
+  type ManifestHead,
+  type ManifestObject,
+} from '../ledger/manifest.ts';
 import type { Column } from '../postgres/columns.ts';
 import { isSameSnapshot, type Snapshot, type SourceIdentity } from '../postgres/snapshot.ts';
 import type { RunPlan } from './plan.ts';
@@ -15,14 +22,34 @@ export interface ManifestInput {
   snapshot: Snapshot;
   /** One for each segment, in the order of the plan. */
   receipts: readonly Receipt[];
+  /** Those of empty segments, which stand under keys of earlier plans. */
+  empties: readonly Receipt[];
   fullKey: (key: string) => string;
   startedAt: string;
 }
 
 /** Puts the manifest of a finished run together. */
 export function buildManifest(input: ManifestInput): Manifest {
-  const { archive, run, plan, receipts } = input;
-  const objects = receipts.map((receipt) => describeObject(receipt, input.fullKey));
+  return nameObjects(describeCommit(input), input);
+}
+
+/** The manifest with its objects. */
+export function nameObjects(
+  head: ManifestHead,
+  { receipts, empties, fullKey }: Pick<ManifestInput, 'receipts' | 'empties' | 'fullKey'>,
+): Manifest {
+  const objects = [
+    ...receipts.map((receipt) => describeObject(receipt, fullKey)),
+    // They have no rows: under which snapshot none was read is the same for all.
+    ...empties.map((receipt) => describeObject({ ...receipt, snapshot: head.snapshot }, fullKey)),
+  ];
+  return completeManifest(head, objects);
+}
+
+/** All that the manifest will say, but for its objects. */
+export function describeCommit(input: ManifestInput): ManifestHead {
+  const { archive, run, plan, receipts, empties } = input;
+  const objects = [...receipts, ...empties];
   const snapshots = distinctSnapshots(receipts);
   const { selection, relation, name } = plan.subject;
   return {
@@ -39,7 +66,6 @@ export function buildManifest(input: ManifestInput): Manifest {
     rows: sum(objects, (object) => object.rows),
     jsonBytes: sum(objects, (object) => object.jsonBytes),
     bytes: sum(objects, (object) => object.bytes),
-    objects,
     startedAt: input.startedAt,
     finishedAt: new Date().toISOString(),
     host: os.hostname(),
@@ -48,8 +74,13 @@ export function buildManifest(input: ManifestInput): Manifest {
 }
 
 function describeObject(receipt: Receipt, fullKey: (key: string) => string): ManifestObject {
-  const { rows, jsonBytes, bytes, sha256, crc32, firstKey, lastKey, snapshot } = receipt;
-  return { key: fullKey(receipt.key), rows, jsonBytes, bytes, sha256, crc32, firstKey, lastKey, snapshot: snapshot.id };
+  const { rows, jsonBytes, bytes, sha256, crc32, firstKey, lastKey, etag, snapshot } = receipt;
+  return {
+    key: fullKey(receipt.key),
+    ...{ rows, jsonBytes, bytes, sha256, crc32, firstKey, lastKey },
+    ...(etag === undefined || etag === '' ? {} : { etag }),
+    snapshot: snapshot.id,
+  };
 }
 
 /** Oldest first. */

@@ -2,16 +2,20 @@
 import { toFailure, type Failure } from '../base/errors.ts';
 import type { FailureCode } from '../base/failures.ts';
 import { retrying } from '../base/retry.ts';
-import { endedBy } from '../ledger/journal.ts';
+import { endedAs } from '../ledger/journal.ts';
 import type { Manifest } from '../ledger/manifest.ts';
-import { sweepUploads } from '../ledger/sweep.ts';
 import { dispatchTasks } from '../work/dispatch.ts';
-import type { Attempt } from './attempt.ts';
-import { commitRun } from './commit.ts';
-import { takeUp } from './resume.ts';
+import type { Attempt, OwnedPlan } from './attempt.ts';
+import { commitAsItStands, commitRun } from './commit.ts';
+import { writeEmptySegments } from './empty-segments.ts';
+import { disowned } from './journal-plan.ts';
+import { replacePlan } from './ownership.ts';
+import { takeUp, type Committing } from './resume.ts';
 import type { Run } from './run.ts';
 import { segmentTask } from './segment-task.ts';
+import type { Session } from './session.ts';
 import { verifySource } from './source-digest.ts';
+import { withCondition } from './upload-condition.ts';
 
 /** Failures that end a session, not the run. */
 const SESSION_CODES: ReadonlySet<FailureCode> = new Set<FailureCode>([
@@ -62,28 +66,51 @@ async function executeUnderOneSnapshot(run: Run): Promise<Commit> {
     // Only under the lock does it count: another host may have committed while this one was waiting for it.
     const committed = await run.folder.manifest();
     if (committed !== undefined) return { status: 'already-committed', manifest: committed };
-    run.progress.swept(await sweepUploads(run.folder.store, run.archive.name, run.log));
-    return { status: 'committed', manifest: await archiveRows(run, await takeUp(run, session)) };
+    return { status: 'committed', manifest: await goOn(run, session) };
   } catch (error) {
     run.signal.throwIfAborted();
     session.lost.throwIfAborted();
-    throw error;
+    return await endedElsewhere(run, error);
   } finally {
     run.signal.removeEventListener('abort', cut);
     await session.close();
   }
 }
 
+/** A run that somebody else has committed is committed: this process only was not the one who did it. */
+async function endedElsewhere(run: Run, error: unknown): Promise<Commit> {
+  const { code, message } = toFailure(error, 'worker');
+  const manifest = code === 'already-committed' ? await run.folder.manifest() : undefined;
+  if (manifest === undefined) throw error;
+  run.log.warn({ why: message }, 'the run was committed by somebody else meanwhile');
+  return { status: 'already-committed', manifest };
+}
+
+async function goOn(run: Run, session: Session): Promise<Manifest> {
+  const taken = await takeUp(run, session);
+  return 'plan' in taken ? archiveRows(run, taken) : finishCommit(run, session, taken);
+}
+
+async function finishCommit(run: Run, session: Session, committing: Committing): Promise<Manifest> {
+  try {
+    return await commitAsItStands(run, committing);
+  } catch (error) {
+    await recordEnding(run, session, committing, error);
+    throw error;
+  }
+}
+
 async function archiveRows(run: Run, attempt: Attempt): Promise<Manifest> {
   try {
     await dispatch(run, attempt);
+    await writeEmptySegments(run, attempt);
     if (run.verifySource) await verifySource(run, attempt);
     await attempt.session.require();
     await requireSameRows(run, attempt);
     run.signal.throwIfAborted();
     return await commitRun(run, attempt);
   } catch (error) {
-    await recordFailure(run, attempt, toFailure(error, 'worker'));
+    await recordEnding(run, attempt.session, attempt, error);
     throw error;
   }
 }
@@ -102,6 +129,7 @@ async function dispatch(run: Run, attempt: Attempt): Promise<void> {
     parallel: run.archive.segments.parallel,
     signal: AbortSignal.any([run.signal, session.lost]),
     drain: run.drain,
+    prepare: (task, number) => withCondition(run, attempt, task, number),
     onAttempt: (segment, number) => {
       progress.attempt(segment, number);
     },
@@ -123,24 +151,50 @@ async function dispatch(run: Run, attempt: Attempt): Promise<void> {
 }
 
 /** What was attached to a table in mid-run belongs to some segments and not to others: then all are done again. */
-async function requireSameRows(run: Run, { session }: Attempt): Promise<void> {
+async function requireSameRows(run: Run, attempt: Attempt): Promise<void> {
   try {
-    await session.view.requireNotRewritten();
+    await attempt.session.view.requireNotRewritten();
   } catch (error) {
-    if (toFailure(error, 'snapshot').code === 'relation-rewritten') await run.folder.clearJournal();
+    if (toFailure(error, 'snapshot').code === 'relation-rewritten')
+      await replacePlan(run.folder, attempt, disowned(attempt.journal));
     throw error;
   }
 }
 
-/** Failures that say how a run was ended from outside, and nothing of the run. */
-const NO_FAILURES: ReadonlySet<FailureCode> = new Set<FailureCode>(['drained', 'already-committed']);
+/** Failures of which the run itself knows nothing: it is not ours any more. */
+const NOT_OURS: ReadonlySet<FailureCode> = new Set<FailureCode>(['already-committed', 'taken-over']);
+/** How a run was ended from outside. One that was interrupted by hand is as one that was killed. */
+const FROM_OUTSIDE: Partial<Record<FailureCode, 'cancelled' | 'drained' | 'killed'>> = {
+  cancelled: 'cancelled',
+  stopped: 'drained',
+  drained: 'drained',
+  interrupted: 'killed',
+};
+/** A run that is stopped waits no longer than this for a destination that may hang. */
+const LAST_WORD_MS = 5000;
 
-/** So that `list` can tell a run that failed from one in progress. A run that was dropped, or that goes on, has not failed. */
-async function recordFailure(run: Run, { session, journal }: Attempt, failure: Failure): Promise<void> {
-  if (run.signal.aborted || session.lost.aborted || NO_FAILURES.has(failure.code)) return;
+/**
+ * Says in the plan how the try ended, so that `list` and other hosts can tell a run that failed from one in progress. One
+ * that goes on under another session has not ended.
+ */
+async function recordEnding(run: Run, session: Session, owned: OwnedPlan, error: unknown): Promise<void> {
+  const failure = toFailure(run.signal.aborted ? run.signal.reason : error, 'worker');
+  const outside = FROM_OUTSIDE[failure.code];
+  if (NOT_OURS.has(failure.code) || outside === 'killed') return;
+  if (outside === undefined && (run.signal.aborted || session.lost.aborted)) return;
+  const journal = endedAs(owned.journal, outside ?? 'failed', outside === undefined ? failure : undefined);
+  // The destination may be what failed; the log has the failure in any case.
+  await within(LAST_WORD_MS, replacePlan(run.folder, owned, journal)).catch(() => undefined);
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => {
+    resolve(undefined);
+  }, ms);
   try {
-    await run.folder.own(endedBy(journal, failure));
-  } catch {
-    // The destination may be what failed; the log has the failure in any case.
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -1,11 +1,14 @@
 /** What the journal says of a plan, and the digest by which a later try knows whether it is still the same. */
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import os from 'node:os';
 import { TOOL } from '../base/tool.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
-import { PLAN_FORMAT, type JournalPlan } from '../ledger/journal.ts';
-import type { Snapshot, SourceIdentity } from '../postgres/snapshot.ts';
+import { CODEC_FILES } from '../format/compress/codec.ts';
+import { keysEverNamed, PLAN_FORMAT, type JournalPlan } from '../ledger/journal.ts';
+import type { SourceIdentity } from '../postgres/snapshot.ts';
 import type { RunPlan } from './plan.ts';
+import type { Run } from './run.ts';
+import type { Session } from './session.ts';
 
 /** Digest of what decides the content of a run's segments: the source, the rows and columns asked for, the cut, the codec. */
 export function fingerprintOf(
@@ -31,28 +34,39 @@ export function fingerprintOf(
   return createHash('sha256').update(JSON.stringify(content)).digest('hex');
 }
 
-/** Puts a journal plan together. */
+/** Puts a journal plan together. What `earlier` and those before it have named, and this plan does not, is kept in mind. */
 export function journalPlan(
-  archive: ArchiveConfig,
-  run: string,
+  { archive, id, startedAt }: Run,
+  { snapshot, instance }: Session,
   plan: RunPlan,
-  snapshot: Snapshot,
   fingerprint: string,
-  startedAt: Date,
+  earlier?: JournalPlan,
 ): JournalPlan {
-  return {
+  const journal: JournalPlan = {
     format: PLAN_FORMAT,
     archive: archive.name,
-    run,
+    run: id,
     fingerprint,
     by: plan.cut.name,
     why: plan.why,
     segments: [...plan.segments],
+    extension: CODEC_FILES[archive.compression.codec].extension,
+    formerKeys: [],
     snapshot,
+    instance,
     estimatedRows: plan.estimate.rows,
     startedAt: startedAt.toISOString(),
     host: os.hostname(),
     owner: randomUUID(),
     tool: TOOL,
   };
+  if (earlier === undefined) return journal;
+  const own = new Set(keysEverNamed(journal));
+  const former = keysEverNamed(earlier).filter((key) => !own.has(key));
+  return { ...journal, formerKeys: [...new Set(former)].map((key) => key.slice(key.lastIndexOf('/') + 1)).sort() };
+}
+
+/** The same plan, but one that no later try goes on with: what was written by it is not to be believed. */
+export function disowned(journal: JournalPlan): JournalPlan {
+  return { ...journal, fingerprint: randomBytes(32).toString('hex') };
 }

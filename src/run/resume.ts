@@ -1,56 +1,160 @@
-/** Decides what of a run is still to be done: goes on from the receipts of an earlier try, or plans anew. */
+/**
+ * Takes a run up: makes its plan ours before anything else is touched, and decides what of the run is still to be done. It
+ * goes on from the receipts of an earlier try, or is planned anew.
+ */
 import { randomUUID } from 'node:crypto';
+import os from 'node:os';
+import { fail } from '../base/errors.ts';
 import { TOOL } from '../base/tool.ts';
+import { CODEC_FILES } from '../format/compress/codec.ts';
+import { PLAN_FORMAT, type JournalPlan } from '../ledger/journal.ts';
+import { manifestKey } from '../ledger/names.ts';
 import { parseRunId } from '../ledger/run-id.ts';
+import type { StoredPlan } from '../ledger/run-folder.ts';
+import { sweepUploads } from '../ledger/sweep.ts';
+import type { StoredObject } from '../store/store.ts';
+import type { Attempt, OwnedPlan } from './attempt.ts';
+import { fingerprintOf, journalPlan } from './journal-plan.ts';
+import { lostRun, ownPlan } from './ownership.ts';
+import type { RunPlan } from './plan.ts';
+import { proveReceipts } from './prove.ts';
 import type { Run } from './run.ts';
 import type { Session } from './session.ts';
-import type { JournalPlan } from '../ledger/journal.ts';
-import type { Attempt } from './attempt.ts';
-import { fingerprintOf, journalPlan } from './journal-plan.ts';
-import { proveReceipts } from './prove.ts';
 
-/** Reads the journal, proves what it says, and writes the plan that the run goes by from now on. */
-export async function takeUp(run: Run, session: Session): Promise<Attempt> {
-  const earlier = await run.folder.plan();
-  const resumed = earlier === undefined ? undefined : await tryToResume(run, session, earlier.plan);
-  if (resumed !== undefined) return resumed;
-  // Also without a plan: what removed it may have been stopped before it came to the receipts.
-  await run.folder.clearJournal();
-  const plan = await session.view.plan(run.archive, parseRunId(run.id));
-  const fingerprint = fingerprintOf(run.archive, plan, session.identity);
-  const journal = journalPlan(run.archive, run.id, plan, session.snapshot, fingerprint, run.startedAt);
-  await run.folder.own(journal);
-  run.log.info(
-    { by: plan.cut.name, why: plan.why, segments: plan.segments.length, estimate: plan.estimate },
-    'run planned',
-  );
-  return { session, plan, journal, done: new Map() };
+/** How often another process may be faster before the run is left to it. */
+const DECISIONS = 5;
+const MOST_NAMED = 10;
+
+/** A run whose manifest may be on its way: it is committed as its plan says, or not at all. */
+export interface Committing extends OwnedPlan {
+  listed: ReadonlyMap<string, StoredObject>;
 }
 
-/** Undefined when nothing of the earlier try can be used. */
-async function tryToResume(run: Run, session: Session, earlier: JournalPlan): Promise<Attempt | undefined> {
+/** Throws FailureError, `already-committed` when there is a manifest once the plan is ours. */
+export async function takeUp(run: Run, session: Session): Promise<Attempt | Committing> {
+  for (let decision = 1; decision <= DECISIONS; decision += 1) {
+    const found = await run.folder.plan();
+    const taken = await (found?.plan.committing === undefined
+      ? takeUpPlan(run, session, found)
+      : takeUpCommit(run, session, found));
+    if (taken === undefined) continue;
+    run.progress.swept(await sweepUploads(run.folder.store, run.archive.name, run.log, run.id));
+    return taken;
+  }
+  throw await lostRun(run.folder);
+}
+
+async function takeUpCommit(run: Run, session: Session, { plan, etag }: StoredPlan): Promise<Committing | undefined> {
+  const owned = await own(run, ours(session, plan), etag);
+  return owned && { ...owned, listed: await listFolder(run) };
+}
+
+/** Undefined when somebody else has written a plan meanwhile: what was decided then counts no more. */
+async function takeUpPlan(run: Run, session: Session, found: StoredPlan | undefined): Promise<Attempt | undefined> {
+  const kept = found && (await keepPlan(run, session, found.plan));
+  if (kept === undefined || found === undefined) {
+    const fresh = await planAnew(run, session, found?.plan);
+    const owned = await own(run, fresh.journal, found?.etag ?? 'nothing');
+    return owned && begin(run, session, fresh.plan, owned, await listFolder(run));
+  }
+  const owned = await own(run, kept.journal, found.etag);
+  return owned && goOn(run, session, kept.plan, owned);
+}
+
+/** With what the receipts of the earlier try prove; where that is not enough, it is planned anew. */
+async function goOn(run: Run, session: Session, plan: RunPlan, owned: OwnedPlan): Promise<Attempt | undefined> {
+  const listed = await listFolder(run);
+  const { cut, segments } = plan;
+  const { done, empties } = await proveReceipts(run.folder, owned.journal, cut, listed, run.log, run.signal);
+  if (cut.survivesSnapshot || done.size === segments.length) {
+    run.log.info({ segments: segments.length, done: done.size, by: cut.name }, 'run goes on from its receipts');
+    return { session, plan, ...owned, listed, done, empties };
+  }
+  startOver(run, `segments by ${cut.name} mean their rows under the lost snapshot only`);
+  const fresh = await planAnew(run, session, owned.journal);
+  const again = await own(run, fresh.journal, owned.etag);
+  return again && begin(run, session, fresh.plan, again, listed);
+}
+
+function begin(
+  run: Run,
+  session: Session,
+  plan: RunPlan,
+  owned: OwnedPlan,
+  listed: ReadonlyMap<string, StoredObject>,
+): Attempt {
+  const { cut, why, segments, estimate } = plan;
+  run.log.info({ by: cut.name, why, segments: segments.length, estimate }, 'run planned');
+  return { session, plan, ...owned, listed, done: new Map(), empties: new Map() };
+}
+
+/** The plan of the earlier try, to be gone on with; undefined when nothing of it can be used. */
+async function keepPlan(
+  run: Run,
+  session: Session,
+  earlier: JournalPlan,
+): Promise<{ plan: RunPlan; journal: JournalPlan } | undefined> {
   const plan = await session.view.replan(run.archive, parseRunId(run.id), earlier);
   if (fingerprintOf(run.archive, plan, session.identity) !== earlier.fingerprint) {
-    startOver(run, 'the config, the table or the database has changed since this run was begun');
+    startOver(run, whyUseless(earlier));
     return undefined;
   }
   if (plan.problem !== undefined) {
     startOver(run, `its journal is no plan of this ${plan.subject.relation?.kind ?? 'query'}: ${plan.problem}`);
     return undefined;
   }
-  const { cut, segments } = plan;
-  const done = await proveReceipts(run.folder, earlier, cut, run.log, run.signal);
-  if (!cut.survivesSnapshot && done.size < segments.length) {
-    startOver(run, `segments by ${cut.name} mean their rows under the lost snapshot only`);
-    return undefined;
-  }
-  const { failure: _failure, ...rest } = earlier;
-  const journal: JournalPlan = { ...rest, owner: randomUUID(), tool: TOOL };
-  await run.folder.own(journal);
-  run.log.info({ segments: segments.length, done: done.size, by: cut.name }, 'run goes on from its receipts');
-  return { session, plan, journal, done };
+  const { extension } = CODEC_FILES[run.archive.compression.codec];
+  return { plan, journal: { ...ours(session, earlier), extension } };
+}
+
+function whyUseless({ ended }: JournalPlan): string {
+  const isMismatch = ended?.failure?.code === 'source-mismatch' || ended?.failure?.code === 'relation-rewritten';
+  return isMismatch
+    ? 'what an earlier try wrote is not what the source says'
+    : 'the config, the table or the database has changed since this run was begun';
+}
+
+async function planAnew(
+  run: Run,
+  session: Session,
+  earlier: JournalPlan | undefined,
+): Promise<{ plan: RunPlan; journal: JournalPlan }> {
+  const plan = await session.view.plan(run.archive, parseRunId(run.id));
+  const fingerprint = fingerprintOf(run.archive, plan, session.identity);
+  return { plan, journal: journalPlan(run, session, plan, fingerprint, earlier) };
+}
+
+/** The plan as ours: how an earlier try ended is forgotten. */
+function ours(session: Session, { ended: _ended, ...plan }: JournalPlan): JournalPlan {
+  return {
+    ...plan,
+    format: PLAN_FORMAT,
+    owner: randomUUID(),
+    host: os.hostname(),
+    instance: session.instance,
+    tool: TOOL,
+  };
+}
+
+async function own({ folder }: Run, journal: JournalPlan, replaces: string): Promise<OwnedPlan | undefined> {
+  const etag = await ownPlan(folder, journal, replaces);
+  return etag === undefined ? undefined : { journal, etag };
+}
+
+/** What lies there once the plan is ours: only from then on does it count. */
+async function listFolder({ folder, log }: Run): Promise<ReadonlyMap<string, StoredObject>> {
+  const listed = await folder.listing();
+  if (listed.has(manifestKey(folder.archive, folder.run)))
+    throw fail('already-committed', { stage: 'journal', message: `${folder.manifestUrl} is there already` });
+  const others = [...listed.keys()].filter((key) => folder.isReadAsData(key) && !folder.isDataKey(key));
+  if (others.length > 0)
+    log.warn(
+      { keys: others.slice(0, MOST_NAMED), count: others.length },
+      'objects lie in the folder of the run that are not of pgsluice: they are left, and whoever reads all of the folder reads them too',
+    );
+  return listed;
 }
 
 function startOver(run: Run, why: string): void {
-  run.log.warn({ why }, 'run starts over: what an earlier try left is removed');
+  run.log.warn({ why }, 'run starts over: what an earlier try left is replaced');
 }

@@ -1,17 +1,26 @@
 /** A session: the connection that holds a run's lock and its snapshot, outside the worker threads. */
 import { fail, FailureError } from '../base/errors.ts';
+import type { Instance } from '../ledger/journal.ts';
 import { withinAnswerTime } from '../postgres/answer-time.ts';
 import { terminateBackend } from '../postgres/cancel.ts';
 import { backendPid, endConnection, socketOf, type Client } from '../postgres/connect.ts';
 import { postgresFailure } from '../postgres/errors.ts';
 import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
-import { exportSnapshot, identifySource, type Snapshot, type SourceIdentity } from '../postgres/snapshot.ts';
+import {
+  exportSnapshot,
+  identifySource,
+  postmasterStart,
+  type Snapshot,
+  type SourceIdentity,
+} from '../postgres/snapshot.ts';
 import { lockConnection, openLock, whenUnlockedHere, type LockTarget } from './lock.ts';
 import { viewSource, type SourceView } from './source-view.ts';
 
 /** A lock that is held, and a snapshot that lives as long. */
 export interface Session {
   readonly identity: SourceIdentity;
+  /** The server that the lock is of. */
+  readonly instance: Instance;
   readonly snapshot: Snapshot;
   /** What is to be said against how the source is reached. */
   readonly warning?: string | undefined;
@@ -39,19 +48,28 @@ export async function openSession(target: LockTarget, signal: AbortSignal): Prom
   await whenUnlockedHere(target);
   const client = await openLock(target, signal);
   try {
-    const [identity, snapshot] = await withinAnswerTime(
-      client,
-      async () => [await identifySource(client), await exportSnapshot(client)] as const,
-    );
-    return new PostgresSession(target, client, identity, snapshot);
+    const found = await withinAnswerTime(client, async () => ({
+      identity: await identifySource(client),
+      startedAt: await postmasterStart(client),
+      snapshot: await exportSnapshot(client),
+    }));
+    return new PostgresSession(target, client, found);
   } catch (error) {
     await endConnection(client);
     throw error;
   }
 }
 
+interface Found {
+  identity: SourceIdentity;
+  /** When the server was started. */
+  startedAt: string;
+  snapshot: Snapshot;
+}
+
 class PostgresSession implements Session {
   readonly identity: SourceIdentity;
+  readonly instance: Instance;
   readonly snapshot: Snapshot;
   readonly warning: string | undefined;
   readonly view: SourceView;
@@ -59,10 +77,12 @@ class PostgresSession implements Session {
   readonly #client: Client;
   readonly #lost = new AbortController();
 
-  constructor(target: LockTarget, client: Client, identity: SourceIdentity, snapshot: Snapshot) {
+  constructor(target: LockTarget, client: Client, { identity, startedAt, snapshot }: Found) {
     this.#target = target;
     this.#client = client;
     this.identity = identity;
+    const { systemIdentifier, database } = identity;
+    this.instance = { systemIdentifier, postmasterStart: startedAt, database };
     this.snapshot = snapshot;
     this.warning = isPooled(client) ? POOLER_WARNING : undefined;
     this.view = viewSource(client);

@@ -5,6 +5,8 @@ import type { RowDigest } from '../postgres/row-digest.ts';
 import { isSameSnapshot } from '../postgres/snapshot.ts';
 import type { Receipt } from '../ledger/receipts.ts';
 import type { Attempt } from './attempt.ts';
+import { disowned } from './journal-plan.ts';
+import { replacePlan } from './ownership.ts';
 import type { Run } from './run.ts';
 
 /** Throws FailureError `source-mismatch` when the two differ. */
@@ -14,8 +16,7 @@ export async function verifySource(run: Run, attempt: Attempt): Promise<void> {
   } catch (error) {
     // The next try must not take these segments over: their snapshot would be gone, and nobody could compare them any more.
     if (toFailure(error, 'verify').code === 'source-mismatch') {
-      await run.folder.clearJournal();
-      await run.folder.removeStrays(new Set());
+      await replacePlan(run.folder, attempt, disowned(attempt.journal));
     }
     throw error;
   }

@@ -31,6 +31,8 @@ class Progress {
   readonly object = new ObjectProof();
   readonly lines = new LineDigest();
   readonly count: LineCount = { read: { rows: 0 }, encoded: { rows: 0 }, keys: { first: null, last: null } };
+  /** Of the object, once it is there. */
+  etag = '';
 }
 
 /** What the stages work with. */
@@ -113,20 +115,20 @@ async function streamRows(
       },
     });
     uploading.catch(cut);
-    await uploading;
+    progress.etag = (await uploading).etag;
   }
 
   const lines = readLines(client, task, buffers, count);
   await pipeline(
     task.wantsLineDigest === true ? digestLines(lines, progress.lines) : lines,
     proveContent,
-    (lines: AsyncIterable<Buffer>) => compress(lines, task.compressor, content),
+    (lines: AsyncIterable<Buffer>) => compress(lines, task.compressor, content, task.token),
     upload,
     { signal: hooks.signal },
   );
 }
 
-function describeObject(task: SegmentTask, { content, object, count, lines }: Progress): ObjectFacts {
+function describeObject(task: SegmentTask, { content, object, count, lines, etag }: Progress): ObjectFacts {
   const hasKey = task.keyColumns.length > 0;
   return {
     key: task.key,
@@ -135,6 +137,7 @@ function describeObject(task: SegmentTask, { content, object, count, lines }: Pr
     bytes: object.bytes,
     sha256: object.digest(),
     crc32: content.crc32,
+    etag,
     firstKey: hasKey ? count.keys.first : null,
     lastKey: hasKey ? count.keys.last : null,
     ...(task.wantsLineDigest === true ? { lineDigest: lines.value } : {}),

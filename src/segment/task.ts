@@ -33,7 +33,7 @@ export interface SegmentTask {
   keyColumns: readonly number[];
   /** The object's key, relative to the destination's prefix. */
   key: string;
-  /** What this attempt can be known by, in the object. */
+  /** What this attempt can be known by, in the object; see format/compress/token.ts. */
   token?: string;
   /** What may lie under the key, to be replaced; absent: whatever does. */
   replaces?: Replaces;
@@ -58,6 +58,8 @@ export interface ObjectFacts {
   sha256: string;
   /** Of the JSON Lines. */
   crc32: string;
+  /** Names this state of the object in its destination; empty where a server gives none. */
+  etag: string;
   /** Key values of the first and the last row, as they are in JSON but without quotes; null without a key or without rows. */
   firstKey: string[] | null;
   lastKey: string[] | null;

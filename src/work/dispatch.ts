@@ -15,6 +15,8 @@ export interface DispatchOptions<T extends Task> {
   signal: AbortSignal;
   /** No segment is begun, nor tried again, once this aborts; those end that run. */
   drain: AbortSignal;
+  /** Makes the task of an attempt, which counts from 1; what it throws is how that attempt failed. */
+  prepare?: (task: T, attempt: number) => Promise<T>;
   /** A segment is handed over; `attempt` counts from 1. */
   onAttempt: (segment: number, attempt: number) => void;
   onProgress: (segment: number, progress: TaskProgress) => void;
@@ -99,9 +101,10 @@ async function runWithRetries<T extends Task>(
 async function attemptTask<T extends Task>(
   task: T,
   attempt: number,
-  { place, signal, drain, onProgress, onAttempt }: DispatchOptions<T>,
+  { place, signal, drain, prepare, onProgress, onAttempt }: DispatchOptions<T>,
   summary: DispatchSummary,
 ): Promise<FactsOf<T>> {
+  const prepared = (await prepare?.(task, attempt)) ?? task;
   const waiting = new AbortController();
   const endWaiting = (): void => {
     waiting.abort(drain.reason);
@@ -109,8 +112,9 @@ async function attemptTask<T extends Task>(
   const begun = (): void => {
     drain.removeEventListener('abort', endWaiting);
   };
-  drain.addEventListener('abort', endWaiting, { once: true });
-  const running = place.run({ ...task, attempt }, AbortSignal.any([signal, waiting.signal]), {
+  if (drain.aborted) endWaiting();
+  else drain.addEventListener('abort', endWaiting, { once: true });
+  const running = place.run({ ...prepared, attempt }, AbortSignal.any([signal, waiting.signal]), {
     onBegin: () => {
       begun();
       onAttempt(task.segment, attempt);

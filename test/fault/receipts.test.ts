@@ -50,13 +50,14 @@ describe('a run that failed right before its commit', () => {
     site.proxy.reset();
   });
 
-  /** All segments are done, and all receipts written; only the manifest is refused. */
+  /** All segments are done, and all receipts written; only the plan that says so is refused. */
   async function failAtCommit(archive: string, config: string): Promise<void> {
     const refused = site.proxy.order(
       'PutObject',
       { kind: 'error', status: 403, code: 'AccessDenied' },
-      9,
-      '_manifest.json',
+      1,
+      'plan.json',
+      1,
     );
     assert.equal(await failureCode(archive, config), 'access-denied');
     refused.cancel();
@@ -174,18 +175,18 @@ describe('a run that failed right before its commit', () => {
     assert.equal((await site.manifest('pages_cut', RUN))?.consistency, 'single-snapshot');
   });
 
-  test('loses its stray objects before the manifest comes', async () => {
+  test('removes no object that its plan does not name: it becomes one without rows', async () => {
     const config = await site.writeConfig({ archives: { strays: segmented('rows', 'key', TARGET) } });
     await failAtCommit('strays', config);
     await putObject(site, partKey('strays', 77), Buffer.from('of a plan of more segments'));
     await goOn('strays', config);
-    const order = site.proxy.requests.filter(
-      ({ operation, key }) => operation.startsWith('DeleteObject') || key.endsWith('_manifest.json'),
-    );
-    const removed = order.findIndex(({ operation }) => operation.startsWith('DeleteObject'));
-    const committed = order.findIndex(({ method, key }) => method === 'PUT' && key.endsWith('_manifest.json'));
-    assert.ok(removed >= 0 && removed < committed, JSON.stringify(order.map(({ operation }) => operation)));
+    const removed = site.proxy.requests.filter(({ operation }) => operation.startsWith('DeleteObject'));
+    assert.equal(removed.length, 1, 'more than the journal was removed');
+    const stray = (await site.manifest('strays', RUN))?.objects.find(({ key }) => key === partKey('strays', 77));
+    assert.equal(stray?.rows, 0);
     await assertWhole('strays');
+    const verified = await site.run(['verify', 'strays', RUN], config);
+    assert.equal(verified.code, 0, verified.stdout);
   });
 });
 
@@ -196,7 +197,7 @@ describe('receipts of an earlier plan', () => {
       await createRows(site, archive, ROWS);
       const config = await site.writeConfig({ archives: { [archive]: segmented(archive, by, TARGET) } });
       const forbid = { kind: 'error', status: 403, code: 'AccessDenied' } as const;
-      site.proxy.order('PutObject', forbid, 3, '_manifest.json');
+      site.proxy.order('PutObject', forbid, 1, 'plan.json', 1);
       assert.equal(await failureCode(archive, config), 'access-denied');
       site.proxy.reset();
       // As a removal that was cut in the middle leaves it: the plan is gone, and the receipts are there.
@@ -225,7 +226,7 @@ describe('receipts of an earlier plan', () => {
   test('that cannot be read are done again', async () => {
     await createRows(site, 'unreadable', ROWS);
     const config = await site.writeConfig({ archives: { unreadable: segmented('unreadable', 'key', TARGET) } });
-    site.proxy.order('PutObject', { kind: 'error', status: 403, code: 'AccessDenied' }, 3, '_manifest.json');
+    site.proxy.order('PutObject', { kind: 'error', status: 403, code: 'AccessDenied' }, 1, 'plan.json', 1);
     assert.equal(await failureCode('unreadable', config), 'access-denied');
     site.proxy.reset();
     const receipt = `${PREFIX}unreadable/run=${RUN}/_pgsluice/part-00001.json`;

@@ -19,7 +19,7 @@ import type { FactsOf, ObjectFacts, Outcome, SegmentTask, Task } from '../../src
 import type { Store } from '../../src/store/store.ts';
 import type { Place, TaskHooks } from '../../src/work/place.ts';
 import { RunProgress } from '../../src/work/progress.ts';
-import { ARCHIVE, RUN, temporaryStore } from './ledger.ts';
+import { ARCHIVE, INSTANCE, RUN, temporaryStore } from './ledger.ts';
 import { recordTo, type LogLine } from './record-log.ts';
 
 const KEY: Column = {
@@ -109,6 +109,7 @@ export class FakeSource {
 export class FakeSession implements Session {
   readonly identity: SourceIdentity;
   readonly snapshot: Snapshot;
+  readonly instance = INSTANCE;
   readonly view: SourceView;
   /** Whether the server still knows of the lock when it is asked. */
   holdsLock = true;
@@ -177,7 +178,8 @@ export class WritingPlace implements Place {
     this.begun.push(task.segment);
     const failure = this.onTask(task);
     if (failure !== undefined || signal.aborted) return { ok: false, failure: whole(failure), peakHeapBytes: 0 };
-    const facts = (await this.#write(task)) as FactsOf<T>;
+    const facts = (await this.#write(task)) as FactsOf<T> | undefined;
+    if (facts === undefined) return { ok: false, failure: whole(REFUSED), peakHeapBytes: 0 };
     return { ok: true, facts, peakHeapBytes: 1000, seconds: 0 };
   }
 
@@ -185,12 +187,15 @@ export class WritingPlace implements Place {
     // There is nothing to end.
   }
 
-  /** Ten rows, which say under which snapshot they were read. */
-  async #write({ key, segment, snapshot }: SegmentTask): Promise<ObjectFacts> {
+  /** Ten rows, which say under which snapshot they were read; undefined when what is there may not be replaced. */
+  async #write({ key, segment, snapshot, replaces }: SegmentTask): Promise<ObjectFacts | undefined> {
     const body = Buffer.from(`{"segment":${segment},"snapshot":"${snapshot}"}\n`.repeat(10));
-    await this.#store.put(key, body, { contentType: 'application/gzip' });
+    const condition = replaces === undefined ? {} : { replaces };
+    const written = await this.#store.put(key, body, { contentType: 'application/gzip', ...condition });
+    if (written.outcome !== 'written') return undefined;
     return {
       key,
+      etag: written.etag,
       rows: 10,
       jsonBytes: body.length,
       bytes: body.length,
@@ -202,6 +207,8 @@ export class WritingPlace implements Place {
     };
   }
 }
+
+const REFUSED = { code: 'precondition-failed', transient: true, message: 'something else is there' } as const;
 
 function whole(failure: Partial<Failure> = { code: 'aborted' }): Failure {
   return { code: 'internal', stage: 'worker', transient: false, message: 'failed', hint: '', segment: 0, ...failure };

@@ -14,6 +14,7 @@ import type { Store } from '../../src/store/store.ts';
 export const ARCHIVE = 'events';
 export const RUN = '20261123T021500Z';
 export const FINGERPRINT = 'f'.repeat(64);
+export const INSTANCE = { systemIdentifier: '7442', postmasterStart: '2026-11-01T00:00:00.000Z', database: 'app' };
 export const SNAPSHOT = { id: '00000003-0000001B-1', lsn: '0/1A2B3C', takenAt: '2026-11-23T02:15:01.000Z' };
 
 const folders: string[] = [];
@@ -54,14 +55,17 @@ export function keySegments(count: number): PlannedSegment[] {
 
 export function aPlan(changes: Partial<JournalPlan> = {}): JournalPlan {
   return {
-    format: 'pgsluice/plan/1',
+    format: 'pgsluice/plan/2',
     archive: ARCHIVE,
     run: RUN,
     fingerprint: FINGERPRINT,
     by: 'key',
     why: 'segments.by is key',
     segments: keySegments(3),
+    extension: 'jsonl.gz',
+    formerKeys: [],
     snapshot: SNAPSHOT,
+    instance: INSTANCE,
     estimatedRows: 300,
     startedAt: '2026-11-23T02:15:00.000Z',
     host: 'db1',

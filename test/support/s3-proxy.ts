@@ -62,6 +62,8 @@ export interface ProxyUpload {
 interface Rule {
   matches: (request: SeenRequest) => boolean;
   fault: Fault;
+  /** Requests that are still to be passed on before. */
+  passes: number;
   left: number;
   hits: number;
   hit: () => void;
@@ -134,12 +136,15 @@ export class S3Proxy {
     this.#agent.destroy();
   }
 
-  /** Orders `fault` for the next `times` requests of that operation (for a key that ends so, when given). */
-  order(operation: string, fault: Fault, times = 1, keyEnd = ''): OrderedFault {
+  /**
+   * Orders `fault` for the next `times` requests of that operation (for a key that ends so, when given), once so many were
+   * passed on as they are.
+   */
+  order(operation: string, fault: Fault, times = 1, keyEnd = '', passed = 0): OrderedFault {
     const { promise: firstHit, resolve } = Promise.withResolvers<undefined>();
     const matches = (seen: SeenRequest): boolean =>
       (operation === '*' || seen.operation === operation) && seen.key.endsWith(keyEnd);
-    const rule: Rule = { matches, fault, left: times, hits: 0, hit: () => resolve(undefined) };
+    const rule: Rule = { matches, fault, passes: passed, left: times, hits: 0, hit: () => resolve(undefined) };
     this.#rules.push(rule);
     return {
       get hits() {
@@ -187,6 +192,10 @@ export class S3Proxy {
   #takeFault(seen: SeenRequest): Fault | undefined {
     const rule = this.#rules.find((candidate) => candidate.left > 0 && candidate.matches(seen));
     if (rule === undefined) return undefined;
+    if (rule.passes > 0) {
+      rule.passes -= 1;
+      return undefined;
+    }
     rule.left -= 1;
     rule.hits += 1;
     rule.hit();

@@ -99,14 +99,16 @@ export const DESTINATION_FAILURES = {
     hint: 'It is tried again. If it repeats, look for another process that writes to the same place.',
   },
   'precondition-failed': {
-    transient: false,
+    transient: true,
     meaning: 'An object is there that must not be there yet, or it is not the one that was to be replaced.',
-    hint: 'Another process has written it: look whether two of them write to the same place.',
+    hint: 'Another process, or a late request of an earlier try, has written it: look whether two processes write to the same place.',
+    retried: 'yes, in the place of what is there now, as long as the run is still ours',
   },
   'object-changed': {
-    transient: true,
-    meaning: 'An object was written by somebody else right after it was uploaded.',
-    hint: 'Look whether two processes write to the same place.',
+    transient: 'depends',
+    meaning: 'An object of the run is not the one that was uploaded; nothing is committed.',
+    hint: 'Look whether two processes write to the same place. Run it again with the same --run-id: what does not match its receipt is done again.',
+    retried: 'yes, when that is seen right after the upload; before the commit it ends the run',
   },
   'object-missing': {
     transient: false,

@@ -78,8 +78,14 @@ export const RUN_FAILURES = {
   },
   'already-committed': {
     transient: false,
-    meaning: 'Somebody else committed this run, or took it up, while it was in progress here.',
-    hint: 'Two configs seem to write to the same place with different source databases. Give each its own prefix.',
+    meaning: 'Somebody else committed this run while it was in progress here.',
+    hint: 'Nothing is lost. If it repeats, two configs write to the same place: give each its own prefix.',
+    retried: 'no; when its manifest can be read, the run ends well',
+  },
+  'taken-over': {
+    transient: false,
+    meaning: 'Somebody else took this run up while it was in progress here, and goes on with it.',
+    hint: 'Nothing is lost. If both are alive, two configs with different source servers write to the same place: give each its own prefix.',
   },
   'segment-missing': {
     transient: false,

@@ -127,7 +127,7 @@ async function readFrom(folder: RunFolder): Promise<Stored> {
       ? segment(index, 'waiting', 0, 0)
       : segment(index, 'done', receipt.rows, receipt.bytes);
   });
-  const { failure } = plan;
+  const failure = plan.ended?.failure;
   const error = failure && { code: failure.code, message: failure.message, hint: failure.hint };
   return { segments, error };
 }

@@ -5,6 +5,7 @@ import { BUDGET } from '../../base/memory-budget.ts';
 import { LINE_BUFFERS } from '../jsonl/line-buffer.ts';
 import type { CompressorChoice } from './codec.ts';
 import { IsalGzip } from './isal.ts';
+import { putIntoGzip, type Token, zstdFrameOf } from './token.ts';
 import { compressWithZlib, type ContentSum } from './zlib.ts';
 
 const SLICE_BYTES = BUDGET.slice.bytes;
@@ -17,29 +18,52 @@ const BUFFERS_AHEAD = LINE_BUFFERS;
 
 /**
  * Compresses `content`. A buffer of it must stay valid until LINE_BUFFERS more were asked for, and `sum` be
- * right for all of it when it ends. A slice that is yielded is valid until the next one is asked for.
+ * right for all of it when it ends. A slice that is yielded is valid until the next one is asked for. The object has
+ * `token` in it, but for plain JSON Lines, which have no place for it.
  */
 export function compress(
   content: AsyncIterable<Buffer>,
   { engine, level }: CompressorChoice,
   sum: ContentSum,
+  token?: Token,
 ): AsyncIterable<Buffer> {
   switch (engine) {
     case 'isal':
-      return compressWithIsal(content, level);
+      return asGzipOf(token, compressWithIsal(content, level));
     case 'zlib':
-      return compressWithZlib(content, level, sum);
+      return asGzipOf(token, compressWithZlib(content, level, sum));
     case 'zstd':
-      return compressWithStream(
-        content,
-        createZstdCompress({
-          chunkSize: SLICE_BYTES,
-          params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 },
-        }),
-      );
+      return asZstdOf(token, compressWithStream(content, zstdStream(level)));
     case 'none':
       return content;
   }
+}
+
+async function* asGzipOf(
+  token: Token | undefined,
+  slices: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer, void, undefined> {
+  let isFirst = true;
+  for await (const slice of slices) {
+    if (isFirst && token !== undefined) putIntoGzip(slice, token);
+    isFirst = false;
+    yield slice;
+  }
+}
+
+async function* asZstdOf(
+  token: Token | undefined,
+  slices: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer, void, undefined> {
+  yield* slices;
+  if (token !== undefined) yield zstdFrameOf(token);
+}
+
+function zstdStream(level: number): Transform {
+  return createZstdCompress({
+    chunkSize: SLICE_BYTES,
+    params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 },
+  });
 }
 
 async function* compressWithIsal(

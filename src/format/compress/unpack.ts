@@ -5,6 +5,7 @@ import { errorText } from '../../base/errors.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
 import { formatCount } from '../../base/units.ts';
 import type { Codec } from './codec.ts';
+import { ZstdTokenFilter } from './token.ts';
 
 /** What an object's bytes are fed to; its content has been given to the receiver when `end` resolves. */
 export interface Unpacker {
@@ -154,6 +155,7 @@ class Unpacking implements Unpacker {
 
 class OneZstdFrame implements Unpacker {
   readonly #unpacking: Unpacking;
+  readonly #filter = new ZstdTokenFilter();
 
   constructor(limit: Limit, onContent: (content: Buffer) => void) {
     this.#unpacking = new Unpacking('zstd', createZstdDecompress({ chunkSize: CONTENT_BYTES }), limit, onContent);
@@ -164,10 +166,13 @@ class OneZstdFrame implements Unpacker {
   }
 
   async write(slice: Buffer): Promise<void> {
-    await this.#unpacking.write(slice);
+    const taken = this.#filter.take(slice);
+    if (taken.length > 0) await this.#unpacking.write(taken);
   }
 
   async end(): Promise<string | undefined> {
+    const rest = this.#filter.end();
+    if (rest.length > 0) await this.#unpacking.write(rest);
     const failure = await this.#unpacking.end();
     const { restBytes } = this.#unpacking;
     if (failure !== undefined || this.isFull) return failure;

@@ -41,7 +41,8 @@ export async function* compressWithZlib(
   const blocks: Block[] = [];
   let before: Buffer | undefined;
   try {
-    yield HEADER;
+    // A copy: whoever gets it may write into it.
+    yield Buffer.from(HEADER);
     for await (const buffer of content) {
       blocks.push(deflateBlock(buffer, before?.subarray(-WINDOW_BYTES), level));
       before = buffer;

@@ -12,6 +12,7 @@ import { quoteIdentifier } from '../../postgres/identifiers.ts';
 import { openStore } from '../../store/open.ts';
 import type { Store } from '../../store/store.ts';
 import type { Codec } from '../../format/compress/codec.ts';
+import { withoutZstdToken } from '../../format/compress/token.ts';
 import { ContentProof, ObjectProof } from '../../format/proof.ts';
 import type { Ends } from '../binding.ts';
 import { copyIn } from './copy.ts';
@@ -154,12 +155,14 @@ async function stream(
     rows.end();
   }
 
+  const toCompressed = (slices: AsyncIterable<Buffer>): AsyncIterable<Buffer> =>
+    task.codec === 'zstd' ? withoutZstdToken(slices) : slices;
   const stored = store.read(task.key, signal);
   const target = copyIn(client, statement);
   const decompressor = createDecompressor(task.codec);
   try {
     if (decompressor === undefined) await pipeline(stored, proveObject, toRows, target, { signal });
-    else await pipeline(stored, proveObject, decompressor, toRows, target, { signal });
+    else await pipeline(stored, proveObject, toCompressed, decompressor, toRows, target, { signal });
   } catch (error) {
     throw isOfCompression(error) ? damaged(task.key, `its ${task.codec} is broken`, 'a whole one') : error;
   }

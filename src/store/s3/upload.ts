@@ -69,6 +69,8 @@ class OneUpload {
   #uploadId: string | undefined;
   /** Set when the request was sent that makes the object visible. */
   #finishing = false;
+  /** The server said that what is there is not what was to be replaced. */
+  #isRefused = false;
   #parts = 0;
   /** Parts that the server has, by number, whose memory is held until lib-storage has made the next one. */
   readonly #answered = new Map<number, Buffer>();
@@ -250,12 +252,15 @@ class OneUpload {
   #isOurs(head: HeadObjectCommandOutput): boolean {
     const token = head.Metadata?.[TOKEN_METADATA];
     if (token !== undefined) return token === this.#token;
+    // What is there is somebody else's until it is shown to be ours.
+    if (this.#isRefused) return false;
     // A server that drops metadata: at least the number of parts must be right, which an ETag usually tells.
     const [, parts] = /-(\d+)"?$/.exec(head.ETag ?? '') ?? [];
     return this.#uploadId === undefined ? parts === undefined : Number(parts) === this.#parts;
   }
 
   #refused(error: unknown): FailureError {
+    this.#isRefused = true;
     return fail(
       'precondition-failed',
       {
@@ -267,9 +272,12 @@ class OneUpload {
   }
 
   #overwritten(): FailureError {
-    return fail('object-changed', {
-      stage: 'upload',
-      message: `${this.#key} in the bucket ${this.#target.bucket} was written by somebody else right after this upload`,
-    });
+    return fail(
+      { code: 'object-changed', transient: true },
+      {
+        stage: 'upload',
+        message: `${this.#key} in the bucket ${this.#target.bucket} was written by somebody else right after this upload`,
+      },
+    );
   }
 }

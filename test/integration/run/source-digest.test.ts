@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { createEveryTypeTable } from '../../support/every-type.ts';
-import { failureOf, openSite, type Site } from '../../support/site.ts';
+import type { JournalPlan } from '../../../src/ledger/journal.ts';
+import type { Receipt } from '../../../src/ledger/receipts.ts';
+import { failureOf, openSite, PREFIX, type Site } from '../../support/site.ts';
 
 const RUN = '20261123T021500Z';
 
@@ -50,8 +52,12 @@ describe('run --verify-source', () => {
     assert.deepEqual([failure.code, failure.stage, failure.transient], ['source-mismatch', 'verify', false]);
     assert.match(failure.message, /3,000 rows with the digest [0-9a-f]+, the archive has 3,000 rows with the digest/);
     await site.assertNothingLeft('moving', RUN);
-    const left = (await site.keys('moving')).map((key) => key.slice(key.lastIndexOf('/') + 1));
-    assert.deepEqual(left, ['plan.json'], 'nothing is left that another try could take over unseen');
+    const stored = async (name: string): Promise<unknown> =>
+      JSON.parse((await site.stored(`${PREFIX}moving/run=${RUN}/_pgsluice/${name}`))!.body.toString()) as unknown;
+    const plan = (await stored('plan.json')) as JournalPlan;
+    const receipt = (await stored('part-00000.json')) as Receipt;
+    assert.equal(plan.ended?.failure?.code, 'source-mismatch');
+    assert.notEqual(plan.fingerprint, receipt.fingerprint, 'another try could take over what was written');
   });
 
   test('is not asked for, and then nothing is compared', async () => {

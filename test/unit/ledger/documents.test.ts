@@ -71,7 +71,7 @@ describe('documents of ours', () => {
     });
 
     test(`a ${kind.name} of another version is refused by name, whatever else it says`, () => {
-      const format = kind.format.replace(/1$/, '2');
+      const format = kind.format.replace(/\d$/, '9');
       const newer = failureOf(() => read(kind, { format, tool: { name: 'pgsluice', version: '0.9.1' }, more: [] }));
       assert.equal(newer.code, 'newer-journal');
       assert.match(newer.message, new RegExp(`format ${format}, written by pgsluice 0\\.9\\.1; this is pgsluice`));
@@ -90,7 +90,7 @@ describe('documents of ours', () => {
     const more = {
       ...aManifest(),
       window: { from: 'x' },
-      objects: aManifest().objects.map((one) => ({ ...one, etag: 'e' })),
+      objects: aManifest().objects.map((one) => ({ ...one, inode: 7 })),
     };
     assert.deepEqual(read(MANIFEST, more), aManifest());
     assert.match(failureOf(() => read(PLAN, { ...aPlan(), more: 1 })).message, /Unrecognized key: "more"/);
@@ -101,7 +101,7 @@ describe('documents of ours', () => {
     const long = failureOf(() => read(PLAN, { ...aPlan(), ['\u001b[2Jforged'.repeat(1000)]: 1 }));
     assert.ok(long.message.includes('\\x1b[2Jforged'));
     assert.ok(!long.message.includes('\u001b'));
-    const format = `pgsluice/plan/2`;
+    const format = `pgsluice/plan/3`;
     const tool = { name: '\u202e'.repeat(1e5), version: '\n' };
     assert.doesNotMatch(failureOf(() => read(PLAN, { format, tool })).message, /[\u202e\n]/);
   });
@@ -178,9 +178,10 @@ describe('documents of ours', () => {
       (value) => Object.assign(value, { by: 'none', segments: [{ index: 0 }, { index: 1 }] }),
       /segments\[0\]: it is one of 2/,
     ],
-    'a failure with more than its text': [
-      (value) => (value.failure = { code: 'x', stage: 'plan', message: 'm', hint: 'h', at: 'now' }),
-      /failure\.at: /,
+    'an ending without its time': [(value) => (value.ended = { how: 'failed', at: 'now', host: 'h' }), /ended\.at: /],
+    'an ending of a kind that nobody knows': [
+      (value) => (value.ended = { how: 'lost' as never, at: '2026-11-23T02:15:00.000Z', host: 'h' }),
+      /ended\.how: /,
     ],
   });
 
@@ -233,7 +234,7 @@ describe('documents of ours', () => {
 describe('a document that is made to exhaust memory', () => {
   test('is not parsed when it nests deep, whether in lists, mappings or both', () => {
     for (const opening of ['[', '{"a":', '[{"a":']) {
-      const deep = Buffer.from(`{"format":"pgsluice/plan/1","more":${opening.repeat(1e6)}`);
+      const deep = Buffer.from(`{"format":"pgsluice/plan/2","more":${opening.repeat(1e6)}`);
       assert.match(failureOf(() => readDocument(PLAN, deep, URL)).message, /nests deeper than 32 levels/);
     }
   });

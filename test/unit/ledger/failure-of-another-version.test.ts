@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import type { JournalPlan } from '../../../src/ledger/journal.ts';
 import { planKey } from '../../../src/ledger/names.ts';
 import { listRuns } from '../../../src/ledger/runs.ts';
 import { openFileStore } from '../../../src/store/file/file.ts';
@@ -13,7 +12,7 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-const PLAN: JournalPlan = {
+const PLAN = {
   format: 'pgsluice/plan/1',
   archive: 'events',
   run: '20261123T021500Z',
@@ -29,13 +28,14 @@ const PLAN: JournalPlan = {
   failure: { code: 'of-tomorrow', stage: 'purge', message: 'no', hint: 'Wait.', at: '2026-11-23T02:16:00.000Z' },
 };
 
-test('a run that failed in a newer version is listed, with its code as text', async () => {
+test('a run that failed in another version is listed, with its code as text, and a plan of the first format is read', async () => {
   const store = openFileStore(folder);
   await store.put(planKey(PLAN.archive, PLAN.run), Buffer.from(JSON.stringify(PLAN)), {
     contentType: 'application/json',
   });
   const failures = [];
-  for await (const { journal } of listRuns(store, PLAN.archive)) failures.push(journal?.failure);
-  assert.deepEqual(failures, [PLAN.failure]);
+  for await (const { journal } of listRuns(store, PLAN.archive)) failures.push(journal?.ended);
+  const { at, ...failure } = PLAN.failure;
+  assert.deepEqual(failures, [{ how: 'failed', at, host: 'vm-1', failure }]);
   store.close();
 });

@@ -16,6 +16,7 @@ async function manifestOf(...snapshots: Snapshot[]): Promise<Manifest> {
     source: source.identity,
     snapshot: SNAPSHOT,
     receipts: snapshots.map((snapshot, segment) => aReceipt(segment, { snapshot })),
+    empties: [],
     fullKey: (key) => `pg/${key}`,
     startedAt: '2026-11-23T02:15:00.000Z',
   });

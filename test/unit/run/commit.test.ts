@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { FailureError } from '../../../src/base/errors.ts';
+import type { JournalPlan } from '../../../src/ledger/journal.ts';
+import type { Manifest, ManifestHead } from '../../../src/ledger/manifest.ts';
 import type { Receipt } from '../../../src/ledger/receipts.ts';
 import type { Attempt } from '../../../src/run/attempt.ts';
-import { commitRun } from '../../../src/run/commit.ts';
+import { commitAsItStands, commitRun } from '../../../src/run/commit.ts';
+import { takeUp } from '../../../src/run/resume.ts';
 import type { Store } from '../../../src/store/store.ts';
-import { aPlan, aReceipt, changed, SNAPSHOT, temporaryStore } from '../../support/ledger.ts';
+import { aManifest, aPlan, aReceipt, changed, SNAPSHOT, temporaryStore } from '../../support/ledger.ts';
 import { aRun, aRunPlan, aSession, type TestRun } from './support.ts';
 
 const LATER = { ...SNAPSHOT, id: '00000004-1', takenAt: '2026-11-23T02:30:00.000Z' };
@@ -17,12 +20,22 @@ beforeEach(async () => {
   store = temporaryStore();
   const receipts = [0, 1, 2].map((segment) => aReceipt(segment));
   const done = new Map(receipts.map((receipt) => [receipt.segment, receipt]));
-  attempt = { session: aSession(), plan: aRunPlan(), journal: aPlan(), done };
   const { folder } = aRun(store).run;
-  await folder.own(attempt.journal);
+  const owned = await folder.own(aPlan(), 'nothing');
+  assert.ok(owned.outcome === 'written');
+  attempt = {
+    session: aSession(),
+    plan: aRunPlan(),
+    journal: aPlan(),
+    etag: owned.etag,
+    listed: new Map(),
+    done,
+    empties: new Map(),
+  };
   for (const { format: _format, ...receipt } of receipts) {
-    await folder.record(receipt);
-    await store.put(receipt.key, Buffer.from('test'), { contentType: 'application/gzip' });
+    const written = await store.put(receipt.key, Buffer.from('test'), { contentType: 'application/gzip' });
+    assert.ok(written.outcome === 'written');
+    done.set(receipt.segment, await folder.record({ ...receipt, etag: written.etag }));
   }
 });
 
@@ -41,6 +54,12 @@ async function keys(): Promise<string[]> {
   const found: string[] = [];
   for await (const { key } of folder.list()) found.push(key.slice(folder.prefix.length));
   return found;
+}
+
+const TEXT = { contentType: 'application/gzip' };
+
+function headOf({ objects: _objects, ...head }: Manifest): ManifestHead {
+  return head;
 }
 
 const DATA = ['part-00000.jsonl.gz', 'part-00001.jsonl.gz', 'part-00002.jsonl.gz'];
@@ -71,7 +90,7 @@ describe('the commit of a run', () => {
   });
 
   test('of segments that were read under two snapshots says so', async () => {
-    attempt.done.set(2, aReceipt(2, { snapshot: LATER }));
+    attempt.done.set(2, { ...attempt.done.get(2)!, snapshot: LATER });
     const manifest = await commitRun(aRun(store).run, attempt);
     assert.deepEqual([manifest.consistency, manifest.snapshots], ['resumed', [SNAPSHOT, LATER]]);
     assert.deepEqual(
@@ -98,36 +117,82 @@ describe('the commit of a run', () => {
 
   test('of a run that somebody else has taken up, or whose plan is gone, fails and removes nothing', async () => {
     const { folder } = aRun(store).run;
-    await folder.own(aPlan({ owner: 'somebody else' }));
-    assert.equal((await commitFails(aRun(store))).code, 'already-committed');
+    await folder.own(aPlan({ owner: 'somebody else', host: 'db2' }));
+    const failure = await commitFails(aRun(store));
+    assert.deepEqual([failure.code, failure.transient], ['taken-over', false]);
+    assert.match(failure.message, /taken over by a process on db2/);
     assert.deepEqual(await keys(), [...JOURNAL, ...DATA]);
     await folder.clearJournal();
-    assert.equal((await commitFails(aRun(store))).code, 'already-committed');
+    assert.equal((await commitFails(aRun(store))).code, 'taken-over');
     assert.deepEqual(await keys(), DATA);
   });
 
   test('of a run that somebody else has committed fails, and leaves theirs', async () => {
     const first = await commitRun(aRun(store).run, attempt);
-    await aRun(store).run.folder.own(attempt.journal);
     assert.equal((await commitFails(aRun(store))).code, 'already-committed');
     assert.deepEqual(await aRun(store).run.folder.manifest(), first);
   });
 
-  test('removes objects of earlier plans before the manifest comes', async () => {
-    await store.put('events/run=20261123T021500Z/part-00003.jsonl.gz', Buffer.from('stray'), { contentType: 'x' });
-    const calls: string[] = [];
-    const watched = changed(store, {
-      remove: (names) => (calls.push('remove'), store.remove(names)),
-      put: (key, body, options) => (calls.push('put'), store.put(key, body, options)),
+  for (const [what, change] of [
+    ['was written again with the same bytes', () => store.put(aReceipt(1).key, Buffer.from('test'), TEXT)],
+    ['is shorter', () => store.put(aReceipt(1).key, Buffer.from('tes'), TEXT)],
+    ['is gone', () => store.remove([aReceipt(1).key])],
+  ] as const) {
+    test(`of an object that ${what} fails for good, and the plan does not say that it is being committed`, async () => {
+      await change();
+      const { run } = aRun(store);
+      const failure = await commitFails({ run, log: [] });
+      assert.deepEqual([failure.code, failure.transient], ['object-changed', false]);
+      assert.match(failure.message, /part-00001\.jsonl\.gz changed after it was uploaded/);
+      assert.equal(await run.folder.isCommitted(), false);
+      assert.equal((await run.folder.plan())?.plan.committing, undefined);
     });
-    await commitRun(aRun(watched).run, attempt);
-    assert.deepEqual(calls, ['remove', 'put', 'remove']);
+  }
+
+  test('says in the plan all that the manifest will say, before the manifest comes', async () => {
+    const seen: string[] = [];
+    const watched = changed(store, {
+      put: async (key, body, options) => {
+        seen.push(`${key.slice(key.lastIndexOf('/') + 1)} ${String(options.replaces !== undefined)}`);
+        if (key.endsWith('plan.json')) committing = JSON.parse(body.toString()) as JournalPlan;
+        return store.put(key, body, options);
+      },
+    });
+    let committing: JournalPlan | undefined;
+    const { objects: _objects, ...head } = await commitRun(aRun(watched).run, attempt);
+    assert.deepEqual(seen, ['plan.json true', '_manifest.json true']);
+    assert.deepEqual(committing?.committing, head);
+  });
+
+  test('of a run whose plan says so is done as it stands by whoever takes it up, whatever the source is by then', async () => {
+    const broken = changed(store, {
+      put: (key, body, options) =>
+        key.endsWith('_manifest.json') ? Promise.reject(new Error('killed')) : store.put(key, body, options),
+    });
+    await assert.rejects(commitRun(aRun(broken).run, attempt), /killed/);
+    const { run } = aRun(store);
+    const taken = await takeUp(run, aSession({ where: 'id > 7', problem: 'no table' }));
+    assert.ok(!('plan' in taken), 'it was planned or resumed');
+    const manifest = await commitAsItStands(run, taken);
+    assert.deepEqual(await run.folder.manifest(), manifest);
+    assert.deepEqual([manifest.rows, manifest.snapshot], [300, SNAPSHOT]);
     assert.deepEqual(await keys(), ['_manifest.json', ...DATA]);
+  });
+
+  test('of such a run fails for good where an object is not that of its receipt any more', async () => {
+    await aRun(store).run.folder.own({ ...attempt.journal, committing: headOf(aManifest()) }, attempt.etag);
+    await store.put(aReceipt(1).key, Buffer.from('test'), TEXT);
+    const { run } = aRun(store);
+    const taken = await takeUp(run, aSession());
+    assert.ok(!('plan' in taken));
+    await assert.rejects(commitAsItStands(run, taken), { message: /part-00001.* changed after it was uploaded/ });
+    assert.equal(await run.folder.isCommitted(), false);
   });
 
   test('reads the manifest back, and keeps the journal when it is another one', async () => {
     const forgetful = changed(store, {
-      put: (key, body, options) => store.put(key, body.subarray(0, body.length >> 1), options),
+      put: (key, body, options) =>
+        store.put(key, key.endsWith('_manifest.json') ? body.subarray(0, body.length >> 1) : body, options),
     });
     await assert.rejects(commitRun(aRun(forgetful).run, attempt), /was written, but reads differently/);
     assert.deepEqual(await keys(), ['_manifest.json', ...JOURNAL, ...DATA]);
@@ -145,7 +210,7 @@ describe('the commit of a run', () => {
   });
 
   test('of a manifest that could not be read again fails before it is written', async () => {
-    const endless: Receipt = aReceipt(1, { firstKey: ['x'.repeat(1024 ** 2 + 1)] });
+    const endless: Receipt = { ...attempt.done.get(1)!, firstKey: ['x'.repeat(1024 ** 2 + 1)] };
     attempt.done.set(1, endless);
     const failure = await commitFails(aRun(store));
     assert.equal(failure.code, 'bad-manifest');

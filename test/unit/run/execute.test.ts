@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { fail, FailureError } from '../../../src/base/errors.ts';
 import { executeRun, type Commit } from '../../../src/run/execute.ts';
 import type { Run } from '../../../src/run/run.ts';
@@ -61,10 +64,90 @@ describe('a run', () => {
     };
     await runs.store.put(`${runs.folder.prefix}part-00009.jsonl`, Buffer.from('theirs'), { contentType: 'text/plain' });
     const running = executeRun(runs.next());
-    assert.equal(await failureOf(running), 'already-committed');
+    assert.equal(await failureOf(running), 'taken-over');
     assert.ok((await runs.objects()).includes('part-00009.jsonl'));
     assert.equal((await runs.folder.plan())?.plan.owner, 'somebody else');
     assert.equal(await runs.folder.isCommitted(), false);
+  });
+});
+
+describe('a key that a late request of a dead try has written', () => {
+  test('is written again in its place, as long as the plan is ours', async () => {
+    const runs = new FakeRuns();
+    const late = runs.folder.dataKey(1, 'jsonl');
+    let writes = 0;
+    runs.place.onTask = ({ segment }) => {
+      if (segment === 1 && writes === 0) {
+        writes += 1;
+        writeLate(runs, late);
+      }
+      return undefined;
+    };
+    const { manifest } = await executeRun(runs.next());
+    assert.deepEqual(runs.place.begun, [0, 1, 1, 2, 3]);
+    assert.equal(manifest.rows, 40);
+    assert.notEqual((await runs.store.get(late, 1000))?.body.toString(), 'late');
+  });
+
+  test('is left to whoever has taken the run over', async () => {
+    const runs = new FakeRuns();
+    runs.place.onTask = ({ segment }) => {
+      if (segment === 1) {
+        writeLate(runs, runs.folder.dataKey(1, 'jsonl'));
+        writeLate(runs, `${runs.folder.prefix}_pgsluice/plan.json`, JSON.stringify(aPlan({ host: 'db2' })));
+      }
+      return undefined;
+    };
+    assert.equal(await failureOf(executeRun(runs.next())), 'taken-over');
+    assert.deepEqual(runs.place.begun, [0, 1]);
+    assert.equal((await runs.folder.plan())?.plan.host, 'db2', 'their plan was replaced');
+  });
+
+  /** At once, as if it came between the look and the write. */
+  function writeLate(runs: FakeRuns, key: string, body = 'late'): void {
+    const file = path.join(fileURLToPath(runs.store.url), key);
+    writeFileSync(`${file}.new`, body);
+    renameSync(`${file}.new`, file);
+  }
+});
+
+describe('a plan that is followed by another one', () => {
+  test('leaves no key behind: what the new plan does not name holds no rows, and the manifest names it', async () => {
+    const runs = new FakeRuns();
+    runs.place.onTask = ({ segment }) => (segment === 3 ? { ...WIDE, segment } : undefined);
+    assert.equal(await failureOf(executeRun(runs.next())), 'row-too-wide');
+    runs.archive = { ...runs.archive, compression: { codec: 'zstd', engine: 'auto' } };
+    runs.place.onTask = () => undefined;
+    await runs.store.put(`${runs.folder.prefix}notes.txt`, Buffer.from('mine'), { contentType: 'text/plain' });
+    const { manifest } = await executeRun(runs.next());
+    assert.deepEqual(
+      manifest.objects.map(({ key, rows }) => [key.slice(key.lastIndexOf('/') + 1), rows]),
+      [...[0, 1, 2, 3].map((at) => [`part-0000${at}.jsonl.zst`, 10]), ...PARTS.map((part) => [part, 0])],
+    );
+    assert.deepEqual(
+      [manifest.rows, manifest.consistency, new Set(manifest.objects.map(({ snapshot }) => snapshot)).size],
+      [40, 'single-snapshot', 1],
+    );
+    const left = [...PARTS, ...PARTS.map((part) => part.replace('jsonl', 'jsonl.zst'))].sort();
+    assert.deepEqual(await runs.objects(), ['_manifest.json', 'notes.txt', ...left]);
+    const warned = runs.log.find(({ message }) => message.includes('not of pgsluice'));
+    assert.deepEqual(warned?.fields['keys'], [`${runs.folder.prefix}notes.txt`]);
+  });
+
+  test('has its empty segments written once, whatever sessions follow', async () => {
+    const runs = new FakeRuns();
+    runs.place.onTask = ({ segment }) => (segment === 3 ? { ...WIDE, segment } : undefined);
+    assert.equal(await failureOf(executeRun(runs.next())), 'row-too-wide');
+    runs.archive = { ...runs.archive, compression: { codec: 'zstd', engine: 'auto' } };
+    runs.place.onTask = () => undefined;
+    const etags: (string | undefined)[] = [];
+    runs.source.onLook = async () => {
+      etags.push((await runs.store.head(runs.folder.dataKey(3, 'jsonl')))?.etag);
+      if (etags.length === 1) throw fail('session-lost', { stage: 'lock', message: 'the lock is gone' });
+    };
+    await executeRun(runs.next());
+    assert.equal(etags.length, 2);
+    assert.equal(etags[0], etags[1]);
   });
 });
 
@@ -151,7 +234,7 @@ describe('a session that is lost', () => {
     assert.equal(await failureOf(executeRun(runs.next())), 'session-lost');
     assert.equal(runs.sessions.length, 3);
     assert.equal(await runs.folder.isCommitted(), false);
-    assert.equal((await runs.folder.plan())?.plan.failure, undefined, 'a run that may go on has not failed');
+    assert.equal((await runs.folder.plan())?.plan.ended, undefined, 'a run that may go on has not failed');
   });
 
   test('is followed by another one as long as each brings a segment', async () => {
@@ -201,7 +284,7 @@ describe('a failure', () => {
     assert.equal(await failureOf(executeRun(runs.next())), 'row-too-wide');
     assert.deepEqual(runs.place.begun, [0, 1, 2]);
     assert.equal(runs.sessions.length, 1);
-    assert.equal((await runs.folder.plan())?.plan.failure?.message, 'row 7 is too wide');
+    assert.equal((await runs.folder.plan())?.plan.ended?.failure?.message, 'row 7 is too wide');
     runs.place.onTask = () => undefined;
     await executeRun(runs.next());
     assert.deepEqual(runs.place.begun, [0, 1, 2, 2, 3]);
@@ -243,7 +326,7 @@ describe('a run that is stopped', () => {
     };
     assert.equal(await failureOf(executeRun(runs.next())), 'drained');
     assert.deepEqual(runs.place.begun, [0, 1]);
-    assert.equal((await runs.folder.plan())?.plan.failure, undefined);
+    assert.equal((await runs.folder.plan())?.plan.ended?.how, 'drained');
     assert.equal(await runs.folder.countReceipts(), 2);
     runs.drain = new AbortController();
     await executeRun(runs.next());
@@ -261,7 +344,8 @@ describe('a run that is stopped', () => {
     assert.equal(await failureOf(executeRun(run)), 'cancelled');
     assert.deepEqual([runs.session.isCut, runs.session.isClosed], [true, true]);
     assert.equal(runs.sessions.length, 1);
-    assert.equal((await runs.folder.plan())?.plan.failure, undefined);
+    const { ended } = (await runs.folder.plan())!.plan;
+    assert.deepEqual([ended?.how, ended?.failure], ['cancelled', undefined]);
     assert.equal(await runs.folder.countReceipts(), 1);
   });
 
@@ -276,16 +360,18 @@ describe('a run that is stopped', () => {
 });
 
 describe('an archive that is not what its source says', () => {
-  test('is not committed, and nothing of it is left to be believed', async () => {
+  test('is not committed, and nothing of it is believed by the next run', async () => {
     const runs = new FakeRuns();
     runs.source.digest = { rows: 41, sum: 0n };
     assert.equal(await failureOf(executeRun(runs.next({ verifySource: true }))), 'source-mismatch');
     assert.equal(await runs.folder.isCommitted(), false);
-    assert.deepEqual(
-      (await runs.objects()).filter((name) => name.startsWith('part-')),
-      [],
-    );
-    assert.equal(await runs.folder.countReceipts(), 0);
+    assert.equal((await runs.folder.plan())?.plan.ended?.failure?.code, 'source-mismatch');
+    assert.equal(runs.log.filter(({ message }) => message.startsWith('run starts over')).length, 0);
+    runs.source.digest = { rows: 40, sum: 0n };
+    await executeRun(runs.next({ verifySource: true }));
+    assert.deepEqual(runs.place.begun, [0, 1, 2, 3, 0, 1, 2, 3]);
+    const over = runs.log.find(({ message }) => message.startsWith('run starts over'));
+    assert.match(String(over?.fields['why']), /is not what the source says/);
   });
 
   test('is committed when both say the same', async () => {

@@ -7,7 +7,16 @@ import type { Receipt } from '../../../src/ledger/receipts.ts';
 import type { Attempt } from '../../../src/run/attempt.ts';
 import { takeUp } from '../../../src/run/resume.ts';
 import type { Store } from '../../../src/store/store.ts';
-import { aReceipt, ARCHIVE, RUN, SNAPSHOT, temporaryStore } from '../../support/ledger.ts';
+import {
+  aManifest,
+  aReceipt,
+  ARCHIVE,
+  changed,
+  keySegments,
+  RUN,
+  SNAPSHOT,
+  temporaryStore,
+} from '../../support/ledger.ts';
 import { aRun, aSession, type Logged, type TestCut } from './support.ts';
 
 let store: Store;
@@ -22,13 +31,16 @@ beforeEach(async () => {
 
 async function finish(segment: number, changes: Partial<Receipt> = {}): Promise<void> {
   const { format: _format, ...receipt } = aReceipt(segment, { fingerprint: journal.fingerprint, ...changes });
-  await store.put(receipt.key, Buffer.from('test'), { contentType: 'application/gzip' });
-  await aRun(store).run.folder.record(receipt);
+  const written = await store.put(receipt.key, Buffer.from('test'), { contentType: 'application/gzip' });
+  assert.ok(written.outcome === 'written');
+  await aRun(store).run.folder.record({ etag: written.etag, ...receipt });
 }
 
 async function goOn(source: TestCut = {}, snapshot?: typeof SNAPSHOT): Promise<Attempt & { log: Logged[] }> {
   const { run, log } = aRun(store);
-  return { ...(await takeUp(run, aSession(source, snapshot))), log };
+  const taken = await takeUp(run, aSession(source, snapshot));
+  assert.ok('plan' in taken);
+  return { ...taken, log };
 }
 
 async function put(key: string, body: string): Promise<void> {
@@ -49,15 +61,19 @@ describe('a run that is taken up', () => {
     const attempt = await goOn();
     assert.deepEqual(done(attempt), [0, 1, 2]);
     assert.deepEqual({ ...attempt.journal, owner: '' }, { ...journal, owner: '' });
+    assert.equal(attempt.etag, (await aRun(store).run.folder.plan())?.etag);
     assert.notEqual(attempt.journal.owner, journal.owner);
     assert.deepEqual((await aRun(store).run.folder.plan())?.plan, attempt.journal);
     assert.equal(whyOver(attempt.log), undefined);
   });
 
   test('forgets how the last try failed', async () => {
-    const failure = { code: 'x', stage: 'plan', message: 'm', hint: 'h', at: '2026-11-23T02:15:00.000Z' };
-    await aRun(store).run.folder.own({ ...journal, failure });
-    assert.equal((await goOn()).journal.failure, undefined);
+    const failure = { code: 'x', stage: 'plan', message: 'm', hint: 'h' };
+    await aRun(store).run.folder.own({
+      ...journal,
+      ended: { how: 'failed', at: '2026-11-23T02:15:00.000Z', host: 'h', failure },
+    });
+    assert.equal((await goOn()).journal.ended, undefined);
   });
 
   for (const [what, damage] of [
@@ -74,6 +90,76 @@ describe('a run that is taken up', () => {
       );
     });
   }
+
+  test('reads an object again whose receipt has no ETag, and keeps the one that it has now', async () => {
+    for (const segment of [0, 1]) {
+      const { format: _format, ...receipt } = aReceipt(segment, { fingerprint: journal.fingerprint });
+      await aRun(store).run.folder.record(receipt);
+    }
+    await put(aReceipt(1).key, 'tesu');
+    const attempt = await goOn();
+    assert.deepEqual(done(attempt), [0, 2]);
+    assert.equal(attempt.done.get(0)?.etag, (await store.head(aReceipt(0).key))?.etag);
+  });
+
+  test('decides again when somebody else has written a plan meanwhile, and gives up in the end', async () => {
+    let others = 2;
+    const contended = changed(store, {
+      put: async (key, body, options) => {
+        if (key.endsWith('plan.json') && others > 0) {
+          others -= 1;
+          await aRun(store).run.folder.own({ ...journal, owner: `other ${others}`, host: 'db2' });
+        }
+        return store.put(key, body, options);
+      },
+    });
+    const attempt = await takeUp(aRun(contended).run, aSession());
+    assert.deepEqual((await aRun(store).run.folder.plan())?.plan, attempt.journal);
+    others = 99;
+    await assert.rejects(takeUp(aRun(contended).run, aSession()), { message: /taken over by a process on db2/ });
+  });
+
+  test('aborts, overwrites and removes nothing before its plan is ours, and nothing when there is a manifest then', async () => {
+    const calls: string[] = [];
+    const name = (key: string): string => key.slice(key.lastIndexOf('/') + 1);
+    const watched = changed(store, {
+      put: (key, body, options) => (calls.push(`put ${name(key)}`), store.put(key, body, options)),
+      list: (prefix) => (calls.push('list'), store.list(prefix)),
+      listUploads: (prefix) => (calls.push('uploads'), store.listUploads(prefix)),
+      remove: (keys) => (calls.push('remove'), store.remove(keys)),
+    });
+    await takeUp(aRun(watched).run, aSession());
+    assert.deepEqual(calls, ['put plan.json', 'list', 'list', 'uploads']);
+    calls.length = 0;
+    await aRun(store).run.folder.commit(aManifest());
+    await assert.rejects(
+      takeUp(aRun(watched).run, aSession()),
+      (error) => error instanceof FailureError && error.failure.code === 'already-committed',
+    );
+    assert.deepEqual(calls, ['put plan.json', 'list']);
+  });
+
+  test('keeps in mind what an earlier plan has named and the new one does not, over any number of plans', async () => {
+    const former = { ...journal, segments: keySegments(5), formerKeys: ['part-00007.jsonl.zst'] };
+    await aRun(store).run.folder.own(former);
+    assert.deepEqual((await goOn({ where: 'id > 7' })).journal.formerKeys, [
+      'part-00003.jsonl.gz',
+      'part-00004.jsonl.gz',
+      'part-00007.jsonl.zst',
+    ]);
+    assert.deepEqual((await goOn({ where: 'id > 8', segments: keySegments(4) })).journal.formerKeys, [
+      'part-00004.jsonl.gz',
+      'part-00007.jsonl.zst',
+    ]);
+  });
+
+  test('goes on with a plan of the first format', async () => {
+    const { extension: _1, formerKeys: _2, instance: _3, ...first } = journal;
+    await put(planKey(ARCHIVE, RUN), JSON.stringify({ ...first, format: 'pgsluice/plan/1' }));
+    const attempt = await goOn();
+    assert.deepEqual(done(attempt), [0, 1, 2]);
+    assert.deepEqual([attempt.journal.format, attempt.journal.extension], ['pgsluice/plan/2', 'jsonl.gz']);
+  });
 
   test('does a segment again whose receipt is gone, cannot be read or is of another plan, and says so', async () => {
     await store.remove([receiptKey(ARCHIVE, RUN, 0)]);
@@ -108,27 +194,26 @@ describe('a run that is taken up', () => {
       /no plan of this table: segment 1 is odd/,
     ],
   ] as const) {
-    test(`starts over when ${what}: the journal of the earlier plan goes`, async () => {
+    test(`starts over when ${what}`, async () => {
       const attempt = await goOn(source);
       assert.deepEqual(done(attempt), []);
       assert.match(String(whyOver(attempt.log)), why);
-      assert.equal(await aRun(store).run.folder.countReceipts(), 0);
       assert.deepEqual((await aRun(store).run.folder.plan())?.plan, attempt.journal);
+      assert.equal(await aRun(store).run.folder.countReceipts(), 3, 'something was removed');
     });
   }
 
   test('starts over without a plan, and takes nothing of the receipts that outlived it', async () => {
     await store.remove([planKey(ARCHIVE, RUN)]);
-    assert.deepEqual(done(await goOn()), []);
-    assert.equal(await aRun(store).run.folder.countReceipts(), 0);
+    assert.deepEqual(done(await goOn({ where: 'id > 7' })), []);
   });
 
   for (const [what, body, code] of [
-    ['cannot be read', '{"format": "pgsluice/plan/1", "archive', 'bad-journal'],
-    ['has fields that nobody knows', '{"format": "pgsluice/plan/1", "from": "x; DROP TABLE t"}', 'bad-journal'],
+    ['cannot be read', '{"format": "pgsluice/plan/2", "archive', 'bad-journal'],
+    ['has fields that nobody knows', '{"format": "pgsluice/plan/2", "from": "x; DROP TABLE t"}', 'bad-journal'],
     [
       'is of a newer version',
-      '{"format": "pgsluice/plan/2", "tool": {"name": "pgsluice", "version": "2.0.0"}}',
+      '{"format": "pgsluice/plan/3", "tool": {"name": "pgsluice", "version": "2.0.0"}}',
       'newer-journal',
     ],
   ] as const) {
@@ -143,7 +228,6 @@ describe('a run that is taken up', () => {
   test('fails when a receipt is of a newer version, and removes nothing', async () => {
     await put(receiptKey(ARCHIVE, RUN, 1), '{"format": "pgsluice/receipt/2"}');
     await assert.rejects(goOn(), (error) => error instanceof FailureError && error.failure.code === 'newer-journal');
-    assert.deepEqual((await aRun(store).run.folder.plan())?.plan, journal);
     assert.equal(await aRun(store).run.folder.countReceipts(), 3);
   });
 });

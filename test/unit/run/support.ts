@@ -8,7 +8,8 @@ import type { RunPlan } from '../../../src/run/plan.ts';
 import type { Run } from '../../../src/run/run.ts';
 import type { Session } from '../../../src/run/session.ts';
 import type { Store } from '../../../src/store/store.ts';
-import { ARCHIVE, keySegments, RUN, SNAPSHOT } from '../../support/ledger.ts';
+import { RunProgress } from '../../../src/work/progress.ts';
+import { ARCHIVE, INSTANCE, keySegments, RUN, SNAPSHOT } from '../../support/ledger.ts';
 
 /** A line of the log. */
 export interface Logged {
@@ -31,7 +32,12 @@ export function aRun(store: Store): TestRun {
       log.push({ level, message, fields });
     };
   const destination = { location: { kind: 's3', bucket: 'bucket', prefix: 'pg/' } } as unknown as DestinationConfig;
-  const archive = { name: ARCHIVE, table: 'public.events', compression: { codec: 'gzip' } };
+  const archive = {
+    name: ARCHIVE,
+    table: 'public.events',
+    compression: { codec: 'gzip' },
+    retry: { attempts: 3, backoffMs: 0 },
+  };
   const run = {
     archive,
     id: RUN,
@@ -39,6 +45,7 @@ export function aRun(store: Store): TestRun {
     folder: new RunFolder(store, ARCHIVE, RUN),
     log: { info: logTo('info'), warn: logTo('warn') } as unknown as Log,
     startedAt: new Date('2026-11-23T02:15:00.000Z'),
+    progress: new RunProgress(ARCHIVE, RUN, undefined),
     signal: new AbortController().signal,
   } as unknown as Run;
   return { run, log };
@@ -91,6 +98,7 @@ export function aSession(
   const { problem, ...cut } = source;
   return {
     identity: { database: 'app', serverVersion: '18.0', systemIdentifier: '7442' },
+    instance: INSTANCE,
     snapshot,
     view: {
       plan: () => Promise.resolve(aRunPlan(cut)),

@@ -1,0 +1,47 @@
+/**
+ * Whose a run is: of whoever wrote its plan.json last. The lock is one server's, and a process that was frozen, or cut off,
+ * knows nothing of what happened meanwhile; so each write that counts goes by the ETag of what it replaces.
+ */
+import { fail, type FailureError } from '../base/errors.ts';
+import type { JournalPlan } from '../ledger/journal.ts';
+import type { RunFolder } from '../ledger/run-folder.ts';
+import type { Replaces } from '../store/store.ts';
+import type { OwnedPlan } from './attempt.ts';
+
+/** Writes a plan where `replaces` is; resolves to its ETag, or undefined when something else is there. */
+export async function ownPlan(
+  folder: RunFolder,
+  journal: JournalPlan,
+  replaces: Replaces,
+): Promise<string | undefined> {
+  const result = await folder.own(journal, replaces);
+  return result.outcome === 'written' ? result.etag : undefined;
+}
+
+/** Writes another plan in the place of ours. Throws FailureError when it is not ours any more. */
+export async function replacePlan(folder: RunFolder, owned: OwnedPlan, journal: JournalPlan): Promise<void> {
+  const etag = await ownPlan(folder, journal, owned.etag);
+  if (etag === undefined) throw await lostRun(folder);
+  owned.journal = journal;
+  owned.etag = etag;
+}
+
+/** Throws FailureError `taken-over` or `already-committed` when the run is not ours any more. */
+export async function requireOwnership(folder: RunFolder, { journal }: OwnedPlan): Promise<void> {
+  if ((await folder.plan())?.plan.owner !== journal.owner) throw await lostRun(folder);
+}
+
+/** The failure of a run whose plan is not ours any more. */
+export async function lostRun(folder: RunFolder): Promise<FailureError> {
+  const { manifestUrl } = folder;
+  if (await folder.isCommitted()) {
+    const message = `${manifestUrl} was written by somebody else while this run was in progress`;
+    return fail('already-committed', { stage: 'commit', message });
+  }
+  const found = await folder.plan();
+  const who = found === undefined ? 'somebody, who has removed its plan' : `a process on ${found.plan.host}`;
+  return fail('taken-over', {
+    stage: 'journal',
+    message: `${folder.store.url}${folder.prefix} was taken over by ${who}`,
+  });
+}
