@@ -32,6 +32,8 @@ export type Fault =
   | { kind: 'reset'; afterBytes: number }
   /** Never answers. */
   | { kind: 'stall' }
+  /** Takes the request whole, and passes it on when `until` resolves, though its client may be dead by then. */
+  | { kind: 'hold'; until: Promise<unknown> }
   /** Waits before it passes the request on. */
   | { kind: 'delay'; ms: number }
   /** Passes the request on, and destroys the connection instead of passing the answer back. */
@@ -224,6 +226,9 @@ export class S3Proxy {
       case 'delay':
         await sleep(fault.ms);
         break;
+      case 'hold':
+        await this.#hold(exchange, fault.until);
+        return;
       default:
       // The others happen while the request is passed on.
     }
@@ -238,6 +243,24 @@ export class S3Proxy {
     } else {
       await this.#forward(exchange);
     }
+  }
+
+  /** What the endpoint said to a held request is in `seen.status`, as its client hears of it no more. */
+  async #hold({ seen, req }: Exchange, until: Promise<unknown>): Promise<void> {
+    const body = await buffer(req);
+    await until;
+    const send = async (): Promise<void> => {
+      const headers = withoutConditions(req.headers);
+      const out = http.request({ ...this.#upstream, agent: this.#agent, method: req.method, path: req.url, headers });
+      out.end(body);
+      const [answer] = (await once(out, 'response')) as [http.IncomingMessage];
+      answer.resume();
+      seen.status = answer.statusCode ?? 0;
+    };
+    const isWrite = ['PutObject', 'CompleteMultipartUpload'].includes(seen.operation);
+    if (!this.keepsConditions || !isWrite) return send();
+    const refusal = await this.conditions.write(withoutQuery(req.url), req.headers, send);
+    if (refusal !== undefined) seen.status = refusal.status;
   }
 
   async #findETag(path: string): Promise<string | undefined> {
