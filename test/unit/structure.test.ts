@@ -104,3 +104,16 @@ test('a circle of three is found, wherever one begins', () => {
   graph.set('c', []);
   assert.equal(findCircle(graph), undefined);
 });
+
+test('the tests that the architecture names for its invariants are there', () => {
+  const text = readFileSync(path.join(SRC, '../docs/architecture.md'), 'utf8');
+  const named = [...text.matchAll(/`((?:unit|integration|fault|e2e)\/[\w./-]+\.test\.ts)`/g)].map(
+    ([, file = '']) => file,
+  );
+  assert.ok(named.length > 30, `${named.length} are named`);
+  const present = new Set(readdirSync(path.join(SRC, '../test'), { recursive: true, encoding: 'utf8' }));
+  assert.deepEqual(
+    named.filter((file) => !present.has(path.normalize(file))),
+    [],
+  );
+});
