@@ -43,6 +43,13 @@ export interface StoredReceipts {
   unreadable: FailureError[];
 }
 
+/** Told of each receipt, as it is read. */
+export interface ReceiptSeen {
+  receipt: (receipt: Receipt) => void;
+  empty?: (receipt: Receipt) => void;
+  unreadable?: (failure: FailureError) => void;
+}
+
 export class RunFolder {
   readonly store: Store;
   readonly archive: string;
@@ -106,18 +113,21 @@ export class RunFolder {
     return (await this.store.head(planKey(this.archive, this.run))) !== undefined;
   }
 
-  /** The manifest; undefined when the run is not committed. Throws FailureError for one that cannot be believed. */
-  async manifest(): Promise<Manifest | undefined> {
-    const found = await this.#read(MANIFEST, manifestKey(this.archive, this.run));
+  /**
+   * The manifest; undefined when the run is not committed. Throws FailureError for one that cannot be believed, or that is
+   * larger than `mostBytes`.
+   */
+  async manifest(mostBytes = MANIFEST.maxBytes): Promise<Manifest | undefined> {
+    const found = await this.#read(MANIFEST, manifestKey(this.archive, this.run), mostBytes);
     if (found === undefined) return undefined;
     const stray = found.document.objects.findIndex(({ key }) => !this.#holds(key));
     if (stray === -1) return found.document;
     throw badDocument(MANIFEST, this.manifestUrl, `objects[${stray}].key: it does not lie in ${this.prefix}`);
   }
 
-  /** The plan; undefined when there is none. Throws FailureError for one that cannot be believed. */
-  async plan(): Promise<StoredPlan | undefined> {
-    const found = await this.#read(PLAN, planKey(this.archive, this.run));
+  /** The plan; undefined when there is none. Throws FailureError for one that cannot be believed, or that is too large. */
+  async plan(mostBytes = PLAN.maxBytes): Promise<StoredPlan | undefined> {
+    const found = await this.#read(PLAN, planKey(this.archive, this.run), mostBytes);
     return found && { plan: found.document, etag: found.etag };
   }
 
@@ -127,15 +137,24 @@ export class RunFolder {
    */
   async receipts(fingerprint: string): Promise<StoredReceipts> {
     const found: StoredReceipts = { receipts: [], empties: [], unreadable: [] };
+    await this.eachReceipt(fingerprint, {
+      receipt: (receipt) => found.receipts.push(receipt),
+      empty: (receipt) => found.empties.push(receipt),
+      unreadable: (failure) => found.unreadable.push(failure),
+    });
+    found.receipts.sort((a, b) => a.segment - b.segment);
+    return found;
+  }
+
+  /** The same, for who does not keep them, in any order. What `seen` throws ends it. */
+  async eachReceipt(fingerprint: string, seen: ReceiptSeen): Promise<void> {
     const keys: string[] = [];
     for await (const { key } of this.store.list(journalPrefix(this.archive, this.run))) keys.push(key);
     const waiting = keys.values();
     const read = async (): Promise<void> => {
-      for (const key of waiting) await this.#readReceipt(key, fingerprint, found);
+      for (const key of waiting) await this.#readReceipt(key, fingerprint, seen);
     };
     await Promise.all(Array.from({ length: READ_AT_ONCE }, read));
-    found.receipts.sort((a, b) => a.segment - b.segment);
-    return found;
   }
 
   /** How many segments have receipts, of whatever plan; they are not read. */
@@ -196,26 +215,29 @@ export class RunFolder {
     return receipt;
   }
 
-  async #readReceipt(key: string, fingerprint: string, found: StoredReceipts): Promise<void> {
+  async #readReceipt(key: string, fingerprint: string, seen: ReceiptSeen): Promise<void> {
     const segment = segmentOfReceiptKey(this.archive, this.run, key);
     const emptyKey = emptyOfReceiptKey(this.archive, this.run, key);
     if (segment === undefined && emptyKey === undefined) return;
+    let receipt: Receipt | undefined;
     try {
-      const receipt = await this.#receipt(key, segment, emptyKey);
-      if (receipt?.fingerprint !== fingerprint) return;
-      (emptyKey === undefined ? found.receipts : found.empties).push(receipt);
+      receipt = await this.#receipt(key, segment, emptyKey);
     } catch (error) {
       if (!(error instanceof FailureError) || !UNREADABLE.has(error.failure.code)) throw error;
-      found.unreadable.push(error);
+      seen.unreadable?.(error);
     }
+    if (receipt?.fingerprint !== fingerprint) return;
+    if (emptyKey === undefined) seen.receipt(receipt);
+    else seen.empty?.(receipt);
   }
 
   /** A document that says it is of this very run. */
   async #read<T extends { archive: string; run: string }>(
     kind: DocumentKind<T>,
     key: string,
+    mostBytes: number,
   ): Promise<{ document: T; etag: string } | undefined> {
-    const found = await this.store.get(key, kind.maxBytes);
+    const found = await this.store.get(key, mostBytes);
     if (found === undefined) return undefined;
     const url = this.store.url + key;
     const document = readDocument(kind, openDocument(found.body, this.store.signing, url), url);

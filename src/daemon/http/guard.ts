@@ -12,7 +12,9 @@ type HttpConfig = Config['http'];
 
 /** Why a request is not answered at all; undefined when it may be. */
 export function refuseHost(request: IncomingMessage, http: HttpConfig): Reply | undefined {
-  const host = hostOf(request.headers.host ?? '');
+  // Of two, a proxy in front may have gone by the other one.
+  const [named = '', ...others] = request.headersDistinct['host'] ?? [];
+  const host = others.length > 0 ? undefined : hostOf(named);
   if (host !== undefined && (isLoopback(host) || ownNames(http).has(host))) return undefined;
   return refusal(421, 'wrong-host', "this name is not one of the daemon's; add it to http.hosts if it should be");
 }

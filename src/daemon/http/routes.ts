@@ -8,6 +8,7 @@ import { readBody } from './body.ts';
 import type { EventStream } from './events.ts';
 import { replyWithFile, type PageFiles } from './page-files.ts';
 import { json, refusal, send, type Reply } from './reply.ts';
+import { UnsentReplies } from './unsent.ts';
 
 /** What the routes answer from. */
 export interface Backend {
@@ -32,6 +33,9 @@ const ACTIONS = ['run', 'cancel', 'pause', 'resume'] as const;
 
 type Action = (typeof ACTIONS)[number];
 
+/** Of all listeners together, as the memory is one. */
+const unsent = new UnsentReplies();
+
 /** Answers a request whose host was found right. */
 export async function answer(
   backend: Backend,
@@ -49,7 +53,7 @@ export async function answer(
     backend.events.add(request, response);
     return;
   }
-  send(request, response, await reply(backend, request, url, parts, refuseAction));
+  send(request, response, unsent.admit(await reply(backend, request, url, parts, refuseAction), response));
 }
 
 async function reply(

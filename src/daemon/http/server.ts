@@ -16,6 +16,8 @@ import { answer, type Backend } from './routes.ts';
 
 const LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5000, maxHeaderSize: 16 * 1024 };
 const MOST_CONNECTIONS = 100;
+/** A connection on which nothing moves for so long is cut. Streams of events have a heartbeat. */
+const IDLE_TIMEOUT_MS = 60_000;
 /** Linux's limit for the path of a socket, with its NUL byte. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
@@ -104,6 +106,7 @@ function createServer(backend: Backend, log: Log, refuseRequest: Refuse, refuseA
     });
   });
   server.maxConnections = MOST_CONNECTIONS;
+  server.timeout = IDLE_TIMEOUT_MS;
   return server;
 }
 

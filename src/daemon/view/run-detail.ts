@@ -2,13 +2,15 @@
  * All that is known of one run: from the board while it is in progress, else from its destination, and from the
  * history.
  */
-import { errorText } from '../../base/errors.ts';
+import { errorText, FailureError } from '../../base/errors.ts';
 import { scrub } from '../../base/secrets.ts';
+import { formatBytes } from '../../base/units.ts';
 import { archiveNamed, destinationOf } from '../../config/resolve.ts';
-import type { Config } from '../../config/schema.ts';
+import type { ArchiveConfig, Config } from '../../config/schema.ts';
 import type { Manifest } from '../../ledger/manifest.ts';
 import { RunFolder } from '../../ledger/run-folder.ts';
 import { openStore } from '../../store/open.ts';
+import { FairQueue } from '../../work/fair-queue.ts';
 import type { History } from '../history/history.ts';
 import type { BoardEntry } from '../run-board.ts';
 import { showFailure, type RunEnding, type ShownFailure } from '../run-ending.ts';
@@ -40,6 +42,11 @@ export interface RunDetail {
 
 /** Reading a destination that does not answer ends after this. */
 const TIMEOUT_MS = 10_000;
+/** A larger plan or manifest is not shown: parsed, it takes some five times as much. */
+const MOST_SHOWN_BYTES = 8 * 1024 ** 2;
+
+/** Whoever may see the page may ask, as often as he likes: so one run is read at a time. */
+const reading = new FairQueue(1);
 
 /** Undefined when nothing is known of the run. */
 export async function describeRun(
@@ -53,16 +60,16 @@ export async function describeRun(
   if (entry?.run === run) return describeLive(entry, attempts);
   const stored = await readStored(config, archive, run);
   const [last] = attempts;
-  if (last === undefined && stored.manifest === undefined && stored.segments === undefined) return undefined;
+  if (last === undefined && !stored.isCommitted && stored.segments === undefined) return undefined;
   return {
     archive,
     run,
-    status: stored.manifest !== undefined ? 'committed' : (last?.status ?? 'unfinished'),
+    status: stored.isCommitted ? 'committed' : (last?.status ?? 'unfinished'),
     startedAt: stored.manifest?.startedAt ?? last?.startedAt ?? null,
     finishedAt: stored.manifest?.finishedAt ?? last?.finishedAt ?? null,
     rows: stored.manifest?.rows ?? last?.rows ?? 0,
     segments: withTroubles(stored.segments ?? [], last),
-    error: stored.manifest === undefined ? (last?.error ?? stored.error ?? null) : null,
+    error: !stored.isCommitted ? (last?.error ?? stored.error ?? null) : null,
     manifest: stored.manifest ?? null,
     attempts,
     ...(stored.destinationError === undefined ? {} : { destinationError: stored.destinationError }),
@@ -92,6 +99,7 @@ function describeLive({ archive, run, state, startedAt, progress }: BoardEntry, 
 }
 
 interface Stored {
+  isCommitted: boolean;
   manifest?: Manifest | undefined;
   segments?: SegmentDetail[] | undefined;
   error?: ShownFailure | undefined;
@@ -100,27 +108,52 @@ interface Stored {
 
 async function readStored(config: Config, name: string, run: string): Promise<Stored> {
   const archive = archiveNamed(config, name);
-  if (archive === undefined) return {};
-  const store = openStore(destinationOf(config, archive));
+  if (archive === undefined) return { isCommitted: false };
+  const late = AbortSignal.timeout(TIMEOUT_MS);
+  // The place is given back when the reading has ended, and not when nobody waits for it any more.
+  const stored = reading.run(name, late, () => readFromDestination(config, archive, run, late));
   try {
-    return await withDeadline(readFrom(new RunFolder(store, name, run)));
+    return await untilLate(stored, late);
   } catch (error) {
-    return { destinationError: scrub(errorText(error)) };
+    return { isCommitted: false, destinationError: scrub(errorText(error)) };
+  }
+}
+
+async function readFromDestination(
+  config: Config,
+  archive: ArchiveConfig,
+  run: string,
+  late: AbortSignal,
+): Promise<Stored> {
+  const store = openStore(destinationOf(config, archive));
+  const folder = new RunFolder(store, archive.name, run);
+  try {
+    return await readFrom(folder, late);
+  } catch (error) {
+    if (!(error instanceof FailureError) || error.failure.code !== 'object-too-large') throw error;
+    return { isCommitted: await folder.isCommitted(), segments: [], destinationError: TOO_LARGE };
   } finally {
     store.close();
   }
 }
 
-async function readFrom(folder: RunFolder): Promise<Stored> {
-  const manifest = await folder.manifest();
+const TOO_LARGE = `the run has a plan or a manifest of more than ${formatBytes(MOST_SHOWN_BYTES)}, which is not shown here; \`pgsluice list\` and \`pgsluice verify\` read it`;
+
+async function readFrom(folder: RunFolder, late: AbortSignal): Promise<Stored> {
+  const manifest = await folder.manifest(MOST_SHOWN_BYTES);
   if (manifest !== undefined) {
     const segments = manifest.objects.map(({ rows, bytes }, index) => segment(index, 'done', rows, bytes));
-    return { manifest, segments };
+    return { isCommitted: true, manifest, segments };
   }
-  const plan = (await folder.plan())?.plan;
-  if (plan === undefined) return {};
-  const { receipts } = await folder.receipts(plan.fingerprint);
-  const done = new Map(receipts.map((receipt) => [receipt.segment, receipt]));
+  const plan = (await folder.plan(MOST_SHOWN_BYTES))?.plan;
+  if (plan === undefined) return { isCommitted: false };
+  const done = new Map<number, { rows: number; bytes: number }>();
+  await folder.eachReceipt(plan.fingerprint, {
+    receipt: ({ segment, rows, bytes }) => {
+      late.throwIfAborted();
+      done.set(segment, { rows, bytes });
+    },
+  });
   const segments = plan.segments.map(({ index }) => {
     const receipt = done.get(index);
     return receipt === undefined
@@ -129,18 +162,21 @@ async function readFrom(folder: RunFolder): Promise<Stored> {
   });
   const failure = plan.ended?.failure;
   const error = failure && { code: failure.code, message: failure.message, hint: failure.hint };
-  return { segments, error };
+  return { isCommitted: false, segments, error };
 }
 
-async function withDeadline<T>(reading: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    late.reject(new Error(`the destination did not answer within ${TIMEOUT_MS / 1000} s`));
-  }, TIMEOUT_MS);
+async function untilLate<T>(work: Promise<T>, late: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const giveUp = (): void => {
+    reject(new Error(`the destination did not answer within ${TIMEOUT_MS / 1000} s`));
+  };
+  late.addEventListener('abort', giveUp, { once: true });
+  // What comes too late is of no interest, nor is why it failed.
+  work.catch(() => undefined);
   try {
-    return await Promise.race([reading, late.promise]);
+    return await Promise.race([promise, work]);
   } finally {
-    clearTimeout(timer);
+    late.removeEventListener('abort', giveUp);
   }
 }
 

@@ -5,6 +5,7 @@ import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import type { Log } from '../../../src/base/log.ts';
 import { registerSecret } from '../../../src/base/secrets.ts';
@@ -15,6 +16,7 @@ import type { Backend } from '../../../src/daemon/http/routes.ts';
 import { openControl, openHttp, type Listener } from '../../../src/daemon/http/server.ts';
 import { ask, TOKEN, type RequestParts } from '../../support/daemon.ts';
 
+const LARGE_BYTES = 9 * 1024 ** 2;
 const SECRET = 'a-password-that-a-server-echoed';
 const log = { error: () => {} } as unknown as Log;
 const folder = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-http-'));
@@ -34,7 +36,7 @@ function backend(): Backend {
     state: () => ({ text: stateText }) as never,
     events,
     history: () => [],
-    runDetail: async () => undefined,
+    runDetail: async (archive) => (archive === 'large' ? { text: 'x'.repeat(LARGE_BYTES) } : undefined),
     actions: { run: act('run'), cancel: act('cancel'), pause: act('pause'), resume: act('resume') },
     metrics: async () => ({ body: 'a_metric 1\n', type: 'text/plain; version=0.0.4' }),
     readiness: async () => ({ ready: false, checks: [] }),
@@ -315,5 +317,91 @@ describe('events', () => {
     }
     assert.equal(events.clients, before - 1);
     socket.destroy();
+  });
+});
+
+describe('on the wire', () => {
+  const port = (): number => Number(new URL(listener.address).port);
+
+  /** Sends these bytes, and resolves to all that comes back until the server hangs up. */
+  async function say(bytes: string): Promise<string> {
+    const socket = net.connect(port(), '127.0.0.1');
+    socket.on('error', () => {});
+    socket.end(bytes);
+    return text(socket);
+  }
+
+  const POST = 'POST /api/archives/events/run HTTP/1.1\r\nHost: localhost\r\n';
+  const HIDDEN = `${POST}Authorization: Bearer ${TOKEN}\r\n\r\n`;
+  const smuggled: Record<string, string> = {
+    'two lengths': `${POST}Content-Length: 0\r\nContent-Length: ${HIDDEN.length}\r\n\r\n${HIDDEN}`,
+    'a length and chunks': `${POST}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${HIDDEN}`,
+    'chunks that are not the last coding': `${POST}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n${HIDDEN}`,
+    'an unknown coding': `${POST}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n${HIDDEN}`,
+    'a folded header': `${POST}Transfer-Encoding:\r\n chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n${HIDDEN}`,
+    'a blank before the colon': `${POST}Content-Length : 5\r\n\r\n12345${HIDDEN}`,
+    'a length that is no number': `${POST}Content-Length: +5\r\n\r\n12345${HIDDEN}`,
+    'a chunk size that is none': `${POST}Transfer-Encoding: chunked\r\n\r\n0x5\r\n12345\r\n0\r\n\r\n${HIDDEN}`,
+    'a bare line feed': `${POST}X: a\nContent-Length: 0\r\n\r\n${HIDDEN}`,
+    'a NUL in a header': `${POST}X: a\0b\r\nContent-Length: 0\r\n\r\n${HIDDEN}`,
+  };
+  for (const [what, bytes] of Object.entries(smuggled)) {
+    test(`a request with ${what} is not acted on, nor is what hides behind it`, async () => {
+      const answer = await say(bytes);
+      assert.doesNotMatch(answer, /^HTTP\/1\.1 2/m);
+      assert.deepEqual(calls, []);
+    });
+  }
+
+  test('a request with two hosts, or none, is refused', async () => {
+    for (const hosts of ['Host: localhost\r\nHost: evil.example.com\r\n', ''])
+      assert.match(await say(`GET /api/state HTTP/1.1\r\n${hosts}Connection: close\r\n\r\n`), /^HTTP\/1\.1 4/);
+  });
+
+  test('another name in the request line than in Host does not get past the guard', async () => {
+    const absolute = await say('GET http://localhost/api/state HTTP/1.1\r\nHost: evil.example.com\r\n\r\n');
+    assert.match(absolute, /^HTTP\/1\.1 421 /);
+  });
+
+  test('clients that never finish a request do not keep others waiting', async () => {
+    const slow = Array.from({ length: 60 }, () => net.connect(port(), '127.0.0.1').on('error', () => {}));
+    for (const [at, socket] of slow.entries())
+      socket.write(at % 2 === 0 ? 'GET /hea' : `${POST}Content-Length: 9\r\n\r\n{`);
+    assert.equal((await get('/healthz')).status, 200);
+    assert.equal((await post('/api/archives/events/pause')).status, 200);
+    for (const socket of slow) socket.destroy();
+  });
+
+  test('large answers that nobody takes are bounded in all, and the small ones still come', async () => {
+    const idle = Array.from({ length: 8 }, () =>
+      net
+        .connect(port(), '127.0.0.1')
+        .on('error', () => {})
+        .pause(),
+    );
+    try {
+      for (const socket of idle)
+        socket.write('GET /api/runs/large/20261123T021500Z HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      for (const socket of idle) await once(socket, 'readable');
+      const refused = await get('/api/runs/large/20261123T021500Z');
+      assert.deepEqual([refused.status, code(refused)], [503, 'too-much-unsent']);
+      assert.equal((await get('/api/state')).status, 200);
+    } finally {
+      for (const socket of idle) socket.destroy();
+    }
+    let again = 503;
+    while (again === 503) again = (await get('/api/runs/large/20261123T021500Z')).status;
+    assert.equal(again, 200, 'there is room again once they have left');
+  });
+
+  test('an action from another site is refused, whatever form it has', async () => {
+    for (const headers of [
+      { 'Sec-Fetch-Site': 'cross-site' },
+      { 'Sec-Fetch-Site': 'same-site' },
+      { Origin: 'null', 'Content-Type': 'text/plain' },
+      { Origin: `${listener.address}.evil.example.com`, 'Content-Type': 'application/x-www-form-urlencoded' },
+    ])
+      assert.equal(code(await post('/api/archives/events/run', headers as Record<string, string>)), 'wrong-origin');
+    assert.deepEqual(calls, []);
   });
 });
