@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, beforeEach, describe, test } from 'node:test';
 import { eventually } from '../support/cli.ts';
-import type { SeenRequest } from '../support/s3-proxy.ts';
 import { createRows, partKey, putObject, RUN, segmented, startQuickly } from '../support/segments.ts';
 import { openSite, type Site } from '../support/site.ts';
 
@@ -35,7 +34,7 @@ describe('a request that is held over a kill and a second run', () => {
       victim.kill('SIGKILL');
       await victim.ended();
       await site.waitForNoBackends();
-      const late = site.proxy.seen('PutObject').find(({ key }) => key.endsWith(keyEnd)) as SeenRequest;
+      const late = site.proxy.seen('PutObject').find(({ key }) => key.endsWith(keyEnd))!;
       const [result] = await site.archive([archive, '--run-id', RUN], second);
       assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
       letGo(undefined);
