@@ -25,6 +25,10 @@ export interface Ending {
 
 const PROGRAM = path.join(import.meta.dirname, '../../src/cli.ts');
 
+/** What was compiled for earlier processes: a start takes half as long. */
+const { NODE_COMPILE_CACHE } = process.env;
+const COMPILED = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };
+
 /**
  * What no event of a test should take; it only bounds the wait for one that never comes. Less than the lock_timeout of
  * pgsluice's sessions, by which a backend that nobody ended would go away by itself.
@@ -43,7 +47,7 @@ export class CliProcess {
   constructor(args: readonly string[], environment: Record<string, string>) {
     this.#child = spawn(process.execPath, [PROGRAM, ...args], {
       // The environment of the test runner is not that of a user.
-      env: { PATH: process.env['PATH'] ?? '', ...environment },
+      env: { PATH: process.env['PATH'] ?? '', ...COMPILED, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
