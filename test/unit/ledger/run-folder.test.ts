@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { FailureError } from '../../../src/base/errors.ts';
-import { endedAs } from '../../../src/ledger/journal.ts';
+import { endedAs, PLAN } from '../../../src/ledger/journal.ts';
+import { MANIFEST } from '../../../src/ledger/manifest.ts';
 import { manifestKey, planKey, receiptKey } from '../../../src/ledger/names.ts';
+import { RECEIPT } from '../../../src/ledger/receipts.ts';
 import { RunFolder } from '../../../src/ledger/run-folder.ts';
 import { findLatestCommitted, findUnfinished, listRuns } from '../../../src/ledger/runs.ts';
 import type { Store } from '../../../src/store/store.ts';
@@ -292,4 +294,31 @@ describe('the runs of an archive', () => {
     assert.equal((await findLatestCommitted(store, ARCHIVE))?.run, at(2).run);
     assert.equal(await findLatestCommitted(store, 'event'), undefined);
   });
+});
+
+test('each document is read with the limit of its kind, as who can write to the bucket may have made it huge', async () => {
+  const limits = new Map<string, number>();
+  await folder.own(aPlan());
+  await folder.record(aReceipt(0));
+  const measured = new RunFolder(
+    changed(store, {
+      get: async (key, limitBytes) => {
+        limits.set(key, limitBytes);
+        return store.get(key, limitBytes);
+      },
+    }),
+    ARCHIVE,
+    RUN,
+  );
+  await measured.manifest();
+  await measured.plan();
+  await measured.receipts(FINGERPRINT);
+  assert.deepEqual(
+    limits,
+    new Map([
+      [manifestKey(ARCHIVE, RUN), MANIFEST.maxBytes],
+      [planKey(ARCHIVE, RUN), PLAN.maxBytes],
+      [receiptKey(ARCHIVE, RUN, 0), RECEIPT.maxBytes],
+    ]),
+  );
 });

@@ -189,6 +189,20 @@ describe('the commit of a run', () => {
     assert.equal(await run.folder.isCommitted(), false);
   });
 
+  for (const what of ['rows', 'jsonBytes', 'bytes'] as const)
+    test(`of such a run fails for good where the plan says other ${what} than the receipts`, async () => {
+      const head = headOf(aManifest());
+      const committing = { ...head, [what]: head[what] + 1 };
+      await aRun(store).run.folder.own({ ...attempt.journal, committing }, attempt.etag);
+      const { run } = aRun(store);
+      const taken = await takeUp(run, aSession());
+      assert.ok(!('plan' in taken));
+      await assert.rejects(commitAsItStands(run, taken), {
+        message: new RegExp(`say \\d+ ${what}, its plan says \\d+`),
+      });
+      assert.equal(await run.folder.isCommitted(), false);
+    });
+
   test('reads the manifest back, and keeps the journal when it is another one', async () => {
     const forgetful = changed(store, {
       put: (key, body, options) =>
