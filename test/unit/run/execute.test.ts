@@ -54,6 +54,7 @@ describe('a run', () => {
     const { status } = await executeRun(run);
     assert.equal(status, 'already-committed');
     assert.deepEqual(runs.place.begun, []);
+    assert.deepEqual(await runs.objects(), ['_manifest.json'], 'nothing is written beside a committed run');
     assert.ok(runs.session.isClosed);
   });
 
