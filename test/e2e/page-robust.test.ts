@@ -89,9 +89,12 @@ for (const [what, text, shown, widths] of [
   ['marks of direction and control characters', MARKS, MARKS_SHOWN, [WIDE]],
   ['a million characters', LONG, 'a long text and more of it', [WIDE, NARROW]],
 ] as const) {
-  describe(`a text from outside that is ${what}`, { skip: noBrowser ?? false, concurrency: 2 }, () => {
+  describe(`a text from outside that is ${what}`, { skip: noBrowser ?? false }, () => {
     const failure = { code: text, message: text, hint: text };
-    const runs = historyOf([text], 6).map((run) => (run.error === null ? run : { ...run, error: failure }));
+    // One that failed; all texts of an answer must be less than the server has unsent at once.
+    const runs = historyOf([text], 6)
+      .filter((run) => run.error !== null)
+      .map((run) => ({ ...run, error: failure }));
     const facts = {
       archives: [
         archiveOf(

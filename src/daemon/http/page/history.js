@@ -16,6 +16,7 @@ import { cut } from './text.js';
 const LIMIT = 500;
 const PAGE_ROWS = 15;
 const MOST_OF_A_NAME = 80;
+const RETRY_MS = 10_000;
 
 /**
  * `onRuns` gets all runs that were loaded without a filter.
@@ -46,11 +47,14 @@ export function createHistoryPanel({ onRuns }) {
   let runs = [];
   let shown = PAGE_ROWS;
   let asked = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let retryTimer;
   /** @type {string | undefined} */
   let loadedKey;
 
   const load = async () => {
     const mine = (asked += 1);
+    clearTimeout(retryTimer);
     try {
       const filter = archive === '' ? '' : `&archive=${encode(archive)}`;
       const answer = /** @type {{ runs: RunEnding[] }} */ (await request(`/api/history?limit=${LIMIT}${filter}`));
@@ -63,6 +67,7 @@ export function createHistoryPanel({ onRuns }) {
       if (mine !== asked) return;
       setText(problem, `The history could not be loaded: ${cut(ApiError.from(error).text, 300)}.`);
       problem.hidden = false;
+      retryTimer = setTimeout(() => void load(), RETRY_MS);
     }
   };
   /** Asks again whenever a run has begun or ended. */
