@@ -16,6 +16,8 @@ const DEFAULT_CONFIG = '/etc/pgsluice/pgsluice.yaml';
 type Options = Record<string, unknown> & { config?: string; json?: boolean };
 
 keepProcessSmall();
+// Without a listener, Node opens its debugger at this signal, and whoever reaches that is the process.
+process.on('SIGUSR1', () => undefined);
 for (const stream of [process.stdout, process.stderr]) stream.on('error', passOverClosedPipe);
 process.exitCode = await main();
 
