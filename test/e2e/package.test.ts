@@ -246,7 +246,7 @@ function assertRefused(ending: ShortEnding, version: string): void {
   const needed = packageJson.engines.node.replace('>=', '');
   assert.equal(ending.code, 2);
   assert.equal(ending.stdout, '');
-  assert.match(ending.stderr, new RegExp(`^pgsluice needs Node\\.js ${needed} or newer; \\S+ is ${version}\\n$`));
+  assert.match(ending.stderr, new RegExp(`^pgsluice needs Node\\.js ${needed} or newer; .+ is ${version}\\n$`));
 }
 
 /** A Node of this machine that is older than the one that the project asks for. */
