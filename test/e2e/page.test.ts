@@ -51,7 +51,7 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
     for (const [name, word] of Object.entries(words))
       assert.equal(await page.getByRole('article', { name, exact: true }).locator('.badge').first().innerText(), word);
     const failing = await page.getByRole('article', { name: 'page_views' }).innerText();
-    const told = [...Object.values(SHOWN_FAILURE), `docs/errors.md#${FAILURE.code}`];
+    const told: string[] = [...(Object.values(SHOWN_FAILURE) as string[]), `docs/errors.md#${FAILURE.code}`];
     for (const text of ['At 02:15', 'Europe/Berlin', '1d 1h ago', 'in 4h', ...told])
       assert.ok(failing.includes(text), `${text} is not in ${failing}`);
     assert.match(await page.getByRole('article', { name: 'order_events' }).innerText(), /due now/);

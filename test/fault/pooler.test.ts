@@ -37,13 +37,13 @@ describe('a source behind PgBouncer in transaction mode', { skip: pgBouncerProbl
   test('is archived and said, and an application finds its settings and its connections as they were', async () => {
     const before = await settingsOfAll(url);
     const application = await connect(url);
-    let isOver = false;
+    const run = { isOver: false };
     const seen = new Set<string>();
     const work = (async () => {
-      while (!isOver) seen.add(await settings(application));
+      while (!run.isOver) seen.add(await settings(application));
     })();
     const { result, log } = await runInProcess(site, config, 't', RUN);
-    isOver = true;
+    run.isOver = true;
     await work;
     await application.end();
     assert.equal(result.status, 'committed', JSON.stringify(result.error));
@@ -70,6 +70,7 @@ describe('a source behind PgBouncer in transaction mode', { skip: pgBouncerProbl
     const restore = await site.run(['restore', 't', RUN, '--into', 'public.back', '--create'], config);
     assert.equal(restore.code, 1);
     assert.match(restore.stderr, /does not go through a pooler/);
+    assert.ok(restore.stderr.includes('behind-pooler'), restore.stderr);
     assert.deepEqual(await settingsOfAll(url), Array(POOL).fill(await settingsOfOne(url)));
   });
 });

@@ -31,7 +31,13 @@ async function connect(t: TestContext, socket: Socket, answer: (peer: Socket) =>
   return {
     connection: { stream: socket },
     query: ({ submit }: { submit: (connection: unknown) => void }) => {
-      submit({ query: (text: string) => socket.write(text) });
+      const ignore = (): undefined => undefined;
+      submit({
+        parse: ({ text }: { text: string }) => socket.write(text),
+        bind: ignore,
+        execute: ignore,
+        sync: ignore,
+      });
     },
   } as unknown as Client;
 }
