@@ -17,12 +17,12 @@ interface Fault {
   edit: () => Edit;
 }
 
-/** A cursor's rows come behind a BindComplete; what came before it are the settings of the connection. */
+/** The rows of a cursor: of a result whose first column is `id`, which those of the connection's settings do not have. */
 function ofCursor(edit: Edit): Edit {
-  let isBound = false;
+  let isOfRows = false;
   return (seen, bytes) => {
-    isBound ||= seen.type === '2';
-    return isBound ? edit(seen, bytes) : bytes;
+    if (seen.type === 'T') isOfRows = seen.body.toString('latin1', 2, 5) === 'id\0';
+    return isOfRows ? edit(seen, bytes) : bytes;
   };
 }
 
