@@ -1,5 +1,8 @@
-/** Runs archives in the process of the test, which saves the start of one: many runs share their worker threads. */
+/** Runs archives and commands in the process of the test, which saves the start of one: many runs share their threads. */
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { after } from 'node:test';
+import type { Invocation } from '../../src/commands/invocation.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { Bindings } from '../../src/work/bindings.ts';
 import { Threads } from '../../src/work/threads.ts';
@@ -37,6 +40,27 @@ export async function runInProcess(
   } finally {
     bindings.drop(generation);
   }
+}
+
+/** Runs a command with `--json` in the process of the test. Rejects with what the program itself would report. */
+export async function commandInProcess(
+  site: Site,
+  configFile: string,
+  command: (invocation: Invocation) => Promise<number>,
+): Promise<{ code: number; stdout: string }> {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  stderr.resume();
+  const said = text(stdout);
+  const code = await command({
+    configFile,
+    json: true,
+    environment: { ...site.environment },
+    // No terminal: nothing more of a stream is looked at than what any stream has.
+    stdout: stdout as unknown as NodeJS.WriteStream,
+    stderr: stderr as unknown as NodeJS.WriteStream,
+  });
+  stdout.end();
+  return { code, stdout: await said };
 }
 
 after(async () => {
