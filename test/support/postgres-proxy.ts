@@ -17,6 +17,8 @@ export interface PostgresProxy {
   url: string;
   /** Chooses for each new connection, by the name of its application, how it is edited; undefined leaves it as it is. */
   onConnection: (application: string) => Edit | undefined;
+  /** Whether the server hears of it when a client is gone; if not, it is as if the client's host had vanished. */
+  passesHangUps: boolean;
   stop: () => Promise<void>;
 }
 
@@ -31,6 +33,7 @@ export async function startPostgresProxy(url: string): Promise<PostgresProxy> {
       socket.on('error', () => undefined);
       socket.on('close', () => {
         sockets.delete(socket);
+        if (socket === client && !proxy.passesHangUps) return;
         client.destroy();
         upstream.destroy();
       });
@@ -38,7 +41,7 @@ export async function startPostgresProxy(url: string): Promise<PostgresProxy> {
     client.once('data', (startup: Buffer) => {
       const edit = proxy.onConnection(applicationOf(startup));
       upstream.write(startup);
-      client.pipe(upstream);
+      client.on('data', (bytes: Buffer) => upstream.write(bytes));
       if (edit === undefined) upstream.pipe(client);
       else editMessages(upstream, client, edit);
     });
@@ -51,6 +54,7 @@ export async function startPostgresProxy(url: string): Promise<PostgresProxy> {
   const proxy: PostgresProxy = {
     url: proxied.href,
     onConnection: () => undefined,
+    passesHangUps: true,
     stop: async () => {
       server.close();
       for (const socket of sockets) socket.destroy();

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import type { ArchiveConfig, DestinationConfig } from '../../../src/config/schema.ts';
+import { hasBinaryEncoder } from '../../../src/format/jsonl/write/binary/column.ts';
+import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
+import { buildSelect } from '../../../src/postgres/select.ts';
+import { beginReading, exportSnapshot } from '../../../src/postgres/snapshot.ts';
+import { describeSubject } from '../../../src/run/subject.ts';
+import { archiveSegment } from '../../../src/segment/archive.ts';
+import type { SegmentTask } from '../../../src/segment/task.ts';
+import { eventually, withDeadline } from '../../support/cli.ts';
+import { type PostgresProxy, startPostgresProxy } from '../../support/postgres-proxy.ts';
+import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { SLOT } from '../../support/read-lines.ts';
+
+const NAME = 'pgsluice stalled/now/0';
+/** Its 50th row takes an hour. */
+const STALLED = `SELECT i AS id FROM generate_series(1, 100) AS i WHERE CASE WHEN i = 50 THEN pg_sleep(3600) IS NOT NULL ELSE true END`;
+
+describe('a segment whose source says nothing for long', () => {
+  let database: TestDatabase;
+  let proxy: PostgresProxy;
+  let holder: Client;
+  let folder: string;
+
+  before(async () => {
+    database = await testDatabase();
+    proxy = await startPostgresProxy(database.url);
+    proxy.passesHangUps = false;
+    holder = await connectPostgres({ url: database.url, applicationName: 'test' });
+    await beginReading(holder);
+    folder = await mkdtemp(path.join(os.tmpdir(), 'pgsluice-test-'));
+  });
+  after(async () => {
+    await endConnection(holder);
+    await proxy.stop();
+    await rm(folder, { recursive: true });
+  });
+
+  async function taskBy(read: 'copy' | 'cursor'): Promise<SegmentTask> {
+    const { selection, name } = await describeSubject(holder, { query: STALLED } as ArchiveConfig, SLOT);
+    return {
+      kind: 'archive-segment',
+      ...{ archive: 'stalled', run: 'now', segment: 0, attempt: 1, generation: 0, source: 'default' },
+      ...{ destination: 'default', subject: name, columns: selection.columns, keyColumns: [], maxRowBytes: 16e6 },
+      snapshot: (await exportSnapshot(holder)).id,
+      read,
+      select: buildSelect(selection, {}, (column) => read === 'copy' && !hasBinaryEncoder(column)),
+      key: 'part-00000.jsonl.gz',
+      compression: { codec: 'gzip', engine: 'zlib' },
+      compressor: { engine: 'zlib', level: 1 },
+    };
+  }
+
+  async function backends(): Promise<number> {
+    const { rowCount } = await database.client.query(
+      "SELECT FROM pg_stat_activity WHERE application_name = $1 AND wait_event = 'PgSleep'",
+      [NAME],
+    );
+    return rowCount ?? 0;
+  }
+
+  for (const read of ['copy', 'cursor'] as const)
+    test(`by ${read} is dropped at once, and its query is ended on a server that does not hear that we hang up`, async () => {
+      const abort = new AbortController();
+      const reason = new Error('dropped');
+      const url = pathToFileURL(folder).href;
+      const destination = { url, location: { kind: 'file', folder }, partBytes: 8e6 } as DestinationConfig;
+      const ends = { database: { url: proxy.url, applicationName: NAME }, destination };
+      const hooks = { report: () => undefined, onProgress: () => undefined, signal: abort.signal };
+      const archiving = archiveSegment(await taskBy(read), ends, hooks);
+      archiving.catch(() => undefined);
+      await eventually('the source is stalled', async () => (await backends()) === 1);
+      abort.abort(reason);
+      await assert.rejects(
+        withDeadline(archiving, () => 'the segment goes on'),
+        (error) => error === reason,
+      );
+      await eventually('its query is ended', async () => (await backends()) === 0);
+      assert.deepEqual(await readdir(folder), []);
+    });
+});
