@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { RunResult } from '../../src/run/run-archive.ts';
 import { eventually } from '../support/cli.ts';
+import { startPostgresProxy } from '../support/postgres-proxy.ts';
 import { oracleLines } from '../support/read-lines.ts';
 import { createGatedView, createWideTable, failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
 
@@ -96,7 +97,7 @@ describe('rows that fit', () => {
     assert.equal(result.rows, 6100);
   });
 
-  test('but whose values exhaust the heap fail alone, with the remedy, and the process lives on', async () => {
+  test('but whose values exhaust the heap fail alone, with the remedy, and the process lives on', async (t) => {
     const view = await createGatedView(site, 'gated', 1300, 1200);
     await site.database.client.query('CREATE TABLE small (id int); INSERT INTO small VALUES (1)');
     const config = await site.writeConfig({
@@ -106,7 +107,11 @@ describe('rows that fit', () => {
       },
       workers: { threads: 2, maxOldGenerationSizeMb: 20, maxYoungGenerationSizeMb: 1 },
     });
-    const cli = site.start(['run', '--all', '--run-id', RUN, '--json'], config);
+    // The thread's connection goes with it, which the server does not hear of.
+    const proxy = await startPostgresProxy(site.database.url);
+    t.after(() => proxy.stop());
+    proxy.passesHangUps = false;
+    const cli = site.start(['run', '--all', '--run-id', RUN, '--json'], config, { DATABASE_URL: proxy.url });
     await view.reached();
     await eventually('an upload is begun', async () => site.pendingUploads('exhausted').length === 1);
     await view.open();
