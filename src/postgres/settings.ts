@@ -96,11 +96,12 @@ async function askConnection(client: Client): Promise<Connection> {
 }
 
 async function setLiveliness(client: Client, { version }: Connection): Promise<void> {
-  const known = LIVELINESS.filter(([since]) => version >= since);
+  const known = LIVELINESS.filter(([since]) => version >= since).map(([, name, value]) => [name, value] as const);
   try {
-    await client.query(statement(Object.fromEntries(known.map(([, name, value]) => [name, value])), false));
+    await client.query(statement(Object.fromEntries(known), false));
   } catch {
-    // A socket of the machine itself has no keepalives, and some systems cannot check a connection.
+    // A system may have one and not another: the rest holds all the same.
+    for (const [name, value] of known) await client.query(statement({ [name]: value }, false)).catch(() => undefined);
   }
 }
 

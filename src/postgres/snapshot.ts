@@ -9,11 +9,11 @@ const WORKER_LOCK_TIMEOUT = '3s';
 
 const BEGIN_READING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 
-/** Opens a read-only transaction with one view of the data throughout. */
-export async function beginReading(client: Client): Promise<void> {
+/** Opens a read-only transaction with one view of the data throughout; `own` are settings of it alone. */
+export async function beginReading(client: Client, own: Readonly<Record<string, string>> = {}): Promise<void> {
   try {
     await client.query(BEGIN_READING);
-    await setForTransaction(client);
+    await setForTransaction(client, own);
   } catch (error) {
     throw postgresFailure(error, 'snapshot', 'opening a transaction');
   }

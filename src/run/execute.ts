@@ -121,7 +121,6 @@ async function dispatch(run: Run, attempt: Attempt): Promise<void> {
   progress.begin(plan, done, new Date(session.snapshot.takenAt));
   const open = plan.segments.filter(({ index }) => !done.has(index));
   const tasks = open.map((segment) => segmentTask(run, attempt, segment));
-  const stopWatching = session.watch();
   const summary = await dispatchTasks(tasks, {
     place: run.place,
     log: run.log,
@@ -146,7 +145,7 @@ async function dispatch(run: Run, attempt: Attempt): Promise<void> {
       done.set(segment, await run.folder.record({ ...facts, segment, fingerprint, snapshot: session.snapshot }));
       progress.finish(segment, facts);
     },
-  }).finally(stopWatching);
+  });
   progress.sawHeap(summary.peakHeapBytes);
 }
 

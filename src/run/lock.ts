@@ -4,9 +4,11 @@ import os from 'node:os';
 import { fail, type FailureError } from '../base/errors.ts';
 import type { SourceConfig } from '../config/schema.ts';
 import { withinAnswerTime } from '../postgres/answer-time.ts';
-import { connectPostgres, endConnection, type Client, type ConnectionTarget } from '../postgres/connect.ts';
+import { connectPostgres, endConnection, socketOf, type Client, type ConnectionTarget } from '../postgres/connect.ts';
 import { postgresFailure } from '../postgres/errors.ts';
 import { beginReading } from '../postgres/snapshot.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { LIVENESS } from './liveness.ts';
 
 /** What is locked, and where. */
 export interface LockTarget {
@@ -39,14 +41,15 @@ export function lockConnection({ source, archive }: LockTarget): ConnectionTarge
 }
 
 /**
- * Connects and takes the archive's lock, in a transaction that stays open; it is held as long as the connection lives.
+ * Connects and takes the archive's lock, in a transaction that stays open; it is held as long as the connection lives, and
+ * {@link askForLock} is called often enough: the server ends a holder that was frozen, or that vanished without a word.
  * Throws FailureError, `locked` when another run holds it, and the signal's reason when it aborts.
  */
 export async function openLock(target: LockTarget, signal?: AbortSignal): Promise<Client> {
   const client = await connectPostgres(lockConnection(target), 'connect', signal);
   try {
     await withinAnswerTime(client, async () => {
-      await beginReading(client);
+      await beginReading(client, { idle_in_transaction_session_timeout: `${LIVENESS.holderSilenceMs}ms` });
       await takeLock(client, target);
     });
     return client;
@@ -54,6 +57,11 @@ export async function openLock(target: LockTarget, signal?: AbortSignal): Promis
     await endConnection(client);
     throw error;
   }
+}
+
+/** Asks the server, which ends the session of whoever holds a lock and asks nothing. Rejects when it has done so. */
+export async function askForLock(client: Client): Promise<void> {
+  await withinAnswerTime(client, () => client.query('SELECT 1'));
 }
 
 /** Work of this process that holds a lock for a moment: a run waits for it, as it would else be locked out by itself. */
@@ -80,9 +88,14 @@ export async function whenUnlockedHere({ folderUrl }: LockTarget): Promise<void>
 
 async function lockAndWork<T>(target: LockTarget, work: () => Promise<T>): Promise<T> {
   const client = await openLock(target);
+  const cut = (): void => {
+    socketOf(client)?.destroy();
+  };
+  const heartbeat = new Heartbeat(() => askForLock(client), cut);
   try {
     return await work();
   } finally {
+    heartbeat.stop();
     await endConnection(client);
   }
 }

@@ -13,10 +13,11 @@ import {
   type Snapshot,
   type SourceIdentity,
 } from '../postgres/snapshot.ts';
-import { lockConnection, openLock, whenUnlockedHere, type LockTarget } from './lock.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { askForLock, lockConnection, openLock, whenUnlockedHere, type LockTarget } from './lock.ts';
 import { viewSource, type SourceView } from './source-view.ts';
 
-/** A lock that is held, and a snapshot that lives as long. */
+/** A lock that is held, and a snapshot that lives as long. From its begin to its end it is asked for from time to time. */
 export interface Session {
   readonly identity: SourceIdentity;
   /** The server that the lock is of. */
@@ -30,18 +31,10 @@ export interface Session {
   readonly lost: AbortSignal;
   /** Makes sure, by asking the server, that the lock is still held. Throws FailureError `session-lost` when it is not. */
   require(): Promise<void>;
-  /**
-   * Asks for the lock from time to time: a connection may die without a word, and then another host may begin. Returns what
-   * ends the watch.
-   */
-  watch(): () => void;
   /** Ends the connection at once, whatever it is doing, on the server too. */
   cut(): void;
   close(): Promise<void>;
 }
-
-/** How often the lock is asked for while segments run. */
-const WATCH_INTERVAL_MS = 15_000;
 
 /** Takes the lock, and exports the snapshot of the run on the same connection. Throws what openLock throws. */
 export async function openSession(target: LockTarget, signal: AbortSignal): Promise<Session> {
@@ -75,6 +68,7 @@ class PostgresSession implements Session {
   readonly view: SourceView;
   readonly #target: LockTarget;
   readonly #client: Client;
+  readonly #heartbeat: Heartbeat;
   readonly #lost = new AbortController();
 
   constructor(target: LockTarget, client: Client, { identity, startedAt, snapshot }: Found) {
@@ -85,8 +79,14 @@ class PostgresSession implements Session {
     this.instance = { systemIdentifier, postmasterStart: startedAt, database };
     this.snapshot = snapshot;
     this.warning = isPooled(client) ? POOLER_WARNING : undefined;
-    this.view = viewSource(client);
+    // A connection may die without a word, and then another host may begin.
+    this.#heartbeat = new Heartbeat(
+      () => this.require(),
+      () => this.cut(),
+    );
+    this.view = viewSource(client, (statements) => this.#heartbeat.during(statements));
     client.on('end', () => {
+      this.#heartbeat.stop();
       this.#lost.abort(sessionLost(target.archive));
     });
   }
@@ -98,22 +98,11 @@ class PostgresSession implements Session {
   async require(): Promise<void> {
     this.lost.throwIfAborted();
     try {
-      await withinAnswerTime(this.#client, () => this.#client.query('SELECT 1'));
+      await askForLock(this.#client);
     } catch (error) {
       const cause = postgresFailure(error, 'lock', 'asking for the lock');
       throw new FailureError(sessionLost(this.#target.archive).failure, { cause });
     }
-  }
-
-  watch(): () => void {
-    const timer = setInterval(() => {
-      this.require().catch(() => {
-        this.cut();
-      });
-    }, WATCH_INTERVAL_MS);
-    return () => {
-      clearInterval(timer);
-    };
   }
 
   cut(): void {
@@ -122,6 +111,7 @@ class PostgresSession implements Session {
   }
 
   close(): Promise<void> {
+    this.#heartbeat.stop();
     return endConnection(this.#client);
   }
 }

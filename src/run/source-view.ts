@@ -16,18 +16,22 @@ export interface SourceView {
   digest(selection: Selection, narrowing: Narrowing): Promise<RowDigest>;
 }
 
+/** Does what may keep the server busy for long. */
+type During = <T>(statements: () => Promise<T>) => Promise<T>;
+
 /** The view of the transaction that is open on `client`. */
-export function viewSource(client: Client): SourceView {
-  const withLocks = async <T>(planning: Promise<T>): Promise<T> => {
-    const plan = await planning;
-    // What came between the snapshot and the locks that planning takes.
-    await requireNotRewritten(client);
-    return plan;
-  };
+export function viewSource(client: Client, during: During): SourceView {
+  const withLocks = <T>(planning: () => Promise<T>): Promise<T> =>
+    during(async () => {
+      const plan = await planning();
+      // What came between the snapshot and the locks that planning takes.
+      await requireNotRewritten(client);
+      return plan;
+    });
   return {
-    plan: (archive, slot) => withLocks(planRun(client, archive, slot)),
-    replan: (archive, slot, kept) => withLocks(replanRun(client, archive, slot, kept)),
-    requireNotRewritten: () => requireNotRewritten(client),
-    digest: (selection, narrowing) => digestRows(client, selection, narrowing),
+    plan: (archive, slot) => withLocks(() => planRun(client, archive, slot)),
+    replan: (archive, slot, kept) => withLocks(() => replanRun(client, archive, slot, kept)),
+    requireNotRewritten: () => during(() => requireNotRewritten(client)),
+    digest: (selection, narrowing) => during(() => digestRows(client, selection, narrowing)),
   };
 }

@@ -115,7 +115,6 @@ export class FakeSession implements Session {
   holdsLock = true;
   isCut = false;
   isClosed = false;
-  isWatched = false;
   readonly #lost = new AbortController();
 
   constructor(source: FakeSource, number: number) {
@@ -139,13 +138,6 @@ export class FakeSession implements Session {
   async require(): Promise<void> {
     this.lost.throwIfAborted();
     if (!this.holdsLock) throw fail('session-lost', { stage: 'lock', message: 'the lock is gone' });
-  }
-
-  watch(): () => void {
-    this.isWatched = true;
-    return () => {
-      this.isWatched = false;
-    };
   }
 
   cut(): void {

@@ -39,7 +39,7 @@ describe('a run', () => {
     assert.deepEqual(await runs.objects(), ['_manifest.json', ...PARTS]);
     assert.deepEqual(runs.place.begun, [0, 1, 2, 3]);
     assert.equal(run.progress.segmentsDone, 4);
-    assert.deepEqual([runs.session.isClosed, runs.session.isWatched, runs.session.isCut], [true, false, false]);
+    assert.deepEqual([runs.session.isClosed, runs.session.isCut], [true, false]);
   });
 
   test('that was committed while it waited for the lock does nothing', async () => {
