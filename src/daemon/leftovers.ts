@@ -13,11 +13,12 @@ import { lockTargetOf } from '../run/run.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
+import { chooseOwnRuns, type KnownRuns } from './own-runs.ts';
 
 /** What was found; nothing where it could not be looked at. */
 export interface Leftovers {
   latest: Manifest | undefined;
-  /** Run ids that were begun and not committed, oldest first. */
+  /** Run ids that were begun and not committed, and that are ours, oldest first. */
   unfinished: string[];
   /** Uploads that were found and aborted. */
   abortedUploads: number;
@@ -27,12 +28,18 @@ export interface Leftovers {
  * Looks for what an earlier process left. When no run is unfinished, unfinished uploads are swept now; else the run
  * that is taken up does it. Never throws: what could not be looked at is logged.
  */
-export async function findLeftovers(config: Config, archive: ArchiveConfig, log: Log): Promise<Leftovers> {
+export async function findLeftovers(
+  config: Config,
+  archive: ArchiveConfig,
+  known: KnownRuns,
+  log: Log,
+): Promise<Leftovers> {
   const found: Leftovers = { latest: undefined, unfinished: [], abortedUploads: 0 };
   const store = openStore(destinationOf(config, archive));
   try {
     found.latest = await readLatest(store, archive.name);
-    found.unfinished = await findUnfinished(store, archive.name);
+    const unfinished = await findUnfinished(store, archive.name);
+    found.unfinished = await chooseOwnRuns(known, store, archive.name, unfinished, log);
     if (found.unfinished.length === 0) found.abortedUploads = await sweepUnderLock(config, archive, store, log);
   } catch (error) {
     const failure = toFailure(error, 'lock');

@@ -100,7 +100,10 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
   const standings = new Standings(history);
   const board: RunBoard = new RunBoard(log, () => generations.current, {
     changed,
-    started: ({ archive, run }) => alarms.started(archive, run),
+    started: ({ archive, run }) => {
+      history.started(archive, run);
+      alarms.started(archive, run);
+    },
     ended: (ending, details) => reportEnding({ history, live, standings, metrics, alarms, due }, ending, details),
   });
   const schedule: Schedule = new Schedule(
@@ -126,7 +129,7 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
   closedBy(shutdown.planning, 'what is due', due);
   const lookAround = new LookAround({
     ...{ board, due, standings, history, metrics, isStopping, changed },
-    findLeftovers: (archive) => findLeftovers(config(), archive, log),
+    findLeftovers: (archive) => findLeftovers(config(), archive, { schedule, history }, log),
   });
   return { live, standings, board, schedule, facts, metrics, alarms, lookAround };
 }

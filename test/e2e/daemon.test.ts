@@ -3,6 +3,7 @@ import { before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CliProcess, LogLine } from '../support/cli.ts';
 import { eventually, happened } from '../support/cli.ts';
+import { HTTP, startDaemon } from '../support/daemon.ts';
 import { createGatedView, createWideTable, openSite, type Site } from '../support/site.ts';
 
 const EVERY_SECOND = '* * * * * *';
@@ -291,33 +292,58 @@ describe('the daemon', () => {
     await view.open();
   });
 
-  test('takes up at its start what a killed process left of its archives, and leaves others alone', async () => {
-    const both = {
-      mine: { table: 'wide', compression: { codec: 'none' } },
-      other: { table: 'wide', compression: { codec: 'none' } },
-    };
+  test('takes up at its start the slot that a killed process left, and leaves other archives and other runs alone', async () => {
+    const wide = { table: 'wide', compression: { codec: 'none' } };
+    const both = { mine: { ...wide, schedule: NEVER }, other: { ...wide, schedule: NEVER }, unscheduled: wide };
     const stalled = site.proxy.order('UploadPart', { kind: 'stall' }, 1000);
-    const id = '20261123T021500Z';
-    const victim = site.start(['run', '--all', '--run-id', id], await site.writeConfig({ archives: both }));
+    const id = '20260101T000000Z';
+    const victim = site.start(
+      ['run', '--all', '--run-id', id],
+      await site.writeConfig({ archives: both, workers: { threads: 3 } }),
+    );
     await happened(stalled);
-    await eventually('both uploads are begun', async () => {
-      return site.pendingUploads('mine').length === 1 && site.pendingUploads('other').length === 1;
+    await eventually('the uploads are begun', async () => {
+      return Object.keys(both).every((archive) => site.pendingUploads(archive).length === 1);
     });
     victim.kill('SIGKILL');
     await victim.ended();
     await site.waitForNoBackends();
     site.proxy.reset();
     await site.leaveUpload('idle', id);
-    const archives = { mine: both.mine, idle: { table: 'events' } };
+    const archives = { mine: both.mine, unscheduled: wide, idle: { table: 'events' } };
     const cli = site.start(['daemon'], await site.writeConfig({ archives }));
     await cli.waitForLog('aborted an unfinished upload', 2);
     await cli.waitForLog(committed('mine'));
+    const left = await cli.waitForLog(({ msg }) => msg.startsWith('unfinished runs are left'));
     await stop(cli);
+    assert.deepEqual([left.archive, left['runs'], left['count']], ['unscheduled', [id], 1]);
+    assert.equal(await site.manifest('unscheduled', id), undefined);
+    assert.equal(site.pendingUploads('unscheduled').length, 1);
     assert.deepEqual(site.pendingUploads('mine'), []);
     assert.deepEqual(site.pendingUploads('idle'), [], 'though there is no run to be taken up');
     assert.equal((await site.lines('mine', id)).length, 1500);
     assert.equal(await site.manifest('other', id), undefined);
     assert.equal(site.pendingUploads('other').length, 1);
+  });
+
+  test('takes up at its start the run by hand that it was killed in, as its own history knows of it', async () => {
+    const config = await site.writeConfig({
+      archives: { asked: { table: 'wide', compression: { codec: 'none' } } },
+      http: HTTP,
+    });
+    const stalled = site.proxy.order('UploadPart', { kind: 'stall' }, 1000);
+    const victim = await startDaemon(site, config);
+    const { run } = JSON.parse((await victim.post('/api/archives/asked/run')).body) as { run: string };
+    await happened(stalled);
+    victim.cli.kill('SIGKILL');
+    await victim.cli.ended();
+    await site.waitForNoBackends();
+    site.proxy.reset();
+    const cli = site.start(['daemon'], config);
+    const { run: takenUp } = await cli.waitForLog(committed('asked'));
+    await stop(cli);
+    assert.equal(takenUp, run);
+    assert.equal((await site.lines('asked', run)).length, 1500);
   });
 
   test('does not lose a slot that comes while it still looks for what was left', async () => {

@@ -30,6 +30,8 @@ const MIGRATIONS = [
    CREATE INDEX runs_by_end ON runs (finished_at);
    CREATE TABLE archives (
      name TEXT PRIMARY KEY, schedule TEXT NOT NULL, due_since TEXT NOT NULL, paused INTEGER NOT NULL) STRICT`,
+  `CREATE TABLE starts (
+     archive TEXT NOT NULL, run TEXT NOT NULL, started_at TEXT NOT NULL, PRIMARY KEY (archive, run)) STRICT`,
 ];
 
 /**

@@ -50,6 +50,22 @@ export class History {
     this.#prune();
   }
 
+  /** Keeps that this host has begun the run, so that it is known as ours after a kill. */
+  started(archive: string, run: string): void {
+    this.#try('written', () => {
+      this.#database
+        .prepare('INSERT OR REPLACE INTO starts (archive, run, started_at) VALUES (?, ?, ?)')
+        .run(archive, run, new Date().toISOString());
+    });
+  }
+
+  /** Whether this host has begun the run, and not only gone on with what it found in the destination. */
+  hasStarted(archive: string, run: string): boolean {
+    const sql = `SELECT 1 FROM starts WHERE archive = ? AND run = ? UNION ALL
+      SELECT 1 FROM runs WHERE archive = ? AND run = ? AND status <> 'skipped' AND trigger <> 'taken up'`;
+    return this.#try('read', () => this.#database.prepare(sql).get(archive, run, archive, run)) !== undefined;
+  }
+
   add(ending: RunEnding): void {
     this.#unsaved.push(ending);
     if (this.#unsaved.length > MOST_UNSAVED) this.#unsaved.shift();
@@ -131,6 +147,14 @@ export class History {
   #prune(): void {
     const oldest = new Date(Date.now() - MOST_DAYS * 86_400_000).toISOString();
     this.#try('written', () => {
+      // Those that are committed are taken up no more.
+      this.#database.exec(
+        "DELETE FROM starts WHERE (archive, run) IN (SELECT archive, run FROM runs WHERE status = 'committed')",
+      );
+      this.#database.prepare('DELETE FROM starts WHERE started_at < ?').run(oldest);
+      this.#database
+        .prepare('DELETE FROM starts WHERE rowid <= (SELECT rowid FROM starts ORDER BY rowid DESC LIMIT 1 OFFSET ?)')
+        .run(MOST_ROWS);
       this.#database.prepare('DELETE FROM runs WHERE finished_at < ?').run(oldest);
       this.#database
         .prepare('DELETE FROM runs WHERE id <= (SELECT id FROM runs ORDER BY id DESC LIMIT 1 OFFSET ?)')

@@ -65,6 +65,32 @@ describe('the history', () => {
     assert.deepEqual(lines, []);
   });
 
+  test('knows after a kill which runs this host has begun, until they are committed', async () => {
+    const folder = newFolder();
+    const { log } = keepLines();
+    const first = await openHistory(folder, log);
+    first.started('events', '20261123T021500Z');
+    first.started('events', '20261124T021500Z');
+    first.add(ending('20261124T021500Z'));
+    // As rows of a version that kept no starts.
+    first.add(ending('20261125T021500Z', { status: 'failed', reason: 'stopped', trigger: 'by hand' }));
+    first.add(ending('20261126T021500Z', { status: 'failed', reason: 'stopped', trigger: 'taken up' }));
+    first.add(ending('20261127T021500Z', { status: 'skipped', reason: 'busy' }));
+    first.close();
+    const second = await openHistory(folder, log);
+    const days = [23, 24, 25, 26, 27].filter((day) => second.hasStarted('events', `202611${day}T021500Z`));
+    assert.deepEqual(days, [23, 24, 25]);
+    assert.equal(second.hasStarted('other', '20261123T021500Z'), false);
+    second.close();
+    const database = new DatabaseSync(path.join(folder, 'pgsluice.db'));
+    const kept = database.prepare('SELECT run FROM starts').all();
+    assert.deepEqual(
+      kept.map(({ run }) => run),
+      ['20261123T021500Z'],
+    );
+    database.close();
+  });
+
   test('sets a damaged file aside, says so once, and begins a new one', async () => {
     for (const damage of ['no database at all, but long enough to be looked at'.repeat(40), undefined]) {
       const folder = newFolder();
