@@ -122,8 +122,9 @@ function printResult(invocation: Invocation, result: RestoreResult): void {
 function describeResult(result: RestoreResult): string[] {
   if (result.error !== undefined) return describeFailure(result.error, `${result.archive} ${result.run}`);
   const skipped = result.skipped === 0 ? '' : `, ${formatCount(result.skipped)} were there already`;
+  const counted = result.counted === undefined ? '' : `; counted there now: ${formatCount(result.counted)}`;
   return [
-    `${result.archive} ${result.run}: ${countOf(result.rows, 'row')} in ${result.into}${skipped}`,
+    `${result.archive} ${result.run}: ${countOf(result.rows, 'row')} in ${result.into}${skipped}${counted}`,
     `  ${countOf(result.objects, 'object')}, ${result.seconds.toFixed(1)} s, ${formatCount(result.rows / Math.max(result.seconds, 0.001))} rows/s`,
     `  peak worker heap ${formatBytes(result.peakHeapBytes)}, peak RSS ${formatBytes(result.peakRssBytes)}`,
     ...result.warnings.map((warning) => `  warning ${warning}`),

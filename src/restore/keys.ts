@@ -92,12 +92,22 @@ function readBound(option: Bound['option'], text: string | undefined, key: reado
  * are what the operator wrote, the types are the server's, and nothing of the bucket is in it.
  */
 export function conditionOf({ key, from, to }: Pick<KeyFacts, 'key' | 'from' | 'to'>): string | undefined {
-  const row = `ROW(${key.map(({ name }) => quoteIdentifier(name)).join(', ')})`;
+  const row = rowOfKey(key);
   const conditions = [
     ...(from === undefined ? [] : [`${row} >= ${literalRow(from, key)}`]),
     ...(to === undefined ? [] : [`${row} <= ${literalRow(to, key)}`]),
   ];
   return conditions.length === 0 ? undefined : conditions.join(' AND ');
+}
+
+/** The key of a row, as SQL. */
+export function rowOfKey(key: readonly KeyColumn[]): string {
+  return `ROW(${key.map(({ name }) => quoteIdentifier(name)).join(', ')})`;
+}
+
+/** NULL in a key, which a query may have, is noted as an empty text: such an end is not known. */
+export function knownKey(values: readonly string[] | null, key: readonly KeyColumn[]): readonly string[] | null {
+  return values?.length === key.length && !values.includes('') ? values : null;
 }
 
 function literalRow({ values }: Bound, key: readonly KeyColumn[]): string {

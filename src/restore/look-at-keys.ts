@@ -3,7 +3,7 @@ import { errorText } from '../base/errors.ts';
 import type { Client } from '../postgres/connect.ts';
 import { sqlStateOf } from '../postgres/errors.ts';
 import type { Manifest, ManifestObject } from '../ledger/manifest.ts';
-import { ALL_KEYS, keyColumns, readBounds, type Bound, type KeyColumn, type KeyFacts } from './keys.ts';
+import { ALL_KEYS, keyColumns, knownKey, readBounds, type Bound, type KeyColumn, type KeyFacts } from './keys.ts';
 import type { KeyBounds } from './request.ts';
 import type { Target } from './target.ts';
 
@@ -92,11 +92,6 @@ async function askOutside(
   );
   const empty = objects.flatMap((object, at) => (object.rows === 0 ? [at] : []));
   return [...empty, ...rows.map(({ at }) => at)];
-}
-
-/** NULL in a key, which a query may have, is noted as an empty text: such an end is not known. */
-function knownKey(values: readonly string[] | null, key: readonly KeyColumn[]): readonly string[] | null {
-  return values?.length === key.length && !values.includes('') ? values : null;
 }
 
 /** A row of the parameters from `first` on. */

@@ -6,6 +6,7 @@ import type { KeyFacts } from './keys.ts';
 import { lookAtKeys } from './look-at-keys.ts';
 import { lookAtObjects, type FoundObject, type PlannedObject } from './objects.ts';
 import { findRecord, restoreIdOf, type RestoreRecord } from './record.ts';
+import { canCountRanges, countRows, recount, type Countable, type Recount } from './recount.ts';
 import type { RestoreRequest } from './request.ts';
 import { describeSurroundings, describeTarget, WRITABLE_KINDS, type Surroundings, type Target } from './target.ts';
 import { resolveTypes } from './types.ts';
@@ -21,6 +22,10 @@ export interface RestoreFacts {
   record: RestoreRecord | undefined;
   /** Whether the target has rows; undefined where it is not there, or cannot be asked. */
   hasRows: boolean | undefined;
+  /** Rows that it holds before the restore begins, where its own can only be counted with them; else 0. */
+  rowsBefore: number;
+  /** What is there of the rows that an earlier try noted; undefined where it noted none, or nobody may ask. */
+  recount: Recount | undefined;
   /** The server's names of the archive's types, by the manifest's; those that it does not have are not in it. Only for a table to be made. */
   types: ReadonlyMap<string, string>;
   keys: KeyFacts;
@@ -51,7 +56,28 @@ export async function look(
       : new Map<string, string>();
   const keys = await lookAtKeys(client, request.keys, manifest, target, types);
   const objects = await lookAtObjects(folder.store, chooseObjects(folder, manifest, keys.outside));
-  return { restore, place, target, record, hasRows, types, keys, objects, storeUrl: folder.store.url };
+  const counts = await countRestored(
+    client,
+    hasRows,
+    record,
+    target && { manifest, target, keys, objects: objects.map(({ object }) => object) },
+  );
+  return { restore, place, target, record, hasRows, ...counts, types, keys, objects, storeUrl: folder.store.url };
+}
+
+async function countRestored(
+  client: Client,
+  hasRows: boolean | undefined,
+  record: RestoreRecord | undefined,
+  countable: Countable | undefined,
+): Promise<Pick<RestoreFacts, 'rowsBefore' | 'recount'>> {
+  if (countable === undefined || hasRows === undefined) return { rowsBefore: 0, recount: undefined };
+  if (record !== undefined) {
+    const recounted = record.done.size === 0 ? undefined : await recount(client, countable, record);
+    return { rowsBefore: record.rowsBefore, recount: recounted };
+  }
+  const mustCount = hasRows && !canCountRanges(countable);
+  return { rowsBefore: mustCount ? await countRows(client, countable) : 0, recount: undefined };
 }
 
 /** Not asked where the server would refuse to answer. */

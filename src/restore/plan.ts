@@ -6,7 +6,7 @@ import type { RunFolder } from '../ledger/run-folder.ts';
 import { restoreFailure } from '../segment/restore/errors.ts';
 import type { RestoreColumn } from '../format/jsonl/forms.ts';
 import { planColumns } from './columns.ts';
-import { conditionOf } from './keys.ts';
+import { conditionOf, type KeyFacts } from './keys.ts';
 import { look } from './look.ts';
 import type { PlannedObject } from './objects.ts';
 import { prepare } from './prepare.ts';
@@ -23,6 +23,7 @@ export interface RestorePlan {
   objects: PlannedObject[];
   /** SQL condition on the rows; undefined for all. */
   where: string | undefined;
+  keys: KeyFacts;
   record: RestoreRecord;
   warnings: string[];
 }
@@ -46,6 +47,7 @@ export async function planRestore(
       columns,
       objects: facts.objects.map(({ object }) => object),
       where: conditionOf(facts.keys),
+      keys: facts.keys,
       record,
       warnings: [...doubts, ...warn(request, target, facts)],
     };

@@ -18,7 +18,7 @@ export async function prepare(
 ): Promise<{ target: Target; record: RestoreRecord }> {
   await client.query('BEGIN');
   const target = facts.target ?? (await makeTarget(client, request, manifest, facts));
-  const record = await openRecord(client, target, request.into.schema, facts.restore, manifest);
+  const record = await openRecord(client, target, request.into.schema, facts.restore, manifest, facts.rowsBefore);
   await client.query('COMMIT');
   return { target, record };
 }

@@ -12,11 +12,13 @@ export interface RestoreRecord {
   restore: string;
   /** Whether an earlier try has begun it. */
   resumed: boolean;
+  /** Rows that the table held before the first object, where they were counted; else 0. */
+  rowsBefore: number;
   /** What became of the objects that are in the target, by their keys. */
   done: Map<string, { rows: number; skipped: number }>;
 }
 
-/** The entry that says that a restore was begun. */
+/** The entry that says that a restore was begun; its rows are those that were there before. */
 const BEGUN = '';
 
 /** The same restore has the same id; another run, another commit of it, or another range of keys does not. */
@@ -49,6 +51,7 @@ export async function findRecord(
     table,
     restore,
     resumed: true,
+    rowsBefore: Number(rows.find(({ object }) => object === BEGUN)?.rows ?? 0),
     done: new Map(done.map(({ object, rows, skipped }) => [object, { rows: Number(rows), skipped: Number(skipped) }])),
   };
 }
@@ -60,6 +63,7 @@ export async function openRecord(
   schema: string,
   restore: string,
   manifest: Manifest,
+  rowsBefore: number,
 ): Promise<RestoreRecord> {
   const earlier = await findRecord(client, target, schema, restore);
   if (earlier !== undefined) return earlier;
@@ -72,10 +76,10 @@ export async function openRecord(
   const comment = `pgsluice restore records here what is in ${target.name}; it drops this table when all is there`;
   await client.query(`COMMENT ON TABLE ${table} IS ${quoteLiteral(comment)}`);
   await client.query(
-    `INSERT INTO ${table} (restore, archive, run, object, rows, skipped, restored_at) VALUES ($1, $2, $3, $4, 0, 0, now())`,
-    [restore, manifest.archive, manifest.run, BEGUN],
+    `INSERT INTO ${table} (restore, archive, run, object, rows, skipped, restored_at) VALUES ($1, $2, $3, $4, $5, 0, pg_catalog.now())`,
+    [restore, manifest.archive, manifest.run, BEGUN, rowsBefore],
   );
-  return { table, restore, resumed: false, done: new Map() };
+  return { table, restore, resumed: false, rowsBefore, done: new Map() };
 }
 
 /** All objects are in the target: the restore is taken out of the record, which goes unless another one is in it. */

@@ -4,8 +4,10 @@ import { nearestName } from '../base/suggest.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import type { Manifest, ManifestColumn } from '../ledger/manifest.ts';
 import type { RestoreFacts } from './look.ts';
+import { describeLoss } from './loss.ts';
 import type { FoundObject } from './objects.ts';
 import type { RestoreRecord } from './record.ts';
+import type { Recount } from './recount.ts';
 import type { RestoreRequest } from './request.ts';
 import { WRITABLE_KINDS, type Surroundings, type Target, type TargetColumn } from './target.ts';
 
@@ -27,12 +29,17 @@ export function refuse(request: RestoreRequest, manifest: Manifest, facts: Resto
 /** What should be known, and stands against nothing. */
 export function warn(
   { onConflict }: Pick<RestoreRequest, 'onConflict'>,
-  { name, triggers }: Pick<Target, 'name' | 'triggers'>,
+  { name, triggers, isUnlogged }: Pick<Target, 'name' | 'triggers' | 'isUnlogged'>,
   { record, hasRows }: Pick<RestoreFacts, 'record' | 'hasRows'>,
 ): string[] {
   const addsRows = record === undefined && onConflict !== 'skip' && hasRows === true;
   return [
     ...(triggers.length === 0 ? [] : [`${name} has triggers that fire for each restored row: ${triggers.join(', ')}`]),
+    ...(isUnlogged
+      ? [
+          `${name} is UNLOGGED, or has partitions that are: a crash of the server empties them; its rows are counted at the end`,
+        ]
+      : []),
     ...(addsRows ? [`${name} has rows already; those of the archive are added to them`] : []),
   ];
 }
@@ -84,7 +91,7 @@ function checkCreation({ create, into }: RestoreRequest, manifest: Manifest, { p
 function checkExisting(
   request: RestoreRequest,
   manifest: Manifest,
-  { place, record, hasRows }: RestoreFacts,
+  { place, record, recount }: RestoreFacts,
   target: Target,
 ): string[] {
   return [
@@ -92,7 +99,7 @@ function checkExisting(
       ? [`table ${target.name} exists already; restore into it without --create`]
       : []),
     ...checkTarget(manifest, target, request, place),
-    ...(record === undefined ? [] : checkStillThere(target, record, hasRows)),
+    ...(record === undefined || recount === undefined ? [] : checkStillThere(target, record, recount)),
   ];
 }
 
@@ -178,11 +185,11 @@ function checkCreate({ schemaExists, canUseSchema, canCreate, role }: Surroundin
 }
 
 /** Rows that were taken away since would be missing in silence. */
-function checkStillThere({ name }: Target, { done, table }: RestoreRecord, hasRows: boolean | undefined): string[] {
-  const restored = [...done.values()].reduce((sum, { rows }) => sum + rows, 0);
-  if (restored === 0 || hasRows !== false) return [];
+function checkStillThere({ name }: Target, { table }: RestoreRecord, recount: Recount): string[] {
+  const loss = describeLoss(recount, name);
+  if (loss === undefined) return [];
   return [
-    `a restore of this run was broken off after ${restored} rows, and ${name} is empty now; to begin anew, DROP TABLE ${table}`,
+    `a restore of this run was broken off, and rows that it had brought are gone: ${loss}; to begin anew, DROP TABLE ${table}, and empty ${name} or pass over what is left with --on-conflict skip`,
   ];
 }
 

@@ -50,6 +50,8 @@ export interface RestoreResult {
   rows: number;
   /** Rows that were there already. */
   skipped: number;
+  /** Rows that the table holds, in the range that was asked for: counted at the end of a restore that was taken up, and of an UNLOGGED table. */
+  counted?: number;
   /** Objects that are in the table. */
   objects: number;
   seconds: number;

@@ -1,12 +1,15 @@
 /** The story of a restore: find the run, lock the target, look before the first row, then objects in parallel, then tidy up. */
-import { toFailure, type Failure } from '../base/errors.ts';
+import { fail, toFailure, type Failure } from '../base/errors.ts';
 import { destinationOf } from '../config/resolve.ts';
+import type { Client } from '../postgres/connect.ts';
 import { dispatchTasks } from '../work/dispatch.ts';
 import { RunProgress } from '../work/progress.ts';
 import type { RestoreTask } from '../segment/restore/task.ts';
 import { openStore } from '../store/open.ts';
 import { findRun } from './find-run.ts';
+import { describeLoss } from './loss.ts';
 import { closeRecord } from './record.ts';
+import { countRows, recount } from './recount.ts';
 import { planRestore, type RestorePlan } from './plan.ts';
 import { Refusal } from './refusal.ts';
 import type { RestoreContext, RestoreRequest, RestoreResult } from './request.ts';
@@ -75,6 +78,7 @@ async function restore(context: RestoreContext, request: RestoreRequest, tally: 
       tally.warnings.push(...plan.warnings);
       for (const warning of plan.warnings) context.log.warn(warning);
       await fill(context, request, session, plan, tally);
+      await countAgain(session.client, plan, tally);
       await advanceSequences(session.client, plan.target);
       await closeRecord(session.client, plan.record);
     } catch (error) {
@@ -128,6 +132,7 @@ async function fill(
         progress.update(segment, at);
       },
       onFinished: async (task, facts) => {
+        done.set(task.key, facts);
         tally.rows += facts.rows;
         tally.skipped += facts.skipped;
         tally.objects += 1;
@@ -139,6 +144,21 @@ async function fill(
     tally.peakHeapBytes = Math.max(tally.peakHeapBytes, progress.counts.peakHeapBytes);
     progress.end();
   }
+}
+
+/** What was brought by an earlier try, or lies in a table that a crash empties, may be gone by now. */
+async function countAgain(client: Client, plan: RestorePlan, tally: Tally): Promise<void> {
+  const { target, record } = plan;
+  if (!record.resumed && !target.isUnlogged) return;
+  const loss = describeLoss(await recount(client, plan, record), target.name);
+  if (loss !== undefined) {
+    throw fail('rows-missing', {
+      stage: 'restore',
+      message: `all objects were restored, but rows are gone again: ${loss}`,
+      hint: `DROP TABLE ${record.table}, and empty the table or pass over what is left with --on-conflict skip.`,
+    });
+  }
+  tally.counted = await countRows(client, plan);
 }
 
 /** What an operator does about an interrupted run is not what he does about an interrupted restore. */

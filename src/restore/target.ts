@@ -1,6 +1,7 @@
 /** Describes the table that is restored into, with all that decides whether it takes the rows. */
 import type { Client } from '../postgres/connect.ts';
 import { quoteTableName } from '../postgres/identifiers.ts';
+import { describeIndexes, type TargetIndex } from './indexes.ts';
 
 export interface TargetColumn {
   name: string;
@@ -27,6 +28,9 @@ export interface Target {
   name: string;
   kind: string;
   columns: TargetColumn[];
+  indexes: readonly TargetIndex[];
+  /** Whether a crash of the server empties it, or one of its partitions. */
+  isUnlogged: boolean;
   canSelect: boolean;
   hasRowSecurity: boolean;
   /** Names of triggers that fire for inserted rows. */
@@ -59,7 +63,10 @@ const TABLE_SQL = `
 SELECT c.oid::int8::float8 AS oid, c.relkind::text AS kind, has_table_privilege(c.oid, 'SELECT') AS "canSelect",
   row_security_active(c.oid) AS "hasRowSecurity",
   ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
-    AND t.tgtype & 4 <> 0 ORDER BY 1) AS triggers
+    AND t.tgtype & 4 <> 0 ORDER BY 1) AS triggers,
+  c.relpersistence = 'u' OR EXISTS (
+    SELECT FROM pg_catalog.pg_partition_tree(c.oid) p JOIN pg_catalog.pg_class l ON l.oid = p.relid WHERE l.relpersistence = 'u'
+  ) AS "isUnlogged"
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`;
 
 const COLUMNS_SQL = `
@@ -90,11 +97,12 @@ export async function describeTarget(
   client: Client,
   { schema, table }: { schema: string; table: string },
 ): Promise<Target | undefined> {
-  const { rows } = await client.query<Omit<Target, 'name' | 'columns'>>(TABLE_SQL, [schema, table]);
+  const { rows } = await client.query<Omit<Target, 'name' | 'columns' | 'indexes'>>(TABLE_SQL, [schema, table]);
   const row = rows[0];
   if (row === undefined) return undefined;
   const columns = await client.query<ColumnRow>(COLUMNS_SQL, [row.oid]);
-  return { ...row, name: quoteTableName({ schema, table }), columns: columns.rows.map(toColumn) };
+  const indexes = await describeIndexes(client, row.oid);
+  return { ...row, name: quoteTableName({ schema, table }), columns: columns.rows.map(toColumn), indexes };
 }
 
 function toColumn({ sequenceName, sequenceCanUpdate, ...column }: ColumnRow): TargetColumn {

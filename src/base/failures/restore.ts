@@ -28,6 +28,11 @@ export const RESTORE_FAILURES = {
     meaning: 'The table took fewer rows than were sent; nothing of this object was restored.',
     hint: 'A trigger of the table lets rows fall. Disable it for the restore: ALTER TABLE … DISABLE TRIGGER.',
   },
+  'rows-missing': {
+    transient: false,
+    meaning: 'Rows that the restore had brought were not in the table any more at its end.',
+    hint: 'Rows were deleted or truncated while they were restored, or a crash emptied an UNLOGGED table. Restore again.',
+  },
   'object-damaged': {
     transient: false,
     meaning: 'An object is not what the manifest says; nothing of it was restored.',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test, type TestContext } from 'node:test';
+import { before, describe, test, type TestContext } from 'node:test';
 import { testDatabase } from '../../support/postgres.ts';
 import { countRows, difference, openYard, type Yard } from './support.ts';
 
@@ -168,24 +168,6 @@ describe('rows that are there already', () => {
     assert.deepEqual([again.rows, again.skipped, again.resumed], [0, 300, false]);
   });
 
-  test('of a broken-off restore that were deleted since are not taken for restored', async (t) => {
-    const yard = await yardWith(t, TABLE);
-    await yard.client.query('DELETE FROM target; INSERT INTO target VALUES (300)');
-    await yard.archive({ table: 'original', segments: SEGMENTS });
-    assert.equal((await yard.restore('target')).status, 'failed');
-    const between = await countRows(yard.client, 'target');
-    assert.ok(between > 1, 'some objects are in');
-    await yard.client.query('TRUNCATE target');
-    const refused = await yard.restore('target');
-    assert.equal(refused.status, 'refused');
-    assert.match(
-      refused.problems[0]!,
-      new RegExp(
-        `broken off after ${between - 1} rows, and .* is empty now; to begin anew, DROP TABLE "public"."pgsluice_restore_\\d+"`,
-      ),
-    );
-  });
-
   test('that a trigger lets fall fail the restore', async (t) => {
     const yard = await yardWith(
       t,
@@ -197,6 +179,110 @@ describe('rows that are there already', () => {
     assert.equal(result.error?.code, 'rows-dropped');
     assert.deepEqual(result.warnings, ['"public"."target" has triggers that fire for each restored row: fall']);
     assert.equal(await countRows(yard.client, 'target'), 0);
+  });
+});
+
+describe('a restore that was broken off', () => {
+  let yard: Yard;
+
+  before(async () => {
+    const database = await testDatabase();
+    await database.client.query(
+      `CREATE TABLE original (id int PRIMARY KEY, v text); INSERT INTO original SELECT i, repeat(md5(i::text), 4) FROM generate_series(1, 300) AS i`,
+    );
+    yard = await openYard(database);
+  });
+
+  const KEYED = 'CREATE TABLE target (LIKE original INCLUDING ALL)';
+  const PARTED = `CREATE TABLE target (LIKE original INCLUDING ALL) PARTITION BY RANGE (id);
+    CREATE TABLE low PARTITION OF target FOR VALUES FROM (MINVALUE) TO (20); CREATE UNLOGGED TABLE high PARTITION OF target DEFAULT`;
+
+  /** A row that is in the way of the last object breaks it off; `since` is what happens to the table before it is taken up. */
+  async function brokenOff(target: string, since: string): Promise<void> {
+    await yard.client.query(`DROP TABLE IF EXISTS target; ${target}; INSERT INTO target VALUES (300, 'mine')`);
+    assert.equal((await yard.restore('target')).error?.code, 'row-exists');
+    const restored = await values(yard, 'SELECT count(*)::int FROM target NATURAL JOIN original');
+    assert.ok(Number(restored[0]) >= 50, 'some objects are in');
+    await yard.client.query(`DELETE FROM target WHERE id = 300; ${since}`);
+  }
+
+  async function refusesToGoOn(figures: RegExp): Promise<string> {
+    const before = await countRows(yard.client, 'target');
+    const { status, problems } = await yard.restore('target');
+    assert.equal(status, 'refused');
+    assert.match(problems[0] ?? '', figures);
+    assert.equal(await countRows(yard.client, 'target'), before);
+    return problems[0]!;
+  }
+
+  describe('whose objects are ranges of the key', () => {
+    before(() => yard.archive({ table: 'original', segments: { by: 'key', targetSize: '4KiB' } }));
+
+    test('goes on, and says what the table holds now', async () => {
+      await brokenOff(KEYED, '');
+      const result = await yard.restore('target');
+      assert.equal(result.status, 'restored', JSON.stringify(result));
+      assert.deepEqual([result.resumed, result.rows, result.counted], [true, 300, 300]);
+      assert.deepEqual(await difference(yard.client, 't.*', 'original', 'target'), []);
+    });
+
+    for (const [what, target, since, figures] of [
+      [
+        'half of its rows',
+        KEYED,
+        'DELETE FROM target WHERE id % 2 = 0',
+        /gone: "public"."target" holds \d+ of the \d+ rows .*; of part-00000\.jsonl\.gz \d+ of \d+, part-00001/,
+      ],
+      ['all, and one was written', KEYED, "TRUNCATE target; INSERT INTO target VALUES (-1, 'x')", /holds 0 of the \d+/],
+      ['those of a partition', PARTED, 'TRUNCATE low', /; of part-00000\.jsonl\.gz 0 of \d+.*; to begin anew/],
+      ['those of an UNLOGGED partition', PARTED, 'TRUNCATE high', /holds 19 of the \d+ rows/],
+    ] as const) {
+      test(`does not take for restored what is gone: ${what}`, async () => {
+        await brokenOff(target, since);
+        const problem = await refusesToGoOn(figures);
+        const [, table] = /to begin anew, DROP TABLE (\S+), and empty/.exec(problem) ?? [];
+        await yard.client.query(`DROP TABLE ${table!}`);
+        const again = await yard.restore('target', { onConflict: 'skip' });
+        assert.equal(again.status, 'restored', JSON.stringify(again));
+        assert.deepEqual(await difference(yard.client, 't.*', 'original', '(SELECT * FROM target WHERE id > 0)'), []);
+      });
+    }
+
+    test('into an UNLOGGED table warns, and counts at the end what it brought', async () => {
+      await yard.client.query(
+        'DROP TABLE IF EXISTS target; CREATE UNLOGGED TABLE target (LIKE original INCLUDING ALL)',
+      );
+      const whole = await yard.restore('target');
+      assert.deepEqual([whole.status, whole.counted], ['restored', 300]);
+      assert.match(whole.warnings[0] ?? '', /^"public"."target" is UNLOGGED/);
+      await yard.client.query(
+        `TRUNCATE target; CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM target WHERE id = 7; RETURN NULL; END $$;
+         CREATE TRIGGER lose AFTER INSERT ON target FOR EACH STATEMENT EXECUTE FUNCTION lose()`,
+      );
+      const { status, error } = await yard.restore('target');
+      assert.deepEqual([status, error?.code], ['failed', 'rows-missing']);
+      assert.match(
+        error?.message ?? '',
+        /holds 299 of the 300 rows that it must hold; of part-00000\.jsonl\.gz \d+ of/,
+      );
+    });
+  });
+
+  describe('whose objects are no ranges of a key', () => {
+    before(() => yard.archive({ table: 'original', segments: { by: 'pages', targetSize: '8KiB' } }));
+
+    test('does not take for restored what is gone, by the number of all rows', async () => {
+      await brokenOff(KEYED, 'DELETE FROM target WHERE id <= 50');
+      await refusesToGoOn(/gone: "public"."target" holds \d+ rows, and \d+ or more must be there/);
+    });
+
+    test('nor where other rows were there before it', async () => {
+      await brokenOff(
+        `${KEYED}; INSERT INTO target SELECT -i, 'old' FROM generate_series(1, 500) AS i`,
+        'DELETE FROM target WHERE id BETWEEN 1 AND 50',
+      );
+      await refusesToGoOn(/holds \d+ rows, and \d+ or more must be there/);
+    });
   });
 });
 

@@ -73,6 +73,8 @@ export function target(changes: Partial<Target> = {}): Target {
     name: '"public"."events"',
     kind: 'r',
     columns: [targetColumn('id', 'integer', { notNull: true }), targetColumn('note', 'character varying(20)')],
+    indexes: [],
+    isUnlogged: false,
     canSelect: true,
     hasRowSecurity: false,
     triggers: [],
@@ -85,6 +87,7 @@ export function record(rows: number): RestoreRecord {
     table: '"public"."pgsluice_restore_16400"',
     restore: 'r',
     resumed: true,
+    rowsBefore: 0,
     done: new Map([['events/part-00000.jsonl.gz', { rows, skipped: 0 }]]),
   };
 }
@@ -110,6 +113,8 @@ export function facts(changes: Partial<RestoreFacts> = {}): RestoreFacts {
     target: target(),
     record: undefined,
     hasRows: false,
+    rowsBefore: 0,
+    recount: undefined,
     types: new Map(),
     keys: ALL_KEYS,
     objects: [0, 1].map((index) => ({ object: { ...object(index), index }, bytes: 50 })),

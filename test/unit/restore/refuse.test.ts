@@ -162,9 +162,12 @@ describe('a restore is refused', () => {
       [
         'when rows were taken away since',
         [
-          'a restore of this run was broken off after 10 rows, and "public"."events" is empty now; to begin anew, DROP TABLE "public"."pgsluice_restore_16400"',
+          'a restore of this run was broken off, and rows that it had brought are gone: "public"."events" holds 4 of the 10 rows that it must hold; of part-00000.jsonl.gz 4 of 10; to begin anew, DROP TABLE "public"."pgsluice_restore_16400", and empty "public"."events" or pass over what is left with --on-conflict skip',
         ],
-        { record: record(10), hasRows: false },
+        {
+          record: record(10),
+          recount: { noted: 10, found: 4, short: [{ key: 'events/part-00000.jsonl.gz', noted: 10, found: 4 }] },
+        },
       ],
       [
         'by a range that the key cannot have',

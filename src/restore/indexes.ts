@@ -1,0 +1,53 @@
+/** The target's indexes, with all that decides whether rows can be told apart or counted by one. */
+import type { Client } from '../postgres/connect.ts';
+
+export interface TargetIndex {
+  /** Its key columns in their order, without those that are only included; null for an expression. */
+  columns: readonly (string | null)[];
+  isUnique: boolean;
+  /** False for a deferrable constraint, which is not checked row by row. */
+  isImmediate: boolean;
+  /** False while it is being built, and after that failed. */
+  isValid: boolean;
+  /** Whether it holds only the rows that meet a condition. */
+  isPartial: boolean;
+  isBtree: boolean;
+  /** Whether values are equal in it exactly when they are equal: by the type's own operators, and no collation that ignores differences. */
+  isExact: boolean;
+  /** Whether a NULL is equal to another one. */
+  nullsAreEqual: boolean;
+}
+
+const INDEXES_SQL = `
+SELECT k.columns, i.indisunique AS "isUnique", i.indimmediate AS "isImmediate", i.indisvalid AS "isValid",
+  i.indpred IS NOT NULL AS "isPartial", m.amname = 'btree' AS "isBtree", k.exact AS "isExact",
+  COALESCE((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::pg_catalog.bool, false) AS "nullsAreEqual"
+FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_am m ON m.oid = c.relam
+CROSS JOIN LATERAL (
+  SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY u.at) AS columns,
+    pg_catalog.bool_and(o.opcdefault AND l.collisdeterministic IS DISTINCT FROM false) AS exact
+  FROM ROWS FROM (
+    pg_catalog.unnest(i.indkey::pg_catalog.int2[]), pg_catalog.unnest(i.indclass::pg_catalog.oid[]),
+    pg_catalog.unnest(i.indcollation::pg_catalog.oid[])
+  ) WITH ORDINALITY AS u(attnum, opclass, coll, at)
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum AND u.attnum > 0
+  LEFT JOIN pg_catalog.pg_opclass o ON o.oid = u.opclass
+  LEFT JOIN pg_catalog.pg_collation l ON l.oid = u.coll
+  WHERE u.at <= i.indnkeyatts
+) AS k
+WHERE i.indrelid = $1 ORDER BY i.indexrelid`;
+
+export async function describeIndexes(client: Client, oid: number): Promise<TargetIndex[]> {
+  const { rows } = await client.query<TargetIndex>(INDEXES_SQL, [oid]);
+  return rows;
+}
+
+/** Whether rows of a range of the key are found by an index; without one, each range costs a scan of the whole table. */
+export function hasIndexFor(indexes: readonly TargetIndex[], key: readonly string[]): boolean {
+  return indexes.some(
+    ({ columns, isBtree, isValid, isPartial }) =>
+      isBtree && isValid && !isPartial && key.every((name, at) => columns[at] === name),
+  );
+}
