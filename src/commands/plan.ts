@@ -89,7 +89,7 @@ async function planOne(config: Config, archive: ArchiveConfig, id: string): Prom
         key: fullKey(destination, dataKey(archive.name, id, segment.index, extension)),
         rows: plan.cut.describe(segment),
       })),
-      warnings: [...warnOfPooler(client), ...warnOfNulls(plan.subject.selection.columns)],
+      warnings: [...warnOfPooler(client), ...plan.warnings, ...warnOfNulls(plan.subject.selection.columns)],
       manifest: fullKey(destination, manifestKey(archive.name, id)),
     };
   } finally {

@@ -225,6 +225,14 @@ const archive = z.strictObject({
     defaultText: 'none',
   }),
   segments: segments.prefault({}).meta({ description: 'How a run is cut into segments.' }),
+  consistency: z
+    .enum(['snapshot', 'none'])
+    .default('snapshot')
+    .meta({
+      description:
+        'What holds the rows together. `snapshot`: all are of one instant, and foreign tables, which take no part in it, ' +
+        'are refused. `none`: they are read whenever their segment is, and the manifest says so.',
+    }),
   compression: compression.prefault({}).meta({ description: 'How objects are compressed.' }),
   contentEncoding: z.enum(['gzip']).optional().meta({
     description: 'Sets this header on gzip objects; many clients then unzip them unasked.',

@@ -99,7 +99,7 @@ const BEFORE_OBJECTS = {
   snapshot: z.object(SNAPSHOT_FIELDS).meta({ description: 'The snapshot that was read, the latest one of several.' }),
   consistency: z.enum(['single-snapshot', 'resumed', 'none']).meta({
     description:
-      'single-snapshot: all rows are of one instant. resumed: objects were read under several snapshots. none, in later versions: no snapshot covers the rows.',
+      'single-snapshot: all rows are of one instant. resumed: objects were read under several snapshots. none: no snapshot covers the rows, as the archive allows it.',
   }),
   snapshots: list(z.object(SNAPSHOT_FIELDS), MAX_SEGMENTS).exactOptional().meta({
     description: 'All snapshots that objects were read under, oldest first; there only when the run was resumed.',

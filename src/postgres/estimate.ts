@@ -1,6 +1,7 @@
 /** The planner's estimate of a statement: it costs nothing and knows the statistics, filters, views and partitions. */
 import type { Client } from 'pg';
 import { postgresFailure } from './errors.ts';
+import { remoteReadsOf, type PlanNode } from './plan-tree.ts';
 import { asOneStatement, type Statement } from './select.ts';
 
 export interface Estimate {
@@ -9,21 +10,24 @@ export interface Estimate {
   bytes: number;
 }
 
-interface ExplainedPlan {
-  'Plan Rows': number;
-  'Plan Width': number;
+/** What the planner says of a statement. */
+export interface Outlook {
+  estimate: Estimate;
+  /** What the statement reads of other servers, as a person knows it; empty when all is here. */
+  remoteReads: readonly string[];
 }
 
-/** Estimates what `statement` will give. Throws FailureError when Postgres refuses it, so this also checks the SQL. */
-export async function estimateRows(client: Client, statement: Statement): Promise<Estimate> {
+/** Asks the planner what `statement` will do. Throws FailureError when Postgres refuses it, so this also checks the SQL. */
+export async function explainStatement(client: Client, statement: Statement): Promise<Outlook> {
   try {
     // The extended protocol takes one statement only, whatever stands in a filter.
-    const { rows } = await client.query<{ 'QUERY PLAN': { Plan: ExplainedPlan }[] }>(
+    const { rows } = await client.query<{ 'QUERY PLAN': { Plan: PlanNode }[] }>(
       asOneStatement(`EXPLAIN (FORMAT JSON) ${statement.text}`, statement.params),
     );
     const plan = rows[0]?.['QUERY PLAN'][0]?.Plan;
-    const count = plan?.['Plan Rows'] ?? 0;
-    return { rows: count, bytes: count * (plan?.['Plan Width'] ?? 0) };
+    if (plan === undefined) throw new Error('EXPLAIN gave no plan');
+    const count = Number(plan['Plan Rows']);
+    return { estimate: { rows: count, bytes: count * Number(plan['Plan Width']) }, remoteReads: remoteReadsOf(plan) };
   } catch (error) {
     throw postgresFailure(error, 'plan', 'explaining the statement');
   }

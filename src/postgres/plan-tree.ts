@@ -66,6 +66,29 @@ export function scannedRelations(root: PlanNode): { schema: string; relation: st
   return [...found.values()];
 }
 
+/**
+ * What a plan reads of other servers, as a person knows it, each once: those take no part in a snapshot of this one. A
+ * function that hides such a read from the planner is not seen, but for those of dblink.
+ */
+export function remoteReadsOf(root: PlanNode): string[] {
+  return [...new Set(Array.from(walk(root), ({ node }) => remoteReadOf(node)).filter((read) => read !== undefined))];
+}
+
+function remoteReadOf(node: PlanNode): string | undefined {
+  const { 'Relation Name': relation, Relations: joined, 'Function Name': name } = node;
+  switch (node['Node Type']) {
+    case 'Foreign Scan':
+      // What is joined, sorted or counted over there has no relation of its own.
+      return `the foreign table ${relation ?? (typeof joined === 'string' ? joined : 'of a scan')}`;
+    case 'Custom Scan':
+      return node['Custom Plan Provider'] === 'Citus Adaptive' ? 'tables of Citus' : undefined;
+    case 'Function Scan':
+      return typeof name === 'string' && name.startsWith('dblink') ? `${name}()` : undefined;
+    default:
+      return undefined;
+  }
+}
+
 /** By what the statement picks rows that may be others the next time, such as LIMIT; undefined when by nothing. */
 export function rowChoiceOf(statement: Statement): string | undefined {
   for (const place of walk(statement.root)) {

@@ -1,6 +1,7 @@
 /** Puts the manifest of a finished run together. */
 import os from 'node:os';
 import { TOOL } from '../base/tool.ts';
+import type { ArchiveConfig } from '../config/schema.ts';
 import type { Receipt } from '../ledger/receipts.ts';
 import {
   completeManifest,
@@ -17,6 +18,7 @@ import type { RunPlan } from './plan.ts';
 export interface ManifestInput {
   archive: string;
   run: string;
+  consistency: ArchiveConfig['consistency'];
   plan: RunPlan;
   source: SourceIdentity;
   snapshot: Snapshot;
@@ -62,7 +64,8 @@ export function describeCommit(input: ManifestInput): ManifestHead {
     cut: { by: plan.cut.name, key: [...plan.subject.key] },
     source: input.source,
     snapshot: input.snapshot,
-    ...(snapshots.length > 1 ? { consistency: 'resumed', snapshots } : { consistency: 'single-snapshot' }),
+    consistency: consistencyOf(input.consistency, snapshots),
+    ...(snapshots.length > 1 ? { snapshots } : {}),
     rows: sum(objects, (object) => object.rows),
     jsonBytes: sum(objects, (object) => object.jsonBytes),
     bytes: sum(objects, (object) => object.bytes),
@@ -81,6 +84,14 @@ function describeObject(receipt: Receipt, fullKey: (key: string) => string): Man
     ...(etag === undefined || etag === '' ? {} : { etag }),
     snapshot: snapshot.id,
   };
+}
+
+function consistencyOf(
+  asked: ArchiveConfig['consistency'],
+  snapshots: readonly Snapshot[],
+): ManifestHead['consistency'] {
+  if (asked === 'none') return 'none';
+  return snapshots.length > 1 ? 'resumed' : 'single-snapshot';
 }
 
 /** Oldest first. */

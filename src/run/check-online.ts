@@ -114,6 +114,7 @@ async function checkArchive(client: Client, archive: ArchiveConfig, role?: strin
   const plan = await whileReading(client, () => planRun(client, archive, new Date()));
   const message = `${plan.subject.name}, about ${formatCount(plan.estimate.rows)} rows, ${plan.subject.selection.columns.length} columns, ${plan.segments.length} segments by ${plan.cut.name}`;
   const findings: OnlineFinding[] = [{ level: 'ok', subject, message }];
+  findings.push(...plan.warnings.map((warning) => ({ level: 'warning' as const, subject, message: warning })));
   const { relation, name } = plan.subject;
   if (role !== undefined && relation !== undefined && (await mayWrite(client, relation.oid)))
     findings.push({ ...NEEDLESS_RIGHTS, subject, message: `the role ${role} may change the rows of ${name}` });

@@ -29,6 +29,7 @@ export async function commitRun(run: Run, attempt: Attempt): Promise<Manifest> {
   const head = describeCommit({
     archive: folder.archive,
     run: folder.run,
+    consistency: run.archive.consistency,
     plan,
     source: session.identity,
     snapshot: receipts.at(-1)?.snapshot ?? session.snapshot,

@@ -101,6 +101,7 @@ async function finishCommit(run: Run, session: Session, committing: Committing):
 }
 
 async function archiveRows(run: Run, attempt: Attempt): Promise<Manifest> {
+  for (const warning of attempt.plan.warnings) run.log.warn(warning);
   try {
     await dispatch(run, attempt);
     await writeEmptySegments(run, attempt);

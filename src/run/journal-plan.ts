@@ -30,6 +30,8 @@ export function fingerprintOf(
     cut: [plan.cut.name, plan.segments],
     codec: archive.compression.codec,
     contentEncoding: archive.contentEncoding ?? null,
+    // What was read without an instant of its own is no part of a run that promises one.
+    ...(archive.consistency === 'none' ? { consistency: 'none' } : {}),
   };
   return createHash('sha256').update(JSON.stringify(content)).digest('hex');
 }

@@ -7,7 +7,7 @@ import { hasBinaryEncoder } from '../format/jsonl/write/binary/column.ts';
 import type { CutBy, PlannedSegment } from '../ledger/segments.ts';
 import type { Column } from '../postgres/columns.ts';
 import type { Client } from '../postgres/connect.ts';
-import { estimateRows, type Estimate } from '../postgres/estimate.ts';
+import { explainStatement, type Estimate } from '../postgres/estimate.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { sampleQuantiles, type KeyColumn, type KeyValues } from '../postgres/quantiles.ts';
 import { buildSelect, columnReference, type Statement } from '../postgres/select.ts';
@@ -15,6 +15,7 @@ import { inspectServer } from '../postgres/server.ts';
 import { findRowChoice } from '../postgres/row-choice.ts';
 import { findCorrelation, findLeaves, isUniqueKey, type Leaf } from '../postgres/table-stats.ts';
 import { chooseCut, type CutFacts } from './cut/choose.ts';
+import { warnOfUncovered } from './coverage.ts';
 import type { Cut } from './cut/cut.ts';
 import { cutByKey } from './cut/key.ts';
 import { cutByPages } from './cut/pages.ts';
@@ -28,6 +29,8 @@ export interface RunPlan {
   /** Why it is cut that way. */
   why: string;
   segments: readonly PlannedSegment[];
+  /** What is to be said before it is run. */
+  warnings: readonly string[];
 }
 
 /** The cut of an earlier try, as its journal has it. */
@@ -53,9 +56,7 @@ interface CutInput {
 
 /** Plans a run of `archive` for `slot`, by what `client` sees. Throws FailureError. */
 export async function planRun(client: Client, archive: ArchiveConfig, slot: Date): Promise<RunPlan> {
-  const subject = await describeSubject(client, archive, slot);
-  const estimate = await estimateRows(client, buildSelect(subject.selection));
-  const leaves = await leavesOf(client, subject);
+  const { subject, estimate, warnings, leaves } = await lookAt(client, archive, slot);
   const { by, why } = chooseCut(archive.segments.by, await gatherFacts(client, archive, subject, leaves));
   const bytes = await bytesToRead(client, subject, estimate, leaves);
   const cut = openCut(by, { client, archive, subject, leaves, bytes });
@@ -67,8 +68,9 @@ export async function planRun(client: Client, archive: ArchiveConfig, slot: Date
         cut: wholeCut,
         why: `${formatBytes(bytes)} are one segment`,
         segments: await wholeCut.segments(),
+        warnings,
       }
-    : { subject, estimate, cut, why, segments };
+    : { subject, estimate, cut, why, segments, warnings };
 }
 
 /** The plan of an earlier try, described anew. */
@@ -84,11 +86,21 @@ export async function replanRun(
   slot: Date,
   { by, why, segments }: KeptCut,
 ): Promise<ReplannedRun> {
-  const subject = await describeSubject(client, archive, slot);
-  const estimate = await estimateRows(client, buildSelect(subject.selection));
-  const leaves = await leavesOf(client, subject);
+  const { subject, estimate, warnings, leaves } = await lookAt(client, archive, slot);
   const cut = openCut(by, { client, archive, subject, leaves, bytes: estimate.bytes });
-  return { subject, estimate, cut, why, segments, problem: cut.problem(segments) };
+  return { subject, estimate, cut, why, segments, warnings, problem: cut.problem(segments) };
+}
+
+interface Look extends Pick<RunPlan, 'subject' | 'estimate' | 'warnings'> {
+  leaves: readonly Leaf[];
+}
+
+/** What an archive reads, whatever it is cut by. Throws FailureError for what is not there, and for what no snapshot covers. */
+async function lookAt(client: Client, archive: ArchiveConfig, slot: Date): Promise<Look> {
+  const subject = await describeSubject(client, archive, slot);
+  const { estimate, remoteReads } = await explainStatement(client, buildSelect(subject.selection));
+  const warnings = warnOfUncovered(archive, subject.name, remoteReads);
+  return { subject, estimate, warnings, leaves: await leavesOf(client, subject) };
 }
 
 /** The statement that reads one segment. */
@@ -124,10 +136,18 @@ async function gatherFacts(
     kind: relation.kind,
     key,
     canCutKey: key.length > 0 && leaves.length > 0,
-    canCutPages: leaves.length > 0 && leaves.every((leaf) => leaf.isReadable) && versionNumber >= TID_RANGE_SCANS_SINCE,
+    canCutPages: canReadLeaves(archive, leaves) && versionNumber >= TID_RANGE_SCANS_SINCE,
     correlation: leading === undefined ? undefined : await findCorrelation(client, relation.oid, leading),
     rowChoice,
   };
+}
+
+/**
+ * A cut by pages reads each leaf by its own name: a foreign one too that a filter keeps the table's own statement from reading,
+ * and that no snapshot covers.
+ */
+function canReadLeaves({ consistency }: ArchiveConfig, leaves: readonly Leaf[]): boolean {
+  return leaves.length > 0 && leaves.every((leaf) => leaf.isReadable && (leaf.hasPages || consistency === 'none'));
 }
 
 /** Of a table, the share of its bytes that a filter leaves, by the planner's estimates. */
@@ -140,8 +160,8 @@ async function bytesToRead(
   if (relation === undefined || selection.kind === 'query') return estimate.bytes;
   const bytes = leaves.reduce((sum, leaf) => sum + leaf.bytes, 0);
   if (selection.where === undefined) return bytes;
-  const whole = await estimateRows(client, buildSelect({ ...selection, where: undefined }));
-  return bytes * Math.min(1, estimate.rows / Math.max(1, whole.rows));
+  const whole = await explainStatement(client, buildSelect({ ...selection, where: undefined }));
+  return bytes * Math.min(1, estimate.rows / Math.max(1, whole.estimate.rows));
 }
 
 async function requireUnique(client: Client, oid: number, key: readonly string[], name: string): Promise<void> {

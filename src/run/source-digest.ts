@@ -9,6 +9,9 @@ import { disowned } from './journal-plan.ts';
 import { replacePlan } from './ownership.ts';
 import type { Run } from './run.ts';
 
+const WITHOUT_SNAPSHOT_HINT =
+  'Foreign tables may have changed since they were read, as no snapshot covers them: compare while nobody writes to them.';
+
 /** Throws FailureError `source-mismatch` when the two differ. */
 export async function verifySource(run: Run, attempt: Attempt): Promise<void> {
   try {
@@ -63,5 +66,6 @@ function compare(run: Run, what: string, archived: RowDigest, source: RowDigest)
     stage: 'verify',
     archive: run.archive.name,
     message: `${what} is not what was archived: the server says ${describe(source)}, the archive has ${describe(archived)}; the run is not committed`,
+    ...(run.archive.consistency === 'none' ? { hint: WITHOUT_SNAPSHOT_HINT } : {}),
   });
 }

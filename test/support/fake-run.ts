@@ -101,6 +101,7 @@ export class FakeSource {
       cut: this.cut,
       why: `segments.by is ${this.cut.name}`,
       segments: await this.cut.segments(),
+      warnings: [],
     };
   }
 }

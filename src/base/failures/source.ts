@@ -62,6 +62,11 @@ export const SOURCE_FAILURES = {
     meaning: 'The rows cannot be cut into segments in the way that segments.by asks for.',
     hint: 'Set segments.by to auto, or name a key.',
   },
+  'no-common-snapshot': {
+    transient: false,
+    meaning: 'The archive reads foreign tables or the like, which take no part in the snapshot of the source.',
+    hint: 'Archive each server as a source of its own; or set consistency: none, if rows that change during a run may be missing or there twice.',
+  },
   'syntax-error': {
     transient: false,
     meaning: 'The SQL of an option is wrong.',

@@ -29,6 +29,9 @@ export interface CutChoice {
 /** From here on, a range of the key reads about as many pages as it has rows' worth of. */
 const GOOD_CORRELATION = 0.9;
 
+const PAGES_TAKE =
+  'that takes a table, Postgres 14 or later, SELECT granted on each partition, and no foreign one among them unless consistency is none';
+
 /** Chooses the cut. Throws FailureError `cannot-cut` when the config asks for one that is not possible. */
 export function chooseCut(wanted: ArchiveConfig['segments']['by'], facts: CutFacts): CutChoice {
   if (facts.rowChoice !== undefined && wanted !== 'none') return withoutCut(wanted, facts, facts.rowChoice);
@@ -40,7 +43,7 @@ export function chooseCut(wanted: ArchiveConfig['segments']['by'], facts: CutFac
       throw cannotCut(facts, 'key', 'it has no primary key, and the archive names no other key');
     case 'pages':
       if (facts.canCutPages) return { by: 'pages', why: 'segments.by is pages' };
-      throw cannotCut(facts, 'pages', 'that takes a table, Postgres 14 or later, and SELECT granted on each partition');
+      throw cannotCut(facts, 'pages', PAGES_TAKE);
     case 'auto':
       return chooseAutomatically(facts);
   }

@@ -33,6 +33,7 @@ test('a minimal config gets all defaults', () => {
         timezone: 'UTC',
         catchUp: 'last',
         segments: { by: 'auto', targetBytes: 256 * 1024 ** 2, parallel: 2 },
+        consistency: 'snapshot',
         compression: { codec: 'gzip', engine: 'auto' },
         read: 'auto',
         retry: { attempts: 5, backoffMs: 2000 },

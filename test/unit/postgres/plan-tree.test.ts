@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
   randomFunctionOf,
+  remoteReadsOf,
   rowChoiceOf,
   scannedRelations,
   type PlanNode,
@@ -201,4 +202,38 @@ describe('a plan', () => {
       { schema: 'public', relation: 'u' },
     ]);
   });
+});
+
+describe('what a plan reads of other servers', () => {
+  for (const [situation, root, expected] of [
+    ['is nothing of tables', node('Append', {}, scan('a'), scan('b')), []],
+    [
+      'is each foreign table once, wherever it stands',
+      node(
+        'Append',
+        {},
+        scan('a'),
+        node('Foreign Scan', { 'Relation Name': 'far', Alias: 't' }),
+        node('Hash Join', {}, node('Foreign Scan', { 'Relation Name': 'far' }), node('Foreign Scan', { Alias: 'x' })),
+      ),
+      ['the foreign table far', 'the foreign table of a scan'],
+    ],
+    [
+      'is what is joined over there',
+      node('Aggregate', {}, node('Foreign Scan', { Relations: '(a) INNER JOIN (b)' })),
+      ['the foreign table (a) INNER JOIN (b)'],
+    ],
+    ['is what dblink gives', node('Function Scan', { 'Function Name': 'dblink' }), ['dblink()']],
+    ['is no other function', node('Function Scan', { 'Function Name': 'generate_series' }), []],
+    ['is what Citus reads', node('Custom Scan', { 'Custom Plan Provider': 'Citus Adaptive' }), ['tables of Citus']],
+    [
+      'is no other scan of an extension',
+      node('Custom Scan', { 'Custom Plan Provider': 'ChunkAppend' }, scan('chunk')),
+      [],
+    ],
+  ] as const) {
+    test(situation, () => {
+      assert.deepEqual(remoteReadsOf(root), expected);
+    });
+  }
 });

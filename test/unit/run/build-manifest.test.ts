@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { ArchiveConfig } from '../../../src/config/schema.ts';
 import type { Manifest } from '../../../src/ledger/manifest.ts';
 import type { Snapshot } from '../../../src/postgres/snapshot.ts';
 import { buildManifest } from '../../../src/run/build-manifest.ts';
@@ -7,11 +8,19 @@ import { FakeSource } from '../../support/fake-run.ts';
 import { aReceipt, ARCHIVE, RUN, SNAPSHOT } from '../../support/ledger.ts';
 
 /** The manifest of segments that were read under these snapshots. */
-async function manifestOf(...snapshots: Snapshot[]): Promise<Manifest> {
+function manifestOf(...snapshots: Snapshot[]): Promise<Manifest> {
+  return manifestWith('snapshot', snapshots);
+}
+
+async function manifestWith(
+  consistency: ArchiveConfig['consistency'],
+  snapshots: readonly Snapshot[],
+): Promise<Manifest> {
   const source = new FakeSource();
   return buildManifest({
     archive: ARCHIVE,
     run: RUN,
+    consistency,
     plan: await source.view.plan({} as never, new Date()),
     source: source.identity,
     snapshot: SNAPSHOT,
@@ -42,6 +51,14 @@ describe('the manifest of a run', () => {
       assert.deepEqual(snapshots, [SNAPSHOT, second]);
     });
   }
+
+  test('that no snapshot covers says so, resumed or not', async () => {
+    const once = await manifestWith('none', [SNAPSHOT, SNAPSHOT]);
+    assert.deepEqual([once.consistency, once.snapshots], ['none', undefined]);
+    const second = { ...SNAPSHOT, ...other };
+    const resumed = await manifestWith('none', [SNAPSHOT, second]);
+    assert.deepEqual([resumed.consistency, resumed.snapshots], ['none', [SNAPSHOT, second]]);
+  });
 
   test('names the snapshots from the oldest to the latest, and adds its segments up', async () => {
     const manifest = await manifestOf({ ...SNAPSHOT, ...other }, SNAPSHOT);

@@ -37,6 +37,7 @@ describe('the fingerprint of a plan', () => {
       (parts: Parts) =>
         (parts.archive = { ...parts.archive, compression: { ...parts.archive.compression, codec: 'zstd' } }),
     ],
+    ['consistency', (parts: Parts) => (parts.archive = { ...parts.archive, consistency: 'none' })],
     ['content encoding', (parts: Parts) => (parts.archive = { ...parts.archive, contentEncoding: 'gzip' })],
   ] as const) {
     test(`is another one for another ${what}`, async () => {
