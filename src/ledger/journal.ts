@@ -3,8 +3,7 @@ import os from 'node:os';
 import { z } from 'zod';
 import type { Failure } from '../base/errors.ts';
 import type { DocumentKind } from './documents.ts';
-import { hex, list, MAX_SEGMENTS, name, SNAPSHOT_FIELDS, text, time, TOOL_FIELDS } from './fields.ts';
-import { manifestHead } from './manifest.ts';
+import { count, hex, list, MAX_SEGMENTS, name, SNAPSHOT_FIELDS, text, time, TOOL_FIELDS } from './fields.ts';
 import { dataKey, runPrefix, segmentOfDataKey } from './names.ts';
 import { cutBy, findMisfit, plannedSegments, type CutBy, type PlannedSegment } from './segments.ts';
 
@@ -56,6 +55,9 @@ const ended = z.strictObject({
   failure: z.strictObject(FAILURE_FIELDS).exactOptional(),
 });
 
+/** The manifest that is about to be written. */
+const committing = z.strictObject({ sha256: hex(64), bytes: count() });
+
 const plan = z
   .strictObject({
     format: z.literal(PLAN_FORMAT),
@@ -68,8 +70,8 @@ const plan = z
     instance: instance.nullable(),
     /** How the last try ended; absent while one is on, or when it was killed. */
     ended: ended.exactOptional(),
-    /** Its manifest may be on its way: the run is committed as it stands, or not at all. */
-    committing: manifestHead.exactOptional(),
+    /** Its manifest, which is staged, may be on its way: the run is committed as it stands, or not at all. */
+    committing: committing.exactOptional(),
   })
   .superRefine(checkSegments);
 

@@ -28,8 +28,14 @@ export function planKey(archive: string, run: string): string {
   return `${journalPrefix(archive, run)}plan.json`;
 }
 
-export function receiptKey(archive: string, run: string, segment: number): string {
-  return `${journalPrefix(archive, run)}${partName(segment)}.json`;
+/** Of the receipts of some segments, by the lowest of their numbers. */
+export function receiptKey(archive: string, run: string, lowest: number): string {
+  return `${journalPrefix(archive, run)}${partName(lowest)}.json`;
+}
+
+/** Of a manifest that is about to be written; its name says all that it holds, so that whoever writes it writes the same. */
+export function stagedManifestKey(archive: string, run: string, sha256: string): string {
+  return `${journalPrefix(archive, run)}manifest-${sha256}.json`;
 }
 
 /** Of an empty segment, by the name of its object: its number may be that of a segment of the plan, too. */
@@ -52,7 +58,7 @@ export function segmentOfDataKey(archive: string, run: string, key: string): num
   return dataKey(archive, run, segment, extension) === key ? segment : undefined;
 }
 
-/** The number of the segment whose receipt has this key in the run; undefined when {@link receiptKey} makes no such key. */
+/** The lowest number of the segments whose receipts have this key in the run; undefined when {@link receiptKey} makes no such key. */
 export function segmentOfReceiptKey(archive: string, run: string, key: string): number | undefined {
   const segment = Number(/\/part-(\d{5,6})\.json$/.exec(key)?.[1]);
   return receiptKey(archive, run, segment) === key ? segment : undefined;

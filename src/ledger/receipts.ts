@@ -1,12 +1,15 @@
-/** Receipts: small objects of the journal, each of which says that one segment is done. */
+/** Receipts: each says that one segment is done. A small document of the journal holds one or several of them. */
 import { z } from 'zod';
 import type { DocumentKind } from './documents.ts';
-import { count, ETAG_FIELD, hex, MAX_SEGMENTS, name, OBJECT_FIELDS, SNAPSHOT_FIELDS } from './fields.ts';
+import { count, ETAG_FIELD, hex, list, MAX_SEGMENTS, name, OBJECT_FIELDS, SNAPSHOT_FIELDS } from './fields.ts';
 
-export const RECEIPT_FORMAT = 'pgsluice/receipt/1';
+export const RECEIPTS_FORMAT = 'pgsluice/receipt/2';
+const FIRST_FORMAT = 'pgsluice/receipt/1';
+
+/** Far more than are ever written at once. */
+const MOST_TOGETHER = 1000;
 
 const receipt = z.strictObject({
-  format: z.literal(RECEIPT_FORMAT),
   /** That of the plan. */
   fingerprint: hex(64),
   /** The number in its name; an empty segment may have that of a segment of the plan. */
@@ -28,11 +31,23 @@ const receipt = z.strictObject({
 /** Says that one segment is done. */
 export type Receipt = z.infer<typeof receipt>;
 
-export const RECEIPT: DocumentKind<Receipt> = {
+const receipts = z.strictObject({
+  format: z.literal(RECEIPTS_FORMAT),
+  /** Of segments that were done at about the same time, in their order. */
+  receipts: list(receipt, MOST_TOGETHER),
+});
+type Receipts = z.infer<typeof receipts>;
+
+const firstReceipt = z
+  .strictObject({ format: z.literal(FIRST_FORMAT), ...receipt.shape })
+  .transform(({ format: _format, ...one }): Receipts => ({ format: RECEIPTS_FORMAT, receipts: [one] }));
+
+export const RECEIPTS: DocumentKind<Receipts> = {
   name: 'receipt',
-  format: RECEIPT_FORMAT,
-  schema: receipt,
-  maxBytes: 1024 ** 2,
+  format: RECEIPTS_FORMAT,
+  schema: receipts,
+  earlier: [{ format: FIRST_FORMAT, schema: firstReceipt }],
+  maxBytes: 4 * 1024 ** 2,
   code: 'bad-journal',
   stage: 'journal',
 };

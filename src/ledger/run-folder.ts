@@ -1,4 +1,5 @@
 /** A run's folder in a destination, and all that is read and written there beside the data. It decides nothing. */
+import { createHash } from 'node:crypto';
 import { fail, FailureError } from '../base/errors.ts';
 import { visible } from '../base/visible.ts';
 import type { PutResult, Replaces, Store, StoredObject } from '../store/store.ts';
@@ -16,15 +17,16 @@ import {
   runPrefix,
   segmentOfDataKey,
   segmentOfReceiptKey,
+  stagedManifestKey,
 } from './names.ts';
 import { openDocument, signDocument } from './signature.ts';
-import { RECEIPT, RECEIPT_FORMAT, type Receipt } from './receipts.ts';
+import { RECEIPTS, RECEIPTS_FORMAT, type Receipt } from './receipts.ts';
 
 /** How reading fails where a receipt is no receipt. */
-const UNREADABLE: ReadonlySet<string> = new Set([RECEIPT.code, 'object-too-large', 'untrusted']);
+const UNREADABLE: ReadonlySet<string> = new Set([RECEIPTS.code, 'object-too-large', 'untrusted']);
 
-/** Receipts that are read at once. */
-const READ_AT_ONCE = 16;
+/** Documents of receipts that are read at once. */
+const READ_AT_ONCE = 8;
 
 const JSON_OBJECT = { contentType: 'application/json' };
 
@@ -34,20 +36,20 @@ export interface StoredPlan {
   etag: string;
 }
 
-/** The receipts of one plan. */
-export interface StoredReceipts {
-  receipts: Receipt[];
-  /** Those of segments that an earlier plan named. */
-  empties: Receipt[];
+/** Told of each receipt, as it is read. There may be several of one segment: that of a try that is dead may come late. */
+export interface ReceiptSeen {
+  /** `lowest` says in which document it stands. */
+  receipt: (receipt: Receipt, lowest: number) => void;
+  /** Of segments that an earlier plan named. */
+  empty?: (receipt: Receipt) => void;
   /** Why others cannot be believed: their segments are as good as not done. */
-  unreadable: FailureError[];
+  unreadable?: (failure: FailureError) => void;
 }
 
-/** Told of each receipt, as it is read. */
-export interface ReceiptSeen {
-  receipt: (receipt: Receipt) => void;
-  empty?: (receipt: Receipt) => void;
-  unreadable?: (failure: FailureError) => void;
+/** A manifest that is about to be written, as it will be. */
+export interface SealedManifest {
+  body: Buffer;
+  sha256: string;
 }
 
 export class RunFolder {
@@ -118,11 +120,8 @@ export class RunFolder {
    * larger than `mostBytes`.
    */
   async manifest(mostBytes = MANIFEST.maxBytes): Promise<Manifest | undefined> {
-    const found = await this.#read(MANIFEST, manifestKey(this.archive, this.run), mostBytes);
-    if (found === undefined) return undefined;
-    const stray = found.document.objects.findIndex(({ key }) => !this.#holds(key));
-    if (stray === -1) return found.document;
-    throw badDocument(MANIFEST, this.manifestUrl, `objects[${stray}].key: it does not lie in ${this.prefix}`);
+    const found = await this.store.get(manifestKey(this.archive, this.run), mostBytes);
+    return found && this.#manifestOf(found.body, this.manifestUrl);
   }
 
   /** The plan; undefined when there is none. Throws FailureError for one that cannot be believed, or that is too large. */
@@ -132,37 +131,24 @@ export class RunFolder {
   }
 
   /**
-   * The receipts of the plan with this fingerprint; those of other plans are left out. Throws FailureError for one of a
-   * newer version.
+   * Tells of the receipts of the plan with this fingerprint, in any order; undefined for those of all plans. What `seen`
+   * throws ends it. Throws FailureError for one of a newer version.
    */
-  async receipts(fingerprint: string): Promise<StoredReceipts> {
-    const found: StoredReceipts = { receipts: [], empties: [], unreadable: [] };
-    await this.eachReceipt(fingerprint, {
-      receipt: (receipt) => found.receipts.push(receipt),
-      empty: (receipt) => found.empties.push(receipt),
-      unreadable: (failure) => found.unreadable.push(failure),
-    });
-    found.receipts.sort((a, b) => a.segment - b.segment);
-    return found;
-  }
-
-  /** The same, for who does not keep them, in any order. What `seen` throws ends it. */
-  async eachReceipt(fingerprint: string, seen: ReceiptSeen): Promise<void> {
+  async eachReceipt(fingerprint: string | undefined, seen: ReceiptSeen): Promise<void> {
     const keys: string[] = [];
     for await (const { key } of this.store.list(journalPrefix(this.archive, this.run))) keys.push(key);
     const waiting = keys.values();
     const read = async (): Promise<void> => {
-      for (const key of waiting) await this.#readReceipt(key, fingerprint, seen);
+      for (const key of waiting) await this.#readReceipts(key, fingerprint, seen);
     };
     await Promise.all(Array.from({ length: READ_AT_ONCE }, read));
   }
 
-  /** How many segments have receipts, of whatever plan; they are not read. */
-  async countReceipts(): Promise<number> {
-    let count = 0;
-    for await (const { key } of this.store.list(journalPrefix(this.archive, this.run)))
-      if (segmentOfReceiptKey(this.archive, this.run, key) !== undefined) count += 1;
-    return count;
+  /** How many segments have receipts of the plan with this fingerprint. */
+  async countReceipts(fingerprint?: string): Promise<number> {
+    const segments = new Set<number>();
+    await this.eachReceipt(fingerprint, { receipt: ({ segment }) => segments.add(segment) });
+    return segments.size;
   }
 
   /** Makes the run ours: writes the plan that it goes by from now on. With `replaces`, only over nothing or over that plan. */
@@ -172,23 +158,43 @@ export class RunFolder {
     return this.store.put(key, body, { ...JSON_OBJECT, ...(replaces === undefined ? {} : { replaces }) });
   }
 
-  /** Says that a segment is done. */
-  async record(content: Omit<Receipt, 'format'>): Promise<Receipt> {
-    return this.#writeReceipt(receiptKey(this.archive, this.run, content.segment), content);
+  /** Says that segments are done. In the order of their numbers; what the document held before is gone. */
+  async record(receipts: readonly Receipt[]): Promise<void> {
+    const [lowest] = receipts;
+    if (lowest === undefined) throw new Error('there are no receipts');
+    await this.#writeReceipts(receiptKey(this.archive, this.run, lowest.segment), receipts);
   }
 
   /** Says that the empty segment is there that stands under a key of an earlier plan. */
-  async recordEmpty(content: Omit<Receipt, 'format'>): Promise<Receipt> {
-    return this.#writeReceipt(emptyReceiptKey(this.archive, this.run, content.key), content);
+  async recordEmpty(receipt: Receipt): Promise<void> {
+    await this.#writeReceipts(emptyReceiptKey(this.archive, this.run, receipt.key), [receipt]);
+  }
+
+  /** The manifest, byte for byte as it will be. Throws FailureError for one that could not be read again. */
+  seal(manifest: Manifest): SealedManifest {
+    const body = this.#sign(writeDocument(MANIFEST, manifest, this.manifestUrl));
+    return { body, sha256: digestOf(body) };
+  }
+
+  /** Writes the manifest into the journal, for whoever has to go on with the commit. */
+  async stage({ body, sha256 }: SealedManifest): Promise<void> {
+    await this.store.put(stagedManifestKey(this.archive, this.run, sha256), body, JSON_OBJECT);
+  }
+
+  /** The manifest of that digest which was staged, and what it says; undefined when it is not there. Throws FailureError. */
+  async staged(sha256: string): Promise<(SealedManifest & { manifest: Manifest }) | undefined> {
+    const key = stagedManifestKey(this.archive, this.run, sha256);
+    const found = await this.store.get(key, MANIFEST.maxBytes);
+    if (found === undefined || digestOf(found.body) !== sha256) return undefined;
+    return { body: found.body, sha256, manifest: this.#manifestOf(found.body, this.store.url + key) };
   }
 
   /**
    * Writes the manifest where there must be none yet: this is the commit. Then reads it back, as all that is left of the
    * journal may go only when the manifest is there, byte for byte. Throws FailureError.
    */
-  async commit(manifest: Manifest): Promise<void> {
+  async commit({ body }: SealedManifest): Promise<void> {
     const key = manifestKey(this.archive, this.run);
-    const body = this.#sign(writeDocument(MANIFEST, manifest, this.manifestUrl));
     const { outcome } = await this.store.put(key, body, { ...JSON_OBJECT, replaces: 'nothing' });
     if (outcome !== 'written') throw committedMeanwhile(this.manifestUrl);
     const found = await this.store.get(key, MANIFEST.maxBytes);
@@ -209,26 +215,34 @@ export class RunFolder {
     return signDocument(body, this.store.signing);
   }
 
-  async #writeReceipt(key: string, content: Omit<Receipt, 'format'>): Promise<Receipt> {
-    const receipt: Receipt = { format: RECEIPT_FORMAT, ...content };
-    await this.store.put(key, this.#sign(writeDocument(RECEIPT, receipt, this.store.url + key)), JSON_OBJECT);
-    return receipt;
+  async #writeReceipts(key: string, receipts: readonly Receipt[]): Promise<void> {
+    const document = { format: RECEIPTS_FORMAT, receipts: [...receipts] } as const;
+    await this.store.put(key, this.#sign(writeDocument(RECEIPTS, document, this.store.url + key)), JSON_OBJECT);
   }
 
-  async #readReceipt(key: string, fingerprint: string, seen: ReceiptSeen): Promise<void> {
-    const segment = segmentOfReceiptKey(this.archive, this.run, key);
+  async #readReceipts(key: string, fingerprint: string | undefined, seen: ReceiptSeen): Promise<void> {
+    const lowest = segmentOfReceiptKey(this.archive, this.run, key);
     const emptyKey = emptyOfReceiptKey(this.archive, this.run, key);
-    if (segment === undefined && emptyKey === undefined) return;
-    let receipt: Receipt | undefined;
+    if (lowest === undefined && emptyKey === undefined) return;
+    let receipts: readonly Receipt[] = [];
     try {
-      receipt = await this.#receipt(key, segment, emptyKey);
+      receipts = await this.#receiptsAt(key, { lowest, emptyKey });
     } catch (error) {
       if (!(error instanceof FailureError) || !UNREADABLE.has(error.failure.code)) throw error;
       seen.unreadable?.(error);
     }
-    if (receipt?.fingerprint !== fingerprint) return;
-    if (emptyKey === undefined) seen.receipt(receipt);
-    else seen.empty?.(receipt);
+    for (const receipt of receipts) {
+      if (fingerprint !== undefined && receipt.fingerprint !== fingerprint) continue;
+      if (lowest === undefined) seen.empty?.(receipt);
+      else seen.receipt(receipt, lowest);
+    }
+  }
+
+  #manifestOf(body: Buffer, url: string): Manifest {
+    const manifest = this.#open(MANIFEST, body, url);
+    const stray = manifest.objects.findIndex(({ key }) => !this.#holds(key));
+    if (stray === -1) return manifest;
+    throw badDocument(MANIFEST, url, `objects[${stray}].key: it does not lie in ${this.prefix}`);
   }
 
   /** A document that says it is of this very run. */
@@ -238,22 +252,33 @@ export class RunFolder {
     mostBytes: number,
   ): Promise<{ document: T; etag: string } | undefined> {
     const found = await this.store.get(key, mostBytes);
-    if (found === undefined) return undefined;
-    const url = this.store.url + key;
-    const document = readDocument(kind, openDocument(found.body, this.store.signing, url), url);
-    if (document.archive === this.archive && document.run === this.run) return { document, etag: found.etag };
+    return found && { document: this.#open(kind, found.body, this.store.url + key), etag: found.etag };
+  }
+
+  #open<T extends { archive: string; run: string }>(kind: DocumentKind<T>, body: Buffer, url: string): T {
+    const document = readDocument(kind, openDocument(body, this.store.signing, url), url);
+    if (document.archive === this.archive && document.run === this.run) return document;
     throw badDocument(kind, url, `it is that of ${visible(`${document.archive} ${document.run}`, MAX_SHOWN_CHARS)}`);
   }
 
-  /** A receipt that speaks of the segment, or of the empty one, whose name it has, and of that segment's own object. */
-  async #receipt(key: string, segment: number | undefined, emptyKey: string | undefined): Promise<Receipt | undefined> {
-    const found = await this.store.get(key, RECEIPT.maxBytes);
-    if (found === undefined) return undefined;
+  /** Receipts that speak of the segments, or of the empty one, by which they are named, and of those segments' own objects. */
+  async #receiptsAt(
+    key: string,
+    { lowest, emptyKey }: { lowest: number | undefined; emptyKey: string | undefined },
+  ): Promise<readonly Receipt[]> {
+    const found = await this.store.get(key, RECEIPTS.maxBytes);
+    if (found === undefined) return [];
     const url = this.store.url + key;
-    const receipt = readDocument(RECEIPT, openDocument(found.body, this.store.signing, url), url);
-    const isOfKey = segmentOfDataKey(this.archive, this.run, receipt.key) === receipt.segment;
-    if (isOfKey && (emptyKey === undefined ? receipt.segment === segment : receipt.key === emptyKey)) return receipt;
-    throw badDocument(RECEIPT, url, `it is not that of ${emptyKey ?? `segment ${segment ?? ''}`}`);
+    const { receipts } = readDocument(RECEIPTS, openDocument(found.body, this.store.signing, url), url);
+    const stray = receipts.find((receipt) => segmentOfDataKey(this.archive, this.run, receipt.key) !== receipt.segment);
+    if (stray !== undefined)
+      throw badDocument(RECEIPTS, url, `it names an object that is not of segment ${stray.segment}`);
+    const isNamed =
+      emptyKey === undefined
+        ? receipts[0]?.segment === lowest && receipts.every((receipt, at) => isAfter(receipt, receipts[at - 1]))
+        : receipts.length === 1 && receipts[0]?.key === emptyKey;
+    if (isNamed) return receipts;
+    throw badDocument(RECEIPTS, url, `it is not that of ${emptyKey ?? `segment ${lowest ?? ''}`}`);
   }
 
   /** A manifest names whole keys, and the prefix of the destination that it was written to may have been another one. */
@@ -266,6 +291,14 @@ export class RunFolder {
 
 /** Of names that a document says no more than this is shown. */
 const MAX_SHOWN_CHARS = 200;
+
+function digestOf(body: Buffer): string {
+  return createHash('sha256').update(body).digest('hex');
+}
+
+function isAfter({ segment }: Receipt, before: Receipt | undefined): boolean {
+  return before === undefined || before.segment < segment;
+}
 
 function committedMeanwhile(url: string): FailureError {
   const message = `${url} was written by somebody else while this run was in progress`;

@@ -18,7 +18,7 @@ export interface StoredRun {
   journal?: JournalPlan;
   /** Why its manifest or its plan is not believed; then it is not here. */
   problem?: Failure;
-  /** Segments with a receipt. */
+  /** Segments with a receipt of its plan. */
   receipts: number;
 }
 
@@ -65,16 +65,13 @@ async function readRun(folder: RunFolder): Promise<StoredRun> {
     const manifest = await folder.manifest();
     if (manifest !== undefined) return { archive, run, isCommitted: true, manifest, receipts: manifest.objects.length };
     const journal = (await folder.plan())?.plan;
-    // Those of an earlier plan stay until the commit.
-    const receipts =
-      journal === undefined
-        ? await folder.countReceipts()
-        : (await folder.receipts(journal.fingerprint)).receipts.length;
+    // Those of an earlier plan stay until the commit; without a plan, nothing says which of them count.
+    const receipts = journal === undefined ? 0 : await folder.countReceipts(journal.fingerprint);
     return { archive, run, isCommitted: false, ...(journal === undefined ? {} : { journal }), receipts };
   } catch (error) {
     const problem = toFailure(error, 'journal');
     if (!DOCUMENT_CODES.has(problem.code)) throw error;
-    return { archive, run, isCommitted: await folder.isCommitted(), problem, receipts: await folder.countReceipts() };
+    return { archive, run, isCommitted: await folder.isCommitted(), problem, receipts: 0 };
   }
 }
 

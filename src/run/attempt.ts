@@ -17,8 +17,12 @@ export interface Attempt extends OwnedPlan {
   plan: RunPlan;
   /** What lay in the run's folder once the plan was ours, by key. */
   listed: ReadonlyMap<string, StoredObject>;
+  /** Whether there was a plan before: of a try that may not be as dead as it seems. */
+  isTakenUp: boolean;
   /** Receipts by segment: believed ones of earlier attempts, then those of this one. */
   done: Map<number, Receipt>;
+  /** Segments whose believed receipts stand in one document, by the number in its name. */
+  together: ReadonlyMap<number, readonly number[]>;
   /** The same of empty segments, by key. */
   empties: Map<string, Receipt>;
 }

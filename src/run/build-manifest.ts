@@ -32,14 +32,8 @@ export interface ManifestInput {
 
 /** Puts the manifest of a finished run together. */
 export function buildManifest(input: ManifestInput): Manifest {
-  return nameObjects(describeCommit(input), input);
-}
-
-/** The manifest with its objects. */
-export function nameObjects(
-  head: ManifestHead,
-  { receipts, empties, fullKey }: Pick<ManifestInput, 'receipts' | 'empties' | 'fullKey'>,
-): Manifest {
+  const { receipts, empties, fullKey } = input;
+  const head = describeRun(input);
   const objects = [
     ...receipts.map((receipt) => describeObject(receipt, fullKey)),
     // They have no rows: under which snapshot none was read is the same for all.
@@ -48,8 +42,8 @@ export function nameObjects(
   return completeManifest(head, objects);
 }
 
-/** All that the manifest will say, but for its objects. */
-export function describeCommit(input: ManifestInput): ManifestHead {
+/** All but the objects. */
+function describeRun(input: ManifestInput): ManifestHead {
   const { archive, run, plan, receipts, empties } = input;
   const objects = [...receipts, ...empties];
   const snapshots = distinctSnapshots(receipts);

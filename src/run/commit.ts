@@ -3,30 +3,30 @@
  * the journal goes.
  */
 import { fail, toFailure, type FailureError } from '../base/errors.ts';
-import type { Manifest, ManifestHead } from '../ledger/manifest.ts';
+import type { Manifest } from '../ledger/manifest.ts';
 import { fullKey } from '../ledger/names.ts';
 import type { Receipt } from '../ledger/receipts.ts';
+import type { SealedManifest } from '../ledger/run-folder.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
 import type { StoredObject } from '../store/store.ts';
 import type { Attempt } from './attempt.ts';
-import { describeCommit, nameObjects } from './build-manifest.ts';
+import { buildManifest } from './build-manifest.ts';
 import { replacePlan } from './ownership.ts';
+import type { RunPlan } from './plan.ts';
 import { isSameObject } from './prove.ts';
 import type { Committing } from './resume.ts';
 import type { Run } from './run.ts';
+import type { Session } from './session.ts';
 
 /** Commits a run. Throws FailureError; then nothing is committed, unless the plan says that it may be. */
 export async function commitRun(run: Run, attempt: Attempt): Promise<Manifest> {
   const { folder } = run;
   const { session, plan } = attempt;
-  const receipts = requireAll(
-    plan.segments.map(({ index }) => index),
-    attempt.done,
-  );
+  const receipts = requireAll(plan, attempt.done);
   const empties = inOrder(attempt.empties.values());
-  await sweepAgain(run);
+  await sweepAgain(run, attempt);
   requireUnchanged(run, [...receipts, ...empties], await folder.listing());
-  const head = describeCommit({
+  const manifest = buildManifest({
     archive: folder.archive,
     run: folder.run,
     consistency: run.archive.consistency,
@@ -38,37 +38,42 @@ export async function commitRun(run: Run, attempt: Attempt): Promise<Manifest> {
     fullKey: (key) => fullKey(run.destination, key),
     startedAt: attempt.journal.startedAt,
   });
+  const sealed = folder.seal(manifest);
+  await folder.stage(sealed);
+  const { sha256, body } = sealed;
   // From here on the manifest may come at any time, so that nothing of the run may change any more.
-  await replacePlan(folder, attempt, { ...attempt.journal, committing: head });
-  return writeManifest(run, head, receipts, empties);
+  await replacePlan(folder, attempt, { ...attempt.journal, committing: { sha256, bytes: body.length } });
+  return writeManifest(run, session, sealed, manifest);
 }
 
-/** Commits a run whose plan says that it is being committed. Throws FailureError `object-changed` when it cannot be any more. */
-export async function commitAsItStands(run: Run, { journal, listed }: Committing): Promise<Manifest> {
-  const { committing: head, segments, fingerprint } = journal;
-  if (head === undefined) throw new Error('the plan is not one that is being committed');
-  const found = await run.folder.receipts(fingerprint);
-  const done = new Map(found.receipts.map((receipt) => [receipt.segment, receipt]));
-  const receipts = requireAll(
-    segments.map(({ index }) => index),
-    done,
-  );
-  const empties = inOrder(found.empties);
-  requireUnchanged(run, [...receipts, ...empties], listed);
-  requireSameSums(run, head, [...receipts, ...empties]);
-  run.log.info({ segments: receipts.length }, 'run was being committed, and is committed as it stands');
-  return writeManifest(run, head, receipts, empties);
+/**
+ * Commits a run whose plan says that it is being committed, with the very manifest that was to be written. Throws
+ * FailureError `object-changed` when it cannot be any more.
+ */
+export async function commitAsItStands(run: Run, session: Session, { journal }: Committing): Promise<Manifest> {
+  const { committing } = journal;
+  if (committing === undefined) throw new Error('the plan is not one that is being committed');
+  const { folder } = run;
+  const staged = await folder.staged(committing.sha256);
+  if (staged === undefined)
+    throw objectChanged(`${folder.store.url}${folder.prefix} has not the manifest that its plan says is being written`);
+  const { manifest } = staged;
+  const objects = manifest.objects.map((object) => ({ ...object, key: folder.keyOf(object) }));
+  // Listed after the uploads of dead tries were swept: none of them can change it any more.
+  requireUnchanged(run, objects, await folder.listing());
+  run.log.info({ segments: objects.length }, 'run was being committed, and is committed as it stands');
+  return writeManifest(run, session, staged, manifest);
 }
 
 async function writeManifest(
   run: Run,
-  head: ManifestHead,
-  receipts: readonly Receipt[],
-  empties: readonly Receipt[],
+  session: Session,
+  sealed: SealedManifest,
+  manifest: Manifest,
 ): Promise<Manifest> {
   const { folder } = run;
-  const manifest = nameObjects(head, { receipts, empties, fullKey: (key) => fullKey(run.destination, key) });
-  await folder.commit(manifest);
+  await session.require();
+  await folder.commit(sealed);
   try {
     await folder.clearJournal();
   } catch (error) {
@@ -84,14 +89,14 @@ async function writeManifest(
  * Uploads of attempts that are dead, once more: where a server ignores the condition of a Complete, what is aborted cannot
  * be completed any more.
  */
-async function sweepAgain({ folder, progress, archive, log, id }: Run): Promise<void> {
-  if (progress.counts.retries === 0 && !progress.resumed) return;
+async function sweepAgain({ folder, progress, archive, log, id }: Run, { isTakenUp }: Attempt): Promise<void> {
+  if (progress.counts.retries === 0 && !isTakenUp) return;
   progress.swept(await sweepUploads(folder.store, archive.name, log, id));
 }
 
 /** The plan and the receipts must match one to one before a manifest may name them. In the order of the segments. */
-function requireAll(segments: readonly number[], done: ReadonlyMap<number, Receipt>): Receipt[] {
-  const receipts = segments.flatMap((index) => done.get(index) ?? []);
+function requireAll({ segments }: RunPlan, done: ReadonlyMap<number, Receipt>): Receipt[] {
+  const receipts = segments.flatMap(({ index }) => done.get(index) ?? []);
   if (receipts.length === segments.length) return receipts;
   throw fail('segment-missing', {
     stage: 'commit',
@@ -102,26 +107,16 @@ function requireAll(segments: readonly number[], done: ReadonlyMap<number, Recei
 /** Each object must still be the one that its receipt is of. */
 function requireUnchanged(
   { folder }: Run,
-  receipts: readonly Receipt[],
+  objects: readonly Pick<Receipt, 'key' | 'bytes' | 'etag'>[],
   listed: ReadonlyMap<string, StoredObject>,
 ): void {
-  const changed = receipts.filter((receipt) => !isSameObject(receipt, listed.get(receipt.key)));
+  const changed = objects.filter((object) => !isSameObject(object, listed.get(object.key)));
   const [first] = changed;
   if (first === undefined) return;
   const others = changed.length === 1 ? '' : ` and ${changed.length - 1} more`;
   throw objectChanged(
     `${folder.store.url}${first.key}${others} changed after it was uploaded; the run is not committed`,
   );
-}
-
-function requireSameSums({ folder }: Run, head: ManifestHead, receipts: readonly Receipt[]): void {
-  for (const what of ['rows', 'jsonBytes', 'bytes'] as const) {
-    const sum = receipts.reduce((total, receipt) => total + receipt[what], 0);
-    if (sum !== head[what])
-      throw objectChanged(
-        `the receipts of ${folder.store.url}${folder.prefix} say ${sum} ${what}, its plan says ${head[what]}`,
-      );
-  }
 }
 
 function objectChanged(message: string): FailureError {

@@ -39,13 +39,15 @@ export async function writeEmptySegments(run: Run, attempt: Attempt): Promise<vo
   const write = async (): Promise<void> => {
     for (const key of waiting) {
       run.signal.throwIfAborted();
-      attempt.empties.set(key, await run.folder.recordEmpty(await writeOne(run, attempt, key)));
+      const receipt = await writeOne(run, attempt, key);
+      await run.folder.recordEmpty(receipt);
+      attempt.empties.set(key, receipt);
     }
   };
   await Promise.all(Array.from({ length: Math.min(WRITTEN_AT_ONCE, open.length) }, write));
 }
 
-async function writeOne(run: Run, attempt: Attempt, key: string): Promise<Omit<Receipt, 'format'>> {
+async function writeOne(run: Run, attempt: Attempt, key: string): Promise<Receipt> {
   const codec = codecOf(key) ?? 'none';
   const { attempts } = run.archive.retry;
   for (let number = 1; number <= Math.max(2, attempts); number += 1) {
@@ -67,13 +69,7 @@ async function writeOne(run: Run, attempt: Attempt, key: string): Promise<Omit<R
   );
 }
 
-function describe(
-  run: Run,
-  { journal, session, done }: Attempt,
-  key: string,
-  body: Buffer,
-  etag: string,
-): Omit<Receipt, 'format'> {
+function describe(run: Run, { journal, session, done }: Attempt, key: string, body: Buffer, etag: string): Receipt {
   const { archive, id } = run;
   return {
     fingerprint: journal.fingerprint,

@@ -10,6 +10,7 @@ import { commitAsItStands, commitRun } from './commit.ts';
 import { writeEmptySegments } from './empty-segments.ts';
 import { disowned } from './journal-plan.ts';
 import { replacePlan } from './ownership.ts';
+import { ReceiptWriter } from './receipt-writer.ts';
 import { takeUp, type Committing } from './resume.ts';
 import type { Run } from './run.ts';
 import { segmentTask } from './segment-task.ts';
@@ -93,7 +94,7 @@ async function goOn(run: Run, session: Session): Promise<Manifest> {
 
 async function finishCommit(run: Run, session: Session, committing: Committing): Promise<Manifest> {
   try {
-    return await commitAsItStands(run, committing);
+    return await commitAsItStands(run, session, committing);
   } catch (error) {
     await recordEnding(run, session, committing, error);
     throw error;
@@ -122,6 +123,7 @@ async function dispatch(run: Run, attempt: Attempt): Promise<void> {
   progress.begin(plan, done, new Date(session.snapshot.takenAt));
   const open = plan.segments.filter(({ index }) => !done.has(index));
   const tasks = open.map((segment) => segmentTask(run, attempt, segment));
+  const writer = new ReceiptWriter(run.folder, attempt);
   const summary = await dispatchTasks(tasks, {
     place: run.place,
     log: run.log,
@@ -143,7 +145,9 @@ async function dispatch(run: Run, attempt: Attempt): Promise<void> {
     onFinished: async ({ segment }, facts) => {
       await session.require();
       const { fingerprint } = attempt.journal;
-      done.set(segment, await run.folder.record({ ...facts, segment, fingerprint, snapshot: session.snapshot }));
+      const receipt = { ...facts, segment, fingerprint, snapshot: session.snapshot };
+      await writer.record(receipt);
+      done.set(segment, receipt);
       progress.finish(segment, facts);
     },
   });

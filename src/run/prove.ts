@@ -15,6 +15,8 @@ const PROVED_AT_ONCE = 2;
 export interface Proved {
   done: Map<number, Receipt>;
   empties: Map<string, Receipt>;
+  /** Segments whose receipts stand in one document, by the number in its name. */
+  together: Map<number, number[]>;
 }
 
 /**
@@ -29,28 +31,57 @@ export async function proveReceipts(
   log: Log,
   signal: AbortSignal,
 ): Promise<Proved> {
-  const { receipts, empties, unreadable } = await folder.receipts(plan.fingerprint);
-  for (const { failure } of unreadable) log.warn({ failure }, 'a receipt cannot be read; its segment is done again');
-  const waiting = receipts.filter((receipt) => belongsTo(receipt, plan, cut));
   const done = new Map<number, Receipt>();
+  const empties = new Map<string, Receipt>();
+  const together = new Map<number, number[]>();
+  /** Others, and in which document they stand. Those without an ETag are not told yet. */
+  const doubtful: { receipt: Receipt; lowest: number }[] = [];
+  const believe = (receipt: Receipt, lowest: number): void => {
+    done.set(receipt.segment, receipt);
+    together.set(lowest, [...(together.get(lowest) ?? []), receipt.segment]);
+  };
+  await folder.eachReceipt(plan.fingerprint, {
+    receipt: (receipt, lowest) => {
+      if (!belongsTo(receipt, plan, cut)) return;
+      if (isSameState(receipt, listed.get(receipt.key))) believe(receipt, lowest);
+      else doubtful.push({ receipt, lowest });
+    },
+    empty: (receipt) => {
+      if (isSameObject(receipt, listed.get(receipt.key))) empties.set(receipt.key, receipt);
+    },
+    unreadable: ({ failure }) => {
+      log.warn({ failure }, 'a receipt cannot be read; its segments are done again');
+    },
+  });
+  const waiting = doubtful.values();
   const prove = async (): Promise<void> => {
-    for (let receipt = waiting.pop(); receipt !== undefined; receipt = waiting.pop()) {
-      const { segment, key } = receipt;
-      const proved = await proveOne(folder, receipt, listed.get(key), signal);
-      if (proved !== undefined) done.set(segment, proved);
-      else log.warn({ segment, key }, 'a receipt does not match its object; the segment is done again');
+    for (const { receipt, lowest } of waiting) {
+      const proved = await proveOne(folder, receipt, listed.get(receipt.key), signal);
+      if (proved !== undefined && !done.has(receipt.segment)) believe(proved, lowest);
     }
   };
   await Promise.all(Array.from({ length: PROVED_AT_ONCE }, prove));
-  const provedEmpties = empties.filter((receipt) => isSameObject(receipt, listed.get(receipt.key)));
-  return { done, empties: new Map(provedEmpties.map((receipt) => [receipt.key, receipt])) };
+  for (const { receipt } of doubtful) {
+    const { segment, key } = receipt;
+    if (!done.has(segment))
+      log.warn({ segment, key }, 'a receipt does not match its object; the segment is done again');
+  }
+  return { done, empties, together };
 }
 
 /** Whether what is there is what the receipt is of, as far as size and ETag tell. */
-export function isSameObject({ bytes, etag = '' }: Receipt, there: StoredObject | undefined): boolean {
+export function isSameObject(
+  { bytes, etag = '' }: Pick<Receipt, 'bytes' | 'etag'>,
+  there: StoredObject | undefined,
+): boolean {
   if (there?.bytes !== bytes) return false;
   // Some servers give no ETags: there is no more to be known then.
   return etag === '' || there.etag === '' || there.etag === etag;
+}
+
+/** The same, where there is an ETag to tell it by. */
+function isSameState(receipt: Receipt, there: StoredObject | undefined): boolean {
+  return (receipt.etag ?? '') !== '' && there?.etag !== '' && isSameObject(receipt, there);
 }
 
 /** Some segments mean their rows under the plan's own snapshot only, even where two plans have the same ones. */
@@ -66,7 +97,7 @@ async function proveOne(
 ): Promise<Receipt | undefined> {
   if (there?.bytes !== receipt.bytes) return undefined;
   const { etag = '' } = receipt;
-  if (etag !== '' && there.etag !== '') return etag === there.etag ? receipt : undefined;
+  if (etag !== '' && there.etag !== '') return undefined;
   const hash = createHash('sha256');
   for await (const slice of store.read(receipt.key, signal)) hash.update(slice);
   return hash.digest('hex') === receipt.sha256 ? { ...receipt, etag: there.etag } : undefined;

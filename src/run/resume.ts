@@ -26,9 +26,7 @@ const DECISIONS = 5;
 const MOST_NAMED = 10;
 
 /** A run whose manifest may be on its way: it is committed as its plan says, or not at all. */
-export interface Committing extends OwnedPlan {
-  listed: ReadonlyMap<string, StoredObject>;
-}
+export type Committing = OwnedPlan;
 
 /** Throws FailureError, `already-committed` when there is a manifest once the plan is ours. */
 export async function takeUp(run: Run, session: Session): Promise<Attempt | Committing> {
@@ -46,7 +44,8 @@ export async function takeUp(run: Run, session: Session): Promise<Attempt | Comm
 
 async function takeUpCommit(run: Run, session: Session, { plan, etag }: StoredPlan): Promise<Committing | undefined> {
   const owned = await own(run, ours(session, plan), etag);
-  return owned && { ...owned, listed: await listFolder(run) };
+  if (owned !== undefined) await listFolder(run);
+  return owned;
 }
 
 /** Undefined when somebody else has written a plan meanwhile: what was decided then counts no more. */
@@ -55,7 +54,9 @@ async function takeUpPlan(run: Run, session: Session, found: StoredPlan | undefi
   if (kept === undefined || found === undefined) {
     const fresh = await planAnew(run, session, found?.plan);
     const owned = await own(run, fresh.journal, found?.etag ?? 'nothing');
-    return owned && begin(run, session, fresh.plan, owned, await listFolder(run));
+    return (
+      owned && begin(run, session, fresh.plan, owned, { listed: await listFolder(run), isTakenUp: found !== undefined })
+    );
   }
   const owned = await own(run, kept.journal, found.etag);
   return owned && goOn(run, session, kept.plan, owned);
@@ -65,15 +66,16 @@ async function takeUpPlan(run: Run, session: Session, found: StoredPlan | undefi
 async function goOn(run: Run, session: Session, plan: RunPlan, owned: OwnedPlan): Promise<Attempt | undefined> {
   const listed = await listFolder(run);
   const { cut, segments } = plan;
-  const { done, empties } = await proveReceipts(run.folder, owned.journal, cut, listed, run.log, run.signal);
+  const proved = await proveReceipts(run.folder, owned.journal, cut, listed, run.log, run.signal);
+  const { done } = proved;
   if (cut.survivesSnapshot || done.size === segments.length) {
     run.log.info({ segments: segments.length, done: done.size, by: cut.name }, 'run goes on from its receipts');
-    return { session, plan, ...owned, listed, done, empties };
+    return { session, plan, ...owned, listed, isTakenUp: true, ...proved };
   }
   startOver(run, `segments by ${cut.name} mean their rows under the lost snapshot only`);
   const fresh = await planAnew(run, session, owned.journal);
   const again = await own(run, fresh.journal, owned.etag);
-  return again && begin(run, session, fresh.plan, again, listed);
+  return again && begin(run, session, fresh.plan, again, { listed, isTakenUp: true });
 }
 
 function begin(
@@ -81,11 +83,11 @@ function begin(
   session: Session,
   plan: RunPlan,
   owned: OwnedPlan,
-  listed: ReadonlyMap<string, StoredObject>,
+  found: Pick<Attempt, 'listed' | 'isTakenUp'>,
 ): Attempt {
   const { cut, why, segments, estimate } = plan;
   run.log.info({ by: cut.name, why, segments: segments.length, estimate }, 'run planned');
-  return { session, plan, ...owned, listed, done: new Map(), empties: new Map() };
+  return { session, plan, ...owned, ...found, done: new Map(), empties: new Map(), together: new Map() };
 }
 
 /** The plan of the earlier try, to be gone on with; undefined when nothing of it can be used. */

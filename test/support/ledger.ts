@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
+import type { Failure } from '../../src/base/errors.ts';
 import type { JournalPlan } from '../../src/ledger/journal.ts';
 import type { Manifest, ManifestObject } from '../../src/ledger/manifest.ts';
 import type { Receipt } from '../../src/ledger/receipts.ts';
@@ -87,10 +88,24 @@ function facts(segment: number): Omit<ManifestObject, 'key' | 'snapshot'> {
   };
 }
 
+/** The receipts of a plan, by their segments; those of empty segments; and why others cannot be believed. */
+export async function receiptsOf(
+  folder: RunFolder,
+  fingerprint?: string,
+): Promise<{ receipts: Receipt[]; empties: Receipt[]; unreadable: Failure[] }> {
+  const found = { receipts: [] as Receipt[], empties: [] as Receipt[], unreadable: [] as Failure[] };
+  await folder.eachReceipt(fingerprint, {
+    receipt: (receipt) => found.receipts.push(receipt),
+    empty: (receipt) => found.empties.push(receipt),
+    unreadable: ({ failure }) => found.unreadable.push(failure),
+  });
+  found.receipts.sort((a, b) => a.segment - b.segment);
+  return found;
+}
+
 /** Of an object that holds the four bytes `test`. */
 export function aReceipt(segment: number, changes: Partial<Receipt> = {}): Receipt {
   return {
-    format: 'pgsluice/receipt/1',
     fingerprint: FINGERPRINT,
     segment,
     key: `${ARCHIVE}/run=${RUN}/${partName(segment)}`,

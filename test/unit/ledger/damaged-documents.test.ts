@@ -5,7 +5,7 @@ import { FailureError } from '../../../src/base/errors.ts';
 import { readDocument, writeDocument, type DocumentKind } from '../../../src/ledger/documents.ts';
 import { PLAN } from '../../../src/ledger/journal.ts';
 import { MANIFEST } from '../../../src/ledger/manifest.ts';
-import { RECEIPT } from '../../../src/ledger/receipts.ts';
+import { RECEIPTS, RECEIPTS_FORMAT } from '../../../src/ledger/receipts.ts';
 import { aManifest, aPlan, aReceipt } from '../../support/ledger.ts';
 
 const URL = 's3://bucket/pg/events/run=20261123T021500Z/_doc.json';
@@ -79,7 +79,7 @@ function readOrRefuse<T>(kind: DocumentKind<T>, body: Buffer): T | undefined {
 for (const [kind, whole, isStrict] of [
   [MANIFEST, (): object => aManifest(4), false],
   [PLAN, (): object => aPlan(), true],
-  [RECEIPT, (): object => aReceipt(1), true],
+  [RECEIPTS, (): object => ({ format: RECEIPTS_FORMAT, receipts: [aReceipt(1)] }), true],
 ] as [DocumentKind<object>, () => object, boolean][]) {
   test(`a ${kind.name} that was changed anywhere is refused, or taken for what it says and no more`, () => {
     let taken = 0;

@@ -5,7 +5,7 @@ import { readDocument, writeDocument, type DocumentKind } from '../../../src/led
 import { PLAN, type JournalPlan } from '../../../src/ledger/journal.ts';
 import { describeExcess } from '../../../src/ledger/json-limits.ts';
 import { MANIFEST, type Manifest } from '../../../src/ledger/manifest.ts';
-import { RECEIPT, type Receipt } from '../../../src/ledger/receipts.ts';
+import { RECEIPTS, RECEIPTS_FORMAT, type Receipt } from '../../../src/ledger/receipts.ts';
 import { aManifest, aPlan, aReceipt, keySegments } from '../../support/ledger.ts';
 
 const URL = 's3://bucket/pg/events/run=20261123T021500Z/_doc.json';
@@ -25,6 +25,10 @@ function failureOf(work: () => unknown): FailureError['failure'] {
     return error.failure;
   }
   assert.fail('nothing was thrown');
+}
+
+function receiptsOf(...receipts: Receipt[]): { format: typeof RECEIPTS_FORMAT; receipts: Receipt[] } {
+  return { format: RECEIPTS_FORMAT, receipts };
 }
 
 /** Each document of ours, and how it is refused when it says something else. */
@@ -50,7 +54,7 @@ describe('documents of ours', () => {
   for (const [kind, value] of [
     [MANIFEST, aManifest()],
     [PLAN, aPlan()],
-    [RECEIPT, aReceipt(2, { lineDigest: '18446744073709551615' })],
+    [RECEIPTS, receiptsOf(aReceipt(2, { lineDigest: '18446744073709551615' }))],
   ] as [DocumentKind<object>, object][]) {
     test(`a ${kind.name} is read as it was written`, () => {
       assert.deepEqual(readDocument(kind, writeDocument(kind, value, URL), URL), value);
@@ -94,7 +98,10 @@ describe('documents of ours', () => {
     };
     assert.deepEqual(read(MANIFEST, more), aManifest());
     assert.match(failureOf(() => read(PLAN, { ...aPlan(), more: 1 })).message, /Unrecognized key: "more"/);
-    assert.match(failureOf(() => read(RECEIPT, { ...aReceipt(0), more: 1 })).message, /Unrecognized key: "more"/);
+    assert.match(
+      failureOf(() => read(RECEIPTS, { ...receiptsOf(aReceipt(0)), more: 1 })).message,
+      /Unrecognized key: "more"/,
+    );
   });
 
   test('what a document says is shown in short, and so that all of it is seen', () => {
@@ -223,12 +230,22 @@ describe('documents of ours', () => {
       assert.match(failureOf(() => read(PLAN, aPlan({ by, segments: [] }))).message, /there are no segments/);
   });
 
-  testRefusals<Receipt>(RECEIPT, () => aReceipt(2), {
-    'a segment below zero': [(value) => (value.segment = -1), /segment: /],
-    'more segments than there may be': [(value) => (value.segment = 400_000), /segment: /],
-    'a digest of lines that is no number': [(value) => (value.lineDigest = '1e9'), /lineDigest: /],
-    'a snapshot with more than its fields': [(value) => Object.assign(value.snapshot, { sql: '' }), /snapshot: /],
-  });
+  const ofSecond = (change: (receipt: Receipt) => unknown) => (value: { receipts: Receipt[] }) =>
+    change(value.receipts[1]!);
+  testRefusals<{ format: typeof RECEIPTS_FORMAT; receipts: Receipt[] }>(
+    RECEIPTS,
+    () => receiptsOf(aReceipt(1), aReceipt(2)),
+    {
+      'a segment below zero': [ofSecond((value) => (value.segment = -1)), /receipts\[1\]\.segment: /],
+      'more segments than there may be': [ofSecond((value) => (value.segment = 400_000)), /\.segment: /],
+      'a digest of lines that is no number': [ofSecond((value) => (value.lineDigest = '1e9')), /lineDigest: /],
+      'a field too many in one of them': [ofSecond((value) => Object.assign(value, { more: 1 })), /receipts\[1\]: /],
+      'a snapshot with more than its fields': [
+        ofSecond((value) => Object.assign(value.snapshot, { sql: '' })),
+        /snapshot: /,
+      ],
+    },
+  );
 });
 
 describe('a document that is made to exhaust memory', () => {

@@ -11,7 +11,8 @@ test('a run whose manifest is a FIFO is listed with what is wrong, and hides no 
   const odd = new RunFolder(store, ARCHIVE, '20261122T021500Z');
   await odd.own(aPlan({ run: odd.run }));
   execFileSync('mkfifo', [fileURLToPath(odd.manifestUrl)]);
-  await new RunFolder(store, ARCHIVE, RUN).commit(aManifest());
+  const committed = new RunFolder(store, ARCHIVE, RUN);
+  await committed.commit(committed.seal(aManifest()));
   const runs = [];
   for await (const run of listRuns(store, ARCHIVE)) runs.push(run);
   assert.deepEqual(

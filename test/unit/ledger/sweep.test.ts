@@ -42,7 +42,8 @@ describe('unfinished uploads', () => {
   });
 
   test('of a run that is committed are aborted', async () => {
-    await new RunFolder(store, ARCHIVE, OTHER).commit({ ...aManifest(), run: OTHER, objects: [], rows: 0 });
+    const folder = new RunFolder(store, ARCHIVE, OTHER);
+    await folder.commit(folder.seal({ ...aManifest(), run: OTHER, objects: [], rows: 0 }));
     assert.deepEqual(await sweep([uploadOf(OTHER)]), [OTHER]);
   });
 

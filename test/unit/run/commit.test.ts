@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { beforeEach, describe, test } from 'node:test';
-import { FailureError } from '../../../src/base/errors.ts';
+import { fail, FailureError } from '../../../src/base/errors.ts';
 import type { JournalPlan } from '../../../src/ledger/journal.ts';
-import type { Manifest, ManifestHead } from '../../../src/ledger/manifest.ts';
+import type { Manifest } from '../../../src/ledger/manifest.ts';
+import { manifestKey, stagedManifestKey } from '../../../src/ledger/names.ts';
 import type { Receipt } from '../../../src/ledger/receipts.ts';
 import type { Attempt } from '../../../src/run/attempt.ts';
 import { commitAsItStands, commitRun } from '../../../src/run/commit.ts';
 import { takeUp } from '../../../src/run/resume.ts';
+import type { Session } from '../../../src/run/session.ts';
 import type { Store } from '../../../src/store/store.ts';
-import { aManifest, aPlan, aReceipt, changed, SNAPSHOT, temporaryStore } from '../../support/ledger.ts';
+import { aPlan, aReceipt, ARCHIVE, changed, RUN, SNAPSHOT, temporaryStore } from '../../support/ledger.ts';
 import { aRun, aRunPlan, aSession, type TestRun } from './support.ts';
 
 const LATER = { ...SNAPSHOT, id: '00000004-1', takenAt: '2026-11-23T02:30:00.000Z' };
@@ -29,13 +32,17 @@ beforeEach(async () => {
     journal: aPlan(),
     etag: owned.etag,
     listed: new Map(),
+    isTakenUp: false,
+    together: new Map(),
     done,
     empties: new Map(),
   };
-  for (const { format: _format, ...receipt } of receipts) {
+  for (const receipt of receipts) {
     const written = await store.put(receipt.key, Buffer.from('test'), { contentType: 'application/gzip' });
     assert.ok(written.outcome === 'written');
-    done.set(receipt.segment, await folder.record({ ...receipt, etag: written.etag }));
+    const whole = { ...receipt, etag: written.etag };
+    await folder.record([whole]);
+    done.set(receipt.segment, whole);
   }
 });
 
@@ -52,17 +59,14 @@ async function commitFails(test: TestRun): Promise<FailureError['failure']> {
 async function keys(): Promise<string[]> {
   const { folder } = aRun(store).run;
   const found: string[] = [];
-  for await (const { key } of folder.list()) found.push(key.slice(folder.prefix.length));
+  for await (const { key } of folder.list()) found.push(key.slice(folder.prefix.length).replace(/[0-9a-f]{64}/, '…'));
   return found;
 }
 
 const TEXT = { contentType: 'application/gzip' };
 
-function headOf({ objects: _objects, ...head }: Manifest): ManifestHead {
-  return head;
-}
-
 const DATA = ['part-00000.jsonl.gz', 'part-00001.jsonl.gz', 'part-00002.jsonl.gz'];
+const STAGED = '_pgsluice/manifest-….json';
 const JOURNAL = [
   '_pgsluice/part-00000.json',
   '_pgsluice/part-00001.json',
@@ -121,10 +125,11 @@ describe('the commit of a run', () => {
     const failure = await commitFails(aRun(store));
     assert.deepEqual([failure.code, failure.transient], ['taken-over', false]);
     assert.match(failure.message, /taken over by a process on db2/);
-    assert.deepEqual(await keys(), [...JOURNAL, ...DATA]);
+    const others = async (): Promise<string[]> => (await keys()).filter((key) => key !== STAGED);
+    assert.deepEqual(await others(), [...JOURNAL, ...DATA]);
     await folder.clearJournal();
     assert.equal((await commitFails(aRun(store))).code, 'taken-over');
-    assert.deepEqual(await keys(), DATA);
+    assert.deepEqual(await others(), DATA);
   });
 
   test('of a run that somebody else has committed fails, and leaves theirs', async () => {
@@ -149,7 +154,7 @@ describe('the commit of a run', () => {
     });
   }
 
-  test('says in the plan all that the manifest will say, before the manifest comes', async () => {
+  test('keeps the manifest in the journal, and says so in the plan, before it comes', async () => {
     const seen: string[] = [];
     const watched = changed(store, {
       put: async (key, body, options) => {
@@ -159,48 +164,89 @@ describe('the commit of a run', () => {
       },
     });
     let committing: JournalPlan | undefined;
-    const { objects: _objects, ...head } = await commitRun(aRun(watched).run, attempt);
-    assert.deepEqual(seen, ['plan.json true', '_manifest.json true']);
-    assert.deepEqual(committing?.committing, head);
+    await commitRun(aRun(watched).run, attempt);
+    const body = (await store.get(manifestKey(ARCHIVE, RUN), 1e6))?.body ?? Buffer.alloc(0);
+    const sha256 = createHash('sha256').update(body).digest('hex');
+    assert.deepEqual(seen, [`manifest-${sha256}.json false`, 'plan.json true', '_manifest.json true']);
+    assert.deepEqual(committing?.committing, { sha256, bytes: body.length });
   });
 
-  test('of a run whose plan says so is done as it stands by whoever takes it up, whatever the source is by then', async () => {
+  /** A commit that is killed right before its manifest. Returns what it would have been. */
+  async function killedBeforeManifest(): Promise<Buffer> {
+    let staged = Buffer.alloc(0);
     const broken = changed(store, {
-      put: (key, body, options) =>
-        key.endsWith('_manifest.json') ? Promise.reject(new Error('killed')) : store.put(key, body, options),
+      put: (key, body, options) => {
+        if (key.includes('/manifest-')) staged = Buffer.from(body);
+        return key.endsWith('_manifest.json') ? Promise.reject(new Error('killed')) : store.put(key, body, options);
+      },
     });
     await assert.rejects(commitRun(aRun(broken).run, attempt), /killed/);
+    return staged;
+  }
+
+  async function goOnCommitting(): Promise<Manifest> {
     const { run } = aRun(store);
-    const taken = await takeUp(run, aSession({ where: 'id > 7', problem: 'no table' }));
+    const session = aSession({ where: 'id > 7', problem: 'no table' });
+    const taken = await takeUp(run, session);
     assert.ok(!('plan' in taken), 'it was planned or resumed');
-    const manifest = await commitAsItStands(run, taken);
-    assert.deepEqual(await run.folder.manifest(), manifest);
+    return commitAsItStands(run, session, taken);
+  }
+
+  test('of a run whose plan says so is done by whoever takes it up, byte for byte, whatever the source is by then', async () => {
+    const staged = await killedBeforeManifest();
+    const manifest = await goOnCommitting();
+    assert.deepEqual(await aRun(store).run.folder.manifest(), manifest);
+    assert.ok((await store.get(manifestKey(ARCHIVE, RUN), 1e6))?.body.equals(staged));
     assert.deepEqual([manifest.rows, manifest.snapshot], [300, SNAPSHOT]);
     assert.deepEqual(await keys(), ['_manifest.json', ...DATA]);
   });
 
-  test('of such a run fails for good where an object is not that of its receipt any more', async () => {
-    await aRun(store).run.folder.own({ ...attempt.journal, committing: headOf(aManifest()) }, attempt.etag);
-    await store.put(aReceipt(1).key, Buffer.from('test'), TEXT);
-    const { run } = aRun(store);
-    const taken = await takeUp(run, aSession());
-    assert.ok(!('plan' in taken));
-    await assert.rejects(commitAsItStands(run, taken), { message: /part-00001.* changed after it was uploaded/ });
-    assert.equal(await run.folder.isCommitted(), false);
+  test('of such a run is done also where a late receipt of a try that is dead stands in the place of ours', async () => {
+    await killedBeforeManifest();
+    await aRun(store).run.folder.record([aReceipt(1, { etag: 'of an object that is no more', bytes: 5 })]);
+    assert.equal((await goOnCommitting()).rows, 300);
   });
 
-  for (const what of ['rows', 'jsonBytes', 'bytes'] as const)
-    test(`of such a run fails for good where the plan says other ${what} than the receipts`, async () => {
-      const head = headOf(aManifest());
-      const committing = { ...head, [what]: head[what] + 1 };
-      await aRun(store).run.folder.own({ ...attempt.journal, committing }, attempt.etag);
-      const { run } = aRun(store);
-      const taken = await takeUp(run, aSession());
-      assert.ok(!('plan' in taken));
-      await assert.rejects(commitAsItStands(run, taken), {
-        message: new RegExp(`say \\d+ ${what}, its plan says \\d+`),
-      });
-      assert.equal(await run.folder.isCommitted(), false);
+  test('of such a run fails for good where an object is not that of its manifest any more', async () => {
+    await killedBeforeManifest();
+    await store.put(aReceipt(1).key, Buffer.from('test'), TEXT);
+    await assert.rejects(goOnCommitting(), { message: /part-00001.* changed after it was uploaded/ });
+    assert.equal(await aRun(store).run.folder.isCommitted(), false);
+  });
+
+  for (const [what, body] of [
+    ['is gone', undefined],
+    ['is another one', Buffer.from('{}')],
+  ] as const)
+    test(`of such a run fails for good where the manifest that was to be written ${what}`, async () => {
+      const staged = await killedBeforeManifest();
+      const key = stagedManifestKey(ARCHIVE, RUN, createHash('sha256').update(staged).digest('hex'));
+      if (body === undefined) await store.remove([key]);
+      else await store.put(key, body, TEXT);
+      await assert.rejects(goOnCommitting(), { message: /has not the manifest that its plan says/ });
+      assert.equal(await aRun(store).run.folder.isCommitted(), false);
+    });
+
+  test('asks for the lock right before the manifest', async () => {
+    const lost: Session = {
+      ...aSession(),
+      require: () => Promise.reject(fail('session-lost', { stage: 'lock', message: 'the lock is gone' })),
+    };
+    attempt.session = lost;
+    assert.equal((await commitFails(aRun(store))).code, 'session-lost');
+    assert.equal(await aRun(store).run.folder.isCommitted(), false);
+  });
+
+  for (const [what, isTakenUp, sweeps] of [
+    ['was taken up', true, 1],
+    ['had one attempt at each segment', false, 0],
+  ] as const)
+    test(`of a run that ${what} looks ${sweeps === 1 ? 'once more' : 'no more'} for uploads of dead tries`, async () => {
+      let looks = 0;
+      const watched = changed(store, { listUploads: (prefix) => ((looks += 1), store.listUploads(prefix)) });
+      attempt.isTakenUp = isTakenUp;
+      await commitRun(aRun(watched).run, attempt);
+      assert.equal(looks, sweeps);
     });
 
   test('reads the manifest back, and keeps the journal when it is another one', async () => {
@@ -209,7 +255,7 @@ describe('the commit of a run', () => {
         store.put(key, key.endsWith('_manifest.json') ? body.subarray(0, body.length >> 1) : body, options),
     });
     await assert.rejects(commitRun(aRun(forgetful).run, attempt), /was written, but reads differently/);
-    assert.deepEqual(await keys(), ['_manifest.json', ...JOURNAL, ...DATA]);
+    assert.deepEqual(await keys(), ['_manifest.json', STAGED, ...JOURNAL, ...DATA]);
   });
 
   test('is one also when the journal cannot be removed', async () => {
@@ -220,7 +266,7 @@ describe('the commit of a run', () => {
       log.map(({ level, message }) => [level, message]),
       [['warn', 'the run is committed, but its journal could not be removed']],
     );
-    assert.deepEqual(await keys(), ['_manifest.json', ...JOURNAL, ...DATA]);
+    assert.deepEqual(await keys(), ['_manifest.json', STAGED, ...JOURNAL, ...DATA]);
   });
 
   test('of a manifest that could not be read again fails before it is written', async () => {

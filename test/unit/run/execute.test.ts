@@ -47,7 +47,7 @@ describe('a run', () => {
     const { openSession } = runs.next();
     const run = runs.next({
       openSession: async () => {
-        await runs.folder.commit(aManifest());
+        await runs.folder.commit(runs.folder.seal(aManifest()));
         return openSession();
       },
     });

@@ -13,6 +13,7 @@ import {
   ARCHIVE,
   changed,
   keySegments,
+  receiptsOf,
   RUN,
   SNAPSHOT,
   temporaryStore,
@@ -30,10 +31,10 @@ beforeEach(async () => {
 });
 
 async function finish(segment: number, changes: Partial<Receipt> = {}): Promise<void> {
-  const { format: _format, ...receipt } = aReceipt(segment, { fingerprint: journal.fingerprint, ...changes });
+  const receipt = aReceipt(segment, { fingerprint: journal.fingerprint, ...changes });
   const written = await store.put(receipt.key, Buffer.from('test'), { contentType: 'application/gzip' });
   assert.ok(written.outcome === 'written');
-  await aRun(store).run.folder.record({ etag: written.etag, ...receipt });
+  await aRun(store).run.folder.record([{ etag: written.etag, ...receipt }]);
 }
 
 async function goOn(source: TestCut = {}, snapshot?: typeof SNAPSHOT): Promise<Attempt & { log: Logged[] }> {
@@ -93,13 +94,31 @@ describe('a run that is taken up', () => {
 
   test('reads an object again whose receipt has no ETag, and keeps the one that it has now', async () => {
     for (const segment of [0, 1]) {
-      const { format: _format, ...receipt } = aReceipt(segment, { fingerprint: journal.fingerprint });
-      await aRun(store).run.folder.record(receipt);
+      const receipt = aReceipt(segment, { fingerprint: journal.fingerprint });
+      await aRun(store).run.folder.record([receipt]);
     }
     await put(aReceipt(1).key, 'tesu');
     const attempt = await goOn();
     assert.deepEqual(done(attempt), [0, 2]);
     assert.equal(attempt.done.get(0)?.etag, (await store.head(aReceipt(0).key))?.etag);
+  });
+
+  test('believes that of several receipts of a segment which is of its object, and knows which stand together', async () => {
+    const { folder } = aRun(store).run;
+    const real = new Map((await receiptsOf(folder, journal.fingerprint)).receipts.map((one) => [one.segment, one]));
+    const late = [0, 1, 2].map((segment) => ({ ...real.get(segment)!, etag: 'of a try that is dead' }));
+    await folder.record([late[0]!, real.get(1)!, late[2]!]);
+    await folder.record([late[1]!, real.get(2)!]);
+    const attempt = await goOn();
+    assert.deepEqual([...attempt.done].sort(), [...real].filter(([segment]) => segment > 0).sort());
+    assert.deepEqual(
+      new Map([...attempt.together].map(([lowest, segments]) => [lowest, segments.toSorted()])),
+      new Map([
+        [0, [1]],
+        [1, [2]],
+        [2, [2]],
+      ]),
+    );
   });
 
   test('decides again when somebody else has written a plan meanwhile, and gives up in the end', async () => {
@@ -131,7 +150,8 @@ describe('a run that is taken up', () => {
     await takeUp(aRun(watched).run, aSession());
     assert.deepEqual(calls, ['put plan.json', 'list', 'list', 'uploads']);
     calls.length = 0;
-    await aRun(store).run.folder.commit(aManifest());
+    const { folder } = aRun(store).run;
+    await folder.commit(folder.seal(aManifest()));
     await assert.rejects(
       takeUp(aRun(watched).run, aSession()),
       (error) => error instanceof FailureError && error.failure.code === 'already-committed',
@@ -169,7 +189,7 @@ describe('a run that is taken up', () => {
     assert.deepEqual(done(attempt), []);
     assert.deepEqual(
       attempt.log.filter(({ level }) => level === 'warn').map(({ message }) => message),
-      ['a receipt cannot be read; its segment is done again'],
+      ['a receipt cannot be read; its segments are done again'],
     );
   });
 
@@ -226,8 +246,9 @@ describe('a run that is taken up', () => {
   }
 
   test('fails when a receipt is of a newer version, and removes nothing', async () => {
-    await put(receiptKey(ARCHIVE, RUN, 1), '{"format": "pgsluice/receipt/2"}');
+    await put(receiptKey(ARCHIVE, RUN, 1), '{"format": "pgsluice/receipt/3"}');
     await assert.rejects(goOn(), (error) => error instanceof FailureError && error.failure.code === 'newer-journal');
-    assert.equal(await aRun(store).run.folder.countReceipts(), 3);
+    await store.remove([receiptKey(ARCHIVE, RUN, 1)]);
+    assert.equal(await aRun(store).run.folder.countReceipts(), 2);
   });
 });

@@ -100,6 +100,7 @@ export function aSession(
     identity: { database: 'app', serverVersion: '18.0', systemIdentifier: '7442' },
     instance: INSTANCE,
     snapshot,
+    require: () => Promise.resolve(),
     view: {
       plan: () => Promise.resolve(aRunPlan(cut)),
       replan: (_archive: unknown, _slot: Date, { segments }: { segments: readonly PlannedSegment[] }) =>
