@@ -4,6 +4,7 @@ import { Client, type ClientConfig } from 'pg';
 import type { Stage } from '../base/errors.ts';
 import { DirectSocket } from './direct-socket.ts';
 import { postgresFailure } from './errors.ts';
+import { listenForLastWords } from './last-words.ts';
 import { sendOneStatementEach } from './one-statement.ts';
 import { prepareConnection, serverPid } from './settings.ts';
 import { parsePostgresUrl, tlsOptions } from './url.ts';
@@ -36,6 +37,7 @@ export async function connectPostgres(
   const client = newClient(target, stage);
   // Without a listener, an error on an idle connection would end the process. Queries report it themselves.
   client.on('error', () => undefined);
+  listenForLastWords(client);
   const cut = (): void => {
     socketOf(client)?.destroy();
   };

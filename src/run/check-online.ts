@@ -1,6 +1,7 @@
 /** Checks what a config names by looking at it: sources, destinations, and the table or query of each archive. */
 import type { Client } from '../postgres/connect.ts';
 import { toFailure } from '../base/errors.ts';
+import { FAILURES } from '../base/failures.ts';
 import { formatCount, formatDuration } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
@@ -9,6 +10,7 @@ import { isSuperuser, mayWrite } from '../postgres/role.ts';
 import { inspectServer } from '../postgres/server.ts';
 import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import { whileReading } from '../postgres/snapshot.ts';
+import { inspectStandby, type StandbyFacts } from '../postgres/standby.ts';
 import { openStore } from '../store/open.ts';
 import { planRun } from './plan.ts';
 
@@ -65,11 +67,13 @@ async function checkSource(source: SourceConfig, archives: readonly ArchiveConfi
     const client = await connectPostgres({ url: source.url, applicationName: 'pgsluice check' });
     try {
       const findings = await checkServer(client, subject);
+      const standby = await inspectStandby(client);
+      if (standby !== undefined) findings.push(...describeStandby(subject, standby));
       const { role, isSuperuser: isSuper } = await isSuperuser(client);
       if (isSuper) findings.push({ ...NEEDLESS_RIGHTS, subject, message: `the role ${role} is a superuser` });
       for (const archive of archives) {
-        const look = (): Promise<OnlineFinding[]> => checkArchive(client, archive, isSuper ? undefined : role);
-        findings.push(...(await collect(`archives.${archive.name}`, look)));
+        const known = { role: isSuper ? undefined : role, isStandby: standby !== undefined };
+        findings.push(...(await collect(`archives.${archive.name}`, () => checkArchive(client, archive, known))));
       }
       return findings;
     } finally {
@@ -103,18 +107,46 @@ async function checkServer(client: Client, subject: string): Promise<OnlineFindi
   return findings;
 }
 
+/** Recovery comes first: what is in its way for longer than the server's patience is ended, and the snapshot with it. */
+function describeStandby(subject: string, { delayMs, patience, hasFeedback }: StandbyFacts): OnlineFinding[] {
+  const delay = delayMs === undefined ? 'by how much is not known' : `about ${formatDuration(delayMs)}`;
+  const ends =
+    patience === undefined
+      ? 'it ends no read for its recovery'
+      : `it ends reads that hold its recovery up for ${patience}`;
+  const message = `the server is a standby, behind its primary: ${delay}; ${ends}, hot_standby_feedback is ${hasFeedback ? 'on' : 'off'}`;
+  if (hasFeedback || patience === undefined) return [{ level: 'ok', subject, message }];
+  return [{ level: 'warning', subject, message, hint: FAILURES['serialization-failure'].hint }];
+}
+
+const PAGES_ON_STANDBY = {
+  level: 'warning',
+  message: 'it is cut by pages, and planned anew whenever the standby ends its session: it may never end there',
+  hint: 'Set segments.by: key, by which a run goes on from its receipts; or archive from the primary.',
+} as const;
+
 const NEEDLESS_RIGHTS = {
   level: 'warning',
   hint: 'Reading takes SELECT alone: use a role of its own, see docs/install.md.',
 } as const;
 
-/** `role` is undefined where it is known to be able to write. */
-async function checkArchive(client: Client, archive: ArchiveConfig, role?: string): Promise<OnlineFinding[]> {
+/** What is known of the source; `role` is undefined where it is known to be able to write. */
+interface KnownSource {
+  role: string | undefined;
+  isStandby: boolean;
+}
+
+async function checkArchive(
+  client: Client,
+  archive: ArchiveConfig,
+  { role, isStandby }: KnownSource,
+): Promise<OnlineFinding[]> {
   const subject = `archives.${archive.name}`;
   const plan = await whileReading(client, () => planRun(client, archive, new Date()));
   const message = `${plan.subject.name}, about ${formatCount(plan.estimate.rows)} rows, ${plan.subject.selection.columns.length} columns, ${plan.segments.length} segments by ${plan.cut.name}`;
   const findings: OnlineFinding[] = [{ level: 'ok', subject, message }];
   findings.push(...plan.warnings.map((warning) => ({ level: 'warning' as const, subject, message: warning })));
+  if (isStandby && plan.cut.name === 'pages') findings.push({ ...PAGES_ON_STANDBY, subject });
   const { relation, name } = plan.subject;
   if (role !== undefined && relation !== undefined && (await mayWrite(client, relation.oid)))
     findings.push({ ...NEEDLESS_RIGHTS, subject, message: `the role ${role} may change the rows of ${name}` });

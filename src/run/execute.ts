@@ -70,6 +70,8 @@ async function executeUnderOneSnapshot(run: Run): Promise<Commit> {
     return { status: 'committed', manifest: await goOn(run, session) };
   } catch (error) {
     run.signal.throwIfAborted();
+    // The connection that held the snapshot knows why it is gone, and may hear of it later than the threads.
+    if (toFailure(error, 'worker').code === 'snapshot-lost') await session.require();
     session.lost.throwIfAborted();
     return await endedElsewhere(run, error);
   } finally {

@@ -4,7 +4,8 @@ import type { Instance } from '../ledger/journal.ts';
 import { withinAnswerTime } from '../postgres/answer-time.ts';
 import { terminateBackend } from '../postgres/cancel.ts';
 import { backendPid, endConnection, socketOf, type Client } from '../postgres/connect.ts';
-import { postgresFailure } from '../postgres/errors.ts';
+import { postgresFailure, sqlStateOf } from '../postgres/errors.ts';
+import { lastWordsOf } from '../postgres/last-words.ts';
 import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import {
   exportSnapshot,
@@ -87,7 +88,7 @@ class PostgresSession implements Session {
     this.view = viewSource(client, (statements) => this.#heartbeat.during(statements));
     client.on('end', () => {
       this.#heartbeat.stop();
-      this.#lost.abort(sessionLost(target.archive));
+      this.#lost.abort(sessionLost(target.archive, lastWordsOf(client)));
     });
   }
 
@@ -101,7 +102,8 @@ class PostgresSession implements Session {
       await askForLock(this.#client);
     } catch (error) {
       const cause = postgresFailure(error, 'lock', 'asking for the lock');
-      throw new FailureError(sessionLost(this.#target.archive).failure, { cause });
+      const words = sqlStateOf(error) === '' ? lastWordsOf(this.#client) : error;
+      throw new FailureError(sessionLost(this.#target.archive, words).failure, { cause });
     }
   }
 
@@ -116,10 +118,15 @@ class PostgresSession implements Session {
   }
 }
 
-function sessionLost(archive: string): FailureError {
+/** With what the server said last, if it said anything: then that is the cause, and says what to do. */
+function sessionLost(archive: string, words: unknown): FailureError {
+  const message = `the connection that held the lock and the snapshot of archive ${archive} broke`;
+  const said = words === undefined ? undefined : postgresFailure(words, 'snapshot', message).failure;
   return fail('session-lost', {
     stage: 'snapshot',
     archive,
-    message: `the connection that held the lock and the snapshot of archive ${archive} broke`,
+    message: said?.message ?? message,
+    hint: said?.hint,
+    cause: said?.cause,
   });
 }

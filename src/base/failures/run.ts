@@ -45,7 +45,7 @@ export const RUN_FAILURES = {
   'session-lost': {
     transient: true,
     meaning: 'The connection that held the lock and the snapshot broke.',
-    hint: 'The run goes on under a new snapshot. If it repeats, look at the server log, and at time-outs of proxies between.',
+    hint: 'The run goes on under a new snapshot. If it repeats, look at the server log, and at time-outs of proxies between; on a standby, see hot_standby_feedback and max_standby_streaming_delay.',
     retried: 'yes, under a new snapshot; a restore goes on when the same command is given again',
   },
   'snapshot-lost': {

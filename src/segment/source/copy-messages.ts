@@ -7,6 +7,7 @@ export const MESSAGE = {
   copyOut: 0x48,
   commandComplete: 0x43,
   error: 0x45,
+  notice: 0x4e,
   ready: 0x5a,
 } as const;
 
@@ -31,8 +32,8 @@ export function copiedRows(tag: string): number {
   return Number(/^COPY (\d+)$/.exec(tag)?.[1] ?? Number.NaN);
 }
 
-/** The error of an ErrorResponse. Its fields are one byte of kind, then text up to a zero byte. */
-export function serverError(body: Buffer): Error {
+/** The error of an ErrorResponse, or of a NoticeResponse. Its fields are one byte of kind, then text up to a zero byte. */
+export function serverError(body: Buffer): Error & { code: string | undefined } {
   const fields = new Map<string, string>();
   for (const field of body.toString('utf8').split('\0')) if (field !== '') fields.set(field.charAt(0), field.slice(1));
   return Object.assign(new Error(fields.get('M') ?? 'an error without a message'), {

@@ -21,6 +21,8 @@ import { CopyWindow, type ByteSource } from './copy-window.ts';
 import type { KeySpan, ReadCount } from './read-count.ts';
 import { encodeWideRow } from './wide-row.ts';
 
+/** The class of SQLSTATEs by which servers are stopped. */
+const OPERATOR_INTERVENTION = '57';
 /** So much of a message that is not data is looked at. */
 const LONGEST_MESSAGE = 64 * 1024;
 
@@ -60,6 +62,8 @@ export class CopyReader {
   #state: State = 'start';
   /** The server's word for what it sent. */
   #tag = '';
+  /** Why the server is about to end the connection, if it has said so. */
+  #farewell: Error | undefined;
 
   constructor(source: ByteSource, encoding: CopyEncoding, count: ReadCount, keys: KeySpan) {
     this.#window = new CopyWindow(source, encoding.buffers.window);
@@ -72,6 +76,14 @@ export class CopyReader {
 
   /** Yields the lines. A buffer is valid until LINE_BUFFERS more were asked for. */
   async *read(): AsyncGenerator<Buffer, void, undefined> {
+    try {
+      yield* this.#readAll();
+    } catch (error) {
+      throw this.#farewell ?? error;
+    }
+  }
+
+  async *#readAll(): AsyncGenerator<Buffer, void, undefined> {
     const window = this.#window;
     while (this.#state !== 'over') {
       if (this.#state === 'rows') this.#encodeRows();
@@ -193,6 +205,9 @@ export class CopyReader {
     switch (type) {
       case MESSAGE.error:
         throw serverError(body);
+      case MESSAGE.notice:
+        this.#noteNotice(serverError(body));
+        break;
       case MESSAGE.copyOut:
         if (body[0] !== BINARY_FORM) throw new Error('the server does not send the binary form');
         break;
@@ -208,8 +223,13 @@ export class CopyReader {
         this.#state = 'over';
         break;
       default:
-      // A notice, or a setting that has changed.
+      // A setting that has changed.
     }
+  }
+
+  /** A server that goes down in a hurry says so in a notice, and then hangs up. All others are of the query, or of a trigger. */
+  #noteNotice(notice: Error & { code: string | undefined }): void {
+    if (notice.code?.startsWith(OPERATOR_INTERVENTION) === true) this.#farewell = notice;
   }
 
   /** A notice or an error may be of any length; its first part says what there is to know. */

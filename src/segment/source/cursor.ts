@@ -4,7 +4,8 @@ import Cursor from 'pg-cursor';
 import { fail, type FailureError } from '../../base/errors.ts';
 import { formatBytes, formatCount } from '../../base/units.ts';
 import { socketOf } from '../../postgres/connect.ts';
-import { postgresFailure } from '../../postgres/errors.ts';
+import { postgresFailure, sqlStateOf } from '../../postgres/errors.ts';
+import { lastWordsOf } from '../../postgres/last-words.ts';
 import type { Statement } from '../../postgres/select.ts';
 import type { TextRow } from '../../format/jsonl/write/text-encoder.ts';
 import type { ReadCount } from './read-count.ts';
@@ -68,7 +69,7 @@ export async function* readCursor(
   let seenBytes = 0;
   while (cursor.endTag === undefined) {
     const rowsBefore = count.rows;
-    const reading = read(cursor, readRows, limits.subject);
+    const reading = read(client, cursor, readRows, limits.subject);
     for (let full = await batches.fullOr(reading); full; full = await batches.fullOr(reading)) {
       seenBytes += batches.bytes;
       pauseWhile(client, true);
@@ -105,11 +106,12 @@ function openCursor(
   return client.query(cursor);
 }
 
-async function read(cursor: RowCursor, rows: number, subject: string): Promise<void> {
+async function read(client: Client, cursor: RowCursor, rows: number, subject: string): Promise<void> {
   try {
     await cursor.read(rows);
   } catch (error) {
-    throw postgresFailure(error, 'read', `reading ${subject}`);
+    const words = sqlStateOf(error) === '' ? lastWordsOf(client) : undefined;
+    throw postgresFailure(words ?? error, 'read', `reading ${subject}`);
   }
 }
 

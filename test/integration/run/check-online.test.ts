@@ -4,8 +4,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { loadConfig } from '../../../src/config/load.ts';
-import { checkOnline } from '../../../src/run/check-online.ts';
-import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { checkOnline, type OnlineFinding } from '../../../src/run/check-online.ts';
+import { startPostgres } from '../../../src/demo/embedded-postgres.ts';
+import { connect, testDatabase, type TestDatabase } from '../../support/postgres.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-check-'));
 after(() => {
@@ -15,16 +16,24 @@ after(() => {
 const database = await testDatabase();
 await database.client.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
 
-/** The warnings of `check --online` for the table as this role sees it. */
-async function warningsAs(url: string): Promise<string[]> {
+/** What `check --online` says of the table as this role sees it; nothing is an error. */
+async function findingsAs(url: string, options = ''): Promise<OnlineFinding[]> {
   const file = path.join(folder, 'pgsluice.yaml');
   const destination = `destinations: { default: { url: "file://${folder}/archive" } }`;
-  writeFileSync(file, `sources: { default: { url: "${url}" } }\n${destination}\narchives: { a: { table: t } }\n`);
+  writeFileSync(
+    file,
+    `sources: { default: { url: "${url}" } }\n${destination}\narchives: { a: { table: t${options} } }\n`,
+  );
   const findings = await checkOnline(loadConfig(file, {}));
   assert.deepEqual(
     findings.filter(({ level }) => level === 'error'),
     [],
   );
+  return findings;
+}
+
+async function warningsAs(url: string): Promise<string[]> {
+  const findings = await findingsAs(url);
   return findings.filter(({ level }) => level === 'warning').map(({ subject, message }) => `${subject}: ${message}`);
 }
 
@@ -48,4 +57,31 @@ test('a role that may do more than read is warned of', async () => {
 
 test('a role that may only read is not', async () => {
   assert.deepEqual(await warningsAs(await makeRole(database, 'SELECT')), []);
+});
+
+test('a standby is named with its delay and its patience, and that a cut by pages may never end there', async (t) => {
+  const server = await startPostgres({ settings: { wal_level: 'replica' } });
+  t.after(() => server.stop());
+  const primary = await connect(server.url);
+  await primary.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 5000); CHECKPOINT');
+  await primary.end();
+  server.kill();
+  writeFileSync(path.join(server.dataDir, 'standby.signal'), '');
+  await server.restart();
+  const said = async (by: string): Promise<string[]> => {
+    const findings = await findingsAs(server.url, `, segments: { by: ${by}, targetSize: 16KiB }`);
+    return findings.map(({ level, subject, message, hint }) => `${level} ${subject}: ${message} (${hint})`);
+  };
+  const byPages = await said('pages');
+  const standby = byPages.find((line) => line.includes('standby, behind')) ?? '';
+  assert.match(standby, /^warning sources\.default: the server is a standby, behind its primary: (about \S+ |by how)/);
+  assert.match(
+    standby,
+    /ends reads that hold its recovery up for 30s, hot_standby_feedback is off \(.*hot_standby_feedback = on/,
+  );
+  assert.ok(
+    byPages.some((line) => /^warning archives\.a: .*by pages.*may never end.*by: key/.test(line)),
+    byPages.join('\n'),
+  );
+  assert.ok(!(await said('key')).some((line) => line.includes('may never end')));
 });

@@ -1,78 +1,81 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
+import type { Failure } from '../../../src/base/errors.ts';
+import { toFailure } from '../../../src/base/errors.ts';
 import type { SourceConfig } from '../../../src/config/schema.ts';
-import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
-import { LIVENESS } from '../../../src/run/liveness.ts';
-import { openLock, type LockTarget } from '../../../src/run/lock.ts';
-import { openSession } from '../../../src/run/session.ts';
-import { eventually } from '../../support/cli.ts';
+import { openSession, type Session } from '../../../src/run/session.ts';
+import { type PostgresProxy, startPostgresProxy } from '../../support/postgres-proxy.ts';
 import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { message } from '../../support/wire.ts';
 
-const never = new AbortController().signal;
 let database: TestDatabase;
-const usual = { ...LIVENESS };
+let proxy: PostgresProxy;
 
 before(async () => {
   database = await testDatabase();
-  Object.assign(LIVENESS, { heartbeatMs: 100, holderSilenceMs: 600 });
+  proxy = await startPostgresProxy(database.url);
 });
-after(() => {
-  Object.assign(LIVENESS, usual);
-});
+after(() => proxy.stop());
 
-function targetOf(archive: string): LockTarget {
-  return { source: { url: database.url } as SourceConfig, archive, folderUrl: `file:///srv/${archive}/` };
+/** What the server says when it ends a session, in place of its own words; undefined is silence. */
+type Words = { type: 'E' | 'N'; state: string; text: string; detail?: string } | undefined;
+
+function bytesOf(words: Words): Buffer | undefined {
+  if (words === undefined) return undefined;
+  const { type, state, text, detail } = words;
+  // The severity is in the server's language.
+  const fields = [`SERNST`, `C${state}`, `M${text}`, ...(detail === undefined ? [] : [`D${detail}`])];
+  return message(type, Buffer.from(`${fields.join('\0')}\0\0`));
 }
 
-async function isFree(target: LockTarget): Promise<boolean> {
-  const client = await openLock(target).catch(() => undefined);
-  if (client === undefined) return false;
-  await endConnection(client);
-  return true;
-}
-
-async function settingsOf(client: Client, names: readonly string[]): Promise<string[]> {
-  const { rows } = await client.query<{ value: string }>(
-    'SELECT pg_catalog.current_setting(name) AS value FROM unnest($1::text[]) WITH ORDINALITY AS n (name, at) ORDER BY at',
-    [names],
+/** How a session is lost whose backend is ended with these words; without any given, with those of the server. */
+async function lose(...words: [Words] | []): Promise<Failure> {
+  proxy.onConnection = () =>
+    words.length === 0 ? undefined : ({ type }, bytes) => (type === 'E' ? bytesOf(words[0]) : bytes);
+  const target = { source: { url: proxy.url } as SourceConfig, archive: 'events', folderUrl: 'file:///events' };
+  const session: Session = await openSession(target, new AbortController().signal);
+  const lost = once(session.lost, 'abort');
+  await database.client.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pgsluice events on %'`,
   );
-  return rows.map(({ value }) => value);
+  await lost;
+  await assert.rejects(session.require(), (error) => toFailure(error, 'lock').code === 'session-lost');
+  await session.close();
+  return toFailure(session.lost.reason, 'snapshot');
 }
 
-describe('who holds a lock', () => {
-  test('and has nothing to ask keeps it, by a heartbeat', async () => {
-    const target = targetOf('alive');
-    const session = await openSession(target, never);
-    // Longer than the server waits for a holder that is silent.
-    await database.client.query('SELECT pg_sleep(1)');
-    assert.equal(session.lost.aborted, false, String(session.lost.reason));
-    assert.equal(await isFree(target), false);
-    await session.close();
-    assert.equal(await isFree(target), true);
+describe('a session that is lost', () => {
+  test('has the last words of the server for its cause', async () => {
+    const { code, message, cause, hint } = await lose();
+    assert.equal(code, 'session-lost');
+    assert.match(message, /archive events broke: terminating connection due to administrator command/);
+    assert.equal(cause, 'SQLSTATE 57P01');
+    assert.match(hint, /stopped or the session was terminated/);
   });
 
-  test('and is frozen loses it', async () => {
-    const target = targetOf('frozen');
-    const client = await openLock(target);
-    assert.equal(await isFree(target), false);
-    await eventually('the lock is free', () => isFree(target));
-    await assert.rejects(client.query('SELECT 1'));
-    await endConnection(client);
+  test('to the recovery of a standby says what to set there', async () => {
+    const { code, message, transient, hint } = await lose({
+      type: 'E',
+      state: '40001',
+      text: 'terminating connection due to conflict with recovery',
+      detail: 'User query might have needed to see row versions that must be removed.',
+    });
+    assert.deepEqual([code, transient], ['session-lost', true]);
+    assert.match(message, /conflict with recovery User query might have needed/);
+    assert.match(hint, /hot_standby_feedback.*max_standby_streaming_delay/);
   });
 
-  test('tells the server to look for peers that are gone, and so does each reader', async () => {
-    const client = await connectPostgres({ url: database.url, applicationName: 'pgsluice test' });
-    const names = ['tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_keepalives_count'];
-    assert.deepEqual(await settingsOf(client, names), ['15', '5', '3']);
-    // Nothing of the lock stays behind its transaction: behind a pooler, the session is another's then.
-    const holder = await openLock(targetOf('settings'));
-    assert.deepEqual(await settingsOf(holder, ['idle_in_transaction_session_timeout', ...names]), [
-      '600ms',
-      ...['15', '5', '3'],
-    ]);
-    await holder.query('ROLLBACK');
-    assert.deepEqual(await settingsOf(holder, ['idle_in_transaction_session_timeout']), ['0']);
-    await endConnection(holder);
-    await endConnection(client);
+  test('to a crash has the notice for its cause', async () => {
+    const { message, cause } = await lose({ type: 'N', state: '57P02', text: 'because of crash of another process' });
+    assert.match(message, /broke: because of crash of another process/);
+    assert.equal(cause, 'SQLSTATE 57P02');
+  });
+
+  test('without a word says where to look', async () => {
+    const { message, cause, hint } = await lose(undefined);
+    assert.match(message, /archive events broke$/);
+    assert.equal(cause, undefined);
+    assert.match(hint, /time-outs of proxies/);
   });
 });

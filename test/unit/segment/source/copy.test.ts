@@ -116,4 +116,15 @@ describe('what COPY sends', () => {
     const { failure } = await read([BINARY, rows(1)], { end: true });
     assert.deepEqual([failure?.code, failure?.transient], ['connection-lost', true]);
   });
+
+  test('fails with the last notice of a server that goes down in a hurry', async () => {
+    const notice = (state: string, text: string): Buffer =>
+      message('N', Buffer.from(`SWARNING\0C${state}\0M${text}\0\0`, 'latin1'));
+    const farewell = notice('57P02', 'terminating connection because of crash of another server process');
+    const crashed = await read([BINARY, rows(1), farewell], { end: true });
+    assert.deepEqual([crashed.failure?.code, crashed.failure?.cause], ['connection-lost', 'SQLSTATE 57P02']);
+    assert.match(crashed.failure?.message ?? '', /crash of another server process/);
+    const { failure } = await read([BINARY, rows(1), notice('01000', 'a word of the query')], { end: true });
+    assert.match(failure?.message ?? '', /ended in the middle of a COPY/);
+  });
 });
