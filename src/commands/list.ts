@@ -52,7 +52,9 @@ function describeRun({ archive, run, isCommitted, manifest, journal, problem, re
   return {
     archive,
     run,
-    status: isCommitted ? 'committed' : failure === undefined ? 'unfinished' : 'failed',
+    // A manifest of another run commits that one, and not the run that this folder is named for.
+    status:
+      isCommitted && problem?.code !== 'misplaced' ? 'committed' : failure === undefined ? 'unfinished' : 'failed',
     rows: manifest?.rows ?? null,
     objects: manifest?.objects.length ?? null,
     jsonBytes: manifest?.jsonBytes ?? null,

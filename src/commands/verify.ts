@@ -101,13 +101,14 @@ async function verify(invocation: Invocation, work: Work, options: VerifyCommand
   }
 }
 
+const TELL_OF_MANIFEST: ReadonlySet<string> = new Set(['bad-manifest', 'misplaced', 'newer-journal', 'untrusted']);
+
 /** A manifest that cannot be read is a difference too. */
 async function manifestOrProblem(folder: RunFolder): Promise<Manifest | Problem> {
   try {
     return (await folder.manifest()) ?? (await missingOrUnfinished(folder));
   } catch (error) {
-    const tellsOfManifest =
-      error instanceof FailureError && ['bad-manifest', 'newer-journal', 'untrusted'].includes(error.failure.code);
+    const tellsOfManifest = error instanceof FailureError && TELL_OF_MANIFEST.has(error.failure.code);
     if (tellsOfManifest) return error.failure;
     throw error;
   }

@@ -6,9 +6,12 @@ export function archivePrefix(archive: string): string {
   return `${archive}/`;
 }
 
+/** What other readers take for a column, as the folders of runs are named `run=…`. */
+export const FOLDER_KEY = 'run';
+
 /** Folder of a run. */
 export function runPrefix(archive: string, run: string): string {
-  return `${archive}/run=${run}/`;
+  return `${archive}/${FOLDER_KEY}=${run}/`;
 }
 
 export function dataKey(archive: string, run: string, segment: number, extension: string): string {
@@ -71,7 +74,8 @@ export function runOfFolder(folder: string): string | undefined {
 
 const EMPTY = 'empty-';
 
-function partName(segment: number): string {
+/** The name of a part, without its ending. */
+export function partName(segment: number): string {
   return `part-${String(segment).padStart(5, '0')}`;
 }
 

@@ -258,7 +258,7 @@ export class RunFolder {
   #open<T extends { archive: string; run: string }>(kind: DocumentKind<T>, body: Buffer, url: string): T {
     const document = readDocument(kind, openDocument(body, this.store.signing, url), url);
     if (document.archive === this.archive && document.run === this.run) return document;
-    throw badDocument(kind, url, `it is that of ${visible(`${document.archive} ${document.run}`, MAX_SHOWN_CHARS)}`);
+    throw misplaced(kind, url, document);
   }
 
   /** Receipts that speak of the segments, or of the empty one, by which they are named, and of those segments' own objects. */
@@ -298,6 +298,22 @@ function digestOf(body: Buffer): string {
 
 function isAfter({ segment }: Receipt, before: Receipt | undefined): boolean {
   return before === undefined || before.segment < segment;
+}
+
+/** Of another run than its folder is named for. A run is read from where it lies or not at all: never what its document names elsewhere. */
+function misplaced(
+  kind: DocumentKind<unknown>,
+  url: string,
+  { archive, run }: { archive: string; run: string },
+): FailureError {
+  const whose = visible(`${archive} ${run}`, MAX_SHOWN_CHARS);
+  if (kind.code === 'bad-journal') return badDocument(kind, url, `it is that of ${whose}`);
+  const home = visible(runPrefix(archive, run), MAX_SHOWN_CHARS);
+  return fail('misplaced', {
+    stage: kind.stage,
+    message: `${url} is not of this run: it is that of ${whose}`,
+    hint: `The folder was renamed or copied. Move it back to ${home} of its destination, or remove the copy. An archive that was renamed keeps its old runs under the old name: keep or add an archive of that name in the config to read them.`,
+  });
 }
 
 function committedMeanwhile(url: string): FailureError {

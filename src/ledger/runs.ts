@@ -1,5 +1,6 @@
 /** Reads from a destination which runs of an archive there are, and how each one stands. */
 import { toFailure, type Failure } from '../base/errors.ts';
+import { codecOf } from '../format/compress/codec.ts';
 import type { Store } from '../store/store.ts';
 import type { JournalPlan } from './journal.ts';
 import type { Manifest } from './manifest.ts';
@@ -29,10 +30,31 @@ const MOST_RUNS_BACK = 100;
 async function listRunFolders(store: Store, archive: string): Promise<RunFolder[]> {
   const ids: string[] = [];
   for await (const folder of store.listFolders(archivePrefix(archive))) {
-    const run = runOfFolder(folder);
-    if (run !== undefined && isRunId(run)) ids.push(run);
+    const run = runIdOfFolder(folder);
+    if (run !== undefined) ids.push(run);
   }
   return ids.sort().map((run) => new RunFolder(store, archive, run));
+}
+
+/** Folders beside those of the runs that hold data, such as `event/run=copy of …`; but those that readers skip by their name. */
+export async function findStrayFolders(store: Store, archive: string): Promise<string[]> {
+  const strays: string[] = [];
+  for await (const name of store.listFolders(archivePrefix(archive))) {
+    if (/^[_.]/.test(name) || runIdOfFolder(name) !== undefined) continue;
+    const folder = `${archivePrefix(archive)}${name}/`;
+    if (await holdsData(store, folder)) strays.push(folder);
+  }
+  return strays;
+}
+
+async function holdsData(store: Store, folder: string): Promise<boolean> {
+  for await (const { key } of store.list(folder)) if (codecOf(key) !== undefined) return true;
+  return false;
+}
+
+function runIdOfFolder(folder: string): string | undefined {
+  const run = runOfFolder(folder);
+  return run !== undefined && isRunId(run) ? run : undefined;
 }
 
 /** The runs of an archive, oldest first. */
@@ -78,6 +100,7 @@ async function readRun(folder: RunFolder): Promise<StoredRun> {
 /** Failures that tell of a document, and not of the way to it. */
 const DOCUMENT_CODES: ReadonlySet<string> = new Set([
   'bad-manifest',
+  'misplaced',
   'bad-journal',
   'newer-journal',
   'untrusted',

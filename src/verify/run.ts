@@ -2,14 +2,17 @@
 import { FailureError } from '../base/errors.ts';
 import { retrying, type RetryPolicy } from '../base/retry.ts';
 import { countOf, formatCount } from '../base/units.ts';
+import { visible } from '../base/visible.ts';
 import type { Store } from '../store/store.ts';
 import { compareKeys } from './key-order.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
+import { findStrayFolders } from '../ledger/runs.ts';
+import { contradictionsOf } from '../ledger/whole.ts';
 import type { Manifest, ManifestColumn, ManifestObject } from '../ledger/manifest.ts';
 import { Problems, tellsOfObject, verifyObject, type Problem } from './object.ts';
 
 export interface VerifyOptions {
-  /** What stands in front of the destination's own keys in the manifest: the prefix in the bucket. */
+  /** What stands in front of the destination's own keys in the bucket. */
   keyPrefix: string;
   /** Objects that are read; undefined for all. The others are only looked for in the list of the folder. */
   sample: number | undefined;
@@ -28,7 +31,7 @@ export interface VerifyProgress {
 }
 
 export interface VerifiedObject {
-  /** As in the manifest; or, for one that it does not name, as it would be. */
+  /** The whole key in the bucket, or the path below the folder: where it lies now. */
   key: string;
   ok: boolean;
   /** Whether it was read; false for those that a sample left out, and that are not there. */
@@ -67,12 +70,12 @@ export async function verifyRun(folder: RunFolder, manifest: Manifest, options: 
   compareNeighbours(manifest, entries);
   await readObjects(folder.store, manifest, entries, options);
   const objects = [
-    ...entries.map(({ object, problems, read }) => describe(object.key, problems.list, read)),
+    ...entries.map(({ key, problems, read }) => describe(options.keyPrefix + key, problems.list, read)),
     ...strays.map((key) =>
       describe(options.keyPrefix + key, [{ message: 'the manifest does not name this object' }], false),
     ),
   ];
-  const problems = compareTotals(manifest);
+  const problems = [...contradictionsOf(manifest).map((message) => ({ message })), ...(await findNeighbours(folder))];
   const read = entries.filter((entry) => entry.read).map(({ object }) => object);
   return {
     ok: problems.length === 0 && objects.every((object) => object.ok),
@@ -85,15 +88,11 @@ export async function verifyRun(folder: RunFolder, manifest: Manifest, options: 
   };
 }
 
-function entriesOf({ prefix }: RunFolder, manifest: Manifest, { keyPrefix, sample }: VerifyOptions): Entry[] {
+/** Objects lie beside the manifest, wherever the destination was moved to since: restore goes by the same rule. */
+function entriesOf(folder: RunFolder, manifest: Manifest, { sample }: VerifyOptions): Entry[] {
   const chosen = chooseEvenly(manifest.objects.length, sample ?? manifest.objects.length);
-  const folder = keyPrefix + prefix;
   return manifest.objects.map((object, at) => {
-    const problems = new Problems();
-    const isInFolder = object.key.startsWith(folder);
-    if (!isInFolder) problems.add(`the manifest names it, but it does not lie in ${folder}`);
-    const key = object.key.slice(keyPrefix.length);
-    return { object, key, problems, wanted: isInFolder && chosen.has(at), read: false };
+    return { object, key: folder.keyOf(object), problems: new Problems(), wanted: chosen.has(at), read: false };
   });
 }
 
@@ -121,7 +120,7 @@ async function compareWithFolder(folder: RunFolder, entries: readonly Entry[]): 
     } else if (folder.isReadAsData(key)) strays.push(key);
   }
   for (const entry of missing.values()) {
-    if (entry.key.startsWith(folder.prefix)) entry.problems.add('it is not there');
+    entry.problems.add('it is not there');
     entry.wanted = false;
   }
   return strays;
@@ -229,16 +228,14 @@ async function readWithRetries(
   for (const { message, line } of problems.list) entry.problems.add(message, line);
 }
 
-function compareTotals(manifest: Manifest): Problem[] {
-  const problems: Problem[] = [];
-  for (const total of ['rows', 'jsonBytes', 'bytes'] as const) {
-    const objects = sum(manifest.objects, (object) => object[total]);
-    if (objects === manifest[total]) continue;
-    problems.push({
-      message: `the manifest says ${formatCount(manifest[total])} ${total}, its objects together have ${formatCount(objects)}`,
-    });
-  }
-  return problems;
+/** Whoever reads an archive by a glob, as most readers do, takes the rows of such folders for the archive's. */
+async function findNeighbours({ store, archive }: RunFolder): Promise<Problem[]> {
+  const problems = new Problems();
+  for (const folder of await findStrayFolders(store, archive))
+    problems.add(
+      `${visible(folder)} is no run folder and holds data: who reads the archive by a glob reads its rows too`,
+    );
+  return problems.list;
 }
 
 function describe(key: string, problems: Problem[], read: boolean): VerifiedObject {

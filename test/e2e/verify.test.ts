@@ -330,6 +330,16 @@ describe('verify', () => {
     assert.match(text, /does not name/);
   });
 
+  test('finds folders that a glob would read beside those of the runs, and minds none that readers skip', async () => {
+    const names = [`${PREFIX}pages/run=copy of ${RUN}/part-00000.jsonl.gz`, `${PREFIX}pages/_old/part-00000.jsonl.gz`];
+    for (const name of names) await putObject(site, name, Buffer.from('{}'));
+    const { code, report } = await verify('pages');
+    for (const name of names) await removeObject(site, name);
+    assert.equal(code, 3);
+    const message = `pages/run=copy of ${RUN}/ is no run folder and holds data: who reads the archive by a glob reads its rows too`;
+    assert.deepEqual(report.problems, [{ message }]);
+  });
+
   describe('compares the manifest with itself:', () => {
     const key = `${PREFIX}gzip/run=${RUN}/_manifest.json`;
     const changed = (change: (manifest: Manifest) => void) => (body: Buffer) => {
@@ -350,6 +360,11 @@ describe('verify', () => {
         /does not lie above the last/,
       ],
       ['an object that is named twice', ({ objects }: Manifest) => objects.push(objects[0]!), /named twice/],
+      [
+        'an object that it does not name',
+        ({ objects }: Manifest) => objects.splice(2, 1),
+        /not name part-00002: it is/,
+      ],
       [
         'an object of another folder',
         ({ objects }: Manifest) => (objects[0]!.key = 'elsewhere/part-00000.jsonl.gz'),

@@ -48,13 +48,22 @@ export async function commandInProcess(
   configFile: string,
   command: (invocation: Invocation) => Promise<number>,
 ): Promise<{ code: number; stdout: string }> {
+  return commandOfFile(configFile, site.environment, command);
+}
+
+/** The same for a config file without a site. */
+export async function commandOfFile(
+  configFile: string,
+  environment: Record<string, string>,
+  command: (invocation: Invocation) => Promise<number>,
+): Promise<{ code: number; stdout: string }> {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   stderr.resume();
   const said = text(stdout);
   const code = await command({
     configFile,
     json: true,
-    environment: { ...site.environment },
+    environment: { ...environment },
     // No terminal: nothing more of a stream is looked at than what any stream has.
     stdout: stdout as unknown as NodeJS.WriteStream,
     stderr: stderr as unknown as NodeJS.WriteStream,

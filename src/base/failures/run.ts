@@ -109,6 +109,12 @@ export const RUN_FAILURES = {
     hint: 'The object was damaged, or not written by pgsluice: look at it.',
     exit: '3 in `pgsluice verify`',
   },
+  misplaced: {
+    transient: false,
+    meaning: 'The manifest in a run folder is that of another archive or run: the folder was renamed or copied.',
+    hint: 'Move the folder back to where its manifest says that it belongs, or remove the copy.',
+    exit: '3 in `pgsluice verify`',
+  },
   'manifest-differs': {
     transient: false,
     meaning: 'The manifest was written, and is another one when it is read back; the journal is kept.',

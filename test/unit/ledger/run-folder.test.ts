@@ -248,7 +248,9 @@ describe('a manifest', () => {
       (await read(aManifest(1, { archive: 'zstd\u001b' }))).message,
       /it is that of zstd\\x1b 20261123T021500Z/,
     );
-    assert.equal((await read(aManifest(1, { run: '20261123T021501Z' }))).code, 'bad-manifest');
+    const { code, hint } = await read(aManifest(1, { run: '20261123T021501Z' }));
+    assert.equal(code, 'misplaced');
+    assert.match(hint, /Move it back to events\/run=20261123T021501Z\/ of its destination/);
   });
 
   test('may name its objects in whatever place the folder was moved from', async () => {
@@ -301,6 +303,7 @@ describe('the runs of an archive', () => {
     await forge(receiptKey(ARCHIVE, at(4).run, 0), '{}');
     await forge(at(5).dataKey(0, 'jsonl'), '');
     await forge(`${ARCHIVE}/run=other/_manifest.json`, '{}');
+    await forge(manifestKey(ARCHIVE, at(0).run), aManifest(1, { run: at(1).run }));
     const runs = [];
     for await (const run of listRuns(store, ARCHIVE)) runs.push(run);
     assert.deepEqual(
@@ -313,6 +316,7 @@ describe('the runs of an archive', () => {
         receipts,
       ]),
       [
+        ['0Z', true, undefined, undefined, 'misplaced', 0],
         ['1Z', true, 2, undefined, undefined, 2],
         ['2Z', true, undefined, undefined, 'bad-manifest', 0],
         ['3Z', false, undefined, 3, undefined, 0],
