@@ -10,6 +10,7 @@ import { whileReading } from '../postgres/snapshot.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
 import { dataKey, fullKey, manifestKey } from '../ledger/names.ts';
 import { planRun } from '../run/plan.ts';
+import { warnOfSubject } from '../run/subject-warnings.ts';
 import { formatRunId, parseRunId } from '../ledger/run-id.ts';
 import { describeFailure } from './terminal/failure.ts';
 import { EXIT } from './entry.ts';
@@ -89,7 +90,12 @@ async function planOne(config: Config, archive: ArchiveConfig, id: string): Prom
         key: fullKey(destination, dataKey(archive.name, id, segment.index, extension)),
         rows: plan.cut.describe(segment),
       })),
-      warnings: [...warnOfPooler(client), ...plan.warnings, ...warnOfNulls(plan.subject.selection.columns)],
+      warnings: [
+        ...warnOfPooler(client),
+        ...plan.warnings,
+        ...warnOfNulls(plan.subject.selection.columns),
+        ...warnOfSubject(plan.subject),
+      ],
       manifest: fullKey(destination, manifestKey(archive.name, id)),
     };
   } finally {

@@ -76,6 +76,9 @@ const BEFORE_OBJECTS = {
   primaryKey: columnNames.meta({
     description: "Columns of the table's primary key; empty without one, and for a query.",
   }),
+  inherited: z.boolean().exactOptional().meta({
+    description: 'True when tables inherit from it that are no partitions of it: their rows are here as well.',
+  }),
   cut: z
     .object({
       by: cutBy.meta({

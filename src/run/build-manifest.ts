@@ -14,6 +14,7 @@ import {
 import type { Column } from '../postgres/columns.ts';
 import { isSameSnapshot, type Snapshot, type SourceIdentity } from '../postgres/snapshot.ts';
 import type { RunPlan } from './plan.ts';
+import { hasHeirs } from './subject-warnings.ts';
 
 export interface ManifestInput {
   archive: string;
@@ -55,6 +56,7 @@ function describeRun(input: ManifestInput): ManifestHead {
     ...(selection.kind === 'query' ? { query: selection.sql } : { table: name }),
     columns: selection.columns.map(describeColumn),
     primaryKey: relation?.primaryKey ?? [],
+    ...(hasHeirs(relation) ? { inherited: true } : {}),
     cut: { by: plan.cut.name, key: [...plan.subject.key] },
     source: input.source,
     snapshot: input.snapshot,

@@ -13,6 +13,7 @@ import { whileReading } from '../postgres/snapshot.ts';
 import { inspectStandby, type StandbyFacts } from '../postgres/standby.ts';
 import { openStore } from '../store/open.ts';
 import { planRun } from './plan.ts';
+import { warnOfSubject } from './subject-warnings.ts';
 
 export interface OnlineFinding {
   level: 'ok' | 'warning' | 'error';
@@ -148,6 +149,7 @@ async function checkArchive(
   findings.push(...plan.warnings.map((warning) => ({ level: 'warning' as const, subject, message: warning })));
   if (isStandby && plan.cut.name === 'pages') findings.push({ ...PAGES_ON_STANDBY, subject });
   const { relation, name } = plan.subject;
+  for (const warning of warnOfSubject(plan.subject)) findings.push({ level: 'warning', subject, message: warning });
   if (role !== undefined && relation !== undefined && (await mayWrite(client, relation.oid)))
     findings.push({ ...NEEDLESS_RIGHTS, subject, message: `the role ${role} may change the rows of ${name}` });
   return findings;

@@ -85,3 +85,14 @@ test('a standby is named with its delay and its patience, and that a cut by page
   );
   assert.ok(!(await said('key')).some((line) => line.includes('may never end')));
 });
+
+test('columns that other readers mistake, and tables that others inherit from, are warned of', async () => {
+  await database.client.query('ALTER TABLE t ADD "Run" text, ADD "ID" int; CREATE TABLE heir () INHERITS (t)');
+  const [superuser, ...others] = await warningsAs(database.url);
+  assert.match(superuser ?? '', /superuser/);
+  assert.deepEqual(others, [
+    'archives.a: columns id, ID: many readers ignore case, and take one for the other',
+    'archives.a: column Run: readers that take run=… of the folders for a column replace its values by the run id; docs/format.md says how to read it',
+    'archives.a: tables inherit from public.t: their rows are archived with its own, and a restore puts all of them into one table',
+  ]);
+});

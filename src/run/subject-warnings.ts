@@ -1,0 +1,36 @@
+/** What an operator should know of a table or query before he trusts an archive of it: `plan` and `check --online` say it. */
+import { FOLDER_KEY } from '../ledger/names.ts';
+import type { Subject } from './subject.ts';
+
+/** A line each; empty when there is nothing to say. */
+export function warnOfSubject({ selection, relation, name }: Subject): string[] {
+  return [...warnOfNames(selection.columns), ...(hasHeirs(relation) ? [describeHeirs(name)] : [])];
+}
+
+/** Whether tables inherit from it that are no partitions: their rows are read with its own. */
+export function hasHeirs(relation: Subject['relation']): boolean {
+  return relation !== undefined && relation.hasChildren && relation.kind !== 'partitioned';
+}
+
+function describeHeirs(name: string): string {
+  return `tables inherit from ${name}: their rows are archived with its own, and a restore puts all of them into one table`;
+}
+
+/** Of columns whose names other readers take for something else. */
+export function warnOfNames(columns: readonly { name: string }[]): string[] {
+  const folded = Map.groupBy(columns, ({ name }) => name.toLowerCase());
+  return [...folded.values()].flatMap((alike) => {
+    const names = alike.map(({ name }) => name);
+    const isFolderKey = names.some((name) => name.toLowerCase() === FOLDER_KEY);
+    return [
+      ...(isFolderKey ? [describeFolderKey(names)] : []),
+      ...(names.length === 1
+        ? []
+        : [`columns ${names.join(', ')}: many readers ignore case, and take one for the other`]),
+    ];
+  });
+}
+
+function describeFolderKey(names: readonly string[]): string {
+  return `column ${names.join(', ')}: readers that take ${FOLDER_KEY}=… of the folders for a column replace its values by the run id; docs/format.md says how to read it`;
+}
