@@ -2,6 +2,7 @@
 import type { Client } from '../postgres/connect.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
+import { lookAtConstraints, NO_CONSTRAINTS, type ConstraintFacts } from './constraints.ts';
 import type { KeyFacts } from './keys.ts';
 import { lookAtKeys } from './look-at-keys.ts';
 import { lookAtObjects, type FoundObject, type PlannedObject } from './objects.ts';
@@ -29,6 +30,7 @@ export interface RestoreFacts {
   /** The server's names of the archive's types, by the manifest's; those that it does not have are not in it. Only for a table to be made. */
   types: ReadonlyMap<string, string>;
   keys: KeyFacts;
+  constraints: ConstraintFacts;
   /** Objects that may hold rows of the range that was asked for. */
   objects: readonly FoundObject[];
   /** The destination, as the operator knows it. */
@@ -55,6 +57,10 @@ export async function look(
         )
       : new Map<string, string>();
   const keys = await lookAtKeys(client, request.keys, manifest, target, types);
+  const constraints =
+    target === undefined || !WRITABLE_KINDS.has(target.kind)
+      ? NO_CONSTRAINTS
+      : await lookAtConstraints(client, target, manifest);
   const objects = await lookAtObjects(folder.store, chooseObjects(folder, manifest, keys.outside));
   const counts = await countRestored(
     client,
@@ -62,7 +68,8 @@ export async function look(
     record,
     target && { manifest, target, keys, objects: objects.map(({ object }) => object) },
   );
-  return { restore, place, target, record, hasRows, ...counts, types, keys, objects, storeUrl: folder.store.url };
+  const { url: storeUrl } = folder.store;
+  return { restore, place, target, record, hasRows, ...counts, types, keys, constraints, objects, storeUrl };
 }
 
 async function countRestored(

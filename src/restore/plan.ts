@@ -6,6 +6,7 @@ import type { RunFolder } from '../ledger/run-folder.ts';
 import { restoreFailure } from '../segment/restore/errors.ts';
 import type { RestoreColumn } from '../format/jsonl/forms.ts';
 import { planColumns } from './columns.ts';
+import { warnOfConstraints } from './judge-constraints.ts';
 import { conditionOf, type KeyFacts } from './keys.ts';
 import { look } from './look.ts';
 import type { PlannedObject } from './objects.ts';
@@ -14,6 +15,8 @@ import type { RestoreRecord } from './record.ts';
 import { Refusal } from './refusal.ts';
 import { refuse, warn } from './refuse.ts';
 import type { RestoreRequest } from './request.ts';
+import { warnOfSequences } from './sequences.ts';
+import { warnOfSnapshots } from './snapshots.ts';
 import type { Target } from './target.ts';
 
 export interface RestorePlan {
@@ -49,7 +52,13 @@ export async function planRestore(
       where: conditionOf(facts.keys),
       keys: facts.keys,
       record,
-      warnings: [...doubts, ...warn(request, target, facts)],
+      warnings: [
+        ...doubts,
+        ...warn(request, target, facts),
+        ...warnOfConstraints(target, facts.constraints, manifest),
+        ...warnOfSequences(manifest, target),
+        ...warnOfSnapshots(manifest),
+      ],
     };
   } catch (error) {
     if (error instanceof Refusal) throw error;

@@ -3,6 +3,8 @@ import { formatCount } from '../base/units.ts';
 import { nearestName } from '../base/suggest.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import type { Manifest, ManifestColumn } from '../ledger/manifest.ts';
+import { contradictionsOf } from '../ledger/whole.ts';
+import { refuseByConstraints } from './judge-constraints.ts';
 import type { RestoreFacts } from './look.ts';
 import { describeLoss } from './loss.ts';
 import type { FoundObject } from './objects.ts';
@@ -17,6 +19,7 @@ const MAX_COLUMNS = 1600;
 /** One line for each reason, in the order in which an operator would remove them; empty when nothing stands against it. */
 export function refuse(request: RestoreRequest, manifest: Manifest, facts: RestoreFacts): string[] {
   return [
+    ...contradictionsOf(manifest),
     ...checkPlace(facts.place, request.into.schema),
     ...(facts.target === undefined
       ? checkCreation(request, manifest, facts)
@@ -91,7 +94,7 @@ function checkCreation({ create, into }: RestoreRequest, manifest: Manifest, { p
 function checkExisting(
   request: RestoreRequest,
   manifest: Manifest,
-  { place, record, recount }: RestoreFacts,
+  { place, record, recount, constraints, objects }: RestoreFacts,
   target: Target,
 ): string[] {
   return [
@@ -99,6 +102,7 @@ function checkExisting(
       ? [`table ${target.name} exists already; restore into it without --create`]
       : []),
     ...checkTarget(manifest, target, request, place),
+    ...refuseByConstraints(target, constraints, objects, request.keys),
     ...(record === undefined || recount === undefined ? [] : checkStillThere(target, record, recount)),
   ];
 }
@@ -158,8 +162,9 @@ function checkRights(manifest: Manifest, target: Target, request: RestoreRequest
     ({ name, isGenerated }) => !isGenerated && manifest.columns.some((column) => column.name === name),
   );
   const refused = filled.filter(({ canInsert }) => !canInsert).map(({ name }) => name);
-  const sequences = filled.flatMap(({ sequence }) =>
-    sequence === undefined || sequence.canUpdate ? [] : [sequence.name],
+  // One that others count by as well may be none of the role's business: that is a warning.
+  const sequences = filled.flatMap(({ sequences }) =>
+    sequences.filter((sequence) => sequence.isOwned && sequence.isCounter && !sequence.canUpdate),
   );
   return [
     ...(refused.length === 0
@@ -168,7 +173,7 @@ function checkRights(manifest: Manifest, target: Target, request: RestoreRequest
           `role ${place.role} may not insert into ${refused.length === filled.length ? target.name : `${refused.join(', ')} of ${target.name}`}: GRANT INSERT`,
         ]),
     ...(target.canSelect ? [] : [`role ${place.role} may not read ${target.name}: GRANT SELECT`]),
-    ...sequences.map((name) => `role ${place.role} may not set sequence ${name}: GRANT UPDATE ON SEQUENCE`),
+    ...sequences.map(({ name }) => `role ${place.role} may not set sequence ${name}: GRANT SELECT, UPDATE ON SEQUENCE`),
     ...(request.onConflict === 'skip' && !place.canMakeTemp
       ? [`role ${place.role} may not make temporary tables, which --on-conflict skip needs: GRANT TEMP ON DATABASE`]
       : []),

@@ -1,5 +1,5 @@
 /** The story of a restore: find the run, lock the target, look before the first row, then objects in parallel, then tidy up. */
-import { fail, toFailure, type Failure } from '../base/errors.ts';
+import { fail, FailureError, toFailure, type Failure } from '../base/errors.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { Client } from '../postgres/connect.ts';
 import { dispatchTasks } from '../work/dispatch.ts';
@@ -15,6 +15,7 @@ import { Refusal } from './refusal.ts';
 import type { RestoreContext, RestoreRequest, RestoreResult } from './request.ts';
 import { advanceSequences } from './sequences.ts';
 import { openRestoreSession, type RestoreSession } from './session.ts';
+import { explainTwice } from './snapshots.ts';
 import { restoreTask } from './tasks.ts';
 
 /** What is known on the way; the result is made of it, however the restore ends. */
@@ -69,21 +70,24 @@ async function endRestore(
 
 async function restore(context: RestoreContext, request: RestoreRequest, tally: Tally): Promise<void> {
   const store = openStore(destinationOf(context.config, request.archive));
+  const note = (warnings: readonly string[]): void => {
+    tally.warnings.push(...warnings);
+    for (const warning of warnings) context.log.warn(warning);
+  };
   try {
     const { folder, manifest } = await findRun(store, request.archive.name, request.run);
     tally.run = manifest.run;
     const session = await openRestoreSession(request, manifest.run);
     try {
       const plan = await planRestore(session.client, folder, request, manifest);
-      tally.warnings.push(...plan.warnings);
-      for (const warning of plan.warnings) context.log.warn(warning);
+      note(plan.warnings);
       await fill(context, request, session, plan, tally);
       await countAgain(session.client, plan, tally);
-      await advanceSequences(session.client, plan.target);
+      note(await advanceSequences(session.client, plan.target));
       await closeRecord(session.client, plan.record);
     } catch (error) {
       if (session.lost.aborted && !context.signal.aborted) throw session.lost.reason;
-      throw error;
+      throw error instanceof FailureError ? new FailureError(explainTwice(error.failure, manifest)) : error;
     } finally {
       await session.close();
     }

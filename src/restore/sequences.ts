@@ -1,31 +1,79 @@
-/** Sets the sequences of identity and serial columns past the restored values, so that new rows do not meet them. */
+/** Sets the sequences that columns take their values from past the restored ones, so that new rows do not meet them. */
 import type { Client } from '../postgres/connect.ts';
-import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
+import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { restoreFailure } from '../segment/restore/errors.ts';
-import type { Target } from './target.ts';
+import type { Manifest } from '../ledger/manifest.ts';
+import type { Target, TargetColumn, TargetSequence } from './target.ts';
 
-/** Only ever moves a sequence on, in the direction that it counts. */
-export async function advanceSequences(client: Client, target: Target): Promise<void> {
-  for (const { name, sequence } of target.columns) {
-    if (sequence === undefined) continue;
-    try {
-      await advance(client, target, name, sequence.name);
-    } catch (error) {
-      throw restoreFailure(error, `setting the sequence ${sequence.name} past the restored rows`);
+/** Only ever moves a sequence on, in the direction that it counts. Resolves to what should be known of those that stay. */
+export async function advanceSequences(client: Client, target: Target): Promise<string[]> {
+  const warnings: string[] = [];
+  for (const { name, sequences } of target.columns) {
+    for (const sequence of sequences.filter(canAdvance)) {
+      try {
+        warnings.push(...(await advance(client, target, name, sequence.name)));
+      } catch (error) {
+        throw restoreFailure(error, `setting the sequence ${sequence.name} past the restored rows`);
+      }
     }
   }
+  return warnings;
 }
 
-async function advance(client: Client, target: Target, column: string, sequence: string): Promise<void> {
-  const { rows } = await client.query<{ ascends: boolean }>(
-    'SELECT seqincrement > 0 AS ascends FROM pg_sequence WHERE seqrelid = $1::regclass',
+/** What the operator has to do himself, for the columns that get values of the archive. */
+export function warnOfSequences(
+  { columns }: Pick<Manifest, 'columns'>,
+  target: { columns: readonly Pick<TargetColumn, 'name' | 'isGenerated' | 'sequences'>[] },
+): string[] {
+  const filled = target.columns.filter(
+    ({ name, isGenerated }) => !isGenerated && columns.some((column) => column.name === name),
+  );
+  return filled.flatMap(({ name, sequences }) =>
+    sequences
+      .filter((sequence) => !canAdvance(sequence))
+      .map((sequence) => {
+        const why = sequence.isCounter ? 'the role may not' : 'the values of the column are not those of the sequence';
+        return `sequence ${sequence.name} of column ${name} is not set past the restored values, as ${why}: look whether new rows meet them`;
+      }),
+  );
+}
+
+function canAdvance({ isCounter, canUpdate }: TargetSequence): boolean {
+  return isCounter && canUpdate;
+}
+
+interface Standing {
+  /** The furthest value of the column; null when there is none. */
+  value: string | null;
+  fits: boolean | null;
+  isFurther: boolean | null;
+}
+
+async function advance(client: Client, target: Target, column: string, sequence: string): Promise<string[]> {
+  const { value, fits, isFurther } = await compare(client, target, column, sequence);
+  if (value === null) return [];
+  if (fits !== true)
+    return [
+      `sequence ${sequence} of column ${column} stays where it is: ${value} is out of the range that it counts in`,
+    ];
+  if (isFurther === true) await client.query('SELECT pg_catalog.setval($1::regclass, $2::int8)', [sequence, value]);
+  return [];
+}
+
+async function compare(client: Client, target: Target, column: string, sequence: string): Promise<Standing> {
+  const { rows: directions } = await client.query<{ ascends: boolean }>(
+    'SELECT seqincrement > 0 AS ascends FROM pg_catalog.pg_sequence WHERE seqrelid = $1::regclass',
     [sequence],
   );
-  const [best, further] = rows[0]?.ascends === false ? ['min', '<'] : ['max', '>'];
-  await client.query(
-    `SELECT setval(${quoteLiteral(sequence)}::regclass, t.value) FROM (SELECT ${best}(${quoteIdentifier(column)})::int8 AS value FROM ${target.name}) AS t,
-       ${sequence} AS s, pg_sequence AS d
-     WHERE d.seqrelid = ${quoteLiteral(sequence)}::regclass AND t.value BETWEEN d.seqmin AND d.seqmax
-       AND (t.value ${further} s.last_value OR (t.value = s.last_value AND NOT s.is_called))`,
+  // A column of numeric may have values between the numbers of a sequence.
+  const [best, further, whole] = directions[0]?.ascends === false ? ['min', '<', 'floor'] : ['max', '>', 'ceil'];
+  const { rows } = await client.query<Standing>(
+    `SELECT t.value::text AS value, t.value BETWEEN d.seqmin AND d.seqmax AS fits,
+       t.value ${further} s.last_value OR (t.value = s.last_value AND NOT s.is_called) AS "isFurther"
+     FROM (SELECT pg_catalog.${whole}(pg_catalog.${best}(${quoteIdentifier(column)})::numeric) AS value FROM ${target.name}) AS t,
+       ${sequence} AS s, pg_catalog.pg_sequence AS d
+     WHERE d.seqrelid = $1::regclass`,
+    [sequence],
   );
+  return rows[0] ?? { value: null, fits: null, isFurther: null };
 }

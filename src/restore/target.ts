@@ -18,8 +18,19 @@ export interface TargetColumn {
   /** Whether its order depends on a collation. */
   isCollatable: boolean;
   canInsert: boolean;
-  /** The sequence of an identity or a serial column. */
-  sequence: { name: string; canUpdate: boolean } | undefined;
+  /** Those that it owns, as identity and serial columns do, and that its default names. */
+  sequences: TargetSequence[];
+}
+
+export interface TargetSequence {
+  /** Quoted, with its schema. */
+  name: string;
+  /** Whether the column owns it: then nothing else counts by it. */
+  isOwned: boolean;
+  /** Whether the numbers of the sequence are values of the column as they are, and not a part of them, or made into others. */
+  isCounter: boolean;
+  /** Whether the role may read it and set it. */
+  canUpdate: boolean;
 }
 
 export interface Target {
@@ -69,22 +80,39 @@ SELECT c.oid::int8::float8 AS oid, c.relkind::text AS kind, has_table_privilege(
   ) AS "isUnlogged"
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`;
 
+/** smallint, integer, bigint, numeric, and domains over them. */
+const IS_WHOLE_NUMBER = `(
+  WITH RECURSIVE below AS (
+    SELECT a.atttypid AS oid
+    UNION ALL SELECT b.typbasetype FROM below JOIN pg_catalog.pg_type b ON b.oid = below.oid WHERE b.typtype = 'd'
+  ) SELECT pg_catalog.bool_or(below.oid IN (20, 21, 23, 1700)) FROM below)`;
+
+/** A default that is the next number and nothing else, as `pg_get_expr` prints it. */
+const PLAIN_NEXTVAL = String.raw`'^\(*nextval\(''(?:[^'']|'''')*''::regclass\)\)*(?:::[a-z]+)?$'`;
+
 const COLUMNS_SQL = `
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.atttypid::int8::float8 AS "typeOid",
   a.attndims::int AS dimensions, a.attnotnull OR t.typnotnull AS "notNull",
   a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL AS "fillsItself", a.attgenerated <> '' AS "isGenerated",
   a.attcollation <> 0 AS "isCollatable", has_column_privilege(a.attrelid, a.attnum, 'INSERT') AS "canInsert",
-  s.name AS "sequenceName", s.can_update AS "sequenceCanUpdate"
+  COALESCE(s.found, '[]') AS sequences
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 LEFT JOIN LATERAL (
-  SELECT format('%I.%I', n.nspname, c.relname) AS name, has_sequence_privilege(c.oid, 'UPDATE') AS can_update
-  FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S' JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid
-    AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i') LIMIT 1
+  SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', pg_catalog.format('%I.%I', n.nspname, c.relname), 'isOwned', u.owned,
+    'canUpdate', pg_catalog.has_sequence_privilege(c.oid, 'SELECT') AND pg_catalog.has_sequence_privilege(c.oid, 'UPDATE'),
+    'isCounter', ${IS_WHOLE_NUMBER} AND (f.oid IS NULL OR pg_catalog.pg_get_expr(f.adbin, f.adrelid) ~ ${PLAIN_NEXTVAL})) ORDER BY c.oid) AS found
+  FROM (
+    SELECT x.oid, pg_catalog.bool_or(x.owned) AS owned FROM (
+      SELECT d.objid AS oid, true AS owned FROM pg_catalog.pg_depend d
+      WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+        AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i')
+      UNION ALL SELECT d.refobjid, false FROM pg_catalog.pg_depend d
+      WHERE d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+    ) AS x GROUP BY x.oid
+  ) AS u JOIN pg_catalog.pg_class c ON c.oid = u.oid AND c.relkind = 'S' JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 ) AS s ON true
 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`;
-
-type ColumnRow = Omit<TargetColumn, 'sequence'> & { sequenceName: string | null; sequenceCanUpdate: boolean | null };
 
 export async function describeSurroundings(client: Client, schema: string): Promise<Surroundings> {
   const { rows } = await client.query<Surroundings>(SURROUNDINGS_SQL, [schema]);
@@ -100,12 +128,7 @@ export async function describeTarget(
   const { rows } = await client.query<Omit<Target, 'name' | 'columns' | 'indexes'>>(TABLE_SQL, [schema, table]);
   const row = rows[0];
   if (row === undefined) return undefined;
-  const columns = await client.query<ColumnRow>(COLUMNS_SQL, [row.oid]);
+  const columns = await client.query<TargetColumn>(COLUMNS_SQL, [row.oid]);
   const indexes = await describeIndexes(client, row.oid);
-  return { ...row, name: quoteTableName({ schema, table }), columns: columns.rows.map(toColumn), indexes };
-}
-
-function toColumn({ sequenceName, sequenceCanUpdate, ...column }: ColumnRow): TargetColumn {
-  const sequence = sequenceName === null ? undefined : { name: sequenceName, canUpdate: sequenceCanUpdate === true };
-  return { ...column, sequence };
+  return { ...row, name: quoteTableName({ schema, table }), columns: columns.rows, indexes };
 }

@@ -10,6 +10,10 @@ const BY_STATE: Readonly<Record<string, FailureKind>> = {
     code: 'permission-denied',
     hint: 'GRANT SELECT, INSERT on the table, and USAGE, CREATE on its schema, to the role of this source.',
   },
+  '23P01': {
+    code: 'constraint-violated',
+    hint: 'An exclusion constraint keeps rows out that meet others, which are there or in the archive. Drop it for the restore, look which rows meet (a self join by its operators), and add it again.',
+  },
   '53100': { code: 'target-disk-full' },
 };
 
@@ -21,13 +25,19 @@ const BY_CLASS: Readonly<Record<string, FailureKind>> = {
   '23': { code: 'constraint-violated' },
 };
 
+/** A row that goes nowhere has the SQLSTATE of a CHECK. */
+const NO_PARTITION: FailureKind = {
+  code: 'constraint-violated',
+  hint: 'The table has no partition for this row: create it, or a DEFAULT one, then restore again; it goes on with what is missing.',
+};
+
 /** Wraps an error of the driver; one that is a FailureError already is passed on. */
 export function restoreFailure(error: unknown, doing: string): FailureError {
   const base = postgresFailure(error, 'restore', doing);
   if (error instanceof FailureError) return base;
   const where = describeWhere(textOf(error, 'where'));
   const message = where === undefined ? base.failure.message : `${base.failure.message}, ${where}`;
-  const kind = kindOf(textOf(error, 'code') ?? '');
+  const kind = textOf(error, 'routine') === 'ExecFindPartition' ? NO_PARTITION : kindOf(textOf(error, 'code') ?? '');
   if (kind === undefined) return new FailureError({ ...base.failure, message }, { cause: error });
   return fail(kind, { stage: 'restore', message, cause: base.failure.cause }, { cause: error });
 }

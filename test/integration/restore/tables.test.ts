@@ -66,6 +66,29 @@ describe('a restored table', () => {
     ]);
   });
 
+  test('sets shared sequences of a plain default as well, and names those whose numbers are not the values', async (t) => {
+    const yard = await yardWith(
+      t,
+      `CREATE DOMAIN no AS numeric(20); CREATE SEQUENCE shared; CREATE SEQUENCE "ti'cket"; CREATE SEQUENCE shard; CREATE SEQUENCE short MAXVALUE 20;
+       CREATE TABLE old (id text PRIMARY KEY DEFAULT 'T' || nextval('"ti''cket"'), no no DEFAULT nextval('shared'), far int, at int);
+       INSERT INTO old (far, at) SELECT i * 1000, i FROM generate_series(1, 50) AS i;
+       CREATE TABLE back (LIKE old INCLUDING ALL); ALTER SEQUENCE "ti'cket" OWNED BY back.id;
+       ALTER TABLE back ALTER far SET DEFAULT nextval('shard') * 1000, ALTER at SET DEFAULT nextval('short');
+       SELECT setval('shared', 1)`,
+    );
+    await yard.archive({ table: 'old' });
+    const result = await yard.restore('back');
+    assert.equal(result.status, 'restored', JSON.stringify(result.error));
+    const because = 'is not set past the restored values, as the values of the column are not those of the sequence';
+    assert.deepEqual(result.warnings, [
+      `sequence public."ti'cket" of column id ${because}: look whether new rows meet them`,
+      `sequence public.shard of column far ${because}: look whether new rows meet them`,
+      'sequence public.short of column at stays where it is: 50 is out of the range that it counts in',
+    ]);
+    const next = "SELECT nextval('shared')::int, nextval('shard')::int, nextval('short')::int";
+    assert.deepEqual(await values(yard, next), [51, 1, 1]);
+  });
+
   test('keeps a sequence that is ahead already', async (t) => {
     const yard = await yardWith(
       t,

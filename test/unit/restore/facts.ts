@@ -1,5 +1,6 @@
 /** Facts of a restore that nothing stands against, for tests that change one of them. */
 import type { Manifest, ManifestColumn, ManifestObject } from '../../../src/ledger/manifest.ts';
+import { NO_CONSTRAINTS } from '../../../src/restore/constraints.ts';
 import { ALL_KEYS } from '../../../src/restore/keys.ts';
 import type { RestoreFacts } from '../../../src/restore/look.ts';
 import type { RestoreRecord } from '../../../src/restore/record.ts';
@@ -62,7 +63,7 @@ export function targetColumn(name: string, type: string, changes: Partial<Target
     isGenerated: false,
     isCollatable: false,
     canInsert: true,
-    sequence: undefined,
+    sequences: [],
     ...changes,
   };
 }
@@ -117,6 +118,7 @@ export function facts(changes: Partial<RestoreFacts> = {}): RestoreFacts {
     recount: undefined,
     types: new Map(),
     keys: ALL_KEYS,
+    constraints: NO_CONSTRAINTS,
     objects: [0, 1].map((index) => ({ object: { ...object(index), index }, bytes: 50 })),
     storeUrl: 's3://archive/pg/',
     ...changes,

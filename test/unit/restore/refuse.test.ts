@@ -52,6 +52,18 @@ describe('a restore is refused', () => {
   const cases: [string, string[], Partial<RestoreFacts>, Partial<RestoreRequest>?, Parameters<typeof manifest>[0]?][] =
     [
       [
+        'when the manifest is not that of the whole run',
+        [
+          'the manifest says 20 rows, its objects together have 10',
+          'the manifest says 200 jsonBytes, its objects together have 100',
+          'the manifest says 100 bytes, its objects together have 50',
+          'the manifest does not name part-00000: it is not that of the whole run',
+        ],
+        {},
+        {},
+        { objects: [object(1)] },
+      ],
+      [
         'on a standby',
         ['the server takes no writes: it is a standby, or default_transaction_read_only is on'],
         { place: { ...place, isReadOnly: true } },
@@ -135,7 +147,7 @@ describe('a restore is refused', () => {
         [
           'role restorer may not insert into "public"."events": GRANT INSERT',
           'role restorer may not read "public"."events": GRANT SELECT',
-          'role restorer may not set sequence public.s: GRANT UPDATE ON SEQUENCE',
+          'role restorer may not set sequence public.s: GRANT SELECT, UPDATE ON SEQUENCE',
         ],
         {
           target: target({
@@ -143,7 +155,8 @@ describe('a restore is refused', () => {
             columns: target().columns.map((one) => ({
               ...one,
               canInsert: false,
-              sequence: one.name === 'id' ? { name: 'public.s', canUpdate: false } : undefined,
+              sequences:
+                one.name === 'id' ? [{ name: 'public.s', isOwned: true, isCounter: true, canUpdate: false }] : [],
             })),
           }),
         },

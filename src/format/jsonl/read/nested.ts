@@ -1,6 +1,16 @@
 /** Turns the JSON of one array or composite into the literal that Postgres reads: `{1,NULL}` and `("1","x")`. */
 import type { ValueForm } from '../forms.ts';
 
+/** The composite type of the target has no such attribute any more, so that its values would be lost. */
+export class AttributeGone extends Error {
+  readonly attribute: string;
+
+  constructor(attribute: string) {
+    super(`the composite type has no attribute "${attribute}"`);
+    this.attribute = attribute;
+  }
+}
+
 /** The input text of the value that `json` holds; null is SQL NULL. Throws an Error when the JSON does not have that form. */
 export function inputText(json: string, form: ValueForm): string | null {
   const reader = new JsonReader(json);
@@ -51,17 +61,18 @@ class JsonReader {
     return this.#list('[', ']', () => this.value({ kind: 'value' }) ?? '').join(' ');
   }
 
+  /** By name: the type may have got attributes since, which the archive does not have, or have them in another order. */
   #composite(attributes: Extract<ValueForm, { kind: 'composite' }>['attributes']): string {
-    let index = 0;
-    const values = this.#list('{', '}', () => {
-      const attribute = attributes[index];
-      index += 1;
+    const values = new Map<string, string>();
+    this.#list('{', '}', () => {
       const name = this.#name();
-      if (attribute?.name !== name) throw new Error(`"${name}" is not the attribute that the type has at that place`);
-      return quoteAttribute(this.value(attribute.form));
+      const attribute = attributes.find((one) => one.name === name);
+      if (attribute === undefined) throw new AttributeGone(name);
+      if (values.has(name)) throw new Error(`"${name}" is there twice`);
+      values.set(name, quoteAttribute(this.value(attribute.form)));
+      return '';
     });
-    if (values.length !== attributes.length) throw new Error(`${values.length} of ${attributes.length} attributes`);
-    return `(${values.join(',')})`;
+    return `(${attributes.map(({ name }) => values.get(name) ?? '').join(',')})`;
   }
 
   #hstore(): string {

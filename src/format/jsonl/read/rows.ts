@@ -3,7 +3,7 @@ import { fail, type FailureError } from '../../../base/errors.ts';
 import { formatBytes, formatCount } from '../../../base/units.ts';
 import type { RestoreColumn, ValueForm } from '../forms.ts';
 import { lineFrame } from '../frame.ts';
-import { inputText } from './nested.ts';
+import { AttributeGone, inputText } from './nested.ts';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -310,6 +310,7 @@ export class CopyRows {
       if (literal === null) return Buffer.from('\\N');
       return Buffer.from(literal.replaceAll(/[\\\n\r\t]/g, (character) => COPY_ESCAPES[character] ?? character));
     } catch (error) {
+      if (error instanceof AttributeGone) throw this.#attributeGone(error);
       throw this.#badLine('does not have the form of its type', error, this.#column - 1);
     }
   }
@@ -332,6 +333,19 @@ export class CopyRows {
         cause: cause instanceof Error ? cause.message : undefined,
       },
       { cause },
+    );
+  }
+
+  #attributeGone({ attribute }: AttributeGone): FailureError {
+    return fail(
+      {
+        code: 'bad-value',
+        hint: 'Add the attribute to the type for the restore (ALTER TYPE … ADD ATTRIBUTE), then restore again.',
+      },
+      {
+        stage: 'restore',
+        message: `line ${formatCount(this.rows + 1)} of the object, column ${this.#nameOf(this.#column - 1)}: its composite type has no attribute ${attribute}, which the archive has`,
+      },
     );
   }
 

@@ -1,0 +1,131 @@
+/** The constraints of the target that rows may fail by, though they were fine where they came from. */
+import type { Client } from '../postgres/connect.ts';
+import { sqlStateOf } from '../postgres/errors.ts';
+import { quoteIdentifier } from '../postgres/identifiers.ts';
+import type { Manifest } from '../ledger/manifest.ts';
+import type { Target } from './target.ts';
+
+/** What only the catalogue tells of the target's constraints. */
+export interface ConstraintFacts {
+  /** Foreign keys that are enforced for inserted rows. */
+  foreignKeys: readonly ForeignKey[];
+  /** Exclusion constraints, with their definitions. */
+  exclusions: readonly { name: string; definition: string }[];
+  /** Of a partitioned table; undefined for others. */
+  partitions: PartitionFacts | undefined;
+  /** Whether tables inherit from it, which are no partitions: none of the rows goes into them. */
+  hasHeirs: boolean;
+}
+
+export interface ForeignKey {
+  name: string;
+  definition: string;
+  /** The table that it refers to, quoted, with its schema. */
+  to: string;
+  isToItself: boolean;
+}
+
+export interface PartitionFacts {
+  count: number;
+  /** Whether some partition, at whatever level, is for the rows that no other takes. */
+  hasDefault: boolean;
+  /** Objects, by their place in the manifest, of which an end of the key goes into no partition; undefined where it is not known. */
+  unplaced: readonly number[] | undefined;
+}
+
+export const NO_CONSTRAINTS: ConstraintFacts = {
+  foreignKeys: [],
+  exclusions: [],
+  partitions: undefined,
+  hasHeirs: false,
+};
+
+/** What is disabled, as a trigger can be, does not count. */
+const FOREIGN_KEYS_SQL = `
+SELECT c.conname::text AS name, pg_catalog.pg_get_constraintdef(c.oid) AS definition,
+  pg_catalog.format('%I.%I', n.nspname, r.relname) AS "to", c.confrelid = c.conrelid AS "isToItself"
+FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+WHERE c.conrelid = $1 AND c.contype = 'f' AND pg_catalog.pg_get_constraintdef(c.oid) NOT LIKE '% NOT ENFORCED' AND (
+  (SELECT relkind FROM pg_catalog.pg_class WHERE oid = $1) = 'p'
+  OR EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgconstraint = c.oid AND t.tgrelid = c.conrelid AND t.tgenabled IN ('O', 'A')
+    AND t.tgtype & 4 <> 0))
+ORDER BY 1`;
+
+const EXCLUSIONS_SQL = `
+SELECT conname::text AS name, pg_catalog.pg_get_constraintdef(oid) AS definition
+FROM pg_catalog.pg_constraint WHERE conrelid = $1 AND contype = 'x' ORDER BY 1`;
+
+const HEIRS_SQL = `
+SELECT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = $1) AND
+  (SELECT relkind FROM pg_catalog.pg_class WHERE oid = $1) <> 'p' AS found`;
+
+/** The leaves, and what each one takes, as SQL of the server's own. */
+const LEAVES_SQL = `
+WITH RECURSIVE below AS (
+  SELECT inhrelid AS oid FROM pg_catalog.pg_inherits WHERE inhparent = $1
+  UNION ALL SELECT i.inhrelid FROM below JOIN pg_catalog.pg_inherits i ON i.inhparent = below.oid
+    JOIN pg_catalog.pg_class p ON p.oid = below.oid AND p.relkind = 'p'
+)
+SELECT pg_catalog.pg_get_partition_constraintdef(c.oid) AS takes,
+  pg_catalog.pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT' AS "isDefault"
+FROM below JOIN pg_catalog.pg_class c ON c.oid = below.oid WHERE c.relkind <> 'p'`;
+
+export async function lookAtConstraints(client: Client, target: Target, manifest: Manifest): Promise<ConstraintFacts> {
+  const ask = async <T extends object>(sql: string): Promise<T[]> => (await client.query<T>(sql, [target.oid])).rows;
+  const [heirs] = await ask<{ found: boolean }>(HEIRS_SQL);
+  return {
+    foreignKeys: await ask<ForeignKey>(FOREIGN_KEYS_SQL),
+    exclusions: await ask<{ name: string; definition: string }>(EXCLUSIONS_SQL),
+    partitions: target.kind === 'p' ? await lookAtPartitions(client, target, manifest) : undefined,
+    hasHeirs: heirs?.found === true,
+  };
+}
+
+async function lookAtPartitions(client: Client, target: Target, manifest: Manifest): Promise<PartitionFacts> {
+  const { rows: leaves } = await client.query<{ takes: string | null; isDefault: boolean }>(LEAVES_SQL, [target.oid]);
+  const hasDefault = leaves.some(({ isDefault }) => isDefault);
+  const takes = leaves.flatMap(({ takes }) => takes ?? []);
+  const isKnown = leaves.length > 0 && !hasDefault && takes.length === leaves.length;
+  const unplaced = isKnown ? await findUnplaced(client, target, manifest, takes) : undefined;
+  return { count: leaves.length, hasDefault, unplaced };
+}
+
+/**
+ * Rows of an archive that was cut by its key lie between the ends of their object: an end that goes nowhere tells of a partition
+ * that is missing. Where partitions go by other
+ * columns, or the manifest's values are none of the type, it is left to the rows themselves.
+ */
+async function findUnplaced(
+  client: Client,
+  { columns }: Target,
+  { cut, objects }: Manifest,
+  takes: readonly string[],
+): Promise<number[] | undefined> {
+  if (cut?.by !== 'key' || objects.length > MOST_OBJECTS) return undefined;
+  const key = cut.key.map((name) => columns.find((column) => column.name === name));
+  if (key.length === 0 || key.includes(undefined)) return undefined;
+  const values = key.map(
+    (column, at) => `(e.key ->> ${at})::${column?.type ?? ''} AS ${quoteIdentifier(column?.name ?? '')}`,
+  );
+  const ends = objects.flatMap(({ firstKey, lastKey }, at) =>
+    [firstKey, lastKey].flatMap((key) => (key === null || key.includes('') ? [] : [{ at, key }])),
+  );
+  await client.query('BEGIN');
+  try {
+    const { rows } = await client.query<{ at: number }>(
+      `SELECT DISTINCT k.pgsluice_at AS at FROM (SELECT (o ->> 'at')::int AS pgsluice_at, ${values.join(', ')}
+         FROM json_array_elements($1::json) AS o, LATERAL (SELECT o -> 'key' AS key) AS e) AS k
+       WHERE NOT (${takes.map((one) => `COALESCE(${one}, false)`).join(' OR ')}) ORDER BY 1`,
+      [JSON.stringify(ends)],
+    );
+    return rows.map(({ at }) => at);
+  } catch (error) {
+    if (/^(?:22|23|42)/.test(sqlStateOf(error))) return undefined;
+    throw error;
+  } finally {
+    await client.query('ROLLBACK');
+  }
+}
+
+/** More are not worth the wait before the first row. */
+const MOST_OBJECTS = 20_000;

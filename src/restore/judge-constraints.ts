@@ -1,0 +1,92 @@
+/** Says which constraints of the target stand against a restore, with the way out. Pure: no query. */
+import { quoteIdentifier } from '../postgres/identifiers.ts';
+import type { Manifest } from '../ledger/manifest.ts';
+import type { ConstraintFacts, ForeignKey, PartitionFacts } from './constraints.ts';
+import type { FoundObject, PlannedObject } from './objects.ts';
+import type { KeyBounds } from './request.ts';
+import type { Target } from './target.ts';
+
+type Named = Pick<Target, 'name' | 'kind'>;
+
+/** More objects without a partition are not named. */
+const MOST_NAMED = 3;
+
+/** One line for each reason. */
+export function refuseByConstraints(
+  { name, kind }: Named,
+  { foreignKeys, partitions }: ConstraintFacts,
+  objects: readonly FoundObject[],
+  keys: KeyBounds,
+): string[] {
+  const filled = objects.map(({ object }) => object).filter(({ rows }) => rows > 0);
+  const toItself = filled.length > 1 ? foreignKeys.filter(({ isToItself }) => isToItself) : [];
+  return [
+    ...toItself.map((foreignKey) => describeToItself({ name, kind }, foreignKey)),
+    ...(partitions === undefined ? [] : refuseByPartitions(name, partitions, filled, keys)),
+  ];
+}
+
+/** What should be known, and stands against nothing by itself. */
+export function warnOfConstraints(
+  { name }: Named,
+  { foreignKeys, exclusions, partitions, hasHeirs }: ConstraintFacts,
+  { inherited, table }: Pick<Manifest, 'inherited' | 'table'>,
+): string[] {
+  const others = foreignKeys.filter(({ isToItself }) => !isToItself);
+  return [
+    ...others.map(
+      (foreignKey) =>
+        `${name} refers to ${foreignKey.to} by ${quoteIdentifier(foreignKey.name)}: an object with a row that refers to nothing there fails`,
+    ),
+    ...exclusions.map(
+      (exclusion) =>
+        `${name} has the exclusion constraint ${quoteIdentifier(exclusion.name)}: an object with a row that it excludes fails; to restore all and look afterwards, ${dropAndAdd(name, exclusion.name, exclusion.definition)}`,
+    ),
+    ...(partitions !== undefined && !partitions.hasDefault && partitions.unplaced === undefined
+      ? [`${name} has no DEFAULT partition: an object with a row that no partition takes fails`]
+      : []),
+    ...(hasHeirs ? [`tables inherit from ${name}: all rows go into it alone, and none into them`] : []),
+    ...(inherited === true
+      ? [
+          `the archive holds the rows of the tables that inherit from ${table ?? 'its own'} as well: all go into ${name}`,
+        ]
+      : []),
+  ];
+}
+
+/** Objects go in side by side, and each one by a statement that checks the key at its end. */
+function describeToItself({ name, kind }: Named, { name: constraint, definition }: ForeignKey): string {
+  const bare = definition.replace(/ NOT VALID$/, '');
+  // Before Postgres 18, a partitioned table has no foreign key that is yet to be validated.
+  const added =
+    kind === 'p'
+      ? dropAndAdd(name, constraint, bare)
+      : `${dropAndAdd(name, constraint, `${bare} NOT VALID`)}; ALTER TABLE ${name} VALIDATE CONSTRAINT ${quoteIdentifier(constraint)}`;
+  return `${name} refers to itself by ${quoteIdentifier(constraint)}, and a row may refer to one of another object, which is not there yet: ${added}`;
+}
+
+function dropAndAdd(name: string, constraint: string, definition: string): string {
+  const quoted = quoteIdentifier(constraint);
+  return `ALTER TABLE ${name} DROP CONSTRAINT ${quoted}; and after the restore, ALTER TABLE ${name} ADD CONSTRAINT ${quoted} ${definition}`;
+}
+
+function refuseByPartitions(
+  name: string,
+  { count, unplaced = [] }: PartitionFacts,
+  objects: readonly PlannedObject[],
+  keys: KeyBounds,
+): string[] {
+  if (count === 0 && objects.length > 0)
+    return [`${name} has no partition that takes rows: create its partitions first`];
+  // Of an object that is only read in part, the ends may not be wanted.
+  if (keys.from !== undefined || keys.to !== undefined) return [];
+  const without = objects.filter(({ index }) => unplaced.includes(index));
+  if (without.length === 0) return [];
+  const ranges = without
+    .slice(0, MOST_NAMED)
+    .map(({ firstKey, lastKey }) => `(${firstKey?.join(', ') ?? ''}) to (${lastKey?.join(', ') ?? ''})`);
+  const more = without.length > MOST_NAMED ? ` and ${without.length - MOST_NAMED} more` : '';
+  return [
+    `${name} has no partition for keys of objects with ${ranges.join(', ')}${more}: create the partitions that are missing, or one by PARTITION OF ${name} DEFAULT`,
+  ];
+}

@@ -1,0 +1,28 @@
+/** What is special in bringing a run back whose objects were read under several snapshots. */
+import type { Failure } from '../base/errors.ts';
+import type { Manifest } from '../ledger/manifest.ts';
+
+type Read = Pick<Manifest, 'consistency' | 'snapshots' | 'cut' | 'primaryKey'>;
+
+/** Said before the first row. */
+export function warnOfSnapshots(manifest: Read): string[] {
+  if (manifest.consistency !== 'resumed') return [];
+  const { snapshots = [], cut, primaryKey } = manifest;
+  const key = cut?.key ?? primaryKey;
+  const unique = key.length === 0 ? 'what is unique' : `what is unique beside (${key.join(', ')})`;
+  return [
+    `the run was resumed, so its objects are of ${snapshots.length} moments, ${snapshots[0]?.takenAt ?? ''} to ${snapshots.at(-1)?.takenAt ?? ''}: a row whose key changed in between can be there twice or not at all, and ${unique} can be there twice`,
+  ];
+}
+
+/** A row that is there twice is none that was there before: to pass over it would lose it. */
+export function explainTwice(failure: Failure, { consistency }: Pick<Manifest, 'consistency'>): Failure {
+  if (failure.code !== 'row-exists' || consistency !== 'resumed') return failure;
+  return {
+    ...failure,
+    hint:
+      'The run was resumed: its objects were read under several snapshots, and a unique value that moved from one row to another in between is in both. ' +
+      '--on-conflict skip would lose one of the two rows. Restore into a new table (--create), which has the primary key and no other unique index, and look there which rows share the value: SELECT …, count(*) … GROUP BY … HAVING count(*) > 1. ' +
+      'If the rows were in the table before, restore into an empty one.',
+  };
+}
