@@ -22,7 +22,6 @@ export interface ManifestInput {
   consistency: ArchiveConfig['consistency'];
   plan: RunPlan;
   source: SourceIdentity;
-  snapshot: Snapshot;
   /** One for each segment, in the order of the plan. */
   receipts: readonly Receipt[];
   /** Those of empty segments, which stand under keys of earlier plans. */
@@ -47,7 +46,6 @@ export function buildManifest(input: ManifestInput): Manifest {
 function describeRun(input: ManifestInput): ManifestHead {
   const { archive, run, plan, receipts, empties } = input;
   const objects = [...receipts, ...empties];
-  const snapshots = distinctSnapshots(receipts);
   const { selection, relation, name } = plan.subject;
   return {
     format: MANIFEST_FORMAT,
@@ -59,9 +57,7 @@ function describeRun(input: ManifestInput): ManifestHead {
     ...(hasHeirs(relation) ? { inherited: true } : {}),
     cut: { by: plan.cut.name, key: [...plan.subject.key] },
     source: input.source,
-    snapshot: input.snapshot,
-    consistency: consistencyOf(input.consistency, snapshots),
-    ...(snapshots.length > 1 ? { snapshots } : {}),
+    ...describeSnapshots(receipts, input.consistency),
     rows: sum(objects, (object) => object.rows),
     jsonBytes: sum(objects, (object) => object.jsonBytes),
     bytes: sum(objects, (object) => object.bytes),
@@ -72,6 +68,19 @@ function describeRun(input: ManifestInput): ManifestHead {
   };
 }
 
+/** Under how many snapshots the rows were read, and which: by the receipts alone, whoever wrote them. */
+function describeSnapshots(
+  receipts: readonly Receipt[],
+  asked: ArchiveConfig['consistency'],
+): Pick<ManifestHead, 'snapshot' | 'consistency' | 'snapshots'> {
+  const snapshots = distinctSnapshots(receipts);
+  const latest = snapshots.at(-1);
+  if (latest === undefined) throw new Error('a run without segments cannot be committed');
+  const isResumed = snapshots.length > 1;
+  const seen = isResumed ? 'resumed' : 'single-snapshot';
+  return { snapshot: latest, consistency: asked === 'none' ? 'none' : seen, ...(isResumed ? { snapshots } : {}) };
+}
+
 function describeObject(receipt: Receipt, fullKey: (key: string) => string): ManifestObject {
   const { rows, jsonBytes, bytes, sha256, crc32, firstKey, lastKey, etag, snapshot } = receipt;
   return {
@@ -80,14 +89,6 @@ function describeObject(receipt: Receipt, fullKey: (key: string) => string): Man
     ...(etag === undefined || etag === '' ? {} : { etag }),
     snapshot: snapshot.id,
   };
-}
-
-function consistencyOf(
-  asked: ArchiveConfig['consistency'],
-  snapshots: readonly Snapshot[],
-): ManifestHead['consistency'] {
-  if (asked === 'none') return 'none';
-  return snapshots.length > 1 ? 'resumed' : 'single-snapshot';
 }
 
 /** Oldest first. */

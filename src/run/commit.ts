@@ -32,7 +32,6 @@ export async function commitRun(run: Run, attempt: Attempt): Promise<Manifest> {
     consistency: run.archive.consistency,
     plan,
     source: session.identity,
-    snapshot: receipts.at(-1)?.snapshot ?? session.snapshot,
     receipts,
     empties,
     fullKey: (key) => fullKey(run.destination, key),

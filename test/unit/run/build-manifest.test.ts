@@ -23,7 +23,6 @@ async function manifestWith(
     consistency,
     plan: await source.view.plan({} as never, new Date()),
     source: source.identity,
-    snapshot: SNAPSHOT,
     receipts: snapshots.map((snapshot, segment) => aReceipt(segment, { snapshot })),
     empties: [],
     fullKey: (key) => `pg/${key}`,
@@ -63,6 +62,8 @@ describe('the manifest of a run', () => {
   test('names the snapshots from the oldest to the latest, and adds its segments up', async () => {
     const manifest = await manifestOf({ ...SNAPSHOT, ...other }, SNAPSHOT);
     assert.deepEqual(manifest.snapshots, [SNAPSHOT, other]);
+    // The latest one, whatever segment was read under it.
+    assert.deepEqual(manifest.snapshot, other);
     assert.deepEqual([manifest.rows, manifest.jsonBytes, manifest.bytes], [200, 2000, 8]);
     assert.deepEqual(
       manifest.objects.map(({ key, snapshot }) => [key, snapshot]),
