@@ -27,6 +27,8 @@ export interface Failure {
   run?: string;
   /** Index of the segment in the run's plan. */
   segment?: number;
+  /** Where another process goes on with the work: its host. */
+  host?: string;
   /** Whether the same work may succeed when it is tried again. */
   transient: boolean;
   message: string;
@@ -40,7 +42,7 @@ export interface Failure {
 export type FailureKind = { code: FixedCode; hint?: string } | { code: OpenCode; transient: boolean; hint?: string };
 
 /** What one failure says of itself. A hint that is given here is said instead of the one of its kind. */
-export interface FailureDetails extends Pick<Failure, 'stage' | 'archive' | 'run' | 'segment' | 'message'> {
+export interface FailureDetails extends Pick<Failure, 'stage' | 'archive' | 'run' | 'segment' | 'host' | 'message'> {
   hint?: string | undefined;
   cause?: string | undefined;
 }

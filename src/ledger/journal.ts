@@ -44,6 +44,8 @@ const instance = z.strictObject({
   systemIdentifier: name().nullable(),
   postmasterStart: time(),
   database: name(),
+  /** Said to people; the same instance may be promoted at any time. */
+  inRecovery: z.boolean().exactOptional(),
 });
 export type Instance = z.infer<typeof instance>;
 

@@ -31,6 +31,11 @@ export function planKey(archive: string, run: string): string {
   return `${journalPrefix(archive, run)}plan.json`;
 }
 
+/** Written from time to time by whoever owns the run. */
+export function aliveKey(archive: string, run: string): string {
+  return `${journalPrefix(archive, run)}alive.json`;
+}
+
 /** Of the receipts of some segments, by the lowest of their numbers. */
 export function receiptKey(archive: string, run: string, lowest: number): string {
   return `${journalPrefix(archive, run)}${partName(lowest)}.json`;

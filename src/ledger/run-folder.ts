@@ -1,5 +1,6 @@
 /** A run's folder in a destination, and all that is read and written there beside the data. It decides nothing. */
 import { createHash } from 'node:crypto';
+import os from 'node:os';
 import { fail, FailureError } from '../base/errors.ts';
 import { visible } from '../base/visible.ts';
 import type { PutResult, Replaces, Store, StoredObject } from '../store/store.ts';
@@ -7,6 +8,7 @@ import { badDocument, readDocument, writeDocument, type DocumentKind } from './d
 import { PLAN, type JournalPlan } from './journal.ts';
 import { MANIFEST, type Manifest } from './manifest.ts';
 import {
+  aliveKey,
   dataKey,
   emptyOfReceiptKey,
   emptyReceiptKey,
@@ -28,6 +30,7 @@ const UNREADABLE: ReadonlySet<string> = new Set([RECEIPTS.code, 'object-too-larg
 /** Documents of receipts that are read at once. */
 const READ_AT_ONCE = 8;
 
+const ALIVE_FORMAT = 'pgsluice/alive/1';
 const JSON_OBJECT = { contentType: 'application/json' };
 
 /** A plan as it lies there, with the ETag by which it can be replaced. */
@@ -57,6 +60,9 @@ export class RunFolder {
   readonly archive: string;
   /** The run id. */
   readonly run: string;
+  /** What is being written to the journal, which must not come after its removal. */
+  #saying: Promise<unknown> = Promise.resolve();
+  #isCleared = false;
 
   constructor(store: Store, archive: string, run: string) {
     this.store = store;
@@ -201,11 +207,36 @@ export class RunFolder {
     if (found?.body.equals(body) !== true) throw readsDifferently(this.manifestUrl);
   }
 
+  /** The ETag of the plan that lies there; undefined when there is none. */
+  async planEtag(): Promise<string | undefined> {
+    return (await this.store.head(planKey(this.archive, this.run)))?.etag;
+  }
+
+  /** Gives a sign of life of who owns the run: no two are equal. None is given once the journal is gone. */
+  async sayAlive(): Promise<void> {
+    if (this.#isCleared) return;
+    const sign = { format: ALIVE_FORMAT, host: os.hostname(), at: new Date().toISOString() };
+    const body = Buffer.from(`${JSON.stringify(sign, null, 2)}\n`);
+    const saying = this.store.put(aliveKey(this.archive, this.run), body, JSON_OBJECT);
+    this.#saying = saying.catch(() => undefined);
+    await saying;
+  }
+
+  /** A digest of what lies in the journal, which changes with whatever is written to it. */
+  async journalDigest(): Promise<string> {
+    const hash = createHash('sha256');
+    for await (const { key, bytes, etag } of this.store.list(journalPrefix(this.archive, this.run)))
+      hash.update(JSON.stringify([key, bytes, etag]));
+    return hash.digest('hex');
+  }
+
   /**
    * Removes the journal of a run that is committed; what cannot be removed does no harm to it. Nothing else of a run is ever
    * removed: where a key is free, a late request of a try that is dead may write to it.
    */
   async clearJournal(): Promise<void> {
+    this.#isCleared = true;
+    await this.#saying;
     const keys: string[] = [];
     for await (const { key } of this.store.list(journalPrefix(this.archive, this.run))) keys.push(key);
     if (keys.length > 0) await this.store.remove(keys);

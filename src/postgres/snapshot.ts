@@ -97,10 +97,18 @@ export async function identifySource(client: Client): Promise<SourceIdentity> {
   };
 }
 
-/** When the server was started, ISO 8601: with its identity, it tells one server from another and from itself after a restart. */
-export async function postmasterStart(client: Client): Promise<string> {
-  const { rows } = await client.query<{ at: Date }>('SELECT pg_catalog.pg_postmaster_start_time() AS at');
-  return (rows[0]?.at ?? new Date(0)).toISOString();
+export interface ServerRole {
+  /** When the server was started, ISO 8601: with its identity, it tells one server from another and from itself after a restart. */
+  postmasterStart: string;
+  inRecovery: boolean;
+}
+
+/** Since when the server behind `client` runs, and whether it is a standby now. */
+export async function askServerRole(client: Client): Promise<ServerRole> {
+  const { rows } = await client.query<{ at: Date; in_recovery: boolean }>(
+    'SELECT pg_catalog.pg_postmaster_start_time() AS at, pg_catalog.pg_is_in_recovery() AS in_recovery',
+  );
+  return { postmasterStart: (rows[0]?.at ?? new Date(0)).toISOString(), inRecovery: rows[0]?.in_recovery === true };
 }
 
 async function systemIdentifier(client: Client): Promise<string | null> {

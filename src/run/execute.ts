@@ -9,12 +9,13 @@ import type { Attempt, OwnedPlan } from './attempt.ts';
 import { commitAsItStands, commitRun } from './commit.ts';
 import { writeEmptySegments } from './empty-segments.ts';
 import { disowned } from './journal-plan.ts';
-import { replacePlan } from './ownership.ts';
+import { isPlanOf, lostRun, replacePlan } from './ownership.ts';
 import { ReceiptWriter } from './receipt-writer.ts';
 import { takeUp, type Committing } from './resume.ts';
 import type { Run } from './run.ts';
 import { segmentTask } from './segment-task.ts';
 import type { Session } from './session.ts';
+import { giveSigns, type SignOfLife } from './sign-of-life.ts';
 import { verifySource } from './source-digest.ts';
 import { withCondition } from './upload-condition.ts';
 
@@ -35,12 +36,25 @@ export interface Commit {
 
 /** Runs until the manifest is written. Throws the failure that ended it; then the run can be taken up again. */
 export async function executeRun(run: Run): Promise<Commit> {
+  try {
+    return await executeUnderSessions(run);
+  } catch (error) {
+    return await endedElsewhere(run, error);
+  }
+}
+
+async function executeUnderSessions(run: Run): Promise<Commit> {
   // As long as sessions bring the run forward, it is worth another one.
   const policy = { ...run.archive.retry, progress: () => run.progress.segmentsDone };
+  let open = run.openSession;
   return retrying(
     policy,
     run.signal,
-    () => executeUnderOneSnapshot(run),
+    async () => {
+      const session = await open();
+      open = () => openAgain(run);
+      return executeUnderOneSnapshot(run, session);
+    },
     (error, attempt, isLast) => {
       const failure = toFailure(error, 'worker');
       if (!endsSessionOnly(failure)) return false;
@@ -56,8 +70,22 @@ function endsSessionOnly(failure: Failure): boolean {
   return SESSION_CODES.has(failure.code) || (failure.transient && failure.segment === undefined);
 }
 
-async function executeUnderOneSnapshot(run: Run): Promise<Commit> {
-  const session = await run.openSession();
+/** Whoever holds the lock that was ours goes on with the run, or is about to. */
+async function openAgain(run: Run): Promise<Session> {
+  try {
+    return await run.openSession();
+  } catch (error) {
+    if (toFailure(error, 'lock').code !== 'locked') throw error;
+    throw (await isStillOurs(run)) ? error : await lostRun(run.folder);
+  }
+}
+
+async function isStillOurs(run: Run): Promise<boolean> {
+  const found = await run.folder.plan();
+  return found !== undefined && isPlanOf(run, found.plan) && !(await run.folder.isCommitted());
+}
+
+async function executeUnderOneSnapshot(run: Run, session: Session): Promise<Commit> {
   if (session.warning !== undefined) run.log.warn(session.warning);
   const cut = (): void => {
     session.cut();
@@ -73,7 +101,7 @@ async function executeUnderOneSnapshot(run: Run): Promise<Commit> {
     // The connection that held the snapshot knows why it is gone, and may hear of it later than the threads.
     if (toFailure(error, 'worker').code === 'snapshot-lost') await session.require();
     session.lost.throwIfAborted();
-    return await endedElsewhere(run, error);
+    throw error;
   } finally {
     run.signal.removeEventListener('abort', cut);
     await session.close();
@@ -91,7 +119,12 @@ async function endedElsewhere(run: Run, error: unknown): Promise<Commit> {
 
 async function goOn(run: Run, session: Session): Promise<Manifest> {
   const taken = await takeUp(run, session);
-  return 'plan' in taken ? archiveRows(run, taken) : finishCommit(run, session, taken);
+  const sign = giveSigns(run, taken);
+  try {
+    return await ('plan' in taken ? archiveRows(run, taken, sign) : finishCommit(run, session, taken));
+  } finally {
+    sign.stop();
+  }
 }
 
 async function finishCommit(run: Run, session: Session, committing: Committing): Promise<Manifest> {
@@ -103,10 +136,10 @@ async function finishCommit(run: Run, session: Session, committing: Committing):
   }
 }
 
-async function archiveRows(run: Run, attempt: Attempt): Promise<Manifest> {
+async function archiveRows(run: Run, attempt: Attempt, sign: SignOfLife): Promise<Manifest> {
   for (const warning of attempt.plan.warnings) run.log.warn(warning);
   try {
-    await dispatch(run, attempt);
+    await dispatch(run, attempt, sign);
     await writeEmptySegments(run, attempt);
     if (run.verifySource) await verifySource(run, attempt);
     await attempt.session.require();
@@ -119,7 +152,7 @@ async function archiveRows(run: Run, attempt: Attempt): Promise<Manifest> {
   }
 }
 
-async function dispatch(run: Run, attempt: Attempt): Promise<void> {
+async function dispatch(run: Run, attempt: Attempt, sign: SignOfLife): Promise<void> {
   const { session, plan, done } = attempt;
   const { progress } = run;
   progress.begin(plan, done, new Date(session.snapshot.takenAt));
@@ -150,6 +183,7 @@ async function dispatch(run: Run, attempt: Attempt): Promise<void> {
       const receipt = { ...facts, segment, fingerprint, snapshot: session.snapshot };
       await writer.record(receipt);
       done.set(segment, receipt);
+      sign.given();
       progress.finish(segment, facts);
     },
   });

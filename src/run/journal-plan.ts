@@ -1,11 +1,12 @@
 /** What the journal says of a plan, and the digest by which a later try knows whether it is still the same. */
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import os from 'node:os';
 import { TOOL } from '../base/tool.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
 import { keysEverNamed, PLAN_FORMAT, type JournalPlan } from '../ledger/journal.ts';
 import type { SourceIdentity } from '../postgres/snapshot.ts';
+import { drawOwner } from './ownership.ts';
 import type { RunPlan } from './plan.ts';
 import type { Run } from './run.ts';
 import type { Session } from './session.ts';
@@ -38,12 +39,13 @@ export function fingerprintOf(
 
 /** Puts a journal plan together. What `earlier` and those before it have named, and this plan does not, is kept in mind. */
 export function journalPlan(
-  { archive, id, startedAt }: Run,
+  run: Run,
   { snapshot, instance }: Session,
   plan: RunPlan,
   fingerprint: string,
   earlier?: JournalPlan,
 ): JournalPlan {
+  const { archive, id, startedAt } = run;
   const journal: JournalPlan = {
     format: PLAN_FORMAT,
     archive: archive.name,
@@ -59,7 +61,7 @@ export function journalPlan(
     estimatedRows: plan.estimate.rows,
     startedAt: startedAt.toISOString(),
     host: os.hostname(),
-    owner: randomUUID(),
+    owner: drawOwner(run),
     tool: TOOL,
   };
   if (earlier === undefined) return journal;

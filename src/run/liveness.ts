@@ -4,4 +4,8 @@ export const LIVENESS = {
   heartbeatMs: 15_000,
   /** Its server ends the session, and with it the lock, of a holder that has asked for nothing for so long. */
   holderSilenceMs: 60_000,
+  /** Whoever owns a run gives a sign of life in its journal when he has written no receipt for so long. */
+  signMs: 30_000,
+  /** An owner whose lock is of another server, and who gave no sign for so long, is taken for gone. */
+  silenceMs: 90_000,
 };

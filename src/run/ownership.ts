@@ -2,11 +2,23 @@
  * Whose a run is: of whoever wrote its plan.json last. The lock is one server's, and a process that was frozen, or cut off,
  * knows nothing of what happened meanwhile; so each write that counts goes by the ETag of what it replaces.
  */
+import { randomUUID } from 'node:crypto';
 import { fail, type FailureError } from '../base/errors.ts';
 import type { JournalPlan } from '../ledger/journal.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
 import type { Replaces } from '../store/store.ts';
 import type { OwnedPlan } from './attempt.ts';
+import type { Run } from './run.ts';
+
+/** Whom a plan is of that is written for this run: no two are equal, so that no two plans are. */
+export function drawOwner({ owner }: Pick<Run, 'owner'>): string {
+  return `${owner}/${randomUUID()}`;
+}
+
+/** Whether the plan was written for this run, by a session of it that is over. */
+export function isPlanOf({ owner }: Pick<Run, 'owner'>, plan: JournalPlan): boolean {
+  return plan.owner.startsWith(`${owner}/`);
+}
 
 /** Writes a plan where `replaces` is; resolves to its ETag, or undefined when something else is there. */
 export async function ownPlan(
@@ -43,5 +55,6 @@ export async function lostRun(folder: RunFolder): Promise<FailureError> {
   return fail('taken-over', {
     stage: 'journal',
     message: `${folder.store.url}${folder.prefix} was taken over by ${who}`,
+    ...(found === undefined ? {} : { host: found.plan.host }),
   });
 }

@@ -2,7 +2,6 @@
  * Takes a run up: makes its plan ours before anything else is touched, and decides what of the run is still to be done. It
  * goes on from the receipts of an earlier try, or is planned anew.
  */
-import { randomUUID } from 'node:crypto';
 import os from 'node:os';
 import { fail } from '../base/errors.ts';
 import { TOOL } from '../base/tool.ts';
@@ -14,8 +13,9 @@ import type { StoredPlan } from '../ledger/run-folder.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
 import type { StoredObject } from '../store/store.ts';
 import type { Attempt, OwnedPlan } from './attempt.ts';
+import { requireOwnerGone } from './former-owner.ts';
 import { fingerprintOf, journalPlan } from './journal-plan.ts';
-import { lostRun, ownPlan } from './ownership.ts';
+import { drawOwner, isPlanOf, lostRun, ownPlan } from './ownership.ts';
 import type { RunPlan } from './plan.ts';
 import { proveReceipts } from './prove.ts';
 import type { Run } from './run.ts';
@@ -32,18 +32,25 @@ export type Committing = OwnedPlan;
 export async function takeUp(run: Run, session: Session): Promise<Attempt | Committing> {
   for (let decision = 1; decision <= DECISIONS; decision += 1) {
     const found = await run.folder.plan();
+    if (found !== undefined) await requireOwnerGone(run, session, found.plan);
     const taken = await (found?.plan.committing === undefined
       ? takeUpPlan(run, session, found)
       : takeUpCommit(run, session, found));
     if (taken === undefined) continue;
+    if (found !== undefined && !isPlanOf(run, found.plan)) sayTakenUp(run, found.plan);
     run.progress.swept(await sweepUploads(run.folder.store, run.archive.name, run.log, run.id));
     return taken;
   }
   throw await lostRun(run.folder);
 }
 
+function sayTakenUp({ log, progress }: Run, { host, ended }: JournalPlan): void {
+  progress.tookUp(host);
+  log.info({ host, ended: ended?.how ?? 'killed' }, `the run is taken up from ${host}`);
+}
+
 async function takeUpCommit(run: Run, session: Session, { plan, etag }: StoredPlan): Promise<Committing | undefined> {
-  const owned = await own(run, ours(session, plan), etag);
+  const owned = await own(run, ours(run, session, plan), etag);
   if (owned !== undefined) await listFolder(run);
   return owned;
 }
@@ -106,7 +113,7 @@ async function keepPlan(
     return undefined;
   }
   const { extension } = CODEC_FILES[run.archive.compression.codec];
-  return { plan, journal: { ...ours(session, earlier), extension } };
+  return { plan, journal: { ...ours(run, session, earlier), extension } };
 }
 
 function whyUseless({ ended }: JournalPlan): string {
@@ -127,11 +134,11 @@ async function planAnew(
 }
 
 /** The plan as ours: how an earlier try ended is forgotten. */
-function ours(session: Session, { ended: _ended, ...plan }: JournalPlan): JournalPlan {
+function ours(run: Run, session: Session, { ended: _ended, ...plan }: JournalPlan): JournalPlan {
   return {
     ...plan,
     format: PLAN_FORMAT,
-    owner: randomUUID(),
+    owner: drawOwner(run),
     host: os.hostname(),
     instance: session.instance,
     tool: TOOL,

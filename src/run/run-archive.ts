@@ -26,6 +26,8 @@ export interface RunResult {
   peakRssBytes: number;
   /** Whether the run went on from receipts: of an earlier try, or of a session that was lost. */
   resumed: boolean;
+  /** The host whose process had begun the run, where another one did. */
+  takenUpFrom?: string;
   error?: Failure;
 }
 
@@ -50,6 +52,7 @@ export async function runArchive(options: RunOptions, archive: ArchiveConfig, id
     peakHeapBytes: progress.counts.peakHeapBytes,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     resumed: progress.resumed,
+    ...(progress.takenUpFrom === undefined ? {} : { takenUpFrom: progress.takenUpFrom }),
     ...(ending.error === undefined ? {} : { error: { ...ending.error, archive: archive.name, run: id } }),
   };
   logResult(log, result, progress.counts.retries);

@@ -1,4 +1,5 @@
 /** A run: all of it that does not change from its begin to its end, whatever its sessions. */
+import { randomUUID } from 'node:crypto';
 import type { Log } from '../base/log.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, DestinationConfig } from '../config/schema.ts';
@@ -16,6 +17,8 @@ export interface Run {
   archive: ArchiveConfig;
   /** The run id. */
   id: string;
+  /** With it begin the owners in all plans that are written for this run here. */
+  owner: string;
   config: Config;
   /** Of the config, as the place knows it. */
   generation: number;
@@ -62,6 +65,7 @@ export function openRun(options: RunOptions, archive: ArchiveConfig, id: string,
   return {
     archive,
     id,
+    owner: randomUUID(),
     config,
     generation,
     place,

@@ -8,9 +8,10 @@ import { postgresFailure, sqlStateOf } from '../postgres/errors.ts';
 import { lastWordsOf } from '../postgres/last-words.ts';
 import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import {
+  askServerRole,
   exportSnapshot,
   identifySource,
-  postmasterStart,
+  type ServerRole,
   type Snapshot,
   type SourceIdentity,
 } from '../postgres/snapshot.ts';
@@ -44,7 +45,7 @@ export async function openSession(target: LockTarget, signal: AbortSignal): Prom
   try {
     const found = await withinAnswerTime(client, async () => ({
       identity: await identifySource(client),
-      startedAt: await postmasterStart(client),
+      role: await askServerRole(client),
       snapshot: await exportSnapshot(client),
     }));
     return new PostgresSession(target, client, found);
@@ -56,8 +57,7 @@ export async function openSession(target: LockTarget, signal: AbortSignal): Prom
 
 interface Found {
   identity: SourceIdentity;
-  /** When the server was started. */
-  startedAt: string;
+  role: ServerRole;
   snapshot: Snapshot;
 }
 
@@ -72,12 +72,12 @@ class PostgresSession implements Session {
   readonly #heartbeat: Heartbeat;
   readonly #lost = new AbortController();
 
-  constructor(target: LockTarget, client: Client, { identity, startedAt, snapshot }: Found) {
+  constructor(target: LockTarget, client: Client, { identity, role, snapshot }: Found) {
     this.#target = target;
     this.#client = client;
     this.identity = identity;
     const { systemIdentifier, database } = identity;
-    this.instance = { systemIdentifier, postmasterStart: startedAt, database };
+    this.instance = { systemIdentifier, database, ...role };
     this.snapshot = snapshot;
     this.warning = isPooled(client) ? POOLER_WARNING : undefined;
     // A connection may die without a word, and then another host may begin.

@@ -78,6 +78,7 @@ export class RunProgress {
   #startedAt: number | undefined;
   #snapshotAt: Date | undefined;
   #resumed = false;
+  #takenUpFrom: string | undefined;
 
   constructor(archive: string, run: string, listener: ProgressListener | undefined) {
     this.#archive = archive;
@@ -97,6 +98,11 @@ export class RunProgress {
   /** Whether the run went on from segments that were done before. */
   get resumed(): boolean {
     return this.#resumed;
+  }
+
+  /** The host that had begun the run; undefined when it was begun here. */
+  get takenUpFrom(): string | undefined {
+    return this.#takenUpFrom;
   }
 
   /** How many segments are done, over all sessions of the run. */
@@ -124,6 +130,11 @@ export class RunProgress {
     this.#estimatedRows = plan.estimate.rows;
     this.#startedAt ??= performance.now();
     this.#emit(false);
+  }
+
+  /** The run is one that `host` had begun. */
+  tookUp(host: string): void {
+    this.#takenUpFrom = host;
   }
 
   /** Uploads of dead runs were found and aborted. */

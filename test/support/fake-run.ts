@@ -1,8 +1,9 @@
 /** Runs without a server and without threads: sessions that the test loses, a place that writes objects at once. */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { fail, type Failure } from '../../src/base/errors.ts';
 import type { ArchiveConfig, Config, DestinationConfig } from '../../src/config/schema.ts';
+import type { Instance } from '../../src/ledger/journal.ts';
 import { RunFolder } from '../../src/ledger/run-folder.ts';
 import type { Column } from '../../src/postgres/columns.ts';
 import type { RowDigest } from '../../src/postgres/row-digest.ts';
@@ -110,7 +111,7 @@ export class FakeSource {
 export class FakeSession implements Session {
   readonly identity: SourceIdentity;
   readonly snapshot: Snapshot;
-  readonly instance = INSTANCE;
+  instance: Instance = INSTANCE;
   readonly view: SourceView;
   /** Whether the server still knows of the lock when it is asked. */
   holdsLock = true;
@@ -233,6 +234,7 @@ export class FakeRuns {
     return {
       archive: this.archive,
       id: RUN,
+      owner: randomUUID(),
       config: { workers: { threads: 1, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 } } as Config,
       generation: 1,
       place: this.place,

@@ -7,7 +7,7 @@ import { fail, FailureError } from '../../../src/base/errors.ts';
 import { executeRun, type Commit } from '../../../src/run/execute.ts';
 import type { Run } from '../../../src/run/run.ts';
 import { CUTS, FakeRuns } from '../../support/fake-run.ts';
-import { aManifest, aPlan } from '../../support/ledger.ts';
+import { aManifest, aPlan, INSTANCE } from '../../support/ledger.ts';
 
 const PARTS = ['part-00000.jsonl', 'part-00001.jsonl', 'part-00002.jsonl', 'part-00003.jsonl'];
 const WIDE = { code: 'row-too-wide', message: 'row 7 is too wide' } as const;
@@ -275,6 +275,64 @@ describe('a session that is lost', () => {
     assert.deepEqual(runs.place.begun, [0, 1, 2, 3, 0, 1, 2, 3]);
     assert.deepEqual(snapshotsOf(commit), ['2', '2', '2', '2']);
     assert.equal(commit.manifest.consistency, 'single-snapshot');
+  });
+});
+
+describe('a run whose lock another host has by now', () => {
+  /** Its session is lost in the middle; the lock is never free again. */
+  function loseLock(runs: FakeRuns, meanwhile: () => Promise<unknown>): Promise<Commit> {
+    const { openSession } = runs.next();
+    let lost = false;
+    runs.place.onTask = ({ segment }) => {
+      if (segment === 2) {
+        lost = true;
+        runs.session.lose();
+      }
+      return undefined;
+    };
+    const locked = fail('locked', { stage: 'lock', message: 'another run holds the lock', host: 'db2' });
+    return executeRun(
+      runs.next({
+        openSession: async () => {
+          if (!lost) return openSession();
+          await meanwhile();
+          throw locked;
+        },
+      }),
+    );
+  }
+
+  test('ends as taken over, or as committed by it, when it has begun here', async () => {
+    const runs = new FakeRuns();
+    const taken = loseLock(runs, () => runs.folder.own(aPlan({ owner: 'other', host: 'db2' })));
+    assert.equal(await failureOf(taken), 'taken-over');
+    const others = new FakeRuns();
+    const commit = await loseLock(others, () => others.folder.commit(others.folder.seal(aManifest())));
+    assert.equal(commit.status, 'already-committed');
+  });
+
+  test('is locked as long as the plan is ours', async () => {
+    const runs = new FakeRuns();
+    assert.equal(await failureOf(loseLock(runs, () => Promise.resolve())), 'locked');
+  });
+
+  test('goes on at once on a server that was promoted: it is the one that began it', async () => {
+    const runs = new FakeRuns();
+    runs.place.onTask = ({ segment }) => {
+      if (segment === 2 && runs.sessions.length === 1) runs.session.lose();
+      return undefined;
+    };
+    const { openSession } = runs.next();
+    const run = runs.next({
+      openSession: async () => {
+        const session = await openSession();
+        if (runs.sessions.length === 1) return session;
+        runs.session.instance = { ...INSTANCE, postmasterStart: '2026-11-02T00:00:00.000Z' };
+        return runs.session;
+      },
+    });
+    assert.equal((await executeRun(run)).status, 'committed');
+    assert.equal(run.progress.takenUpFrom, undefined);
   });
 });
 

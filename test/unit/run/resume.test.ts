@@ -5,6 +5,7 @@ import type { JournalPlan } from '../../../src/ledger/journal.ts';
 import { planKey, receiptKey } from '../../../src/ledger/names.ts';
 import type { Receipt } from '../../../src/ledger/receipts.ts';
 import type { Attempt } from '../../../src/run/attempt.ts';
+import { LIVENESS } from '../../../src/run/liveness.ts';
 import { takeUp } from '../../../src/run/resume.ts';
 import type { Store } from '../../../src/store/store.ts';
 import {
@@ -173,7 +174,10 @@ describe('a run that is taken up', () => {
     ]);
   });
 
-  test('goes on with a plan of the first format', async () => {
+  test('goes on with a plan of the first format, which does not say whose lock its owner holds', async (t) => {
+    const { silenceMs } = LIVENESS;
+    t.after(() => (LIVENESS.silenceMs = silenceMs));
+    LIVENESS.silenceMs = 1;
     const { extension: _1, formerKeys: _2, instance: _3, ...first } = journal;
     await put(planKey(ARCHIVE, RUN), JSON.stringify({ ...first, format: 'pgsluice/plan/1' }));
     const attempt = await goOn();

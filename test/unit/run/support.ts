@@ -1,4 +1,5 @@
 /** A run over a folder of the file system, and a session whose source answers from memory. */
+import { randomUUID } from 'node:crypto';
 import type { Log } from '../../../src/base/log.ts';
 import type { DestinationConfig } from '../../../src/config/schema.ts';
 import { RunFolder } from '../../../src/ledger/run-folder.ts';
@@ -41,12 +42,14 @@ export function aRun(store: Store): TestRun {
   const run = {
     archive,
     id: RUN,
+    owner: randomUUID(),
     destination,
     folder: new RunFolder(store, ARCHIVE, RUN),
     log: { info: logTo('info'), warn: logTo('warn') } as unknown as Log,
     startedAt: new Date('2026-11-23T02:15:00.000Z'),
     progress: new RunProgress(ARCHIVE, RUN, undefined),
     signal: new AbortController().signal,
+    drain: new AbortController().signal,
   } as unknown as Run;
   return { run, log };
 }
@@ -101,6 +104,7 @@ export function aSession(
     instance: INSTANCE,
     snapshot,
     require: () => Promise.resolve(),
+    lost: new AbortController().signal,
     view: {
       plan: () => Promise.resolve(aRunPlan(cut)),
       replan: (_archive: unknown, _slot: Date, { segments }: { segments: readonly PlannedSegment[] }) =>
