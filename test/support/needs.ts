@@ -3,7 +3,17 @@ import { spawnSync } from 'node:child_process';
 
 /** What .ci/run installs where it can, by the names that it has for it there. */
 export type Tool =
-  'libisal.so.2' | 'igzip' | 'pigz' | 'systemd-analyze' | 'promtool' | 'pgbouncer' | 'openssl' | 'dbus-daemon';
+  | 'libisal.so.2'
+  | 'igzip'
+  | 'pigz'
+  | 'systemd-analyze'
+  | 'promtool'
+  | 'pgbouncer'
+  | 'openssl'
+  | 'dbus-daemon'
+  | 'jq'
+  | 'psql'
+  | 'python3';
 
 /** What .ci/run says that it has installed, or found. */
 const CI_HAS = (process.env['PGSLUICE_CI_HAS'] ?? '').split(/\s+/);
