@@ -92,6 +92,7 @@ async function planTask(client: Client, configFile: string, name: string): Promi
     source: archive.source,
     destination: archive.destination,
     snapshot: '',
+    server: { systemIdentifier: null, startedAt: 0, address: null },
     read: readerOf(archive),
     select: segmentSelect(plan, segment, readerOf(archive)),
     columns,

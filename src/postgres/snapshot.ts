@@ -111,7 +111,8 @@ export async function askServerRole(client: Client): Promise<ServerRole> {
   return { postmasterStart: (rows[0]?.at ?? new Date(0)).toISOString(), inRecovery: rows[0]?.in_recovery === true };
 }
 
-async function systemIdentifier(client: Client): Promise<string | null> {
+/** `pg_control_system().system_identifier`; null where the role may not ask. */
+export async function systemIdentifier(client: Client): Promise<string | null> {
   const allowed = await client.query<{ allowed: boolean }>(
     "SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS allowed",
   );

@@ -23,6 +23,8 @@ import { withCondition } from './upload-condition.ts';
 const SESSION_CODES: ReadonlySet<FailureCode> = new Set<FailureCode>([
   'session-lost',
   'snapshot-lost',
+  // After a failover all may be on one server again.
+  'several-servers',
   // A command that waits for the run's own lock: the run lets go, so that it passes.
   'lock-not-available',
   'relation-rewritten',
@@ -47,6 +49,7 @@ async function executeUnderSessions(run: Run): Promise<Commit> {
   // As long as sessions bring the run forward, it is worth another one.
   const policy = { ...run.archive.retry, progress: () => run.progress.segmentsDone };
   let open = run.openSession;
+  let strays = 0;
   return retrying(
     policy,
     run.signal,
@@ -57,8 +60,10 @@ async function executeUnderSessions(run: Run): Promise<Commit> {
     },
     (error, attempt, isLast) => {
       const failure = toFailure(error, 'worker');
-      if (!endsSessionOnly(failure)) return false;
       const { attempts } = policy;
+      // A failover is over some time; an endpoint that spreads its connections goes on for ever, and a run may crawl on by luck.
+      if (failure.code === 'several-servers') strays += 1;
+      if (!endsSessionOnly(failure) || strays >= attempts) return false;
       if (!isLast) run.log.warn({ failure, attempt, attempts }, 'session lost, the run goes on with a new one');
       return true;
     },

@@ -22,6 +22,7 @@ export function segmentTask(run: Run, { session, plan }: Attempt, segment: Plann
     source: archive.source,
     destination: archive.destination,
     snapshot: session.snapshot.id,
+    server: session.mark,
     read: reader,
     select: segmentSelect(plan, segment, reader),
     columns: subject.selection.columns,

@@ -6,6 +6,7 @@ import { terminateBackend } from '../postgres/cancel.ts';
 import { backendPid, endConnection, socketOf, type Client } from '../postgres/connect.ts';
 import { postgresFailure, sqlStateOf } from '../postgres/errors.ts';
 import { lastWordsOf } from '../postgres/last-words.ts';
+import { markServer, type ServerMark } from '../postgres/server-mark.ts';
 import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import {
   askServerRole,
@@ -24,6 +25,8 @@ export interface Session {
   readonly identity: SourceIdentity;
   /** The server that the lock is of. */
   readonly instance: Instance;
+  /** By which a thread knows whether it came to that server. */
+  readonly mark: ServerMark;
   readonly snapshot: Snapshot;
   /** What is to be said against how the source is reached. */
   readonly warning?: string | undefined;
@@ -46,6 +49,7 @@ export async function openSession(target: LockTarget, signal: AbortSignal): Prom
     const found = await withinAnswerTime(client, async () => ({
       identity: await identifySource(client),
       role: await askServerRole(client),
+      mark: await markServer(client),
       snapshot: await exportSnapshot(client),
     }));
     return new PostgresSession(target, client, found);
@@ -58,12 +62,14 @@ export async function openSession(target: LockTarget, signal: AbortSignal): Prom
 interface Found {
   identity: SourceIdentity;
   role: ServerRole;
+  mark: ServerMark;
   snapshot: Snapshot;
 }
 
 class PostgresSession implements Session {
   readonly identity: SourceIdentity;
   readonly instance: Instance;
+  readonly mark: ServerMark;
   readonly snapshot: Snapshot;
   readonly warning: string | undefined;
   readonly view: SourceView;
@@ -72,12 +78,13 @@ class PostgresSession implements Session {
   readonly #heartbeat: Heartbeat;
   readonly #lost = new AbortController();
 
-  constructor(target: LockTarget, client: Client, { identity, role, snapshot }: Found) {
+  constructor(target: LockTarget, client: Client, { identity, role, mark, snapshot }: Found) {
     this.#target = target;
     this.#client = client;
     this.identity = identity;
     const { systemIdentifier, database } = identity;
     this.instance = { systemIdentifier, database, ...role };
+    this.mark = mark;
     this.snapshot = snapshot;
     this.warning = isPooled(client) ? POOLER_WARNING : undefined;
     // A connection may die without a word, and then another host may begin.

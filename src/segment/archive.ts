@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { Closers } from '../base/closers.ts';
 import { terminateBackend } from '../postgres/cancel.ts';
 import { backendPid, connectPostgres, hangUp, endConnection, socketOf, type Client } from '../postgres/connect.ts';
-import { importSnapshot } from '../postgres/snapshot.ts';
+import { importSnapshotOf } from '../postgres/server-mark.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
@@ -53,7 +53,7 @@ export async function archiveSegment(task: SegmentTask, ends: Ends, hooks: Segme
     const client = await connectPostgres(ends.database);
     closers.add('the connection', () => closeReader(client, task, ends, finished));
     hooks.report({ kind: 'backend', pid: backendPid(client) });
-    await importSnapshot(client, task.snapshot);
+    await importSnapshotOf(client, task.snapshot, task.server);
     const store = openStore(ends.destination);
     closers.add('the destination', () => {
       store.close();

@@ -2,6 +2,7 @@
 import type { Failure } from '../base/errors.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import type { Column } from '../postgres/columns.ts';
+import type { ServerMark } from '../postgres/server-mark.ts';
 import type { Statement } from '../postgres/select.ts';
 import type { Replaces } from '../store/store.ts';
 import type { RestoredFacts, RestoreTask } from './restore/task.ts';
@@ -23,6 +24,8 @@ export interface SegmentTask {
   destination: string;
   /** Id of the exported snapshot that all segments of the run read. */
   snapshot: string;
+  /** The server that has exported it. */
+  server: ServerMark;
   read: 'copy' | 'cursor';
   /** Gives exactly `columns`, in their order; those that the reader cannot encode as JSON text. */
   select: Statement;

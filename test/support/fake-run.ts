@@ -112,6 +112,7 @@ export class FakeSession implements Session {
   readonly identity: SourceIdentity;
   readonly snapshot: Snapshot;
   instance: Instance = INSTANCE;
+  readonly mark = { systemIdentifier: '7442', startedAt: 1, address: '10.0.0.1:5432' };
   readonly view: SourceView;
   /** Whether the server still knows of the lock when it is asked. */
   holdsLock = true;

@@ -17,6 +17,8 @@ export interface PostgresProxy {
   url: string;
   /** Chooses for each new connection, by the name of its application, how it is edited; undefined leaves it as it is. */
   onConnection: (application: string) => Edit | undefined;
+  /** Chooses for each new connection, by the name of its application, which server it comes to: a URL. */
+  serverOf: (application: string) => string;
   /** Whether the server hears of it when a client is gone; if not, it is as if the client's host had vanished. */
   passesHangUps: boolean;
   stop: () => Promise<void>;
@@ -24,10 +26,9 @@ export interface PostgresProxy {
 
 /** Starts a proxy in front of the server of `url`, which takes connections without TLS. */
 export async function startPostgresProxy(url: string): Promise<PostgresProxy> {
-  const target = new URL(url);
   const sockets = new Set<Socket>();
   const server = net.createServer((client) => {
-    const upstream = net.connect(Number(target.port), target.hostname);
+    const upstream = new net.Socket();
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.on('error', () => undefined);
@@ -39,7 +40,10 @@ export async function startPostgresProxy(url: string): Promise<PostgresProxy> {
       });
     }
     client.once('data', (startup: Buffer) => {
-      const edit = proxy.onConnection(applicationOf(startup));
+      const application = applicationOf(startup);
+      const target = new URL(proxy.serverOf(application));
+      const edit = proxy.onConnection(application);
+      upstream.connect(Number(target.port), target.hostname);
       upstream.write(startup);
       client.on('data', (bytes: Buffer) => upstream.write(bytes));
       if (edit === undefined) upstream.pipe(client);
@@ -54,6 +58,7 @@ export async function startPostgresProxy(url: string): Promise<PostgresProxy> {
   const proxy: PostgresProxy = {
     url: proxied.href,
     onConnection: () => undefined,
+    serverOf: () => url,
     passesHangUps: true,
     stop: async () => {
       server.close();

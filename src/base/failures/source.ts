@@ -62,6 +62,12 @@ export const SOURCE_FAILURES = {
     meaning: 'The rows cannot be cut into segments in the way that segments.by asks for.',
     hint: 'Set segments.by to auto, or name a key.',
   },
+  'several-servers': {
+    transient: false,
+    meaning: 'The url of the source leads to several servers, of which one only has the snapshot of the run.',
+    hint: 'Name one server in the url: not an endpoint that spreads connections, such as that of all readers, a balancer or a DNS name of several addresses.',
+    retried: 'yes, under a new snapshot, as after a failover',
+  },
   'no-common-snapshot': {
     transient: false,
     meaning: 'The archive reads foreign tables or the like, which take no part in the snapshot of the source.',

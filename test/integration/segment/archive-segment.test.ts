@@ -8,6 +8,7 @@ import type { ArchiveConfig, DestinationConfig } from '../../../src/config/schem
 import { hasBinaryEncoder } from '../../../src/format/jsonl/write/binary/column.ts';
 import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
 import { buildSelect } from '../../../src/postgres/select.ts';
+import { markServer } from '../../../src/postgres/server-mark.ts';
 import { beginReading, exportSnapshot } from '../../../src/postgres/snapshot.ts';
 import { describeSubject } from '../../../src/run/subject.ts';
 import { archiveSegment } from '../../../src/segment/archive.ts';
@@ -48,6 +49,7 @@ describe('a segment whose source says nothing for long', () => {
       ...{ archive: 'stalled', run: 'now', segment: 0, attempt: 1, generation: 0, source: 'default' },
       ...{ destination: 'default', subject: name, columns: selection.columns, keyColumns: [], maxRowBytes: 16e6 },
       snapshot: (await exportSnapshot(holder)).id,
+      server: await markServer(holder),
       read,
       select: buildSelect(selection, {}, (column) => read === 'copy' && !hasBinaryEncoder(column)),
       key: 'part-00000.jsonl.gz',

@@ -8,6 +8,7 @@ import type { ArchiveConfig, DestinationConfig } from '../../../src/config/schem
 import { chooseCompressor } from '../../../src/format/compress/codec.ts';
 import { connectPostgres, endConnection } from '../../../src/postgres/connect.ts';
 import { buildSelect } from '../../../src/postgres/select.ts';
+import { markServer } from '../../../src/postgres/server-mark.ts';
 import { beginReading, exportSnapshot } from '../../../src/postgres/snapshot.ts';
 import { describeSubject } from '../../../src/run/subject.ts';
 import type { Binding } from '../../../src/segment/binding.ts';
@@ -78,6 +79,7 @@ export function placeConformance(name: string, open: (room: number) => Promise<S
         source: 'app',
         destination: 'bucket',
         snapshot: id,
+        server: await markServer(holder),
         read: 'cursor',
         select: buildSelect(selection),
         columns: selection.columns,

@@ -1,0 +1,78 @@
+/** Tells one server from another: an endpoint may spread its connections, and a snapshot is one server's. */
+import type { Client } from 'pg';
+import { fail, FailureError } from '../base/errors.ts';
+import { postgresFailure } from './errors.ts';
+import { importSnapshot, systemIdentifier } from './snapshot.ts';
+
+/** What a server is known by, for as long as it runs. */
+export interface ServerMark {
+  /** Null where the role may not ask; primary and standbys have the same one. */
+  systemIdentifier: string | null;
+  /** When it was started, in seconds since 1970, to the microsecond. */
+  startedAt: number;
+  /** Where it was reached, `address:port` as it sees it itself; null by a socket of its machine. */
+  address: string | null;
+}
+
+/** The mark of the server behind `client`. */
+export async function markServer(client: Client): Promise<ServerMark> {
+  return { ...(await askWhenAndWhere(client)), systemIdentifier: await systemIdentifier(client) };
+}
+
+/**
+ * As {@link importSnapshot}, on the server that has exported it and on no other, where an id may happen to mean another
+ * snapshot. Throws FailureError `several-servers` when the connection came to another one.
+ */
+export async function importSnapshotOf(client: Client, id: string, holder: ServerMark): Promise<void> {
+  try {
+    await importSnapshot(client, id);
+  } catch (error) {
+    if (!(error instanceof FailureError) || error.failure.code !== 'snapshot-lost') throw error;
+    await client.query('ROLLBACK').catch(() => undefined);
+    await requireSameServer(client, holder);
+    throw error;
+  }
+  await requireSameServer(client, holder);
+}
+
+async function requireSameServer(client: Client, holder: ServerMark): Promise<void> {
+  try {
+    const here = await askWhenAndWhere(client);
+    if (here.startedAt === holder.startedAt) return;
+    throw (await isAnother(client, holder, here)) ? severalServers(holder, here) : restarted(here);
+  } catch (error) {
+    throw postgresFailure(error, 'snapshot', 'looking which server this is');
+  }
+}
+
+function severalServers(holder: ServerMark, here: WhenAndWhere): FailureError {
+  const message = `this url leads to several servers: the snapshot of the run is of ${describe(holder)}, and another connection came to ${describe(here)}`;
+  return fail('several-servers', { stage: 'snapshot', message });
+}
+
+function restarted(here: WhenAndWhere): FailureError {
+  const message = `the server was restarted, and has no snapshot from before: ${describe(here)}`;
+  return fail('snapshot-lost', { stage: 'snapshot', message });
+}
+
+/** The same one after a restart has a later start, in the same place. */
+async function isAnother(client: Client, holder: ServerMark, here: WhenAndWhere): Promise<boolean> {
+  if (here.startedAt < holder.startedAt || here.address !== holder.address) return true;
+  const identifier = await systemIdentifier(client);
+  return identifier !== null && holder.systemIdentifier !== null && identifier !== holder.systemIdentifier;
+}
+
+type WhenAndWhere = Pick<ServerMark, 'startedAt' | 'address'>;
+
+async function askWhenAndWhere(client: Client): Promise<WhenAndWhere> {
+  const { rows } = await client.query<{ started: number; address: string | null; port: number | null }>(
+    `SELECT pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) AS started,
+       pg_catalog.host(pg_catalog.inet_server_addr()) AS address, pg_catalog.inet_server_port() AS port`,
+  );
+  const { started = 0, address = null, port = null } = rows[0] ?? {};
+  return { startedAt: started, address: address === null ? null : `${address}:${port ?? ''}` };
+}
+
+function describe({ address, startedAt }: WhenAndWhere): string {
+  return `${address ?? 'a socket'} (started ${new Date(startedAt * 1000).toISOString()})`;
+}
