@@ -114,7 +114,7 @@ async function takeLock(client: Client, { archive, folderUrl }: LockTarget): Pro
 }
 
 /** A signed 64-bit number in decimal. */
-function lockNumber(folderUrl: string): string {
+export function lockNumber(folderUrl: string): string {
   return createHash('sha256').update(`pgsluice\n${folderUrl}`).digest().readBigInt64BE(0).toString();
 }
 

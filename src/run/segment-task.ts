@@ -23,6 +23,7 @@ export function segmentTask(run: Run, { session, plan }: Attempt, segment: Plann
     destination: archive.destination,
     snapshot: session.snapshot.id,
     server: session.mark,
+    ...(session.lock === undefined ? {} : { lock: session.lock }),
     read: reader,
     select: segmentSelect(plan, segment, reader),
     columns: subject.selection.columns,

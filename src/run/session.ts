@@ -5,6 +5,7 @@ import { withinAnswerTime } from '../postgres/answer-time.ts';
 import { terminateBackend } from '../postgres/cancel.ts';
 import { backendPid, endConnection, socketOf, type Client } from '../postgres/connect.ts';
 import { postgresFailure, sqlStateOf } from '../postgres/errors.ts';
+import type { HeldLock } from '../postgres/held-lock.ts';
 import { lastWordsOf } from '../postgres/last-words.ts';
 import { markServer, type ServerMark } from '../postgres/server-mark.ts';
 import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
@@ -17,7 +18,7 @@ import {
   type SourceIdentity,
 } from '../postgres/snapshot.ts';
 import { Heartbeat } from './heartbeat.ts';
-import { askForLock, lockConnection, openLock, whenUnlockedHere, type LockTarget } from './lock.ts';
+import { askForLock, lockConnection, lockNumber, openLock, whenUnlockedHere, type LockTarget } from './lock.ts';
 import { viewSource, type SourceView } from './source-view.ts';
 
 /** A lock that is held, and a snapshot that lives as long. From its begin to its end it is asked for from time to time. */
@@ -28,6 +29,8 @@ export interface Session {
   /** By which a thread knows whether it came to that server. */
   readonly mark: ServerMark;
   readonly snapshot: Snapshot;
+  /** For readers, who ask whether it is still held; undefined where there is none to ask for. */
+  readonly lock?: HeldLock | undefined;
   /** What is to be said against how the source is reached. */
   readonly warning?: string | undefined;
   /** The source as the snapshot shows it. */
@@ -71,6 +74,7 @@ class PostgresSession implements Session {
   readonly instance: Instance;
   readonly mark: ServerMark;
   readonly snapshot: Snapshot;
+  readonly lock: HeldLock;
   readonly warning: string | undefined;
   readonly view: SourceView;
   readonly #target: LockTarget;
@@ -86,6 +90,7 @@ class PostgresSession implements Session {
     this.instance = { systemIdentifier, database, ...role };
     this.mark = mark;
     this.snapshot = snapshot;
+    this.lock = { pid: backendPid(client), number: lockNumber(target.folderUrl) };
     this.warning = isPooled(client) ? POOLER_WARNING : undefined;
     // A connection may die without a word, and then another host may begin.
     this.#heartbeat = new Heartbeat(

@@ -13,6 +13,7 @@ import { giveBuffersBack, lendBuffers, type EncodeBuffers } from '../format/json
 import { digestLines, LineDigest } from '../format/digest.ts';
 import type { Ends } from './binding.ts';
 import { readLines, type LineCount } from './read-lines.ts';
+import { requireLock } from './source/ask.ts';
 import { gatherPieces } from './sink/pieces.ts';
 import type { WorkerMessage } from './messages.ts';
 import type { ObjectFacts, SegmentTask } from './task.ts';
@@ -80,6 +81,7 @@ async function streamRows(
   hooks: SegmentHooks,
 ): Promise<void> {
   const { content, object, count } = progress;
+  const { lock } = task;
 
   async function* proveContent(lines: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
     for await (const buffer of lines) {
@@ -109,6 +111,7 @@ async function streamRows(
       ...(task.contentEncoding === undefined ? {} : { contentEncoding: task.contentEncoding }),
       partBytes,
       ...(task.replaces === undefined ? {} : { replaces: task.replaces }),
+      ...(lock === undefined ? {} : { beforeLast: () => requireLock(client, lock, task.read === 'copy') }),
       signal: hooks.signal,
       onUploadStarted: (uploadId) => {
         hooks.report({ kind: 'upload', uploadId });

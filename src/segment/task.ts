@@ -1,6 +1,7 @@
 /** What crosses the thread boundary: a task to a worker, an outcome back. Plain data only, and no secrets. */
 import type { Failure } from '../base/errors.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
+import type { HeldLock } from '../postgres/held-lock.ts';
 import type { Column } from '../postgres/columns.ts';
 import type { ServerMark } from '../postgres/server-mark.ts';
 import type { Statement } from '../postgres/select.ts';
@@ -36,6 +37,8 @@ export interface SegmentTask {
   keyColumns: readonly number[];
   /** The object's key, relative to the destination's prefix. */
   key: string;
+  /** The lock of the run: asked for right before the object becomes visible. */
+  lock?: HeldLock;
   /** What this attempt can be known by, in the object; see format/compress/token.ts. */
   token?: string;
   /** What may lie under the key, to be replaced; absent: whatever does. */

@@ -38,6 +38,8 @@ export interface UploadOptions {
   /** Refused, the upload fails with `precondition-failed`. */
   replaces?: Replaces;
   onUploadStarted?: OnUploadStarted;
+  /** Awaited right before the request that makes the object visible; when it rejects, the upload fails with its reason. */
+  beforeLast?: () => Promise<void>;
   /**
    * Aborting stops the upload; it then rejects with the signal's reason once nothing is in flight any more. An upload
    * whose last request was already sent may still resolve. A `body` that waits for its own source is not waited for.

@@ -1,7 +1,7 @@
 /** Runs the data plane's selection and encoder over a table or a query, and what the server itself prints for the same rows. */
 import pg from 'pg';
 import type { ArchiveConfig } from '../../src/config/schema.ts';
-import { connectPostgres, endConnection, socketOf } from '../../src/postgres/connect.ts';
+import { connectPostgres, endConnection, socketOf, type Client } from '../../src/postgres/connect.ts';
 import { buildSelect } from '../../src/postgres/select.ts';
 import { describeSubject } from '../../src/run/subject.ts';
 import { TextEncoder } from '../../src/format/jsonl/write/text-encoder.ts';
@@ -20,8 +20,13 @@ export const SLOT = new Date('2026-11-23T02:15:00Z');
 
 export type Reader = 'copy' | 'copy-without-simd' | 'cursor';
 
-/** JSON Lines of one of the two readers, without the last line feed of each. */
-export async function readLines(url: string, reading: Reading, reader: Reader = 'cursor'): Promise<string[]> {
+/** JSON Lines of one of the two readers, without the last line feed of each. `after` gets the connection as the reader leaves it. */
+export async function readLines(
+  url: string,
+  reading: Reading,
+  reader: Reader = 'cursor',
+  after: (client: Client) => Promise<void> = () => Promise.resolve(),
+): Promise<string[]> {
   const client = await connectPostgres({ url, applicationName: 'test' });
   const buffers = reader === 'copy-without-simd' ? plainBuffers() : lendBuffers();
   try {
@@ -34,6 +39,7 @@ export async function readLines(url: string, reading: Reading, reader: Reader = 
       const job = { select, encoder: new RowEncoder(selection.columns), buffers, subject: name, keyColumns: [] };
       const lines = readCopy(client, job, count, { first: null, last: null });
       for await (const piece of lines) pieces.push(Buffer.from(piece));
+      await after(client);
       socketOf(client)?.destroy();
     } else {
       const encoder = new TextEncoder(selection.columns);
@@ -41,6 +47,7 @@ export async function readLines(url: string, reading: Reading, reader: Reader = 
       for await (const batch of readCursor(client, buildSelect(selection), limits, count)) {
         for (const piece of encoder.encode(batch)) pieces.push(piece);
       }
+      await after(client);
     }
     const lines = splitLines(Buffer.concat(pieces));
     if (lines.length !== count.rows)

@@ -10,11 +10,16 @@ import { DirectSocket } from '../../postgres/direct-socket.ts';
 const MAX_WAITING_BYTES = BUDGET.read.waitingBytes;
 
 /** The part of the driver's connection that a query may use to send itself. */
-interface DriverConnection {
+export interface DriverConnection {
   parse: (query: { text: string }) => void;
-  bind: (values: object) => void;
+  bind: (values: { values?: readonly unknown[] }) => void;
   execute: (portal: object) => void;
   sync: () => void;
+}
+
+/** For who sends a statement past the driver's queue of queries. */
+export function driverOf(client: Client): DriverConnection {
+  return (client as unknown as { connection: DriverConnection }).connection;
 }
 
 /**

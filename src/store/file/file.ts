@@ -50,6 +50,7 @@ class FileStore implements Store {
     const file = await this.#try(`writing ${temporary}`, () => this.#openNew(temporary));
     try {
       const etag = await this.#fill(file, body, options, { temporary, uploadId });
+      await options.beforeLast?.();
       const outcome = await this.#try(`renaming ${temporary}`, () => putInPlace(temporary, target, options.replaces));
       if (outcome !== 'written') throw refused(target, outcome);
       await this.#try(`writing ${target}`, () => syncFolder(path.dirname(target)));

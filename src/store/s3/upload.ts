@@ -166,11 +166,12 @@ class OneUpload {
     const name = command.constructor.name.replace(/Command$/, '');
     if (this.#failure !== undefined) throw new Error('the upload failed', { cause: this.#failure.cause });
     const finishes = name === 'PutObject' || name === 'CompleteMultipartUpload';
-    this.#finishing ||= finishes;
     if (command instanceof UploadPartCommand) this.#partMade();
     const carriesData = name === 'UploadPart' || name === 'PutObject';
     const options = carriesData ? { abortSignal: this.#cutData.signal } : {};
     try {
+      if (finishes) await this.#options.beforeLast?.();
+      this.#finishing ||= finishes;
       const answer: unknown = await (finishes
         ? this.#finish(command, options)
         : this.#target.client.send(command, options));

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { FailureError } from '../../../src/base/errors.ts';
 import type { ArchiveConfig, DestinationConfig } from '../../../src/config/schema.ts';
 import { hasBinaryEncoder } from '../../../src/format/jsonl/write/binary/column.ts';
 import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
@@ -21,6 +22,7 @@ import { SLOT } from '../../support/read-lines.ts';
 const NAME = 'pgsluice stalled/now/0';
 /** Its 50th row takes an hour. */
 const STALLED = `SELECT i AS id FROM generate_series(1, 100) AS i WHERE CASE WHEN i = 50 THEN pg_sleep(3600) IS NOT NULL ELSE true END`;
+const THREE_ROWS = 'SELECT i AS id FROM generate_series(1, 3) AS i';
 
 describe('a segment whose source says nothing for long', () => {
   let database: TestDatabase;
@@ -42,8 +44,8 @@ describe('a segment whose source says nothing for long', () => {
     await rm(folder, { recursive: true });
   });
 
-  async function taskBy(read: 'copy' | 'cursor'): Promise<SegmentTask> {
-    const { selection, name } = await describeSubject(holder, { query: STALLED } as ArchiveConfig, SLOT);
+  async function taskBy(read: 'copy' | 'cursor', query = STALLED): Promise<SegmentTask> {
+    const { selection, name } = await describeSubject(holder, { query } as ArchiveConfig, SLOT);
     return {
       kind: 'archive-segment',
       ...{ archive: 'stalled', run: 'now', segment: 0, attempt: 1, generation: 0, source: 'default' },
@@ -84,5 +86,24 @@ describe('a segment whose source says nothing for long', () => {
       );
       await eventually('its query is ended', async () => (await backends()) === 0);
       assert.deepEqual(await readdir(folder), []);
+    });
+
+  for (const read of ['copy', 'cursor'] as const)
+    test(`by ${read} is not finished when the lock of its run is gone by the end of its rows`, async () => {
+      const LOCK = '-8000000000000000001';
+      const { rows } = await holder.query<{ pid: number }>(`SELECT pg_backend_pid() AS pid, pg_advisory_lock(${LOCK})`);
+      const url = pathToFileURL(folder).href;
+      const destination = { url, location: { kind: 'file', folder }, partBytes: 8e6 } as DestinationConfig;
+      const ends = { database: { url: database.url, applicationName: NAME }, destination };
+      const hooks = { report: () => undefined, onProgress: () => undefined, signal: new AbortController().signal };
+      const task = { ...(await taskBy(read, THREE_ROWS)), lock: { pid: rows[0]!.pid, number: LOCK } };
+      assert.equal((await archiveSegment({ ...task, key: `held-${read}` }, ends, hooks)).rows, 3);
+      await holder.query(`SELECT pg_advisory_unlock(${LOCK})`);
+      await assert.rejects(
+        archiveSegment({ ...task, key: `lost-${read}` }, ends, hooks),
+        (error) => error instanceof FailureError && error.failure.code === 'session-lost',
+      );
+      assert.deepEqual(await readdir(folder), [`held-${read}`]);
+      await rm(path.join(folder, `held-${read}`));
     });
 });

@@ -4,6 +4,7 @@ import { chmodSync, chownSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { type EmbeddedPostgres, startPostgres } from '../../../src/demo/embedded-postgres.ts';
+import { requireLock } from '../../../src/segment/source/ask.ts';
 import { connect } from '../../support/postgres.ts';
 import { skipWithout } from '../../support/needs.ts';
 import { oracleLines, readLines } from '../../support/read-lines.ts';
@@ -41,9 +42,16 @@ test('rows come over TLS as they do without it', { skip: skipWithout('openssl') 
   );
   const { rows } = await client.query('select ssl, version from pg_stat_ssl where pid = pg_backend_pid()');
   assert.deepEqual(rows, [{ ssl: true, version: 'TLSv1.3' }]);
+  await client.query('select pg_advisory_lock(-7000000000)');
+  const pid = (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]!.pid;
+  const lock = { pid, number: '-7000000000' };
   const expected = await oracleLines(server.url, 'wide');
   for (const reader of ['copy', 'cursor'] as const) {
-    const lines = await readLines(url, { table: 'public.wide' }, reader);
+    const lines = await readLines(url, { table: 'public.wide' }, reader, async (reading) => {
+      await requireLock(reading, lock, reader === 'copy');
+      const others = requireLock(reading, { ...lock, number: '1' }, reader === 'copy');
+      await assert.rejects(others, /holds the lock of the run no more/);
+    });
     assert.ok(lines.join('\n') === expected.join('\n'), `the lines read by ${reader} differ`);
   }
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { FailureError } from '../../../src/base/errors.ts';
+import { fail, FailureError } from '../../../src/base/errors.ts';
 import type { Store, StoredObject, UploadOptions } from '../../../src/store/store.ts';
 
 export const MIB = 1024 ** 2;
@@ -133,6 +133,27 @@ function testUploads(store: () => Store, subject: () => Subject): void {
     await store().upload('uploads/twice.gz', body(), uploadOptions());
     assert.equal(await sha256Of(store(), 'uploads/twice.gz'), sha256);
   });
+
+  for (const [what, bytes] of [
+    ['of one part', 77],
+    ['of several parts', 2 * PART + 5],
+  ] as const)
+    it(`shows an object ${what} only once the last question before it was answered, and not when the answer is no`, async () => {
+      const key = `uploads/asked-${bytes}.gz`;
+      const { body } = partsOf(bytes);
+      let asked = 0;
+      const beforeLast = async (): Promise<void> => {
+        asked += 1;
+        assert.equal(await store().head(key), undefined);
+      };
+      await store().upload(key, body(), uploadOptions({ beforeLast }));
+      assert.deepEqual([asked, (await store().head(key))?.bytes], [1, bytes]);
+      const no = fail('session-lost', { stage: 'lock', message: 'the lock is gone' });
+      const refused = store().upload(`${key}.no`, body(), uploadOptions({ beforeLast: () => Promise.reject(no) }));
+      await assert.rejects(refused, (error) => error === no);
+      assert.equal(await store().head(`${key}.no`), undefined);
+      assert.equal(await subject().countPending(store()), 0);
+    });
 
   it('tells the id of an upload while it is running, by which it can be found', async () => {
     let uploadId: string | undefined;
