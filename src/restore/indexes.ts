@@ -14,20 +14,23 @@ export interface TargetIndex {
   isBtree: boolean;
   /** Whether values are equal in it exactly when they are equal: by the type's own operators, and no collation that ignores differences. */
   isExact: boolean;
+  /** The operator of each column by which two values are equal, as SQL; null where the index has none. */
+  equalities: readonly (string | null)[];
   /** Whether a NULL is equal to another one. */
   nullsAreEqual: boolean;
 }
 
 const INDEXES_SQL = `
 SELECT k.columns, i.indisunique AS "isUnique", i.indimmediate AS "isImmediate", i.indisvalid AS "isValid",
-  i.indpred IS NOT NULL AS "isPartial", m.amname = 'btree' AS "isBtree", k.exact AS "isExact",
+  i.indpred IS NOT NULL AS "isPartial", m.amname = 'btree' AS "isBtree", k.exact AS "isExact", k.equalities,
   COALESCE((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::pg_catalog.bool, false) AS "nullsAreEqual"
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_am m ON m.oid = c.relam
 CROSS JOIN LATERAL (
   SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY u.at) AS columns,
-    pg_catalog.bool_and(o.opcdefault AND l.collisdeterministic IS DISTINCT FROM false) AS exact
+    pg_catalog.bool_and(o.opcdefault AND l.collisdeterministic IS DISTINCT FROM false) AS exact,
+    pg_catalog.array_agg('OPERATOR(' || pg_catalog.quote_ident(s.nspname) || '.' || p.oprname || ')' ORDER BY u.at) AS equalities
   FROM ROWS FROM (
     pg_catalog.unnest(i.indkey::pg_catalog.int2[]), pg_catalog.unnest(i.indclass::pg_catalog.oid[]),
     pg_catalog.unnest(i.indcollation::pg_catalog.oid[])
@@ -35,6 +38,10 @@ CROSS JOIN LATERAL (
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum AND u.attnum > 0
   LEFT JOIN pg_catalog.pg_opclass o ON o.oid = u.opclass
   LEFT JOIN pg_catalog.pg_collation l ON l.oid = u.coll
+  LEFT JOIN pg_catalog.pg_amop e ON e.amopfamily = o.opcfamily AND e.amoplefttype = o.opcintype AND e.amoprighttype = o.opcintype
+    AND e.amopstrategy = 3 AND m.amname = 'btree'
+  LEFT JOIN pg_catalog.pg_operator p ON p.oid = e.amopopr
+  LEFT JOIN pg_catalog.pg_namespace s ON s.oid = p.oprnamespace
   WHERE u.at <= i.indnkeyatts
 ) AS k
 WHERE i.indrelid = $1 ORDER BY i.indexrelid`;

@@ -4,9 +4,11 @@ import { quoteTableName } from '../postgres/identifiers.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
 import { restoreFailure } from '../segment/restore/errors.ts';
+import type { ConflictKey } from '../segment/restore/task.ts';
 import type { RestoreColumn } from '../format/jsonl/forms.ts';
 import { planColumns } from './columns.ts';
 import { warnOfConstraints } from './judge-constraints.ts';
+import { conflictKey } from './judge-skip.ts';
 import { conditionOf, type KeyFacts } from './keys.ts';
 import { look } from './look.ts';
 import type { PlannedObject } from './objects.ts';
@@ -27,6 +29,8 @@ export interface RestorePlan {
   /** SQL condition on the rows; undefined for all. */
   where: string | undefined;
   keys: KeyFacts;
+  /** What rows that are there already are told by; undefined unless they are passed over. */
+  conflictKey: ConflictKey | undefined;
   record: RestoreRecord;
   warnings: string[];
 }
@@ -51,6 +55,7 @@ export async function planRestore(
       objects: facts.objects.map(({ object }) => object),
       where: conditionOf(facts.keys),
       keys: facts.keys,
+      conflictKey: request.onConflict === 'skip' ? conflictKey(manifest, target) : undefined,
       record,
       warnings: [
         ...doubts,

@@ -5,6 +5,7 @@ import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import type { Manifest, ManifestColumn } from '../ledger/manifest.ts';
 import { contradictionsOf } from '../ledger/whole.ts';
 import { refuseByConstraints } from './judge-constraints.ts';
+import { refuseSkip, refuseSkipIntoNew } from './judge-skip.ts';
 import type { RestoreFacts } from './look.ts';
 import { describeLoss } from './loss.ts';
 import type { FoundObject } from './objects.ts';
@@ -68,7 +69,11 @@ function checkPlace({ schemaExists, canUseSchema, isReadOnly, role }: Surroundin
 }
 
 /** What stands against making the table. */
-function checkCreation({ create, into }: RestoreRequest, manifest: Manifest, { place, types }: RestoreFacts): string[] {
+function checkCreation(
+  { create, into, onConflict }: RestoreRequest,
+  manifest: Manifest,
+  { place, types }: RestoreFacts,
+): string[] {
   if (!create) {
     return place.schemaExists
       ? [`table ${quoteTableName(into)} does not exist; --create makes it from the manifest`]
@@ -82,6 +87,7 @@ function checkCreation({ create, into }: RestoreRequest, manifest: Manifest, { p
       const of = manifest.columns.filter((column) => column.type === type).map(({ name }) => name);
       return `type ${type} of column ${of.join(', ')} does not exist in the target; create it first, as the manifest does not hold its definition`;
     }),
+    ...(onConflict === 'skip' ? refuseSkipIntoNew(manifest) : []),
     ...[...twice].map((name) => `the archive has two columns ${name}, which no table can have`),
     ...(names.length > MAX_COLUMNS
       ? [`the archive has ${formatCount(names.length)} columns, and a table has ${formatCount(MAX_COLUMNS)} at most`]
@@ -102,6 +108,7 @@ function checkExisting(
       ? [`table ${target.name} exists already; restore into it without --create`]
       : []),
     ...checkTarget(manifest, target, request, place),
+    ...(request.onConflict === 'skip' ? refuseSkip(manifest, target, constraints.hasHeirs) : []),
     ...refuseByConstraints(target, constraints, objects, request.keys),
     ...(record === undefined || recount === undefined ? [] : checkStillThere(target, record, recount)),
   ];

@@ -44,6 +44,8 @@ export interface Target {
   isUnlogged: boolean;
   canSelect: boolean;
   hasRowSecurity: boolean;
+  /** Names of rules that keep INSERT from passing over rows: those for INSERT, and those for UPDATE. */
+  rules: string[];
   /** Names of triggers that fire for inserted rows. */
   triggers: string[];
 }
@@ -75,6 +77,8 @@ SELECT c.oid::int8::float8 AS oid, c.relkind::text AS kind, has_table_privilege(
   row_security_active(c.oid) AS "hasRowSecurity",
   ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
     AND t.tgtype & 4 <> 0 ORDER BY 1) AS triggers,
+  ARRAY(SELECT r.rulename::text FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid
+    AND (r.ev_type = '2' OR r.ev_type = '3' AND r.ev_enabled IN ('O', 'A')) ORDER BY 1) AS rules,
   c.relpersistence = 'u' OR EXISTS (
     SELECT FROM pg_catalog.pg_partition_tree(c.oid) p JOIN pg_catalog.pg_class l ON l.oid = p.relid WHERE l.relpersistence = 'u'
   ) AS "isUnlogged"

@@ -30,6 +30,7 @@ export function restoreTask(
     columns: plan.columns,
     ...(plan.where === undefined ? {} : { where: plan.where }),
     onConflict: request.onConflict,
+    ...(plan.conflictKey === undefined ? {} : { conflictKey: plan.conflictKey }),
     record: { table: plan.record.table, restore: plan.record.restore },
     key,
     codec: requireCodec(key),

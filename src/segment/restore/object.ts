@@ -3,7 +3,7 @@ import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { Closers } from '../../base/closers.ts';
-import { fail, type FailureError } from '../../base/errors.ts';
+import { fail, FailureError } from '../../base/errors.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
 import { formatCount } from '../../base/units.ts';
 import { terminateBackend } from '../../postgres/cancel.ts';
@@ -57,10 +57,21 @@ export async function restoreObject(task: RestoreTask, ends: Ends, hooks: Restor
     finished = true;
     return facts;
   } catch (error) {
-    throw signal.aborted ? signal.reason : restoreFailure(error, `restoring ${task.key} into ${task.subject}`);
+    throw signal.aborted
+      ? signal.reason
+      : explainSkip(restoreFailure(error, `restoring ${task.key} into ${task.subject}`), task);
   } finally {
     await closers.close();
   }
+}
+
+/** Rows with the same key were passed over, so that what is in the way has another one. */
+function explainSkip(error: FailureError, { onConflict }: RestoreTask): FailureError {
+  const { failure } = error;
+  if (onConflict !== 'skip' || failure.code !== 'row-exists') return error;
+  const hint =
+    'A row with another key has the same value in another unique index. It is not the archived row, so that one is not passed over: change or remove it, or restore into another table (--create).';
+  return new FailureError({ ...failure, hint }, { cause: error });
 }
 
 async function restoreInOneTransaction(
@@ -94,7 +105,7 @@ function needsStage({ onConflict }: RestoreTask): boolean {
 async function fillDirectly(task: RestoreTask, client: Client, store: Store, hooks: RestoreHooks): Promise<Counts> {
   const where = task.where === undefined ? '' : ` WHERE ${task.where}`;
   const rows = await stream(task, client, store, `COPY ${task.table}${columnList(task)} FROM STDIN${where}`, hooks);
-  if (task.where === undefined && rows !== task.expected.rows) throw rowsDropped(task, rows);
+  if (task.where === undefined && rows !== task.expected.rows) throw rowsDropped(task, rows, task.expected.rows);
   return { rows, skipped: 0 };
 }
 
@@ -106,10 +117,31 @@ async function fillThroughStage(task: RestoreTask, client: Client, store: Store,
   );
   const staged = await stream(task, client, store, `COPY ${STAGE}${list} FROM STDIN${whereOf(task)}`, hooks);
   const { rowCount } = await client.query(
-    `INSERT INTO ${task.table}${list} OVERRIDING SYSTEM VALUE SELECT ${names} FROM ${STAGE} ON CONFLICT DO NOTHING`,
+    `INSERT INTO ${task.table}${list} OVERRIDING SYSTEM VALUE SELECT ${names} FROM ${STAGE}${onConflict(task)}`,
   );
   const rows = rowCount ?? 0;
+  const lost = staged === rows ? 0 : await countLost(task, client);
+  if (lost > 0) throw rowsDropped(task, staged - lost, staged);
   return { rows, skipped: staged - rows };
+}
+
+/** By the archive's key alone: what is in the way of a row with another key is an error. */
+function onConflict({ conflictKey }: RestoreTask): string {
+  if (conflictKey === undefined) return '';
+  return ` ON CONFLICT (${conflictKey.map(({ name }) => quoteIdentifier(name)).join(', ')}) DO NOTHING`;
+}
+
+/** Rows that were not inserted, and whose key is not there either: a trigger let them fall, or gave them another key. */
+async function countLost({ table, conflictKey = [] }: RestoreTask, client: Client): Promise<number> {
+  const isSame = conflictKey.map(({ name, equals, nullable }) => {
+    const column = quoteIdentifier(name);
+    const areEqual = `t.${column} ${equals} s.${column}`;
+    return nullable ? `(${areEqual} OR t.${column} IS NULL AND s.${column} IS NULL)` : areEqual;
+  });
+  const { rows } = await client.query<{ lost: string }>(
+    `SELECT pg_catalog.count(*) AS lost FROM ${STAGE} AS s WHERE NOT EXISTS (SELECT FROM ${table} AS t WHERE ${isSame.join(' AND ')})`,
+  );
+  return Number(rows[0]?.lost);
 }
 
 function whereOf({ where }: RestoreTask): string {
@@ -217,10 +249,10 @@ function damaged(key: string, found: string, expected: string): FailureError {
   });
 }
 
-function rowsDropped({ subject, key, expected }: RestoreTask, rows: number): FailureError {
+function rowsDropped({ subject, key }: RestoreTask, rows: number, sent: number): FailureError {
   return fail('rows-dropped', {
     stage: 'restore',
-    message: `${subject} took ${formatCount(rows)} of ${formatCount(expected.rows)} rows of ${key}, so nothing of it was restored`,
+    message: `${subject} took ${formatCount(rows)} of ${formatCount(sent)} rows of ${key}, so nothing of it was restored`,
   });
 }
 

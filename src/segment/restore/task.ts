@@ -26,6 +26,8 @@ export interface RestoreTask {
   where?: string;
   /** What happens to a row whose key is there already. */
   onConflict: ConflictRule;
+  /** What rows that are there already are told by; there with `skip` alone. */
+  conflictKey?: ConflictKey;
   /** Where the restore records what is done. */
   record: { table: string; restore: string };
   /** The object's key, relative to the destination's prefix. */
@@ -38,6 +40,9 @@ export interface RestoreTask {
 }
 
 export type ConflictRule = 'fail' | 'skip';
+
+/** The columns of a unique index, each with the operator by which its values are equal, as SQL, and whether NULL is one of them. */
+export type ConflictKey = readonly { name: string; equals: string; nullable: boolean }[];
 
 /** What became of an object's rows. */
 export interface RestoredFacts {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test, type TestContext } from 'node:test';
 import { testDatabase } from '../../support/postgres.ts';
+import type { RestoreResult } from '../../../src/restore/request.ts';
 import { countRows, difference, openYard, type Yard } from './support.ts';
 
 async function yardWith(t: TestContext, sql: string): Promise<Yard> {
@@ -202,6 +203,87 @@ describe('rows that are there already', () => {
     assert.equal(result.error?.code, 'rows-dropped');
     assert.deepEqual(result.warnings, ['"public"."target" has triggers that fire for each restored row: fall']);
     assert.equal(await countRows(yard.client, 'target'), 0);
+  });
+});
+
+describe('--on-conflict skip', () => {
+  let yard: Yard;
+
+  before(async () => {
+    const database = await testDatabase();
+    await database.client.query(
+      `CREATE TABLE original (id int PRIMARY KEY, v text); INSERT INTO original SELECT i, 'v' || i FROM generate_series(1, 100) AS i;
+       CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`,
+    );
+    yard = await openYard(database);
+    await yard.archive({ table: 'original' });
+  });
+
+  const skip = async (target: string): Promise<RestoreResult> => {
+    await yard.client.query(`DROP TABLE IF EXISTS target CASCADE; ${target}`);
+    return yard.restore('target', { onConflict: 'skip' });
+  };
+
+  const KEYED = 'CREATE TABLE target (LIKE original INCLUDING ALL)';
+
+  test('does not pass over a row whose key is not there, but fails', async () => {
+    for (const [extra, code, hint] of [
+      [
+        "CREATE UNIQUE INDEX ON target (v); INSERT INTO target VALUES (-1, 'v7')",
+        'row-exists',
+        /in another unique index/,
+      ],
+      [
+        "ALTER TABLE target ADD EXCLUDE (v WITH =); INSERT INTO target VALUES (-1, 'v7')",
+        'constraint-violated',
+        /exclusion constraint/,
+      ],
+      [
+        `CREATE OR REPLACE FUNCTION some_fall() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN CASE WHEN NEW.id % 2 = 0 THEN NEW END; END $$;
+         INSERT INTO target VALUES (1, 'mine'); CREATE TRIGGER fall BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION some_fall()`,
+        'rows-dropped',
+        /trigger/,
+      ],
+    ] as const) {
+      const { status, error } = await skip(`${KEYED}; ${extra}`);
+      assert.deepEqual([status, error?.code], ['failed', code], JSON.stringify(error));
+      assert.match(error?.hint ?? '', hint);
+      assert.equal(await countRows(yard.client, 'target'), 1);
+      if (code === 'rows-dropped') assert.match(error?.message ?? '', /took 51 of 100 rows/);
+    }
+  });
+
+  test('is refused into a table in which rows cannot be told by the key', async () => {
+    const bare = 'CREATE TABLE target (id int NOT NULL, v text)';
+    for (const [target, problem] of [
+      [bare, /the unique index of "public"."target" on it is not there: CREATE UNIQUE INDEX ON/],
+      [`${bare}; CREATE UNIQUE INDEX ON target (id) WHERE id > 5`, /holds a part of the rows only/],
+      [`${bare}; ALTER TABLE target ADD UNIQUE (id) DEFERRABLE`, /is of a DEFERRABLE constraint/],
+      [`${KEYED}; CREATE RULE away AS ON INSERT TO target DO INSTEAD NOTHING`, /has "away": drop them/],
+      [`${KEYED}; CREATE TABLE heir () INHERITS (target); INSERT INTO heir VALUES (1, 'v1')`, /inherit from/],
+    ] as const) {
+      const { status, problems } = await skip(target);
+      assert.deepEqual([status, problems.length], ['refused', 1], problems.join());
+      assert.match(problems[0]!, problem);
+    }
+    await yard.client.query("CREATE TABLE words (id text PRIMARY KEY); INSERT INTO words VALUES ('a'), ('A')");
+    await yard.archive({ table: 'words' });
+    const { problems } = await skip('CREATE TABLE target (id text COLLATE nocase PRIMARY KEY)');
+    assert.match(problems[0] ?? '', /takes different values for the same/);
+    await yard.archive({ table: 'original' });
+  });
+
+  test('goes by the index that there is, whatever its order and its operators', async () => {
+    await yard.client.query(
+      `CREATE EXTENSION citext; CREATE TABLE odd (a citext, "b ""c" int8, v int, PRIMARY KEY (a, "b ""c"));
+       INSERT INTO odd SELECT 'x' || i % 3, i, i FROM generate_series(1, 30) AS i`,
+    );
+    await yard.archive({ table: 'odd' });
+    const { status, rows, skipped } = await skip(
+      `CREATE TABLE target (a citext NOT NULL, "b ""c" int8 NOT NULL, v int, UNIQUE ("b ""c", a)); INSERT INTO target SELECT upper(a::text), "b ""c", 0 FROM odd WHERE v <= 10`,
+    );
+    assert.deepEqual([status, rows, skipped], ['restored', 20, 10]);
+    await yard.archive({ table: 'original' });
   });
 });
 

@@ -1,6 +1,7 @@
 /** Facts of a restore that nothing stands against, for tests that change one of them. */
 import type { Manifest, ManifestColumn, ManifestObject } from '../../../src/ledger/manifest.ts';
 import { NO_CONSTRAINTS } from '../../../src/restore/constraints.ts';
+import type { TargetIndex } from '../../../src/restore/indexes.ts';
 import { ALL_KEYS } from '../../../src/restore/keys.ts';
 import type { RestoreFacts } from '../../../src/restore/look.ts';
 import type { RestoreRecord } from '../../../src/restore/record.ts';
@@ -68,13 +69,29 @@ export function targetColumn(name: string, type: string, changes: Partial<Target
   };
 }
 
+export function index(columns: (string | null)[], changes: Partial<TargetIndex> = {}): TargetIndex {
+  return {
+    columns,
+    isUnique: true,
+    isImmediate: true,
+    isValid: true,
+    isPartial: false,
+    isBtree: true,
+    isExact: true,
+    equalities: columns.map(() => 'OPERATOR(pg_catalog.=)'),
+    nullsAreEqual: false,
+    ...changes,
+  };
+}
+
 export function target(changes: Partial<Target> = {}): Target {
   return {
     oid: 16400,
     name: '"public"."events"',
     kind: 'r',
     columns: [targetColumn('id', 'integer', { notNull: true }), targetColumn('note', 'character varying(20)')],
-    indexes: [],
+    indexes: [index(['id'])],
+    rules: [],
     isUnlogged: false,
     canSelect: true,
     hasRowSecurity: false,
