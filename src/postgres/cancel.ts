@@ -10,7 +10,8 @@ export async function terminateBackend(target: ConnectionTarget, pid: number): P
     const client = await connectPostgres({ ...target, applicationName: 'pgsluice cancel' });
     try {
       await client.query(
-        'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND application_name = $2',
+        `SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a
+         WHERE a.pid OPERATOR(pg_catalog.=) $1 AND a.application_name OPERATOR(pg_catalog.=) $2`,
         [pid, target.applicationName.slice(0, 63)],
       );
     } finally {

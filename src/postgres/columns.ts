@@ -54,26 +54,49 @@ interface TypeRow {
   is_enum: boolean;
 }
 
+/** What Postgres itself brings along, its types and casts among it, has smaller OIDs. */
+const FIRST_OID_OF_USERS = 16_384;
+const JSON_OID = 114;
+
+/** Whether this OID is of a type that Postgres itself brings along. */
+export function isBuiltIn(typeOid: number): boolean {
+  return typeOid < FIRST_OID_OF_USERS;
+}
+
+/** A condition: whether the type of this OID was made by a user, with a cast to json that to_json calls. */
+export function hasOwnJson(oid: string): string {
+  return `(${oid} OPERATOR(pg_catalog.>=) ${FIRST_OID_OF_USERS} AND EXISTS (
+    SELECT FROM pg_catalog.pg_cast j
+    WHERE j.castsource OPERATOR(pg_catalog.=) ${oid} AND j.casttarget OPERATOR(pg_catalog.=) ${JSON_OID}))`;
+}
+
 /**
  * `asks_server`: arrays and composites nest, and a type made by a user may have a cast to json that to_json calls.
  */
 const TYPES_SQL = `
 WITH RECURSIVE wanted AS (
-  SELECT ordinal::int, type_oid, modifier
-  FROM unnest($1::oid[], $2::int[]) WITH ORDINALITY AS given(type_oid, modifier, ordinal)
+  SELECT ordinal::pg_catalog.int4, type_oid, modifier
+  FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.int4[]))
+    WITH ORDINALITY AS given(type_oid, modifier, ordinal)
 ), below AS (
   SELECT ordinal, type_oid AS oid FROM wanted
   UNION ALL
-  SELECT below.ordinal, t.typbasetype FROM below JOIN pg_type t ON t.oid = below.oid WHERE t.typtype = 'd'
+  SELECT below.ordinal, t.typbasetype
+  FROM below JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) below.oid
+  WHERE t.typtype OPERATOR(pg_catalog.=) 'd'
 )
-SELECT wanted.ordinal, format_type(wanted.type_oid, wanted.modifier) AS type, t.oid::int8::float8 AS base_oid,
-  (t.typelem <> 0 AND t.typlen = -1) OR t.typtype IN ('c', 'p')
-    OR EXISTS (SELECT FROM pg_cast WHERE castsource = t.oid AND casttarget = 'json'::regtype AND t.oid >= 16384)
-    AS asks_server,
-  CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN t.typelem::int8::float8 END AS element_oid,
-  t.typtype = 'e' AS is_enum
-FROM wanted JOIN below USING (ordinal) JOIN pg_type t ON t.oid = below.oid AND t.typtype <> 'd'
-ORDER BY ordinal`;
+SELECT wanted.ordinal, pg_catalog.format_type(wanted.type_oid, wanted.modifier) AS type,
+  t.oid::pg_catalog.int8::pg_catalog.float8 AS base_oid,
+  is_array OR t.typtype OPERATOR(pg_catalog.=) ANY ('{c,p}')
+    OR ${hasOwnJson('t.oid')} AS asks_server,
+  CASE WHEN is_array THEN t.typelem::pg_catalog.int8::pg_catalog.float8 END AS element_oid,
+  t.typtype OPERATOR(pg_catalog.=) 'e' AS is_enum
+FROM wanted JOIN below ON below.ordinal OPERATOR(pg_catalog.=) wanted.ordinal
+JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) below.oid AND t.typtype OPERATOR(pg_catalog.<>) 'd'
+CROSS JOIN LATERAL (
+  SELECT t.typelem OPERATOR(pg_catalog.<>) 0 AND t.typlen OPERATOR(pg_catalog.=) -1 AS is_array
+) AS shape
+ORDER BY wanted.ordinal`;
 
 /** Looks the types up and gives each column its encoding, in the same order. */
 export async function resolveEncodings(client: Client, columns: readonly BareColumn[]): Promise<Column[]> {

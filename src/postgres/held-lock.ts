@@ -8,10 +8,19 @@ export interface HeldLock {
   number: string;
 }
 
+/** A row of pg_locks that is of an advisory lock which somebody holds. */
+export const IS_ADVISORY =
+  "locktype OPERATOR(pg_catalog.=) 'advisory' AND granted AND objsubid OPERATOR(pg_catalog.=) 1";
+
+/** A row of pg_locks that is of the lock with this number, which is SQL. */
+export function isLockOf(number: string): string {
+  return `(classid::pg_catalog.int8 OPERATOR(pg_catalog.<<) 32 OPERATOR(pg_catalog.|) objid::pg_catalog.int8)
+    OPERATOR(pg_catalog.=) ${number}::pg_catalog.int8`;
+}
+
 /** Gives one row as long as the backend holds the lock. */
 export function heldLockStatement({ pid, number }: HeldLock): Statement {
   const text = `SELECT 1 FROM pg_catalog.pg_locks
-     WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pid = $1::pg_catalog.int4
-       AND ((classid::pg_catalog.int8 << 32) | objid::pg_catalog.int8) = $2::pg_catalog.int8`;
+     WHERE ${IS_ADVISORY} AND pid OPERATOR(pg_catalog.=) $1::pg_catalog.int4 AND ${isLockOf('$2')}`;
   return { text, params: [String(pid), number] };
 }

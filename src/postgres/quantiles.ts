@@ -1,13 +1,8 @@
 /** Samples a key and finds the values that cut its rows into parts of about the same number, however skewed they are. */
 import type { Client } from 'pg';
 import { postgresFailure } from './errors.ts';
+import type { Compared } from './row-comparison.ts';
 import { asOneStatement, type Selection } from './select.ts';
-
-/** A key's columns: how SQL refers to them, and their types for casting values back. */
-export interface KeyColumn {
-  reference: string;
-  type: string;
-}
 
 /** Values of the key's columns as text, one for each column. */
 export type KeyValues = string[];
@@ -21,7 +16,7 @@ const ROWS_A_PART = 100;
 
 export interface Sampling {
   selection: Selection;
-  key: readonly KeyColumn[];
+  key: readonly Pick<Compared, 'reference'>[];
   parts: number;
   /** Pages of the table; undefined for a query, which is sampled by reading its keys. */
   pages: number | undefined;
@@ -51,16 +46,21 @@ async function sampleOnce(
 ): Promise<{ rows: number; bounds: KeyValues[] }> {
   const list = key.map(({ reference }, index) => `${reference} AS k${index + 1}`).join(', ');
   const names = key.map((_, index) => `k${index + 1}`).join(', ');
-  const texts = key.map((_, index) => `k${index + 1}::text`).join(', ');
+  const texts = key.map((_, index) => `k${index + 1}::pg_catalog.text`).join(', ');
+  /** The part that the row of this number is in. */
+  const partOf = (n: string): string =>
+    `pg_catalog.floor((${n}) OPERATOR(pg_catalog.*) ${parts}::pg_catalog.float8 OPERATOR(pg_catalog./) total)`;
   // Rows without a key belong to the first part; they would sort last here and shift the others.
   const text = `
 WITH sample AS MATERIALIZED (SELECT ${list} FROM ${sampledFrom(selection, percent)}),
 numbered AS (
-  SELECT ${names}, row_number() OVER (ORDER BY ${names}) - 1 AS n, count(*) OVER () AS total
+  SELECT ${names},
+    (pg_catalog.row_number() OVER (ORDER BY ${names}) OPERATOR(pg_catalog.-) 1)::pg_catalog.float8 AS n,
+    pg_catalog.count(*) OVER ()::pg_catalog.float8 AS total
   FROM sample WHERE ${key.map((_, index) => `k${index + 1} IS NOT NULL`).join(' AND ')}
 )
-SELECT total::float8, ${texts} FROM numbered
-WHERE n = 0 OR floor(n * ${parts}::float8 / total) > floor((n - 1) * ${parts}::float8 / total)
+SELECT total, ${texts} FROM numbered
+WHERE n OPERATOR(pg_catalog.=) 0 OR ${partOf('n')} OPERATOR(pg_catalog.>) ${partOf('n OPERATOR(pg_catalog.-) 1')}
 ORDER BY n`;
   try {
     const params = selection.kind === 'query' ? selection.params : [];

@@ -29,25 +29,32 @@ const KINDS: Record<string, RelationKind> = {
 };
 
 const RELATION_SQL = `
-SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
-  EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) AS has_children,
+SELECT c.oid::pg_catalog.int8::pg_catalog.float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
+  EXISTS (
+    SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent OPERATOR(pg_catalog.=) c.oid
+  ) AS has_children,
   COALESCE((
-    SELECT array_agg(a.attname::text ORDER BY k.ordinal)
-    FROM pg_index i CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, ordinal)
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
-    WHERE i.indrelid = c.oid AND i.indisprimary AND k.ordinal <= i.indnkeyatts
+    SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY k.ordinal)
+    FROM pg_catalog.pg_index i
+    CROSS JOIN pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, ordinal)
+    JOIN pg_catalog.pg_attribute a
+      ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) k.attnum
+    WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisprimary AND k.ordinal OPERATOR(pg_catalog.<=) i.indnkeyatts
   ), '{}') AS primary_key
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid = to_regclass($1)`;
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1)`;
 
 const COLUMNS_SQL = `
-SELECT attname AS name, atttypid::int8::float8 AS "typeOid", atttypmod AS "typeModifier", NOT attnotnull AS nullable
-FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum`;
+SELECT attname AS name, atttypid::pg_catalog.int8::pg_catalog.float8 AS "typeOid", atttypmod AS "typeModifier",
+  NOT attnotnull AS nullable
+FROM pg_catalog.pg_attribute
+WHERE attrelid OPERATOR(pg_catalog.=) $1 AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped ORDER BY attnum`;
 
 const SIMILAR_SQL = `
-SELECT format('%I.%I', n.nspname, c.relname) AS name
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE lower(c.relname) = lower($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') LIMIT 3`;
+SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE pg_catalog.lower(c.relname) OPERATOR(pg_catalog.=) pg_catalog.lower($1)
+  AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f}') LIMIT 3`;
 
 interface RelationRow {
   oid: number;

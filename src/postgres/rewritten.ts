@@ -6,25 +6,30 @@
 import type { Client } from 'pg';
 import { fail } from '../base/errors.ts';
 import { postgresFailure } from './errors.ts';
+import { isAttached } from './table-stats.ts';
+
+/** The relations that this transaction has locked. */
+const LOCKED_SQL = `
+SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) l.relation
+JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.granted
+  AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())`;
 
 /** A snapshot sees the file of its own time in pg_class; the function looks at the file of now. */
 const REWRITTEN_SQL = `
-SELECT format('%I.%I', n.nspname, c.relname) AS name
-FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND c.relkind IN ('r', 'm') AND c.relfilenode <> 0 AND pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode`;
+${LOCKED_SQL} AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}') AND c.relfilenode OPERATOR(pg_catalog.<>) 0
+  AND COALESCE(pg_catalog.pg_relation_filenode(c.oid) OPERATOR(pg_catalog.<>) c.relfilenode, true)`;
 
 /** The same for partitions: pg_inherits is read by the snapshot, pg_partition_tree() shows the tree of now. */
 const REATTACHED_SQL = `
-SELECT format('%I.%I', n.nspname, c.relname) AS name
-FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted AND c.relkind = 'p'
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND (SELECT array_agg(inhrelid::oid ORDER BY inhrelid) FROM pg_inherits i
-       WHERE i.inhparent = c.oid AND to_jsonb(i)->>'inhdetachpending' IS DISTINCT FROM 'true')
-    IS DISTINCT FROM
-      (SELECT array_agg(relid::oid ORDER BY relid::oid) FROM pg_partition_tree(c.oid) WHERE parentrelid = c.oid)`;
+${LOCKED_SQL} AND c.relkind OPERATOR(pg_catalog.=) 'p'
+  AND ARRAY(SELECT i.inhrelid FROM pg_catalog.pg_inherits i
+        WHERE i.inhparent OPERATOR(pg_catalog.=) c.oid AND ${isAttached('i')} ORDER BY 1)
+    OPERATOR(pg_catalog.<>)
+      ARRAY(SELECT t.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(c.oid) AS t
+        WHERE t.parentrelid OPERATOR(pg_catalog.=) c.oid ORDER BY 1)`;
 
 /**
  * Throws FailureError `relation-rewritten`, which a new snapshot mends, when a relation that this transaction has locked

@@ -9,20 +9,25 @@ import { asOneStatement, buildSelect, type Selection } from './select.ts';
  * look like LIMIT 1. Without those, what is ordered is sorted, and a limit in the plan is one of the statement.
  */
 const PLAIN_PLAN_SQL = `
-SELECT set_config('enable_indexscan', 'off', true), set_config('enable_indexonlyscan', 'off', true),
-  set_config('enable_mergejoin', 'off', true), set_config('enable_incremental_sort', 'off', true),
-  set_config('max_parallel_workers_per_gather', '0', true)`;
+SELECT pg_catalog.set_config('enable_indexscan', 'off', true), pg_catalog.set_config('enable_indexonlyscan', 'off', true),
+  pg_catalog.set_config('enable_mergejoin', 'off', true), pg_catalog.set_config('enable_incremental_sort', 'off', true),
+  pg_catalog.set_config('max_parallel_workers_per_gather', '0', true)`;
 
 const UNIQUE_KEYS_SQL = `
-SELECT n.nspname::text AS schema, c.relname::text AS relation, array_agg(a.attname::text ORDER BY k.ordinal) AS columns
-FROM unnest($1::text[], $2::text[]) AS wanted(schema, relation)
-JOIN pg_namespace n ON n.nspname = wanted.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.relation
-JOIN pg_index i ON i.indrelid = c.oid
-CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, ordinal)
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS relation,
+  pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY k.ordinal) AS columns
+FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]))
+  AS wanted(schema, relation)
+JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) wanted.schema
+JOIN pg_catalog.pg_class c
+  ON c.relnamespace OPERATOR(pg_catalog.=) n.oid AND c.relname OPERATOR(pg_catalog.=) wanted.relation
+JOIN pg_catalog.pg_index i ON i.indrelid OPERATOR(pg_catalog.=) c.oid
+CROSS JOIN pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, ordinal)
+JOIN pg_catalog.pg_attribute a
+  ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) k.attnum
 WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
-  AND k.ordinal <= i.indnkeyatts
-GROUP BY i.indexrelid, n.nspname, c.relname HAVING bool_and(a.attnotnull)`;
+  AND k.ordinal OPERATOR(pg_catalog.<=) i.indnkeyatts
+GROUP BY i.indexrelid, n.nspname, c.relname HAVING pg_catalog.bool_and(a.attnotnull)`;
 
 /**
  * By what `selection` picks rows that may be others the next time, such as LIMIT; undefined when by nothing. `key` are the

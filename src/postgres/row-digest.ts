@@ -11,7 +11,11 @@ export interface RowDigest {
 }
 
 /** A JSON value may hold line breaks between its parts, which the archive has as blanks. */
-const LINE = String.raw`translate(row_to_json(t)::text, E'\n\r', '  ')`;
+const LINE = String.raw`pg_catalog.translate(pg_catalog.row_to_json(t.*)::pg_catalog.text, E'\n\r', '  ')`;
+
+/** The first 64 bits of the MD5 of that text in UTF-8, as a number. */
+const DIGEST = `('x' OPERATOR(pg_catalog.||) pg_catalog.left(pg_catalog.md5(pg_catalog.convert_to(${LINE}, 'UTF8')), 16)
+  )::pg_catalog.bit(64)::pg_catalog.int8`;
 
 /** Asks for the digest of what `selection` gives, narrowed to a part of it. Throws FailureError. */
 export async function digestRows(client: Client, selection: Selection, narrowing: Narrowing): Promise<RowDigest> {
@@ -21,7 +25,7 @@ export async function digestRows(client: Client, selection: Selection, narrowing
   try {
     const { rows } = await client.query<{ rows: string; sum: string | null }>(
       asOneStatement(
-        `SELECT count(*) AS rows, sum(('x' || left(md5(${LINE}), 16))::bit(64)::int8)::text AS sum
+        `SELECT pg_catalog.count(*) AS rows, pg_catalog.sum(${DIGEST})::pg_catalog.text AS sum
          FROM (${text}) AS t${names === '' ? '' : `(${names})`}`,
         params,
       ),

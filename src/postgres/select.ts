@@ -67,7 +67,7 @@ export function columnReference(selection: Selection, index: number): string {
 }
 
 function selectItem(reference: string, asksServer: boolean): string {
-  return asksServer ? `to_json(${reference})::text` : reference;
+  return asksServer ? `pg_catalog.to_json(${reference})::pg_catalog.text` : reference;
 }
 
 function fromItem(selection: Selection, narrowing: Narrowing): string {

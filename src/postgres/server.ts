@@ -14,15 +14,17 @@ interface ServerRow {
   version: string;
   number: number;
   database: string;
-  now_ms: number;
+  now_s: number;
 }
 
 /** Asks the server behind `client`. */
 export async function inspectServer(client: Client): Promise<ServerFacts> {
   const askedAt = Date.now();
   const { rows } = await client.query<ServerRow>(
-    `SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number,
-       current_database() AS database, extract(epoch FROM clock_timestamp())::float8 * 1000 AS now_ms`,
+    `SELECT pg_catalog.current_setting('server_version') AS version,
+       pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS number,
+       pg_catalog.current_database() AS database,
+       extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.float8 AS now_s`,
   );
   const row = rows[0];
   if (row === undefined) throw new Error('the server gave no row');
@@ -31,6 +33,6 @@ export async function inspectServer(client: Client): Promise<ServerFacts> {
     version: row.version,
     versionNumber: row.number,
     database: row.database,
-    clockSkewMs: row.now_ms - ours,
+    clockSkewMs: row.now_s * 1000 - ours,
   };
 }

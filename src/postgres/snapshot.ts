@@ -56,8 +56,9 @@ export interface SourceIdentity {
 export async function exportSnapshot(client: Client): Promise<Snapshot> {
   try {
     const { rows } = await client.query<{ id: string; lsn: string | null; taken_at: Date }>(
-      `SELECT pg_export_snapshot() AS id, now() AS taken_at,
-         (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS lsn`,
+      `SELECT pg_catalog.pg_export_snapshot() AS id, pg_catalog.now() AS taken_at,
+         (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+           ELSE pg_catalog.pg_current_wal_lsn() END)::pg_catalog.text AS lsn`,
     );
     const row = rows[0];
     if (row === undefined) throw new Error('pg_export_snapshot() gave no row');
@@ -87,7 +88,8 @@ export async function importSnapshot(client: Client, id: string): Promise<void> 
 /** Names the database behind `client`. */
 export async function identifySource(client: Client): Promise<SourceIdentity> {
   const { rows } = await client.query<{ database: string; version: string }>(
-    "SELECT current_database() AS database, current_setting('server_version') AS version",
+    `SELECT pg_catalog.current_database() AS database,
+       pg_catalog.current_setting('server_version') AS version`,
   );
   const row = rows[0];
   return {
@@ -114,9 +116,11 @@ export async function askServerRole(client: Client): Promise<ServerRole> {
 /** `pg_control_system().system_identifier`; null where the role may not ask. */
 export async function systemIdentifier(client: Client): Promise<string | null> {
   const allowed = await client.query<{ allowed: boolean }>(
-    "SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS allowed",
+    "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS allowed",
   );
   if (allowed.rows[0]?.allowed !== true) return null;
-  const { rows } = await client.query<{ id: string }>('SELECT system_identifier::text AS id FROM pg_control_system()');
+  const { rows } = await client.query<{ id: string }>(
+    'SELECT system_identifier::pg_catalog.text AS id FROM pg_catalog.pg_control_system()',
+  );
   return rows[0]?.id ?? null;
 }

@@ -29,19 +29,31 @@ interface LeafRow {
   readable: boolean;
 }
 
-const LEAVES_SQL = `
-WITH RECURSIVE tree AS (
-  SELECT $1::oid AS oid
+/** A condition on a row of pg_inherits: partitions that are being detached belong to the table no more. The column is of Postgres 14. */
+export function isAttached(inherits: string): string {
+  return `COALESCE((pg_catalog.to_jsonb(${inherits}) OPERATOR(pg_catalog.->>) 'inhdetachpending')
+    OPERATOR(pg_catalog.<>) 'true', true)`;
+}
+
+/** `tree`: the relation of the first parameter, and all that inherit from it. */
+const TREE_SQL = `tree AS (
+  SELECT $1::pg_catalog.oid AS oid
   UNION
-  SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid
-  WHERE to_jsonb(i)->>'inhdetachpending' IS DISTINCT FROM 'true'
-)
-SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
-  CASE WHEN c.relkind IN ('r', 'm') THEN (pg_relation_size(c.oid) / current_setting('block_size')::int8)::float8 ELSE 0 END AS pages,
-  CASE WHEN c.relkind IN ('r', 'm') THEN pg_table_size(c.oid)::float8 ELSE 0 END AS bytes,
-  has_table_privilege(c.oid, 'SELECT') AS readable
-FROM tree JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'm', 'f')
+  SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent OPERATOR(pg_catalog.=) tree.oid
+  WHERE ${isAttached('i')}
+)`;
+
+const LEAVES_SQL = `
+WITH RECURSIVE ${TREE_SQL}
+SELECT c.oid::pg_catalog.int8::pg_catalog.float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
+  CASE WHEN c.relkind OPERATOR(pg_catalog.<>) 'f' THEN pg_catalog.pg_relation_size(c.oid)::pg_catalog.float8
+    OPERATOR(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.float8 ELSE 0 END AS pages,
+  CASE WHEN c.relkind OPERATOR(pg_catalog.<>) 'f' THEN pg_catalog.pg_table_size(c.oid)::pg_catalog.float8
+    ELSE 0 END AS bytes,
+  pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable
+FROM tree JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) tree.oid
+JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m,f}')
 ORDER BY c.oid`;
 
 /** The relations below `oid` that hold rows, the table itself among them, in the order of their creation. */
@@ -68,15 +80,13 @@ export async function findLeaves(client: Client, oid: number): Promise<Leaf[]> {
  */
 export async function findCorrelation(client: Client, oid: number, column: string): Promise<number | undefined> {
   const { rows } = await client.query<{ correlation: number | null }>(
-    `WITH RECURSIVE tree AS (
-       SELECT $1::oid AS oid
-       UNION
-       SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid
-     )
-     SELECT min(abs(s.correlation))::float8 AS correlation
-     FROM tree JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
-     JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND NOT s.inherited
-     WHERE s.attname = $2`,
+    `WITH RECURSIVE ${TREE_SQL}
+     SELECT pg_catalog.min(pg_catalog.abs(s.correlation))::pg_catalog.float8 AS correlation
+     FROM tree JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) tree.oid
+     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+     JOIN pg_catalog.pg_stats s ON s.schemaname OPERATOR(pg_catalog.=) n.nspname
+       AND s.tablename OPERATOR(pg_catalog.=) c.relname AND NOT s.inherited
+     WHERE s.attname OPERATOR(pg_catalog.=) $2`,
     [oid, column],
   );
   return rows[0]?.correlation ?? undefined;
@@ -86,14 +96,17 @@ export async function findCorrelation(client: Client, oid: number, column: strin
 export async function isUniqueKey(client: Client, oid: number, columns: readonly string[]): Promise<boolean> {
   const { rows } = await client.query<{ unique: boolean }>(
     `SELECT EXISTS (
-       SELECT FROM pg_index i
-       WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND (
-         SELECT array_agg(a.attname::text ORDER BY a.attname::text) = (SELECT array_agg(c ORDER BY c) FROM unnest($2::text[]) AS c)
-           AND bool_and(a.attnotnull)
-         FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, ordinal)
-         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-         WHERE k.ordinal <= i.indnkeyatts
-       )
+       SELECT FROM pg_catalog.pg_index i
+       WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+         AND i.indexprs IS NULL AND (
+           SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY a.attname::pg_catalog.text)
+               OPERATOR(pg_catalog.=) ARRAY(SELECT c FROM pg_catalog.unnest($2::pg_catalog.text[]) AS c ORDER BY c)
+             AND pg_catalog.bool_and(a.attnotnull)
+           FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, ordinal)
+           JOIN pg_catalog.pg_attribute a
+             ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid AND a.attnum OPERATOR(pg_catalog.=) k.attnum
+           WHERE k.ordinal OPERATOR(pg_catalog.<=) i.indnkeyatts
+         )
      ) AS unique`,
     [oid, columns],
   );
@@ -106,12 +119,14 @@ export async function isUniqueKey(client: Client, oid: number, columns: readonly
  */
 export async function describeKeyOrder(client: Client, oid: number, columns: readonly string[]): Promise<string[]> {
   const { rows } = await client.query<{ order: string }>(
-    `SELECT concat_ws(' ', format_type(a.atttypid, a.atttypmod), c.collname, c.collprovider, c.collcollate,
-       pg_collation_actual_version(c.oid), d.datcollate, to_jsonb(d)->>'datcollversion') AS order
-     FROM unnest($2::text[]) WITH ORDINALITY AS k(name, n)
-     JOIN pg_attribute a ON a.attrelid = $1 AND a.attname = k.name
-     JOIN pg_database d ON d.datname = current_database()
-     LEFT JOIN pg_collation c ON c.oid = a.attcollation
+    `SELECT pg_catalog.concat_ws(' ', pg_catalog.format_type(a.atttypid, a.atttypmod), c.collname, c.collprovider,
+       c.collcollate, pg_catalog.pg_collation_actual_version(c.oid), d.datcollate,
+       pg_catalog.to_jsonb(d) OPERATOR(pg_catalog.->>) 'datcollversion') AS order
+     FROM pg_catalog.unnest($2::pg_catalog.text[]) WITH ORDINALITY AS k(name, n)
+     JOIN pg_catalog.pg_attribute a
+       ON a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attname OPERATOR(pg_catalog.=) k.name
+     JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+     LEFT JOIN pg_catalog.pg_collation c ON c.oid OPERATOR(pg_catalog.=) a.attcollation
      ORDER BY k.n`,
     [oid, columns],
   );

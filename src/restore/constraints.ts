@@ -40,35 +40,49 @@ export const NO_CONSTRAINTS: ConstraintFacts = {
   hasHeirs: false,
 };
 
+/** The kind of the target. */
+const KIND_SQL = '(SELECT relkind FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) $1)';
+
 /** What is disabled, as a trigger can be, does not count. */
 const FOREIGN_KEYS_SQL = `
-SELECT c.conname::text AS name, pg_catalog.pg_get_constraintdef(c.oid) AS definition,
-  pg_catalog.format('%I.%I', n.nspname, r.relname) AS "to", c.confrelid = c.conrelid AS "isToItself"
-FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
-WHERE c.conrelid = $1 AND c.contype = 'f' AND pg_catalog.pg_get_constraintdef(c.oid) NOT LIKE '% NOT ENFORCED' AND (
-  (SELECT relkind FROM pg_catalog.pg_class WHERE oid = $1) = 'p'
-  OR EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgconstraint = c.oid AND t.tgrelid = c.conrelid AND t.tgenabled IN ('O', 'A')
-    AND t.tgtype & 4 <> 0))
+SELECT c.conname::pg_catalog.text AS name, pg_catalog.pg_get_constraintdef(c.oid) AS definition,
+  pg_catalog.format('%I.%I', n.nspname, r.relname) AS "to",
+  c.confrelid OPERATOR(pg_catalog.=) c.conrelid AS "isToItself"
+FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) c.confrelid
+JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) r.relnamespace
+WHERE c.conrelid OPERATOR(pg_catalog.=) $1 AND c.contype OPERATOR(pg_catalog.=) 'f'
+  AND pg_catalog.pg_get_constraintdef(c.oid) OPERATOR(pg_catalog.!~) ' NOT ENFORCED$' AND (
+    ${KIND_SQL} OPERATOR(pg_catalog.=) 'p'
+    OR EXISTS (
+      SELECT FROM pg_catalog.pg_trigger t
+      WHERE t.tgconstraint OPERATOR(pg_catalog.=) c.oid AND t.tgrelid OPERATOR(pg_catalog.=) c.conrelid
+        AND t.tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}')
+        AND (t.tgtype OPERATOR(pg_catalog.&) 4::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0
+    )
+  )
 ORDER BY 1`;
 
 const EXCLUSIONS_SQL = `
-SELECT conname::text AS name, pg_catalog.pg_get_constraintdef(oid) AS definition
-FROM pg_catalog.pg_constraint WHERE conrelid = $1 AND contype = 'x' ORDER BY 1`;
+SELECT conname::pg_catalog.text AS name, pg_catalog.pg_get_constraintdef(oid) AS definition
+FROM pg_catalog.pg_constraint
+WHERE conrelid OPERATOR(pg_catalog.=) $1 AND contype OPERATOR(pg_catalog.=) 'x' ORDER BY 1`;
 
 const HEIRS_SQL = `
-SELECT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = $1) AND
-  (SELECT relkind FROM pg_catalog.pg_class WHERE oid = $1) <> 'p' AS found`;
+SELECT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent OPERATOR(pg_catalog.=) $1)
+  AND ${KIND_SQL} OPERATOR(pg_catalog.<>) 'p' AS found`;
 
 /** The leaves, and what each one takes, as SQL of the server's own. */
 const LEAVES_SQL = `
 WITH RECURSIVE below AS (
-  SELECT inhrelid AS oid FROM pg_catalog.pg_inherits WHERE inhparent = $1
-  UNION ALL SELECT i.inhrelid FROM below JOIN pg_catalog.pg_inherits i ON i.inhparent = below.oid
-    JOIN pg_catalog.pg_class p ON p.oid = below.oid AND p.relkind = 'p'
+  SELECT inhrelid AS oid FROM pg_catalog.pg_inherits WHERE inhparent OPERATOR(pg_catalog.=) $1
+  UNION ALL
+  SELECT i.inhrelid FROM below JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) below.oid
+  JOIN pg_catalog.pg_class p ON p.oid OPERATOR(pg_catalog.=) below.oid AND p.relkind OPERATOR(pg_catalog.=) 'p'
 )
 SELECT pg_catalog.pg_get_partition_constraintdef(c.oid) AS takes,
-  pg_catalog.pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT' AS "isDefault"
-FROM below JOIN pg_catalog.pg_class c ON c.oid = below.oid WHERE c.relkind <> 'p'`;
+  pg_catalog.pg_get_expr(c.relpartbound, c.oid) OPERATOR(pg_catalog.=) 'DEFAULT' AS "isDefault"
+FROM below JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) below.oid
+WHERE c.relkind OPERATOR(pg_catalog.<>) 'p'`;
 
 export async function lookAtConstraints(client: Client, target: Target, manifest: Manifest): Promise<ConstraintFacts> {
   const ask = async <T extends object>(sql: string): Promise<T[]> => (await client.query<T>(sql, [target.oid])).rows;
@@ -105,7 +119,8 @@ async function findUnplaced(
   const key = cut.key.map((name) => columns.find((column) => column.name === name));
   if (key.length === 0 || key.includes(undefined)) return undefined;
   const values = key.map(
-    (column, at) => `(e.key ->> ${at})::${column?.type ?? ''} AS ${quoteIdentifier(column?.name ?? '')}`,
+    (column, at) =>
+      `(e.key OPERATOR(pg_catalog.->>) ${at})::${column?.type ?? ''} AS ${quoteIdentifier(column?.name ?? '')}`,
   );
   const ends = objects.flatMap(({ firstKey, lastKey }, at) =>
     [firstKey, lastKey].flatMap((key) => (key === null || key.includes('') ? [] : [{ at, key }])),
@@ -113,8 +128,12 @@ async function findUnplaced(
   await client.query('BEGIN');
   try {
     const { rows } = await client.query<{ at: number }>(
-      `SELECT DISTINCT k.pgsluice_at AS at FROM (SELECT (o ->> 'at')::int AS pgsluice_at, ${values.join(', ')}
-         FROM json_array_elements($1::json) AS o, LATERAL (SELECT o -> 'key' AS key) AS e) AS k
+      `SELECT DISTINCT k.pgsluice_at AS at
+       FROM (
+         SELECT (o OPERATOR(pg_catalog.->>) 'at')::pg_catalog.int4 AS pgsluice_at, ${values.join(', ')}
+         FROM pg_catalog.json_array_elements($1::pg_catalog.json) AS o,
+           LATERAL (SELECT o OPERATOR(pg_catalog.->) 'key' AS key) AS e
+       ) AS k
        WHERE NOT (${takes.map((one) => `COALESCE(${one}, false)`).join(' OR ')}) ORDER BY 1`,
       [JSON.stringify(ends)],
     );

@@ -1,6 +1,7 @@
 /** Finds out how the JSON of each column becomes text that its type reads, by the target's own catalogue. */
 import type { Client } from '../postgres/connect.ts';
 import type { ValueForm } from '../format/jsonl/forms.ts';
+import { hasOwnJson } from '../postgres/columns.ts';
 
 /** A type as the catalogue has it; of an array or a composite, what it is made of. */
 interface TypeRow {
@@ -19,15 +20,21 @@ interface TypeRow {
 }
 
 const TYPES_SQL = `
-SELECT t.oid::int8::float8 AS oid, t.typname AS name, t.typtype::text AS kind, t.typbasetype::int8::float8 AS "baseOid",
-  t.typndims AS dimensions, CASE WHEN t.typlen = -1 THEN t.typelem::int8::float8 ELSE 0 END AS "elementOid",
-  e.typdelim::text AS delimiter,
-  t.oid >= 16384 AND EXISTS (SELECT FROM pg_cast WHERE castsource = t.oid AND casttarget = 'json'::regtype) AS "hasCast",
+SELECT t.oid::pg_catalog.int8::pg_catalog.float8 AS oid, t.typname AS name, t.typtype::pg_catalog.text AS kind,
+  t.typbasetype::pg_catalog.int8::pg_catalog.float8 AS "baseOid", t.typndims AS dimensions,
+  CASE WHEN t.typlen OPERATOR(pg_catalog.=) -1 THEN t.typelem::pg_catalog.int8::pg_catalog.float8
+    ELSE 0 END AS "elementOid",
+  e.typdelim::pg_catalog.text AS delimiter,
+  ${hasOwnJson('t.oid')} AS "hasCast",
   COALESCE((
-    SELECT json_agg(json_build_object('name', a.attname, 'oid', a.atttypid::int8, 'dimensions', a.attndims) ORDER BY a.attnum)
-    FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+      'name', a.attname, 'oid', a.atttypid::pg_catalog.int8, 'dimensions', a.attndims) ORDER BY a.attnum)
+    FROM pg_catalog.pg_attribute a
+    WHERE t.typtype OPERATOR(pg_catalog.=) 'c' AND a.attrelid OPERATOR(pg_catalog.=) t.typrelid
+      AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
   ), '[]') AS attributes
-FROM pg_type t LEFT JOIN pg_type e ON e.oid = t.typelem WHERE t.oid = ANY($1::oid[])`;
+FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.oid OPERATOR(pg_catalog.=) t.typelem
+WHERE t.oid OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.oid[])`;
 
 const MADE_BY_CAST = 'a cast to json made its values; they come back only if the type reads that form';
 

@@ -22,29 +22,34 @@ export interface TargetIndex {
 
 const INDEXES_SQL = `
 SELECT k.columns, i.indisunique AS "isUnique", i.indimmediate AS "isImmediate", i.indisvalid AS "isValid",
-  i.indpred IS NOT NULL AS "isPartial", m.amname = 'btree' AS "isBtree", k.exact AS "isExact", k.equalities,
-  COALESCE((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::pg_catalog.bool, false) AS "nullsAreEqual"
+  i.indpred IS NOT NULL AS "isPartial", m.amname OPERATOR(pg_catalog.=) 'btree' AS "isBtree", k.exact AS "isExact",
+  k.equalities,
+  COALESCE((pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'indnullsnotdistinct')::pg_catalog.bool, false) AS "nullsAreEqual"
 FROM pg_catalog.pg_index i
-JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-JOIN pg_catalog.pg_am m ON m.oid = c.relam
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid
+JOIN pg_catalog.pg_am m ON m.oid OPERATOR(pg_catalog.=) c.relam
 CROSS JOIN LATERAL (
   SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY u.at) AS columns,
-    pg_catalog.bool_and(o.opcdefault AND l.collisdeterministic IS DISTINCT FROM false) AS exact,
-    pg_catalog.array_agg('OPERATOR(' || pg_catalog.quote_ident(s.nspname) || '.' || p.oprname || ')' ORDER BY u.at) AS equalities
+    pg_catalog.bool_and(o.opcdefault AND COALESCE(l.collisdeterministic, true)) AS exact,
+    pg_catalog.array_agg(
+      CASE WHEN p.oid IS NOT NULL THEN pg_catalog.format('OPERATOR(%I.%s)', s.nspname, p.oprname) END ORDER BY u.at
+    ) AS equalities
   FROM ROWS FROM (
     pg_catalog.unnest(i.indkey::pg_catalog.int2[]), pg_catalog.unnest(i.indclass::pg_catalog.oid[]),
     pg_catalog.unnest(i.indcollation::pg_catalog.oid[])
   ) WITH ORDINALITY AS u(attnum, opclass, coll, at)
-  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum AND u.attnum > 0
-  LEFT JOIN pg_catalog.pg_opclass o ON o.oid = u.opclass
-  LEFT JOIN pg_catalog.pg_collation l ON l.oid = u.coll
-  LEFT JOIN pg_catalog.pg_amop e ON e.amopfamily = o.opcfamily AND e.amoplefttype = o.opcintype AND e.amoprighttype = o.opcintype
-    AND e.amopstrategy = 3 AND m.amname = 'btree'
-  LEFT JOIN pg_catalog.pg_operator p ON p.oid = e.amopopr
-  LEFT JOIN pg_catalog.pg_namespace s ON s.oid = p.oprnamespace
-  WHERE u.at <= i.indnkeyatts
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid
+    AND a.attnum OPERATOR(pg_catalog.=) u.attnum AND u.attnum OPERATOR(pg_catalog.>) 0
+  LEFT JOIN pg_catalog.pg_opclass o ON o.oid OPERATOR(pg_catalog.=) u.opclass
+  LEFT JOIN pg_catalog.pg_collation l ON l.oid OPERATOR(pg_catalog.=) u.coll
+  LEFT JOIN pg_catalog.pg_amop e ON e.amopfamily OPERATOR(pg_catalog.=) o.opcfamily
+    AND e.amoplefttype OPERATOR(pg_catalog.=) o.opcintype AND e.amoprighttype OPERATOR(pg_catalog.=) o.opcintype
+    AND e.amopstrategy OPERATOR(pg_catalog.=) 3 AND m.amname OPERATOR(pg_catalog.=) 'btree'
+  LEFT JOIN pg_catalog.pg_operator p ON p.oid OPERATOR(pg_catalog.=) e.amopopr
+  LEFT JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) p.oprnamespace
+  WHERE u.at OPERATOR(pg_catalog.<=) i.indnkeyatts
 ) AS k
-WHERE i.indrelid = $1 ORDER BY i.indexrelid`;
+WHERE i.indrelid OPERATOR(pg_catalog.=) $1 ORDER BY i.indexrelid`;
 
 export async function describeIndexes(client: Client, oid: number): Promise<TargetIndex[]> {
   const { rows } = await client.query<TargetIndex>(INDEXES_SQL, [oid]);

@@ -1,5 +1,6 @@
 /** Narrows a restore to a range of the key. Pure: what only the server can tell comes as {@link KeyFacts}. */
-import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
+import { quoteLiteral } from '../postgres/identifiers.ts';
+import { compareRow, type Compared } from '../postgres/row-comparison.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import type { KeyBounds } from './request.ts';
 import type { Target } from './target.ts';
@@ -21,7 +22,7 @@ export interface Bound {
 
 /** What is known of the range that was asked for. */
 export interface KeyFacts {
-  key: readonly KeyColumn[];
+  key: readonly Compared[];
   from: Bound | undefined;
   to: Bound | undefined;
   /** What stands against the range. */
@@ -92,24 +93,19 @@ function readBound(option: Bound['option'], text: string | undefined, key: reado
  * are what the operator wrote, the types are the server's, and nothing of the bucket is in it.
  */
 export function conditionOf({ key, from, to }: Pick<KeyFacts, 'key' | 'from' | 'to'>): string | undefined {
-  const row = rowOfKey(key);
   const conditions = [
-    ...(from === undefined ? [] : [`${row} >= ${literalRow(from, key)}`]),
-    ...(to === undefined ? [] : [`${row} <= ${literalRow(to, key)}`]),
+    ...(from === undefined ? [] : [compareRow(key, '>=', from.values.map(quoteLiteral))]),
+    ...(to === undefined ? [] : [compareRow(key, '<=', to.values.map(quoteLiteral))]),
   ];
   return conditions.length === 0 ? undefined : conditions.join(' AND ');
 }
 
-/** The key of a row, as SQL. */
-export function rowOfKey(key: readonly KeyColumn[]): string {
-  return `ROW(${key.map(({ name }) => quoteIdentifier(name)).join(', ')})`;
-}
-
 /** NULL in a key, which a query may have, is noted as an empty text: such an end is not known. */
-export function knownKey(values: readonly string[] | null, key: readonly KeyColumn[]): readonly string[] | null {
+export function knownKey(values: readonly string[] | null, key: readonly unknown[]): readonly string[] | null {
   return values?.length === key.length && !values.includes('') ? values : null;
 }
 
-function literalRow({ values }: Bound, key: readonly KeyColumn[]): string {
-  return `ROW(${key.map(({ type }, at) => `${quoteLiteral(values[at] ?? '')}::${type}`).join(', ')})`;
+/** SQL for the texts of an object's first or last key, as `o.ends` has them: an element of the JSON that names them. */
+export function endTexts(end: 'first' | 'last', key: readonly unknown[]): string[] {
+  return key.map((_, at) => `((o.ends OPERATOR(pg_catalog.->) '${end}') OPERATOR(pg_catalog.->>) ${at})`);
 }

@@ -2,9 +2,20 @@
 import { errorText } from '../base/errors.ts';
 import type { Client } from '../postgres/connect.ts';
 import { sqlStateOf } from '../postgres/errors.ts';
+import { compareRow, type Compared } from '../postgres/row-comparison.ts';
 import type { Manifest, ManifestObject } from '../ledger/manifest.ts';
-import { ALL_KEYS, keyColumns, knownKey, readBounds, type Bound, type KeyColumn, type KeyFacts } from './keys.ts';
+import {
+  ALL_KEYS,
+  endTexts,
+  keyColumns,
+  knownKey,
+  readBounds,
+  type Bound,
+  type KeyColumn,
+  type KeyFacts,
+} from './keys.ts';
 import type { KeyBounds } from './request.ts';
+import { describeKey } from './key-types.ts';
 import type { Target } from './target.ts';
 
 /** Objects whose keys are compared by one query. */
@@ -19,23 +30,25 @@ export async function lookAtKeys(
   types: ReadonlyMap<string, string>,
 ): Promise<KeyFacts> {
   if (bounds.from === undefined && bounds.to === undefined) return ALL_KEYS;
-  const key = keyColumns(manifest, target, types);
-  if (typeof key === 'string') return { ...ALL_KEYS, problems: [key] };
-  const { from, to, problems } = readBounds(bounds, key);
+  const columns = keyColumns(manifest, target, types);
+  if (typeof columns === 'string') return { ...ALL_KEYS, problems: [columns] };
+  const key = await describeKey(client, columns);
+  const { from, to, problems } = readBounds(bounds, columns);
   if (problems.length === 0) {
     for (const bound of [from, to]) if (bound !== undefined) problems.push(...(await checkValues(client, bound, key)));
   }
   if (problems.length > 0) return { ...ALL_KEYS, problems };
-  return { key, from, to, ...(await findOutside(client, manifest, { key, from, to })) };
+  return { key, from, to, ...(await findOutside(client, manifest, columns, { key, from, to })) };
 }
 
 async function checkValues(
   client: Client,
   { option, text, values }: Bound,
-  key: readonly KeyColumn[],
+  key: readonly Compared[],
 ): Promise<string[]> {
   try {
-    await client.query(`SELECT ${rowOf(key, 1)}`, [...values]);
+    const casts = key.map(({ type }, at) => `$${at + 1}::${type}`);
+    await client.query(`SELECT ${casts.join(', ')}`, [...values]);
     return [];
   } catch (error) {
     if (isBadValue(error)) return [`${option} ${text}: ${errorText(error)}`];
@@ -50,10 +63,11 @@ async function checkValues(
 async function findOutside(
   client: Client,
   { cut, objects }: Manifest,
+  columns: readonly KeyColumn[],
   range: Pick<KeyFacts, 'key' | 'from' | 'to'>,
 ): Promise<Pick<KeyFacts, 'outside' | 'problems'>> {
   const outside = new Set<number>();
-  if (cut?.by !== 'key' || range.key.some(({ isCollatable }) => isCollatable)) return { outside, problems: [] };
+  if (cut?.by !== 'key' || columns.some(({ isCollatable }) => isCollatable)) return { outside, problems: [] };
   try {
     for (let start = 0; start < objects.length; start += OBJECTS_A_QUERY) {
       const part = objects.slice(start, start + OBJECTS_A_QUERY);
@@ -62,7 +76,7 @@ async function findOutside(
     return { outside, problems: [] };
   } catch (error) {
     if (!isBadValue(error)) throw error;
-    const types = range.key.map(({ type }) => type).join(', ');
+    const types = columns.map(({ type }) => type).join(', ');
     return {
       outside,
       problems: [`the manifest's keys are not of the type of the key (${types}): ${errorText(error)}`],
@@ -80,23 +94,23 @@ async function askOutside(
     first: knownKey(firstKey, key),
     last: knownKey(lastKey, key),
   }));
-  const rowAt = (end: 'first' | 'last'): string =>
-    `ROW(${key.map(({ type }, at) => `(o.ends -> '${end}' ->> ${at})::${type}`).join(', ')})`;
-  const values = [JSON.stringify(ends)];
+  const parameters = [JSON.stringify(ends)];
   const tests: string[] = [];
-  if (to !== undefined) tests.push(`${rowAt('first')} > ${rowOf(key, values.push(...to.values) - key.length + 1)}`);
-  if (from !== undefined) tests.push(`${rowAt('last')} < ${rowOf(key, values.push(...from.values) - key.length + 1)}`);
-  const { rows } = await client.query<{ at: number }>(
-    `SELECT n::int - 1 AS at FROM json_array_elements($1::json) WITH ORDINALITY AS o(ends, n) WHERE ${tests.join(' OR ')}`,
-    values,
+  const test = (end: 'first' | 'last', order: '<' | '>', { values }: Bound): void => {
+    const placeholders = values.map((value) => `$${parameters.push(value)}`);
+    const texts = endTexts(end, key);
+    const ends = key.map((column, at) => ({ ...column, reference: `${texts[at] ?? ''}::${column.type}` }));
+    tests.push(`(${compareRow(ends, order, placeholders)})`);
+  };
+  if (to !== undefined) test('first', '>', to);
+  if (from !== undefined) test('last', '<', from);
+  const { rows } = await client.query<{ number: number }>(
+    `SELECT n::pg_catalog.int4 AS number
+     FROM pg_catalog.json_array_elements($1::pg_catalog.json) WITH ORDINALITY AS o(ends, n) WHERE ${tests.join(' OR ')}`,
+    parameters,
   );
   const empty = objects.flatMap((object, at) => (object.rows === 0 ? [at] : []));
-  return [...empty, ...rows.map(({ at }) => at)];
-}
-
-/** A row of the parameters from `first` on. */
-function rowOf(key: readonly KeyColumn[], first: number): string {
-  return `ROW(${key.map(({ type }, at) => `$${first + at}::${type}`).join(', ')})`;
+  return [...empty, ...rows.map(({ number }) => number - 1)];
 }
 
 /** What is no value of its type, or none that a domain allows. */

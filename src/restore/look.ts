@@ -49,13 +49,7 @@ export async function look(
   const target = await describeTarget(client, request.into);
   const record = target === undefined ? undefined : await findRecord(client, target, schema, restore);
   const hasRows = target === undefined ? undefined : await lookForRows(client, place, target);
-  const types =
-    target === undefined
-      ? await resolveTypes(
-          client,
-          manifest.columns.map(({ type }) => type),
-        )
-      : new Map<string, string>();
+  const types = target === undefined ? await resolveTypes(client, manifest.columns) : new Map<string, string>();
   const keys = await lookAtKeys(client, request.keys, manifest, target, types);
   const constraints =
     target === undefined || !WRITABLE_KINDS.has(target.kind)

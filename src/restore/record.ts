@@ -36,13 +36,15 @@ export async function findRecord(
 ): Promise<RestoreRecord | undefined> {
   const table = tableName(target, schema);
   const { rows: found } = await client.query<{ exists: boolean }>(
-    `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-       WHERE n.nspname = $1 AND c.relname = $2) AS exists`,
+    `SELECT EXISTS (
+       SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+       WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2
+     ) AS exists`,
     [schema, nameOf(target)],
   );
   if (found[0]?.exists !== true) return undefined;
   const { rows } = await client.query<{ object: string; rows: string; skipped: string }>(
-    `SELECT object, rows, skipped FROM ${table} WHERE restore = $1`,
+    `SELECT object, rows, skipped FROM ${table} WHERE restore OPERATOR(pg_catalog.=) $1`,
     [restore],
   );
   if (rows.length === 0) return undefined;
@@ -70,13 +72,15 @@ export async function openRecord(
   const table = tableName(target, schema);
   await client.query(
     `CREATE TABLE IF NOT EXISTS ${table} (
-       restore text NOT NULL, archive text, run text, object text NOT NULL, sha256 text, rows int8 NOT NULL,
-       skipped int8 NOT NULL, restored_at timestamptz, PRIMARY KEY (restore, object))`,
+       restore pg_catalog.text NOT NULL, archive pg_catalog.text, run pg_catalog.text, object pg_catalog.text NOT NULL,
+       sha256 pg_catalog.text, rows pg_catalog.int8 NOT NULL, skipped pg_catalog.int8 NOT NULL,
+       restored_at pg_catalog.timestamptz, PRIMARY KEY (restore, object))`,
   );
   const comment = `pgsluice restore records here what is in ${target.name}; it drops this table when all is there`;
   await client.query(`COMMENT ON TABLE ${table} IS ${quoteLiteral(comment)}`);
   await client.query(
-    `INSERT INTO ${table} (restore, archive, run, object, rows, skipped, restored_at) VALUES ($1, $2, $3, $4, $5, 0, pg_catalog.now())`,
+    `INSERT INTO ${table} (restore, archive, run, object, rows, skipped, restored_at)
+     VALUES ($1, $2, $3, $4, $5, 0, pg_catalog.now())`,
     [restore, manifest.archive, manifest.run, BEGUN, rowsBefore],
   );
   return { table, restore, resumed: false, rowsBefore, done: new Map() };
@@ -85,7 +89,7 @@ export async function openRecord(
 /** All objects are in the target: the restore is taken out of the record, which goes unless another one is in it. */
 export async function closeRecord(client: Client, { table, restore }: RestoreRecord): Promise<void> {
   await client.query('BEGIN');
-  await client.query(`DELETE FROM ${table} WHERE restore = $1`, [restore]);
+  await client.query(`DELETE FROM ${table} WHERE restore OPERATOR(pg_catalog.=) $1`, [restore]);
   const { rows } = await client.query<{ left: boolean }>(`SELECT EXISTS (SELECT FROM ${table}) AS left`);
   if (rows[0]?.left === false) await client.query(`DROP TABLE ${table}`);
   await client.query('COMMIT');

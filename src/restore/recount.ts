@@ -1,9 +1,11 @@
 /** Compares what the record of a restore notes with what the table holds now. The record may say what is no longer true. */
 import { sqlStateOf } from '../postgres/errors.ts';
 import type { Client } from '../postgres/connect.ts';
+import { compareRow, type Compared } from '../postgres/row-comparison.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import { hasIndexFor } from './indexes.ts';
-import { conditionOf, keyColumns, knownKey, rowOfKey, type KeyColumn, type KeyFacts } from './keys.ts';
+import { describeKey } from './key-types.ts';
+import { conditionOf, endTexts, keyColumns, knownKey, type KeyColumn, type KeyFacts } from './keys.ts';
 import type { PlannedObject } from './objects.ts';
 import type { RestoreRecord } from './record.ts';
 import type { Target } from './target.ts';
@@ -49,7 +51,8 @@ export async function recount(
     return counts === undefined ? [] : [{ object, noted: counts.rows + counts.skipped }];
   });
   const key = rangeKey(countable);
-  const byRange = key === undefined ? undefined : await countRanges(client, countable, key, noted);
+  const byRange =
+    key === undefined ? undefined : await countRanges(client, countable, await describeKey(client, key), noted);
   if (byRange !== undefined) return byRange;
   const restored = [...done.values()].reduce((sum, { rows }) => sum + rows, 0);
   const all = noted.reduce((sum, { noted }) => sum + noted, 0);
@@ -88,7 +91,7 @@ function rangeKey({ manifest, target, objects }: Countable): readonly KeyColumn[
 async function countRanges(
   client: Client,
   countable: Countable,
-  key: readonly KeyColumn[],
+  key: readonly Compared[],
   noted: readonly { object: PlannedObject; noted: number }[],
 ): Promise<Recount | undefined> {
   const sums: Recount = { noted: 0, found: 0, short: [] };
@@ -115,18 +118,20 @@ async function countRanges(
 async function askCounts(
   client: Client,
   { target, keys }: Countable,
-  key: readonly KeyColumn[],
+  key: readonly Compared[],
   part: readonly { object: PlannedObject }[],
 ): Promise<number[]> {
   const ends = part.map(({ object: { firstKey, lastKey } }) => ({ first: firstKey, last: lastKey }));
-  const rowAt = (end: 'first' | 'last'): string =>
-    `ROW(${key.map(({ type }, at) => `(o.ends -> '${end}' ->> ${at})::${type}`).join(', ')})`;
-  const row = rowOfKey(key);
-  const where = conditionOf(keys);
+  const conditions = [
+    compareRow(key, '>=', endTexts('first', key)),
+    compareRow(key, '<=', endTexts('last', key)),
+    conditionOf(keys) ?? 'true',
+  ];
+  // With a name of its own, a table that is called `o` does not stand in the way of the other one.
+  const counted = `(SELECT ${key.map(({ reference }) => reference).join(', ')} FROM ${target.name}) AS counted`;
   const { rows } = await client.query<{ found: string }>(
-    `SELECT (SELECT pg_catalog.count(*) FROM ${target.name} WHERE ${row} >= ${rowAt('first')} AND ${row} <= ${rowAt('last')}${
-      where === undefined ? '' : ` AND ${where}`
-    }) AS found FROM pg_catalog.json_array_elements($1::pg_catalog.json) WITH ORDINALITY AS o(ends, n) ORDER BY o.n`,
+    `SELECT (SELECT pg_catalog.count(*) FROM ${counted} WHERE ${conditions.join(' AND ')}) AS found
+     FROM pg_catalog.json_array_elements($1::pg_catalog.json) WITH ORDINALITY AS o(ends, n) ORDER BY o.n`,
     [JSON.stringify(ends)],
   );
   return rows.map(({ found }) => Number(found));

@@ -56,23 +56,32 @@ async function advance(client: Client, target: Target, column: string, sequence:
     return [
       `sequence ${sequence} of column ${column} stays where it is: ${value} is out of the range that it counts in`,
     ];
-  if (isFurther === true) await client.query('SELECT pg_catalog.setval($1::regclass, $2::int8)', [sequence, value]);
+  if (isFurther === true) await setValue(client, sequence, value);
   return [];
+}
+
+async function setValue(client: Client, sequence: string, value: string): Promise<void> {
+  await client.query('SELECT pg_catalog.setval($1::pg_catalog.regclass, $2::pg_catalog.int8)', [sequence, value]);
 }
 
 async function compare(client: Client, target: Target, column: string, sequence: string): Promise<Standing> {
   const { rows: directions } = await client.query<{ ascends: boolean }>(
-    'SELECT seqincrement > 0 AS ascends FROM pg_catalog.pg_sequence WHERE seqrelid = $1::regclass',
+    `SELECT seqincrement OPERATOR(pg_catalog.>) 0 AS ascends FROM pg_catalog.pg_sequence
+     WHERE seqrelid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass`,
     [sequence],
   );
   // A column of numeric may have values between the numbers of a sequence.
   const [best, further, whole] = directions[0]?.ascends === false ? ['min', '<', 'floor'] : ['max', '>', 'ceil'];
   const { rows } = await client.query<Standing>(
-    `SELECT t.value::text AS value, t.value BETWEEN d.seqmin AND d.seqmax AS fits,
-       t.value ${further} s.last_value OR (t.value = s.last_value AND NOT s.is_called) AS "isFurther"
-     FROM (SELECT pg_catalog.${whole}(pg_catalog.${best}(${quoteIdentifier(column)})::numeric) AS value FROM ${target.name}) AS t,
-       ${sequence} AS s, pg_catalog.pg_sequence AS d
-     WHERE d.seqrelid = $1::regclass`,
+    `SELECT t.value::pg_catalog.text AS value,
+       t.value OPERATOR(pg_catalog.>=) d.seqmin AND t.value OPERATOR(pg_catalog.<=) d.seqmax AS fits,
+       t.value OPERATOR(pg_catalog.${further}) s.last_value
+         OR (t.value OPERATOR(pg_catalog.=) s.last_value AND NOT s.is_called) AS "isFurther"
+     FROM (
+       SELECT pg_catalog.${whole}(pg_catalog.${best}(${quoteIdentifier(column)})::pg_catalog.numeric) AS value
+       FROM ${target.name}
+     ) AS t, ${sequence} AS s, pg_catalog.pg_sequence AS d
+     WHERE d.seqrelid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass`,
     [sequence],
   );
   return rows[0] ?? { value: null, fits: null, isFurther: null };

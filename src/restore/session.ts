@@ -43,7 +43,10 @@ export async function openRestoreSession(request: RestoreRequest, run: string): 
 
 async function lockTarget(client: Client, name: string): Promise<void> {
   const key = createHash('sha256').update(`pgsluice restore\n${name}`).digest().readBigInt64BE(0).toString();
-  const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1::int8) AS locked', [key]);
+  const { rows } = await client.query<{ locked: boolean }>(
+    'SELECT pg_catalog.pg_try_advisory_lock($1::pg_catalog.int8) AS locked',
+    [key],
+  );
   if (rows[0]?.locked === true) return;
   throw fail('locked', {
     stage: 'restore',

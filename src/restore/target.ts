@@ -65,58 +65,87 @@ export interface Surroundings {
 
 const SURROUNDINGS_SQL = `
 SELECT s.oid IS NOT NULL AS "schemaExists",
-  COALESCE(has_schema_privilege(s.oid, 'USAGE'), false) AS "canUseSchema",
-  COALESCE(has_schema_privilege(s.oid, 'CREATE'), false) AS "canCreate",
-  has_database_privilege(current_database(), 'TEMP') AS "canMakeTemp",
-  pg_is_in_recovery() OR current_setting('transaction_read_only')::bool AS "isReadOnly",
-  current_user::text AS role
-FROM (SELECT (SELECT oid FROM pg_namespace WHERE nspname = $1) AS oid) AS s`;
+  COALESCE(pg_catalog.has_schema_privilege(s.oid, 'USAGE'), false) AS "canUseSchema",
+  COALESCE(pg_catalog.has_schema_privilege(s.oid, 'CREATE'), false) AS "canCreate",
+  pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP') AS "canMakeTemp",
+  pg_catalog.pg_is_in_recovery()
+    OR pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool AS "isReadOnly",
+  CURRENT_USER::pg_catalog.text AS role
+FROM (
+  SELECT (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) $1) AS oid
+) AS s`;
 
 const TABLE_SQL = `
-SELECT c.oid::int8::float8 AS oid, c.relkind::text AS kind, has_table_privilege(c.oid, 'SELECT') AS "canSelect",
-  row_security_active(c.oid) AS "hasRowSecurity",
-  ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
-    AND t.tgtype & 4 <> 0 ORDER BY 1) AS triggers,
-  ARRAY(SELECT r.rulename::text FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid
-    AND (r.ev_type = '2' OR r.ev_type = '3' AND r.ev_enabled IN ('O', 'A')) ORDER BY 1) AS rules,
-  c.relpersistence = 'u' OR EXISTS (
-    SELECT FROM pg_catalog.pg_partition_tree(c.oid) p JOIN pg_catalog.pg_class l ON l.oid = p.relid WHERE l.relpersistence = 'u'
+SELECT c.oid::pg_catalog.int8::pg_catalog.float8 AS oid, c.relkind::pg_catalog.text AS kind,
+  pg_catalog.has_table_privilege(c.oid, 'SELECT') AS "canSelect",
+  pg_catalog.row_security_active(c.oid) AS "hasRowSecurity",
+  ARRAY(
+    SELECT t.tgname::pg_catalog.text FROM pg_catalog.pg_trigger t
+    WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal
+      AND t.tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}')
+      AND (t.tgtype OPERATOR(pg_catalog.&) 4::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0 ORDER BY 1
+  ) AS triggers,
+  ARRAY(
+    SELECT r.rulename::pg_catalog.text FROM pg_catalog.pg_rewrite r
+    WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid AND (r.ev_type OPERATOR(pg_catalog.=) '2'
+      OR r.ev_type OPERATOR(pg_catalog.=) '3' AND r.ev_enabled OPERATOR(pg_catalog.=) ANY ('{O,A}')) ORDER BY 1
+  ) AS rules,
+  c.relpersistence OPERATOR(pg_catalog.=) 'u' OR EXISTS (
+    SELECT FROM pg_catalog.pg_partition_tree(c.oid) p JOIN pg_catalog.pg_class l ON l.oid OPERATOR(pg_catalog.=) p.relid
+    WHERE l.relpersistence OPERATOR(pg_catalog.=) 'u'
   ) AS "isUnlogged"
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`;
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2`;
 
 /** smallint, integer, bigint, numeric, and domains over them. */
 const IS_WHOLE_NUMBER = `(
   WITH RECURSIVE below AS (
     SELECT a.atttypid AS oid
-    UNION ALL SELECT b.typbasetype FROM below JOIN pg_catalog.pg_type b ON b.oid = below.oid WHERE b.typtype = 'd'
-  ) SELECT pg_catalog.bool_or(below.oid IN (20, 21, 23, 1700)) FROM below)`;
+    UNION ALL
+    SELECT b.typbasetype FROM below JOIN pg_catalog.pg_type b ON b.oid OPERATOR(pg_catalog.=) below.oid
+    WHERE b.typtype OPERATOR(pg_catalog.=) 'd'
+  ) SELECT pg_catalog.bool_or(below.oid OPERATOR(pg_catalog.=) ANY ('{20,21,23,1700}')) FROM below)`;
 
-/** A default that is the next number and nothing else, as `pg_get_expr` prints it. */
-const PLAIN_NEXTVAL = String.raw`'^\(*nextval\(''(?:[^'']|'''')*''::regclass\)\)*(?:::[a-z]+)?$'`;
+/** A default that is the next number and nothing else, as `pg_get_expr` prints it: with schemas where the search path needs them. */
+const PLAIN_NEXTVAL = String.raw`'^\(*(?:pg_catalog\.)?nextval\(''(?:[^'']|'''')*''::(?:pg_catalog\.)?regclass\)\)*(?:::[a-z]+)?$'`;
+
+const PG_CLASS = "'pg_catalog.pg_class'::pg_catalog.regclass";
 
 const COLUMNS_SQL = `
-SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.atttypid::int8::float8 AS "typeOid",
-  a.attndims::int AS dimensions, a.attnotnull OR t.typnotnull AS "notNull",
-  a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL AS "fillsItself", a.attgenerated <> '' AS "isGenerated",
-  a.attcollation <> 0 AS "isCollatable", has_column_privilege(a.attrelid, a.attnum, 'INSERT') AS "canInsert",
+SELECT a.attname AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
+  a.atttypid::pg_catalog.int8::pg_catalog.float8 AS "typeOid",
+  a.attndims::pg_catalog.int4 AS dimensions, a.attnotnull OR t.typnotnull AS "notNull",
+  a.atthasdef OR a.attidentity OPERATOR(pg_catalog.<>) '' OR t.typdefault IS NOT NULL AS "fillsItself",
+  a.attgenerated OPERATOR(pg_catalog.<>) '' AS "isGenerated",
+  a.attcollation OPERATOR(pg_catalog.<>) 0 AS "isCollatable",
+  pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'INSERT') AS "canInsert",
   COALESCE(s.found, '[]') AS sequences
-FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid
+LEFT JOIN pg_catalog.pg_attrdef f
+  ON f.adrelid OPERATOR(pg_catalog.=) a.attrelid AND f.adnum OPERATOR(pg_catalog.=) a.attnum
 LEFT JOIN LATERAL (
-  SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', pg_catalog.format('%I.%I', n.nspname, c.relname), 'isOwned', u.owned,
-    'canUpdate', pg_catalog.has_sequence_privilege(c.oid, 'SELECT') AND pg_catalog.has_sequence_privilege(c.oid, 'UPDATE'),
-    'isCounter', ${IS_WHOLE_NUMBER} AND (f.oid IS NULL OR pg_catalog.pg_get_expr(f.adbin, f.adrelid) ~ ${PLAIN_NEXTVAL})) ORDER BY c.oid) AS found
+  SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+    'name', pg_catalog.format('%I.%I', n.nspname, c.relname), 'isOwned', u.owned,
+    'canUpdate',
+      pg_catalog.has_sequence_privilege(c.oid, 'SELECT') AND pg_catalog.has_sequence_privilege(c.oid, 'UPDATE'),
+    'isCounter', ${IS_WHOLE_NUMBER} AND (f.oid IS NULL
+      OR pg_catalog.pg_get_expr(f.adbin, f.adrelid) OPERATOR(pg_catalog.~) ${PLAIN_NEXTVAL})) ORDER BY c.oid) AS found
   FROM (
     SELECT x.oid, pg_catalog.bool_or(x.owned) AS owned FROM (
       SELECT d.objid AS oid, true AS owned FROM pg_catalog.pg_depend d
-      WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
-        AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i')
+      WHERE d.classid OPERATOR(pg_catalog.=) ${PG_CLASS} AND d.refclassid OPERATOR(pg_catalog.=) ${PG_CLASS}
+        AND d.refobjid OPERATOR(pg_catalog.=) a.attrelid AND d.refobjsubid OPERATOR(pg_catalog.=) a.attnum
+        AND d.deptype OPERATOR(pg_catalog.=) ANY ('{a,i}')
       UNION ALL SELECT d.refobjid, false FROM pg_catalog.pg_depend d
-      WHERE d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+      WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+        AND d.objid OPERATOR(pg_catalog.=) f.oid AND d.refclassid OPERATOR(pg_catalog.=) ${PG_CLASS}
     ) AS x GROUP BY x.oid
-  ) AS u JOIN pg_catalog.pg_class c ON c.oid = u.oid AND c.relkind = 'S' JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  ) AS u
+  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) u.oid AND c.relkind OPERATOR(pg_catalog.=) 'S'
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 ) AS s ON true
-WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`;
+WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+ORDER BY a.attnum`;
 
 export async function describeSurroundings(client: Client, schema: string): Promise<Surroundings> {
   const { rows } = await client.query<Surroundings>(SURROUNDINGS_SQL, [schema]);

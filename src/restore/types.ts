@@ -1,6 +1,8 @@
 /** Names the archive's types as the server does: what a manifest calls a type is looked up, and is never a part of a statement. */
 import type { Client } from '../postgres/connect.ts';
+import { isBuiltIn } from '../postgres/columns.ts';
 import { sqlStateOf } from '../postgres/errors.ts';
+import type { ManifestColumn } from '../ledger/manifest.ts';
 
 /** A type's name in parts, as `format_type` prints it. */
 export interface TypeName {
@@ -51,24 +53,37 @@ export function writeTypeName(element: string, { modifier, array }: Pick<TypeNam
 }
 
 /** The SQL of each type that the server has, by the name that the manifest gives it. Names that it has not are left out. */
-export async function resolveTypes(client: Client, names: Iterable<string>): Promise<Map<string, string>> {
+export async function resolveTypes(
+  client: Client,
+  columns: readonly Pick<ManifestColumn, 'type' | 'typeOid'>[],
+): Promise<Map<string, string>> {
   const types = new Map<string, string>();
-  for (const name of new Set(names)) {
+  for (const [name, oid] of new Map(columns.map(({ type, typeOid }) => [type, typeOid]))) {
     const parts = parseTypeName(name);
-    const element = parts === undefined ? undefined : await nameOfType(client, parts);
+    const element = parts === undefined ? undefined : await nameOfType(client, parts, isBuiltIn(oid));
     if (parts !== undefined && element !== undefined) types.set(name, writeTypeName(element, parts));
   }
   return types;
 }
 
-/** As the server prints it, in the quotes that it needs; undefined when there is no such type. */
-async function nameOfType(client: Client, { element, modifier }: TypeName): Promise<string | undefined> {
+/**
+ * As the server prints it, in the quotes that it needs; undefined when there is no such type. A type of Postgres's own is
+ * looked for among those first, whatever else of its name the search path finds; `integer` and the like are words of SQL.
+ */
+async function nameOfType(
+  client: Client,
+  { element, modifier }: TypeName,
+  builtIn: boolean,
+): Promise<string | undefined> {
+  const own = builtIn && !/[. ]/.test(element) ? `pg_catalog.${element}` : null;
   // By -1 the server says `bpchar` and `"bit"`, which have any length: `character` and `bit` alone have the length 1.
   const typeModifier = modifier === '' ? -1 : null;
   try {
     const { rows } = await client.query<{ name: string | null }>(
-      'SELECT format_type(to_regtype($1)::oid, $2) AS name WHERE to_regtype($1) IS NOT NULL',
-      [element, typeModifier],
+      `SELECT pg_catalog.format_type(t.oid, $2) AS name
+       FROM (SELECT COALESCE(pg_catalog.to_regtype($3), pg_catalog.to_regtype($1))::pg_catalog.oid AS oid) AS t
+       WHERE t.oid IS NOT NULL`,
+      [element, typeModifier, own],
     );
     return rows[0]?.name ?? undefined;
   } catch (error) {

@@ -6,6 +6,7 @@ import type { SourceConfig } from '../config/schema.ts';
 import { withinAnswerTime } from '../postgres/answer-time.ts';
 import { connectPostgres, endConnection, socketOf, type Client, type ConnectionTarget } from '../postgres/connect.ts';
 import { postgresFailure } from '../postgres/errors.ts';
+import { IS_ADVISORY, isLockOf } from '../postgres/held-lock.ts';
 import { beginReading } from '../postgres/snapshot.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { LIVENESS } from './liveness.ts';
@@ -22,11 +23,12 @@ export interface LockTarget {
 }
 
 const HOLDER_SQL = `
-SELECT a.pid, a.application_name AS name, host(a.client_addr) AS address, a.backend_start::text AS since
-FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND (l.classid::int8 << 32 | l.objid::int8) = $1::int8`;
+SELECT a.pid, a.application_name AS name, pg_catalog.host(a.client_addr) AS address,
+  a.backend_start::pg_catalog.text AS since
+FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid
+WHERE ${IS_ADVISORY} AND ${isLockOf('$1')}
+  AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())`;
 
 interface HolderRow {
   pid: number;
@@ -103,9 +105,10 @@ async function lockAndWork<T>(target: LockTarget, work: () => Promise<T>): Promi
 async function takeLock(client: Client, { archive, folderUrl }: LockTarget): Promise<void> {
   const number = lockNumber(folderUrl);
   try {
-    const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_xact_lock($1::int8) AS locked', [
-      number,
-    ]);
+    const { rows } = await client.query<{ locked: boolean }>(
+      'SELECT pg_catalog.pg_try_advisory_xact_lock($1::pg_catalog.int8) AS locked',
+      [number],
+    );
     if (rows[0]?.locked === true) return;
     throw locked(archive, await findHolder(client, number));
   } catch (error) {

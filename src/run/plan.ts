@@ -9,7 +9,9 @@ import type { Column } from '../postgres/columns.ts';
 import type { Client } from '../postgres/connect.ts';
 import { explainStatement, type Estimate } from '../postgres/estimate.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
-import { sampleQuantiles, type KeyColumn, type KeyValues } from '../postgres/quantiles.ts';
+import { describeKeyTypes } from '../postgres/key-types.ts';
+import { sampleQuantiles, type KeyValues } from '../postgres/quantiles.ts';
+import type { Compared } from '../postgres/row-comparison.ts';
 import { buildSelect, columnReference, type Statement } from '../postgres/select.ts';
 import { inspectServer } from '../postgres/server.ts';
 import { findRowChoice } from '../postgres/row-choice.ts';
@@ -59,7 +61,7 @@ export async function planRun(client: Client, archive: ArchiveConfig, slot: Date
   const { subject, estimate, warnings, leaves } = await lookAt(client, archive, slot);
   const { by, why } = chooseCut(archive.segments.by, await gatherFacts(client, archive, subject, leaves));
   const bytes = await bytesToRead(client, subject, estimate, leaves);
-  const cut = openCut(by, { client, archive, subject, leaves, bytes });
+  const cut = await openCut(by, { client, archive, subject, leaves, bytes });
   const segments = await cut.segments();
   return segments.length <= 1 && archive.segments.by === 'auto' && cut !== wholeCut
     ? {
@@ -87,7 +89,7 @@ export async function replanRun(
   { by, why, segments }: KeptCut,
 ): Promise<ReplannedRun> {
   const { subject, estimate, warnings, leaves } = await lookAt(client, archive, slot);
-  const cut = openCut(by, { client, archive, subject, leaves, bytes: estimate.bytes });
+  const cut = await openCut(by, { client, archive, subject, leaves, bytes: estimate.bytes });
   return { subject, estimate, cut, why, segments, warnings, problem: cut.problem(segments) };
 }
 
@@ -172,8 +174,8 @@ async function requireUnique(client: Client, oid: number, key: readonly string[]
   });
 }
 
-function openCut(by: CutBy, input: CutInput): Cut {
-  const { archive, subject, leaves } = input;
+async function openCut(by: CutBy, input: CutInput): Promise<Cut> {
+  const { client, archive, subject, leaves } = input;
   switch (by) {
     case 'none':
       return wholeCut;
@@ -182,7 +184,7 @@ function openCut(by: CutBy, input: CutInput): Cut {
       return cutByPages({ leaves, table, targetBytes: targetBytes(input) });
     }
     case 'key': {
-      const columns = keyColumns(subject);
+      const columns = await keyColumns(client, subject);
       const nullable = mayHoldNulls(archive, subject);
       return cutByKey({ columns, nullable, findBounds: () => findBounds(input, columns) });
     }
@@ -193,7 +195,7 @@ function targetBytes({ archive, bytes }: CutInput): number {
   return Math.max(archive.segments.targetBytes, bytes / MAX_SEGMENTS);
 }
 
-async function findBounds(input: CutInput, key: readonly KeyColumn[]): Promise<KeyValues[]> {
+async function findBounds(input: CutInput, key: readonly Compared[]): Promise<KeyValues[]> {
   const { client, subject, leaves, bytes } = input;
   const parts = Math.round(bytes / targetBytes(input));
   if (parts <= 1) return [];
@@ -210,10 +212,17 @@ function mayHoldNulls(archive: ArchiveConfig, { relation }: Subject): boolean {
   return relation.hasChildren && relation.kind !== 'partitioned';
 }
 
-function keyColumns({ selection, relation, key }: Subject): KeyColumn[] {
+/** A column of a table goes with the table's name: alone, ORDER BY would take it for a column of the output. */
+async function keyColumns(client: Client, { selection, relation, key }: Subject): Promise<Compared[]> {
   const all = relation?.columns ?? selection.columns;
-  return key.map((name) => {
-    const index = all.findIndex((column) => column.name === name);
-    return { reference: columnReference({ ...selection, columns: all }, index), type: all[index]?.type ?? 'text' };
-  });
+  const indexes = key.map((name) => all.findIndex((column) => column.name === name));
+  const types = await describeKeyTypes(
+    client,
+    indexes.map((index) => all[index]?.type ?? ''),
+  );
+  const table = relation === undefined ? '' : `${quoteIdentifier(relation.name)}.`;
+  return types.map((type, at) => ({
+    ...type,
+    reference: `${table}${columnReference({ ...selection, columns: all }, indexes[at] ?? -1)}`,
+  }));
 }

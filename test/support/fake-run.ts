@@ -47,7 +47,7 @@ const LEAF: Leaf = {
 /** Cuts of a table into four segments. */
 export const CUTS: Readonly<Record<'key' | 'pages', Cut>> = {
   key: cutByKey({
-    columns: [{ reference: '"id"', type: 'bigint' }],
+    columns: [{ reference: '"id"', type: 'pg_catalog.int8', operators: 'pg_catalog' }],
     nullable: false,
     findBounds: () => Promise.resolve([['100'], ['200'], ['300']]),
   }),

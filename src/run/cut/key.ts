@@ -1,12 +1,13 @@
 /** Cuts a run by ranges of a key: such a segment means the same rows under any snapshot, so a run can go on after a crash. */
 import type { KeyRange, PlannedSegment } from '../../ledger/segments.ts';
 import { quoteLiteral } from '../../postgres/identifiers.ts';
-import type { KeyColumn, KeyValues } from '../../postgres/quantiles.ts';
+import type { KeyValues } from '../../postgres/quantiles.ts';
+import { compareRow, type Compared } from '../../postgres/row-comparison.ts';
 import type { Narrowing } from '../../postgres/select.ts';
 import type { Cut } from './cut.ts';
 
 export interface KeyCutParts {
-  columns: readonly KeyColumn[];
+  columns: readonly Compared[];
   /** Whether rows without a key must be reckoned with. */
   nullable: boolean;
   /** The values at which the second and all further ranges begin: ascending, no two alike. */
@@ -51,25 +52,24 @@ function findGap(segments: readonly PlannedSegment[], columns: number): string |
  * at or above it", so that such rows fall into exactly one range. An index cannot serve that, so a proven key does without,
  * and after the first range, which holds the rows whose first column is NULL, that column's own bound goes along.
  */
-function narrowToRange(range: KeyRange, key: readonly KeyColumn[], nullable: boolean): Narrowing {
-  const row = `(${key.map(({ reference }) => reference).join(', ')})`;
+function narrowToRange(range: KeyRange, key: readonly Compared[], nullable: boolean): Narrowing {
   const conditions: string[] = [];
-  if (range.lower !== null) conditions.push(`${row} >= ${literal(range.lower, key)}`);
+  if (range.lower !== null) conditions.push(compareRow(key, '>=', literals(range.lower)));
   if (range.upper !== null) {
-    const upper = literal(range.upper, key);
-    conditions.push(nullable ? `(${row} >= ${upper}) IS NOT TRUE` : `${row} < ${upper}`);
+    const upper = literals(range.upper);
+    conditions.push(nullable ? `(${compareRow(key, '>=', upper)}) IS NOT TRUE` : compareRow(key, '<', upper));
     if (nullable && range.lower !== null) conditions.push(leadingAtMost(range.upper, key));
   }
   const orderBy = key.map(({ reference }) => reference).join(', ');
   return conditions.length === 0 ? { orderBy } : { predicate: conditions.join(' AND '), orderBy };
 }
 
-function leadingAtMost([value = '']: KeyValues, [column]: readonly KeyColumn[]): string {
-  return column === undefined ? 'true' : `${column.reference} <= ${quoteLiteral(value)}::${column.type}`;
+function leadingAtMost(values: KeyValues, key: readonly Compared[]): string {
+  return compareRow(key.slice(0, 1), '<=', literals(values));
 }
 
-function literal(values: KeyValues, key: readonly KeyColumn[]): string {
-  return `(${key.map(({ type }, index) => `${quoteLiteral(values[index] ?? '')}::${type}`).join(', ')})`;
+function literals(values: KeyValues): string[] {
+  return values.map(quoteLiteral);
 }
 
 function describeRange({ lower, upper }: KeyRange): string {

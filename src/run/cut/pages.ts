@@ -64,8 +64,9 @@ function findFault(segments: readonly PlannedSegment[], leaves: ReadonlyMap<numb
 function narrowToPages({ fromPage, toPage }: PageRange, leaf: Leaf, table: PagesCutParts['table']): Narrowing {
   const from = leaf.oid === table.oid ? leaf.from : `${leaf.from} AS ${table.name}`;
   if (!leaf.hasPages || (fromPage === 0 && toPage === null)) return { from };
-  const lower = `ctid >= '(${fromPage},0)'::tid`;
-  return { from, predicate: toPage === null ? lower : `${lower} AND ctid < '(${toPage},0)'::tid` };
+  const lower = `ctid OPERATOR(pg_catalog.>=) '(${fromPage},0)'::pg_catalog.tid`;
+  if (toPage === null) return { from, predicate: lower };
+  return { from, predicate: `${lower} AND ctid OPERATOR(pg_catalog.<) '(${toPage},0)'::pg_catalog.tid` };
 }
 
 function describePages({ fromPage, toPage }: PageRange, { name, hasPages }: Leaf): string {

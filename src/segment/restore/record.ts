@@ -4,6 +4,8 @@ import type { RestoredFacts, RestoreTask } from './task.ts';
 
 type Counts = Pick<RestoredFacts, 'rows' | 'skipped'>;
 
+const ENTRY = 'restore OPERATOR(pg_catalog.=) $1 AND object OPERATOR(pg_catalog.=) $2';
+
 /**
  * Claims the object inside the open transaction. Resolves to its counts when it was restored before: by an earlier try, or by
  * this one whose commit was not confirmed. Another session that holds the claim is waited for.
@@ -15,7 +17,7 @@ export async function beginObject(client: Client, { record, key, expected }: Res
   );
   if (rowCount === 1) return undefined;
   const { rows } = await client.query<{ rows: string; skipped: string }>(
-    `SELECT rows, skipped FROM ${record.table} WHERE restore = $1 AND object = $2`,
+    `SELECT rows, skipped FROM ${record.table} WHERE ${ENTRY}`,
     [record.restore, key],
   );
   return { rows: Number(rows[0]?.rows), skipped: Number(rows[0]?.skipped) };
@@ -24,7 +26,7 @@ export async function beginObject(client: Client, { record, key, expected }: Res
 /** Writes down what became of the object; it counts once the transaction commits. */
 export async function noteObject(client: Client, { record, key }: RestoreTask, counts: Counts): Promise<void> {
   await client.query(
-    `UPDATE ${record.table} SET rows = $3, skipped = $4, restored_at = clock_timestamp() WHERE restore = $1 AND object = $2`,
+    `UPDATE ${record.table} SET rows = $3, skipped = $4, restored_at = pg_catalog.clock_timestamp() WHERE ${ENTRY}`,
     [record.restore, key, counts.rows, counts.skipped],
   );
 }

@@ -12,6 +12,7 @@ import { restoreArchive } from '../../../src/restore/restore-archive.ts';
 import type { RestoreRequest, RestoreResult } from '../../../src/restore/request.ts';
 import { Bindings } from '../../../src/work/bindings.ts';
 import { Threads } from '../../../src/work/threads.ts';
+import type { RunOptions } from '../../../src/run/run.ts';
 import { runArchive, type RunResult } from '../../../src/run/run-archive.ts';
 import type { Scope, TestDatabase } from '../../support/postgres.ts';
 
@@ -33,8 +34,14 @@ export class Yard {
     return this.database.client;
   }
 
+  /** Of the latest archive. */
+  get config(): Config {
+    if (this.#config === undefined) throw new Error('nothing was archived yet');
+    return this.#config;
+  }
+
   /** Archives with these parts of a config; the archive is called `it`. */
-  async archive(archive: Record<string, unknown>): Promise<RunResult> {
+  async archive(archive: Record<string, unknown>, options: Pick<RunOptions, 'verifySource'> = {}): Promise<RunResult> {
     const file = path.join(this.folder, 'config.yaml');
     const config = {
       sources: { default: { url: this.database.url } },
@@ -48,14 +55,18 @@ export class Yard {
     this.#threads ??= new Threads(this.#config.workers, this.#bindings);
     this.#runs += 1;
     const id = `20261123T02${String(Math.floor(this.#runs / 60)).padStart(2, '0')}${String(this.#runs % 60).padStart(2, '0')}Z`;
-    const result = await runArchive({ ...this.#context(), config: this.#config }, this.#config.archives['it']!, id);
+    const result = await runArchive(
+      { ...this.#context(), ...options, config: this.#config },
+      this.#config.archives['it']!,
+      id,
+    );
     assert.equal(result.status, 'committed', JSON.stringify(result.error));
     return result;
   }
 
   /** Restores the latest run into `public.TABLE`. */
   async restore(table: string, changes: Partial<RestoreRequest> = {}): Promise<RestoreResult> {
-    const config = this.#config!;
+    const { config } = this;
     return restoreArchive(
       { ...this.#context(), config },
       {

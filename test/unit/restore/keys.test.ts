@@ -62,9 +62,14 @@ describe('the ends of a range', () => {
 
   test('become a condition in which names and values are quoted', () => {
     const { from, to } = readBounds({ from: "1,x'); DROP TABLE t; --", to: '2,\\' }, [ID, NAME]);
+    const key = [
+      { reference: '"id"', type: 'pg_catalog.int4', operators: 'pg_catalog' },
+      { reference: '"we""ird"', type: 'pg_catalog.text', operators: 'pg_catalog' },
+    ];
     assert.equal(
-      conditionOf({ key: [ID, NAME], from, to }),
-      `ROW("id", "we""ird") >= ROW('1'::integer, 'x''); DROP TABLE t; --'::text) AND ROW("id", "we""ird") <= ROW('2'::integer,  E'\\\\'::text)`,
+      conditionOf({ key, from, to }),
+      `("id", "we""ird") OPERATOR(pg_catalog.>=) ('1'::pg_catalog.int4, 'x''); DROP TABLE t; --'::pg_catalog.text)` +
+        ` AND ("id", "we""ird") OPERATOR(pg_catalog.<=) ('2'::pg_catalog.int4,  E'\\\\'::pg_catalog.text)`,
     );
   });
 

@@ -2,14 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { PlannedSegment } from '../../../../src/ledger/segments.ts';
-import type { KeyColumn, KeyValues } from '../../../../src/postgres/quantiles.ts';
+import type { KeyValues } from '../../../../src/postgres/quantiles.ts';
+import type { Compared } from '../../../../src/postgres/row-comparison.ts';
 import type { Cut } from '../../../../src/run/cut/cut.ts';
 import { cutByKey } from '../../../../src/run/cut/key.ts';
 
-const ID: KeyColumn = { reference: '"id"', type: 'bigint' };
-const TEXT: KeyColumn = { reference: 'q.c2', type: 'text' };
+const ID: Compared = { reference: '"id"', type: 'pg_catalog.int8', operators: 'pg_catalog' };
+const TEXT: Compared = { reference: 'q.c2', type: 'pg_catalog.text', operators: 'pg_catalog' };
 
-function cutAt(bounds: KeyValues[], columns: readonly KeyColumn[] = [ID], nullable = false): Cut {
+function cutAt(bounds: KeyValues[], columns: readonly Compared[] = [ID], nullable = false): Cut {
   return cutByKey({ columns, nullable, findBounds: () => Promise.resolve(bounds) });
 }
 
@@ -76,20 +77,26 @@ describe('a cut by key', () => {
       'between two bounds casts them to the type of the column',
       cutAt([]),
       { lower: ['-5'], upper: ['10'] },
-      { predicate: `("id") >= ('-5'::bigint) AND ("id") < ('10'::bigint)`, orderBy: '"id"' },
+      {
+        predicate: `("id") OPERATOR(pg_catalog.>=) ('-5'::pg_catalog.int8) AND ("id") OPERATOR(pg_catalog.<) ('10'::pg_catalog.int8)`,
+        orderBy: '"id"',
+      },
     ],
     [
       'of a key that may be NULL puts rows without one into the first range',
       cutAt([], [ID], true),
       { lower: null, upper: ['10'] },
-      { predicate: `(("id") >= ('10'::bigint)) IS NOT TRUE`, orderBy: '"id"' },
+      { predicate: `(("id") OPERATOR(pg_catalog.>=) ('10'::pg_catalog.int8)) IS NOT TRUE`, orderBy: '"id"' },
     ],
     [
       'of a key that may be NULL keeps an index in use after the first range',
       cutAt([], [ID], true),
       { lower: ['1'], upper: ['2'] },
       {
-        predicate: `("id") >= ('1'::bigint) AND (("id") >= ('2'::bigint)) IS NOT TRUE AND "id" <= '2'::bigint`,
+        predicate:
+          `("id") OPERATOR(pg_catalog.>=) ('1'::pg_catalog.int8)` +
+          ` AND (("id") OPERATOR(pg_catalog.>=) ('2'::pg_catalog.int8)) IS NOT TRUE` +
+          ` AND ("id") OPERATOR(pg_catalog.<=) ('2'::pg_catalog.int8)`,
         orderBy: '"id"',
       },
     ],
@@ -97,7 +104,10 @@ describe('a cut by key', () => {
       'quotes whatever stands in a bound',
       cutAt([], [TEXT, ID]),
       { lower: [`'); DROP TABLE t; --`, '1\\'], upper: null },
-      { predicate: `(q.c2, "id") >= ('''); DROP TABLE t; --'::text,  E'1\\\\'::bigint)`, orderBy: 'q.c2, "id"' },
+      {
+        predicate: `(q.c2, "id") OPERATOR(pg_catalog.>=) ('''); DROP TABLE t; --'::pg_catalog.text,  E'1\\\\'::pg_catalog.int8)`,
+        orderBy: 'q.c2, "id"',
+      },
     ],
   ] as const) {
     test(`a range ${situation}`, () => {

@@ -97,13 +97,13 @@ describe('a cut by pages', () => {
       segment(101, 3, 6),
       {
         from: 'ONLY "public"."leaf 101" AS "t"',
-        predicate: `ctid >= '(3,0)'::tid AND ctid < '(6,0)'::tid`,
+        predicate: `ctid OPERATOR(pg_catalog.>=) '(3,0)'::pg_catalog.tid AND ctid OPERATOR(pg_catalog.<) '(6,0)'::pg_catalog.tid`,
       },
     ],
     [
       'the last pages with what was added since',
       segment(101, 6, null),
-      { from: 'ONLY "public"."leaf 101" AS "t"', predicate: `ctid >= '(6,0)'::tid` },
+      { from: 'ONLY "public"."leaf 101" AS "t"', predicate: `ctid OPERATOR(pg_catalog.>=) '(6,0)'::pg_catalog.tid` },
     ],
     ['a leaf without pages as a whole', segment(102, 0, 5), { from: 'ONLY "public"."leaf 102" AS "t"' }],
   ] as const) {
