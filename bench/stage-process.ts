@@ -97,6 +97,7 @@ async function planTask(client: Client, configFile: string, name: string): Promi
     select: segmentSelect(plan, segment, readerOf(archive)),
     columns,
     subject: plan.subject.name,
+    range: '',
     keyColumns: plan.subject.key.map((key) => columns.findIndex((column) => column.name === key)),
     key: `${name}/run=stages/part-00000.jsonl.gz`,
     compression: archive.compression,

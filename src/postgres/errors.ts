@@ -17,7 +17,9 @@ const UNREACHABLE: FailureKind = {
 
 const BY_STATE: Readonly<Record<string, FailureKind>> = {
   '0A000': { code: 'not-supported' },
+  '22021': { code: 'invalid-bytes' },
   '22P02': { code: 'bad-value' },
+  '22P05': { code: 'invalid-bytes' },
   '25006': { code: 'read-only' },
   '25P03': ENDED_BY_TIMEOUT,
   '25P04': ENDED_BY_TIMEOUT,

@@ -28,6 +28,7 @@ export function segmentTask(run: Run, { session, plan }: Attempt, segment: Plann
     select: segmentSelect(plan, segment, reader),
     columns: subject.selection.columns,
     subject: subject.name,
+    range: plan.cut.describe(segment),
     keyColumns: keyColumnIndexes(plan),
     key: run.folder.dataKey(segment.index, CODEC_FILES[archive.compression.codec].extension),
     compression: archive.compression,

@@ -7,6 +7,7 @@ import { plainValue, TextEncoder, type TextRow } from '../format/jsonl/write/tex
 import { readCopy } from './source/copy.ts';
 import { readCursor } from './source/cursor.ts';
 import type { KeySpan, ReadCount } from './source/read-count.ts';
+import { withPlace } from './failed-place.ts';
 import type { SegmentTask } from './task.ts';
 
 /** What the source and the encoder count on the way. */
@@ -17,13 +18,27 @@ export interface LineCount {
 }
 
 /** Yields the segment's lines. A buffer is valid until LINE_BUFFERS more were asked for. Throws FailureError. */
-export function readLines(
+export async function* readLines(
   client: Client,
   task: SegmentTask,
   buffers: EncodeBuffers,
   count: LineCount,
 ): AsyncGenerator<Buffer, void, undefined> {
-  if (task.read === 'cursor') return readByCursor(client, task, buffers, count);
+  const read = task.read === 'cursor' ? readByCursor : readByCopy;
+  try {
+    yield* read(client, task, buffers, count);
+  } catch (error) {
+    const lastKey = keyValuesOf(count.read.lastRow, task) ?? count.keys.last;
+    throw withPlace(error, task, count.read.rows, lastKey);
+  }
+}
+
+function readByCopy(
+  client: Client,
+  task: SegmentTask,
+  buffers: EncodeBuffers,
+  count: LineCount,
+): AsyncGenerator<Buffer, void, undefined> {
   // One pass does both here; the server's own count of what it sent is checked inside.
   count.encoded = count.read;
   const { columns, select, subject, keyColumns } = task;

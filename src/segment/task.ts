@@ -33,6 +33,8 @@ export interface SegmentTask {
   columns: readonly Column[];
   /** What is read, as the operator knows it: a table's name, or `query`. For messages. */
   subject: string;
+  /** Which part of it this is, for messages. */
+  range: string;
   /** Indexes into `columns` of the key, for the first and the last key of the object; empty when there is none. */
   keyColumns: readonly number[];
   /** The object's key, relative to the destination's prefix. */

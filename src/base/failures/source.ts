@@ -140,8 +140,14 @@ export const SOURCE_FAILURES = {
   },
   'server-corruption': {
     transient: false,
-    meaning: 'The source reports that its data is corrupted.',
-    hint: 'Look at the log of the database server at once; amcheck tells what else is damaged.',
+    meaning: 'The source reports that its data is corrupted; the message names the last row before it.',
+    hint: "Look at the log of the database server at once; verify_heapam() of amcheck says which rows are damaged. To archive the rest, leave them out: with where by the key, or by a query that passes over a page (block 7, say): SELECT * FROM t WHERE ctid < '(7,0)' UNION ALL SELECT * FROM t WHERE ctid >= '(8,0)'.",
+  },
+  'invalid-bytes': {
+    transient: false,
+    meaning:
+      'Text of the source is not in the encoding that its database says, or has no form in UTF-8; the message names the last row before it.',
+    hint: "Read that column by a query, with the encoding that it was written in: convert_from(convert(convert_to(v, 'SQL_ASCII'), 'LATIN1', 'UTF8'), 'UTF8') AS v in a database of SQL_ASCII. Or leave such rows out with where, by the key that the message names.",
   },
   'row-too-wide': {
     transient: false,

@@ -91,16 +91,15 @@ function openCursor(
   batches: Batches,
 ): RowCursor {
   const cursor = new RowCursor(select.text, [...select.params], { rowMode: 'array' });
-  let lastRow: TextRow | undefined;
   cursor.onRow = (fields, bytes) => {
     count.rows += 1;
-    lastRow = fields;
+    count.lastRow = fields;
     batches.add(fields, bytes);
   };
   const socket = socketOf(client);
   if (socket !== undefined) {
     guardRowWidth(socket, limits.maxRowBytes, (bytes) => {
-      socket.destroy(rowTooWide(bytes, limits, count.rows, lastRow));
+      socket.destroy(rowTooWide(bytes, limits, count));
     });
   }
   return client.query(cursor);
@@ -171,14 +170,14 @@ function checkCount(endTag: string | undefined, rows: number, asked: number, sub
   );
 }
 
-function rowTooWide(bytes: number, limits: ReadLimits, rowsBefore: number, lastRow: TextRow | undefined): FailureError {
+function rowTooWide(bytes: number, limits: ReadLimits, { rows, lastRow }: ReadCount): FailureError {
   const key = lastRow === undefined ? [] : limits.keyColumns.map((index) => lastRow[index] ?? 'NULL');
   const place = key.length === 0 ? '' : `, which follows the row with the key (${key.join(', ')})`;
   const neededMb = Math.ceil((bytes * 4) / 1024 ** 2 / 16) * 16 + 16;
   return fail('row-too-wide', {
     stage: 'read',
     message:
-      `row ${formatCount(rowsBefore + 1)} of ${limits.subject}${place}, is ${formatBytes(bytes)} wide; ` +
+      `row ${formatCount(rows + 1)} of ${limits.subject}${place}, is ${formatBytes(bytes)} wide; ` +
       `a worker of this heap takes rows of up to ${formatBytes(limits.maxRowBytes)}`,
     hint: `Set read: copy, which takes rows of any width (a query without params); or raise workers.maxOldGenerationSizeMb to ${neededMb} or more, or leave the wide column out with exclude or where.`,
   });

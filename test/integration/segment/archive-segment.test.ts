@@ -49,7 +49,14 @@ describe('a segment whose source says nothing for long', () => {
     return {
       kind: 'archive-segment',
       ...{ archive: 'stalled', run: 'now', segment: 0, attempt: 1, generation: 0, source: 'default' },
-      ...{ destination: 'default', subject: name, columns: selection.columns, keyColumns: [], maxRowBytes: 16e6 },
+      ...{
+        destination: 'default',
+        subject: name,
+        range: 'all rows',
+        columns: selection.columns,
+        keyColumns: [],
+        maxRowBytes: 16e6,
+      },
       snapshot: (await exportSnapshot(holder)).id,
       server: await markServer(holder),
       read,

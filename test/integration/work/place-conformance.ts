@@ -84,6 +84,7 @@ export function placeConformance(name: string, open: (room: number) => Promise<S
         select: buildSelect(selection),
         columns: selection.columns,
         subject: subjectName,
+        range: 'all rows',
         keyColumns: [0],
         key: `events/run=${RUN}/part-${segments}.jsonl`,
         compression: { codec: 'none', engine: 'auto' },

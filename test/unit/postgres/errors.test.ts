@@ -64,7 +64,7 @@ const CLASSES: readonly Row[] = [
 
 const OTHER_STATES: readonly Row[] = [
   ['22012', 'query-failed', false, /message of the server/],
-  ['22021', 'query-failed', false],
+  ['22021', 'invalid-bytes', false],
   ['25P02', 'query-failed', false],
   ['42704', 'query-failed', false],
   ['55000', 'query-failed', false],
