@@ -5,6 +5,7 @@ import path from 'node:path';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import pg from 'pg';
 import type { Closers } from '../src/base/closers.ts';
+import { NEVER } from '../src/base/signals.ts';
 import { formatCount } from '../src/base/units.ts';
 import { loadConfig } from '../src/config/load.ts';
 import { createArticleTable, createNarrowTable } from '../src/demo/article-table.ts';
@@ -131,7 +132,7 @@ function countLineFeeds(chunk: Buffer): number {
 function openConfiguredStore(configFile: string, environment: Record<string, string>): Store {
   const destination = loadConfig(configFile, environment).destinations['default'];
   if (destination === undefined) throw new Error('the config has no destination');
-  return openStore(destination);
+  return openStore(destination, NEVER);
 }
 
 async function fillTables(

@@ -91,7 +91,7 @@ async function prove(
 ): Promise<{ manifest: Manifest; proof: Proof }> {
   const archive = archiveNamed(config, DEMO_ARCHIVE);
   if (archive === undefined) throw new Error('the demo config has no archive');
-  const store = openStore(destinationOf(config, archive));
+  const store = openStore(destinationOf(config, archive), signal);
   try {
     const folder = new RunFolder(store, archive.name, result.run);
     const manifest = await folder.manifest();

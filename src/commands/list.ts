@@ -1,4 +1,5 @@
 /** `pgsluice list`: the runs that the destination holds. */
+import { NEVER } from '../base/signals.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
@@ -37,7 +38,8 @@ export async function listCommand(invocation: Invocation, name: string | undefin
 }
 
 async function listArchive(config: Config, archive: ArchiveConfig): Promise<ListedRun[]> {
-  const store = openStore(destinationOf(config, archive));
+  // Nothing is to be tidied up: Ctrl-C ends the process.
+  const store = openStore(destinationOf(config, archive), NEVER);
   try {
     const runs: ListedRun[] = [];
     for await (const run of listRuns(store, archive.name)) runs.push(describeRun(run));

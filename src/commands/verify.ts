@@ -47,8 +47,8 @@ export async function verifyCommand(
   const [archive] = chooseArchives(config, [name]);
   if (archive === undefined) throw new UsageError(`there is no archive "${name}"`);
   const destination = destinationOf(config, archive);
-  const store = openStore(destination);
   const interrupt = watchInterrupts();
+  const store = openStore(destination, interrupt.signal);
   try {
     const report = await verify(invocation, { archive, destination, store, sample, signal: interrupt.signal }, options);
     if (invocation.json) printJson(invocation, report);

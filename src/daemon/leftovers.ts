@@ -33,9 +33,10 @@ export async function findLeftovers(
   archive: ArchiveConfig,
   known: KnownRuns,
   log: Log,
+  signal: AbortSignal,
 ): Promise<Leftovers> {
   const found: Leftovers = { latest: undefined, unfinished: [], abortedUploads: 0 };
-  const store = openStore(destinationOf(config, archive));
+  const store = openStore(destinationOf(config, archive), signal);
   try {
     found.latest = await readLatest(store, archive.name);
     const unfinished = await findUnfinished(store, archive.name);
@@ -45,7 +46,7 @@ export async function findLeftovers(
     const failure = toFailure(error, 'lock');
     if (failure.code === 'locked')
       log.info({ archive: archive.name }, 'nothing is taken up: a run of the archive is in progress elsewhere');
-    else
+    else if (!signal.aborted)
       log.warn(
         { archive: archive.name, failure },
         'unfinished runs and uploads could not be looked for; the next run does that',
@@ -57,8 +58,12 @@ export async function findLeftovers(
 }
 
 /** The manifest of the latest committed run; undefined when there is none, or the destination cannot be asked. */
-export async function findLatest(config: Config, archive: ArchiveConfig): Promise<Manifest | undefined> {
-  const store = openStore(destinationOf(config, archive));
+export async function findLatest(
+  config: Config,
+  archive: ArchiveConfig,
+  signal: AbortSignal,
+): Promise<Manifest | undefined> {
+  const store = openStore(destinationOf(config, archive), signal);
   try {
     return await readLatest(store, archive.name);
   } catch {

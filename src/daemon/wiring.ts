@@ -2,6 +2,7 @@
  * What the daemon is made of, and what is connected with what. The closing of a part is registered where it is made.
  */
 import type { Closers } from '../base/closers.ts';
+import { fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { archiveNamed } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
@@ -127,28 +128,30 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
     onCatchUp: (archive) => metrics.caughtUp(archive),
   });
   closedBy(shutdown.planning, 'what is due', due);
+  const looking = endedBy(shutdown.planning, 'looks at destinations');
   const lookAround = new LookAround({
     ...{ board, due, standings, history, metrics, isStopping, changed },
-    findLeftovers: (archive) => findLeftovers(config(), archive, { schedule, history }, log),
+    findLeftovers: (archive) => findLeftovers(config(), archive, { schedule, history }, log, looking),
   });
-  return { live, standings, board, schedule, facts, metrics, alarms, lookAround };
+  return { live, standings, board, schedule, facts, metrics, alarms, lookAround, looking };
 }
 
 /** How the daemon is looked at and asked, and what it finds late when it looks itself. */
 function connectViews(
   { log, notify, history, shutdown, config, isStopping, changed }: Ties,
-  { live, standings, board, schedule, facts, metrics, alarms }: Runs,
+  { live, standings, board, schedule, facts, metrics, alarms, looking }: Runs,
 ) {
   const lateness = new Lateness({
     ...{ schedule, standings, log, changed },
-    findLatest: (archive) => findLatest(config(), archive),
+    findLatest: (archive) => findLatest(config(), archive, looking),
     onLate: (archive, slot) => alarms.late(archive, slot, formatRunId(slot)),
   });
   closedBy(shutdown.planning, 'what is late', lateness);
   const status = (): string => statusLine(board, schedule, Object.keys(config().archives), isStopping());
   const events = new EventStream(() => buildState(facts()));
   const actions = createActions({ board, standings, log, isStopping, changed });
-  const backend = createBackend({ facts, events, history, actions, metrics });
+  const signal = endedBy(shutdown.opened, 'reads of destinations');
+  const backend = createBackend({ facts, events, history, actions, metrics, signal });
   const listeners = closedBy(shutdown.opened, 'the listeners', new Listeners(backend, config, log));
   closedBy(shutdown.opened, 'the streams of events', events);
   const pulse = new Pulse({ board, live, lateness, events, notify, config, statusLine: status });
@@ -165,24 +168,33 @@ function closedBy<T extends Closeable>(closers: Closers, name: string, part: T):
   return part;
 }
 
+/** A signal that aborts when these are closed: no destination may keep the daemon from its end. */
+function endedBy(closers: Closers, name: string): AbortSignal {
+  const end = new AbortController();
+  closers.add(name, () => end.abort(fail('stopped', { stage: 'worker', message: 'the daemon stops' })));
+  return end.signal;
+}
+
 interface BackendParts {
   facts: () => StateParts;
   events: EventStream;
   history: History;
   actions: Actions;
   metrics: Metrics;
+  /** Ends what is read of destinations. */
+  signal: AbortSignal;
 }
 
 /** What HTTP answers from. */
-function createBackend({ facts, events, history, actions, metrics }: BackendParts): Backend {
-  const readiness = new Readiness();
+function createBackend({ facts, events, history, actions, metrics, signal }: BackendParts): Backend {
+  const readiness = new Readiness(signal);
   return {
     state: () => buildState(facts()),
     events,
     history: (limit, archive) => history.list(limit, archive),
     runDetail: (archive, run) => {
       const { generation, board } = facts();
-      return describeRun(generation.config, board.entryOf(archive), history, archive, run);
+      return describeRun(generation.config, board.entryOf(archive), history, archive, run, signal);
     },
     actions,
     metrics: () => metrics.text(),

@@ -70,6 +70,11 @@ export class RunFolder {
     this.run = run;
   }
 
+  /** The same folder, whose reading and writing ends with another signal. */
+  under(signal: AbortSignal): RunFolder {
+    return new RunFolder(this.store.under(signal), this.archive, this.run);
+  }
+
   /** Relative to the destination's prefix; ends in `/`. */
   get prefix(): string {
     return runPrefix(this.archive, this.run);

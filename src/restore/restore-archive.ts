@@ -69,7 +69,7 @@ async function endRestore(
 }
 
 async function restore(context: RestoreContext, request: RestoreRequest, tally: Tally): Promise<void> {
-  const store = openStore(destinationOf(context.config, request.archive));
+  const store = openStore(destinationOf(context.config, request.archive), context.signal);
   const note = (warnings: readonly string[]): void => {
     tally.warnings.push(...warnings);
     for (const warning of warnings) context.log.warn(warning);

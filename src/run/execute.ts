@@ -215,8 +215,8 @@ const FROM_OUTSIDE: Partial<Record<FailureCode, 'cancelled' | 'drained' | 'kille
   drained: 'drained',
   interrupted: 'killed',
 };
-/** A run that is stopped waits no longer than this for a destination that may hang. */
-const LAST_WORD_MS = 5000;
+/** A run that is stopped waits no longer than this for a destination that may hang; one that failed has more time. */
+const LAST_WORD_MS = { stopped: 2000, failed: 10_000 };
 
 /**
  * Says in the plan how the try ended, so that `list` and other hosts can tell a run that failed from one in progress. One
@@ -229,17 +229,6 @@ async function recordEnding(run: Run, session: Session, owned: OwnedPlan, error:
   if (outside === undefined && (run.signal.aborted || session.lost.aborted)) return;
   const journal = endedAs(owned.journal, outside ?? 'failed', outside === undefined ? failure : undefined);
   // The destination may be what failed; the log has the failure in any case.
-  await within(LAST_WORD_MS, replacePlan(run.folder, owned, journal)).catch(() => undefined);
-}
-
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => {
-    resolve(undefined);
-  }, ms);
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const limitMs = run.signal.aborted ? LAST_WORD_MS.stopped : LAST_WORD_MS.failed;
+  await replacePlan(run.folder.under(AbortSignal.timeout(limitMs)), owned, journal).catch(() => undefined);
 }

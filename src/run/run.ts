@@ -60,7 +60,7 @@ export interface RunOptions {
 export function openRun(options: RunOptions, archive: ArchiveConfig, id: string, progress: RunProgress): Run {
   const { config, generation, place, log, signal } = options;
   const destination = destinationOf(config, archive);
-  const store = openStore(destination);
+  const store = openStore(destination, signal);
   const lock = lockTargetOf(config, archive, store);
   return {
     archive,

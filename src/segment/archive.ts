@@ -55,7 +55,7 @@ export async function archiveSegment(task: SegmentTask, ends: Ends, hooks: Segme
     closers.add('the connection', () => closeReader(client, task, ends, finished));
     hooks.report({ kind: 'backend', pid: backendPid(client) });
     await importSnapshotOf(client, task.snapshot, task.server);
-    const store = openStore(ends.destination);
+    const store = openStore(ends.destination, hooks.signal);
     closers.add('the destination', () => {
       store.close();
     });

@@ -7,13 +7,14 @@ import type { Store } from './store.ts';
 
 /**
  * The store for a destination. Cheap: nothing is contacted before the first call. It is opened in the main thread and
- * again in each worker, as connections do not cross threads; whoever opens it closes it.
+ * again in each worker, as connections do not cross threads; whoever opens it closes it. The signal ends whatever the store
+ * is doing: no server may keep somebody waiting who wants to stop.
  */
-export function openStore(destination: DestinationConfig): Store {
+export function openStore(destination: DestinationConfig, signal: AbortSignal): Store {
   const store =
     destination.location.kind === 'file'
-      ? openFileStore(destination.location.folder)
-      : openS3Store(destination, destination.location);
+      ? openFileStore(destination.location.folder, signal)
+      : openS3Store(destination, destination.location, signal);
   store.signing = openSigning(destination);
   return store;
 }

@@ -1,4 +1,5 @@
 /** The one narrow interface that both kinds of destination implement: S3 (`s3.ts`) and a folder (`file.ts`). */
+import type { Failure } from '../base/errors.ts';
 import type { Signing } from '../base/signing.ts';
 
 /** A finished object. */
@@ -41,8 +42,9 @@ export interface UploadOptions {
   /** Awaited right before the request that makes the object visible; when it rejects, the upload fails with its reason. */
   beforeLast?: () => Promise<void>;
   /**
-   * Aborting stops the upload; it then rejects with the signal's reason once nothing is in flight any more. An upload
-   * whose last request was already sent may still resolve. A `body` that waits for its own source is not waited for.
+   * Aborting stops the upload, as the signal of the store does; it then rejects with the signal's reason once nothing is in flight any more. An upload
+   * whose last request was already sent may still resolve. A `body` that waits for its own source is not waited for, and
+   * a server that does not answer only for a moment: then what was begun is left for a sweep.
    */
   signal: AbortSignal;
 }
@@ -68,18 +70,22 @@ export interface ProbeResult {
   createOnly: boolean;
   /** Whether unfinished uploads can be found; otherwise a lifecycle rule of the bucket has to remove them. */
   listsUploads: boolean;
+  /** The probe object, when it could not be removed. */
+  left?: { key: string; failure: Failure };
 }
 
 /**
  * A destination. All keys are relative to the destination's prefix, with `/` between their parts and none in front.
- * Every method throws a FailureError whose `transient` says whether a retry may help; `upload` and `read` also pass on
- * what `body` threw and what the signal was aborted with, as they are.
+ * Every method throws a FailureError whose `transient` says whether a retry may help; `upload` also passes on what `body`
+ * threw. A store is opened under a signal: once that aborts, whatever is under way ends, and rejects with its reason.
  */
 export interface Store {
   /** The destination as the operator wrote it, without secrets: `s3://bucket/prefix/` or `file:///srv/archive/`. */
   readonly url: string;
   /** How documents are signed there, and whose are believed; the store itself writes and reads what it is given. */
   signing?: Signing | undefined;
+  /** The same destination under another signal, to be closed with this one. */
+  under(signal: AbortSignal): Store;
   /** Streams `body` into one object that is visible only when whole. Resolves once it is; rejects with the first cause. */
   upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<Written>;
   /**
@@ -99,11 +105,11 @@ export interface Store {
   listFolders(prefix: string): AsyncIterable<string>;
   /** Removes objects; those that are absent already are no error. */
   remove(keys: readonly string[]): Promise<void>;
-  /** Unfinished uploads whose key starts with `prefix`, or 'unsupported' where the server cannot list them. */
-  listUploads(prefix: string): Promise<PendingUpload[] | 'unsupported'>;
+  /** Unfinished uploads whose key starts with `prefix`, or why there is no list: the server has none, or does not let us. */
+  listUploads(prefix: string): Promise<PendingUpload[] | 'unsupported' | 'forbidden'>;
   /** Aborts an unfinished upload; one that is gone already is no error. */
   abortUpload(key: string, uploadId: string): Promise<void>;
-  /** Proves that the destination can be used: writes, reads, lists and removes a probe object. Throws when it cannot. */
+  /** Proves that the destination can be used: writes, reads, lists and removes a small object. Throws when it cannot. */
   probe(): Promise<ProbeResult>;
   close(): void;
 }

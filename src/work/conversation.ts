@@ -14,7 +14,7 @@ export interface Trace {
 }
 
 /** How long a worker that was asked to drop its segment may take, before its thread is ended. */
-const ABORT_GRACE_MS = 15_000;
+const ABORT_GRACE_MS = 4000;
 
 export interface ConversationParts {
   /** What the thread is told when it asks what the names in its task stand for. */

@@ -7,6 +7,9 @@ import type { Task } from '../segment/task.ts';
 import { openStore } from '../store/open.ts';
 import type { Trace } from './conversation.ts';
 
+/** A destination that does not answer must hold up nobody for the sake of a dead thread. */
+const CLEAN_UP_MS = 3000;
+
 /** Stops the query of a dead thread and aborts its upload, as it could do neither itself. Best effort. */
 export async function cleanUpAfterDeath(
   task: Task,
@@ -15,7 +18,7 @@ export async function cleanUpAfterDeath(
 ): Promise<void> {
   if (backendPid !== undefined) await terminateBackend(database, backendPid);
   if (uploadId === undefined) return;
-  const store = openStore(destination);
+  const store = openStore(destination, AbortSignal.timeout(CLEAN_UP_MS));
   try {
     await store.abortUpload(task.key, uploadId);
   } catch {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Client } from 'pg';
+import { NEVER } from '../../src/base/signals.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { Readiness } from '../../src/daemon/view/readiness.ts';
 import { runInProcess } from '../support/in-process.ts';
@@ -69,7 +70,7 @@ describe(
       const says = /goes through a pooler such as PgBouncer/;
       assert.match((await site.run(['check', '--online'], config)).stdout, says);
       assert.match((await site.run(['plan', 't'], config)).stdout, says);
-      const checks = await new Readiness().check(loadConfig(config, site.environment));
+      const checks = await new Readiness(NEVER).check(loadConfig(config, site.environment));
       assert.match(checks.find(({ subject }) => subject === 'sources.default')?.message ?? '', says);
       const restore = await site.run(['restore', 't', RUN, '--into', 'public.back', '--create'], config);
       assert.equal(restore.code, 1);

@@ -35,6 +35,7 @@ export function temporaryStore(): Store {
 export function changed(store: Store, methods: Partial<Store>): Store {
   return new Proxy(store, {
     get(target, name: keyof Store) {
+      if (name === 'under') return (signal: AbortSignal) => changed(target.under(signal), methods);
       const value = methods[name] ?? target[name];
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },

@@ -156,10 +156,15 @@ export const DESTINATION_FAILURES = {
     meaning: 'The destination does not keep what it is given, or shows it late.',
     hint: 'This destination does not keep what it is given, or shows it late: look for a cache or a proxy between.',
   },
+  'destination-full': {
+    transient: false,
+    meaning: 'The bucket is full, or its quota is used up.',
+    hint: 'Raise the quota of the bucket or free space there. An unfinished run goes on from its finished segments, by its --run-id.',
+  },
   'disk-full': {
     transient: false,
     meaning: 'The file system of the destination is full, or its quota is used up.',
-    hint: 'Free space or raise the quota on this file system; an unfinished run goes on from its finished segments.',
+    hint: 'Free space or raise the quota on this file system; then an unfinished run goes on from its finished segments: run it again with its --run-id, as a new run begins anew.',
   },
   'disk-error': {
     transient: true,

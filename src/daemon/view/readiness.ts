@@ -30,6 +30,12 @@ export class Readiness {
   #checkedMs = -Infinity;
   #config: Config | undefined;
   #running: Promise<void> | undefined;
+  readonly #signal: AbortSignal;
+
+  /** Destinations are not asked any more once the signal aborts. */
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
 
   /** The checks of what the config's archives use; those of the last seconds are not made again. */
   async check(config: Config): Promise<readonly ReadinessCheck[]> {
@@ -50,7 +56,7 @@ export class Readiness {
     this.#checks = await Promise.all([
       ...[...sources].map((source) => check(`sources.${source.name}`, lookAtSource(source))),
       ...[...destinations].map((destination) =>
-        check(`destinations.${destination.name}`, lookAtDestination(destination)),
+        check(`destinations.${destination.name}`, lookAtDestination(destination, this.#signal)),
       ),
     ]);
     this.#config = config;
@@ -85,8 +91,8 @@ async function lookAtSource({ url }: SourceConfig): Promise<string | undefined> 
   return isPooled(client) ? POOLER_WARNING : undefined;
 }
 
-async function lookAtDestination(destination: DestinationConfig): Promise<undefined> {
-  const store = openStore(destination);
+async function lookAtDestination(destination: DestinationConfig, signal: AbortSignal): Promise<undefined> {
+  const store = openStore(destination, AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), signal]));
   try {
     await store.head(ABSENT_KEY);
   } finally {

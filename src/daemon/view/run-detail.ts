@@ -48,17 +48,18 @@ const MOST_SHOWN_BYTES = 8 * 1024 ** 2;
 /** Whoever may see the page may ask, as often as he likes: so one run is read at a time. */
 const reading = new FairQueue(1);
 
-/** Undefined when nothing is known of the run. */
+/** Undefined when nothing is known of the run. The destination is not read any more once the signal aborts. */
 export async function describeRun(
   config: Config,
   entry: BoardEntry | undefined,
   history: History,
   archive: string,
   run: string,
+  signal: AbortSignal,
 ): Promise<RunDetail | undefined> {
   const attempts = history.attemptsOf(archive, run);
   if (entry?.run === run) return describeLive(entry, attempts);
-  const stored = await readStored(config, archive, run);
+  const stored = await readStored(config, archive, run, signal);
   const [last] = attempts;
   if (last === undefined && !stored.isCommitted && stored.segments === undefined) return undefined;
   return {
@@ -106,10 +107,10 @@ interface Stored {
   destinationError?: string;
 }
 
-async function readStored(config: Config, name: string, run: string): Promise<Stored> {
+async function readStored(config: Config, name: string, run: string, signal: AbortSignal): Promise<Stored> {
   const archive = archiveNamed(config, name);
   if (archive === undefined) return { isCommitted: false };
-  const late = AbortSignal.timeout(TIMEOUT_MS);
+  const late = AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), signal]);
   // The place is given back when the reading has ended, and not when nobody waits for it any more.
   const stored = reading.run(name, late, () => readFromDestination(config, archive, run, late));
   try {
@@ -125,7 +126,7 @@ async function readFromDestination(
   run: string,
   late: AbortSignal,
 ): Promise<Stored> {
-  const store = openStore(destinationOf(config, archive));
+  const store = openStore(destinationOf(config, archive), late);
   const folder = new RunFolder(store, archive.name, run);
   try {
     return await readFrom(folder, late);

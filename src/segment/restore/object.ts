@@ -49,7 +49,7 @@ export async function restoreObject(task: RestoreTask, ends: Ends, hooks: Restor
       signal.removeEventListener('abort', cut);
     });
     signal.throwIfAborted();
-    const store = openStore(ends.destination);
+    const store = openStore(ends.destination, signal);
     closers.add('the destination', () => {
       store.close();
     });

@@ -6,6 +6,8 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { fail, type FailureError } from '../../base/errors.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
+import { linkSignals, NEVER, untilAborted } from '../../base/signals.ts';
+import type { Signing } from '../../base/signing.ts';
 import { errorCode, orUndefined, toFileFailure } from './errors.ts';
 import { freeNow } from '../free-now.ts';
 import { isUploadId, newUploadId, parseTemporaryName, pathOfKey, refuseSymlinks, temporaryPath } from './paths.ts';
@@ -28,18 +30,27 @@ const READ_BYTES = BUDGET.unpack.readBytes;
 /** `remove` takes empty folders away; another writer may have just made one of them for its own file. */
 const FOLDER_ATTEMPTS = 5;
 
-/** Opens the folder; it is made when the first object is written. */
-export function openFileStore(folder: string): Store {
-  return new FileStore(folder);
+/** Opens the folder; it is made when the first object is written. What hangs, as a network file system may, ends with the signal. */
+export function openFileStore(folder: string, signal: AbortSignal = NEVER): Store {
+  return new FileStore(folder, signal);
 }
 
 class FileStore implements Store {
   readonly url: string;
+  signing?: Signing | undefined;
   readonly #root: string;
+  readonly #signal: AbortSignal;
 
-  constructor(root: string) {
+  constructor(root: string, signal: AbortSignal) {
     this.#root = root;
+    this.#signal = signal;
     this.url = `${pathToFileURL(root).href.replace(/\/$/, '')}/`;
+  }
+
+  under(signal: AbortSignal): Store {
+    const store = new FileStore(this.#root, signal);
+    store.signing = this.signing;
+    return store;
   }
 
   async upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<Written> {
@@ -48,14 +59,16 @@ class FileStore implements Store {
     const uploadId = newUploadId();
     const temporary = temporaryPath(target, uploadId);
     const file = await this.#try(`writing ${temporary}`, () => this.#openNew(temporary));
+    const dropped = linkSignals([options.signal, this.#signal]);
     try {
-      const etag = await this.#fill(file, body, options, { temporary, uploadId });
+      const etag = await this.#fill(file, body, { ...options, signal: dropped.signal }, { temporary, uploadId });
       await options.beforeLast?.();
       const outcome = await this.#try(`renaming ${temporary}`, () => putInPlace(temporary, target, options.replaces));
       if (outcome !== 'written') throw refused(target, outcome);
       await this.#try(`writing ${target}`, () => syncFolder(path.dirname(target)));
       return { etag };
     } finally {
+      dropped.release();
       await unlink(temporary).catch(() => undefined);
     }
   }
@@ -208,7 +221,7 @@ class FileStore implements Store {
   ): Promise<string> {
     try {
       onUploadStarted?.(uploadId);
-      for await (const buffer of untilAborted(body, signal)) {
+      for await (const buffer of buffersUntilAborted(body, signal)) {
         await this.#try(`writing ${temporary}`, () => file.writeFile(buffer));
         freeNow(buffer);
       }
@@ -254,16 +267,18 @@ class FileStore implements Store {
   }
 
   async #try<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    this.#signal.throwIfAborted();
     try {
-      return await work();
+      return await untilAborted(work(), this.#signal);
     } catch (error) {
+      this.#signal.throwIfAborted();
       throw toFileFailure(error, doing);
     }
   }
 }
 
 /** Passes `body` on; once the signal aborts it throws the reason at once, even when `body` is stalled. */
-async function* untilAborted(
+async function* buffersUntilAborted(
   body: AsyncIterable<Buffer>,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void, undefined> {

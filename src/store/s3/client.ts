@@ -27,8 +27,18 @@ export interface S3Target {
   prefix: string;
   destination: DestinationConfig;
   timeouts: S3Timeouts;
-  /** Whether this server wants ETags in quotes; found out when it refuses one that is there. */
+  /** Ends every request, and the pauses between them. */
+  signal: AbortSignal;
+  /** What was found out about the server on the way; one for all that use the client. */
+  learned: Learned;
+}
+
+/** What a server turns out to be like. */
+export interface Learned {
+  /** It wants ETags in quotes; found out when it refuses one that is there. */
   quotesETags: boolean;
+  /** It lets us remove many objects in one request, as far as is known. */
+  removesMany: boolean;
 }
 
 /** A slower link than this cannot keep up with an archive; a part that takes longer counts as stuck. */
@@ -43,10 +53,50 @@ const MAX_ATTEMPTS = 3;
 export function openS3Target(
   destination: DestinationConfig,
   { bucket, prefix }: S3Location,
+  signal: AbortSignal,
   overrides: Partial<S3Timeouts> = {},
 ): S3Target {
   const timeouts = { ...defaultTimeouts(destination.partBytes), ...overrides };
-  return { client: createClient(destination, timeouts), bucket, prefix, destination, timeouts, quotesETags: false };
+  const client = createClient(destination, timeouts);
+  const learned = { quotesETags: false, removesMany: true };
+  return targetUnder({ client, bucket, prefix, destination, timeouts, signal, learned }, signal);
+}
+
+/** The same target, whose requests end with another signal. They then reject with the signal's reason. */
+export function targetUnder(target: S3Target, signal: AbortSignal): S3Target {
+  const client = clients.get(target.client) ?? target.client;
+  const send = (command: AnyCommand, options: SendOptions = {}): Promise<unknown> =>
+    sendUntil(client, command, options, signal);
+  const bound = Object.create(client, { send: { value: send } }) as S3Client;
+  clients.set(bound, client);
+  return { ...target, client: bound, signal };
+}
+
+/** The client that one under a signal was made from. */
+const clients = new WeakMap<S3Client, S3Client>();
+
+type AnyCommand = Parameters<S3Client['send']>[0];
+
+/** What a caller may say of one request. */
+interface SendOptions {
+  abortSignal?: AbortSignal;
+  requestTimeout?: number;
+}
+
+async function sendUntil(
+  client: S3Client,
+  command: AnyCommand,
+  options: SendOptions,
+  signal: AbortSignal,
+): Promise<unknown> {
+  signal.throwIfAborted();
+  try {
+    // Whoever gives a signal of his own has it end with this one.
+    return await client.send(command, { abortSignal: signal, ...options });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
 }
 
 function defaultTimeouts(partBytes: number): S3Timeouts {

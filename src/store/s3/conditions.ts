@@ -31,7 +31,7 @@ export async function sendUnder<T>(
   } catch (error) {
     if (replaces === 'nothing' || !isRefusal(error)) throw error;
     if ((await findETag(target, key).catch(() => undefined)) !== replaces) throw error;
-    target.quotesETags = !target.quotesETags;
+    target.learned.quotesETags = !target.learned.quotesETags;
     return send(conditionOf(target, replaces));
   }
 }
@@ -47,7 +47,7 @@ export async function findETag({ client, bucket }: S3Target, key: string): Promi
   }
 }
 
-function conditionOf({ quotesETags }: S3Target, replaces: Replaces): Condition {
+function conditionOf({ learned }: S3Target, replaces: Replaces): Condition {
   if (replaces === 'nothing') return { IfNoneMatch: '*' };
-  return { IfMatch: quotesETags ? `"${replaces}"` : replaces };
+  return { IfMatch: learned.quotesETags ? `"${replaces}"` : replaces };
 }

@@ -2,15 +2,17 @@
 import { errorText, fail, FailureError, type FailureKind, type Stage } from '../../base/errors.ts';
 import { isTlsCode } from '../../base/network.ts';
 import { scrub } from '../../base/secrets.ts';
+import { S3_REQUESTS, type S3Request, type S3Right } from './actions.ts';
 import type { S3Target } from './client.ts';
 
 /** The request that failed. */
 export interface S3Operation {
-  /** As S3 calls it, such as `PutObject`. */
-  name: string;
+  name: S3Request;
   /** The full key, with the destination's prefix. */
   key?: string;
   stage?: Stage;
+  /** The request whose right is missing, where it is known to be another one. */
+  missing?: S3Request;
 }
 
 /** What can be known of an error, whichever layer threw it. */
@@ -28,7 +30,7 @@ interface Facts {
 interface HintFacts {
   bucket: string;
   host: string;
-  permission: string;
+  right: S3Right;
   partBytes: number;
 }
 
@@ -38,20 +40,6 @@ interface Rule {
   /** Where more can be said than the declared hint. */
   hint?: (facts: HintFacts) => string;
 }
-
-const PERMISSIONS: Record<string, string> = {
-  PutObject: 's3:PutObject',
-  CreateMultipartUpload: 's3:PutObject',
-  UploadPart: 's3:PutObject',
-  CompleteMultipartUpload: 's3:PutObject',
-  AbortMultipartUpload: 's3:AbortMultipartUpload',
-  ListMultipartUploads: 's3:ListBucketMultipartUploads',
-  ListObjectsV2: 's3:ListBucket',
-  GetObject: 's3:GetObject',
-  HeadObject: 's3:GetObject and s3:ListBucket (without the second, an absent object answers 403)',
-  DeleteObject: 's3:DeleteObject',
-  DeleteObjects: 's3:DeleteObject',
-};
 
 /** The first rule that matches decides, so what is more specific stands further up. */
 const RULES: readonly Rule[] = [
@@ -93,13 +81,26 @@ const RULES: readonly Rule[] = [
     matches: ({ name, status, text }) =>
       (name.startsWith('KMS.') && !/throttl/i.test(name)) || (status === 403 && /\bkms\b/i.test(text)),
   },
-  // Before the rule for 403, which it comes with.
+  // Before the rules for 403 and 503, which they come with.
+  {
+    kind: { code: 'destination-full' },
+    matches: (facts) =>
+      named(
+        'QuotaExceeded',
+        'StorageFull',
+        'InsufficientStorage',
+        'XMinioStorageFull',
+        'XMinioAdminBucketQuotaExceeded',
+      )(facts) || facts.status === 507,
+    hint: ({ bucket, host }) =>
+      `The bucket ${bucket}, or the disks of ${host}, are full: raise the quota or free space. An unfinished run goes on from its finished segments, by its --run-id.`,
+  },
   { kind: { code: 'object-archived' }, matches: named('InvalidObjectState', 'ObjectNotInActiveTierError') },
   {
     kind: { code: 'access-denied' },
     matches: (facts) => named('AccessDenied', 'Forbidden', 'AllAccessDisabled')(facts) || facts.status === 403,
-    hint: ({ permission, bucket }) =>
-      `Allow ${permission} on the bucket ${bucket} and this prefix for these credentials.`,
+    hint: ({ right, bucket }) =>
+      `Allow ${right.action} on ${right.on === 'bucket' ? `the bucket ${bucket}` : `the objects of this prefix in the bucket ${bucket}`} for these credentials; docs/s3.md has the whole policy.`,
   },
   {
     // Before the rule for 503, which is the status that the SDK gives to an error inside of a 200 answer.
@@ -209,11 +210,12 @@ const RULES: readonly Rule[] = [
 const UNKNOWN: Rule = { kind: { code: 's3-internal' }, matches: () => true };
 
 /**
- * The failure that `error` stands for. The SDK's own error object is left behind, as it carries the request with its
+ * The failure that `error` stands for; throws the reason of the target's signal once that has aborted. The SDK's own error object is left behind, as it carries the request with its
  * signature; its text goes along.
  */
 export function toS3Failure(error: unknown, operation: S3Operation, target: S3Target): FailureError {
   if (error instanceof FailureError) return error;
+  target.signal.throwIfAborted();
   const facts = factsOf(error);
   const rule = RULES.find((candidate) => candidate.matches(facts)) ?? UNKNOWN;
   const where = operation.key === undefined ? '' : ` of ${operation.key}`;
@@ -254,9 +256,17 @@ function factsOf(error: unknown): Facts {
     name: fields.Code ?? fields.name ?? '',
     network: typeof fields.code === 'string' ? fields.code : '',
     status: fields.$metadata?.httpStatusCode ?? fields.$response?.statusCode ?? 0,
-    // The SDK adds advice for its own users on further lines.
-    text: errorText(error).split('\n', 1)[0] ?? '',
+    text: textOf(error, fields.Code ?? fields.name),
   };
+}
+
+/** Ceph gives no text with some errors, and answers to HEAD have none; the SDK then has words of its own. */
+function textOf(error: unknown, name = ''): string {
+  // The SDK adds advice for its own users on further lines.
+  const text = errorText(error).split('\n', 1)[0] ?? '';
+  if (!['', 'UnknownError', 'Unknown', 'null'].includes(text)) return text;
+  const isName = !['', 'Error', 'Unknown', 'UnknownError'].includes(name) && !/^\d+$/.test(name);
+  return isName ? `${name}, without a text` : 'the server refused it without a word';
 }
 
 function hintFacts(operation: S3Operation, target: S3Target): HintFacts {
@@ -264,7 +274,7 @@ function hintFacts(operation: S3Operation, target: S3Target): HintFacts {
   return {
     bucket: target.bucket,
     host: endpoint === undefined ? `AWS S3${region === undefined ? '' : ` in ${region}`}` : hostOf(endpoint),
-    permission: PERMISSIONS[operation.name] ?? 'this request',
+    right: S3_REQUESTS[operation.missing ?? operation.name],
     partBytes,
   };
 }

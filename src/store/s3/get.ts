@@ -2,9 +2,11 @@
 import type { Readable } from 'node:stream';
 import { GetObjectCommand, type GetObjectCommandOutput } from '@aws-sdk/client-s3';
 import { fail, type FailureError } from '../../base/errors.ts';
+import { linkSignals } from '../../base/signals.ts';
 import type { S3Target } from './client.ts';
 import { bareETag } from './conditions.ts';
-import { hasName, toS3Failure } from './errors.ts';
+import { readFailure } from './denied.ts';
+import { hasName } from './errors.ts';
 import { TOKEN_METADATA } from './params.ts';
 
 /** A small object that was read whole. */
@@ -17,15 +19,17 @@ export interface ReadObject {
 
 /** Undefined when it is absent. Throws FailureError, also when it is larger than `limitBytes`. */
 export async function getFromS3(target: S3Target, key: string, limitBytes: number): Promise<ReadObject | undefined> {
-  const cut = new AbortController();
+  const cut = linkSignals([target.signal]);
   try {
     const answer = await sendGet(target, key, cut.signal);
     const body = await collect(answer, limitBytes, key);
     return { body, etag: bareETag(answer.ETag), token: answer.Metadata?.[TOKEN_METADATA] };
   } catch (error) {
     if (hasName(error, 'NoSuchKey', 'NotFound')) return undefined;
-    throw toS3Failure(error, { name: 'GetObject', key }, target);
+    target.signal.throwIfAborted();
+    throw await readFailure(error, { name: 'GetObject', key }, target);
   } finally {
+    cut.release();
     cut.abort();
   }
 }
@@ -38,18 +42,14 @@ export async function* readFromS3(
 ): AsyncGenerator<Buffer, void, undefined> {
   signal.throwIfAborted();
   // Cutting the request is what frees the socket when the consumer stops early: the body may be wrapped by the SDK.
-  const cut = new AbortController();
-  const onAbort = (): void => {
-    cut.abort();
-  };
-  signal.addEventListener('abort', onAbort, { once: true });
+  const cut = linkSignals([signal, target.signal]);
   try {
     yield* readBody(target, key, cut.signal);
   } catch (error) {
-    signal.throwIfAborted();
-    throw toS3Failure(error, { name: 'GetObject', key }, target);
+    cut.signal.throwIfAborted();
+    throw await readFailure(error, { name: 'GetObject', key }, target);
   } finally {
-    signal.removeEventListener('abort', onAbort);
+    cut.release();
     cut.abort();
   }
 }

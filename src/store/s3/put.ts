@@ -6,6 +6,7 @@ import { FailureError } from '../../base/errors.ts';
 import type { PutOptions, PutResult, Replaces } from '../store.ts';
 import type { S3Target } from './client.ts';
 import { bareETag, findETag, isRefusal, sendUnder } from './conditions.ts';
+import { readFailure } from './denied.ts';
 import { hasName, hasStatus, isNotImplemented, toS3Failure } from './errors.ts';
 import { getFromS3 } from './get.ts';
 import { encryptionParams, TOKEN_METADATA } from './params.ts';
@@ -84,7 +85,7 @@ async function mayReplace(target: S3Target, { key, replaces }: ConditionalPut): 
     const etag = await findETag(target, key);
     return replaces === 'nothing' ? etag === undefined : etag === replaces;
   } catch (error) {
-    throw toS3Failure(error, { name: 'HeadObject', key }, target);
+    throw await readFailure(error, { name: 'HeadObject', key }, target);
   }
 }
 
@@ -101,7 +102,7 @@ async function sendConditionally(
     } catch (error) {
       if (isNotImplemented(error)) break;
       if (!hasName(error, 'ConditionalRequestConflict') || attempt === CONFLICT_ATTEMPTS) throw error;
-      await sleep(CONFLICT_PAUSE_MS * attempt);
+      await sleep(CONFLICT_PAUSE_MS * attempt, undefined, { signal: target.signal });
     }
   }
   // The server refuses the condition as such: the look before has to do.

@@ -1,21 +1,23 @@
 /** A bucket, or a prefix in one, as a {@link Store}. With its neighbours s3-*.ts the only importer of the AWS SDK. */
 import {
   AbortMultipartUploadCommand,
-  DeleteObjectCommand,
-  DeleteObjectsCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandOutput,
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
 } from '@aws-sdk/client-s3';
-import { fail, FailureError } from '../../base/errors.ts';
+import { fail, type FailureError } from '../../base/errors.ts';
+import { linkSignals } from '../../base/signals.ts';
+import type { Signing } from '../../base/signing.ts';
 import type { DestinationConfig } from '../../config/schema.ts';
-import { openS3Target, type S3Location, type S3Target, type S3Timeouts } from './client.ts';
+import { openS3Target, targetUnder, type S3Location, type S3Target, type S3Timeouts } from './client.ts';
 import { bareETag } from './conditions.ts';
+import { readFailure } from './denied.ts';
 import { hasName, hasStatus, isNotImplemented, type S3Operation, toS3Failure } from './errors.ts';
 import { getFromS3, readFromS3 } from './get.ts';
 import { probeStore } from '../probe.ts';
+import { removeFromS3 } from './remove.ts';
 import { putToS3, refusesOverwrite } from './put.ts';
 import { uploadToS3 } from './upload.ts';
 import type {
@@ -29,39 +31,65 @@ import type {
   Written,
 } from '../store.ts';
 
-/** What DeleteObjects takes at once. */
-const DELETE_BATCH = 1000;
+/**
+ * How long an upload that is dropped may wait for the requests under way that are not simply cut, as they might do their
+ * work unseen, and for its own abort.
+ */
+const DROP_GRACE_MS = 2000;
 
-/** Opens the destination; `timeouts` replaces some of the defaults. */
+/** Opens the destination; every request ends with the signal. `timeouts` replaces some of the defaults. */
 export function openS3Store(
   destination: DestinationConfig,
   location: S3Location,
+  signal: AbortSignal,
   timeouts: Partial<S3Timeouts> = {},
 ): Store {
-  return new S3Store(openS3Target(destination, location, timeouts));
+  const target = openS3Target(destination, location, signal, timeouts);
+  const clock: Clock = { skewMs: undefined };
+  target.client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      clock.skewMs = clockSkewOf(result.response) ?? clock.skewMs;
+      return result;
+    },
+    { step: 'deserialize', name: 'pgsluiceClock' },
+  );
+  return new S3Store(target, clock);
+}
+
+/** How far this machine's clock was ahead at the last answer that carried a date. */
+interface Clock {
+  skewMs: number | undefined;
 }
 
 class S3Store implements Store {
   readonly url: string;
+  signing?: Signing | undefined;
   readonly #target: S3Target;
-  /** Offset of this machine's clock at the last answer that carried a date. */
-  #clockSkewMs: number | undefined;
+  readonly #clock: Clock;
 
-  constructor(target: S3Target) {
+  constructor(target: S3Target, clock: Clock) {
     this.#target = target;
+    this.#clock = clock;
     this.url = `s3://${target.bucket}/${target.prefix}`;
-    target.client.middlewareStack.add(
-      (next) => async (args) => {
-        const result = await next(args);
-        this.#clockSkewMs = clockSkewOf(result.response) ?? this.#clockSkewMs;
-        return result;
-      },
-      { step: 'deserialize', name: 'pgsluiceClock' },
-    );
   }
 
-  upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<Written> {
-    return uploadToS3(this.#target, this.#fullKey(key), body, options);
+  under(signal: AbortSignal): Store {
+    const store = new S3Store(targetUnder(this.#target, signal), this.#clock);
+    store.signing = this.signing;
+    return store;
+  }
+
+  async upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<Written> {
+    const dropped = linkSignals([options.signal, this.#target.signal]);
+    const cut = linkSignals([dropped.signal], DROP_GRACE_MS);
+    try {
+      const target = targetUnder(this.#target, cut.signal);
+      return await uploadToS3(target, this.#fullKey(key), body, { ...options, signal: dropped.signal });
+    } finally {
+      dropped.release();
+      cut.release();
+    }
   }
 
   put(key: string, body: Buffer, options: PutOptions): Promise<PutResult> {
@@ -84,7 +112,7 @@ class S3Store implements Store {
       return { key, bytes, etag: bareETag(ETag) };
     } catch (error) {
       if (hasStatus(error, 404)) return undefined;
-      throw this.#failure(error, { name: 'HeadObject', key });
+      throw await readFailure(error, { name: 'HeadObject', key: this.#fullKey(key) }, this.#target);
     }
   }
 
@@ -105,17 +133,18 @@ class S3Store implements Store {
   }
 
   async remove(keys: readonly string[]): Promise<void> {
-    for (let at = 0; at < keys.length; at += DELETE_BATCH) {
-      await this.#removeBatch(keys.slice(at, at + DELETE_BATCH));
-    }
+    await removeFromS3(
+      this.#target,
+      keys.map((key) => this.#fullKey(key)),
+    );
   }
 
-  async listUploads(prefix: string): Promise<PendingUpload[] | 'unsupported'> {
+  async listUploads(prefix: string): Promise<PendingUpload[] | 'unsupported' | 'forbidden'> {
     const found: PendingUpload[] = [];
     let marker: Pick<ListMultipartUploadsCommandOutput, 'NextKeyMarker' | 'NextUploadIdMarker'> = {};
     for (;;) {
       const page = await this.#listUploadsPage(prefix, marker);
-      if (page === 'unsupported') return page;
+      if (typeof page === 'string') return page;
       for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
         if (Key === undefined || UploadId === undefined) continue;
         found.push({ key: this.#relativeKey(Key), uploadId: UploadId, startedAt: Initiated ?? new Date(0) });
@@ -140,7 +169,7 @@ class S3Store implements Store {
 
   async probe(): Promise<ProbeResult> {
     const findings = await probeStore(this, (key, body) => refusesOverwrite(this.#target, this.#fullKey(key), body));
-    return { ...findings, clockSkewMs: this.#clockSkewMs };
+    return { ...findings, clockSkewMs: this.#clock.skewMs };
   }
 
   close(): void {
@@ -173,7 +202,7 @@ class S3Store implements Store {
       NextKeyMarker,
       NextUploadIdMarker,
     }: Pick<ListMultipartUploadsCommandOutput, 'NextKeyMarker' | 'NextUploadIdMarker'>,
-  ): Promise<ListMultipartUploadsCommandOutput | 'unsupported'> {
+  ): Promise<ListMultipartUploadsCommandOutput | 'unsupported' | 'forbidden'> {
     const command = new ListMultipartUploadsCommand({
       Bucket: this.#target.bucket,
       Prefix: this.#fullKey(prefix),
@@ -187,6 +216,7 @@ class S3Store implements Store {
       return known ? page : 'unsupported';
     } catch (error) {
       if (isNotImplemented(error)) return 'unsupported';
+      if (hasStatus(error, 403)) return 'forbidden';
       throw this.#failure(error, { name: 'ListMultipartUploads', key: prefix });
     }
   }
@@ -198,33 +228,6 @@ class S3Store implements Store {
     const stuck = from.NextKeyMarker === to.NextKeyMarker && from.NextUploadIdMarker === to.NextUploadIdMarker;
     if (stuck) throw endlessList('uploads');
     return to;
-  }
-
-  async #removeBatch(keys: readonly string[]): Promise<void> {
-    const Objects = keys.map((key) => ({ Key: this.#fullKey(key) }));
-    const command = new DeleteObjectsCommand({ Bucket: this.#target.bucket, Delete: { Objects, Quiet: true } });
-    try {
-      const { Errors = [] } = await this.#target.client.send(command);
-      const failed = Errors.find(({ Code }) => Code !== 'NoSuchKey');
-      if (failed === undefined) return;
-      const text = `${failed.Message ?? failed.Code ?? 'unknown error'} (${Errors.length} of ${keys.length} keys)`;
-      throw this.#failure(Object.assign(new Error(text), { name: failed.Code }), {
-        name: 'DeleteObjects',
-        key: failed.Key === undefined ? '' : this.#relativeKey(failed.Key),
-      });
-    } catch (error) {
-      if (!lacksBatchDelete(error)) throw this.#failure(error, { name: 'DeleteObjects' });
-      await this.#removeOneByOne(keys);
-    }
-  }
-
-  async #removeOneByOne(keys: readonly string[]): Promise<void> {
-    for (const key of keys) {
-      const command = new DeleteObjectCommand({ Bucket: this.#target.bucket, Key: this.#fullKey(key) });
-      await this.#target.client.send(command).catch((error: unknown) => {
-        if (!hasName(error, 'NoSuchKey', 'NotFound')) throw this.#failure(error, { name: 'DeleteObject', key });
-      });
-    }
   }
 
   async #try<T>(operation: S3Operation, send: () => Promise<T>): Promise<T> {
@@ -247,12 +250,6 @@ class S3Store implements Store {
   #relativeKey(key: string): string {
     return key.slice(this.#target.prefix.length);
   }
-}
-
-/** Some servers know only DeleteObject; older ones ask for a Content-MD5, which the SDK no longer sends. */
-function lacksBatchDelete(error: unknown): boolean {
-  if (error instanceof FailureError) return false;
-  return isNotImplemented(error) || hasName(error, 'MissingContentMD5', 'InvalidRequest', 'MalformedXML');
 }
 
 function endlessList(prefix: string): FailureError {

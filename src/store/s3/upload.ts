@@ -15,6 +15,7 @@ import { fail, type FailureError } from '../../base/errors.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
 import { freeNow } from '../free-now.ts';
 import { PartBody } from './part-body.ts';
+import type { S3Request } from './actions.ts';
 import type { S3Target } from './client.ts';
 import { bareETag, isRefusal, sendUnder } from './conditions.ts';
 import { hasName, toS3Failure } from './errors.ts';
@@ -140,7 +141,7 @@ class OneUpload {
   async abort(): Promise<void> {
     if (this.#uploadId === undefined) return;
     for (let attempt = 1; attempt <= ABORT_ATTEMPTS; attempt += 1) {
-      if (await this.#tryAbort(this.#uploadId)) return;
+      if ((await this.#tryAbort(this.#uploadId)) || this.#target.signal.aborted) return;
       await sleep(ABORT_PAUSE_MS * attempt);
     }
   }
@@ -163,7 +164,7 @@ class OneUpload {
   }
 
   async #sendWatched(command: Parameters<S3Client['send']>[0]): Promise<unknown> {
-    const name = command.constructor.name.replace(/Command$/, '');
+    const name = command.constructor.name.replace(/Command$/, '') as S3Request;
     if (this.#failure !== undefined) throw new Error('the upload failed', { cause: this.#failure.cause });
     const finishes = name === 'PutObject' || name === 'CompleteMultipartUpload';
     if (command instanceof UploadPartCommand) this.#partMade();

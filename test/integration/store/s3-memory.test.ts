@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { BUDGET } from '../../../src/base/memory-budget.ts';
+import { NEVER } from '../../../src/base/signals.ts';
 import { openStore } from '../../../src/store/open.ts';
 import { startProxy } from '../../support/s3-proxy.ts';
 import { destinationOf, type LocalS3, startS3 } from '../../support/s3-server.ts';
@@ -24,7 +25,7 @@ it('holds memory for as many parts as the budget has, however many there are', a
     await once(server, 'exit');
   });
   const [line] = (await once(createInterface(server.stdout), 'line')) as [string];
-  const store = openStore(destinationOf(JSON.parse(line) as LocalS3, 'archive'));
+  const store = openStore(destinationOf(JSON.parse(line) as LocalS3, 'archive'), NEVER);
   let peakBytes = 0;
   const look = (): void => {
     peakBytes = Math.max(peakBytes, process.memoryUsage().arrayBuffers);
@@ -52,7 +53,7 @@ it('sends as many parts at once as the budget has', async (t) => {
   await s3.createBucket('archive');
   const proxy = await startProxy(s3);
   t.after(() => proxy.stop());
-  const store = openStore(destinationOf({ ...s3, endpoint: proxy.endpoint }, 'archive'));
+  const store = openStore(destinationOf({ ...s3, endpoint: proxy.endpoint }, 'archive'), NEVER);
   t.after(() => {
     store.close();
   });

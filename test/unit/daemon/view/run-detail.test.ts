@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { NEVER } from '../../../../src/base/signals.ts';
 import type { Config } from '../../../../src/config/schema.ts';
 import type { History } from '../../../../src/daemon/history/history.ts';
 import { configSchema } from '../../../../src/config/schema.ts';
@@ -14,7 +15,7 @@ const history = { attemptsOf: () => [] } as unknown as History;
 test('nothing is known of a run whose archive is not in the config, nor of one that is named as every object has it', async () => {
   const config = { archives: {} } as Config;
   for (const name of ['gone', '__proto__', 'constructor'])
-    assert.equal(await describeRun(config, undefined, history, name, '20261123T021500Z'), undefined, name);
+    assert.equal(await describeRun(config, undefined, history, name, '20261123T021500Z', NEVER), undefined, name);
 });
 
 function configOf(url: string): Config {
@@ -33,7 +34,7 @@ test('a manifest that is too large for the page is not read, and its run is comm
   const bytes = (await store.head(manifestKey(ARCHIVE, RUN)))?.bytes ?? 0;
   assert.ok(bytes > 8 * 1024 ** 2, `${bytes} bytes`);
   assert.ok((await folder.manifest()) !== undefined, 'every command reads it');
-  const detail = await describeRun(configOf(store.url), undefined, history, ARCHIVE, RUN);
+  const detail = await describeRun(configOf(store.url), undefined, history, ARCHIVE, RUN, NEVER);
   assert.equal(detail?.status, 'committed');
   assert.ok(detail.manifest === null, 'it has no manifest');
   assert.match(detail.destinationError ?? '', /more than 8(\.0)? MiB, which is not shown here/);
@@ -55,7 +56,7 @@ test('one run is read at a time', async () => {
   };
   try {
     const config = configOf(store.url);
-    const asked = Array.from({ length: 6 }, () => describeRun(config, undefined, history, ARCHIVE, RUN));
+    const asked = Array.from({ length: 6 }, () => describeRun(config, undefined, history, ARCHIVE, RUN, NEVER));
     for (const detail of await Promise.all(asked))
       assert.deepEqual(
         detail?.segments.map(({ state }) => state),

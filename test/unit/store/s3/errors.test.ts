@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { fail, type Failure } from '../../../../src/base/errors.ts';
 import type { FailureCode } from '../../../../src/base/failures.ts';
+import { NEVER } from '../../../../src/base/signals.ts';
 import { registerSecret } from '../../../../src/base/secrets.ts';
+import type { S3Request } from '../../../../src/store/s3/actions.ts';
 import type { S3Target } from '../../../../src/store/s3/client.ts';
 import { hasName, hasStatus, isNotImplemented, toS3Failure } from '../../../../src/store/s3/errors.ts';
 
@@ -10,7 +12,7 @@ const DESTINATION: Pick<S3Target['destination'], 'endpoint' | 'partBytes'> = {
   endpoint: 'https://s3.example.com',
   partBytes: 8_388_608,
 };
-const TARGET = { bucket: 'acme', destination: DESTINATION } as S3Target;
+const TARGET = { bucket: 'acme', destination: DESTINATION, signal: NEVER } as S3Target;
 
 /** What an error holds, whichever layer threw it. */
 interface Given {
@@ -28,7 +30,7 @@ function errorOf({ name, status, network, text = 'no' }: Given): Error {
   });
 }
 
-function failureOf(given: Given, operation = 'PutObject'): Failure {
+function failureOf(given: Given, operation: S3Request = 'PutObject'): Failure {
   return toS3Failure(errorOf(given), { name: operation, key: 'pg/events/part-00000' }, TARGET).failure;
 }
 
@@ -53,7 +55,13 @@ const NAMES: readonly Row[] = [
   ],
   [['NoSuchBucket'], 'bucket-missing', false, /bucket acme at s3\.example\.com/],
   [['KMS.DisabledException', 'KMS.NotFoundException', 'KMS.KMSInvalidStateException'], 'kms-denied', false],
-  [['AccessDenied', 'Forbidden', 'AllAccessDisabled'], 'access-denied', false, /s3:PutObject on the bucket acme/],
+  [
+    ['AccessDenied', 'Forbidden', 'AllAccessDisabled'],
+    'access-denied',
+    false,
+    /s3:PutObject on the objects of this prefix in the bucket acme/,
+  ],
+  [['QuotaExceeded', 'XMinioStorageFull'], 'destination-full', false, /quota.*--run-id/],
   [['InternalError'], 'server-error', true, /s3\.example\.com failed/],
   [
     [
@@ -228,11 +236,16 @@ describe('the failure of a request to S3', () => {
       ['AbortMultipartUpload', /s3:AbortMultipartUpload/],
       ['ListMultipartUploads', /s3:ListBucketMultipartUploads/],
       ['ListObjectsV2', /s3:ListBucket/],
-      ['HeadObject', /s3:GetObject and s3:ListBucket/],
+      ['HeadObject', /s3:GetObject/],
       ['DeleteObjects', /s3:DeleteObject/],
-      ['PutBucketAcl', /this request/],
     ] as const)
       assert.match(failureOf({ name: 'AccessDenied' }, operation).hint, permission);
+  });
+
+  test('says what is known where the server gives no text, as Ceph does and any answer to HEAD', () => {
+    const { message } = failureOf({ name: 'AccessDenied', status: 403, text: 'UnknownError' });
+    assert.match(message, /failed: AccessDenied, without a text$/);
+    assert.match(failureOf({ name: '403', status: 403, text: 'UnknownError' }).message, /refused it without a word$/);
   });
 
   test('names the request, the key and the bucket; its cause has the name, the code and the status', () => {
