@@ -2,13 +2,19 @@
 import type { Log } from '../base/log.ts';
 import type { Store } from '../store/store.ts';
 import { archivePrefix, runOfFolder } from './names.ts';
+import { unlessDenied, warnOnce } from './optional-rights.ts';
 import { RunFolder } from './run-folder.ts';
-
-/** Destinations that were said to be unable to list uploads; said once a process. */
-const reported = new Set<string>();
 
 /** What has no journal may be of a host that is about to write one; after a day nobody is. */
 const ABANDONED_AFTER_MS = 24 * 3600 * 1000;
+
+const RULE =
+  'set a lifecycle rule AbortIncompleteMultipartUpload on the bucket, so that parts of killed runs are removed';
+const UNFOUND = {
+  unsupported: `this server cannot list unfinished uploads: ${RULE}`,
+  forbidden: `unfinished uploads may not be listed (s3:ListBucketMultipartUploads): ${RULE}`,
+};
+const UNABORTED = `unfinished uploads may not be aborted: ${RULE}`;
 
 /**
  * Finds and aborts the archive's unfinished uploads; resolves to how many there were. The lock is one server's, so that
@@ -17,8 +23,8 @@ const ABANDONED_AFTER_MS = 24 * 3600 * 1000;
  */
 export async function sweepUploads(store: Store, archive: string, log: Log, ours?: string): Promise<number> {
   const pending = await store.listUploads(archivePrefix(archive));
-  if (pending === 'unsupported') {
-    reportOnce(store, log);
+  if (typeof pending === 'string') {
+    warnOnce(log, store, UNFOUND[pending]);
     return 0;
   }
   const dead = new Map<string, { isCommitted: boolean; isPlanned: boolean }>();
@@ -32,7 +38,7 @@ export async function sweepUploads(store: Store, archive: string, log: Log, ours
       const isAbandoned = !state.isPlanned && Date.now() - startedAt.getTime() > ABANDONED_AFTER_MS;
       if (!state.isCommitted && !isAbandoned) continue;
     }
-    await store.abortUpload(key, uploadId);
+    if (!(await unlessDenied(log, store, UNABORTED, () => store.abortUpload(key, uploadId)))) break;
     log.warn({ key, uploadId }, 'aborted an unfinished upload of an earlier run');
     aborted += 1;
   }
@@ -41,13 +47,4 @@ export async function sweepUploads(store: Store, archive: string, log: Log, ours
 
 async function stateOf(folder: RunFolder): Promise<{ isCommitted: boolean; isPlanned: boolean }> {
   return { isCommitted: await folder.isCommitted(), isPlanned: await folder.isPlanned() };
-}
-
-function reportOnce(store: Store, log: Log): void {
-  if (reported.has(store.url)) return;
-  reported.add(store.url);
-  log.warn(
-    { destination: store.url },
-    'this server cannot list unfinished uploads: set a lifecycle rule AbortIncompleteMultipartUpload on the bucket, so that parts of killed runs are removed',
-  );
 }

@@ -2,6 +2,7 @@
 import type { Client } from '../postgres/connect.ts';
 import { toFailure } from '../base/errors.ts';
 import { FAILURES } from '../base/failures.ts';
+import { NEVER } from '../base/signals.ts';
 import { formatCount, formatDuration } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
@@ -12,6 +13,7 @@ import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import { whileReading } from '../postgres/snapshot.ts';
 import { inspectStandby, type StandbyFacts } from '../postgres/standby.ts';
 import { openStore } from '../store/open.ts';
+import type { Store } from '../store/store.ts';
 import { planRun } from './plan.ts';
 import { warnOfSubject } from './subject-warnings.ts';
 
@@ -44,15 +46,9 @@ export async function checkOnline(config: Config): Promise<OnlineFinding[]> {
   for (const destination of destinations) {
     findings.push(
       ...(await collect(`destinations.${destination.name}`, async () => {
-        const store = openStore(destination);
+        const store = openStore(destination, NEVER);
         try {
-          const { clockSkewMs } = await store.probe();
-          return describeClock(
-            `destinations.${destination.name}`,
-            // The store says how far this machine is ahead.
-            clockSkewMs === undefined ? undefined : -clockSkewMs,
-            `${store.url} can be written, read, listed and cleaned`,
-          );
+          return await checkStore(store, `destinations.${destination.name}`);
         } finally {
           store.close();
         }
@@ -60,6 +56,18 @@ export async function checkOnline(config: Config): Promise<OnlineFinding[]> {
     );
   }
   return findings;
+}
+
+async function checkStore(store: Store, subject: string): Promise<OnlineFinding[]> {
+  const { clockSkewMs, left } = await store.probe();
+  // The store says how far this machine is ahead.
+  const skewMs = clockSkewMs === undefined ? undefined : -clockSkewMs;
+  const can = left === undefined ? 'written, read, listed and cleaned' : 'written, read and listed';
+  const findings = describeClock(subject, skewMs, `${store.url} can be ${can}`);
+  if (left === undefined) return findings;
+  const { failure, key } = left;
+  const message = `${store.url}${key} was written to try the destination, and could not be removed: ${failure.message}`;
+  return [...findings, { level: 'warning', subject, message, hint: `${failure.hint} Then remove it by hand.` }];
 }
 
 async function checkSource(source: SourceConfig, archives: readonly ArchiveConfig[]): Promise<OnlineFinding[]> {

@@ -7,6 +7,7 @@ import type { Manifest } from '../ledger/manifest.ts';
 import { fullKey } from '../ledger/names.ts';
 import type { Receipt } from '../ledger/receipts.ts';
 import type { SealedManifest } from '../ledger/run-folder.ts';
+import { JOURNAL_STAYS, unlessDenied } from '../ledger/optional-rights.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
 import type { StoredObject } from '../store/store.ts';
 import type { Attempt } from './attempt.ts';
@@ -74,7 +75,7 @@ async function writeManifest(
   await session.require();
   await folder.commit(sealed);
   try {
-    await folder.clearJournal();
+    await unlessDenied(run.log, folder.store, JOURNAL_STAYS, () => folder.clearJournal());
   } catch (error) {
     run.log.warn(
       { failure: toFailure(error, 'journal') },

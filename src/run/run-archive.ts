@@ -5,6 +5,7 @@ import { retrying } from '../base/retry.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import { executeRun, type Commit } from './execute.ts';
 import type { Manifest } from '../ledger/manifest.ts';
+import { JOURNAL_STAYS, unlessDenied } from '../ledger/optional-rights.ts';
 import { RunProgress } from '../work/progress.ts';
 import { openRun, type Run, type RunOptions } from './run.ts';
 
@@ -90,7 +91,7 @@ async function findManifest(run: Run): Promise<Manifest | undefined> {
 /** A process that was killed right after its commit, or could not read its manifest back, left its journal. */
 async function clearLeftJournal(run: Run): Promise<void> {
   try {
-    await run.folder.clearJournal();
+    await unlessDenied(run.log, run.folder.store, JOURNAL_STAYS, () => run.folder.clearJournal());
   } catch (error) {
     run.log.warn({ failure: toFailure(error, 'journal') }, 'the journal of a committed run could not be removed');
   }

@@ -1,30 +1,42 @@
 /** Proves that a destination can be used, by using it. */
 import { randomUUID } from 'node:crypto';
-import { fail, type FailureError } from '../base/errors.ts';
+import { fail, toFailure, type FailureError } from '../base/errors.ts';
 import type { ProbeResult, Store } from './store.ts';
 
+/** A key as those of journals are, so that whoever may remove a journal may remove it. No archive can have this name. */
+export const PROBE_FOLDER = '_pgsluice-probe/_pgsluice/';
+
 /**
- * Writes, reads, lists and removes a small object; leaves nothing behind, also when it fails on the way.
+ * Writes, reads, lists and removes a small object; leaves nothing behind that it may remove, also when it fails on the way.
  * `refusesOverwrite` tries to overwrite it on the condition that it is not there.
  */
 export async function probeStore(
   store: Store,
   refusesOverwrite: (key: string, body: Buffer) => Promise<boolean>,
 ): Promise<Omit<ProbeResult, 'clockSkewMs'>> {
-  const key = `_pgsluice-probe-${randomUUID()}`;
+  const key = `${PROBE_FOLDER}${randomUUID()}`;
   const body = Buffer.from(`pgsluice was here to see whether it can write. This object can be removed. ${key}\n`);
   try {
     await store.put(key, body, { contentType: 'text/plain' });
     await checkRead(store, key, body);
     await checkListed(store, key);
     const createOnly = await refusesOverwrite(key, body);
-    const listsUploads = (await store.listUploads(key)) !== 'unsupported';
-    await store.remove([key]);
-    return { createOnly, listsUploads };
+    const listsUploads = typeof (await store.listUploads(key)) !== 'string';
+    return { createOnly, listsUploads, ...(await tidyUp(store, key)) };
   } catch (error) {
     // The failure that led here is the one to report.
     await store.remove([key]).catch(() => undefined);
     throw error;
+  }
+}
+
+/** What may be written may not always be removed: then it stays, and is named. */
+async function tidyUp(store: Store, key: string): Promise<Pick<ProbeResult, 'left'>> {
+  try {
+    await store.remove([key]);
+    return {};
+  } catch (error) {
+    return { left: { key, failure: toFailure(error, 'connect') } };
   }
 }
 

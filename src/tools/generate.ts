@@ -1,9 +1,10 @@
-/** Writes what follows from the declarations of the commands, the options, the failures and the metrics; with `--check`, says which of it is stale instead. */
+/** Writes what follows from the declarations of the commands, the options, the failures, the metrics and the requests to S3; with `--check`, says which of it is stale instead. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import { buildCommandsDocs } from './commands-docs.ts';
 import { buildMetricsDocs } from './metrics-docs.ts';
+import { buildS3Docs } from './s3-docs.ts';
 import { buildDocs } from './config-docs.ts';
 import { buildErrorsDocs } from './errors-docs.ts';
 import { buildJsonSchema } from './json-schema.ts';
@@ -16,6 +17,7 @@ const OUTPUTS = [
   { file: 'docs/config.md', build: buildDocs },
   { file: 'docs/errors.md', build: buildErrorsDocs },
   { file: 'docs/metrics.md', build: buildMetricsDocs },
+  { file: 'docs/s3.md', build: buildS3Docs },
 ];
 
 /** Writes the files below `root`, or only compares them; returns the names of those that differed. */

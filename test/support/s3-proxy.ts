@@ -90,6 +90,8 @@ export class S3Proxy {
   readonly conditions = new WriteConditions((path) => this.#findETag(path));
   /** Whether the answer to CompleteMultipartUpload tells the ETag; Ceph's does not. */
   answersETags = true;
+  /** Says which requests are let through; others are refused, without a text as Ceph's are. */
+  allows: (request: SeenRequest) => boolean = () => true;
   /** Milliseconds by which the Date of all answers is off. */
   clockOffsetMs = 0;
 
@@ -208,6 +210,11 @@ export class S3Proxy {
     const { fault, req, res, seen } = exchange;
     // The request lets go of its socket when it is destroyed.
     const { socket } = req;
+    if (!this.allows(seen)) {
+      await drain(req);
+      answerError(res, 403, 'AccessDenied', '');
+      return;
+    }
     switch (fault?.kind) {
       case 'error':
         await drain(req);
@@ -411,7 +418,8 @@ function answerXml(res: http.ServerResponse, status: number, xml: string): void 
 }
 
 function errorXml(code: string, message = `injected ${code}`): string {
-  return `<Error><Code>${code}</Code><Message>${escapeXml(message)}</Message><RequestId>proxy</RequestId></Error>`;
+  const text = message === '' ? '' : `<Message>${escapeXml(message)}</Message>`;
+  return `<Error><Code>${code}</Code>${text}<RequestId>proxy</RequestId></Error>`;
 }
 
 function escapeXml(text: string): string {

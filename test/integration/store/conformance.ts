@@ -172,7 +172,7 @@ function testUploads(store: () => Store, subject: () => Subject): void {
       store().upload('found/me.gz', thenWait(2, forever), uploadOptions({ onUploadStarted, signal: stop.signal })),
       /seen enough/,
     );
-    assert.ok(pending !== 'unsupported');
+    assert.ok(typeof pending !== 'string');
     assert.deepEqual(
       pending.map((upload) => [upload.key, upload.uploadId]),
       [['found/me.gz', uploadId]],
@@ -437,7 +437,7 @@ function testLists(store: () => Store, subject: () => Subject): void {
   it('shows unfinished uploads in the list of uploads only', async () => {
     const uploadId = await leaveUpload(store());
     const pending = await store().listUploads('');
-    assert.ok(pending !== 'unsupported');
+    assert.ok(typeof pending !== 'string');
     assert.ok(pending.some((upload) => upload.uploadId === uploadId && upload.key === 'gone.gz'));
     assert.deepEqual(await store().listUploads('gon'), pending);
     assert.deepEqual(await store().listUploads('other'), []);

@@ -1,0 +1,35 @@
+/** The text of docs/s3.md: the requests that are sent and the rights that they take, from their declaration. */
+import { S3_REQUESTS, type S3Right } from '../store/s3/actions.ts';
+
+const INTRODUCTION = `# S3: requests, rights, retries
+
+<!-- Written by \`npm run generate\` from src/tools/s3-docs.ts and src/store/s3/actions.ts; changes here are lost. -->
+
+The policy that follows from this table is in [install.md](install.md#4-the-bucket). A test runs \`check --online\`, a run,
+\`list\`, \`verify\` and \`restore\` against a server that refuses everything else.
+
+## Requests and rights
+
+What works without a right says so once in the log, and goes on.
+`;
+
+const PLACES: Record<S3Right['on'], string> = {
+  bucket: 'the bucket',
+  objects: 'all objects below the prefix',
+  journal: '`*/_pgsluice/*` below the prefix',
+};
+
+const MORE = `
+Destinations with \`tags\` need \`s3:PutObjectTagging\` besides, those with \`serverSideEncryption: aws:kms\` need
+\`kms:GenerateDataKey\` and \`kms:Decrypt\` on the key. Without \`s3:ListBucket\`, S3 answers 403 for an object that is absent;
+pgsluice then asks which of the two rights is missing, and names that one.
+`;
+
+/** The whole document, before it is formatted. */
+export function buildS3Docs(): string {
+  const rows = Object.entries(S3_REQUESTS).map(([name, right]: [string, S3Right]) =>
+    [name, `\`${right.action}\``, PLACES[right.on], right.for, right.without ?? 'nothing works'].join(' | '),
+  );
+  const head = ['| request | right | on | for | without it |', '| --- | --- | --- | --- | --- |'];
+  return [INTRODUCTION, ...head, ...rows.map((row) => `| ${row} |`), MORE].join('\n');
+}
