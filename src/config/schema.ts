@@ -148,9 +148,14 @@ const compression = z.strictObject({
 });
 
 const retry = z.strictObject({
-  attempts: count(1, 100).default(5).meta({ description: 'How often a segment is tried in all.' }),
+  for: duration(1000, 86_400_000).prefault('15m').meta({
+    description:
+      'How long after a first failure it is tried again; a destination that does not answer at all, for a fifth of it.',
+    unit: 'ms',
+  }),
+  attempts: count(1, 100).default(20).meta({ description: 'How often a segment is tried in all, at most.' }),
   backoff: duration(1, 3_600_000).prefault('2s').meta({
-    description: 'Pause before the second attempt; it doubles with each further one, with jitter.',
+    description: 'Pause before the second attempt; it doubles with each further one up to a minute, with jitter.',
     unit: 'ms',
   }),
 });

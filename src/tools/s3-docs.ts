@@ -25,11 +25,26 @@ Destinations with \`tags\` need \`s3:PutObjectTagging\` besides, those with \`se
 pgsluice then asks which of the two rights is missing, and names that one.
 `;
 
+const RETRIES = `
+## Retries
+
+One policy in two halves; the AWS SDK itself tries each request once.
+
+- **A request** that fails as \`server-error\`, \`throttled\`, \`connection-refused\`, \`connection-lost\` or \`dns\` is sent up to three
+  times, with pauses of a fraction of a second, or about a second where the server asks for fewer. One that is not
+  answered within a minute (\`timeout\`) is sent twice.
+- **What the request was part of** (a segment, the commit, the look at what is there) is tried again after that: from the
+  first failure on for \`retry.for\` (15 minutes), and at most \`retry.attempts\` times, with pauses from \`retry.backoff\` (2 s) up
+  to a minute. So a burst of 503 SlowDown, or a server that is started again, passes. A destination that does not answer
+  at all has a fifth of that time: it fails after some minutes. Credentials that are over are asked for anew once, and then fail.
+- After that the run has failed. The daemon begins it again, from its receipts, after 1, 2, 4 minutes and so on up to an hour.
+`;
+
 /** The whole document, before it is formatted. */
 export function buildS3Docs(): string {
   const rows = Object.entries(S3_REQUESTS).map(([name, right]: [string, S3Right]) =>
     [name, `\`${right.action}\``, PLACES[right.on], right.for, right.without ?? 'nothing works'].join(' | '),
   );
   const head = ['| request | right | on | for | without it |', '| --- | --- | --- | --- | --- |'];
-  return [INTRODUCTION, ...head, ...rows.map((row) => `| ${row} |`), MORE].join('\n');
+  return [INTRODUCTION, ...head, ...rows.map((row) => `| ${row} |`), MORE, RETRIES].join('\n');
 }

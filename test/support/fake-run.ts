@@ -227,7 +227,7 @@ export class FakeRuns {
     segments: { by: 'key', targetBytes: 1, parallel: 1 },
     compression: { codec: 'none', engine: 'auto' },
     read: 'auto',
-    retry: { attempts: 3, backoffMs: 0 },
+    retry: { attempts: 3, backoffMs: 0, forMs: 900_000 },
   } as unknown as ArchiveConfig;
 
   /** The run as another process takes it up. */

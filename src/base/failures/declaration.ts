@@ -8,6 +8,8 @@ export interface Declaration {
   hint: string;
   /** Of what it depends whether it is tried again, or what is done instead. */
   retried?: string;
+  /** How long it is tried again, where that is not all of the budget: once more, or for a short part of it. */
+  patience?: 'once' | 'short';
   /** Other exit codes than that of a command that failed. */
   exit?: string;
 }

@@ -10,6 +10,7 @@ export const DESTINATION_FAILURES = {
   },
   'credentials-expired': {
     transient: true,
+    patience: 'once',
     meaning: 'The credentials of the destination were temporary, and are over.',
     hint: 'Renew the temporary credentials; a role or a profile that refreshes itself avoids this.',
   },
@@ -132,6 +133,7 @@ export const DESTINATION_FAILURES = {
   },
   timeout: {
     transient: true,
+    patience: 'short',
     meaning: 'The destination did not answer in time.',
     hint: 'If it repeats, look at the load of the endpoint and at the network; a smaller partSize helps on a slow link.',
   },

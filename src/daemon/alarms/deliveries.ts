@@ -4,7 +4,7 @@
  */
 import { errorText } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import { retrying } from '../../base/retry.ts';
+import { retrying, type RetryPolicy } from '../../base/retry.ts';
 
 export interface Delivery {
   /** What it is, for the log and the metrics; without the URL. */
@@ -46,7 +46,7 @@ class NotTaken extends Error {
 
 export class Deliveries {
   readonly #options: DeliveryOptions;
-  readonly #policy: { attempts: number; backoffMs: number };
+  readonly #policy: RetryPolicy;
   readonly #stop = new AbortController();
   /** By lane. */
   readonly #last = new Map<string, Promise<void>>();
@@ -54,7 +54,7 @@ export class Deliveries {
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
-    this.#policy = { attempts: ATTEMPTS, backoffMs: options.backoffMs ?? BACKOFF_MS };
+    this.#policy = { attempts: ATTEMPTS, backoffMs: options.backoffMs ?? BACKOFF_MS, forMs: Infinity };
   }
 
   /** Delivers as soon as what was sent in this lane before has been. Never throws. */

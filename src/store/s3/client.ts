@@ -47,71 +47,19 @@ const SLOWEST_BYTES_PER_SECOND = 128 * 1024;
 /** Two parts in flight, one small object, one object that is read, and as many again for a restore or a verification. */
 const MAX_SOCKETS = 16;
 
-/** The first try and two more; longer outages are for the segment's own retry, with its longer backoff. */
-const MAX_ATTEMPTS = 3;
-
-export function openS3Target(
-  destination: DestinationConfig,
-  { bucket, prefix }: S3Location,
-  signal: AbortSignal,
-  overrides: Partial<S3Timeouts> = {},
-): S3Target {
-  const timeouts = { ...defaultTimeouts(destination.partBytes), ...overrides };
-  const client = createClient(destination, timeouts);
-  const learned = { quotesETags: false, removesMany: true };
-  return targetUnder({ client, bucket, prefix, destination, timeouts, signal, learned }, signal);
-}
-
-/** The same target, whose requests end with another signal. They then reject with the signal's reason. */
-export function targetUnder(target: S3Target, signal: AbortSignal): S3Target {
-  const client = clients.get(target.client) ?? target.client;
-  const send = (command: AnyCommand, options: SendOptions = {}): Promise<unknown> =>
-    sendUntil(client, command, options, signal);
-  const bound = Object.create(client, { send: { value: send } }) as S3Client;
-  clients.set(bound, client);
-  return { ...target, client: bound, signal };
-}
-
-/** The client that one under a signal was made from. */
-const clients = new WeakMap<S3Client, S3Client>();
-
-type AnyCommand = Parameters<S3Client['send']>[0];
-
-/** What a caller may say of one request. */
-interface SendOptions {
-  abortSignal?: AbortSignal;
-  requestTimeout?: number;
-}
-
-async function sendUntil(
-  client: S3Client,
-  command: AnyCommand,
-  options: SendOptions,
-  signal: AbortSignal,
-): Promise<unknown> {
-  signal.throwIfAborted();
-  try {
-    // Whoever gives a signal of his own has it end with this one.
-    return await client.send(command, { abortSignal: signal, ...options });
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
-  }
-}
-
-function defaultTimeouts(partBytes: number): S3Timeouts {
+export function timeoutsOf({ partBytes }: DestinationConfig): S3Timeouts {
   const sendMs = Math.ceil(partBytes / SLOWEST_BYTES_PER_SECOND) * 1000;
   return { connectMs: 10_000, idleMs: 60_000, requestMs: 60_000 + sendMs, abortMs: 10_000 };
 }
 
-function createClient(destination: DestinationConfig, timeouts: S3Timeouts): S3Client {
+export function createClient(destination: DestinationConfig, timeouts: S3Timeouts): S3Client {
   const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
   const checksums = destination.checksums === 'when-required' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED';
   return new S3Client({
     ...addressOf(destination),
     ...credentialsOf(destination),
-    retryMode: 'standard',
-    maxAttempts: MAX_ATTEMPTS,
+    // Each request is sent again by send.ts, which is the one to know how often.
+    maxAttempts: 1,
     requestChecksumCalculation: checksums,
     responseChecksumValidation: checksums,
     // With it, the SDK opens a new connection for every part above 2 MiB.

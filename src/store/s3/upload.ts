@@ -15,14 +15,14 @@ import { fail, type FailureError } from '../../base/errors.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
 import { freeNow } from '../free-now.ts';
 import { PartBody } from './part-body.ts';
-import type { S3Request } from './actions.ts';
 import type { S3Target } from './client.ts';
 import { bareETag, isRefusal, sendUnder } from './conditions.ts';
 import { hasName, toS3Failure } from './errors.ts';
 import { encryptionParams, TOKEN_METADATA } from './params.ts';
+import { requestOf } from './send.ts';
 import type { UploadOptions, Written } from '../store.ts';
 
-/** Each of these is tried by the SDK several times; a leftover upload is found and aborted by the next start. */
+/** Each of these is sent several times; a leftover upload is found and aborted by the next start. */
 const ABORT_ATTEMPTS = 3;
 const ABORT_PAUSE_MS = 250;
 
@@ -164,7 +164,7 @@ class OneUpload {
   }
 
   async #sendWatched(command: Parameters<S3Client['send']>[0]): Promise<unknown> {
-    const name = command.constructor.name.replace(/Command$/, '') as S3Request;
+    const name = requestOf(command);
     if (this.#failure !== undefined) throw new Error('the upload failed', { cause: this.#failure.cause });
     const finishes = name === 'PutObject' || name === 'CompleteMultipartUpload';
     if (command instanceof UploadPartCommand) this.#partMade();

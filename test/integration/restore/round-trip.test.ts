@@ -117,7 +117,7 @@ describe('archive, verify and restore give the same table', () => {
     const { ok, problems, objects } = await verifyRun(folder, manifest!, {
       keyPrefix: '',
       sample: undefined,
-      retry: { attempts: 1, backoffMs: 1 },
+      retry: { attempts: 1, backoffMs: 1, forMs: 900_000 },
       signal,
       onProgress: () => {},
     });

@@ -249,7 +249,7 @@ export function placeConformance(name: string, open: (room: number) => Promise<S
       const dispatching = dispatchTasks(tasks, {
         place: subject.place,
         log: createLog({ level: 'silent' }),
-        retry: { attempts: 1, backoffMs: 0 },
+        retry: { attempts: 1, backoffMs: 0, forMs: 900_000 },
         parallel: 1,
         signal: never,
         drain: drain.signal,

@@ -1,27 +1,30 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { fail } from '../../../src/base/errors.ts';
 import { pauseMs, retrying } from '../../../src/base/retry.ts';
+import { resolveConfig } from '../../../src/config/resolve.ts';
+import { configSchema } from '../../../src/config/schema.ts';
 
 const never = new AbortController().signal;
 /** Pauses of these are too short to be noticed, and of these too long to be waited for. */
-const AT_ONCE = { attempts: 3, backoffMs: 0 };
-const IN_HOURS = { attempts: 3, backoffMs: 3_600_000 };
+const AT_ONCE = { attempts: 3, backoffMs: 0, forMs: 60_000 };
+const IN_HOURS = { attempts: 3, backoffMs: 3_600_000, forMs: 86_400_000 };
 
 describe('the pause before another attempt', () => {
-  test('lies between half and the whole of a backoff that doubles, and never above five minutes', () => {
+  test('lies between half and the whole of a backoff that doubles, and never above a minute', () => {
     const backoff = fc.integer({ min: 1, max: 3_600_000 });
     fc.assert(
       fc.property(backoff, fc.integer({ min: 1, max: 100 }), (backoffMs, attempt) => {
-        const full = Math.min(300_000, backoffMs * 2 ** (attempt - 1));
-        const pause = pauseMs({ attempts: 100, backoffMs }, attempt);
+        const full = Math.min(60_000, backoffMs * 2 ** (attempt - 1));
+        const pause = pauseMs({ backoffMs }, attempt);
         assert.ok(pause >= full / 2 && pause <= full, `${pause} of ${full}`);
       }),
     );
   });
 
   test('differs from time to time, so that many that failed at once do not come back at once', () => {
-    const pauses = Array.from({ length: 20 }, () => pauseMs({ attempts: 5, backoffMs: 1000 }, 1));
+    const pauses = Array.from({ length: 20 }, () => pauseMs({ backoffMs: 1000 }, 1));
     assert.ok(new Set(pauses).size > 1);
   });
 });
@@ -111,3 +114,66 @@ function failingUntil(success: number): (attempt: number) => Promise<string> {
     return `attempt ${attempt}`;
   };
 }
+
+/** The retries of a config that says nothing of them. */
+const { retry } = resolveConfig(
+  configSchema.parse({
+    sources: { default: { url: 'postgres://localhost/app' } },
+    destinations: { default: { url: 'file:///srv/archive' } },
+    archives: { a: { table: 't' } },
+  }),
+  {},
+).archives['a'] ?? { retry: undefined };
+
+/** How often work is begun that takes `seconds` and fails with `code` until the time `upAfter`, and how long it takes. */
+async function simulate(
+  code: 'throttled' | 'connection-refused' | 'timeout' | 'credentials-expired',
+  seconds: number,
+  upAfter = Infinity,
+): Promise<{ attempts: number; seconds: number; isDone: boolean }> {
+  assert.ok(retry !== undefined);
+  let nowMs = 0;
+  let attempts = 0;
+  const clock = {
+    now: () => nowMs,
+    pause: async (ms: number) => {
+      nowMs += ms;
+    },
+  };
+  const work = async (): Promise<void> => {
+    attempts += 1;
+    if (nowMs >= upAfter * 1000) return;
+    nowMs += seconds * 1000;
+    throw fail(code, { stage: 'upload', message: 'no' });
+  };
+  const isDone = await retrying({ ...retry, clock }, never, work, () => true).then(
+    () => true,
+    () => false,
+  );
+  return { attempts, seconds: nowMs / 1000, isDone };
+}
+
+describe('the retries that a config has by default', () => {
+  test('get over a minute of SlowDown, and over the five minutes that a server takes to be there again', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      assert.ok((await simulate('throttled', 3, 60)).isDone);
+      assert.ok((await simulate('connection-refused', 1, 300)).isDone);
+    }
+  });
+
+  test('end after a quarter of an hour, or after some minutes where a server never answers', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const down = await simulate('connection-refused', 1);
+      assert.ok(!down.isDone && down.seconds > 400 && down.seconds < 960, String(down.seconds));
+      // A request that is sent twice, and waits for a minute each time.
+      const silent = await simulate('timeout', 120);
+      assert.ok(!silent.isDone && silent.attempts >= 2 && silent.seconds < 500, String(silent.seconds));
+    }
+  });
+
+  test('ask once more for credentials that are over', async () => {
+    const { attempts, seconds } = await simulate('credentials-expired', 1);
+    assert.equal(attempts, 2);
+    assert.ok(seconds < 5);
+  });
+});

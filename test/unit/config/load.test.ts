@@ -36,7 +36,7 @@ test('a minimal config gets all defaults', () => {
         consistency: 'snapshot',
         compression: { codec: 'gzip', engine: 'auto' },
         read: 'auto',
-        retry: { attempts: 5, backoffMs: 2000 },
+        retry: { forMs: 900_000, attempts: 20, backoffMs: 2000 },
       },
     },
     workers: { threads: 2, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 },

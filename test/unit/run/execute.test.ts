@@ -246,7 +246,7 @@ describe('a session that is lost', () => {
       seen.add(segment);
       return undefined;
     };
-    runs.archive = { ...runs.archive, retry: { attempts: 2, backoffMs: 0 } };
+    runs.archive = { ...runs.archive, retry: { attempts: 2, backoffMs: 0, forMs: 900_000 } };
     const commit = await executeRun(runs.next());
     assert.equal(runs.sessions.length, 5);
     assert.deepEqual(snapshotsOf(commit), ['2', '3', '4', '5']);

@@ -28,6 +28,7 @@ test('a stale file is named, and written on demand', async () => {
     'docs/config.md',
     'docs/errors.md',
     'docs/metrics.md',
+    'docs/s3.md',
   ]);
   assert.deepEqual(await generate(folder, { write: true }), [
     'config/pgsluice.schema.json',
@@ -36,6 +37,7 @@ test('a stale file is named, and written on demand', async () => {
     'docs/config.md',
     'docs/errors.md',
     'docs/metrics.md',
+    'docs/s3.md',
   ]);
   appendFileSync(path.join(folder, 'docs/config.md'), 'by hand\n');
   assert.deepEqual(await generate(folder, { write: false }), ['docs/config.md']);
@@ -59,6 +61,7 @@ test('the written files and the example are as prettier wants them', () => {
     'docs/config.md',
     'docs/errors.md',
     'docs/metrics.md',
+    'docs/s3.md',
   ];
   const { status, stderr } = spawnSync(
     process.execPath,

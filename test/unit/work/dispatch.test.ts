@@ -34,7 +34,7 @@ async function start(
   const ended = dispatchTasks(tasks, {
     place,
     log: { warn: (_fields: object, message: string) => told.push(message) } as unknown as Log,
-    retry: { attempts: 3, backoffMs: 0 },
+    retry: { attempts: 3, backoffMs: 0, forMs: 900_000 },
     parallel: 2,
     signal: stop.signal,
     drain: drain.signal,
@@ -186,7 +186,7 @@ describe('a drain', () => {
     await assert.rejects(failing.ended, { message: 'the connection was lost' });
     assert.equal(failing.told.at(-1), '0 failed, connection-lost, for good');
 
-    const waiting = await start(1, { retry: { attempts: 3, backoffMs: 3_600_000 } });
+    const waiting = await start(1, { retry: { attempts: 3, backoffMs: 3_600_000, forMs: 900_000 } });
     await waiting.place.fail(0, TRANSIENT);
     waiting.drain.abort(new Error('the daemon stops'));
     await assert.rejects(waiting.ended, { message: 'the connection was lost' });
@@ -204,7 +204,7 @@ describe('a run that is aborted', () => {
   });
 
   test('while a segment waits for its next attempt ends at once, with the reason', async () => {
-    const { place, stop, ended } = await start(1, { retry: { attempts: 3, backoffMs: 3_600_000 } });
+    const { place, stop, ended } = await start(1, { retry: { attempts: 3, backoffMs: 3_600_000, forMs: 900_000 } });
     await place.fail(0, TRANSIENT);
     stop.abort(new Error('cancelled by hand'));
     await assert.rejects(ended, { message: 'cancelled by hand' });

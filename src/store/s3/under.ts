@@ -1,0 +1,34 @@
+/** Opens a target under a signal: its client sends each request by the policy of `send.ts`, and ends it with the signal. */
+import type { S3Client } from '@aws-sdk/client-s3';
+import type { DestinationConfig } from '../../config/schema.ts';
+import { createClient, timeoutsOf, type S3Location, type S3Target, type S3Timeouts } from './client.ts';
+import { sendRequest, type AnyCommand, type SendOptions } from './send.ts';
+
+/** The client that one under a signal was made from. */
+const clients = new WeakMap<S3Client, S3Client>();
+
+export function openS3Target(
+  destination: DestinationConfig,
+  { bucket, prefix }: S3Location,
+  signal: AbortSignal,
+  overrides: Partial<S3Timeouts> = {},
+): S3Target {
+  const timeouts = { ...timeoutsOf(destination), ...overrides };
+  const client = createClient(destination, timeouts);
+  const learned = { quotesETags: false, removesMany: true };
+  return targetUnder({ client, bucket, prefix, destination, timeouts, signal, learned }, signal);
+}
+
+/** The same target, whose requests end with another signal. They then reject with the signal's reason. */
+export function targetUnder(target: S3Target, signal: AbortSignal): S3Target {
+  const client = clients.get(target.client) ?? target.client;
+  const send = (command: AnyCommand, options?: SendOptions): Promise<unknown> =>
+    sendRequest(bound, client, command, options);
+  const bound: S3Target = {
+    ...target,
+    signal,
+    client: Object.create(client, { send: { value: send } }) as S3Client,
+  };
+  clients.set(bound.client, client);
+  return bound;
+}
