@@ -11,9 +11,18 @@ export class ContentProof {
   lines = 0;
   bytes = 0;
   checksum = 0;
+  /** Bytes of the longest line, without its line feed. */
+  longestLine = 0;
+  /** Where the line begins that is not at its end yet. */
+  #lineStart = 0;
 
   add(content: Buffer): void {
-    for (let at = content.indexOf(LINE_FEED); at >= 0; at = content.indexOf(LINE_FEED, at + 1)) this.lines += 1;
+    for (let at = content.indexOf(LINE_FEED); at >= 0; at = content.indexOf(LINE_FEED, at + 1)) {
+      this.lines += 1;
+      const end = this.bytes + at;
+      if (end - this.#lineStart > this.longestLine) this.longestLine = end - this.#lineStart;
+      this.#lineStart = end + 1;
+    }
     this.bytes += content.length;
     this.checksum = crc32(content, this.checksum);
   }

@@ -102,4 +102,7 @@ export const OBJECT_FIELDS = {
       "Values of the key's columns in the first row as Postgres prints them, NULL as an empty text; null without a key or without rows.",
   }),
   lastKey: keyValues().nullable().meta({ description: 'The same of the last row.' }),
+  longestLine: count().exactOptional().meta({
+    description: 'Bytes of its longest line; there only when that is too long for COPY, 1 GB, to bring it back.',
+  }),
 };

@@ -1,6 +1,7 @@
 /** From a manifest to what is to be restored, in three steps: look at everything, refuse with all reasons at once, prepare. */
 import type { Client } from '../postgres/connect.ts';
 import { quoteTableName } from '../postgres/identifiers.ts';
+import { warnOfLongLine } from '../ledger/long-line.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
 import { restoreFailure } from '../segment/restore/errors.ts';
@@ -63,6 +64,7 @@ export async function planRestore(
         ...warnOfConstraints(target, facts.constraints, manifest),
         ...warnOfSequences(manifest, target),
         ...warnOfSnapshots(manifest),
+        ...facts.objects.flatMap(({ object }) => warnOfLongLine(object)),
       ],
     };
   } catch (error) {

@@ -6,22 +6,26 @@ type Read = Pick<Manifest, 'consistency' | 'snapshots' | 'cut' | 'primaryKey'>;
 
 /** Said before the first row. */
 export function warnOfSnapshots(manifest: Read): string[] {
-  if (manifest.consistency !== 'resumed') return [];
-  const { snapshots = [], cut, primaryKey } = manifest;
+  const { consistency, snapshots = [], cut, primaryKey } = manifest;
+  if (consistency === 'single-snapshot') return [];
   const key = cut?.key ?? primaryKey;
   const unique = key.length === 0 ? 'what is unique' : `what is unique beside (${key.join(', ')})`;
+  const moments =
+    consistency === 'none'
+      ? 'no snapshot covers the rows of this run'
+      : `the run was resumed, so its objects are of ${snapshots.length} moments, ${snapshots[0]?.takenAt ?? ''} to ${snapshots.at(-1)?.takenAt ?? ''}`;
   return [
-    `the run was resumed, so its objects are of ${snapshots.length} moments, ${snapshots[0]?.takenAt ?? ''} to ${snapshots.at(-1)?.takenAt ?? ''}: a row whose key changed in between can be there twice or not at all, and ${unique} can be there twice`,
+    `${moments}: a row whose key changed in between can be there twice or not at all, and ${unique} can be there twice`,
   ];
 }
 
 /** A row that is there twice is none that was there before: to pass over it would lose it. */
 export function explainTwice(failure: Failure, { consistency }: Pick<Manifest, 'consistency'>): Failure {
-  if (failure.code !== 'row-exists' || consistency !== 'resumed') return failure;
+  if (failure.code !== 'row-exists' || consistency === 'single-snapshot') return failure;
   return {
     ...failure,
     hint:
-      'The run was resumed: its objects were read under several snapshots, and a unique value that moved from one row to another in between is in both. ' +
+      'The objects of this run were not read under one snapshot: a unique value that moved from one row to another in between is in both. ' +
       '--on-conflict skip would lose one of the two rows. Restore into a new table (--create), which has the primary key and no other unique index, and look there which rows share the value: SELECT …, count(*) … GROUP BY … HAVING count(*) > 1. ' +
       'If the rows were in the table before, restore into an empty one.',
   };

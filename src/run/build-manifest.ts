@@ -82,10 +82,11 @@ function describeSnapshots(
 }
 
 function describeObject(receipt: Receipt, fullKey: (key: string) => string): ManifestObject {
-  const { rows, jsonBytes, bytes, sha256, crc32, firstKey, lastKey, etag, snapshot } = receipt;
+  const { rows, jsonBytes, bytes, sha256, crc32, firstKey, lastKey, longestLine, etag, snapshot } = receipt;
   return {
     key: fullKey(receipt.key),
     ...{ rows, jsonBytes, bytes, sha256, crc32, firstKey, lastKey },
+    ...(longestLine === undefined ? {} : { longestLine }),
     ...(etag === undefined || etag === '' ? {} : { etag }),
     snapshot: snapshot.id,
   };

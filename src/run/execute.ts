@@ -3,6 +3,7 @@ import { toFailure, type Failure } from '../base/errors.ts';
 import type { FailureCode } from '../base/failures.ts';
 import { retrying } from '../base/retry.ts';
 import { endedAs } from '../ledger/journal.ts';
+import { warnOfLongLine } from '../ledger/long-line.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import { dispatchTasks } from '../work/dispatch.ts';
 import type { Attempt, OwnedPlan } from './attempt.ts';
@@ -188,6 +189,7 @@ async function dispatch(run: Run, attempt: Attempt, sign: SignOfLife): Promise<v
       const receipt = { ...facts, segment, fingerprint, snapshot: session.snapshot };
       await writer.record(receipt);
       done.set(segment, receipt);
+      for (const warning of warnOfLongLine(receipt)) run.log.warn(warning);
       sign.given();
       progress.finish(segment, facts);
     },

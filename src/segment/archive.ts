@@ -8,6 +8,7 @@ import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
 import { compress } from '../format/compress/compress.ts';
+import { noteLongLine } from '../format/jsonl/copy-line.ts';
 import { checkRowCounts, ContentProof, ObjectProof } from '../format/proof.ts';
 import { giveBuffersBack, lendBuffers, type EncodeBuffers } from '../format/jsonl/write/binary/simd-text.ts';
 import { digestLines, LineDigest } from '../format/digest.ts';
@@ -143,6 +144,7 @@ function describeObject(task: SegmentTask, { content, object, count, lines, etag
     etag,
     firstKey: hasKey ? count.keys.first : null,
     lastKey: hasKey ? count.keys.last : null,
+    ...noteLongLine(content.longestLine),
     ...(task.wantsLineDigest === true ? { lineDigest: lines.value } : {}),
   };
 }

@@ -71,6 +71,8 @@ export interface ObjectFacts {
   /** Key values of the first and the last row, as they are in JSON but without quotes; null without a key or without rows. */
   firstKey: string[] | null;
   lastKey: string[] | null;
+  /** Bytes of the longest line, when it is too long for COPY to bring it back; see format/jsonl/copy-line.ts. */
+  longestLine?: number;
   /** See line-digest.ts; there only when it was asked for. */
   lineDigest?: string;
 }

@@ -43,6 +43,11 @@ export const RESTORE_FAILURES = {
     meaning: 'A line of an object is not what the columns of the manifest say; nothing of it was restored.',
     hint: 'The object was damaged or written by something else; `pgsluice verify` says which. Nothing of it was restored.',
   },
+  'line-too-long': {
+    transient: false,
+    meaning: 'A row is longer than COPY takes at once, 1 GB; nothing of its object was restored.',
+    hint: 'Bring the other objects back by ranges of the key (--key-from, --key-to); this one can be read as docs/format.md says, and its row be put together in parts.',
+  },
   'value-too-wide': {
     transient: false,
     meaning: 'An array or a composite is larger than a worker of this heap takes.',

@@ -14,6 +14,7 @@ const BY_STATE: Readonly<Record<string, FailureKind>> = {
     code: 'constraint-violated',
     hint: 'An exclusion constraint keeps rows out that meet others, which are there or in the archive. Drop it for the restore, look which rows meet (a self join by its operators), and add it again.',
   },
+  '54000': { code: 'line-too-long' },
   '53100': { code: 'target-disk-full' },
 };
 

@@ -155,11 +155,24 @@ test('a run that was resumed says what can be twice, and does not send anybody t
   assert.equal(error?.code, 'row-exists');
   assert.match(
     error.hint,
-    /^The run was resumed: .*--on-conflict skip would lose one of the two rows\. .*HAVING count/,
+    /^The objects of this run were not read under one snapshot: .*--on-conflict skip would lose one of the two rows\. .*HAVING count/,
   );
   assert.match(
     warnings[0] ?? '',
     /^the run was resumed, so its objects are of 2 moments, 2026-11-23T02:00:00\.000Z to .*: a row whose key changed in between can be there twice or not at all, and what is unique beside \(id\) can be there twice$/,
+  );
+});
+
+test('an object with a line that COPY does not take is warned of', async () => {
+  const { run } = await yard.archive({ table: 'flat', segments: { by: 'none' } });
+  await changeManifest(run, ({ objects }) => {
+    objects[0]!.longestLine = 1_080_000_000;
+  });
+  const { warnings, status } = await yard.restore('flat_back', { create: true });
+  assert.equal(status, 'restored');
+  assert.match(
+    warnings.join('\n'),
+    /^a line of it\/run=.*\/part-00000\.jsonl\.gz has 1,080,000,000 bytes, and COPY takes rows of 1,073,741,823 at most: .* does not come back/,
   );
 });
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FailureError } from '../../../src/base/errors.ts';
-import { checkRowCounts } from '../../../src/format/proof.ts';
+import { noteLongLine } from '../../../src/format/jsonl/copy-line.ts';
+import { checkRowCounts, ContentProof } from '../../../src/format/proof.ts';
 
 test('rows that got lost between two stages fail for good, with all three counts', () => {
   checkRowCounts('events', { read: 3, encoded: 3, lines: 3 });
@@ -21,4 +22,20 @@ test('rows that got lost between two stages fail for good, with all three counts
       },
     );
   }
+});
+
+test('the longest line is found, wherever the buffers are cut', () => {
+  const content = Buffer.from('12\n\n12345678\n1234567\n');
+  for (let cut = 0; cut <= content.length; cut += 1) {
+    const proof = new ContentProof();
+    proof.add(content.subarray(0, cut));
+    proof.add(content.subarray(cut));
+    assert.deepEqual([proof.lines, proof.bytes, proof.longestLine], [4, content.length, 8]);
+  }
+});
+
+test('a line is noted only when COPY cannot bring it back', () => {
+  assert.deepEqual([noteLongLine(9, 10), noteLongLine(10, 10), noteLongLine(11, 10)], [{}, {}, { longestLine: 11 }]);
+  assert.deepEqual(noteLongLine(2 ** 30 - 1), {});
+  assert.deepEqual(noteLongLine(2 ** 30), { longestLine: 2 ** 30 });
 });

@@ -51,6 +51,25 @@ describe('the manifest of a run', () => {
     });
   }
 
+  test('says of an object that it has a line which COPY does not take', async () => {
+    const source = new FakeSource();
+    const { objects } = buildManifest({
+      archive: ARCHIVE,
+      run: RUN,
+      consistency: 'snapshot',
+      plan: await source.view.plan({} as never, new Date()),
+      source: source.identity,
+      receipts: [aReceipt(0), aReceipt(1, { longestLine: 2 ** 30 })],
+      empties: [],
+      fullKey: (key) => key,
+      startedAt: '2026-11-23T02:15:00.000Z',
+    });
+    assert.deepEqual(
+      objects.map((object) => object.longestLine),
+      [undefined, 2 ** 30],
+    );
+  });
+
   test('that no snapshot covers says so, resumed or not', async () => {
     const once = await manifestWith('none', [SNAPSHOT, SNAPSHOT]);
     assert.deepEqual([once.consistency, once.snapshots], ['none', undefined]);

@@ -17,6 +17,8 @@ const STATES: readonly (readonly [state: string, code: FailureCode, transient: b
   ['22001', 'bad-value', false, /types of the manifest/],
   ['25006', 'read-only', false, /primary/],
   ['42501', 'permission-denied', false, /INSERT/],
+  ['23P01', 'constraint-violated', false, /exclusion constraint/],
+  ['54000', 'line-too-long', false, /ranges of the key/],
   ['53100', 'target-disk-full', false, /disk/],
   // What means the same as for reading.
   ['42P01', 'table-not-found', false, /name/],
