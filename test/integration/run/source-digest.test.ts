@@ -3,6 +3,7 @@ import { before, describe, test } from 'node:test';
 import { createEveryTypeTable } from '../../support/every-type.ts';
 import type { JournalPlan } from '../../../src/ledger/journal.ts';
 import type { Receipt } from '../../../src/ledger/receipts.ts';
+import { connect, withDatabase } from '../../support/postgres.ts';
 import { failureOf, openSite, PREFIX, type Site } from '../../support/site.ts';
 
 const RUN = '20261123T021500Z';
@@ -15,6 +16,8 @@ describe('run --verify-source', () => {
     await createEveryTypeTable(site.database.client);
     await site.database.client.query(
       `CREATE TABLE keyed (id int PRIMARY KEY, pad text, j json); INSERT INTO keyed SELECT i, md5(i::text), E'{"a":\\n1}' FROM generate_series(1, 3000) AS i;
+       CREATE TABLE t (to_json int PRIMARY KEY, t text, q int[], k1 json, sample int);
+       INSERT INTO t SELECT i, 'text', ARRAY[i, NULL], '{}', -i FROM generate_series(1, 3000) AS i;
        CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES; CREATE TABLE empty_table (id int); ANALYZE`,
     );
   });
@@ -32,6 +35,12 @@ describe('run --verify-source', () => {
       query: 'SELECT id AS a, j AS a FROM keyed WHERE id < $1',
       params: [50],
     },
+    'names that statements of ours have as well': {
+      table: 't',
+      segments: { by: 'key', targetSize: '32KiB' },
+      read: 'cursor',
+    },
+    'a query with such names': { query: 'SELECT t, 1 AS q, sample AS c1 FROM t' },
     'a table without columns': { table: 'bare' },
     'a table without rows': { table: 'empty_table' },
   })) {
@@ -42,6 +51,40 @@ describe('run --verify-source', () => {
       assert.match(ending.stderr, /archive compared with its source: equal/);
     });
   }
+
+  test('commits what a server says that prints its texts in another encoding', async () => {
+    const encodings = ['LATIN1', 'SQL_ASCII', 'EUC_JP'];
+    const sources: Record<string, unknown> = {};
+    const archives: Record<string, unknown> = {};
+    for (const encoding of encodings) {
+      const name = `${site.database.name}_${encoding.toLowerCase()}`;
+      sources[encoding] = { url: withDatabase(site.database.url, name) };
+      archives[encoding] = { source: encoding, table: 'words' };
+      await site.database.client.query(`CREATE DATABASE ${name} ENCODING '${encoding}' LOCALE 'C' TEMPLATE template0`);
+    }
+    try {
+      for (const encoding of encodings) {
+        const client = await connect(
+          withDatabase(site.database.url, `${site.database.name}_${encoding.toLowerCase()}`),
+        );
+        const word = encoding === 'EUC_JP' ? '日本' : 'Ärger';
+        await client.query(
+          `CREATE TABLE words AS SELECT '${word}'::text AS word, 1 AS t, '{"${word}": 1}'::json AS j`,
+        );
+        await client.end();
+      }
+      const config = await site.writeConfig({ sources, archives });
+      const results = await site.archive(['--all', '--run-id', RUN, '--verify-source'], config);
+      assert.deepEqual(
+        results.map(({ status, error }) => [status, error]),
+        encodings.map(() => ['committed', undefined]),
+      );
+      assert.deepEqual(await site.lines('EUC_JP', RUN), ['{"word":"日本","t":1,"j":{"日本": 1}}']);
+    } finally {
+      for (const encoding of encodings)
+        await site.database.client.query(`DROP DATABASE ${site.database.name}_${encoding.toLowerCase()} WITH (FORCE)`);
+    }
+  });
 
   test('fails a run whose rows are not what the server says, and nothing is committed', async () => {
     const config = await site.writeConfig({
