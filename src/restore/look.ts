@@ -6,7 +6,7 @@ import { lookAtConstraints, NO_CONSTRAINTS, type ConstraintFacts } from './const
 import type { KeyFacts } from './keys.ts';
 import { lookAtKeys } from './look-at-keys.ts';
 import { lookAtObjects, type FoundObject, type PlannedObject } from './objects.ts';
-import { findRecord, restoreIdOf, type RestoreRecord } from './record.ts';
+import { findRecord, NO_RECORD, restoreIdOf, type RestoreRecord } from './record.ts';
 import { canCountRanges, countRows, recount, type Countable, type Recount } from './recount.ts';
 import type { RestoreRequest } from './request.ts';
 import { describeSurroundings, describeTarget, WRITABLE_KINDS, type Surroundings, type Target } from './target.ts';
@@ -21,6 +21,8 @@ export interface RestoreFacts {
   target: Target | undefined;
   /** The record of an earlier try; undefined without one. */
   record: RestoreRecord | undefined;
+  /** A record that a crash of the server emptied, quoted; undefined without one. */
+  emptied: string | undefined;
   /** Whether the target has rows; undefined where it is not there, or cannot be asked. */
   hasRows: boolean | undefined;
   /** Rows that it holds before the restore begins, where its own can only be counted with them; else 0. */
@@ -47,7 +49,7 @@ export async function look(
   const { schema } = request.into;
   const place = await describeSurroundings(client, schema);
   const target = await describeTarget(client, request.into);
-  const record = target === undefined ? undefined : await findRecord(client, target, schema, restore);
+  const { record, emptied } = target === undefined ? NO_RECORD : await findRecord(client, target, schema, restore);
   const hasRows = target === undefined ? undefined : await lookForRows(client, place, target);
   const types = target === undefined ? await resolveTypes(client, manifest.columns) : new Map<string, string>();
   const keys = await lookAtKeys(client, request.keys, manifest, target, types);
@@ -63,7 +65,7 @@ export async function look(
     target && { manifest, target, keys, objects: objects.map(({ object }) => object) },
   );
   const { url: storeUrl } = folder.store;
-  return { restore, place, target, record, hasRows, ...counts, types, keys, constraints, objects, storeUrl };
+  return { restore, place, target, record, emptied, hasRows, ...counts, types, keys, constraints, objects, storeUrl };
 }
 
 async function countRestored(

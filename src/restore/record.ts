@@ -1,4 +1,8 @@
-/** The record of a restore: a small table beside the target that says which objects are in it. Gone when all are. */
+/**
+ * The record of a restore: a small table beside the target that says which objects are in it. Gone when all are. It is UNLOGGED,
+ * as a publication for all tables would send its rows to subscribers that have no such table, and then nothing any more. A
+ * crash of the server empties it; it is told from a new one by the entry that every restore begins with.
+ */
 import { createHash } from 'node:crypto';
 import type { Client } from '../postgres/connect.ts';
 import { quoteLiteral, quoteTableName } from '../postgres/identifiers.ts';
@@ -27,35 +31,58 @@ export function restoreIdOf({ keys }: RestoreRequest, { archive, run, finishedAt
   return createHash('sha256').update(content).digest('hex').slice(0, 32);
 }
 
-/** The record of this restore, when it was begun before. */
+/** What lies beside the target: the record of this restore when it was begun before, or one that a crash emptied. */
+export interface FoundRecord {
+  record: RestoreRecord | undefined;
+  /** The table of a record that lost its entries, quoted: what is in the target is not known any more. */
+  emptied: string | undefined;
+}
+
+export const NO_RECORD: FoundRecord = { record: undefined, emptied: undefined };
+
 export async function findRecord(
   client: Client,
   target: Target,
   schema: string,
   restore: string,
-): Promise<RestoreRecord | undefined> {
+): Promise<FoundRecord> {
   const table = tableName(target, schema);
-  const { rows: found } = await client.query<{ exists: boolean }>(
-    `SELECT EXISTS (
-       SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-       WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2
-     ) AS exists`,
-    [schema, nameOf(target)],
-  );
-  if (found[0]?.exists !== true) return undefined;
+  if ((await persistenceOf(client, target, schema)) === undefined) return NO_RECORD;
   const { rows } = await client.query<{ object: string; rows: string; skipped: string }>(
     `SELECT object, rows, skipped FROM ${table} WHERE restore OPERATOR(pg_catalog.=) $1`,
     [restore],
   );
-  if (rows.length === 0) return undefined;
+  const begun = rows.find(({ object }) => object === BEGUN);
+  if (begun === undefined) return { record: undefined, emptied: (await hasBegun(client, table)) ? undefined : table };
   const done = rows.filter(({ object }) => object !== BEGUN);
-  return {
+  const record = {
     table,
     restore,
     resumed: true,
-    rowsBefore: Number(rows.find(({ object }) => object === BEGUN)?.rows ?? 0),
+    rowsBefore: Number(begun.rows),
     done: new Map(done.map(({ object, rows, skipped }) => [object, { rows: Number(rows), skipped: Number(skipped) }])),
   };
+  return { record, emptied: undefined };
+}
+
+/** Whether any restore has begun in it. */
+async function hasBegun(client: Client, table: string): Promise<boolean> {
+  const { rows } = await client.query<{ found: boolean }>(
+    `SELECT EXISTS (SELECT FROM ${table} WHERE object OPERATOR(pg_catalog.=) $1) AS found`,
+    [BEGUN],
+  );
+  return rows[0]?.found === true;
+}
+
+/** `u` for UNLOGGED, `p` for one of an earlier version; undefined when there is no record. */
+async function persistenceOf(client: Client, target: Target, schema: string): Promise<string | undefined> {
+  const { rows } = await client.query<{ persistence: string }>(
+    `SELECT c.relpersistence::pg_catalog.text AS persistence
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+     WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2`,
+    [schema, nameOf(target)],
+  );
+  return rows[0]?.persistence;
 }
 
 /** Makes the record and notes in it that the restore has begun, inside the open transaction; or takes it up again. */
@@ -67,11 +94,12 @@ export async function openRecord(
   manifest: Manifest,
   rowsBefore: number,
 ): Promise<RestoreRecord> {
-  const earlier = await findRecord(client, target, schema, restore);
-  if (earlier !== undefined) return earlier;
   const table = tableName(target, schema);
+  if ((await persistenceOf(client, target, schema)) === 'p') await client.query(`ALTER TABLE ${table} SET UNLOGGED`);
+  const { record: earlier } = await findRecord(client, target, schema, restore);
+  if (earlier !== undefined) return earlier;
   await client.query(
-    `CREATE TABLE IF NOT EXISTS ${table} (
+    `CREATE UNLOGGED TABLE IF NOT EXISTS ${table} (
        restore pg_catalog.text NOT NULL, archive pg_catalog.text, run pg_catalog.text, object pg_catalog.text NOT NULL,
        sha256 pg_catalog.text, rows pg_catalog.int8 NOT NULL, skipped pg_catalog.int8 NOT NULL,
        restored_at pg_catalog.timestamptz, PRIMARY KEY (restore, object))`,

@@ -100,16 +100,19 @@ function checkCreation(
 function checkExisting(
   request: RestoreRequest,
   manifest: Manifest,
-  { place, record, recount, constraints, objects }: RestoreFacts,
+  { place, record, emptied, hasRows, recount, constraints, objects }: RestoreFacts,
   target: Target,
 ): string[] {
   return [
-    ...(request.create && record === undefined
+    ...(request.create && record === undefined && emptied === undefined
       ? [`table ${target.name} exists already; restore into it without --create`]
       : []),
     ...checkTarget(manifest, target, request, place),
     ...(request.onConflict === 'skip' ? refuseSkip(manifest, target, constraints.hasHeirs) : []),
     ...refuseByConstraints(target, constraints, objects, request.keys),
+    ...(emptied === undefined || hasRows === false || request.onConflict === 'skip'
+      ? []
+      : [lostRecord(target, emptied)]),
     ...(record === undefined || recount === undefined ? [] : checkStillThere(target, record, recount)),
   ];
 }
@@ -194,6 +197,11 @@ function checkCreate({ schemaExists, canUseSchema, canCreate, role }: Surroundin
   return [
     `role ${role} may not create tables in the schema, where the restore keeps its record: GRANT CREATE ON SCHEMA`,
   ];
+}
+
+/** What came in by it is there, and not known any more. */
+function lostRecord({ name }: Target, table: string): string {
+  return `a restore into ${name} was broken off, and a crash of the server emptied its record, ${table}: pass over the rows that are there with --on-conflict skip, or empty ${name} and restore anew`;
 }
 
 /** Rows that were taken away since would be missing in silence. */

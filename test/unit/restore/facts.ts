@@ -130,6 +130,7 @@ export function facts(changes: Partial<RestoreFacts> = {}): RestoreFacts {
     },
     target: target(),
     record: undefined,
+    emptied: undefined,
     hasRows: false,
     rowsBefore: 0,
     recount: undefined,

@@ -36,6 +36,12 @@ describe('nothing stands against', () => {
     assert.deepEqual(problems({ record: record(0), hasRows: false }), []);
   });
 
+  test('beginning anew where a crash has emptied the record, and the table too, or rows are passed over', () => {
+    const emptied = '"public"."r"';
+    assert.deepEqual(problems({ emptied, hasRows: false }, { create: true }), []);
+    assert.deepEqual(problems({ emptied, hasRows: true }, { onConflict: 'skip' }), []);
+  });
+
   test('columns that fill themselves, are computed, or carry their schema in the type', () => {
     const columns = [
       ...target().columns,
@@ -181,6 +187,13 @@ describe('a restore is refused', () => {
           record: record(10),
           recount: { noted: 10, found: 4, short: [{ key: 'events/part-00000.jsonl.gz', noted: 10, found: 4 }] },
         },
+      ],
+      [
+        'when a crash has emptied its record, and rows are there',
+        [
+          'a restore into "public"."events" was broken off, and a crash of the server emptied its record, "public"."r": pass over the rows that are there with --on-conflict skip, or empty "public"."events" and restore anew',
+        ],
+        { emptied: '"public"."r"', hasRows: true },
       ],
       [
         'by a range that the key cannot have',
