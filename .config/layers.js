@@ -11,6 +11,7 @@ export const ROOMS = [
   ['daemon', 'decides when; what is below does not know of schedules, alarms and pages'],
   ['restore', 'is the story of a restore; archiving does not know of it'],
   ['verify', 'proves what was archived; making an archive does not need it'],
+  ['windows', 'finds which windows an archive lacks, and has them made; a run knows its own window alone'],
   ['run', 'is the story of a run; what is below is called by it and calls nobody back'],
   ['work', 'hands tasks to the threads; it knows neither plans nor manifests'],
   ['ledger', 'is all that lies in the bucket beside the data; it reads and writes, and decides nothing'],
@@ -19,6 +20,7 @@ export const ROOMS = [
   ['store', 'is the one narrow interface to destinations'],
   ['config', 'declares each option once'],
   ['postgres', 'is the adapter to the server'],
+  ['calendar', 'is the arithmetic of zones and windows; it asks neither a clock nor a server'],
   ['base', 'is the bottom, and imports nothing of ours'],
 ];
 

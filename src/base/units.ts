@@ -35,7 +35,7 @@ function parseWithUnit(text: string, units: Record<string, number>, bare: number
 /** `12.3 MiB` for 12897485. */
 export function formatBytes(bytes: number): string {
   const names = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
-  let value = bytes;
+  let value = Math.round(bytes);
   let unit = 0;
   while (value >= 1024 && unit < names.length - 1) {
     value /= 1024;

@@ -16,6 +16,12 @@ const ALLOW_UNSIGNED = {
   does: 'believe runs without a signature, from before signing was switched on',
 };
 
+const WINDOWS: readonly CommandOption[] = [
+  { flags: '--from <date>', does: 'of an archive of windows: those that end after this date' },
+  { flags: '--to <date>', does: 'of an archive of windows: those that begin before this date' },
+  { flags: '--all', does: 'of an archive of windows: all of them' },
+];
+
 /** Of a command that opens sources and destinations. */
 const BOTH_ENDS: readonly VariableName[] = ['NODE_OPTIONS', 'AWS_*', 'PG*'];
 const INTERRUPTED = 'interrupted';
@@ -52,6 +58,9 @@ export const COMMANDS: readonly CommandEntry[] = [
       ALLOW_UNSIGNED,
       { flags: '--all', does: 'run all archives of the config' },
       RUN_ID,
+      { flags: '--from <date>', does: 'of an archive of windows: only those that end after this date' },
+      { flags: '--to <date>', does: 'of an archive of windows: only those that begin before this date' },
+      { flags: '--again', does: 'make a further run of windows that are there already' },
       {
         flags: '--verify-source',
         does: 'before the commit, compare the archive with a digest that the server computes of the rows',
@@ -63,7 +72,8 @@ export const COMMANDS: readonly CommandEntry[] = [
       (await import('./run.ts')).runCommand(invocation, given.arguments, {
         all: given.flag('all'),
         verifySource: given.flag('verifySource'),
-        ...given.texts('runId'),
+        ...given.texts('runId', 'from', 'to'),
+        ...(given.flag('again') ? { again: true } : {}),
       }),
   },
   {
@@ -155,6 +165,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     example: 'pgsluice verify fetch_queue 20261123T021500Z',
     options: [
       ALLOW_UNSIGNED,
+      ...WINDOWS,
       {
         flags: '--sample <n>',
         does: 'read only so many objects, evenly spread, the first and the last among them',
@@ -170,7 +181,8 @@ export const COMMANDS: readonly CommandEntry[] = [
     run: async (invocation, given) =>
       (await import('./verify.ts')).verifyCommand(invocation, given.archive, {
         ...given.run(),
-        ...given.texts('sample'),
+        ...given.texts('sample', 'from', 'to'),
+        ...(given.flag('all') ? { all: true } : {}),
       }),
   },
   {
@@ -180,6 +192,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     example: 'pgsluice restore fetch_queue 20261123T021500Z --into public.fetch_queue_old --create',
     options: [
       ALLOW_UNSIGNED,
+      ...WINDOWS,
       { flags: '--into <schema.table>', does: 'the table that is filled', required: true },
       { flags: '--source <name>', does: "the database, as the config names it (default: the archive's own)" },
       { flags: '--create', does: "make the table, from the manifest's columns and key" },
@@ -195,7 +208,8 @@ export const COMMANDS: readonly CommandEntry[] = [
     run: async (invocation, given) =>
       (await import('./restore.ts')).restoreCommand(invocation, given.archive, {
         ...given.run(),
-        ...given.texts('into', 'source', 'keyFrom', 'keyTo'),
+        ...given.texts('into', 'source', 'keyFrom', 'keyTo', 'from', 'to'),
+        ...(given.flag('all') ? { all: true } : {}),
         create: given.flag('create'),
         onConflict: given.text('onConflict'),
       }),

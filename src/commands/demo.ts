@@ -9,7 +9,6 @@ import { readContent } from '../verify/content.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import type { RunResult } from '../run/run-archive.ts';
-import { formatRunId } from '../ledger/run-id.ts';
 import { openStore } from '../store/open.ts';
 import { watchInterrupts } from './interrupt.ts';
 import { EXIT } from './entry.ts';
@@ -64,13 +63,7 @@ function parseRows(text: string): number {
 
 async function archiveAndProve(invocation: Invocation, demo: DemoEnvironment, signal: AbortSignal): Promise<number> {
   const config = openConfig(invocation);
-  const [result] = await runWithBar(
-    invocation,
-    config,
-    chooseArchives(config, [DEMO_ARCHIVE]),
-    formatRunId(new Date()),
-    signal,
-  );
+  const [result] = await runWithBar(invocation, config, chooseArchives(config, [DEMO_ARCHIVE]), signal);
   if (result === undefined || result.status === 'failed') {
     if (result !== undefined) printLines(invocation, describeResult(result));
     return EXIT.failed;

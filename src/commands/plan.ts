@@ -11,6 +11,9 @@ import { CODEC_FILES } from '../format/compress/codec.ts';
 import { dataKey, fullKey, manifestKey } from '../ledger/names.ts';
 import { planRun } from '../run/plan.ts';
 import { warnOfSubject } from '../run/subject-warnings.ts';
+import { isWindowed } from '../run/subject.ts';
+import { lookAtWindows, windowWarnings } from '../windows/look.ts';
+import type { WindowedArchive } from '../windows/window-source.ts';
 import { formatRunId, parseRunId } from '../ledger/run-id.ts';
 import { describeFailure } from './terminal/failure.ts';
 import { EXIT } from './entry.ts';
@@ -33,6 +36,23 @@ interface PlanReport {
   manifest: string;
 }
 
+/** The same for an archive of windows; `first` is the plan of the first one that is missing. */
+interface WindowsPlanReport {
+  archive: string;
+  window: { column: string; every: string; timezone: string };
+  /** Runs that are committed. */
+  committed: number;
+  missing: { run: string; from: string; to: string }[];
+  /** Whether more are missing than are listed. */
+  more: boolean;
+  /** Rows that lie in no window; null when they were not counted. */
+  rowsInNoWindow: number | null;
+  warnings: string[];
+  first: PlanReport | null;
+}
+
+type AnyReport = PlanReport | WindowsPlanReport | { archive: string; run: string; error: Failure };
+
 export async function planCommand(
   invocation: Invocation,
   names: readonly string[],
@@ -40,67 +60,77 @@ export async function planCommand(
 ): Promise<number> {
   const config = openConfig(invocation);
   const archives = names.length === 0 ? Object.values(config.archives) : chooseArchives(config, names);
-  const id = options.runId ?? formatRunId(new Date());
-  parseRunId(id);
-  const reports: (PlanReport | { archive: string; run: string; error: Failure })[] = [];
-  for (const archive of archives) reports.push(await reportPlan(config, archive, id));
+  if (options.runId !== undefined) parseRunId(options.runId);
+  const reports: AnyReport[] = [];
+  for (const archive of archives) reports.push(await reportPlan(config, archive, options.runId));
   if (invocation.json) printJson(invocation, reports);
-  else
-    printLines(
-      invocation,
-      reports.flatMap((report) =>
-        'error' in report ? describeFailure(report.error, report.archive) : describePlan(report),
-      ),
-    );
+  else printLines(invocation, reports.flatMap(describeReport));
   return reports.some((report) => 'error' in report) ? EXIT.usage : EXIT.done;
 }
 
-async function reportPlan(
-  config: Config,
-  archive: ArchiveConfig,
-  id: string,
-): Promise<PlanReport | { archive: string; run: string; error: Failure }> {
+async function reportPlan(config: Config, archive: ArchiveConfig, runId: string | undefined): Promise<AnyReport> {
+  const run = runId ?? formatRunId(new Date());
+  const applicationName = `pgsluice plan ${archive.name}`;
   try {
-    return await planOne(config, archive, id);
+    const client = await connectPostgres({ url: sourceOf(config, archive).url, applicationName });
+    try {
+      return isWindowed(archive) && runId === undefined
+        ? await planWindows(client, config, archive)
+        : await planOne(client, config, archive, run);
+    } finally {
+      await endConnection(client);
+    }
   } catch (error) {
-    return { archive: archive.name, run: id, error: { ...toFailure(error, 'plan'), archive: archive.name } };
+    return { archive: archive.name, run, error: { ...toFailure(error, 'plan'), archive: archive.name } };
   }
 }
 
-async function planOne(config: Config, archive: ArchiveConfig, id: string): Promise<PlanReport> {
-  const client = await connectPostgres({
-    url: sourceOf(config, archive).url,
-    applicationName: `pgsluice plan ${archive.name}`,
-  });
-  try {
-    const plan = await whileReading(client, () => planRun(client, archive, parseRunId(id)));
-    const destination = destinationOf(config, archive);
-    const { extension } = CODEC_FILES[archive.compression.codec];
-    return {
-      archive: archive.name,
-      run: id,
-      subject: plan.subject.name,
-      by: plan.cut.name,
-      why: plan.why,
-      estimatedRows: plan.estimate.rows,
-      estimatedBytes: plan.estimate.bytes,
-      columns: plan.subject.selection.columns.map(({ name, type, encoding }) => ({ name, type, encoding })),
-      segments: plan.segments.map((segment) => ({
-        segment: segment.index,
-        key: fullKey(destination, dataKey(archive.name, id, segment.index, extension)),
-        rows: plan.cut.describe(segment),
-      })),
-      warnings: [
-        ...warnOfPooler(client),
-        ...plan.warnings,
-        ...warnOfNulls(plan.subject.selection.columns),
-        ...warnOfSubject(plan.subject),
-      ],
-      manifest: fullKey(destination, manifestKey(archive.name, id)),
-    };
-  } finally {
-    await endConnection(client);
-  }
+async function planWindows(client: Client, config: Config, archive: WindowedArchive): Promise<WindowsPlanReport> {
+  const look = await lookAtWindows(client, config, archive);
+  const { calendar } = look.source;
+  const [first] = look.missing;
+  return {
+    archive: archive.name,
+    window: { column: archive.window.column, every: archive.window.every, timezone: archive.timezone },
+    committed: look.committed,
+    missing: look.missing.map(({ run, stretch }) => ({
+      run,
+      from: calendar.format(stretch.fromMs),
+      to: calendar.format(stretch.toMs),
+    })),
+    more: look.more,
+    rowsInNoWindow: look.outside ?? null,
+    warnings: windowWarnings(archive, look),
+    first: first === undefined ? null : await planOne(client, config, archive, first.run),
+  };
+}
+
+async function planOne(client: Client, config: Config, archive: ArchiveConfig, id: string): Promise<PlanReport> {
+  const plan = await whileReading(client, () => planRun(client, archive, parseRunId(id)));
+  const destination = destinationOf(config, archive);
+  const { extension } = CODEC_FILES[archive.compression.codec];
+  return {
+    archive: archive.name,
+    run: id,
+    subject: plan.subject.name,
+    by: plan.cut.name,
+    why: plan.why,
+    estimatedRows: plan.estimate.rows,
+    estimatedBytes: plan.estimate.bytes,
+    columns: plan.subject.selection.columns.map(({ name, type, encoding }) => ({ name, type, encoding })),
+    segments: plan.segments.map((segment) => ({
+      segment: segment.index,
+      key: fullKey(destination, dataKey(archive.name, id, segment.index, extension)),
+      rows: plan.cut.describe(segment),
+    })),
+    warnings: [
+      ...warnOfPooler(client),
+      ...plan.warnings,
+      ...warnOfNulls(plan.subject.selection.columns),
+      ...warnOfSubject(plan.subject),
+    ],
+    manifest: fullKey(destination, manifestKey(archive.name, id)),
+  };
 }
 
 function warnOfPooler(client: Client): string[] {
@@ -115,6 +145,29 @@ function warnOfNulls(columns: readonly Column[]): string[] {
       ({ name, type }) =>
         `column ${name} (${type}): SQL NULL and JSON null print alike; a restore gives SQL NULL for both`,
     );
+}
+
+function describeReport(report: AnyReport): string[] {
+  if ('error' in report) return describeFailure(report.error, report.archive);
+  return 'missing' in report ? describeWindows(report) : describePlan(report);
+}
+
+/** So many windows at either end of the list are shown. */
+const MOST_SHOWN = 10;
+
+function describeWindows(report: WindowsPlanReport): string[] {
+  const { archive, window, missing, committed, first, warnings, more } = report;
+  const lines = missing.map(({ run, from, to }) => `  ${run}  from ${from} to ${to}`);
+  const shown =
+    lines.length <= 2 * MOST_SHOWN
+      ? lines
+      : [...lines.slice(0, MOST_SHOWN), `  … ${lines.length - 2 * MOST_SHOWN} more …`, ...lines.slice(-MOST_SHOWN)];
+  return [
+    `${archive}: ${countOf(missing.length, 'window')}${more ? ' and more' : ''} of ${window.column} by ${window.every} (${window.timezone}) to make, ${countOf(committed, 'run')} committed`,
+    ...shown,
+    ...warnings.map((warning) => `  warning  ${warning}`),
+    ...(first === null ? [] : describePlan(first)),
+  ];
 }
 
 function describePlan(report: PlanReport): string[] {

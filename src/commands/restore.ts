@@ -1,7 +1,7 @@
 /** `pgsluice restore`: brings the rows of a run back into Postgres. */
 import { FailureError, UsageError } from '../base/errors.ts';
 import { countOf, formatBytes, formatCount } from '../base/units.ts';
-import { sourceNamed, sourceOf } from '../config/resolve.ts';
+import { destinationOf, sourceNamed, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
 import { restoreArchive } from '../restore/restore-archive.ts';
@@ -9,7 +9,11 @@ import type { KeyBounds, RestoreRequest, RestoreResult } from '../restore/reques
 import type { ProgressSnapshot } from '../work/progress.ts';
 import { Bindings } from '../work/bindings.ts';
 import { Threads } from '../work/threads.ts';
-import { parseRunId } from '../ledger/run-id.ts';
+import { openStore } from '../store/open.ts';
+import { chooseRuns, type WindowChoice } from '../windows/choose.ts';
+import { committedRuns } from '../windows/committed.ts';
+import { openKnownRuns } from '../windows/known-runs.ts';
+import { isChoice, requireOneChoice } from './window-choice.ts';
 import { describeFailure } from './terminal/failure.ts';
 import { watchInterrupts } from './interrupt.ts';
 import { EXIT } from './entry.ts';
@@ -19,7 +23,7 @@ import { progressOfRows } from './terminal/progress.ts';
 import { openProgressBar } from './terminal/bar.ts';
 
 /** The options as they were written. */
-export interface RestoreOptions {
+export interface RestoreOptions extends WindowChoice {
   run?: string;
   into?: string;
   source?: string;
@@ -34,13 +38,43 @@ export async function restoreCommand(invocation: Invocation, name: string, optio
   const request = readRequest(config, name, options);
   const interrupt = watchInterrupts();
   try {
-    const result = await restoreWithBar(invocation, config, request, interrupt.signal);
-    if (invocation.json) printJson(invocation, result);
-    else printResult(invocation, result);
+    const requests = isChoice(options) ? await requestWindows(config, request, options, interrupt.signal) : [request];
+    const results = await restoreWithBar(invocation, config, requests, interrupt.signal);
+    if (invocation.json) printJson(invocation, isChoice(options) ? results : results[0]);
+    else for (const result of results) printResult(invocation, result);
     if (interrupt.interrupted) return EXIT.interrupted;
-    return { restored: EXIT.done, refused: EXIT.usage, failed: EXIT.failed }[result.status];
+    const last = results.at(-1);
+    return last === undefined ? EXIT.done : EXITS[last.status];
   } finally {
     interrupt.release();
+  }
+}
+
+const EXITS = { restored: EXIT.done, refused: EXIT.usage, failed: EXIT.failed } as const;
+
+/**
+ * A request for each run of the windows, oldest window first. What a later generation of a window has is newer than what the
+ * one before it has: it goes first, and keys that are there then are skipped.
+ */
+async function requestWindows(
+  config: Config,
+  request: RestoreRequest,
+  choice: WindowChoice,
+  signal: AbortSignal,
+): Promise<RestoreRequest[]> {
+  const { archive } = request;
+  const store = openStore(destinationOf(config, archive), signal);
+  try {
+    const committed = await committedRuns(store, archive.name, openKnownRuns(config, archive));
+    const runs = chooseRuns(archive, committed, choice);
+    if (runs.length === 0) throw new UsageError(`${archive.name} has no committed window of these dates`);
+    return runs.map(({ run, window }, index) => {
+      const isFirstOfWindow = window?.from !== runs[index - 1]?.window?.from;
+      const onConflict = isFirstOfWindow ? request.onConflict : 'skip';
+      return { ...request, run, create: request.create && index === 0, onConflict };
+    });
+  } finally {
+    store.close();
   }
 }
 
@@ -48,9 +82,9 @@ export async function restoreCommand(invocation: Invocation, name: string, optio
 async function restoreWithBar(
   invocation: Invocation,
   config: Config,
-  request: RestoreRequest,
+  requests: readonly RestoreRequest[],
   signal: AbortSignal,
-): Promise<RestoreResult> {
+): Promise<RestoreResult[]> {
   const bar = openProgressBar(invocation.stderr, signal);
   const bindings = new Bindings();
   const generation = bindings.add(config);
@@ -61,7 +95,13 @@ async function restoreWithBar(
   const quiet = invocation.stderr.isTTY && config.log.level === 'info';
   try {
     const log = openLog(invocation, quiet ? 'warn' : config.log.level);
-    return await restoreArchive({ config, generation, place: threads, log, signal, onProgress }, request);
+    const results: RestoreResult[] = [];
+    for (const request of requests) {
+      const result = await restoreArchive({ config, generation, place: threads, log, signal, onProgress }, request);
+      results.push(result);
+      if (result.status !== 'restored') break;
+    }
+    return results;
   } finally {
     bar.close();
     await threads.close();
@@ -72,7 +112,9 @@ function readRequest(config: Config, name: string, options: RestoreOptions): Res
   const [archive] = chooseArchives(config, [name]);
   if (archive === undefined) throw new UsageError(`there is no archive "${name}"`);
   const { run, onConflict, keyFrom, keyTo } = options;
-  if (run !== undefined) parseRunId(run);
+  requireOneChoice(archive, options);
+  if (archive.window !== undefined && run === undefined && !isChoice(options))
+    throw new UsageError(`${archive.name} is an archive of windows: name a run, or give --from and --to, or --all`);
   if (onConflict !== 'skip' && onConflict !== 'fail') {
     throw new UsageError(`--on-conflict ${onConflict}: must be skip or fail`);
   }

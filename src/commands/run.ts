@@ -6,9 +6,13 @@ import { engineFallbacks } from '../run/engines.ts';
 import type { ProgressSnapshot } from '../work/progress.ts';
 import { Bindings } from '../work/bindings.ts';
 import { Threads } from '../work/threads.ts';
-import type { RunResult } from '../run/run-archive.ts';
+import { runArchive, type RunResult } from '../run/run-archive.ts';
 import { runArchives } from '../run/run-all.ts';
-import { formatRunId, parseRunId } from '../ledger/run-id.ts';
+import { isWindowed } from '../run/subject.ts';
+import { WindowCalendar } from '../calendar/windows.ts';
+import { formatRunId, generationOf, parseRunId } from '../ledger/run-id.ts';
+import { openKnownRuns } from '../windows/known-runs.ts';
+import { makeWindows, type WindowRequest } from '../windows/make.ts';
 import { describeFailure } from './terminal/failure.ts';
 import { watchInterrupts } from './interrupt.ts';
 import { EXIT } from './entry.ts';
@@ -17,7 +21,7 @@ import { printJson, printLines } from './terminal/print.ts';
 import { progressOfRows } from './terminal/progress.ts';
 import { openProgressBar } from './terminal/bar.ts';
 
-export interface RunOptions {
+export interface RunOptions extends WindowRequest {
   all: boolean;
   runId?: string;
   /** Whether the archive is compared with its source before the commit. */
@@ -31,11 +35,10 @@ export async function runCommand(
 ): Promise<number> {
   const config = openConfig(invocation);
   const archives = archivesToRun(config, names, options);
-  const id = options.runId ?? formatRunId(new Date());
-  parseRunId(id);
+  requireWindowOptions(archives, options);
   const interrupt = watchInterrupts();
   try {
-    const results = await runWithBar(invocation, config, archives, id, interrupt.signal, options.verifySource);
+    const results = await runWithBar(invocation, config, archives, interrupt.signal, options);
     if (invocation.json) printJson(invocation, results);
     else printLines(invocation, results.flatMap(describeResult));
     if (interrupt.interrupted) return EXIT.interrupted;
@@ -52,15 +55,38 @@ function archivesToRun(config: Config, names: readonly string[], options: RunOpt
   return options.all ? Object.values(config.archives) : chooseArchives(config, names);
 }
 
+/** A run id names one window, or one run; the other options choose among windows. */
+function requireWindowOptions(archives: readonly ArchiveConfig[], options: RunOptions): void {
+  const { runId, ...request } = options;
+  if (runId !== undefined) parseRunId(runId);
+  const given = (['from', 'to', 'again'] as const).filter((name) => request[name] !== undefined);
+  if (given.length > 0 && runId !== undefined) throw new UsageError(`--run-id names one run; leave --${given[0]} out`);
+  for (const archive of archives) {
+    if (!isWindowed(archive)) {
+      if (given.length > 0)
+        throw new UsageError(`--${given[0]} is for archives with window:, and ${archive.name} has none`);
+      if (runId !== undefined && generationOf(runId) > 1)
+        throw new UsageError(`${runId} is a further run of a window, and ${archive.name} is no archive of windows`);
+      continue;
+    }
+    for (const name of ['from', 'to'] as const) requireDate(archive, `--${name}`, request[name]);
+  }
+}
+
+function requireDate({ timezone }: ArchiveConfig, option: string, date: string | undefined): void {
+  if (date === undefined || new WindowCalendar('timestamptz', 'day', timezone).parse(date) !== undefined) return;
+  throw new UsageError(`${option} must be a date such as 2024-01-31, with a time if need be`);
+}
+
 /** On a terminal the bar says how it goes, and the log only what is wrong. */
 export async function runWithBar(
   invocation: Invocation,
   config: Config,
   archives: readonly ArchiveConfig[],
-  id: string,
   signal: AbortSignal,
-  verifySource = false,
+  { runId, verifySource = false, ...request }: Partial<RunOptions> = {},
 ): Promise<RunResult[]> {
+  const id = runId ?? formatRunId(new Date());
   const bar = openProgressBar(invocation.stderr, signal);
   const bindings = new Bindings();
   const generation = bindings.add(config);
@@ -73,10 +99,11 @@ export async function runWithBar(
   try {
     const log = openLog(invocation, quiet ? 'warn' : config.log.level);
     for (const fallback of engineFallbacks(config)) log.info(fallback);
-    return await runArchives(
-      { config, generation, place: threads, log, signal, onProgress, verifySource },
-      archives,
-      id,
+    const how = { config, generation, place: threads, log, signal, onProgress, verifySource };
+    return await runArchives(how, archives, async (archive) =>
+      isWindowed(archive) && runId === undefined
+        ? makeWindows(how, archive, openKnownRuns(config, archive), request)
+        : [await runArchive(how, archive, id)],
     );
   } finally {
     bar.close();

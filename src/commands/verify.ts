@@ -8,7 +8,10 @@ import { findLatestCommitted } from '../ledger/runs.ts';
 import { fullKey } from '../ledger/names.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
-import { parseRunId } from '../ledger/run-id.ts';
+import { chooseRuns, type WindowChoice } from '../windows/choose.ts';
+import { committedRuns, type KnownRuns } from '../windows/committed.ts';
+import { openKnownRuns } from '../windows/known-runs.ts';
+import { isChoice, requireOneChoice } from './window-choice.ts';
 import { verifyRun, type Verification } from '../verify/run.ts';
 import type { Problem } from '../verify/object.ts';
 import { openStore } from '../store/open.ts';
@@ -20,7 +23,7 @@ import { openProgressBar } from './terminal/bar.ts';
 import { printJson, printLines } from './terminal/print.ts';
 import { progressOfBytes } from './terminal/progress.ts';
 
-export interface VerifyCommandOptions {
+export interface VerifyCommandOptions extends WindowChoice {
   run?: string;
   /** How many objects to read, as it was typed. */
   sample?: string;
@@ -42,15 +45,17 @@ export async function verifyCommand(
   options: VerifyCommandOptions,
 ): Promise<number> {
   const sample = parseSample(options.sample);
-  if (options.run !== undefined) parseRunId(options.run);
   const config = openConfig(invocation);
   const [archive] = chooseArchives(config, [name]);
   if (archive === undefined) throw new UsageError(`there is no archive "${name}"`);
+  requireOneChoice(archive, options);
   const destination = destinationOf(config, archive);
   const interrupt = watchInterrupts();
   const store = openStore(destination, interrupt.signal);
+  const work: Work = { archive, destination, store, sample, signal: interrupt.signal };
   try {
-    const report = await verify(invocation, { archive, destination, store, sample, signal: interrupt.signal }, options);
+    if (isChoice(options)) return await verifyWindows(invocation, work, openKnownRuns(config, archive), options);
+    const report = await verify(invocation, work, options.run);
     if (invocation.json) printJson(invocation, report);
     else printLines(invocation, describeReport(report));
     return report.ok ? EXIT.done : EXIT.different;
@@ -63,6 +68,25 @@ export async function verifyCommand(
   }
 }
 
+/** Windows one by one; a difference in one does not hide those of the next. */
+async function verifyWindows(
+  invocation: Invocation,
+  work: Work,
+  known: KnownRuns,
+  choice: WindowChoice,
+): Promise<number> {
+  const committed = await committedRuns(work.store, work.archive.name, known);
+  const reports: VerifyReport[] = [];
+  for (const { run } of chooseRuns(work.archive, committed, choice)) {
+    const report = await verify(invocation, work, run);
+    reports.push(report);
+    if (!invocation.json) printLines(invocation, describeReport(report));
+  }
+  if (invocation.json) printJson(invocation, reports);
+  else if (reports.length === 0) printLines(invocation, [`${work.archive.name}: no committed window is chosen`]);
+  return reports.every(({ ok }) => ok) ? EXIT.done : EXIT.different;
+}
+
 interface Work {
   archive: ArchiveConfig;
   destination: DestinationConfig;
@@ -71,13 +95,11 @@ interface Work {
   signal: AbortSignal;
 }
 
-async function verify(invocation: Invocation, work: Work, options: VerifyCommandOptions): Promise<VerifyReport> {
+async function verify(invocation: Invocation, work: Work, id: string | undefined): Promise<VerifyReport> {
   const { archive, store } = work;
   const started = performance.now();
   const folder =
-    options.run === undefined
-      ? await findLatestCommitted(store, archive.name)
-      : new RunFolder(store, archive.name, options.run);
+    id === undefined ? await findLatestCommitted(store, archive.name) : new RunFolder(store, archive.name, id);
   if (folder === undefined) return nothingToVerify(archive.name, null, 'there is no committed run of this archive');
   const { run } = folder;
   const manifest = await manifestOrProblem(folder);

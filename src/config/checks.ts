@@ -2,7 +2,7 @@
  * Checks across options. They look at the plain tree, so that a problem elsewhere does not keep them from being made.
  */
 import { keyId, readPrivateKey, readPublicKey } from '../base/signing.ts';
-import { describeSqlProblem } from '../postgres/sql-text.ts';
+import { describeSqlProblem, placeholdersOf, type Placeholder } from '../postgres/sql-text.ts';
 import type { Draft } from './draft.ts';
 import { suggest } from './explain.ts';
 import { parseLocation } from './location.ts';
@@ -126,7 +126,35 @@ function reportArchive(entry: Entry): void {
   entry.refuseTogether('exclude', 'columns', 'cannot be together with columns; remove one of them');
   if (!entry.has('query') && entry.has('params')) entry.report('params', 'needs a query; a table takes none');
   if (!entry.has('table')) reportQueryOptions(entry);
+  reportWindow(entry);
   reportCompression(entry);
+}
+
+/** Runs of a windowed archive are functions of their window, others of their slot. */
+function reportWindow(entry: Entry): void {
+  const windowed = entry.has('window');
+  for (const key of ['where', 'query']) {
+    const sql = entry.get(key);
+    const used = typeof sql === 'string' ? placeholdersOf(sql) : new Set<Placeholder>();
+    if (windowed && used.has('slot'))
+      entry.report(
+        key,
+        'has :slot, which a windowed archive does not know; window.olderThan says how old its rows are',
+      );
+    for (const name of ['from', 'to'] as const)
+      if (!windowed && used.has(name))
+        entry.report(key, `has :${name}, which only a windowed archive knows; see window`);
+    if (windowed && key === 'query' && typeof sql === 'string' && !(used.has('from') && used.has('to')))
+      entry.report(key, 'must have :from and :to in its text, as it is read window by window');
+  }
+  if (!windowed) return;
+  if (entry.has('query') && entry.get('window', 'from') === undefined)
+    entry.report('window', 'needs from, as a query has no oldest row that could be found quickly');
+  entry.refuseTogether(
+    'catchUp',
+    'window',
+    'cannot be together with window: each slot makes all windows that are missing',
+  );
 }
 
 function reportQueryOptions(entry: Entry): void {

@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import { z } from 'zod';
+import { LENGTHS, WindowCalendar } from '../calendar/windows.ts';
 import { readPrivateKey, readPublicKey } from '../base/signing.ts';
 import { describePostgresUrlProblem } from '../postgres/url.ts';
 import { describeCronProblem } from './cron.ts';
@@ -175,11 +176,38 @@ const ping = z
   )
   .transform((written) => (typeof written === 'string' ? pingsBelow(written) : written));
 
+const window = z.strictObject({
+  column: text().meta({
+    description: 'Column of type `date`, `timestamp` or `timestamptz` that rows are told apart by.',
+  }),
+  every: z.enum(LENGTHS).meta({
+    description: 'How long a window is; weeks begin on Monday, and hours of a `timestamptz` are those of UTC.',
+  }),
+  olderThan: duration(0, 100 * 366 * 86_400_000)
+    .prefault('1h')
+    .meta({
+      description: "A window is archived once its end lies so far back, by the source's clock.",
+      unit: 'ms',
+    }),
+  from: checked((date) =>
+    new WindowCalendar('date', 'day', 'UTC').parse(date) === undefined
+      ? 'must be a date such as 2024-01-01, with a time if need be'
+      : undefined,
+  )
+    .optional()
+    .meta({
+      description: 'Windows and rows before this date are not looked at; in the zone of the archive.',
+      defaultText: 'the oldest row',
+    }),
+});
+
 const archive = z.strictObject({
   source: text().default('default').meta({ description: 'Name of the source.' }),
   destination: text().default('default').meta({ description: 'Name of the destination.' }),
   table: text().optional().meta({ description: 'Table to archive, `schema.table`; either this or `query`.' }),
-  query: text().optional().meta({ description: 'Query to archive; `:slot` is the time of the run.' }),
+  query: text()
+    .optional()
+    .meta({ description: 'Query to archive; `:slot` is the time of the run, `:from` and `:to` bound its window.' }),
   params: z
     .array(
       z.union([z.string(), safeNumber(), z.boolean(), z.null()], {
@@ -191,7 +219,8 @@ const archive = z.strictObject({
   columns: names().optional().meta({ description: 'Columns of the table to archive.', defaultText: 'all' }),
   exclude: names().optional().meta({ description: 'Columns of the table to leave out; not together with `columns`.' }),
   where: text().optional().meta({
-    description: 'Filter on the table, an SQL condition; `:slot` is the time of the run.',
+    description:
+      'Filter on the table, an SQL condition; `:slot` is the time of the run, `:from` and `:to` bound its window.',
     defaultText: 'all rows',
   }),
   key: z
@@ -206,7 +235,13 @@ const archive = z.strictObject({
     description: 'Cron expression of 5 fields, or 6 with seconds first. Day of month and day of week must both match.',
     defaultText: 'runs by hand only',
   }),
-  timezone: checked(describeTimezoneProblem).default('UTC').meta({ description: 'Time zone of the schedule.' }),
+  timezone: checked(describeTimezoneProblem).default('UTC').meta({
+    description: 'Time zone of the schedule, and of the bounds of windows.',
+  }),
+  window: window.optional().meta({
+    description: 'Archives by windows of time, each once: a slot makes every closed window that is not there yet.',
+    defaultText: 'each run archives all rows that it selects',
+  }),
   catchUp: z
     .enum(['last', 'all', 'none'])
     .default('last')

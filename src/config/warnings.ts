@@ -1,11 +1,12 @@
 /** What is allowed in a config, but seldom meant. */
+import { codeOf } from '../postgres/sql-text.ts';
 import { destinationOf } from './resolve.ts';
 import type { ArchiveConfig, Config } from './schema.ts';
 
 /** Lines for `check` and the log; empty when there is nothing to say. */
 export function configWarnings(config: Config): string[] {
   const archives = Object.values(config.archives);
-  return [...archives.flatMap(warnOfClock), ...warnOfCase(config, archives)];
+  return [...archives.flatMap(warnOfClock), ...archives.flatMap(warnOfWindow), ...warnOfCase(config, archives)];
 }
 
 const CLOCK =
@@ -17,8 +18,21 @@ function warnOfClock(archive: ArchiveConfig): string[] {
   const match = CLOCK.exec(archive[key] ?? '');
   if (match === null) return [];
   const call = (match[1] === undefined ? match[2] : `${match[1]}()`)?.toLowerCase();
+  const instead = archive.window === undefined ? ':slot' : ':from and :to';
   return [
-    `archives.${archive.name}.${key}: ${call} differs between the segments of a run, and when it resumes; use :slot`,
+    `archives.${archive.name}.${key}: ${call} differs between the segments of a run, and when it resumes; use ${instead}`,
+  ];
+}
+
+/** A window is made once: what the filter leaves out of it is never looked at again. */
+function warnOfWindow({ name, window, where }: ArchiveConfig): string[] {
+  if (window === undefined || where === undefined) return [];
+  const words = codeOf(where)
+    .toLowerCase()
+    .split(/[^\w$\u0080-\uffff]+/);
+  if (!words.includes(window.column.toLowerCase())) return [];
+  return [
+    `archives.${name}.where: names ${window.column}, the column of the windows; rows that it leaves out of a window are never archived`,
   ];
 }
 

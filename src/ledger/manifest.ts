@@ -60,6 +60,10 @@ const object = z.object({
 /** An object of a run; `key` is its whole key in the bucket, or its path in the folder. */
 export type ManifestObject = z.infer<typeof object>;
 
+function point(): z.ZodString {
+  return z.string().regex(/^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ?)?$/);
+}
+
 const columnNames = list(name(), MAX_COLUMNS);
 
 const BEFORE_OBJECTS = {
@@ -67,11 +71,25 @@ const BEFORE_OBJECTS = {
   archive: name().min(1).meta({ description: 'Name of the archive.' }),
   run: z
     .string()
-    .regex(/^\d{8}T\d{6}Z$/)
+    .regex(/^\d{8}T\d{6}Z(_\d{1,6})?$/)
     .refine(isRunId)
     .meta({ description: 'The run id: the slot or the start of the run, in UTC.' }),
   table: name().exactOptional().meta({ description: 'The archived table, schema.name. Either this or query.' }),
-  query: text(MAX_QUERY_CHARS).exactOptional().meta({ description: 'The archived query, with :slot replaced.' }),
+  query: text(MAX_QUERY_CHARS)
+    .exactOptional()
+    .meta({ description: 'The archived query, with :slot, or :from and :to replaced.' }),
+  where: text(MAX_QUERY_CHARS).exactOptional().meta({ description: 'The filter on the table, as it was bound.' }),
+  window: z
+    .object({
+      column: name(),
+      from: point().meta({ description: 'The first point of the window.' }),
+      to: point().meta({ description: 'The first point after it.' }),
+    })
+    .exactOptional()
+    .meta({
+      description:
+        'The window of a time column that the rows are of, half-open. Of a date 2024-01-01, of a timestamp 2024-01-01T00:00:00, of a timestamptz the same with a Z, in UTC.',
+    }),
   columns: list(column, MAX_COLUMNS).meta({ description: 'The columns, in the order of each line.' }),
   primaryKey: columnNames.meta({
     description: "Columns of the table's primary key; empty without one, and for a query.",

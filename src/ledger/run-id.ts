@@ -1,7 +1,10 @@
-/** Run ids: a time in UTC to the second, `20261123T021500Z`. The same id always means the same keys. */
+/**
+ * Run ids: a time in UTC to the second, `20261123T021500Z`. The same id always means the same keys. A further run of the same
+ * window has a generation behind it, `20261123T000000Z_2`. This is the one place that reads and orders them.
+ */
 import { UsageError } from '../base/errors.ts';
 
-const PATTERN = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z$/;
+const PATTERN = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z(?:_([1-9]\d{0,5}))?$/;
 
 /** The run id of a time; fractions of a second are dropped. */
 export function formatRunId(time: Date): string {
@@ -11,23 +14,42 @@ export function formatRunId(time: Date): string {
     .replaceAll(/[-:]/g, '');
 }
 
+/** The id of a further run of a window; the first generation is the one without a number. */
+export function formatGeneration(time: Date, generation: number): string {
+  return generation === 1 ? formatRunId(time) : `${formatRunId(time)}_${generation}`;
+}
+
 /** The time that a run id names. Throws UsageError when it names none. */
 export function parseRunId(id: string): Date {
-  const time = runIdTime(id);
-  if (time === undefined)
+  const read = readRunId(id);
+  if (read === undefined)
     throw new UsageError(`"${id}" is not a run id; it must be a time in UTC such as 20261123T021500Z`);
-  return time;
+  return read.time;
 }
 
 /** Whether `id` has the form of a run id and names a real time. */
 export function isRunId(id: string): boolean {
-  return runIdTime(id) !== undefined;
+  return readRunId(id) !== undefined;
 }
 
-function runIdTime(id: string): Date | undefined {
+/** Which run of its window it is: 1 for the first. Of what is no run id, 1. */
+export function generationOf(id: string): number {
+  return readRunId(id)?.generation ?? 1;
+}
+
+/** By time, and then by generation, as a number. */
+export function compareRunIds(a: string, b: string): number {
+  const [baseA = '', numberA = '1'] = a.split('_');
+  const [baseB = '', numberB = '1'] = b.split('_');
+  if (baseA !== baseB) return baseA < baseB ? -1 : 1;
+  return Number(numberA) - Number(numberB);
+}
+
+function readRunId(id: string): { time: Date; generation: number } | undefined {
   const match = PATTERN.exec(id);
   if (match === null) return undefined;
-  const [year, month, day, hour, minute, second] = match.slice(1);
+  const [year, month, day, hour, minute, second, number] = match.slice(1);
   const time = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
-  return Number.isNaN(time.getTime()) || formatRunId(time) !== id ? undefined : time;
+  const generation = Number(number ?? 1);
+  return Number.isNaN(time.getTime()) || formatGeneration(time, generation) !== id ? undefined : { time, generation };
 }

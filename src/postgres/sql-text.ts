@@ -15,16 +15,29 @@ const OPAQUE = [
 ];
 
 /** Not a cast to a type of that name, nor the beginning of a longer name. */
-const SLOT = /(?<!:):slot(?![\w$\u0080-\uffff])/g;
+const PLACEHOLDER = /(?<!:):(slot|from|to)(?![\w$\u0080-\uffff])/g;
+
+/** What may stand for a value in `where` and `query`. */
+export type Placeholder = 'slot' | 'from' | 'to';
 
 const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
 
 /** Replaces `:slot` in code by the run's time as a timestamptz literal. Casts (`::slot`) and strings stay as they are. */
 export function bindSlot(sql: string, slot: Date): string {
-  const literal = `(timestamptz '${slot.toISOString()}')`;
+  return bindPlaceholders(sql, { slot: `(timestamptz '${slot.toISOString()}')` });
+}
+
+/** Replaces the placeholders in code that have a value here, which is SQL of ours. */
+export function bindPlaceholders(sql: string, values: Partial<Record<Placeholder, string>>): string {
+  const bind = (found: string, name: Placeholder): string => values[name] ?? found;
   return stretches(sql)
-    .map(({ kind, text }) => (kind === 'code' ? text.replaceAll(SLOT, literal) : text))
+    .map(({ kind, text }) => (kind === 'code' ? text.replaceAll(PLACEHOLDER, bind) : text))
     .join('');
+}
+
+/** The placeholders that stand in code. */
+export function placeholdersOf(sql: string): Set<Placeholder> {
+  return new Set([...codeOf(sql).matchAll(PLACEHOLDER)].map(([, name]) => name as Placeholder));
 }
 
 const PAIRS: Readonly<Record<string, string>> = { ')': '(', ']': '[' };

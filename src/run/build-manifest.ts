@@ -46,12 +46,14 @@ export function buildManifest(input: ManifestInput): Manifest {
 function describeRun(input: ManifestInput): ManifestHead {
   const { archive, run, plan, receipts, empties } = input;
   const objects = [...receipts, ...empties];
-  const { selection, relation, name } = plan.subject;
+  const { selection, relation, name, window, where } = plan.subject;
   return {
     format: MANIFEST_FORMAT,
     archive,
     run,
     ...(selection.kind === 'query' ? { query: selection.sql } : { table: name }),
+    ...(where === undefined ? {} : { where }),
+    ...(window === undefined ? {} : { window }),
     columns: selection.columns.map(describeColumn),
     primaryKey: relation?.primaryKey ?? [],
     ...(hasHeirs(relation) ? { inherited: true } : {}),

@@ -7,8 +7,15 @@ import type { Column } from '../postgres/columns.ts';
 import { quoteTableName } from '../postgres/identifiers.ts';
 import { describeKeyOrder } from '../postgres/table-stats.ts';
 import { describeQuery, describeRelation, type Relation } from '../postgres/relation.ts';
-import { bindSlot, describeSqlProblem, trimStatement } from '../postgres/sql-text.ts';
+import {
+  bindPlaceholders,
+  bindSlot,
+  describeSqlProblem,
+  trimStatement,
+  type Placeholder,
+} from '../postgres/sql-text.ts';
 import type { Selection } from '../postgres/select.ts';
+import { pointLiteral, windowOf, withinWindow, type RunWindow, type WindowOption } from './window.ts';
 
 /** What an archive reads, as of one slot. */
 export interface Subject {
@@ -19,21 +26,54 @@ export interface Subject {
   relation: Relation | undefined;
   /** Column names that a key cut may use: the configured key, else the primary key; only names that are read. */
   key: readonly string[];
+  /** Of a windowed archive: the window of the run. */
+  window?: RunWindow;
+  /** The filter of the config as it was bound; undefined without one. */
+  where?: string;
   /** What the order of the key depends on besides its values: types, collations and their versions. */
   keyOrder: readonly string[];
 }
 
-/** Describes the archive's table or query on `client`, with `:slot` bound. Throws FailureError for what is not there. */
+/**
+ * Describes the archive's table or query on `client`, with `:slot`, or `:from` and `:to` bound. Throws FailureError for what
+ * is not there, and for a slot that begins no window of a windowed archive.
+ */
 export async function describeSubject(client: Client, archive: ArchiveConfig, slot: Date): Promise<Subject> {
   requireOneExpression('where', archive.where);
   requireOneExpression('query', archive.query);
   if (archive.table !== undefined) return describeTable(client, archive, archive.table, slot);
-  const sql = trimStatement(bindSlot(archive.query ?? '', slot));
   const params = archive.params ?? [];
-  const columns = await describeQuery(client, sql, params);
+  const { sql, columns, window } = await describeBound(client, archive, archive.query ?? '', slot);
   const key = archive.key ?? [];
   requireColumns(columns, key, 'key');
-  return { name: 'query', selection: { kind: 'query', sql, params, columns }, relation: undefined, key, keyOrder: [] };
+  const selection = { kind: 'query', sql, params, columns } as const;
+  return { name: 'query', selection, relation: undefined, key, keyOrder: [], ...(window && { window }) };
+}
+
+async function describeBound(
+  client: Client,
+  archive: ArchiveConfig,
+  query: string,
+  slot: Date,
+): Promise<{ sql: string; columns: Column[]; window?: RunWindow }> {
+  const { params = [] } = archive;
+  const bindWith = (values: Partial<Record<Placeholder, string>>): string =>
+    trimStatement(bindPlaceholders(query, values));
+  if (!isWindowed(archive)) {
+    const sql = trimStatement(bindSlot(query, slot));
+    return { sql, columns: await describeQuery(client, sql, params) };
+  }
+  // Which type the column has is known once the query is described; any of them can be compared with this one.
+  const instant = pointLiteral('timestamptz', slot.toISOString());
+  const columns = await describeQuery(client, bindWith({ from: instant, to: instant }), params);
+  const { kind, ...window } = windowOf(archive, columns, slot);
+  const sql = bindWith({ from: pointLiteral(kind, window.from), to: pointLiteral(kind, window.to) });
+  return { sql, columns, window };
+}
+
+/** Whether the archive is one of windows. */
+export function isWindowed(archive: ArchiveConfig): archive is ArchiveConfig & { window: WindowOption } {
+  return archive.window !== undefined;
 }
 
 /** The config is checked for it when it is loaded; here it must hold, whoever calls. */
@@ -51,18 +91,38 @@ async function describeTable(client: Client, archive: ArchiveConfig, table: stri
   const columns = chooseColumns(relation.columns, archive);
   const key = archive.key ?? relation.primaryKey;
   if (archive.key !== undefined) requireColumns(relation.columns, archive.key, 'key');
+  const { where, window } = bindTable(archive, relation, slot);
   return {
     name: `${relation.schema}.${relation.name}`,
     selection: {
       kind: 'relation',
       from: quoteTableName({ schema: relation.schema, table: relation.name }),
-      where: archive.where === undefined ? undefined : bindSlot(archive.where, slot),
+      where: window === undefined ? where : allOf(withinWindow(window), where),
       columns,
     },
     relation,
     key,
     keyOrder: await describeKeyOrder(client, relation.oid, key),
+    ...(window && { window: { column: window.column, from: window.from, to: window.to } }),
+    ...(where === undefined ? {} : { where }),
   };
+}
+
+function bindTable(
+  archive: ArchiveConfig,
+  relation: Relation,
+  slot: Date,
+): { where: string | undefined; window?: ReturnType<typeof windowOf> } {
+  const { where } = archive;
+  if (!isWindowed(archive)) return { where: where === undefined ? undefined : bindSlot(where, slot) };
+  const window = windowOf(archive, relation.columns, slot);
+  const values = { from: pointLiteral(window.kind, window.from), to: pointLiteral(window.kind, window.to) };
+  return { where: where === undefined ? undefined : bindPlaceholders(where, values), window };
+}
+
+/** The filter may end in a comment, which ends with its line. */
+function allOf(condition: string, where: string | undefined): string {
+  return where === undefined ? condition : `${condition} AND (${where}\n)`;
 }
 
 function chooseColumns(all: readonly Column[], archive: ArchiveConfig): Column[] {

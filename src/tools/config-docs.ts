@@ -26,6 +26,9 @@ In \`where\` and \`query\`, \`:slot\` stands for the time of the run as a \`time
 time it was due, for one by hand its start. Filter by it and not by \`now()\`, which differs between the segments of a
 run, and once more when a run resumes.
 
+In an archive with \`window\`, \`:from\` and \`:to\` stand for the bounds of the window that a run is of, as literals of the
+type of its column, and \`:slot\` is refused. A table is narrowed to the window without them; a query must have both.
+
 ## Reload
 
 \`systemctl reload pgsluice\` (SIGHUP) reads the file again, with its references to files; variables of the environment keep

@@ -125,6 +125,13 @@ export class Site {
     return [...body.toString().matchAll(/<Key>([^<]+)<\/Key>/g)].map(([, key = '']) => key);
   }
 
+  /** Removes all objects of a run at the endpoint itself, as a lifecycle rule or a slip of the hand does. */
+  async removeRun(archive: string, run: string): Promise<void> {
+    for (const key of await this.keys(archive))
+      if (key.startsWith(`${PREFIX}${archive}/run=${run}/`))
+        await fetch(`${this.proxy.endpoint}/${BUCKET}/${key}`, { method: 'DELETE' });
+  }
+
   /** The manifest of a run; undefined when it is not committed. */
   async manifest(archive: string, run: string): Promise<Manifest | undefined> {
     const file = await this.stored(`${PREFIX}${archive}/run=${run}/_manifest.json`);

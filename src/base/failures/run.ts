@@ -36,6 +36,30 @@ export const RUN_FAILURES = {
     hint: 'Run it again; it goes on from what is done.',
     retried: 'a request to the destination, when its run still goes on',
   },
+  'no-window': {
+    transient: false,
+    meaning: 'The archive is one of windows, and none of them begins at the time of the run id.',
+    hint: 'Run ids of a windowed archive are the starts of its windows; `pgsluice plan` lists those that are missing.',
+    exit: '1, and 2 for `plan`',
+  },
+  'window-column': {
+    transient: false,
+    meaning: 'The column of the windows is not there, or of a type that has none.',
+    hint: 'Name in window.column a column of type date, timestamp or timestamptz; of a query, one that it gives.',
+    exit: '1, and 2 for `plan`',
+  },
+  'window-mixed': {
+    transient: false,
+    meaning: 'A committed run of the archive overlaps a window that is wanted, with other bounds or without any.',
+    hint: 'Give the archive another name, or set window.from to where that run ends.',
+    exit: '1, and 2 for `plan`',
+  },
+  'window-count': {
+    transient: false,
+    meaning: 'So many windows are to be made that it may be a mistake.',
+    hint: 'Set window.from to where the archive is to begin, or a longer window.every.',
+    exit: '1, and 2 for `plan`',
+  },
   locked: {
     transient: false,
     meaning: 'Another process runs this archive, or restores into this table.',

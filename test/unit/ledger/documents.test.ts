@@ -93,7 +93,7 @@ describe('documents of ours', () => {
   test('a manifest may have what later versions add; a journal may not', () => {
     const more = {
       ...aManifest(),
-      window: { from: 'x' },
+      leap: { from: 'x' },
       objects: aManifest().objects.map((one) => ({ ...one, inode: 7 })),
     };
     assert.deepEqual(read(MANIFEST, more), aManifest());

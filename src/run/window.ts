@@ -1,0 +1,82 @@
+/** The window that a run of a windowed archive is of: a function of the run's id, the config, and the type of the column. */
+import { fail } from '../base/errors.ts';
+import { nearestName } from '../base/suggest.ts';
+import { WindowCalendar, type ColumnKind } from '../calendar/windows.ts';
+import type { ArchiveConfig } from '../config/schema.ts';
+import { formatRunId } from '../ledger/run-id.ts';
+import type { Column } from '../postgres/columns.ts';
+import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
+
+/** As the manifest has it: bounds as Postgres reads them. */
+export interface RunWindow {
+  column: string;
+  /** The first point of it. */
+  from: string;
+  /** The first point after it. */
+  to: string;
+}
+
+export type WindowOption = NonNullable<ArchiveConfig['window']>;
+
+const KINDS: Readonly<Record<number, ColumnKind>> = { 1082: 'date', 1114: 'timestamp', 1184: 'timestamptz' };
+
+/** The column of the windows and the calendar of its type. Throws FailureError `window-column`. */
+export function openCalendar(
+  { window, timezone }: { window: WindowOption; timezone: string },
+  columns: readonly Column[],
+): { column: Column; kind: ColumnKind; calendar: WindowCalendar } {
+  const column = columns.find(({ name }) => name === window.column);
+  if (column === undefined) throw badColumn(`there is no column "${window.column}"${near(columns, window.column)}`);
+  const kind = KINDS[column.baseTypeOid];
+  if (kind === undefined) throw badColumn(`"${column.name}" is of type ${column.type}`);
+  if (kind === 'date' && window.every === 'hour') throw badColumn(`"${column.name}" is a date, which has no hours`);
+  return { column, kind, calendar: new WindowCalendar(kind, window.every, timezone) };
+}
+
+/** The window that begins at the time of a run id. Throws FailureError `no-window`. */
+export function windowOf(
+  archive: ArchiveConfig & { window: WindowOption },
+  columns: readonly Column[],
+  start: Date,
+): RunWindow & { kind: ColumnKind } {
+  const { column, kind, calendar } = openCalendar(archive, columns);
+  const stretch = calendar.startingAt(start.getTime());
+  if (stretch !== undefined) {
+    const { fromMs, toMs } = stretch;
+    return { column: column.name, kind, from: calendar.format(fromMs), to: calendar.format(toMs) };
+  }
+  const around = calendar.holding(start.getTime());
+  throw fail('no-window', {
+    stage: 'plan',
+    message: `no window of ${archive.name} begins at ${formatRunId(start)}`,
+    ...(around === undefined
+      ? {}
+      : { hint: `The run of the window that holds this time is ${formatRunId(new Date(around.fromMs))}.` }),
+  });
+}
+
+/** A point of a column as SQL of ours; the text is one that a calendar has made. */
+export function pointLiteral(kind: ColumnKind, point: string): string {
+  return `(${quoteLiteral(point)}::pg_catalog.${kind})`;
+}
+
+/** The condition that a row lies in the window. */
+export function withinWindow({ column, kind, from, to }: RunWindow & { kind: ColumnKind }): string {
+  const name = quoteIdentifier(column);
+  return (
+    `${name} OPERATOR(pg_catalog.>=) ${pointLiteral(kind, from)} ` +
+    `AND ${name} OPERATOR(pg_catalog.<) ${pointLiteral(kind, to)}`
+  );
+}
+
+function badColumn(why: string): Error {
+  return fail('window-column', { stage: 'plan', message: `window.column: ${why}` });
+}
+
+function near(columns: readonly Column[], name: string): string {
+  const found = nearestName(
+    name,
+    columns.map((column) => column.name),
+  );
+  return found === undefined ? '' : `; did you mean "${found}"?`;
+}

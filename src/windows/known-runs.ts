@@ -1,0 +1,71 @@
+/** Keeps what was read of manifests, which cannot change, so that finding what is missing costs one listing. */
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { destinationOf } from '../config/resolve.ts';
+import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { isRunId } from '../ledger/run-id.ts';
+import type { CommittedRun, KnownRuns } from './committed.ts';
+
+const FORMAT = 1;
+const MOST_BYTES = 64 * 1024 ** 2;
+
+/** A file in `state` for an archive in its destination. Whatever is wrong with it, manifests are read again. */
+export function openKnownRuns(config: Config, archive: ArchiveConfig): KnownRuns {
+  const folder = path.join(config.state, 'windows');
+  const place = `${destinationOf(config, archive).url} ${archive.name}`;
+  const file = path.join(
+    folder,
+    `${archive.name}-${createHash('sha256').update(place).digest('hex').slice(0, 16)}.json`,
+  );
+  const known = read(file, place);
+  let isChanged = false;
+  return {
+    get: (run) => known.get(run),
+    set: (run, committed) => {
+      isChanged ||= !known.has(run);
+      known.set(run, committed);
+    },
+    save: () => {
+      if (isChanged) write(folder, file, place, known);
+      isChanged = false;
+    },
+  };
+}
+
+function read(file: string, place: string): Map<string, CommittedRun> {
+  try {
+    const text = readFileSync(file, 'utf8');
+    const content: unknown = text.length > MOST_BYTES ? undefined : JSON.parse(text);
+    if (typeof content !== 'object' || content === null) return new Map();
+    const { format, place: of, runs } = content as Record<string, unknown>;
+    if (format !== FORMAT || of !== place || !Array.isArray(runs)) return new Map();
+    return new Map(runs.filter(isCommittedRun).map((run) => [run.run, run]));
+  } catch {
+    return new Map();
+  }
+}
+
+/** It is a cache: a folder that cannot be written costs requests, and nothing else. */
+function write(folder: string, file: string, place: string, known: ReadonlyMap<string, CommittedRun>): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const next = `${file}.${process.pid}`;
+    writeFileSync(next, JSON.stringify({ format: FORMAT, place, runs: [...known.values()] }), { mode: 0o600 });
+    renameSync(next, file);
+  } catch {
+    return;
+  }
+}
+
+function isCommittedRun(value: unknown): value is CommittedRun {
+  if (typeof value !== 'object' || value === null) return false;
+  const { run, window, rows, objects, jsonBytes, bytes, finishedAt } = value as Record<string, unknown>;
+  const isWindow =
+    window === undefined ||
+    (typeof window === 'object' &&
+      window !== null &&
+      ['column', 'from', 'to'].every((name) => typeof (window as Record<string, unknown>)[name] === 'string'));
+  const isCounted = [rows, objects, jsonBytes, bytes].every((count) => Number.isSafeInteger(count));
+  return typeof run === 'string' && isRunId(run) && isWindow && isCounted && typeof finishedAt === 'string';
+}

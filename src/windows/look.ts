@@ -1,0 +1,68 @@
+/** What a windowed archive would make now: for `plan`, and for `check --online`. */
+import { NEVER } from '../base/signals.ts';
+import { destinationOf } from '../config/resolve.ts';
+import type { Config } from '../config/schema.ts';
+import type { Client } from '../postgres/connect.ts';
+import { openStore } from '../store/open.ts';
+import { committedRuns } from './committed.ts';
+import { openKnownRuns } from './known-runs.ts';
+import { missingWindows, MOST_WINDOWS, type FoundWindow } from './missing.ts';
+import { openWindowSource, type WindowedArchive, type WindowSource } from './window-source.ts';
+
+export interface WindowsLook {
+  source: WindowSource;
+  /** Committed runs. */
+  committed: number;
+  /** Oldest first. */
+  missing: FoundWindow[];
+  /** Whether there are more than are listed. */
+  more: boolean;
+  /** A window that is old enough, and the transaction that keeps it open. */
+  heldOpen: { run: string; what: string } | undefined;
+  /** Rows that lie in no window; undefined when they were not counted. */
+  outside: number | undefined;
+}
+
+/** Throws FailureError. */
+export async function lookAtWindows(client: Client, config: Config, archive: WindowedArchive): Promise<WindowsLook> {
+  const source = await openWindowSource(client, archive);
+  const store = openStore(destinationOf(config, archive), NEVER);
+  try {
+    const committed = await committedRuns(store, archive.name, openKnownRuns(config, archive));
+    const look: WindowsLook = {
+      ...{ source, committed: committed.length, missing: [], more: false, heldOpen: undefined },
+      outside: await source.countOutside(),
+    };
+    const onHeldOpen = ({ run }: FoundWindow, what: string): void => {
+      look.heldOpen ??= { run, what };
+    };
+    for await (const window of missingWindows({ archive, source, committed, onHeldOpen })) {
+      look.more = look.missing.length === MOST_WINDOWS;
+      if (look.more) break;
+      look.missing.push(window);
+    }
+    return look;
+  } finally {
+    store.close();
+  }
+}
+
+/** What an operator should know of the windows besides. */
+export function windowWarnings(archive: WindowedArchive, { source, heldOpen, outside }: WindowsLook): string[] {
+  const { column } = archive.window;
+  const index =
+    source.createIndex === undefined
+      ? []
+      : [
+          `no index leads with ${column}, so that each look for rows and each window reads the whole table: ${source.createIndex}`,
+        ];
+  const uncounted = outside === undefined ? [`rows that lie in no window were not counted`] : [];
+  const lost =
+    outside === undefined || outside === 0
+      ? []
+      : [
+          `${outside} rows lie in no window (${column} is NULL, infinite, or not of the years 1 to 9999): never archived`,
+        ];
+  const open = heldOpen === undefined ? [] : [`the window of run ${heldOpen.run} is held open by ${heldOpen.what}`];
+  return [...index, ...lost, ...uncounted, ...open];
+}

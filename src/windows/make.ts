@@ -1,0 +1,143 @@
+/** Makes the windows of an archive that are missing, oldest first, each as a run of its own. */
+import { toFailure } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { destinationOf, sourceOf } from '../config/resolve.ts';
+import { formatRunId } from '../ledger/run-id.ts';
+import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
+import { runArchive, type RunResult } from '../run/run-archive.ts';
+import type { RunOptions } from '../run/run.ts';
+import { openStore } from '../store/open.ts';
+import { committedRuns, type CommittedRun, type KnownRuns } from './committed.ts';
+import { missingWindows, nextGeneration, requireFewWindows, standingRuns, type FoundWindow } from './missing.ts';
+import { openWindowSource, type WindowedArchive, type WindowSource } from './window-source.ts';
+
+/** Dates of the command line, in the zone of the archive. */
+export interface WindowRequest {
+  from?: string;
+  to?: string;
+  /** Makes a further generation of windows that are there. */
+  again?: boolean;
+}
+
+/** After so many failures in a row with one cause, the next window would fail like them. */
+const MOST_FAILURES_IN_A_ROW = 3;
+
+/** Makes what is missing. Never throws: what keeps windows from being found is a failed result. */
+export async function makeWindows(
+  options: RunOptions,
+  archive: WindowedArchive,
+  known: KnownRuns,
+  request: WindowRequest = {},
+): Promise<RunResult[]> {
+  const results: RunResult[] = [];
+  const log = options.log.child({ archive: archive.name });
+  try {
+    await withSource(options, archive, async (client) => {
+      const source = await openWindowSource(client, archive);
+      for await (const window of findWindows(options, archive, source, known, request)) {
+        if (options.signal.aborted || options.drain?.aborted === true) return;
+        results.push(await runArchive(options, archive, window.run));
+        const failure = sameFailureInARow(results);
+        if (failure === undefined) continue;
+        log.error(
+          { failure },
+          `${MOST_FAILURES_IN_A_ROW} windows in a row have failed alike: the others are left to the next slot`,
+        );
+        return;
+      }
+    });
+  } catch (error) {
+    results.push(failedSearch(log, archive, error));
+  }
+  return results;
+}
+
+async function withSource(
+  { config, signal }: RunOptions,
+  archive: WindowedArchive,
+  work: (client: Client) => Promise<void>,
+): Promise<void> {
+  const target = { url: sourceOf(config, archive).url, applicationName: `pgsluice windows ${archive.name}` };
+  const client = await connectPostgres(target, 'connect', signal);
+  try {
+    await work(client);
+  } finally {
+    await endConnection(client);
+  }
+}
+
+async function* findWindows(
+  { config, log, signal }: RunOptions,
+  archive: WindowedArchive,
+  source: WindowSource,
+  known: KnownRuns,
+  request: WindowRequest,
+): AsyncGenerator<FoundWindow, void, undefined> {
+  const committed = await readCommitted({ config, signal }, archive, known);
+  const onHeldOpen = ({ run }: FoundWindow, what: string): void => {
+    log.warn(
+      { archive: archive.name, run, what },
+      'a window is old enough, but a transaction from before its end is open',
+    );
+  };
+  const range = rangeOf(source, request);
+  const input = { archive, source, committed, range, onHeldOpen };
+  if (request.again === true) yield* againWindows(source, archive, committed, range);
+  else {
+    await requireFewWindows(input);
+    yield* missingWindows(input);
+  }
+}
+
+/** The next generation of each window in the range that has a run. */
+function* againWindows(
+  source: WindowSource,
+  archive: WindowedArchive,
+  committed: readonly CommittedRun[],
+  { fromMs = -Infinity, toMs = Infinity }: { fromMs?: number; toMs?: number },
+): Generator<FoundWindow, void, undefined> {
+  for (const [startMs, runs] of standingRuns(source, archive, committed, Infinity)) {
+    const stretch = source.calendar.startingAt(startMs);
+    if (stretch === undefined || stretch.toMs <= fromMs || stretch.fromMs >= toMs) continue;
+    yield { stretch, run: nextGeneration(stretch, runs) };
+  }
+}
+
+async function readCommitted(
+  { config, signal }: Pick<RunOptions, 'config' | 'signal'>,
+  archive: WindowedArchive,
+  known: KnownRuns,
+): Promise<CommittedRun[]> {
+  const store = openStore(destinationOf(config, archive), signal);
+  try {
+    return await committedRuns(store, archive.name, known);
+  } finally {
+    store.close();
+  }
+}
+
+/** The command line has been checked; what is no date there is none. */
+function rangeOf({ calendar }: WindowSource, { from, to }: WindowRequest): { fromMs?: number; toMs?: number } {
+  const fromMs = from === undefined ? undefined : calendar.parse(from);
+  const toMs = to === undefined ? undefined : calendar.parse(to);
+  return { ...(fromMs === undefined ? {} : { fromMs }), ...(toMs === undefined ? {} : { toMs }) };
+}
+
+function sameFailureInARow(results: readonly RunResult[]): RunResult['error'] | undefined {
+  const last = results.slice(-MOST_FAILURES_IN_A_ROW);
+  const [first] = last;
+  if (last.length < MOST_FAILURES_IN_A_ROW || first?.error === undefined) return undefined;
+  return last.every(({ error }) => error?.code === first.error?.code) ? first.error : undefined;
+}
+
+/** What keeps windows from being found at all, as the result of a run that would have been made now. */
+function failedSearch(log: Log, archive: WindowedArchive, error: unknown): RunResult {
+  const run = formatRunId(new Date());
+  const failure = { ...toFailure(error, 'plan'), archive: archive.name, run };
+  log.error({ failure }, 'the windows that are missing could not be found');
+  return {
+    ...{ archive: archive.name, run, status: 'failed', rows: 0, objects: 0, jsonBytes: 0, bytes: 0, seconds: 0 },
+    ...{ manifest: null, peakHeapBytes: 0, peakRssBytes: process.resourceUsage().maxRSS * 1024, resumed: false },
+    error: failure,
+  };
+}

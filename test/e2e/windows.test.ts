@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { before, describe, test } from 'node:test';
+import type { Invocation } from '../../src/commands/invocation.ts';
+import { planCommand } from '../../src/commands/plan.ts';
+import { restoreCommand } from '../../src/commands/restore.ts';
+import { runCommand } from '../../src/commands/run.ts';
+import { verifyCommand } from '../../src/commands/verify.ts';
+import type { RunResult } from '../../src/run/run-archive.ts';
+import { commandInProcess } from '../support/in-process.ts';
+import { openSite, resultsOf, type Site } from '../support/site.ts';
+
+/** Rows of three days of Berlin, each bound included, and of no window at all. */
+const ROWS = `
+  CREATE TABLE events (id int PRIMARY KEY, created_at timestamptz, day date, at timestamp);
+  INSERT INTO events SELECT i, t, (t AT TIME ZONE 'Europe/Berlin')::date, t AT TIME ZONE 'Europe/Berlin' FROM (
+    SELECT i, timestamptz '2026-03-28 00:00 Europe/Berlin' + i * interval '1 hour' AS t FROM generate_series(0, 70) AS i) AS rows;
+  INSERT INTO events VALUES (1000, 'infinity', 'infinity', 'infinity'), (1001, '-infinity', '-infinity', '-infinity'), (1002, NULL, NULL, NULL)`;
+
+const IDS = ['20260327T230000Z', '20260328T230000Z', '20260329T220000Z'] as const;
+
+describe('an archive of windows', () => {
+  let site: Site;
+
+  before(async () => {
+    site = await openSite();
+    await site.database.client.query(ROWS);
+  });
+
+  for (const [column, ids, from, rows] of [
+    ['created_at', IDS, '2026-03-28T23:00:00Z', [24, 23, 24]],
+    ['day', ['20260328T000000Z', '20260329T000000Z', '20260330T000000Z'], '2026-03-29', [24, 23, 24]],
+    ['at', ['20260328T000000Z', '20260329T000000Z', '20260330T000000Z'], '2026-03-29T00:00:00', [24, 23, 24]],
+  ] as const)
+    test(`of ${column}: each day of the zone is one run, made once`, async () => {
+      const name = `by_${column}`;
+      const window = { column, every: 'day', olderThan: '1d' };
+      const config = await site.writeConfig({
+        archives: { [name]: { table: 'public.events', timezone: 'Europe/Berlin', window } },
+      });
+      const first = await site.run(['run', name, '--json'], config);
+      assert.equal(first.code, 0, first.stderr);
+      const results = resultsOf(first);
+      assert.deepEqual(
+        results.map(({ run }) => run),
+        ids,
+      );
+      assert.deepEqual(
+        results.map(({ rows: count }) => count),
+        rows,
+      );
+      const manifest = await site.manifest(name, ids[1]);
+      assert.equal(manifest?.window?.column, column);
+      assert.equal(manifest.window.from, from);
+      const again = await site.run(['run', name, '--json'], config);
+      assert.equal(again.code, 0, again.stderr);
+      assert.deepEqual(resultsOf(again), []);
+    });
+});
+
+describe('the windows of an archive', () => {
+  let site: Site;
+  let config: string;
+  const command = async (
+    work: (invocation: Invocation) => Promise<number>,
+  ): Promise<{ code: number; output: unknown }> => {
+    const { code, stdout } = await commandInProcess(site, config, work);
+    return { code, output: stdout === '' ? undefined : JSON.parse(stdout) };
+  };
+  const make = async (request: object = {}): Promise<string[]> => {
+    const { output } = await command((invocation) => runCommand(invocation, ['events'], { all: false, ...request }));
+    return (output as RunResult[]).map(({ run, status, rows }) => `${run} ${status} ${rows}`);
+  };
+
+  before(async () => {
+    site = await openSite();
+    await site.database.client.query(ROWS);
+    const window = { column: 'created_at', every: 'day', olderThan: '1d', from: '2026-03-28' };
+    config = await site.writeConfig({
+      state: path.join(site.folder, 'state'),
+      log: { level: 'silent' },
+      archives: {
+        events: { table: 'public.events', timezone: 'Europe/Berlin', window },
+        late: {
+          query: 'SELECT id, at FROM events WHERE at >= :from AND at < :to',
+          window: { ...window, column: 'at' },
+        },
+        plain: { table: 'public.events' },
+      },
+    });
+  });
+
+  test('are made again where their folder is gone, and only there', async () => {
+    assert.equal((await make()).length, 3);
+    const [, middle] = IDS;
+    await site.removeRun('events', middle);
+    assert.deepEqual(await make(), [`${middle} committed 23`]);
+    assert.deepEqual(await make(), []);
+  });
+
+  test('can be asked for by dates, and made again as a further generation', async () => {
+    assert.deepEqual(await make({ from: '2026-03-29', to: '2026-03-30', again: true }), [`${IDS[1]}_2 committed 23`]);
+    assert.deepEqual(await make({ from: '2026-03-29', to: '2026-03-30', again: true }), [`${IDS[1]}_3 committed 23`]);
+  });
+
+  test('are planned: which, how many, and what lies in none', async () => {
+    const { code, output } = await command((invocation) => planCommand(invocation, ['late'], {}));
+    assert.equal(code, 0);
+    const [report] = output as { missing: object[]; first: { estimatedRows: number } }[];
+    assert.deepEqual(report?.missing[0], {
+      run: '20260328T000000Z',
+      from: '2026-03-28T00:00:00',
+      to: '2026-03-29T00:00:00',
+    });
+    assert.equal(report.missing.length, 3);
+    await site.database.client.query('CREATE INDEX ON events (created_at)');
+    const { output: counted } = await command((invocation) => planCommand(invocation, ['events'], {}));
+    assert.equal((counted as { rowsInNoWindow: number }[])[0]?.rowsInNoWindow, 3);
+  });
+
+  test('of a query are made with :from and :to', async () => {
+    const { output } = await command((invocation) => runCommand(invocation, ['late'], { all: false }));
+    assert.deepEqual(
+      (output as RunResult[]).map(({ rows }) => rows),
+      [24, 23, 24],
+    );
+  });
+
+  test('are verified by dates', async () => {
+    const { code, output } = await command((invocation) => verifyCommand(invocation, 'events', { from: '2026-03-30' }));
+    assert.equal(code, 0);
+    assert.deepEqual(
+      (output as { run: string }[]).map(({ run }) => run),
+      [IDS[2]],
+    );
+    const all = await command((invocation) => verifyCommand(invocation, 'events', { all: true }));
+    assert.equal((all.output as unknown[]).length, 5);
+  });
+
+  test('come back together; of a window with several generations each row comes once', async () => {
+    const options = { into: 'public.back', create: true, onConflict: 'fail', all: true };
+    const { code, output } = await command((invocation) => restoreCommand(invocation, 'events', options));
+    assert.equal(code, 0, JSON.stringify(output));
+    const { rows } = await site.database.client.query(
+      'SELECT (SELECT count(*)::int FROM back) AS back, (SELECT count(*)::int FROM events WHERE isfinite(created_at)) AS there',
+    );
+    assert.deepEqual(rows, [{ back: 71, there: 71 }]);
+    await assert.rejects(
+      command((invocation) => restoreCommand(invocation, 'events', { ...options, all: undefined } as never)),
+      /name a run, or give --from and --to, or --all/,
+    );
+  });
+
+  test('are not asked for where there are none', async () => {
+    await assert.rejects(
+      command((invocation) => runCommand(invocation, ['plain'], { all: false, from: '2026-01-01' })),
+      /--from is for archives with window:, and plain has none/,
+    );
+    await assert.rejects(
+      command((invocation) => runCommand(invocation, ['plain'], { all: false, runId: `${IDS[0]}_2` })),
+      /is no archive of windows/,
+    );
+  });
+
+  test('a run id that begins no window names the one that does', async () => {
+    const { output } = await command((invocation) =>
+      runCommand(invocation, ['events'], { all: false, runId: '20260328T120000Z' }),
+    );
+    const [result] = output as RunResult[];
+    assert.equal(result?.error?.code, 'no-window');
+    assert.match(result.error.hint, /20260327T230000Z/);
+  });
+});

@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { WindowCalendar } from '../../../src/calendar/windows.ts';
+import type { CommittedRun } from '../../../src/windows/committed.ts';
+import {
+  missingWindows,
+  MOST_EMPTY,
+  nextGeneration,
+  requireFewWindows,
+  type MissingInput,
+} from '../../../src/windows/missing.ts';
+import type { WindowedArchive, WindowSource } from '../../../src/windows/window-source.ts';
+
+const DAY_MS = 86_400_000;
+const NOW = '2026-03-10T12:00:00Z';
+
+const calendar = new WindowCalendar('timestamptz', 'day', 'UTC');
+
+function archiveOf(window: object = {}): WindowedArchive {
+  return {
+    name: 'events',
+    timezone: 'UTC',
+    window: { column: 'at', every: 'day', olderThanMs: DAY_MS, ...window },
+  } as unknown as WindowedArchive;
+}
+
+/** A source with rows at these times; it counts the looks at it. */
+function sourceOf(rows: readonly string[], open?: string): WindowSource & { looks: number } {
+  const points = rows.map((row) => Date.parse(row)).sort((a, b) => a - b);
+  const source = {
+    kind: 'timestamptz' as const,
+    calendar,
+    hasIndex: true,
+    createIndex: undefined,
+    looks: 0,
+    clock: {
+      nowMs: Date.parse(NOW),
+      oldestOpen: open === undefined ? undefined : { sinceMs: Date.parse(open), what: 'pid 1' },
+    },
+    firstRowFrom: (fromMs: number) => {
+      source.looks += 1;
+      let [low, high] = [0, points.length];
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if ((points[middle] ?? 0) >= fromMs) high = middle;
+        else low = middle + 1;
+      }
+      return Promise.resolve(points[low]);
+    },
+    countOutside: () => Promise.resolve(0),
+  };
+  return source;
+}
+
+function runOf(day: string, changes: Partial<CommittedRun> = {}): CommittedRun {
+  const next = calendar.format(Date.parse(day) + DAY_MS);
+  const window = { column: 'at', from: `${day}T00:00:00Z`, to: next };
+  const figures = { rows: 1, objects: 1, jsonBytes: 1, bytes: 1, finishedAt: NOW };
+  return { run: `${day.replaceAll('-', '')}T000000Z`, window, ...figures, ...changes };
+}
+
+async function missing(input: Partial<MissingInput> & Pick<MissingInput, 'source'>): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { run } of missingWindows({ archive: archiveOf(), committed: [], ...input })) found.push(run);
+  return found;
+}
+
+describe('missing are', () => {
+  test('all closed windows from the oldest row on, with empty ones between', async () => {
+    const source = sourceOf(['2026-03-05T10:00:00Z', '2026-03-07T10:00:00Z', '2026-03-10T01:00:00Z']);
+    assert.deepEqual(await missing({ source }), [
+      '20260305T000000Z',
+      '20260306T000000Z',
+      '20260307T000000Z',
+      '20260308T000000Z',
+    ]);
+  });
+
+  test('gaps alone, where the others are committed; nothing is asked for windows that are there', async () => {
+    const source = sourceOf([
+      '2026-03-05T10:00:00Z',
+      '2026-03-06T10:00:00Z',
+      '2026-03-07T10:00:00Z',
+      '2026-03-08T10:00:00Z',
+    ]);
+    const committed = [runOf('2026-03-05'), runOf('2026-03-06'), runOf('2026-03-08')];
+    assert.deepEqual(await missing({ source, committed }), ['20260307T000000Z']);
+    source.looks = 0;
+    assert.deepEqual(await missing({ source, committed: [...committed, runOf('2026-03-07')] }), []);
+    assert.equal(source.looks, 1);
+  });
+
+  test('those of a range', async () => {
+    const source = sourceOf(['2026-03-05T10:00:00Z', '2026-03-08T10:00:00Z']);
+    const range = { fromMs: Date.parse('2026-03-06'), toMs: Date.parse('2026-03-08') };
+    assert.deepEqual(await missing({ source, range }), []);
+    assert.deepEqual(await missing({ source: sourceOf(['2026-03-05', '2026-03-06', '2026-03-07']), range }), [
+      '20260306T000000Z',
+      '20260307T000000Z',
+    ]);
+  });
+
+  test('none before `from` of the config', async () => {
+    const source = sourceOf(['2026-03-01T10:00:00Z', '2026-03-07T10:00:00Z', '2026-03-08T10:00:00Z']);
+    assert.deepEqual(await missing({ source, archive: archiveOf({ from: '2026-03-07' }) }), [
+      '20260307T000000Z',
+      '20260308T000000Z',
+    ]);
+  });
+
+  test('none of a long empty stretch: it is passed over by one look', async () => {
+    const source = sourceOf(['0001-01-01T10:00:00Z', '2026-03-08T10:00:00Z']);
+    assert.deepEqual(await missing({ source }), ['00010101T000000Z', '20260308T000000Z']);
+    assert.equal(source.looks, 2);
+  });
+
+  test(`as many as ${MOST_EMPTY} empty windows in a row, and not one more`, async () => {
+    const rows = (days: number): WindowSource =>
+      sourceOf([new Date(Date.parse('2026-03-08') - days * DAY_MS).toISOString(), '2026-03-08']);
+    assert.equal((await missing({ source: rows(MOST_EMPTY + 1) })).length, MOST_EMPTY + 2);
+    assert.equal((await missing({ source: rows(MOST_EMPTY + 2) })).length, 2);
+  });
+
+  test('none in a table without rows', async () => {
+    assert.deepEqual(await missing({ source: sourceOf([]) }), []);
+  });
+
+  test('none that an open transaction may still write to; it is named', async () => {
+    const source = sourceOf(
+      ['2026-03-05T10:00:00Z', '2026-03-06T10:00:00Z', '2026-03-07T10:00:00Z'],
+      '2026-03-06T20:00:00Z',
+    );
+    const held: string[] = [];
+    const onHeldOpen = ({ run }: { run: string }, what: string): number => held.push(`${run} ${what}`);
+    assert.deepEqual(await missing({ source, onHeldOpen }), ['20260305T000000Z']);
+    assert.deepEqual(held, ['20260306T000000Z pid 1']);
+  });
+
+  test('none on a standby that does not say how far it is', async () => {
+    const source = sourceOf(['2026-03-05T10:00:00Z']);
+    source.clock.nowMs = undefined;
+    assert.deepEqual(await missing({ source }), []);
+  });
+});
+
+describe('runs of another kind in the way', () => {
+  const source = sourceOf(['2026-03-05T10:00:00Z']);
+  for (const [what, run] of [
+    [
+      'a run from before `window`',
+      { run: '20260306T021500Z', rows: 1, objects: 1, jsonBytes: 1, bytes: 1, finishedAt: NOW },
+    ],
+    [
+      'a window of another length',
+      runOf('2026-03-05', { window: { column: 'at', from: '2026-03-05T00:00:00Z', to: '2026-03-12T00:00:00Z' } }),
+    ],
+    [
+      'a window of another zone',
+      runOf('2026-03-05', {
+        run: '20260304T230000Z',
+        window: { column: 'at', from: '2026-03-04T23:00:00Z', to: '2026-03-05T23:00:00Z' },
+      }),
+    ],
+    [
+      'a window of another column',
+      runOf('2026-03-05', { window: { column: 'updated', from: '2026-03-05T00:00:00Z', to: '2026-03-06T00:00:00Z' } }),
+    ],
+  ] as const)
+    test(`${what} is refused by name, and left behind by \`from\``, async () => {
+      await assert.rejects(
+        missing({ source, committed: [run] }),
+        (error: { failure?: { code: string; message: string } }) => {
+          assert.equal(error.failure?.code, 'window-mixed');
+          assert.match(error.failure.message, new RegExp(run.run));
+          return true;
+        },
+      );
+      assert.deepEqual(await missing({ source, committed: [run], archive: archiveOf({ from: '2026-03-12' }) }), []);
+    });
+});
+
+describe('too many windows', () => {
+  test('are refused without `from`, unless long stretches of them are empty', async () => {
+    const days = Array.from({ length: 20_010 }, (_, day) =>
+      new Date(Date.parse('2026-03-01') - day * DAY_MS).toISOString(),
+    );
+    const input = { source: sourceOf(days), committed: [] };
+    await assert.rejects(requireFewWindows({ ...input, archive: archiveOf() }), /20,000 windows of events/);
+    await requireFewWindows({ ...input, archive: archiveOf({ from: '1900-01-01' }) });
+    await requireFewWindows({
+      source: sourceOf(['0001-01-01T00:00:00Z', '2026-03-01']),
+      committed: [],
+      archive: archiveOf(),
+    });
+  });
+});
+
+test('the next generation comes after the last one as a number', () => {
+  const stretch = calendar.holding(Date.parse('2026-03-05'))!;
+  const runs = ['20260305T000000Z', '20260305T000000Z_2', '20260305T000000Z_10'].map(
+    (run) => ({ run }) as CommittedRun,
+  );
+  assert.equal(nextGeneration(stretch, runs), '20260305T000000Z_11');
+  assert.equal(nextGeneration(stretch, []), '20260305T000000Z');
+});
