@@ -13,7 +13,7 @@ import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import { whileReading } from '../postgres/snapshot.ts';
 import { inspectStandby, type StandbyFacts } from '../postgres/standby.ts';
 import { openStore } from '../store/open.ts';
-import type { Store } from '../store/store.ts';
+import type { KeptConditions, Store } from '../store/store.ts';
 import { planRun } from './plan.ts';
 import { warnOfSubject } from './subject-warnings.ts';
 
@@ -59,16 +59,28 @@ export async function checkOnline(config: Config): Promise<OnlineFinding[]> {
 }
 
 async function checkStore(store: Store, subject: string): Promise<OnlineFinding[]> {
-  const { clockSkewMs, left } = await store.probe();
+  const { clockSkewMs, keeps, left } = await store.probe();
   // The store says how far this machine is ahead.
   const skewMs = clockSkewMs === undefined ? undefined : -clockSkewMs;
   const can = left === undefined ? 'written, read, listed and cleaned' : 'written, read and listed';
   const findings = describeClock(subject, skewMs, `${store.url} can be ${can}`);
+  findings.push(...describeConditions(store, subject, keeps));
   if (left === undefined) return findings;
   const { failure, key } = left;
   const message = `${store.url}${key} was written to try the destination, and could not be removed: ${failure.message}`;
   return [...findings, { level: 'warning', subject, message, hint: `${failure.hint} Then remove it by hand.` }];
 }
+
+/** Nothing else says it: a run does what helps there in any case. */
+function describeConditions({ url }: Store, subject: string, { put, complete }: KeptConditions): OnlineFinding[] {
+  const ignored = [...(put ? [] : ['PutObject']), ...(complete ? [] : ['CompleteMultipartUpload'])];
+  if (ignored.length === 0) return [];
+  const message = `the server of ${url} ignores the conditions of ${ignored.join(' and ')}: a late request of a process that is dead, or was frozen, may replace an object of a later one`;
+  return [{ level: 'warning', subject, message, hint: LATE_HINT }];
+}
+
+const LATE_HINT =
+  'What comes before the commit is found, and the run fails; after it, `pgsluice verify` finds it. See "Late writes" in docs/architecture.md.';
 
 async function checkSource(source: SourceConfig, archives: readonly ArchiveConfig[]): Promise<OnlineFinding[]> {
   const subject = `sources.${source.name}`;

@@ -1,18 +1,18 @@
 /** Proves that a destination can be used, by using it. */
 import { randomUUID } from 'node:crypto';
 import { fail, toFailure, type FailureError } from '../base/errors.ts';
-import type { ProbeResult, Store } from './store.ts';
+import type { KeptConditions, ProbeResult, Store } from './store.ts';
 
 /** A key as those of journals are, so that whoever may remove a journal may remove it. No archive can have this name. */
 export const PROBE_FOLDER = '_pgsluice-probe/_pgsluice/';
 
 /**
  * Writes, reads, lists and removes a small object; leaves nothing behind that it may remove, also when it fails on the way.
- * `refusesOverwrite` tries to overwrite it on the condition that it is not there.
+ * `probeConditions` tries to overwrite it on conditions that do not hold.
  */
 export async function probeStore(
   store: Store,
-  refusesOverwrite: (key: string, body: Buffer) => Promise<boolean>,
+  probeConditions: (key: string, body: Buffer) => Promise<KeptConditions>,
 ): Promise<Omit<ProbeResult, 'clockSkewMs'>> {
   const key = `${PROBE_FOLDER}${randomUUID()}`;
   const body = Buffer.from(`pgsluice was here to see whether it can write. This object can be removed. ${key}\n`);
@@ -20,9 +20,9 @@ export async function probeStore(
     await store.put(key, body, { contentType: 'text/plain' });
     await checkRead(store, key, body);
     await checkListed(store, key);
-    const createOnly = await refusesOverwrite(key, body);
+    const keeps = await probeConditions(key, body);
     const listsUploads = typeof (await store.listUploads(key)) !== 'string';
-    return { createOnly, listsUploads, ...(await tidyUp(store, key)) };
+    return { keeps, listsUploads, ...(await tidyUp(store, key)) };
   } catch (error) {
     // The failure that led here is the one to report.
     await store.remove([key]).catch(() => undefined);

@@ -62,12 +62,18 @@ export interface PendingUpload {
   startedAt: Date;
 }
 
+/** Of writes whole and of uploads in parts: where a condition is ignored, the later of two writers wins, however late. */
+export interface KeptConditions {
+  put: boolean;
+  complete: boolean;
+}
+
 /** What {@link Store.probe} found out about a destination that can be used. */
 export interface ProbeResult {
   /** How far this machine's clock is ahead of the server's, to a second; undefined when the server does not tell. */
   clockSkewMs: number | undefined;
-  /** Whether the server itself refuses to overwrite what should replace nothing; otherwise two writers at once may both succeed. */
-  createOnly: boolean;
+  /** Which writes the server itself refuses when they do not find what they are to replace. */
+  keeps: KeptConditions;
   /** Whether unfinished uploads can be found; otherwise a lifecycle rule of the bucket has to remove them. */
   listsUploads: boolean;
   /** The probe object, when it could not be removed. */

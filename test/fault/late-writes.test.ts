@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { before, beforeEach, describe, test } from 'node:test';
-import { eventually } from '../support/cli.ts';
+import { verifyCommand } from '../../src/commands/verify.ts';
+import { eventually, happened } from '../support/cli.ts';
+import { commandInProcess, runInProcess } from '../support/in-process.ts';
 import { createRows, partKey, putObject, RUN, segmented, startQuickly } from '../support/segments.ts';
-import { openSite, type Site } from '../support/site.ts';
+import { createWideTable, openSite, type Site } from '../support/site.ts';
 
 const ROWS = 4000;
 let site: Site;
@@ -11,36 +13,52 @@ before(async () => {
   site = await openSite();
   startQuickly(site);
   await createRows(site, 'rows', ROWS);
+  await createWideTable(site, 'wide', 1300);
+  await site.database.client.query('ANALYZE wide');
 });
 beforeEach(() => {
   site.proxy.reset();
 });
 
 describe('a request that is held over a kill and a second run', () => {
-  for (const [what, keyEnd, changes] of [
-    ['PUT of a segment, same plan', 'part-00001.jsonl.gz', {}],
-    ['PUT of a segment, other plan', 'part-00001.jsonl.gz', { where: 'id > 7' }],
-    ['PUT of a segment, other codec', 'part-00001.jsonl.gz', { compression: { codec: 'zstd' } }],
-    ['manifest', '_manifest.json', {}],
+  const [PUT, COMPLETE, part] = ['PutObject', 'CompleteMultipartUpload', 'part-00001.jsonl.gz'];
+  for (const [what, operation, keyEnd, changes, status = 412] of [
+    ['PUT of a segment, same plan', PUT, part, {}],
+    ['PUT of a segment, other plan', PUT, part, { where: 'id > 7' }],
+    ['PUT of a segment, other codec', PUT, part, { compression: { codec: 'zstd' } }],
+    ['PUT of a segment, other config', PUT, part, { columns: ['id'] }],
+    ['Complete of a segment, same plan', COMPLETE, 'part-00000.jsonl', {}],
+    ['Complete of a segment, other plan', COMPLETE, 'part-00000.jsonl', { where: 'id > 7' }],
+    ['Complete of a segment, other codec', COMPLETE, 'part-00000.jsonl', { compression: { codec: 'zstd' } }],
+    ['manifest', PUT, '_manifest.json', {}],
+    ['manifest, other plan', PUT, '_manifest.json', { where: 'id > 7' }],
+    ['removal of the journal', 'DeleteObjects', '', {}, 200],
   ] as const) {
     test(`${what}: let go after the commit, it changes nothing that verify proves`, async () => {
       const archive = `late_${what.replaceAll(/\W+/g, '_').toLowerCase()}`;
-      const first = await site.writeConfig({ archives: { [archive]: segmented('rows', 'key', '32KiB') } });
-      const second = await site.writeConfig({ archives: { [archive]: segmented('rows', 'key', '32KiB', changes) } });
+      const archiveBy = (more: object): object =>
+        operation === COMPLETE
+          ? segmented('wide', 'key', '6MiB', { compression: { codec: 'none' }, ...more })
+          : segmented('rows', 'key', '32KiB', more);
+      const first = await site.writeConfig({ archives: { [archive]: archiveBy({}) } });
+      const second = await site.writeConfig({ archives: { [archive]: archiveBy(changes) } });
       const { promise: released, resolve: letGo } = Promise.withResolvers<undefined>();
-      const held = site.proxy.order('PutObject', { kind: 'hold', until: released }, 1, keyEnd);
+      const held = site.proxy.order(operation, { kind: 'hold', until: released }, 1, keyEnd);
       const victim = site.start(['run', archive, '--run-id', RUN], first);
-      await held.firstHit;
+      await happened(held);
       victim.kill('SIGKILL');
       await victim.ended();
       await site.waitForNoBackends();
-      const late = site.proxy.seen('PutObject').find(({ key }) => key.endsWith(keyEnd))!;
-      const [result] = await site.archive([archive, '--run-id', RUN], second);
-      assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+      const late = site.proxy.seen(operation).find(({ key }) => key.endsWith(keyEnd))!;
+      const { result } = await runInProcess(site, second, archive, RUN);
+      const ending = operation === 'DeleteObjects' ? 'already-committed' : 'committed';
+      assert.equal(result.status, ending, JSON.stringify(result.error));
       letGo(undefined);
       await eventually('the held request was answered', async () => late.status !== 0);
-      assert.equal(late.status, 412);
-      const verified = await site.run(['verify', archive, RUN], second);
+      assert.equal(late.status, status);
+      const verified = await commandInProcess(site, second, (invocation) =>
+        verifyCommand(invocation, archive, { run: RUN }),
+      );
       assert.equal(verified.code, 0, verified.stdout);
     });
   }

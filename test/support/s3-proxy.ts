@@ -22,6 +22,8 @@ export interface SeenRequest {
   query: Record<string, string>;
   headers: http.IncomingHttpHeaders;
   status: number;
+  /** Nothing more will come of it, whether its client is still there or not. */
+  isOver: boolean;
 }
 
 /** What may happen to a request. */
@@ -32,7 +34,7 @@ export type Fault =
   | { kind: 'reset'; afterBytes: number }
   /** Never answers. */
   | { kind: 'stall' }
-  /** Takes the request whole, and passes it on when `until` resolves, though its client may be dead by then. */
+  /** Takes the request whole, and passes it on when `until` resolves, though its client may be gone by then. */
   | { kind: 'hold'; until: Promise<unknown> }
   /** Waits before it passes the request on. */
   | { kind: 'delay'; ms: number }
@@ -87,6 +89,10 @@ export class S3Proxy {
   uploadsPerPage = 1000;
   /** Whether the proxy keeps If-None-Match and If-Match of writes; otherwise they are ignored, as some servers do. */
   keepsConditions = true;
+  /** The writes whose conditions it keeps, as long as it keeps any. */
+  readonly conditional = new Set(['PutObject', 'CompleteMultipartUpload']);
+  /** Other names of a bucket: two configs that write to one place, and do not know it of each other. */
+  readonly aliases = new Map<string, string>();
   readonly conditions = new WriteConditions((path) => this.#findETag(path));
   /** Whether the answer to CompleteMultipartUpload tells the ETag; Ceph's does not. */
   answersETags = true;
@@ -142,12 +148,19 @@ export class S3Proxy {
 
   /**
    * Orders `fault` for the next `times` requests of that operation (for a key that ends so, when given), once so many were
-   * passed on as they are.
+   * passed on as they are. `isWanted` leaves out some of them.
    */
-  order(operation: string, fault: Fault, times = 1, keyEnd = '', passed = 0): OrderedFault {
+  order(
+    operation: string,
+    fault: Fault,
+    times = 1,
+    keyEnd = '',
+    passed = 0,
+    isWanted: (seen: SeenRequest) => boolean = () => true,
+  ): OrderedFault {
     const { promise: firstHit, resolve } = Promise.withResolvers<undefined>();
     const matches = (seen: SeenRequest): boolean =>
-      (operation === '*' || seen.operation === operation) && seen.key.endsWith(keyEnd);
+      (operation === '*' || seen.operation === operation) && seen.key.endsWith(keyEnd) && isWanted(seen);
     const rule: Rule = { matches, fault, passes: passed, left: times, hits: 0, hit: () => resolve(undefined) };
     this.#rules.push(rule);
     return {
@@ -178,6 +191,7 @@ export class S3Proxy {
   }
 
   async #serve(req: http.IncomingMessage, res: http.ServerResponse): Promise<void> {
+    req.url = this.#byRealName(req.url ?? '/');
     const seen = describe(req);
     const { socket } = req;
     this.requests.push(seen);
@@ -190,7 +204,15 @@ export class S3Proxy {
     } catch {
       // One of the two sides is gone; the other learns it from its connection.
       socket.destroy();
+    } finally {
+      seen.isOver = true;
     }
+  }
+
+  #byRealName(url: string): string {
+    const [, name = ''] = /^\/([^/?]*)/.exec(url) ?? [];
+    const bucket = this.aliases.get(name);
+    return bucket === undefined ? url : `/${bucket}${url.slice(name.length + 1)}`;
   }
 
   #takeFault(seen: SeenRequest): Fault | undefined {
@@ -241,7 +263,7 @@ export class S3Proxy {
     }
     if (seen.operation === 'ListMultipartUploads' && this.listsUploads) {
       answerXml(res, 200, this.#uploadsXml(seen));
-    } else if (this.keepsConditions && ['PutObject', 'CompleteMultipartUpload'].includes(seen.operation)) {
+    } else if (this.#isConditional(seen)) {
       const write = (): Promise<void> => this.#forward(exchange);
       const refusal = await this.conditions.write(withoutQuery(req.url), req.headers, write);
       if (refusal === undefined) return;
@@ -252,22 +274,30 @@ export class S3Proxy {
     }
   }
 
-  /** What the endpoint said to a held request is in `seen.status`, as its client hears of it no more. */
-  async #hold({ seen, req }: Exchange, until: Promise<unknown>): Promise<void> {
-    const body = await buffer(req);
+  #isConditional({ operation }: SeenRequest): boolean {
+    return this.keepsConditions && this.conditional.has(operation);
+  }
+
+  /** What the endpoint said to a held request is in `seen.status`; its client hears of it, if it still listens. */
+  async #hold({ seen, req, res }: Exchange, until: Promise<unknown>): Promise<void> {
+    const sent = await buffer(req);
     await until;
     const send = async (): Promise<void> => {
       const headers = withoutConditions(req.headers);
       const out = http.request({ ...this.#upstream, agent: this.#agent, method: req.method, path: req.url, headers });
-      out.end(body);
+      out.end(sent);
       const [answer] = (await once(out, 'response')) as [http.IncomingMessage];
-      answer.resume();
+      const body = (await this.#noteUploads(seen, answer)) ?? (await buffer(answer));
       seen.status = answer.statusCode ?? 0;
+      if (res.destroyed) return;
+      res.writeHead(seen.status, { ...answer.headers, 'content-length': String(body.length) });
+      res.end(body);
     };
-    const isWrite = ['PutObject', 'CompleteMultipartUpload'].includes(seen.operation);
-    if (!this.keepsConditions || !isWrite) return send();
+    if (!this.#isConditional(seen)) return send();
     const refusal = await this.conditions.write(withoutQuery(req.url), req.headers, send);
-    if (refusal !== undefined) seen.status = refusal.status;
+    if (refusal === undefined) return;
+    seen.status = refusal.status;
+    if (!res.destroyed) answerError(res, refusal.status, refusal.code);
   }
 
   async #findETag(path: string): Promise<string | undefined> {
@@ -353,7 +383,16 @@ function describe(req: http.IncomingMessage): SeenRequest {
   const key = decodeURIComponent(rest.join('/'));
   const query = Object.fromEntries(url.searchParams);
   const method = req.method ?? '';
-  return { operation: operationOf(method, key, query), method, bucket, key, query, headers: req.headers, status: 0 };
+  return {
+    operation: operationOf(method, key, query),
+    method,
+    bucket,
+    key,
+    query,
+    headers: req.headers,
+    status: 0,
+    isOver: false,
+  };
 }
 
 function operationOf(method: string, key: string, query: Record<string, string>): string {

@@ -183,7 +183,7 @@ class FileStore implements Store {
   async probe(): Promise<ProbeResult> {
     const findings = await probeStore(this, async (key, body) => {
       const { outcome } = await this.put(key, body, { contentType: 'text/plain', replaces: 'nothing' });
-      return outcome === 'exists';
+      return { put: outcome === 'exists', complete: outcome === 'exists' };
     });
     return { ...findings, clockSkewMs: undefined };
   }

@@ -7,7 +7,7 @@ import type { PutOptions, PutResult, Replaces } from '../store.ts';
 import type { S3Target } from './client.ts';
 import { bareETag, findETag, isRefusal, sendUnder } from './conditions.ts';
 import { readFailure } from './denied.ts';
-import { hasName, hasStatus, isNotImplemented, toS3Failure } from './errors.ts';
+import { hasName, isNotImplemented, toS3Failure } from './errors.ts';
 import { getFromS3 } from './get.ts';
 import { encryptionParams, TOKEN_METADATA } from './params.ts';
 
@@ -35,19 +35,6 @@ export async function putToS3(
   try {
     return written(await target.client.send(new PutObjectCommand(input)));
   } catch (error) {
-    throw toS3Failure(error, { name: 'PutObject', key }, target);
-  }
-}
-
-/** Whether the server itself refuses to overwrite what is there when it is asked to write to a free key only. */
-export async function refusesOverwrite(target: S3Target, key: string, Body: Buffer): Promise<boolean> {
-  const { bucket: Bucket, client } = target;
-  try {
-    await client.send(new PutObjectCommand({ Bucket, Key: key, Body, IfNoneMatch: '*', ...encryptionParams(target) }));
-    return false;
-  } catch (error) {
-    if (hasStatus(error, 412)) return true;
-    if (isNotImplemented(error)) return false;
     throw toS3Failure(error, { name: 'PutObject', key }, target);
   }
 }

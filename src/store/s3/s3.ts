@@ -19,7 +19,8 @@ import { hasName, hasStatus, isNotImplemented, type S3Operation, toS3Failure } f
 import { getFromS3, readFromS3 } from './get.ts';
 import { probeStore } from '../probe.ts';
 import { removeFromS3 } from './remove.ts';
-import { putToS3, refusesOverwrite } from './put.ts';
+import { probeConditions } from './probe-conditions.ts';
+import { putToS3 } from './put.ts';
 import { uploadToS3 } from './upload.ts';
 import type {
   PendingUpload,
@@ -169,7 +170,7 @@ class S3Store implements Store {
   }
 
   async probe(): Promise<ProbeResult> {
-    const findings = await probeStore(this, (key, body) => refusesOverwrite(this.#target, this.#fullKey(key), body));
+    const findings = await probeStore(this, (key, body) => probeConditions(this.#target, this.#fullKey(key), body));
     return { ...findings, clockSkewMs: this.#clock.skewMs };
   }
 

@@ -240,8 +240,12 @@ describe('S3 with faults', () => {
     assert.equal((await store.put('once/refused', Buffer.from('mine'), toFreeKey)).outcome, 'written');
     proxy.keepsConditions = false;
     assert.equal((await store.put('once/refused', Buffer.from('other'), toFreeKey)).outcome, 'exists');
-    assert.equal((await store.probe()).createOnly, false);
+    assert.deepEqual((await store.probe()).keeps, { put: false, complete: false });
     proxy.keepsConditions = true;
+    proxy.conditional.delete('CompleteMultipartUpload');
+    assert.deepEqual((await store.probe()).keeps, { put: true, complete: false });
+    proxy.conditional.add('CompleteMultipartUpload');
+    assert.deepEqual(proxy.pendingUploads(), []);
   });
 
   for (const form of ['bare', 'quoted'] as const) {

@@ -27,10 +27,12 @@ function storeWith(faults: { altersBody?: boolean; hidesFromList?: boolean }): {
   return { store: store as unknown as Store, keys: () => [...objects.keys()] };
 }
 
+const KEPT = { put: true, complete: false };
+
 describe('the probe of a destination', () => {
   test('says what it can do, and leaves nothing behind', async () => {
     const { store, keys } = storeWith({});
-    assert.deepEqual(await probeStore(store, async () => true), { createOnly: true, listsUploads: false });
+    assert.deepEqual(await probeStore(store, async () => KEPT), { keeps: KEPT, listsUploads: false });
     assert.deepEqual(keys(), []);
   });
 
@@ -41,7 +43,7 @@ describe('the probe of a destination', () => {
     test(`${what} fails for good, and leaves nothing behind`, async () => {
       const { store, keys } = storeWith(faults);
       await assert.rejects(
-        probeStore(store, async () => true),
+        probeStore(store, async () => KEPT),
         (error) => {
           assert.ok(error instanceof FailureError);
           assert.deepEqual([error.failure.code, error.failure.transient], ['probe-failed', false]);
