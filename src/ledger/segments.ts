@@ -28,29 +28,45 @@ const namedPageRange = z
   .strictObject({ ...pageRange.omit({ name: true }).shape, from: text(), leaf: name(), hasPages: z.boolean() })
   .transform(({ leaf, fromPage, toPage }): PageRange => ({ leaf: 0, name: leaf, fromPage, toPage }));
 
-/** One segment of a plan. It has the field of its own cut, and no other. */
+/** The most leaves that one segment may have. */
+const MAX_LEAVES = 10_000;
+
+/** A small leaf that is read as a whole, beside others. */
+const wholeLeaf = z.strictObject(pageRange.pick({ leaf: true, name: true }).shape);
+export type WholeLeaf = z.infer<typeof wholeLeaf>;
+
+/** One segment of a plan. It has the field of its own cut, and no other; by pages, that is one of two. */
 const plannedSegment = z.strictObject({
   /** From 0; the number in the object's name. */
   index: count(),
   range: keyRange.exactOptional(),
   pages: z.union([pageRange, namedPageRange]).exactOptional(),
+  leaves: list(wholeLeaf, MAX_LEAVES).exactOptional(),
 });
 export type PlannedSegment = z.infer<typeof plannedSegment>;
 
 export const plannedSegments = list(plannedSegment, MAX_SEGMENTS);
 
+const FIELDS: Readonly<Record<CutBy, readonly string[]>> = { key: ['range'], pages: ['pages', 'leaves'], none: [] };
+
 /** The first segment that does not belong to such a cut, and why. The cut itself asks the catalogue for the rest. */
 export function findMisfit(by: CutBy, segments: readonly PlannedSegment[]): { index: number; why: string } | undefined {
   if (segments.length === 0) return { index: 0, why: 'there are no segments' };
-  const own = { key: 'range', pages: 'pages', none: undefined }[by];
   for (const [index, segment] of segments.entries()) {
     if (segment.index !== index) return { index, why: `its index is ${segment.index}` };
     const fields = Object.keys(segment).filter((field) => field !== 'index');
-    if (fields.length !== (own === undefined ? 0 : 1) || (own !== undefined && fields[0] !== own))
+    const own = fields.filter((field) => FIELDS[by].includes(field));
+    if (fields.length !== own.length || own.length !== Math.min(1, FIELDS[by].length))
       return { index, why: `it is no segment by ${by}` };
   }
   if (by === 'none' && segments.length !== 1) return { index: 0, why: `it is one of ${segments.length}, not all rows` };
   return by === 'key' ? findKeyGap(segments) : findPageGap(segments);
+}
+
+/** The pages that a segment by pages reads; none of another one. */
+export function pageRangesOf({ pages, leaves = [] }: PlannedSegment): PageRange[] {
+  if (pages !== undefined) return [pages];
+  return leaves.map(({ leaf, name }) => ({ leaf, name, fromPage: 0, toPage: null }));
 }
 
 /** Each range must begin where the one before it ends; the first has no lower bound, the last no upper one. */
@@ -72,13 +88,14 @@ function isSame(a: readonly string[] | null, b: readonly string[] | null): boole
 /** Each leaf must be there from its page 0 to its end. */
 function findPageGap(segments: readonly PlannedSegment[]): { index: number; why: string } | undefined {
   const ends = new Map<string, { index: number; end: number | null }>();
-  for (const [index, { pages }] of segments.entries()) {
-    if (pages === undefined) continue;
-    const leaf = `${pages.leaf} ${pages.name}`;
-    const { end } = ends.get(leaf) ?? { end: 0 };
-    if (pages.fromPage !== end) return { index, why: 'it does not begin where the one before it ends' };
-    if (pages.toPage !== null && pages.toPage <= pages.fromPage) return { index, why: 'it has no pages' };
-    ends.set(leaf, { index, end: pages.toPage });
+  for (const [index, segment] of segments.entries()) {
+    if (segment.leaves?.length === 0) return { index, why: 'it has no pages' };
+    for (const { leaf, name, fromPage, toPage } of pageRangesOf(segment)) {
+      const { end } = ends.get(`${leaf} ${name}`) ?? { end: 0 };
+      if (fromPage !== end) return { index, why: 'it does not begin where the one before it ends' };
+      if (toPage !== null && toPage <= fromPage) return { index, why: 'it has no pages' };
+      ends.set(`${leaf} ${name}`, { index, end: toPage });
+    }
   }
   const unfinished = [...ends.values()].find(({ end }) => end !== null);
   return unfinished && { index: unfinished.index, why: 'it does not go to the end' };

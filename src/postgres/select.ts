@@ -27,8 +27,8 @@ export type Selection =
  * columnReference}.
  */
 export interface Narrowing {
-  /** Reads this relation in place of the selection's own: a leaf of a partitioned table. */
-  from?: string;
+  /** Reads this relation in place of the selection's own, or these one after the other: leaves of a partitioned table. */
+  from?: string | readonly string[];
   predicate?: string;
   orderBy?: string;
 }
@@ -53,8 +53,9 @@ export function buildSelect(
   const wanted = conditions.filter((condition) => condition !== undefined).map((condition) => `(${condition}\n)`);
   const where = wanted.length === 0 ? '' : ` WHERE ${wanted.join(' AND ')}`;
   const order = narrowing.orderBy === undefined ? '' : ` ORDER BY ${narrowing.orderBy}`;
+  const selects = fromItems(selection, narrowing).map((from) => `SELECT ${list} FROM ${from}${where}`);
   return {
-    text: `SELECT ${list} FROM ${fromItem(selection, narrowing)}${where}${order}`,
+    text: `${selects.join('\nUNION ALL ')}${order}`,
     params: selection.kind === 'query' ? selection.params : [],
   };
 }
@@ -70,8 +71,8 @@ function selectItem(reference: string, asksServer: boolean): string {
   return asksServer ? `pg_catalog.to_json(${reference})::pg_catalog.text` : reference;
 }
 
-function fromItem(selection: Selection, narrowing: Narrowing): string {
-  if (selection.kind === 'relation') return narrowing.from ?? selection.from;
+function fromItems(selection: Selection, { from }: Narrowing): readonly string[] {
+  if (selection.kind === 'relation') return typeof from === 'object' ? from : [from ?? selection.from];
   const names = selection.columns.map((_, index) => `c${index + 1}`).join(', ');
-  return `(\n${selection.sql}\n) AS q${names === '' ? '' : `(${names})`}`;
+  return [`(\n${selection.sql}\n) AS q${names === '' ? '' : `(${names})`}`];
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import { verifyCommand } from '../../src/commands/verify.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { JournalPlan } from '../../src/ledger/journal.ts';
 import { parseRunId } from '../../src/ledger/run-id.ts';
@@ -8,7 +9,7 @@ import { connectPostgres, endConnection } from '../../src/postgres/connect.ts';
 import { identifySource } from '../../src/postgres/snapshot.ts';
 import { fingerprintOf } from '../../src/run/journal-plan.ts';
 import { planRun } from '../../src/run/plan.ts';
-import { runInProcess } from '../support/in-process.ts';
+import { commandInProcess, runInProcess } from '../support/in-process.ts';
 import { assertEachOnce, createRows, idsOf, putObject, RUN, segmented } from '../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../support/site.ts';
 
@@ -97,6 +98,32 @@ describe('a plan in the bucket', () => {
       assert.equal(left[0]?.n, ROWS);
     });
   }
+
+  test('of small partitions has few segments, is gone on with, and is verified', async () => {
+    await site.database.client.query(
+      `CREATE TABLE parts (id int, v text) PARTITION BY RANGE (id);
+       DO $$ BEGIN
+         FOR at IN 0..249 LOOP
+           EXECUTE format('CREATE TABLE part_%s PARTITION OF parts FOR VALUES FROM (%s) TO (%s)', at, at * 12 + 1, at * 12 + 13);
+         END LOOP;
+       END $$`,
+    );
+    await site.database.client.query('INSERT INTO parts SELECT id, v FROM rows');
+    const config = await site.writeConfig({ archives: { parted: segmented('parts', 'pages', '4MiB') } });
+    const plan = await failedRun('parted', config);
+    assert.deepEqual(
+      plan.segments.map(({ leaves }) => leaves?.length),
+      [100, 100, 50],
+    );
+    const { result } = await runInProcess(site, config, 'parted', RUN);
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
+    assert.equal(result.objects, 3);
+    assertEachOnce(await idsOf(site, 'parted'), ROWS);
+    const verified = await commandInProcess(site, config, (invocation) =>
+      verifyCommand(invocation, 'parted', { run: RUN }),
+    );
+    assert.equal(verified.code, 0, verified.stdout);
+  });
 
   test('that leaves pages out is refused, and nothing is committed', async () => {
     const config = await site.writeConfig({ archives: { short: segmented('rows', 'pages', '32KiB') } });

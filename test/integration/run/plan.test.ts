@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { FailureError } from '../../../src/base/errors.ts';
 import type { ArchiveConfig } from '../../../src/config/schema.ts';
 import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
+import { digestRows } from '../../../src/postgres/row-digest.ts';
 import { planRun, segmentSelect, type RunPlan } from '../../../src/run/plan.ts';
 import { SLOT } from '../../support/read-lines.ts';
 import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
@@ -344,6 +345,29 @@ describe('a cut by pages', () => {
       await assertAllRowsOnce(planned, 'SELECT * FROM ancestor');
     }
     await assertAllRowsOnce(await plan({ table: 'middle' }, 'pages', 32 * KIB), 'SELECT * FROM middle');
+  });
+
+  test('puts hundreds of small partitions together, whatever the order of their columns', async () => {
+    await database.client.query(
+      `CREATE TABLE days (day int, note text COLLATE "C", price numeric(8,2), at timestamptz(3)) PARTITION BY RANGE (day);
+       DO $$ BEGIN
+         FOR day IN 1..300 LOOP
+           EXECUTE format('CREATE TABLE day_%s (gone int, at timestamptz(3), price numeric(8,2), day int, note text COLLATE "C")', day);
+           EXECUTE format('ALTER TABLE day_%s DROP gone', day);
+           EXECUTE format('ALTER TABLE days ATTACH PARTITION day_%s FOR VALUES FROM (%s) TO (%s)', day, day, day + 1);
+         END LOOP;
+       END $$`,
+    );
+    await database.client.query(
+      `INSERT INTO days SELECT i % 300 + 1, md5(i::text), i / 7.0, now() FROM generate_series(1, 3000) AS i`,
+    );
+    const planned = await plan({ table: 'days', where: 'days.day <> 7' }, 'pages', 4096 * KIB);
+    assert.ok(planned.segments.length <= 4, `${planned.segments.length} segments`);
+    const counts = await assertAllRowsOnce(planned, 'SELECT * FROM days WHERE day <> 7');
+    for (const [at, segment] of planned.segments.entries()) {
+      const { rows } = await digestRows(client, planned.subject.selection, planned.cut.narrow(segment));
+      assert.equal(rows, counts[at]);
+    }
   });
 
   test('of no row, one row or few rows has no more segments than pages', async () => {

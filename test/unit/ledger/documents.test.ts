@@ -201,9 +201,29 @@ describe('documents of ours', () => {
           pages: { leaf, name: `leaf ${leaf}`, fromPage, toPage },
         })),
       });
+    const together = (segments: [leaf: number, ...others: number[]][] | [[]]): JournalPlan =>
+      aPlan({
+        by: 'pages',
+        segments: segments.map((leaves, index) => ({
+          index,
+          leaves: leaves.map((leaf) => ({ leaf, name: `leaf ${leaf}` })),
+        })),
+      });
+    const small = together([[7, 8], [9]]);
+    assert.deepEqual(read(PLAN, small), small);
+    const both = {
+      index: 0,
+      leaves: [{ leaf: 7, name: 'x' }],
+      pages: { leaf: 8, name: 'y', fromPage: 0, toPage: null },
+    };
     const whole = pages([7, 0, 10], [7, 10, null], [8, 0, null]);
     assert.deepEqual(read(PLAN, whole), whole);
     for (const [plan, problem] of [
+      [together([[7, 8], [8]]), /segments\[1\]: it does not begin/],
+      [together([[7, 7]]), /segments\[0\]: it does not begin/],
+      [together([[]]), /segments\[0\]: it has no pages/],
+      [aPlan({ by: 'pages', segments: [both] }), /segments\[0\]: it is no segment by pages/],
+      [aPlan({ by: 'key', segments: small.segments }), /segments\[0\]: it is no segment by key/],
       [pages([7, 1, null]), /segments\[0\]: it does not begin/],
       [pages([7, 0, 10], [7, 11, null]), /segments\[1\]: it does not begin/],
       [pages([7, 0, 10], [7, 9, null]), /segments\[1\]: it does not begin/],

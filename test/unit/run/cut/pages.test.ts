@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { PageRange, PlannedSegment } from '../../../../src/ledger/segments.ts';
+import { pageRangesOf, type PlannedSegment } from '../../../../src/ledger/segments.ts';
 import type { Leaf } from '../../../../src/postgres/table-stats.ts';
 import { cutByPages } from '../../../../src/run/cut/pages.ts';
 
@@ -24,7 +24,7 @@ describe('a cut by pages', () => {
         const segments = await cutByPages({ leaves, table: TABLE, targetBytes }).segments();
         for (const { oid, pages } of leaves) {
           for (const page of [...Array(pages).keys(), pages + 7]) {
-            const holding = segments.filter(({ pages: range }) => holds(range!, oid, page));
+            const holding = segments.filter((segment) => holds(segment, oid, page));
             assert.equal(holding.length, 1, `page ${page} of ${pages}`);
           }
         }
@@ -32,22 +32,47 @@ describe('a cut by pages', () => {
     );
   });
 
-  function holds({ leaf, fromPage, toPage }: PageRange, oid: number, page: number): boolean {
-    return leaf === oid && page >= fromPage && (toPage === null || page < toPage);
+  function holds(segment: PlannedSegment, oid: number, page: number): boolean {
+    return pageRangesOf(segment).some(
+      ({ leaf, fromPage, toPage }) => leaf === oid && page >= fromPage && (toPage === null || page < toPage),
+    );
   }
 
+  test('puts small leaves together up to what a segment is to have, and no more than a statement takes', async () => {
+    const sizes = (target: number, ...pages: number[]): Promise<number[]> =>
+      cutByPages({ leaves: pages.map((count, at) => leaf(100 + at, count)), table: TABLE, targetBytes: target * 8192 })
+        .segments()
+        .then((segments) => segments.map((segment) => pageRangesOf(segment).length));
+    assert.deepEqual(await sizes(10, 3, 3, 3, 3), [3, 1]);
+    // Large ones are cut by themselves, and do not part those that are small.
+    assert.deepEqual(await sizes(10, 3, 20, 3), [1, 1, 2]);
+    assert.deepEqual(await sizes(1000, ...Array<number>(250).fill(0)), [100, 100, 50]);
+  });
+
+  test('reads leaves that are together in one statement, and says so', async () => {
+    const three = cutByPages({ leaves: [leaf(100, 1), leaf(101, 0), leaf(102, 2)], table: TABLE, targetBytes: 1e6 });
+    const [all, ...others] = await three.segments();
+    assert.deepEqual(others, []);
+    assert.deepEqual(Object.keys(all!), ['index', 'leaves']);
+    assert.deepEqual(three.narrow(all!), {
+      from: ['ONLY "public"."leaf 100"', 'ONLY "public"."leaf 101" AS "t"', 'ONLY "public"."leaf 102" AS "t"'],
+    });
+    assert.equal(three.describe(all!), 'public.leaf 100 and 2 other partitions');
+    const stranger = { index: 0, leaves: [{ leaf: 103, name: 'x' }] };
+    assert.throws(() => three.narrow(stranger), /is no part of/);
+  });
+
   test('takes its own segments over from a journal, and no others', async () => {
+    const range = ({ pages, leaves }: PlannedSegment): { leaf: number } => pages ?? leaves![0]!;
     const damages: ((segments: PlannedSegment[], at: number) => unknown)[] = [
       (segments, at) => segments.splice(at, 1),
       (segments, at) => segments.splice(at, 0, structuredClone(segments[at]!)),
       (segments, at) => (segments[at] = { index: at, range: { lower: null, upper: null } }),
-      (segments, at) => (segments[at]!.pages!.leaf = 99),
-      (segments, at) => (segments[at]!.pages!.leaf = 0),
-      (segments, at) => (segments[at]!.pages!.fromPage += 1),
-      (segments, at) => (segments[at]!.pages!.toPage = segments[at]!.pages!.fromPage),
-      (segments, at) => (segments[at]!.pages!.toPage = 0.5),
-      (segments, at) => (segments[at]!.pages!.toPage = "1,0)'::tid OR true --" as unknown as number),
-      (segments, at) => (segments[at]!.pages!.fromPage = '0' as unknown as number),
+      (segments, at) => (segments[at] = { index: at, leaves: [] }),
+      (segments, at) => (range(segments[at]!).leaf = 99),
+      (segments, at) => (range(segments[at]!).leaf = 0),
+      (segments, at) => segments[at]!.leaves?.pop() ?? segments.splice(at, 1),
+      (segments, at) => segments[at]!.leaves?.push(segments[at]!.leaves[0]!) ?? segments.splice(at, 1),
       (segments) => segments.splice(0),
     ];
     await fc.assert(
@@ -65,6 +90,36 @@ describe('a cut by pages', () => {
         },
       ),
     );
+  });
+
+  test('takes a plan over that has a segment for each small leaf, as earlier versions made it', () => {
+    const leaves = [leaf(100, 1), leaf(101, 0), leaf(102, 2)];
+    const cut = cutByPages({ leaves, table: TABLE, targetBytes: 1e6 });
+    const segments = leaves.map(({ oid, name }, index) => ({
+      index,
+      pages: { leaf: oid, name, fromPage: 0, toPage: null },
+    }));
+    assert.equal(cut.problem(segments), undefined);
+    assert.match(cut.problem(segments.slice(1)) ?? '', /leaf 100 is not read to its end/);
+  });
+
+  test('takes no bounds over that leave pages out or are no numbers', async () => {
+    const damages: ((range: NonNullable<PlannedSegment['pages']>) => unknown)[] = [
+      (range) => (range.fromPage += 1),
+      (range) => (range.toPage = range.fromPage),
+      (range) => (range.toPage = 0.5),
+      (range) => (range.toPage = "1,0)'::tid OR true --" as unknown as number),
+      (range) => (range.fromPage = '0' as unknown as number),
+    ];
+    const cut = cutByPages({ leaves: [leaf(100, 9), leaf(101, 5)], table: TABLE, targetBytes: 3 * 8192 });
+    const count = (await cut.segments()).length;
+    for (const damage of damages) {
+      for (let at = 0; at < count; at += 1) {
+        const segments = await cut.segments();
+        damage(segments[at]!.pages!);
+        assert.notEqual(cut.problem(segments), undefined, `${String(damage)} at ${at}`);
+      }
+    }
   });
 
   test('refuses bounds that fit together and are no numbers', async () => {
