@@ -16,7 +16,7 @@ import type { RestoreContext, RestoreRequest, RestoreResult } from './request.ts
 import { advanceSequences } from './sequences.ts';
 import { openRestoreSession, type RestoreSession } from './session.ts';
 import { explainTwice } from './snapshots.ts';
-import { restoreTask } from './tasks.ts';
+import { restoreTasks } from './tasks.ts';
 
 /** What is known on the way; the result is made of it, however the restore ends. */
 type Tally = Omit<RestoreResult, 'archive' | 'into' | 'status' | 'seconds' | 'peakRssBytes' | 'error'>;
@@ -111,9 +111,9 @@ async function fill(
     tally.skipped += skipped;
     tally.objects += 1;
   }
-  const tasks = plan.objects
-    .filter(({ key }) => !done.has(key))
-    .map((object) => restoreTask(context, request, plan, object));
+  const open = plan.objects.filter(({ key }) => !done.has(key));
+  const tasks = restoreTasks(context, request, plan, open);
+  const together = new Map(tasks.map(({ segment, objects }) => [segment, objects]));
   progress.begin(
     { segments: plan.objects, estimate: { rows: plan.objects.reduce((sum, { rows }) => sum + rows, 0) } },
     new Map(plan.objects.filter(({ key }) => done.has(key)).map((object) => [object.index, object])),
@@ -126,8 +126,8 @@ async function fill(
       parallel: context.config.workers.threads,
       signal: AbortSignal.any([context.signal, session.lost]),
       drain: new AbortController().signal,
-      onAttempt: (segment, attempt) => {
-        progress.attempt(segment, attempt);
+      onAttempt: (first, attempt) => {
+        for (const { segment } of together.get(first) ?? []) progress.attempt(segment, attempt);
       },
       onFailed: (segment, failure, isLast) => {
         progress.fail(segment, failure, isLast);
@@ -135,12 +135,16 @@ async function fill(
       onProgress: (segment, at) => {
         progress.update(segment, at);
       },
-      onFinished: async (task, facts) => {
-        done.set(task.key, facts);
-        tally.rows += facts.rows;
-        tally.skipped += facts.skipped;
-        tally.objects += 1;
-        progress.finish(task.segment, { ...facts, rows: task.expected.rows });
+      onFinished: async ({ objects }, facts) => {
+        for (const [at, one] of facts.entries()) {
+          const object = objects[at];
+          if (object === undefined) continue;
+          done.set(object.key, one);
+          tally.rows += one.rows;
+          tally.skipped += one.skipped;
+          tally.objects += 1;
+          progress.finish(object.segment, { ...one, rows: object.expected.rows });
+        }
       },
     });
     tally.peakHeapBytes = summary.peakHeapBytes;

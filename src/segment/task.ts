@@ -81,7 +81,7 @@ export interface ObjectFacts {
 export type Task = SegmentTask | RestoreTask;
 
 /** What is known when a task of that kind is done. */
-export type FactsOf<T extends Task> = T extends SegmentTask ? ObjectFacts : RestoredFacts;
+export type FactsOf<T extends Task> = T extends SegmentTask ? ObjectFacts : readonly RestoredFacts[];
 
 export type Outcome<Facts> =
   | { ok: true; facts: Facts; peakHeapBytes: number; seconds: number }

@@ -4,7 +4,7 @@ import { fail, type FailureError, toFailure } from '../base/errors.ts';
 import { archiveSegment } from './archive.ts';
 import { bindTask, type Binding } from './binding.ts';
 import { bindingOf } from './known-bindings.ts';
-import { restoreObject } from './restore/object.ts';
+import { restoreObjects } from './restore/objects.ts';
 import { WARM_UP, type AbortMessage, type ControlMessage, type WorkerInput, type WorkerMessage } from './messages.ts';
 import type { FactsOf, Outcome, Task } from './task.ts';
 
@@ -49,7 +49,7 @@ async function runTask({ task, generations, port }: WorkerInput): Promise<Outcom
     const facts =
       task.kind === 'archive-segment'
         ? await archiveSegment(task, ends, hooks)
-        : await restoreObject(task, ends, hooks);
+        : await restoreObjects(task, ends, hooks);
     heap.sample();
     return { ok: true, facts, peakHeapBytes: heap.peakBytes, seconds: (performance.now() - started) / 1000 };
   } catch (error) {

@@ -17,7 +17,7 @@ export async function cleanUpAfterDeath(
   { backendPid, uploadId }: Trace,
 ): Promise<void> {
   if (backendPid !== undefined) await terminateBackend(database, backendPid);
-  if (uploadId === undefined) return;
+  if (uploadId === undefined || task.kind !== 'archive-segment') return;
   const store = openStore(destination, AbortSignal.timeout(CLEAN_UP_MS));
   try {
     await store.abortUpload(task.key, uploadId);
@@ -43,8 +43,13 @@ export function deathFailure(task: Task, trace: Trace, error: unknown, heapMb: n
   return fail('worker-died', { ...details, message: `the worker thread ended while it ${doing}` }).failure;
 }
 
+function describeObjects(objects: readonly { key: string }[]): string {
+  const others = objects.length === 1 ? '' : ` and ${formatCount(objects.length - 1)} more`;
+  return `${objects[0]?.key ?? ''}${others}`;
+}
+
 function describeWork(task: Task, { rows }: Trace): string {
   return task.kind === 'archive-segment'
     ? `read ${task.subject}, after row ${formatCount(rows)} of segment ${task.segment}`
-    : `restored ${task.key} into ${task.subject}, after its line ${formatCount(rows)}`;
+    : `restored ${describeObjects(task.objects)} into ${task.subject}, after line ${formatCount(rows)}`;
 }

@@ -1,25 +1,21 @@
-/** The story of one object on its way back: begin, take down, then read -> prove -> decompress -> prove -> rows -> COPY, commit. */
+/** The story of one object on its way back: note down, then read -> prove -> decompress -> prove -> rows -> COPY. */
 import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { Closers } from '../../base/closers.ts';
 import { fail, FailureError } from '../../base/errors.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
 import { formatCount } from '../../base/units.ts';
-import { terminateBackend } from '../../postgres/cancel.ts';
-import { backendPid, connectPostgres, endConnection, socketOf, type Client } from '../../postgres/connect.ts';
+import type { Client } from '../../postgres/connect.ts';
 import { quoteIdentifier } from '../../postgres/identifiers.ts';
-import { openStore } from '../../store/open.ts';
 import type { Store } from '../../store/store.ts';
 import type { Codec } from '../../format/compress/codec.ts';
 import { withoutZstdToken } from '../../format/compress/token.ts';
 import { ContentProof, ObjectProof } from '../../format/proof.ts';
-import type { Ends } from '../binding.ts';
 import { copyIn } from './copy.ts';
 import { restoreFailure } from './errors.ts';
 import { beginObject, noteObject } from './record.ts';
 import { CopyRows } from '../../format/jsonl/read/rows.ts';
-import type { RestoredFacts, RestoreTask } from './task.ts';
+import type { RestoredFacts, ObjectTask } from './task.ts';
 import type { WorkerMessage } from '../messages.ts';
 
 export interface RestoreHooks {
@@ -33,40 +29,32 @@ const CHUNK_BYTES = BUDGET.unpack.contentBytes;
 
 const STAGE = 'pg_temp.pgsluice_stage';
 
-/** Restores one object. Throws the first cause when anything fails; then nothing of it is in the table. */
-export async function restoreObject(task: RestoreTask, ends: Ends, hooks: RestoreHooks): Promise<RestoredFacts> {
-  const { signal } = hooks;
-  const closers = new Closers();
+/**
+ * Restores one object inside the open transaction. Throws FailureError when anything fails; then the transaction, and the connection
+ * with it, is of no more use: the server may be in the middle of the rows.
+ */
+export async function fillObject(
+  task: ObjectTask,
+  client: Client,
+  store: Store,
+  hooks: RestoreHooks,
+): Promise<RestoredFacts> {
+  const { jsonBytes, bytes } = task.expected;
   try {
-    const client = await connectPostgres(ends.database, 'restore');
-    let finished = false;
-    closers.add('the connection', () => closeWriter(client, ends, finished));
-    hooks.report({ kind: 'backend', pid: backendPid(client) });
-    // COPY waits for us without an end, and the driver waits for the server to end it: only a cut ends both.
-    const cut = (): void => void socketOf(client)?.destroy();
-    signal.addEventListener('abort', cut, { once: true });
-    closers.add('the signal', () => {
-      signal.removeEventListener('abort', cut);
-    });
-    signal.throwIfAborted();
-    const store = openStore(ends.destination, signal);
-    closers.add('the destination', () => {
-      store.close();
-    });
-    const facts = await restoreInOneTransaction(task, client, store, hooks);
-    finished = true;
-    return facts;
+    const earlier = await beginObject(client, task);
+    if (earlier !== undefined) return { ...earlier, jsonBytes, bytes };
+    const counts = needsStage(task)
+      ? await fillThroughStage(task, client, store, hooks)
+      : await fillDirectly(task, client, store, hooks);
+    await noteObject(client, task, counts);
+    return { ...counts, jsonBytes, bytes };
   } catch (error) {
-    throw signal.aborted
-      ? signal.reason
-      : explainSkip(restoreFailure(error, `restoring ${task.key} into ${task.subject}`), task);
-  } finally {
-    await closers.close();
+    throw explainSkip(restoreFailure(error, `restoring ${task.key} into ${task.subject}`), task);
   }
 }
 
 /** Rows with the same key were passed over, so that what is in the way has another one. */
-function explainSkip(error: FailureError, { onConflict }: RestoreTask): FailureError {
+function explainSkip(error: FailureError, { onConflict }: ObjectTask): FailureError {
   const { failure } = error;
   if (onConflict !== 'skip' || failure.code !== 'row-exists') return error;
   const hint =
@@ -74,42 +62,21 @@ function explainSkip(error: FailureError, { onConflict }: RestoreTask): FailureE
   return new FailureError({ ...failure, hint }, { cause: error });
 }
 
-async function restoreInOneTransaction(
-  task: RestoreTask,
-  client: Client,
-  store: Store,
-  hooks: RestoreHooks,
-): Promise<RestoredFacts> {
-  await client.query('BEGIN');
-  const earlier = await beginObject(client, task);
-  if (earlier !== undefined) {
-    await client.query('ROLLBACK');
-    return { ...earlier, jsonBytes: task.expected.jsonBytes, bytes: task.expected.bytes };
-  }
-  const counts = needsStage(task)
-    ? await fillThroughStage(task, client, store, hooks)
-    : await fillDirectly(task, client, store, hooks);
-  await noteObject(client, task, counts);
-  hooks.signal.throwIfAborted();
-  await client.query('COMMIT');
-  return { ...counts, jsonBytes: task.expected.jsonBytes, bytes: task.expected.bytes };
-}
-
 type Counts = Pick<RestoredFacts, 'rows' | 'skipped'>;
 
 /** COPY cannot pass over rows that are there already. */
-function needsStage({ onConflict }: RestoreTask): boolean {
+function needsStage({ onConflict }: ObjectTask): boolean {
   return onConflict === 'skip';
 }
 
-async function fillDirectly(task: RestoreTask, client: Client, store: Store, hooks: RestoreHooks): Promise<Counts> {
+async function fillDirectly(task: ObjectTask, client: Client, store: Store, hooks: RestoreHooks): Promise<Counts> {
   const where = task.where === undefined ? '' : ` WHERE ${task.where}`;
   const rows = await stream(task, client, store, `COPY ${task.table}${columnList(task)} FROM STDIN${where}`, hooks);
   if (task.where === undefined && rows !== task.expected.rows) throw rowsDropped(task, rows, task.expected.rows);
   return { rows, skipped: 0 };
 }
 
-async function fillThroughStage(task: RestoreTask, client: Client, store: Store, hooks: RestoreHooks): Promise<Counts> {
+async function fillThroughStage(task: ObjectTask, client: Client, store: Store, hooks: RestoreHooks): Promise<Counts> {
   const list = columnList(task);
   const names = list.slice(2, -1);
   await client.query(
@@ -121,18 +88,20 @@ async function fillThroughStage(task: RestoreTask, client: Client, store: Store,
   );
   const rows = rowCount ?? 0;
   const lost = staged === rows ? 0 : await countLost(task, client);
+  // The next object of the transaction makes its own.
+  await client.query(`DROP TABLE ${STAGE}`);
   if (lost > 0) throw rowsDropped(task, staged - lost, staged);
   return { rows, skipped: staged - rows };
 }
 
 /** By the archive's key alone: what is in the way of a row with another key is an error. */
-function onConflict({ conflictKey }: RestoreTask): string {
+function onConflict({ conflictKey }: ObjectTask): string {
   if (conflictKey === undefined) return '';
   return ` ON CONFLICT (${conflictKey.map(({ name }) => quoteIdentifier(name)).join(', ')}) DO NOTHING`;
 }
 
 /** Rows that were not inserted, and whose key is not there either: a trigger let them fall, or gave them another key. */
-async function countLost({ table, conflictKey = [] }: RestoreTask, client: Client): Promise<number> {
+async function countLost({ table, conflictKey = [] }: ObjectTask, client: Client): Promise<number> {
   const isSame = conflictKey.map(({ name, equals, nullable }) => {
     const column = quoteIdentifier(name);
     const areEqual = `t.${column} ${equals} s.${column}`;
@@ -144,19 +113,19 @@ async function countLost({ table, conflictKey = [] }: RestoreTask, client: Clien
   return Number(rows[0]?.lost);
 }
 
-function whereOf({ where }: RestoreTask): string {
+function whereOf({ where }: ObjectTask): string {
   return where === undefined ? '' : ` WHERE ${where}`;
 }
 
 /** ` ("a", "b")`; nothing for a table without columns, which COPY takes as it is. */
-function columnList({ columns }: RestoreTask): string {
+function columnList({ columns }: ObjectTask): string {
   const names = columns.filter(({ form }) => form !== undefined).map(({ name }) => quoteIdentifier(name));
   return names.length === 0 ? '' : ` (${names.join(', ')})`;
 }
 
 /** Sends the object's rows to `statement`; resolves to the rows it took. The server has ended it only when all is proved. */
 async function stream(
-  task: RestoreTask,
+  task: ObjectTask,
   client: Client,
   store: Store,
   statement: string,
@@ -218,13 +187,13 @@ function isOfCompression(error: unknown): boolean {
   return typeof code === 'string' && /^(?:Z_|ZSTD_)/.test(code);
 }
 
-function checkObject({ key, expected }: RestoreTask, proof: ObjectProof): void {
+function checkObject({ key, expected }: ObjectTask, proof: ObjectProof): void {
   const digest = proof.digest();
   if (proof.bytes === expected.bytes && digest === expected.sha256) return;
   throw damaged(key, `it has ${proof.bytes} bytes and SHA-256 ${digest}`, `${expected.bytes} and ${expected.sha256}`);
 }
 
-function checkContent({ key, expected }: RestoreTask, proof: ContentProof, rows: number): void {
+function checkContent({ key, expected }: ObjectTask, proof: ContentProof, rows: number): void {
   const same = proof.lines === expected.rows && rows === expected.rows && proof.bytes === expected.jsonBytes;
   if (same && proof.crc32 === expected.crc32) return;
   throw damaged(
@@ -234,7 +203,7 @@ function checkContent({ key, expected }: RestoreTask, proof: ContentProof, rows:
   );
 }
 
-function tooMuch({ key, expected: { bytes, rows, jsonBytes } }: RestoreTask): FailureError {
+function tooMuch({ key, expected: { bytes, rows, jsonBytes } }: ObjectTask): FailureError {
   return damaged(
     key,
     'it holds more, and was read no further,',
@@ -249,19 +218,9 @@ function damaged(key: string, found: string, expected: string): FailureError {
   });
 }
 
-function rowsDropped({ subject, key }: RestoreTask, rows: number, sent: number): FailureError {
+function rowsDropped({ subject, key }: ObjectTask, rows: number, sent: number): FailureError {
   return fail('rows-dropped', {
     stage: 'restore',
     message: `${subject} took ${formatCount(rows)} of ${formatCount(sent)} rows of ${key}, so nothing of it was restored`,
   });
-}
-
-/** After a failure the server may be in the middle of the rows: the connection is cut, and the backend ended. */
-async function closeWriter(client: Client, { database }: Ends, finished: boolean): Promise<void> {
-  if (!finished) {
-    const pid = backendPid(client);
-    socketOf(client)?.destroy();
-    await terminateBackend(database, pid);
-  }
-  await endConnection(client);
 }

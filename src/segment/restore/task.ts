@@ -1,13 +1,24 @@
-/** What crosses the thread boundary to bring one object back into a table, and what comes back. Plain data only, and no secrets. */
+/** What crosses the thread boundary to bring objects back into a table, and what comes back. Plain data only, and no secrets. */
 import type { Codec } from '../../format/compress/codec.ts';
 import type { RestoreColumn } from '../../format/jsonl/forms.ts';
 
-/** One object to be read, proved and written into the target, all of it or nothing. */
+/** An object to be read, proved and written into the target, all of it or nothing. */
+export interface ObjectToRestore {
+  /** Its index in the manifest. */
+  segment: number;
+  /** Its key, relative to the destination's prefix. */
+  key: string;
+  codec: Codec;
+  /** What the manifest says of it. */
+  expected: { rows: number; jsonBytes: number; bytes: number; sha256: string; crc32: string };
+}
+
+/** One object; or several small ones, which share a connection and a transaction. */
 export interface RestoreTask {
   kind: 'restore-object';
   archive: string;
   run: string;
-  /** Index of the object in the manifest. */
+  /** Index of the first object in the manifest. */
   segment: number;
   /** Which try this is, from 1. */
   attempt: number;
@@ -30,14 +41,14 @@ export interface RestoreTask {
   conflictKey?: ConflictKey;
   /** Where the restore records what is done. */
   record: { table: string; restore: string };
-  /** The object's key, relative to the destination's prefix. */
-  key: string;
-  codec: Codec;
-  /** What the manifest says of the object. */
-  expected: { rows: number; jsonBytes: number; bytes: number; sha256: string; crc32: string };
+  /** At least one. */
+  objects: readonly ObjectToRestore[];
   /** Arrays and composites longer than this fail. */
   maxValueBytes: number;
 }
+
+/** What is to be done with one of its objects. */
+export type ObjectTask = Omit<RestoreTask, 'objects'> & ObjectToRestore;
 
 export type ConflictRule = 'fail' | 'skip';
 

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { before, describe, test, type TestContext } from 'node:test';
 import { testDatabase } from '../../support/postgres.ts';
 import type { RestoreResult } from '../../../src/restore/request.ts';
@@ -157,6 +159,51 @@ describe('a restored table', () => {
     const result = await yard.restore('back', { create: true });
     assert.equal(result.status, 'restored', JSON.stringify(result.error));
     assert.deepEqual(await difference(yard.client, 't.*', 'tags', 'back'), []);
+  });
+});
+
+describe('many small objects', () => {
+  const SMALL = { by: 'key', targetSize: '1KiB' };
+  const SQL = `CREATE TABLE original (id int PRIMARY KEY, v text); INSERT INTO original SELECT i, 'v' || i FROM generate_series(1, 2000) AS i;
+    CREATE TABLE back (LIKE original INCLUDING ALL)`;
+
+  test('share a few transactions, also where rows are passed over', async (t) => {
+    const yard = await yardWith(t, SQL);
+    const { objects } = await yard.archive({ table: 'original', segments: SMALL });
+    assert.ok(objects > 20);
+    for (const onConflict of ['fail', 'skip'] as const) {
+      const result = await yard.restore('back', { onConflict });
+      assert.deepEqual([result.rows, result.objects], [2000, objects], JSON.stringify(result.error));
+      assert.deepEqual(await difference(yard.client, 't.*', 'original', 'back'), []);
+      const [transactions] = await values(yard, 'SELECT count(DISTINCT xmin::text)::int FROM back');
+      assert.ok(Number(transactions) <= 4, `${String(transactions)} transactions for ${objects} objects`);
+      await yard.client.query('TRUNCATE back');
+    }
+  });
+
+  test('with a bad one among them: those before it are in, it is named, and nothing of it is', async (t) => {
+    const yard = await yardWith(t, SQL);
+    const { objects, run } = await yard.archive({ table: 'original', segments: SMALL });
+    const bad = path.join(yard.folder, 'store/it', `run=${run}`, 'part-00005.jsonl.gz');
+    const body = await readFile(bad);
+    await writeFile(bad, Buffer.from(body).fill(0, body.length >> 1));
+    const failed = await yard.restore('back');
+    assert.equal(failed.error?.code, 'object-damaged');
+    assert.match(failed.error.message, /part-00005\.jsonl\.gz/);
+    const [record] = await values(
+      yard,
+      "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'pgsluice%'",
+    );
+    const noted = await values(yard, `SELECT right(object, 19) FROM "${String(record)}" WHERE object <> '' ORDER BY 1`);
+    assert.deepEqual(
+      noted.slice(0, 5),
+      [0, 1, 2, 3, 4].map((part) => `part-0000${part}.jsonl.gz`),
+    );
+    assert.ok(!noted.includes('part-00005.jsonl.gz'));
+    await writeFile(bad, body);
+    const again = await yard.restore('back');
+    assert.deepEqual([again.status, again.rows, again.objects, again.resumed], ['restored', 2000, objects, true]);
+    assert.deepEqual(await difference(yard.client, 't.*', 'original', 'back'), []);
   });
 });
 
