@@ -6,12 +6,14 @@ import { toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { formatRunId } from '../ledger/run-id.ts';
 import { findLatestCommitted, findUnfinished } from '../ledger/runs.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import { withLock } from '../run/lock.ts';
 import { lockTargetOf } from '../run/run.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
 import { openStore } from '../store/open.ts';
+import { MOST_AHEAD_MS } from './slots/standings.ts';
 import type { Store } from '../store/store.ts';
 import { chooseOwnRuns, type KnownRuns } from './own-runs.ts';
 
@@ -74,7 +76,9 @@ export async function findLatest(
 }
 
 async function readLatest(store: Store, archive: string): Promise<Manifest | undefined> {
-  return (await findLatestCommitted(store, archive))?.manifest();
+  // What lies in the future settles nothing, and must not hide what does.
+  const notAfter = formatRunId(new Date(Date.now() + MOST_AHEAD_MS));
+  return (await findLatestCommitted(store, archive, notAfter))?.manifest();
 }
 
 /** Under the archive's lock, so that what another host is uploading right now is left alone. */

@@ -98,7 +98,12 @@ type Runs = ReturnType<typeof connectRuns>;
 /** Which runs there are to be, what becomes of them, and who hears of it. */
 function connectRuns({ log, history, generations, shutdown, config, isStopping, changed }: Ties) {
   const live = new Live();
-  const standings = new Standings(history);
+  const standings = new Standings(history, (archive, run) =>
+    log.error(
+      { archive, run },
+      'a run is committed whose id lies in the future: look at the clocks; no slot is settled by it',
+    ),
+  );
   const board: RunBoard = new RunBoard(log, () => generations.current, {
     changed,
     started: ({ archive, run }) => {
@@ -107,10 +112,10 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
     },
     ended: (ending, details) => reportEnding({ history, live, standings, metrics, alarms, due }, ending, details),
   });
-  const schedule: Schedule = new Schedule(
-    (archive, slots) => due.come(archive, slots),
-    (byMs) => log.warn({ byMs }, 'the clock was set back; schedules go on from the new time'),
-  );
+  const schedule: Schedule = new Schedule((archive, slots) => due.come(archive, slots), {
+    onSetBack: (byMs) => log.warn({ byMs }, 'the clock was set back; schedules go on from the new time'),
+    onJump: (byMs) => log.warn({ byMs }, 'the clock has jumped, or the machine slept'),
+  });
   shutdown.planning.add('the schedule', () => schedule.stop());
   const startedAt = new Date();
   const facts = (): StateParts => ({

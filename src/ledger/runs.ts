@@ -72,9 +72,14 @@ export async function findUnfinished(store: Store, archive: string): Promise<str
   return unfinished;
 }
 
-/** The folder of the latest run that is committed; undefined when there is none. */
-export async function findLatestCommitted(store: Store, archive: string): Promise<RunFolder | undefined> {
+/** The folder of the latest run that is committed, and not later than `notAfter`; undefined when there is none. */
+export async function findLatestCommitted(
+  store: Store,
+  archive: string,
+  notAfter?: string,
+): Promise<RunFolder | undefined> {
   for (const folder of (await listRunFolders(store, archive)).reverse()) {
+    if (notAfter !== undefined && folder.run > notAfter) continue;
     if (await folder.isCommitted()) return folder;
   }
   return undefined;

@@ -100,8 +100,9 @@ export class History {
   }
 
   /** The latest run, by its id, that was committed. */
-  latestCommitted(archive: string): string | undefined {
-    return this.#select("WHERE archive = ? AND status = 'committed' ORDER BY run DESC LIMIT 1", archive)[0]?.run;
+  latestCommitted(archive: string, notAfter: string): string | undefined {
+    const where = "WHERE archive = ? AND status = 'committed' AND run <= ? ORDER BY run DESC LIMIT 1";
+    return this.#select(where, archive, notAfter)[0]?.run;
   }
 
   /** The last attempt that failed and was not ended from outside. */

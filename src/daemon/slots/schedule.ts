@@ -18,6 +18,30 @@ const CLOCK_TOLERANCE_MS = 60_000;
 /** The most slots that are reported at once, after a long sleep; the oldest are left out. */
 export const MOST_SLOTS_AT_ONCE = 1000;
 
+/**
+ * node-cron walks all slots that a jump of the clock passes over, one by one and in one go: 60 days of seconds took minutes. So
+ * the clock is looked at right before each of its timers, and its tasks are made anew when it has jumped.
+ */
+const LOOK_BEFORE_MS = 1;
+/** By more than this, the clock has gone further than time has. */
+const JUMP_MS = 5000;
+
+/** Milliseconds of the clock, and such that only ever go on and do not count sleep; both are there for tests. */
+export interface Clocks {
+  now: () => number;
+  elapsed: () => number;
+}
+
+const REAL_CLOCKS: Clocks = { now: () => Date.now(), elapsed: () => performance.now() };
+
+/** Told of what the clock does. */
+export interface ClockEvents {
+  /** It was set back by more than a little. */
+  onSetBack: (byMs: number) => void;
+  /** It has gone further than time has; negative where it was set back. */
+  onJump: (byMs: number) => void;
+}
+
 /** Gets the slots that have come since the last call, oldest first; usually one. Must not throw. */
 export type OnSlots = (archive: string, slots: readonly Date[]) => void;
 
@@ -34,16 +58,19 @@ interface Entry {
 
 export class Schedule {
   readonly #onSlots: OnSlots;
-  readonly #onClockSetBack: (byMs: number) => void;
-  readonly #now: () => number;
+  readonly #events: ClockEvents;
+  readonly #clocks: Clocks;
+  /** When the clocks were looked at last. */
+  #looked: { nowMs: number; elapsedMs: number };
   #entries = new Map<string, Entry>();
   #watch: NodeJS.Timeout | undefined;
   #running = false;
 
-  constructor(onSlots: OnSlots, onClockSetBack: (byMs: number) => void, now: () => number = Date.now) {
+  constructor(onSlots: OnSlots, events: ClockEvents, clocks: Clocks = REAL_CLOCKS) {
     this.#onSlots = onSlots;
-    this.#onClockSetBack = onClockSetBack;
-    this.#now = now;
+    this.#events = events;
+    this.#clocks = clocks;
+    this.#looked = { nowMs: clocks.now(), elapsedMs: clocks.elapsed() };
   }
 
   /** Puts these schedules in force. One that stays the same misses no slot; a new one begins now. */
@@ -91,7 +118,8 @@ export class Schedule {
 
   /** Reports what has come by now. */
   tick(): void {
-    const nowMs = this.#now();
+    const nowMs = this.#clocks.now();
+    this.#lookForJump(nowMs);
     for (const [archive, entry] of this.#entries) {
       if (nowMs < entry.reportedMs - CLOCK_TOLERANCE_MS) this.#beginAgain(entry, nowMs);
       if (nowMs < entry.nextMs) continue;
@@ -104,7 +132,7 @@ export class Schedule {
 
   #begin(expression: string, timezone: string): Entry {
     const slots = new Slots(expression, timezone);
-    const reportedMs = this.#now();
+    const reportedMs = this.#clocks.now();
     const nextMs = nextMsOf(slots, reportedMs);
     return { expression, timezone, slots, begunAt: new Date(reportedMs), reportedMs, nextMs, task: undefined };
   }
@@ -121,8 +149,22 @@ export class Schedule {
     );
   }
 
+  /** Timers go by elapsed time, so that those of node-cron are still to come when the clock has jumped. */
+  #lookForJump(nowMs: number): void {
+    const elapsedMs = this.#clocks.elapsed();
+    const byMs = nowMs - this.#looked.nowMs - (elapsedMs - this.#looked.elapsedMs);
+    this.#looked = { nowMs, elapsedMs };
+    if (Math.abs(byMs) < JUMP_MS) return;
+    this.#events.onJump(byMs);
+    for (const entry of this.#entries.values()) {
+      if (entry.task === undefined) continue;
+      endTask(entry);
+      entry.task = this.#startTask(entry);
+    }
+  }
+
   #beginAgain(entry: Entry, nowMs: number): void {
-    this.#onClockSetBack(entry.reportedMs - nowMs);
+    this.#events.onSetBack(entry.reportedMs - nowMs);
     entry.reportedMs = nowMs;
     entry.nextMs = nextMsOf(entry.slots, nowMs);
   }
@@ -130,11 +172,15 @@ export class Schedule {
   #armWatch(): void {
     clearTimeout(this.#watch);
     const nextMs = Math.min(...[...this.#entries.values()].map((entry) => entry.nextMs));
-    const waitMs = Math.min(LONGEST_WAIT_MS, Math.max(0, nextMs - this.#now()) + WATCH_AFTER_MS);
-    this.#watch = setTimeout(() => {
-      this.tick();
-      if (this.#running) this.#armWatch();
-    }, waitMs);
+    const aheadMs = nextMs - this.#clocks.now();
+    const waitMs = aheadMs > LOOK_BEFORE_MS ? aheadMs - LOOK_BEFORE_MS : Math.max(0, aheadMs) + WATCH_AFTER_MS;
+    this.#watch = setTimeout(
+      () => {
+        this.tick();
+        if (this.#running) this.#armWatch();
+      },
+      Math.min(LONGEST_WAIT_MS, waitMs),
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 /** How each archive stands: its last success and failure, and the oldest slot that is due and not archived. */
 import type { ArchiveConfig } from '../../config/schema.ts';
 import type { Manifest } from '../../ledger/manifest.ts';
-import { parseRunId } from '../../ledger/run-id.ts';
+import { formatRunId, parseRunId } from '../../ledger/run-id.ts';
 import type { History } from '../history/history.ts';
 import { isFault, type RunEnding, type ShownFailure } from '../run-ending.ts';
 import type { Slots } from './slots.ts';
@@ -35,12 +35,26 @@ export interface Standing {
   dueSinceIs: 'known' | 'assumed';
 }
 
+/**
+ * What is further ahead than this is not of this time: it came from a clock that was wrong, here or on another host, or from
+ * a run by hand under an id of the future. It settles nothing, or no slot would be due until then.
+ */
+export const MOST_AHEAD_MS = 3_600_000;
+
+/** Told once of a run whose id lies in the future. */
+export type OnAhead = (archive: string, run: string) => void;
+
 export class Standings {
   readonly #history: History;
+  readonly #onAhead: OnAhead;
+  readonly #now: () => number;
   readonly #standings = new Map<string, Standing>();
 
-  constructor(history: History) {
+  /** `now` is there for tests. */
+  constructor(history: History, onAhead: OnAhead = () => undefined, now = Date.now) {
     this.#history = history;
+    this.#onAhead = onAhead;
+    this.#now = now;
   }
 
   /** Begins with what the history knows. An archive, or a schedule, that it does not know counts from `now`. */
@@ -69,7 +83,7 @@ export class Standings {
     if (ending.status === 'committed') {
       standing.health = 'well';
       standing.lastSuccess = successOf(ending);
-      settle(standing, ending.run);
+      this.#settle(ending.archive, standing, ending.run);
     } else if (isFault(ending)) {
       standing.health = 'failing';
       standing.lastFailure = failureOf(ending);
@@ -84,12 +98,12 @@ export class Standings {
     const seconds = (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
     if (standing.lastSuccess === undefined || standing.lastSuccess.finishedAt < finishedAt)
       standing.lastSuccess = { run, finishedAt, rows, jsonBytes, bytes, seconds };
-    if (standing.dueSinceIs === 'assumed') {
+    if (standing.dueSinceIs === 'assumed' && !this.#isAhead(parseRunId(run))) {
       standing.dueSince = parseRunId(run);
       standing.dueSinceIs = 'known';
       this.#save(archive, standing);
     }
-    settle(standing, run);
+    this.#settle(archive, standing, run);
   }
 
   /** A schedule that goes on counts from now: what passed in the pause is not missed. */
@@ -111,6 +125,7 @@ export class Standings {
   settledUntil(archive: string): Date | undefined {
     const standing = this.#standings.get(archive);
     if (standing === undefined) return undefined;
+    this.#forgetFuture(archive, standing);
     const { archivedUntil, dueSince } = standing;
     return archivedUntil !== undefined && archivedUntil > dueSince ? archivedUntil : dueSince;
   }
@@ -124,11 +139,39 @@ export class Standings {
     return due !== undefined && due <= now ? due : undefined;
   }
 
+  /** A run by hand settles the slots before it, as it archived what they would have. */
+  #settle(archive: string, standing: Standing, run: string): void {
+    const time = parseRunId(run);
+    if (this.#isAhead(time)) this.#onAhead(archive, run);
+    else if (standing.archivedUntil === undefined || standing.archivedUntil < time) standing.archivedUntil = time;
+  }
+
+  /** The clock was set back since: what lies ahead now was settled by a clock that was wrong. */
+  #forgetFuture(archive: string, standing: Standing): void {
+    if (this.#isAhead(standing.dueSince)) {
+      standing.dueSince = new Date(this.#now());
+      this.#save(archive, standing);
+    }
+    const { archivedUntil } = standing;
+    if (archivedUntil === undefined || !this.#isAhead(archivedUntil)) return;
+    this.#onAhead(archive, formatRunId(archivedUntil));
+    const latest = this.#latestCommitted(archive);
+    standing.archivedUntil = latest === undefined ? undefined : parseRunId(latest);
+  }
+
+  #isAhead(time: Date): boolean {
+    return time.getTime() > this.#now() + MOST_AHEAD_MS;
+  }
+
+  #latestCommitted(archive: string): string | undefined {
+    return this.#history.latestCommitted(archive, formatRunId(new Date(this.#now() + MOST_AHEAD_MS)));
+  }
+
   #load(archive: string, now: Date): Standing {
     const record = this.#history.archive(archive);
     const success = this.#history.lastSuccess(archive);
     const failure = this.#history.lastFailure(archive);
-    const latest = this.#history.latestCommitted(archive);
+    const latest = this.#latestCommitted(archive);
     const isFailing = failure !== undefined && (success === undefined || success.finishedAt < failure.finishedAt);
     return {
       schedule: record?.paused === true ? 'paused' : 'on time',
@@ -155,12 +198,6 @@ export function isOverdue(due: Date, slots: Slots, lateAfterMs: number | undefin
   if (lateAfterMs !== undefined) return now.getTime() - due.getTime() >= lateAfterMs;
   const next = slots.next(due);
   return next !== undefined && next <= now;
-}
-
-/** A run by hand settles the slots before it, as it archived what they would have. */
-function settle(standing: Standing, run: string): void {
-  const time = parseRunId(run);
-  if (standing.archivedUntil === undefined || standing.archivedUntil < time) standing.archivedUntil = time;
 }
 
 function successOf({ run, finishedAt, rows, jsonBytes, bytes, seconds }: RunEnding): LastSuccess {

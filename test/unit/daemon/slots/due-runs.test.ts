@@ -52,10 +52,7 @@ function setUp(catchUp: ArchiveConfig['catchUp']) {
     entryOf: () => undefined,
     waitingOf: () => [],
   } as unknown as RunBoard;
-  const schedule = new Schedule(
-    () => {},
-    () => {},
-  );
+  const schedule = new Schedule(() => {}, { onSetBack: () => {}, onJump: () => {} });
   const standings = new Standings(history);
   standings.set([archive], new Date());
   schedule.set([archive]);

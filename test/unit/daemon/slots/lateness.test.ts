@@ -33,10 +33,7 @@ beforeEach(() => {
   lines = [];
   alarms = [];
   asked = [];
-  const schedule = new Schedule(
-    () => {},
-    () => {},
-  );
+  const schedule = new Schedule(() => {}, { onSetBack: () => {}, onJump: () => {} });
   schedule.set([archive]);
   standings = new Standings(history);
   standings.set([archive], new Date());

@@ -11,20 +11,29 @@ function archive(name: string, schedule: string | undefined, timezone = 'UTC'): 
 /** A schedule whose clock the test sets; its own timer is never started. */
 function setUp() {
   let now = Date.parse('2026-11-23T10:00:30Z');
+  let elapsed = 0;
   const told: string[] = [];
   const setBack: number[] = [];
+  const jumps: number[] = [];
   const schedule = new Schedule(
     (name, slots) => told.push(`${name} ${slots.map((slot) => slot.toISOString().slice(11, 16)).join(' ')}`),
-    (byMs) => setBack.push(byMs),
-    () => now,
+    { onSetBack: (byMs) => setBack.push(byMs), onJump: (byMs) => jumps.push(byMs) },
+    { now: () => now, elapsed: () => elapsed },
   );
   const tickAt = (time: string): string[] => {
+    elapsed += Date.parse(time) - now;
     now = Date.parse(time);
     told.length = 0;
     schedule.tick();
     return [...told];
   };
-  return { schedule, tickAt, setBack };
+  const jumpBy = (ms: number): string[] => {
+    now += ms;
+    told.length = 0;
+    schedule.tick();
+    return [...told];
+  };
+  return { schedule, tickAt, jumpBy, setBack, jumps, nowIs: () => now };
 }
 
 describe('a schedule', () => {
@@ -77,7 +86,7 @@ describe('a schedule', () => {
       (_name, slots) => {
         told.resolve(slots);
       },
-      () => undefined,
+      { onSetBack: () => undefined, onJump: () => undefined },
     );
     schedule.set([archive('seconds', '* * * * * *')]);
     assert.equal(getTasks().size, 0);
@@ -91,6 +100,59 @@ describe('a schedule', () => {
     assert.ok(slot.getTime() <= Date.now());
     schedule.set([]);
     assert.equal(getTasks().size, 0);
+    schedule.stop();
+  });
+
+  const SECOND = 1000;
+  const DAY = 86_400_000;
+  for (const expression of ['* * * * * *', '*/7 * * * * *', '*/5 * * * *', '15 2 * * *', '30 15 2 * * *'])
+    for (const begin of ['2026-11-23T10:00:30Z', '2027-03-27T22:00:00Z', '2027-10-30T22:00:00Z'])
+      test(`${expression} from ${begin} goes on after the clock has jumped, by a second and by 400 days`, () => {
+        const { schedule, tickAt, jumpBy, jumps, nowIs } = setUp();
+        tickAt(begin);
+        schedule.set([archive('it', expression, 'Europe/Berlin')]);
+        for (const by of [1, 59, 3600, 86_400, 60 * 86_400, 400 * 86_400].flatMap((s) => [s * SECOND, -s * SECOND])) {
+          jumps.length = 0;
+          const told = jumpBy(by).flatMap((line) => line.split(' ').slice(1));
+          assert.ok(told.length <= 1000, String(told.length));
+          if (by < 0) assert.equal(told.length, 0);
+          assert.deepEqual(jumps, Math.abs(by) < 5 * SECOND ? [] : [by]);
+          // The next slot is the one that the expression says, whatever was passed over.
+          const fresh = setUp();
+          fresh.tickAt(new Date(nowIs()).toISOString());
+          fresh.schedule.set([archive('it', expression, 'Europe/Berlin')]);
+          const next = schedule.nextSlot('it')?.getTime() ?? 0;
+          const wanted = fresh.schedule.nextSlot('it')?.getTime() ?? 0;
+          // Where the clock was set back by less than a minute, no slot comes twice.
+          assert.ok(next === wanted || (by < 0 && by > -60 * SECOND && next > wanted), `${by}: ${next - wanted}`);
+        }
+      });
+
+  test('has node-cron count nothing slot by slot when the clock has jumped', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.parse('2026-11-23T10:00:30.500Z') });
+    let elapsed = 0;
+    const told: Date[] = [];
+    const schedule = new Schedule(
+      (_name, slots) => {
+        told.push(...slots);
+      },
+      { onSetBack: () => undefined, onJump: () => undefined },
+      { now: () => Date.now(), elapsed: () => elapsed },
+    );
+    const pass = (ms: number): void => {
+      elapsed += ms;
+      t.mock.timers.tick(ms);
+    };
+    schedule.set([archive('seconds', '* * * * * *', 'Europe/Berlin')]);
+    schedule.start();
+    pass(SECOND);
+    assert.equal(told.length, 1);
+    const formatted = t.mock.method(Intl.DateTimeFormat.prototype, 'formatToParts');
+    t.mock.timers.setTime(Date.now() + DAY);
+    pass(SECOND);
+    assert.ok(told.length >= 1000 && told.length < 1010, String(told.length));
+    assert.ok(formatted.mock.callCount() < 5000, `${formatted.mock.callCount()} times`);
+    pass(SECOND);
     schedule.stop();
   });
 });

@@ -14,10 +14,14 @@ const slots = new Slots(SCHEDULE, 'UTC');
 
 let records: Map<string, ArchiveRecord>;
 let attempts: RunEnding[];
+let ahead: string[];
+let nowMs: number;
 
 beforeEach(() => {
   records = new Map();
   attempts = [];
+  ahead = [];
+  nowMs = NOW.getTime() + 12 * 3_600_000;
 });
 
 function at(hour: number, minute = 0): Date {
@@ -30,11 +34,16 @@ const history = {
   setArchive: (name: string, record: ArchiveRecord) => records.set(name, record),
   lastSuccess: () => attempts.findLast(({ status }) => status === 'committed'),
   lastFailure: () => attempts.findLast(({ status }) => status === 'failed'),
-  latestCommitted: () => attempts.findLast(({ status }) => status === 'committed')?.run,
+  latestCommitted: (_archive: string, notAfter: string) =>
+    attempts.findLast(({ status, run }) => status === 'committed' && run <= notAfter)?.run,
 } as unknown as History;
 
 function standingsOf(changes: Partial<ArchiveConfig> = {}): Standings {
-  const standings = new Standings(history);
+  const standings = new Standings(
+    history,
+    (_archive, run) => ahead.push(run),
+    () => nowMs,
+  );
   standings.set([archive(changes)], NOW);
   return standings;
 }
@@ -180,4 +189,32 @@ test('a slot is overdue when the next one has come, or after lateAfter if the ar
   assert.equal(isOverdue(at(8), slots, 600_000, new Date(at(8, 10).getTime() - 1)), false);
   assert.equal(isOverdue(at(8), slots, 600_000, at(8, 10)), true);
   assert.equal(isOverdue(at(8), slots, 7_200_000, at(9)), false);
+});
+
+describe('a run that is committed under a clock far ahead', () => {
+  const far = new Date(NOW.getTime() + 60 * 86_400_000);
+
+  test('settles no slot once the clock is right again, and is told of', () => {
+    const standings = standingsOf();
+    attempts.push(ending(at(13)));
+    standings.ended(ending(at(13)));
+    nowMs = far.getTime();
+    attempts.push(ending(far));
+    standings.ended(ending(far));
+    assert.deepEqual(standings.settledUntil('events'), far);
+    nowMs = at(15, 30).getTime();
+    assert.deepEqual(standings.settledUntil('events'), at(13));
+    assert.deepEqual(standings.oldestDue('events', slots, at(15, 30)), at(14));
+    assert.deepEqual(ahead, [formatRunId(far)]);
+  });
+
+  test('settles none after a restart either, nor when it lies in the destination', () => {
+    nowMs = at(16).getTime();
+    attempts.push(ending(at(13)), ending(far));
+    records.set('events', { schedule: `${SCHEDULE} UTC`, dueSince: far, paused: false });
+    const standings = standingsOf();
+    standings.found('events', manifest(far));
+    assert.deepEqual(standings.oldestDue('events', slots, at(23)), at(17), 'what was due since then counts from now');
+    assert.deepEqual(ahead, [formatRunId(far)]);
+  });
 });
