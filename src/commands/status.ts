@@ -46,8 +46,10 @@ function describeArchive(archive: ArchiveState): string[] {
 
 function describeCurrent({ current }: ArchiveState): string {
   if (current === null) return '';
-  const { run, status, percent, rows, segmentsDone, segments, etaSeconds } = current;
+  const { run, status, percent, rows, segmentsDone, segments, etaSeconds, stalled } = current;
   if (status === 'waiting') return `${run} waits for its turn`;
+  if (stalled !== null)
+    return `${run} ${percent}%, nothing moves for ${formatDuration(stalled.seconds * 1000)}: waits for ${stalled.waitsFor.join('; ')}`;
   const eta = etaSeconds === null ? '' : `, ${formatDuration(etaSeconds * 1000)} to go`;
   return `${run} ${percent}%, ${countOf(rows, 'row')}, ${segmentsDone}/${countOf(segments, 'segment')}${eta}`;
 }

@@ -4,6 +4,7 @@ import { destinationOf } from '../config/resolve.ts';
 import type { Client } from '../postgres/connect.ts';
 import { dispatchTasks } from '../work/dispatch.ts';
 import { RunProgress } from '../work/progress.ts';
+import { noteTrouble, watchStall } from '../work/trouble-log.ts';
 import type { RestoreTask } from '../segment/restore/task.ts';
 import { openStore } from '../store/open.ts';
 import { findRun } from './find-run.ts';
@@ -118,6 +119,7 @@ async function fill(
     { segments: plan.objects, estimate: { rows: plan.objects.reduce((sum, { rows }) => sum + rows, 0) } },
     new Map(plan.objects.filter(({ key }) => done.has(key)).map((object) => [object.index, object])),
   );
+  const stopWatching = watchStall(context.log, progress);
   try {
     const summary = await dispatchTasks<RestoreTask>(tasks, {
       place: context.place,
@@ -135,6 +137,9 @@ async function fill(
       onProgress: (segment, at) => {
         progress.update(segment, at);
       },
+      onTrouble: (segment, trouble) => {
+        noteTrouble(context.log, progress, trouble, segment);
+      },
       onFinished: async ({ objects }, facts) => {
         for (const [at, one] of facts.entries()) {
           const object = objects[at];
@@ -149,6 +154,7 @@ async function fill(
     });
     tally.peakHeapBytes = summary.peakHeapBytes;
   } finally {
+    stopWatching();
     tally.peakHeapBytes = Math.max(tally.peakHeapBytes, progress.counts.peakHeapBytes);
     progress.end();
   }

@@ -6,6 +6,7 @@ import { endedAs } from '../ledger/journal.ts';
 import { warnOfLongLine } from '../ledger/long-line.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import { dispatchTasks } from '../work/dispatch.ts';
+import { noteTrouble } from '../work/trouble-log.ts';
 import type { Attempt, OwnedPlan } from './attempt.ts';
 import { commitAsItStands, commitRun } from './commit.ts';
 import { writeEmptySegments } from './empty-segments.ts';
@@ -65,10 +66,17 @@ async function executeUnderSessions(run: Run): Promise<Commit> {
       // A failover is over some time; an endpoint that spreads its connections goes on for ever, and a run may crawl on by luck.
       if (failure.code === 'several-servers') strays += 1;
       if (!endsSessionOnly(failure) || strays >= attempts) return false;
-      if (!isLast) run.log.warn({ failure, attempt, attempts }, 'session lost, the run goes on with a new one');
+      if (!isLast) run.log.warn({ failure, attempt, attempts }, whatIsDone(failure));
       return true;
     },
   );
+}
+
+/** A destination that failed before, between or after the segments costs the session, but is not why it ended. */
+function whatIsDone({ code }: Failure): string {
+  return SESSION_CODES.has(code)
+    ? 'session lost, the run goes on with a new one'
+    : 'the run cannot go on for the moment, and is tried again under a new session';
 }
 
 /** A segment that failed has had its own attempts; what failed around the segments has not. */
@@ -181,6 +189,9 @@ async function dispatch(run: Run, attempt: Attempt, sign: SignOfLife): Promise<v
     },
     onProgress: (segment, at) => {
       progress.update(segment, at);
+    },
+    onTrouble: (segment, trouble) => {
+      noteTrouble(run.log, progress, trouble, segment);
     },
     endsRetries: (failure) => SESSION_CODES.has(failure.code),
     onFinished: async ({ segment }, facts) => {

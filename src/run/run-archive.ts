@@ -7,6 +7,7 @@ import { executeRun, type Commit } from './execute.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import { JOURNAL_STAYS, unlessDenied } from '../ledger/optional-rights.ts';
 import { RunProgress } from '../work/progress.ts';
+import { watchStall } from '../work/trouble-log.ts';
 import { openRun, type Run, type RunOptions } from './run.ts';
 
 /** How a run ended: what `run --json` prints for it. Sizes in bytes. */
@@ -43,7 +44,9 @@ export async function runArchive(options: RunOptions, archive: ArchiveConfig, id
   options.onBegin?.(progress);
   const started = performance.now();
   log.info('run starts');
+  const stopWatching = watchStall(log, progress, options.stalledAfterMs);
   const ending = await endRun(() => openAndRun(openRun({ ...options, log }, archive, id, progress)));
+  stopWatching();
   progress.end();
   const result: RunResult = {
     archive: archive.name,

@@ -9,6 +9,7 @@ import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import type { Place } from '../work/place.ts';
 import type { RunProgress } from '../work/progress.ts';
+import { noteTrouble } from '../work/trouble-log.ts';
 import { type ProgressListener } from '../work/progress.ts';
 import type { LockTarget } from './lock.ts';
 import { openSession, type Session } from './session.ts';
@@ -52,6 +53,8 @@ export interface RunOptions {
   drain?: AbortSignal;
   verifySource?: boolean;
   onProgress?: ProgressListener;
+  /** How long without progress is told of; for tests. */
+  stalledAfterMs?: number;
   /** Gets the run's progress, to be looked at while the run is in progress and after it. */
   onBegin?: (progress: RunProgress) => void;
 }
@@ -60,7 +63,9 @@ export interface RunOptions {
 export function openRun(options: RunOptions, archive: ArchiveConfig, id: string, progress: RunProgress): Run {
   const { config, generation, place, log, signal } = options;
   const destination = destinationOf(config, archive);
-  const store = openStore(destination, signal);
+  const store = openStore(destination, signal, (trouble) => {
+    noteTrouble(log, progress, trouble);
+  });
   const lock = lockTargetOf(config, archive, store);
   return {
     archive,

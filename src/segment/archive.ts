@@ -56,7 +56,9 @@ export async function archiveSegment(task: SegmentTask, ends: Ends, hooks: Segme
     closers.add('the connection', () => closeReader(client, task, ends, finished));
     hooks.report({ kind: 'backend', pid: backendPid(client) });
     await importSnapshotOf(client, task.snapshot, task.server);
-    const store = openStore(ends.destination, hooks.signal);
+    const store = openStore(ends.destination, hooks.signal, (trouble) => {
+      hooks.report({ kind: 'trouble', trouble });
+    });
     closers.add('the destination', () => {
       store.close();
     });

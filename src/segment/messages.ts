@@ -1,6 +1,7 @@
 /** What a worker and the control plane say to each other while a task runs. Plain data only. */
 import type { MessagePort } from 'node:worker_threads';
 import type { Binding } from './binding.ts';
+import type { StoreTrouble } from '../store/trouble.ts';
 import type { Task } from './task.ts';
 
 /** What a worker says while it runs. `need`: it does not know what the names in its task stand for. */
@@ -8,6 +9,7 @@ export type WorkerMessage =
   | { kind: 'need' }
   | { kind: 'backend'; pid: number }
   | { kind: 'upload'; uploadId: string }
+  | { kind: 'trouble'; trouble: StoreTrouble }
   | { kind: 'progress'; rows: number; jsonBytes: number; bytes: number; heapBytes: number };
 
 /** To a worker that runs: drop the segment cleanly. `reason` says why, for the failure record. */

@@ -70,6 +70,9 @@ export class Conversation {
       case 'upload':
         this.trace.uploadId = message.uploadId;
         break;
+      case 'trouble':
+        this.#parts.hooks.onTrouble?.(message.trouble);
+        break;
       case 'progress':
         this.trace.rows = message.rows;
         this.trace.peakHeapBytes = Math.max(this.trace.peakHeapBytes, message.heapBytes);

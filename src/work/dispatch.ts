@@ -3,6 +3,7 @@ import { fail, type Failure, FailureError, toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { retrying, type RetryPolicy } from '../base/retry.ts';
 import type { FactsOf, Task } from '../segment/task.ts';
+import type { StoreTrouble } from '../store/trouble.ts';
 import type { Place, TaskProgress } from './place.ts';
 
 export interface DispatchOptions<T extends Task> {
@@ -20,6 +21,8 @@ export interface DispatchOptions<T extends Task> {
   /** A segment is handed over; `attempt` counts from 1. */
   onAttempt: (segment: number, attempt: number) => void;
   onProgress: (segment: number, progress: TaskProgress) => void;
+  /** A request of a segment takes long, or was sent again. */
+  onTrouble?: (segment: number, trouble: StoreTrouble) => void;
   /** An attempt failed; unless `isLast`, it is tried again. */
   onFailed: (segment: number, failure: Failure, isLast: boolean) => void;
   /** Failures that no further attempt can mend as things are; whoever dispatched knows what can. */
@@ -101,7 +104,7 @@ async function runWithRetries<T extends Task>(
 async function attemptTask<T extends Task>(
   task: T,
   attempt: number,
-  { place, signal, drain, prepare, onProgress, onAttempt }: DispatchOptions<T>,
+  { place, signal, drain, prepare, onProgress, onTrouble, onAttempt }: DispatchOptions<T>,
   summary: DispatchSummary,
 ): Promise<FactsOf<T>> {
   const prepared = (await prepare?.(task, attempt)) ?? task;
@@ -121,6 +124,9 @@ async function attemptTask<T extends Task>(
     },
     onProgress: (progress) => {
       onProgress(task.segment, progress);
+    },
+    onTrouble: (trouble) => {
+      onTrouble?.(task.segment, trouble);
     },
   });
   const outcome = await running.finally(begun);

@@ -1,5 +1,6 @@
 /** A place where tasks are run: what the control plane knows of it, whether threads do the work or anybody else. */
 import type { WorkerMessage } from '../segment/messages.ts';
+import type { StoreTrouble } from '../store/trouble.ts';
 import type { FactsOf, Outcome, Task } from '../segment/task.ts';
 
 /** How far a task is that runs. */
@@ -10,6 +11,8 @@ export interface TaskHooks {
   /** Somebody works on it from now on. */
   onBegin: () => void;
   onProgress: (progress: TaskProgress) => void;
+  /** A request to the destination takes long, or was sent again. */
+  onTrouble?: (trouble: StoreTrouble) => void;
 }
 
 export interface Place {

@@ -1,7 +1,9 @@
 /** How far a run is: segment by segment, and summed over them. */
 import type { Failure } from '../base/errors.ts';
 import type { ObjectFacts } from '../segment/task.ts';
+import type { StoreTrouble } from '../store/trouble.ts';
 import type { TaskProgress } from './place.ts';
+import { Waiting } from './waiting.ts';
 
 /** A run's state at one instant. Sizes in bytes; `ended` is true in the last one. */
 export interface ProgressSnapshot {
@@ -73,6 +75,7 @@ export class RunProgress {
   readonly #run: string;
   readonly #listener: ProgressListener | undefined;
   readonly #segments = new Map<number, SegmentState>();
+  readonly #waiting = new Waiting();
   #estimatedRows = 0;
   #heapBytes = 0;
   #startedAt: number | undefined;
@@ -129,12 +132,29 @@ export class RunProgress {
     this.#snapshotAt = snapshotAt;
     this.#estimatedRows = plan.estimate.rows;
     this.#startedAt ??= performance.now();
+    this.#waiting.moved();
     this.#emit(false);
   }
 
   /** The run is one that `host` had begun. */
   tookUp(host: string): void {
     this.#takenUpFrom = host;
+  }
+
+  /** Requests to the destination that were sent again, over all threads. */
+  get requestRetries(): number {
+    return this.#waiting.retries;
+  }
+
+  /** For how long nothing has moved, and what is waited for. */
+  get stall(): { seconds: number; waitsFor: string[] } {
+    const { seconds, requests } = this.#waiting;
+    return { seconds, waitsFor: requests.length > 0 ? requests : [this.#otherWait()] };
+  }
+
+  /** A request takes long, or was sent again: one of a segment, or of the run itself. */
+  trouble(trouble: StoreTrouble, segment?: number): void {
+    this.#waiting.tell(segment === undefined ? 'run' : `segment-${segment}`, trouble);
   }
 
   /** Uploads of dead runs were found and aborted. */
@@ -156,7 +176,9 @@ export class RunProgress {
 
   update(segment: number, progress: TaskProgress): void {
     // Its last words may come after it was said to be done.
-    if (this.#segments.get(segment)?.state !== 'running') return;
+    const before = this.#segments.get(segment);
+    if (before?.state !== 'running') return;
+    if (progress.rows !== before.rows || progress.bytes !== before.bytes) this.#waiting.moved();
     this.#change(segment, { heapBytes: progress.heapBytes, ...amountsOf(progress) });
     this.#heapBytes = progress.heapBytes;
     this.sawHeap(progress.heapBytes);
@@ -165,12 +187,15 @@ export class RunProgress {
 
   finish(segment: number, facts: Amounts): void {
     this.#counts.segmentsFinishedHere += 1;
+    this.#waiting.forget(`segment-${segment}`);
+    this.#waiting.moved();
     this.#change(segment, { state: 'done', heapBytes: 0, ...amountsOf(facts) });
     this.#emit(false);
   }
 
   /** An attempt failed; `isLast` says that there is no further one. */
   fail(segment: number, failure: Failure, isLast: boolean): void {
+    this.#waiting.forget(`segment-${segment}`);
     this.#failures.set(failure.code, (this.#failures.get(failure.code) ?? 0) + 1);
     this.#change(segment, { state: isLast ? 'failed' : 'waiting', failure, heapBytes: 0, ...NOTHING });
   }
@@ -196,6 +221,14 @@ export class RunProgress {
       elapsedMs: performance.now() - this.#startedAt,
       ended,
     };
+  }
+
+  /** Where no request is in trouble. */
+  #otherWait(): string {
+    if (this.#segments.size === 0) return 'the source: its lock, its snapshot, or the plan';
+    const states = new Set([...this.#segments.values()].map(({ state }) => state));
+    if (states.has('running')) return 'rows of the source';
+    return states.has('waiting') ? 'a free thread, or the end of a pause' : 'the end of the run';
   }
 
   #change(segment: number, change: Partial<SegmentState>): void {

@@ -5,6 +5,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import { failureLabel } from '../../base/failures.ts';
 import { TOOL } from '../../base/tool.ts';
 import { memorySum } from '../../config/memory-sum.ts';
+import type { RunProgress } from '../../work/progress.ts';
 import type { EndingDetails } from '../run-board.ts';
 import type { RunEnding } from '../run-ending.ts';
 import { describeWorkers, heapLimitBytes, type StateParts } from './state.ts';
@@ -55,6 +56,8 @@ export const METRICS = [
     'Attempts at segments, as done or failed; the reason is ok, or the code of the failure.',
   ),
   counter('pgsluice_segment_retries_total', ['archive'], 'Attempts at segments beyond their first ones.'),
+  counter('pgsluice_s3_retries_total', ['archive'], 'Requests to the destination that were sent again.'),
+  gauge('pgsluice_stalled_seconds', ['archive'], 'For how long nothing has moved in the run in progress.'),
   gauge(
     'pgsluice_run_snapshot_age_seconds',
     ['archive'],
@@ -90,6 +93,8 @@ export class Metrics {
   readonly #gauges = new Map<string, Gauge>();
   readonly #counters = new Map<string, Counter>();
   readonly #histograms = new Map<string, Histogram>();
+  /** Retries of requests that were counted already. */
+  readonly #counted = new WeakMap<RunProgress, number>();
   readonly #parts: () => StateParts;
 
   /** `parts` is what the gauges are read from when somebody asks. */
@@ -111,6 +116,7 @@ export class Metrics {
     this.#count('pgsluice_runs_total', { archive, status, reason: label });
     this.#count('pgsluice_segment_retries_total', { archive }, ending.retries);
     const counts = progress?.counts;
+    if (progress !== undefined) this.#countRequestRetries(archive, progress);
     this.#count('pgsluice_aborted_uploads_total', { archive }, counts?.abortedUploads);
     this.#count('pgsluice_segments_total', { archive, outcome: 'done', reason: 'ok' }, counts?.segmentsFinishedHere);
     for (const [code, attempts] of counts?.failures ?? [])
@@ -163,6 +169,15 @@ export class Metrics {
     for (const [slot, { heapBytes }] of parts.board.entries.flatMap(describeWorkers).entries())
       set('pgsluice_worker_heap_bytes', heapBytes, { slot: String(slot) });
     for (const archive of Object.keys(config.archives)) readArchive(parts, archive, set);
+    for (const { archive, progress } of parts.board.entries)
+      if (progress !== undefined) this.#countRequestRetries(archive, progress);
+  }
+
+  /** A run tells it while it is in progress, as that is when it matters. */
+  #countRequestRetries(archive: string, progress: RunProgress): void {
+    const retries = progress.requestRetries;
+    this.#count('pgsluice_s3_retries_total', { archive }, retries - (this.#counted.get(progress) ?? 0));
+    this.#counted.set(progress, retries);
   }
 }
 
@@ -180,6 +195,7 @@ function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
   set('pgsluice_archive_paused', Number(standing?.schedule === 'paused'), labels);
   set('pgsluice_archive_running', Number(entry !== undefined), labels);
   set('pgsluice_archive_waiting_runs', parts.board.waitingOf(archive).length, labels);
+  if (entry?.progress !== undefined) set('pgsluice_stalled_seconds', entry.progress.stall.seconds, labels);
   const snapshotAt = entry?.progress?.snapshotAt;
   if (snapshotAt !== undefined)
     set('pgsluice_run_snapshot_age_seconds', (now.getTime() - snapshotAt.getTime()) / 1000, labels);

@@ -4,6 +4,7 @@ import { toString as describeCron } from 'cronstrue';
 import { TOOL } from '../../base/tool.ts';
 import { memorySum } from '../../config/memory-sum.ts';
 import type { ArchiveConfig, Config } from '../../config/schema.ts';
+import { STALLED_AFTER_MS } from '../../work/trouble-log.ts';
 import type { Live, Sample } from './live.ts';
 import type { Generation } from '../generations.ts';
 import type { BoardEntry, RunBoard } from '../run-board.ts';
@@ -64,6 +65,12 @@ export interface ArchiveState {
   waiting: string[];
 }
 
+/** A run that does not get on, and what it waits for. */
+export interface StalledRun {
+  seconds: number;
+  waitsFor: string[];
+}
+
 export interface CurrentRun {
   run: string;
   trigger: Trigger;
@@ -78,6 +85,8 @@ export interface CurrentRun {
   percent: number;
   etaSeconds: number | null;
   elapsedSeconds: number;
+  /** Null as long as it gets on. */
+  stalled: StalledRun | null;
 }
 
 /** What the state is made of. */
@@ -92,6 +101,7 @@ export interface StateParts {
 }
 
 const MIB = 1024 ** 2;
+const MOST_WAITS_SHOWN = 5;
 
 export function buildState(parts: StateParts): State {
   const { config, place } = parts.generation;
@@ -207,7 +217,16 @@ function describeCurrent(entry: BoardEntry, live: StateParts['live']): CurrentRu
     percent: percentOf(rows, estimatedRows, segmentsDone, segments),
     etaSeconds: rowsPerSecond === 0 || rest <= 0 ? null : Math.ceil(rest / rowsPerSecond),
     elapsedSeconds: Math.round((Date.now() - startedAt.getTime()) / 100) / 10,
+    stalled: state === 'running' ? describeStall(progress) : null,
   };
+}
+
+function describeStall(progress: BoardEntry['progress']): StalledRun | null {
+  if (progress === undefined) return null;
+  const { seconds, waitsFor } = progress.stall;
+  return seconds * 1000 < STALLED_AFTER_MS
+    ? null
+    : { seconds: Math.round(seconds), waitsFor: waitsFor.slice(0, MOST_WAITS_SHOWN) };
 }
 
 /** By the estimate, which may be too low: a run is whole only when all segments are done. */

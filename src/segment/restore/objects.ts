@@ -49,7 +49,9 @@ async function restoreTogether(
       signal.removeEventListener('abort', cut);
     });
     signal.throwIfAborted();
-    const store = openStore(ends.destination, signal);
+    const store = openStore(ends.destination, signal, (trouble) => {
+      hooks.report({ kind: 'trouble', trouble });
+    });
     closers.add('the destination', () => {
       store.close();
     });

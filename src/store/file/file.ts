@@ -13,6 +13,7 @@ import { freeNow } from '../free-now.ts';
 import { isUploadId, newUploadId, parseTemporaryName, pathOfKey, refuseSymlinks, temporaryPath } from './paths.ts';
 import { etagOf, putInPlace } from './put-in-place.ts';
 import { probeStore } from '../probe.ts';
+import { tellTrouble, type OnTrouble } from '../trouble.ts';
 import type {
   PendingUpload,
   ProbeResult,
@@ -31,8 +32,12 @@ const READ_BYTES = BUDGET.unpack.readBytes;
 const FOLDER_ATTEMPTS = 5;
 
 /** Opens the folder; it is made when the first object is written. What hangs, as a network file system may, ends with the signal. */
-export function openFileStore(folder: string, signal: AbortSignal = NEVER): Store {
-  return new FileStore(folder, signal);
+export function openFileStore(
+  folder: string,
+  signal: AbortSignal = NEVER,
+  onTrouble: OnTrouble = () => undefined,
+): Store {
+  return new FileStore(folder, signal, onTrouble);
 }
 
 class FileStore implements Store {
@@ -40,15 +45,17 @@ class FileStore implements Store {
   signing?: Signing | undefined;
   readonly #root: string;
   readonly #signal: AbortSignal;
+  readonly #onTrouble: OnTrouble;
 
-  constructor(root: string, signal: AbortSignal) {
+  constructor(root: string, signal: AbortSignal, onTrouble: OnTrouble) {
     this.#root = root;
+    this.#onTrouble = onTrouble;
     this.#signal = signal;
     this.url = `${pathToFileURL(root).href.replace(/\/$/, '')}/`;
   }
 
   under(signal: AbortSignal): Store {
-    const store = new FileStore(this.#root, signal);
+    const store = new FileStore(this.#root, signal, this.#onTrouble);
     store.signing = this.signing;
     return store;
   }
@@ -269,7 +276,7 @@ class FileStore implements Store {
   async #try<T>(doing: string, work: () => Promise<T>): Promise<T> {
     this.#signal.throwIfAborted();
     try {
-      return await untilAborted(work(), this.#signal);
+      return await tellTrouble(doing, this.#onTrouble, () => untilAborted(work(), this.#signal));
     } catch (error) {
       this.#signal.throwIfAborted();
       throw toFileFailure(error, doing);

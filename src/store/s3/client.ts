@@ -4,6 +4,7 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { registerSecret } from '../../base/secrets.ts';
 import type { Location } from '../../config/location.ts';
 import type { DestinationConfig } from '../../config/schema.ts';
+import type { OnTrouble } from '../trouble.ts';
 
 /** The bucket, and the prefix of all keys: empty, or ending in `/`. */
 export type S3Location = Extract<Location, { kind: 's3' }>;
@@ -31,6 +32,8 @@ export interface S3Target {
   signal: AbortSignal;
   /** What was found out about the server on the way; one for all that use the client. */
   learned: Learned;
+  /** Told of requests that take long, or are sent again. */
+  onTrouble: OnTrouble;
 }
 
 /** What a server turns out to be like. */

@@ -185,8 +185,12 @@ const RULES: readonly Rule[] = [
       named('TimeoutError', 'RequestTimeout', 'RequestTimeoutException')(facts) ||
       onNetwork('ETIMEDOUT', 'ESOCKETTIMEDOUT', 'ERR_TLS_HANDSHAKE_TIMEOUT')(facts) ||
       facts.status === 408,
-    hint: ({ host }) =>
-      `${host} did not answer in time. If it repeats, look at its load and at the network; a smaller partSize helps on a slow link.`,
+    hint: ({ host, right }) =>
+      `${host} did not answer in time. If it repeats, look at its load and at the network; a smaller partSize helps on a slow link.${
+        right.action === 's3:PutObject'
+          ? ' A server that reads well but answers no write may be full: look at its disks.'
+          : ''
+      }`,
   },
   { kind: { code: 'too-many-open-files' }, matches: onNetwork('EMFILE', 'ENFILE') },
   {

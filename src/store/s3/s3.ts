@@ -18,6 +18,7 @@ import { readFailure } from './denied.ts';
 import { hasName, hasStatus, isNotImplemented, type S3Operation, toS3Failure } from './errors.ts';
 import { getFromS3, readFromS3 } from './get.ts';
 import { probeStore } from '../probe.ts';
+import type { OnTrouble } from '../trouble.ts';
 import { removeFromS3 } from './remove.ts';
 import { probeConditions } from './probe-conditions.ts';
 import { putToS3 } from './put.ts';
@@ -45,8 +46,9 @@ export function openS3Store(
   location: S3Location,
   signal: AbortSignal,
   timeouts: Partial<S3Timeouts> = {},
+  onTrouble: OnTrouble = () => undefined,
 ): Store {
-  const target = openS3Target(destination, location, signal, timeouts);
+  const target = openS3Target(destination, location, signal, onTrouble, timeouts);
   const clock: Clock = { skewMs: undefined };
   target.client.middlewareStack.add(
     (next) => async (args) => {

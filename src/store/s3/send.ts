@@ -4,10 +4,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
+import type { Failure } from '../../base/errors.ts';
 import type { FailureCode } from '../../base/failures.ts';
 import type { S3Request } from './actions.ts';
 import type { S3Target } from './client.ts';
 import { toS3Failure } from './errors.ts';
+import { tellTrouble } from '../trouble.ts';
 
 /** A request is sent so often in all; one that the server never answers, so often. */
 const TRIES = 3;
@@ -36,25 +38,32 @@ export interface SendOptions {
 }
 
 /** Throws what the SDK threw last, and the reason of the target's signal once that aborts. */
-export async function sendRequest(
+export function sendRequest(
   target: S3Target,
   client: S3Client,
   command: AnyCommand,
   options: SendOptions = {},
 ): Promise<unknown> {
   const { abortSignal = target.signal } = options;
-  for (let tries = 1; ; tries += 1) {
-    target.signal.throwIfAborted();
-    try {
-      return await client.send(command, { ...options, abortSignal });
-    } catch (error) {
+  const key = (command.input as { Key?: string }).Key;
+  const operation = { name: requestOf(command), ...(key === undefined ? {} : { key }) };
+  const request = key === undefined ? operation.name : `${operation.name} of ${key}`;
+  return tellTrouble(request, target.onTrouble, async (retried) => {
+    for (let tries = 1; ; tries += 1) {
       target.signal.throwIfAborted();
-      const pauseMs = abortSignal.aborted ? undefined : pauseBeforeNext(error, tries, command, target);
-      if (pauseMs === undefined) throw error;
-      await sleep(pauseMs, undefined, { signal: abortSignal }).catch(() => undefined);
-      if (abortSignal.aborted) throw error;
+      try {
+        return await client.send(command, { ...options, abortSignal });
+      } catch (error) {
+        target.signal.throwIfAborted();
+        if (abortSignal.aborted) throw error;
+        const { failure } = toS3Failure(error, operation, target);
+        const pauseMs = isClockCorrected(error) && tries === 1 ? 0 : pauseBeforeNext(failure, tries);
+        if (pauseMs === undefined) throw error;
+        retried(failure, tries);
+        if (!(await pause(pauseMs, abortSignal))) throw error;
+      }
     }
-  }
+  });
 }
 
 /** The name of a command's request. */
@@ -63,12 +72,15 @@ export function requestOf(command: AnyCommand): S3Request {
 }
 
 /** Undefined when there is to be no further try. */
-function pauseBeforeNext(error: unknown, tries: number, command: AnyCommand, target: S3Target): number | undefined {
-  if (tries === 1 && isClockCorrected(error)) return 0;
-  const { code } = toS3Failure(error, { name: requestOf(command) }, target).failure;
+function pauseBeforeNext({ code }: Failure, tries: number): number | undefined {
   if (!MENDED_AT_ONCE.has(code) || tries >= (code === 'timeout' ? TRIES_IN_SILENCE : TRIES)) return undefined;
   const full = (code === 'throttled' ? THROTTLED_PAUSE_MS : PAUSE_MS) * 2 ** (tries - 1);
   return full / 2 + Math.random() * (full / 2);
+}
+
+/** Resolves to whether it was not cut short. */
+async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
+  return sleep(ms, true, { signal }).catch(() => false);
 }
 
 /** The SDK takes over the server's clock when that was why it refused; the next try is signed by it. */

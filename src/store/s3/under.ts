@@ -1,6 +1,7 @@
 /** Opens a target under a signal: its client sends each request by the policy of `send.ts`, and ends it with the signal. */
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { DestinationConfig } from '../../config/schema.ts';
+import type { OnTrouble } from '../trouble.ts';
 import { createClient, timeoutsOf, type S3Location, type S3Target, type S3Timeouts } from './client.ts';
 import { sendRequest, type AnyCommand, type SendOptions } from './send.ts';
 
@@ -11,12 +12,13 @@ export function openS3Target(
   destination: DestinationConfig,
   { bucket, prefix }: S3Location,
   signal: AbortSignal,
+  onTrouble: OnTrouble,
   overrides: Partial<S3Timeouts> = {},
 ): S3Target {
   const timeouts = { ...timeoutsOf(destination), ...overrides };
   const client = createClient(destination, timeouts);
   const learned = { quotesETags: false, removesMany: true };
-  return targetUnder({ client, bucket, prefix, destination, timeouts, signal, learned }, signal);
+  return targetUnder({ client, bucket, prefix, destination, timeouts, signal, learned, onTrouble }, signal);
 }
 
 /** The same target, whose requests end with another signal. They then reject with the signal's reason. */

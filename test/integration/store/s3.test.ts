@@ -6,6 +6,7 @@ import type { DestinationConfig } from '../../../src/config/schema.ts';
 import { openS3Store } from '../../../src/store/s3/s3.ts';
 import type { S3Timeouts } from '../../../src/store/s3/client.ts';
 import type { Store } from '../../../src/store/store.ts';
+import type { StoreTrouble } from '../../../src/store/trouble.ts';
 import { type S3Proxy, startProxy } from '../../support/s3-proxy.ts';
 import { destinationOf, type LocalS3, startS3 } from '../../support/s3-server.ts';
 import {
@@ -96,6 +97,25 @@ describe('S3 with faults', () => {
       assert.equal(fault.hits, 2);
     });
   }
+
+  it('tells of a request that is sent again, and that it is over', async () => {
+    const told: StoreTrouble[] = [];
+    const destination = destinationOf({ ...s3, endpoint: proxy.endpoint }, BUCKET);
+    const { location } = destination;
+    assert.ok(location.kind === 's3');
+    const watched = openS3Store(destination, location, NEVER, {}, (trouble) => told.push(trouble));
+    proxy.order('PutObject', { kind: 'error', status: 503, code: 'SlowDown' }, 2);
+    await watched.put('told', Buffer.from('x'), text);
+    assert.deepEqual(
+      told.map((trouble) => [trouble.what, trouble.request, trouble.what === 'retried' ? trouble.failure.code : '']),
+      [
+        ['retried', 'PutObject of pg/told', 'throttled'],
+        ['retried', 'PutObject of pg/told', 'throttled'],
+        ['over', 'PutObject of pg/told', ''],
+      ],
+    );
+    watched.close();
+  });
 
   it('gets over a connection that is reset in the middle of a part', async () => {
     const fault = proxy.order('UploadPart', { kind: 'reset', afterBytes: 1_000_000 }, 2);

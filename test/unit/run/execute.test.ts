@@ -4,10 +4,11 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { fail, FailureError } from '../../../src/base/errors.ts';
+import { RunFolder } from '../../../src/ledger/run-folder.ts';
 import { executeRun, type Commit } from '../../../src/run/execute.ts';
 import type { Run } from '../../../src/run/run.ts';
 import { CUTS, FakeRuns } from '../../support/fake-run.ts';
-import { aManifest, aPlan, INSTANCE } from '../../support/ledger.ts';
+import { aManifest, aPlan, ARCHIVE, changed, INSTANCE, RUN } from '../../support/ledger.ts';
 
 const PARTS = ['part-00000.jsonl', 'part-00001.jsonl', 'part-00002.jsonl', 'part-00003.jsonl'];
 const WIDE = { code: 'row-too-wide', message: 'row 7 is too wide' } as const;
@@ -236,6 +237,22 @@ describe('a session that is lost', () => {
     assert.equal(runs.sessions.length, 3);
     assert.equal(await runs.folder.isCommitted(), false);
     assert.equal((await runs.folder.plan())?.plan.ended, undefined, 'a run that may go on has not failed');
+  });
+
+  test('is not said to be lost where the destination failed before the first segment', async () => {
+    const runs = new FakeRuns();
+    let failures = 0;
+    const busy = changed(runs.store, {
+      listUploads: (prefix) => {
+        failures += 1;
+        if (failures > 1) return runs.store.listUploads(prefix);
+        throw fail('throttled', { stage: 'upload', message: 'slow down' });
+      },
+    });
+    await executeRun(runs.next({ folder: new RunFolder(busy, ARCHIVE, RUN) }));
+    const said = runs.log.map(({ message }) => message);
+    assert.ok(said.some((message) => message.startsWith('the run cannot go on for the moment')));
+    assert.ok(!said.some((message) => message.startsWith('session lost')));
   });
 
   test('is followed by another one as long as each brings a segment', async () => {

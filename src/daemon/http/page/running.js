@@ -87,14 +87,17 @@ function createRunRow(name) {
     { class: 'facts' },
     FACTS.map((label, index) => h('div', {}, h('dt', { class: 'note' }, label), values[index])),
   );
+  const stall = h('p', { class: 'note clamp' });
   const title = h('h3', { class: 'clamp', title: name }, cut(name, MOST_OF_A_NAME));
-  const element = h('li', {}, h('div', { class: 'run-head row' }, title, link, waiting, percent), track, list);
+  const element = h('li', {}, h('div', { class: 'run-head row' }, title, link, waiting, percent), track, stall, list);
   const update = (/** @type {CurrentRun} */ run) => {
     const done = Math.max(0, Math.min(100, run.percent));
     setText(link, run.run);
     setAttribute(link, 'href', runPath(name, run.run));
     waiting.hidden = run.status !== 'waiting';
     track.hidden = list.hidden = !waiting.hidden;
+    stall.hidden = run.stalled === null;
+    setText(stall, stallOf(run));
     bar.style.inlineSize = `${done.toFixed(1)}%`;
     setAttribute(track, 'aria-valuenow', String(Math.floor(done)));
     setText(percent, run.status === 'waiting' ? '' : `${Math.floor(done)}%`);
@@ -104,6 +107,12 @@ function createRunRow(name) {
     });
   };
   return { element, update };
+}
+
+/** @param {CurrentRun} run */
+function stallOf({ stalled }) {
+  if (stalled === null) return '';
+  return `Nothing has moved for ${duration(stalled.seconds)}. It waits for ${cut(stalled.waitsFor.join('; '), MOST_OF_A_NAME)}.`;
 }
 
 /**

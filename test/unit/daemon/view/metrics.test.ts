@@ -57,6 +57,16 @@ describe('the metrics', () => {
     assert.match(text, /^pgsluice_memory_limit_bytes \d{8,}$/m);
   });
 
+  test('count requests that are sent again while the run is in progress, and not twice', async () => {
+    const metrics = new Metrics(stateParts);
+    const progress = new RunProgress('events', '20261123T021500Z', undefined);
+    const failure = { code: 'throttled', stage: 'upload', transient: true, message: '', hint: '' } as const;
+    for (const tries of [1, 2]) progress.trouble({ what: 'retried', request: 'PutObject of a', tries, failure });
+    metrics.ended(ending({}), { progress });
+    metrics.ended(ending({}), { progress });
+    assert.match((await metrics.text()).body, /^pgsluice_s3_retries_total\{archive="events"\} 2$/m);
+  });
+
   test('count failures by their declared codes, and any other as other', async () => {
     const metrics = new Metrics(stateParts);
     const progress = new RunProgress('events', '20261123T021500Z', undefined);
