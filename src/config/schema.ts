@@ -273,6 +273,14 @@ const archive = z.strictObject({
         'What holds the rows together. `snapshot`: all are of one instant, and foreign tables, which take no part in it, ' +
         'are refused. `none`: they are read whenever their segment is, and the manifest says so.',
     }),
+  lines: z
+    .enum(['exact', 'server'])
+    .default('exact')
+    .meta({
+      description:
+        'How values are printed whose type, of an extension or your own, has a cast to json, such as geometry. `exact`: as the ' +
+        'text of the type, which restores exactly. `server`: as the cast prints them (GeoJSON), which may lose something.',
+    }),
   compression: compression.prefault({}).meta({ description: 'How objects are compressed.' }),
   contentEncoding: z.enum(['gzip']).optional().meta({
     description: 'Sets this header on gzip objects; many clients then unzip them unasked.',

@@ -3,10 +3,21 @@ import type { Client } from 'pg';
 
 /**
  * How a value is encoded: by what Postgres prints for it, by itself (`integer`, `number`, `boolean`, `jsonb`, `json`), in
- * quotes (`string`, `date`, `timestamp`, `timestamptz`), or by asking the server for `to_json(column)` (`server`).
+ * quotes (`string`, `date`, `timestamp`, `timestamptz`), or by asking the server for `to_json(column)` (`server`), or for the
+ * text that the type's input reads, in quotes (`text`).
  */
 export type Encoding =
-  'boolean' | 'integer' | 'number' | 'string' | 'date' | 'timestamp' | 'timestamptz' | 'json' | 'jsonb' | 'server';
+  | 'boolean'
+  | 'integer'
+  | 'number'
+  | 'string'
+  | 'date'
+  | 'timestamp'
+  | 'timestamptz'
+  | 'json'
+  | 'jsonb'
+  | 'server'
+  | 'text';
 
 export interface Column {
   name: string;
@@ -20,6 +31,8 @@ export interface Column {
   isEnum: boolean;
   nullable: boolean;
   encoding: Encoding;
+  /** Whether a cast of somebody's makes its JSON, or that of a part of it, of which nobody knows whether it keeps all. */
+  isMadeByCast?: true;
 }
 
 /** A column as the catalogue or a query's description gives it, before its encoding is known. */
@@ -50,6 +63,7 @@ interface TypeRow {
   type: string;
   base_oid: number;
   asks_server: boolean;
+  is_made_by_cast: boolean;
   element_oid: number | null;
   is_enum: boolean;
 }
@@ -72,6 +86,8 @@ export function hasOwnJson(oid: string): string {
 
 /**
  * `asks_server`: arrays and composites nest, and a type made by a user may have a cast to json that to_json calls.
+ * `is_made_by_cast`: it calls such a cast, for the value itself or within it. It looks below domains, and for no cast of an array or a
+ * composite. What hstore's cast prints is read back.
  */
 const TYPES_SQL = `
 WITH RECURSIVE wanted AS (
@@ -84,11 +100,30 @@ WITH RECURSIVE wanted AS (
   SELECT below.ordinal, t.typbasetype
   FROM below JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) below.oid
   WHERE t.typtype OPERATOR(pg_catalog.=) 'd'
+), parts AS (
+  SELECT ordinal, type_oid AS oid FROM wanted
+  UNION
+  SELECT parts.ordinal, part.oid
+  FROM parts JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) parts.oid
+  CROSS JOIN LATERAL (
+    SELECT t.typbasetype AS oid WHERE t.typtype OPERATOR(pg_catalog.=) 'd'
+    UNION ALL
+    SELECT t.typelem WHERE t.typelem OPERATOR(pg_catalog.<>) 0 AND t.typlen OPERATOR(pg_catalog.=) -1
+    UNION ALL
+    SELECT a.atttypid FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid OPERATOR(pg_catalog.=) t.typrelid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+  ) AS part
 )
 SELECT wanted.ordinal, pg_catalog.format_type(wanted.type_oid, wanted.modifier) AS type,
   t.oid::pg_catalog.int8::pg_catalog.float8 AS base_oid,
   is_array OR t.typtype OPERATOR(pg_catalog.=) ANY ('{c,p}')
     OR ${hasOwnJson('t.oid')} AS asks_server,
+  EXISTS (
+    SELECT FROM parts JOIN pg_catalog.pg_type p ON p.oid OPERATOR(pg_catalog.=) parts.oid
+    WHERE parts.ordinal OPERATOR(pg_catalog.=) wanted.ordinal AND ${hasOwnJson('p.oid')}
+      AND p.typtype OPERATOR(pg_catalog.<>) ALL ('{c,d}') AND p.typname OPERATOR(pg_catalog.<>) 'hstore'
+      AND (p.typelem OPERATOR(pg_catalog.=) 0 OR p.typlen OPERATOR(pg_catalog.<>) -1)
+  ) AS is_made_by_cast,
   CASE WHEN is_array THEN t.typelem::pg_catalog.int8::pg_catalog.float8 END AS element_oid,
   t.typtype OPERATOR(pg_catalog.=) 'e' AS is_enum
 FROM wanted JOIN below ON below.ordinal OPERATOR(pg_catalog.=) wanted.ordinal
@@ -115,7 +150,14 @@ export async function resolveEncodings(client: Client, columns: readonly BareCol
       elementTypeOid: row.element_oid,
       isEnum: row.is_enum,
       nullable: column.nullable,
-      encoding: row.asks_server ? 'server' : (BY_OID[row.base_oid] ?? 'string'),
+      encoding: encodingOf(row),
+      ...(row.is_made_by_cast ? { isMadeByCast: true } : {}),
     };
   });
+}
+
+/** A cast may lose digits or dimensions, as those of PostGIS do; the text of a type is what its input reads. */
+function encodingOf(row: TypeRow): Encoding {
+  if (row.is_made_by_cast) return 'text';
+  return row.asks_server ? 'server' : (BY_OID[row.base_oid] ?? 'string');
 }

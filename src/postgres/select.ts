@@ -34,7 +34,8 @@ export interface Narrowing {
 }
 
 /**
- * Whether a column is asked for as JSON text of the server's own. By default those are that are not printed as scalars.
+ * Whether a column is asked for as JSON text of the server's own. By default those are that are not printed as scalars. One whose
+ * encoding is `text` never is.
  */
 export type AsksServer = (column: Column) => boolean;
 
@@ -47,7 +48,7 @@ export function buildSelect(
   asksServer: AsksServer = asksByEncoding,
 ): Statement {
   const list = selection.columns
-    .map((column, index) => selectItem(columnReference(selection, index), asksServer(column)))
+    .map((column, index) => selectItem(columnReference(selection, index), column, asksServer))
     .join(', ');
   const conditions = [selection.kind === 'relation' ? selection.where : undefined, narrowing.predicate];
   const wanted = conditions.filter((condition) => condition !== undefined).map((condition) => `(${condition}\n)`);
@@ -67,8 +68,14 @@ export function columnReference(selection: Selection, index: number): string {
   return selection.kind === 'query' ? `q.c${index + 1}` : quoteIdentifier(column.name);
 }
 
-function selectItem(reference: string, asksServer: boolean): string {
-  return asksServer ? `pg_catalog.to_json(${reference})::pg_catalog.text` : reference;
+function selectItem(reference: string, column: Column, asksServer: AsksServer): string {
+  if (column.encoding === 'text') return outputOf(reference);
+  return asksServer(column) ? `pg_catalog.to_json(${reference})::pg_catalog.text` : reference;
+}
+
+/** What the type's output prints: a cast to text may be one that somebody wrote, and prints something else. A row of NULLs is no NULL. */
+function outputOf(reference: string): string {
+  return `CASE WHEN ${reference} IS DISTINCT FROM NULL THEN pg_catalog.format('%s', ${reference}) END`;
 }
 
 function fromItems(selection: Selection, { from }: Narrowing): readonly string[] {

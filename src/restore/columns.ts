@@ -14,15 +14,17 @@ export async function planColumns(
   const matches = manifest.columns.map(({ name }) => target.columns.find((column) => column.name === name));
   const filled = matches.filter((column) => column !== undefined);
   const found = await resolveForms(client, filled);
-  const columns = manifest.columns.map(({ name, nullable }, index): RestoreColumn => {
+  const columns = manifest.columns.map(({ name, nullable, encoding }, index): RestoreColumn => {
     const match = matches[index];
     const form = match === undefined || match.isGenerated ? undefined : found[filled.indexOf(match)]?.form;
     if (form === undefined) return { name };
+    if (encoding === 'text') return { name, form: { kind: 'value' } };
     return { name, form: form.kind === 'json' && !nullable ? { ...form, notNull: true } : form };
   });
+  const texts = new Set(manifest.columns.filter(({ encoding }) => encoding === 'text').map(({ name }) => name));
   const doubts = filled.flatMap(({ name, type }, index) => {
     const doubt = found[index]?.doubt;
-    return doubt === undefined ? [] : [`column ${name}, ${type}: ${doubt}`];
+    return doubt === undefined || texts.has(name) ? [] : [`column ${name}, ${type}: ${doubt}`];
   });
   return { columns, doubts };
 }

@@ -23,6 +23,7 @@ import { cutByKey } from './cut/key.ts';
 import { cutByPages } from './cut/pages.ts';
 import { wholeCut } from './cut/whole.ts';
 import { describeSubject, type Subject } from './subject.ts';
+import { warnOfCasts } from './subject-warnings.ts';
 
 export interface RunPlan {
   subject: Subject;
@@ -101,7 +102,7 @@ interface Look extends Pick<RunPlan, 'subject' | 'estimate' | 'warnings'> {
 async function lookAt(client: Client, archive: ArchiveConfig, slot: Date): Promise<Look> {
   const subject = await describeSubject(client, archive, slot);
   const { estimate, remoteReads } = await explainStatement(client, buildSelect(subject.selection));
-  const warnings = warnOfUncovered(archive, subject.name, remoteReads);
+  const warnings = [...warnOfUncovered(archive, subject.name, remoteReads), ...warnOfCasts(subject.selection.columns)];
   return { subject, estimate, warnings, leaves: await leavesOf(client, subject) };
 }
 

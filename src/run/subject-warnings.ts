@@ -1,10 +1,22 @@
 /** What an operator should know of a table or query before he trusts an archive of it: `plan` and `check --online` say it. */
 import { FOLDER_KEY } from '../ledger/names.ts';
+import type { Column } from '../postgres/columns.ts';
 import type { Subject } from './subject.ts';
 
 /** A line each; empty when there is nothing to say. */
 export function warnOfSubject({ selection, relation, name }: Subject): string[] {
   return [...warnOfNames(selection.columns), ...(hasHeirs(relation) ? [describeHeirs(name)] : [])];
+}
+
+/** Of columns whose JSON somebody's cast would make. `run` says it as well. */
+export function warnOfCasts(columns: readonly Pick<Column, 'name' | 'type' | 'encoding' | 'isMadeByCast'>[]): string[] {
+  return columns
+    .filter(({ isMadeByCast }) => isMadeByCast === true)
+    .map(({ name, type, encoding }) =>
+      encoding === 'text'
+        ? `column ${name} is archived as the text of its type, ${type}, which restores exactly; lines: server takes what its cast to json prints`
+        : `column ${name} is archived as a cast to json of ${type} prints it, which may lose something, and may not restore`,
+    );
 }
 
 /** Whether tables inherit from it that are no partitions: their rows are read with its own. */

@@ -43,7 +43,8 @@ export async function describeSubject(client: Client, archive: ArchiveConfig, sl
   requireOneExpression('query', archive.query);
   if (archive.table !== undefined) return describeTable(client, archive, archive.table, slot);
   const params = archive.params ?? [];
-  const { sql, columns, window } = await describeBound(client, archive, archive.query ?? '', slot);
+  const { sql, window, ...bound } = await describeBound(client, archive, archive.query ?? '', slot);
+  const columns = printAs(archive, bound.columns);
   const key = archive.key ?? [];
   requireColumns(columns, key, 'key');
   const selection = { kind: 'query', sql, params, columns } as const;
@@ -88,7 +89,7 @@ function requireOneExpression(option: string, sql: string | undefined): void {
 
 async function describeTable(client: Client, archive: ArchiveConfig, table: string, slot: Date): Promise<Subject> {
   const relation = await describeRelation(client, table);
-  const columns = chooseColumns(relation.columns, archive);
+  const columns = printAs(archive, chooseColumns(relation.columns, archive));
   const key = archive.key ?? relation.primaryKey;
   if (archive.key !== undefined) requireColumns(relation.columns, archive.key, 'key');
   const { where, window } = bindTable(archive, relation, slot);
@@ -123,6 +124,13 @@ function bindTable(
 /** The filter may end in a comment, which ends with its line. */
 function allOf(condition: string, where: string | undefined): string {
   return where === undefined ? condition : `${condition} AND (${where}\n)`;
+}
+
+/** With `lines: server`, what a cast makes is taken as it is. */
+function printAs({ lines }: Pick<ArchiveConfig, 'lines'>, columns: readonly Column[]): Column[] {
+  return columns.map((column) =>
+    lines === 'server' && column.isMadeByCast === true ? { ...column, encoding: 'server' } : column,
+  );
 }
 
 function chooseColumns(all: readonly Column[], archive: ArchiveConfig): Column[] {

@@ -30,7 +30,7 @@ export async function readLines(
   const client = await connectPostgres({ url, applicationName: 'test' });
   const buffers = reader === 'copy-without-simd' ? plainBuffers() : lendBuffers();
   try {
-    const { selection, name } = await describeSubject(client, reading as ArchiveConfig, SLOT);
+    const { selection, name } = await describeSubject(client, { lines: 'server', ...reading } as ArchiveConfig, SLOT);
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     const pieces: Buffer[] = [];
     const count = { rows: 0 };

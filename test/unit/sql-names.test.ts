@@ -17,7 +17,7 @@ const FAULTS: readonly [fault: string, pattern: RegExp][] = [
   ['an operator', /[=<>~!@#^&|%?+/]|(?<![(.]|SELECT )\*|-(?!\d)/],
   [
     'a word that looks for =',
-    /\b(?:IN|USING) ?\(|\b(?:BETWEEN|NATURAL|NULLIF|LIKE)\b|\bDISTINCT FROM\b|\bCASE (?!WHEN)/,
+    /\b(?:IN|USING) ?\(|\b(?:BETWEEN|NATURAL|NULLIF|LIKE)\b|\bDISTINCT FROM (?!NULL)|\bCASE (?!WHEN)/,
   ],
   ['a catalogue', /\b(?:FROM|JOIN) pg_(?!catalog\.)/],
 ];

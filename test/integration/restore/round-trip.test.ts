@@ -28,7 +28,6 @@ const CHANGED: Record<string, string> = {
 const WITHOUT_WAY_BACK: Record<string, RegExp> = {
   'types of the catalogue that take no input':
     /^(pg_node_tree|pg_ndistinct|pg_dependencies|pg_mcv_list|pg_brin_|gtsvector)/,
-  'a cast to json of the user': /^et_cast_(enum|domain)/,
   'arrays of several dimensions whose elements are arrays': /^(int2vector|oidvector|et_ints)\[\]/,
 };
 

@@ -68,9 +68,7 @@ describe('run --verify-source', () => {
           withDatabase(site.database.url, `${site.database.name}_${encoding.toLowerCase()}`),
         );
         const word = encoding === 'EUC_JP' ? '日本' : 'Ärger';
-        await client.query(
-          `CREATE TABLE words AS SELECT '${word}'::text AS word, 1 AS t, '{"${word}": 1}'::json AS j`,
-        );
+        await client.query(`CREATE TABLE words AS SELECT '${word}'::text AS word, 1 AS t, '{"${word}": 1}'::json AS j`);
         await client.end();
       }
       const config = await site.writeConfig({ sources, archives });

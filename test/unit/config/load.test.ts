@@ -34,6 +34,7 @@ test('a minimal config gets all defaults', () => {
         catchUp: 'last',
         segments: { by: 'auto', targetBytes: 256 * 1024 ** 2, parallel: 2 },
         consistency: 'snapshot',
+        lines: 'exact',
         compression: { codec: 'gzip', engine: 'auto' },
         read: 'auto',
         retry: { forMs: 900_000, attempts: 20, backoffMs: 2000 },

@@ -25,11 +25,15 @@ const ENCODERS: Record<Encoding, EncodeValue> = {
   json: unbreakLines,
   jsonb: (text) => text,
   server: unbreakLines,
+  text: quote,
 };
+
+const STRING_PIECES = { edge: '"', encode: (text: string): string => JSON.stringify(text).slice(1, -1) };
 
 /** Encodings whose values may be long, and how a piece of a value becomes a piece of JSON. */
 const PIECEWISE: Partial<Record<Encoding, { edge: string; encode: EncodeValue }>> = {
-  string: { edge: '"', encode: (text) => JSON.stringify(text).slice(1, -1) },
+  string: STRING_PIECES,
+  text: STRING_PIECES,
   json: { edge: '', encode: unbreakLines },
   jsonb: { edge: '', encode: (text) => text },
   server: { edge: '', encode: unbreakLines },

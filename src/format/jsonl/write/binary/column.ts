@@ -75,6 +75,7 @@ export function encoderOf(column: Column): Encoder {
 }
 
 function findEncoder(column: Column): Encoder | undefined {
+  if (column.encoding === 'text') return TEXT;
   if (column.elementTypeOid !== null) {
     const element = BY_OID.get(column.elementTypeOid);
     return element === undefined

@@ -67,8 +67,8 @@ describe('the text encoder', () => {
   test('cuts a long value at any place of a surrogate pair without harm', () => {
     for (const before of [PIECE_CHARS - 2, PIECE_CHARS - 1, PIECE_CHARS, 2 * PIECE_CHARS - 2, 2 * PIECE_CHARS - 1]) {
       const text = `${'x'.repeat(before)}😀${'y'.repeat(PIECE_CHARS)}`;
-      for (const encoding of ['string', 'json', 'jsonb', 'server'] as const) {
-        const json = encoding === 'string' ? JSON.stringify(text) : text;
+      for (const encoding of ['string', 'text', 'json', 'jsonb', 'server'] as const) {
+        const json = encoding === 'string' || encoding === 'text' ? JSON.stringify(text) : text;
         assert.ok(textOf({ c: encoding }, [text]) === `{"c":${json}}\n`, `${encoding}, after ${before}`);
       }
     }
