@@ -199,7 +199,7 @@ export const COMMANDS: readonly CommandEntry[] = [
       { flags: '--on-conflict <rule>', does: 'fail, or skip rows whose key is there already', default: 'fail' },
       {
         flags: '--key-from <key>',
-        does: 'only rows from this key on; values of several columns with commas between',
+        does: 'only rows from this key on; values of several columns with commas between, \\, for a comma in one',
       },
       { flags: '--key-to <key>', does: 'only rows up to this key' },
     ],

@@ -29,9 +29,18 @@ export interface KeyFacts {
   problems: readonly string[];
   /** Indexes in the manifest of objects that hold no such row for certain. */
   outside: ReadonlySet<number>;
+  /** Of those that hold no other row for certain. */
+  inside: ReadonlySet<number>;
 }
 
-export const ALL_KEYS: KeyFacts = { key: [], from: undefined, to: undefined, problems: [], outside: new Set() };
+export const ALL_KEYS: KeyFacts = {
+  key: [],
+  from: undefined,
+  to: undefined,
+  problems: [],
+  outside: new Set(),
+  inside: new Set(),
+};
 
 /** Types whose order is the same everywhere. A type of the user's own may be text inside. */
 const ORDERED_ALIKE = /^(?:smallint|integer|bigint|uuid|date|timestamp(?:\(\d\))? with(?:out)? time zone)$/;
@@ -77,7 +86,7 @@ export function readBounds(
     bound === undefined || bound.values.length === key.length
       ? []
       : [
-          `${bound.option} ${bound.text}: the key has ${key.length} columns, ${names}; give one value for each, with commas between`,
+          `${bound.option} ${bound.text}: the key has ${key.length} columns, ${names}; give one value for each, with commas between, and \\, for a comma in one`,
         ],
   );
   return { ...bounds, problems };
@@ -85,7 +94,17 @@ export function readBounds(
 
 function readBound(option: Bound['option'], text: string | undefined, key: readonly KeyColumn[]): Bound | undefined {
   if (text === undefined) return undefined;
-  return { option, text, values: key.length === 1 ? [text] : text.split(',') };
+  return { option, text, values: key.length === 1 ? [text] : splitValues(text) };
+}
+
+/** At each comma, but for those behind a backslash; two of these are one. */
+function splitValues(text: string): string[] {
+  const values = [''];
+  for (const [part] of text.matchAll(/\\[\\,]|[^]/g)) {
+    if (part === ',') values.push('');
+    else values.push((values.pop() ?? '') + part.slice(-1));
+  }
+  return values;
 }
 
 /**

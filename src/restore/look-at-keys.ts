@@ -37,8 +37,10 @@ export async function lookAtKeys(
   if (problems.length === 0) {
     for (const bound of [from, to]) if (bound !== undefined) problems.push(...(await checkValues(client, bound, key)));
   }
+  if (problems.length === 0 && from !== undefined && to !== undefined)
+    problems.push(...(await checkOrder(client, from, to, key, target)));
   if (problems.length > 0) return { ...ALL_KEYS, problems };
-  return { key, from, to, ...(await findOutside(client, manifest, columns, { key, from, to })) };
+  return { key, from, to, ...(await placeObjects(client, manifest, columns, { key, from, to })) };
 }
 
 async function checkValues(
@@ -56,61 +58,102 @@ async function checkValues(
   }
 }
 
+/** In the order of the target's own columns, as text goes by their collations. */
+async function checkOrder(
+  client: Client,
+  from: Bound,
+  to: Bound,
+  key: readonly Compared[],
+  target: Target | undefined,
+): Promise<string[]> {
+  const columns = key.map(({ reference }) => reference).join(', ');
+  const casts = key.map(({ type }, at) => `$${at + 1}::${type}`).join(', ');
+  const none = target === undefined ? '' : `SELECT ${columns} FROM ${target.name} WHERE false UNION ALL `;
+  const ends = to.values.map((_, at) => `$${key.length + at + 1}`);
+  const { rows } = await client.query<{ swapped: boolean | null }>(
+    `SELECT ${compareRow(key, '>', ends)} AS swapped FROM (${none}SELECT ${casts}) AS ends(${columns})`,
+    [...from.values, ...to.values],
+  );
+  if (rows[0]?.swapped !== true) return [];
+  return [`--key-from ${from.text} is after --key-to ${to.text}, and no row is between them`];
+}
+
 /**
  * Objects that were cut by the key, so that first and last key are their ends. The order of text depends on a collation, which
  * may be another one here than where the rows were cut: then every object is read.
  */
-async function findOutside(
+async function placeObjects(
   client: Client,
   { cut, objects }: Manifest,
   columns: readonly KeyColumn[],
   range: Pick<KeyFacts, 'key' | 'from' | 'to'>,
-): Promise<Pick<KeyFacts, 'outside' | 'problems'>> {
+): Promise<Pick<KeyFacts, 'outside' | 'inside' | 'problems'>> {
   const outside = new Set<number>();
-  if (cut?.by !== 'key' || columns.some(({ isCollatable }) => isCollatable)) return { outside, problems: [] };
+  const inside = new Set<number>();
+  if (cut?.by !== 'key' || columns.some(({ isCollatable }) => isCollatable)) return { outside, inside, problems: [] };
   try {
     for (let start = 0; start < objects.length; start += OBJECTS_A_QUERY) {
       const part = objects.slice(start, start + OBJECTS_A_QUERY);
-      for (const at of await askOutside(client, part, range)) outside.add(start + at);
+      for (const { at, isOutside } of await askPlaces(client, part, range))
+        (isOutside ? outside : inside).add(start + at);
     }
-    return { outside, problems: [] };
+    return { outside, inside, problems: [] };
   } catch (error) {
     if (!isBadValue(error)) throw error;
     const types = columns.map(({ type }) => type).join(', ');
     return {
       outside,
+      inside,
       problems: [`the manifest's keys are not of the type of the key (${types}): ${errorText(error)}`],
     };
   }
 }
 
-/** Indexes in `objects` of those that lie outside. The keys go as one parameter: what the manifest says is never SQL. */
-async function askOutside(
+interface Place {
+  /** Index in the objects that were asked for. */
+  at: number;
+  /** Else inside; those that are neither, or of which it is not known, are not there. */
+  isOutside: boolean;
+}
+
+/** The keys go as one parameter: what the manifest says is never SQL. */
+async function askPlaces(
   client: Client,
   objects: readonly ManifestObject[],
   { key, from, to }: Pick<KeyFacts, 'key' | 'from' | 'to'>,
-): Promise<number[]> {
+): Promise<Place[]> {
   const ends = objects.map(({ firstKey, lastKey }) => ({
     first: knownKey(firstKey, key),
     last: knownKey(lastKey, key),
   }));
   const parameters = [JSON.stringify(ends)];
-  const tests: string[] = [];
-  const test = (end: 'first' | 'last', order: '<' | '>', { values }: Bound): void => {
-    const placeholders = values.map((value) => `$${parameters.push(value)}`);
+  const test = (end: 'first' | 'last', order: '<' | '<=' | '>=' | '>', placeholders: readonly string[]): string => {
     const texts = endTexts(end, key);
     const ends = key.map((column, at) => ({ ...column, reference: `${texts[at] ?? ''}::${column.type}` }));
-    tests.push(`(${compareRow(ends, order, placeholders)})`);
+    return `(${compareRow(ends, order, placeholders)})`;
   };
-  if (to !== undefined) test('first', '>', to);
-  if (from !== undefined) test('last', '<', from);
-  const { rows } = await client.query<{ number: number }>(
-    `SELECT n::pg_catalog.int4 AS number
-     FROM pg_catalog.json_array_elements($1::pg_catalog.json) WITH ORDINALITY AS o(ends, n) WHERE ${tests.join(' OR ')}`,
+  const outside: string[] = [];
+  const inside: string[] = [];
+  if (to !== undefined) {
+    const values = to.values.map((value) => `$${parameters.push(value)}`);
+    outside.push(test('first', '>', values));
+    inside.push(test('last', '<=', values));
+  }
+  if (from !== undefined) {
+    const values = from.values.map((value) => `$${parameters.push(value)}`);
+    outside.push(test('last', '<', values));
+    inside.push(test('first', '>=', values));
+  }
+  const { rows } = await client.query<{ number: number; isOutside: boolean }>(
+    `SELECT p.number, p.outside AS "isOutside" FROM (
+       SELECT n::pg_catalog.int4 AS number, COALESCE(${outside.join(' OR ')}, false) AS outside,
+         COALESCE(${inside.join(' AND ')}, false) AS inside
+       FROM pg_catalog.json_array_elements($1::pg_catalog.json) WITH ORDINALITY AS o(ends, n)
+     ) AS p WHERE p.outside OR p.inside`,
     parameters,
   );
-  const empty = objects.flatMap((object, at) => (object.rows === 0 ? [at] : []));
-  return [...empty, ...rows.map(({ number }) => number - 1)];
+  const empty = objects.flatMap((object, at): Place[] => (object.rows === 0 ? [{ at, isOutside: true }] : []));
+  return [...empty, ...rows.map(({ number, isOutside }) => ({ at: number - 1, isOutside }))];
 }
 
 /** What is no value of its type, or none that a domain allows. */

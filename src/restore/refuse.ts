@@ -70,7 +70,7 @@ function checkPlace({ schemaExists, canUseSchema, isReadOnly, role }: Surroundin
 
 /** What stands against making the table. */
 function checkCreation(
-  { create, into, onConflict }: RestoreRequest,
+  { create, into, onConflict, keys }: RestoreRequest,
   manifest: Manifest,
   { place, types }: RestoreFacts,
 ): string[] {
@@ -92,6 +92,7 @@ function checkCreation(
     ...(names.length > MAX_COLUMNS
       ? [`the archive has ${formatCount(names.length)} columns, and a table has ${formatCount(MAX_COLUMNS)} at most`]
       : []),
+    ...checkTemp({ keys, onConflict }, place),
     ...checkCreate(place),
   ];
 }
@@ -108,6 +109,7 @@ function checkExisting(
       ? [`table ${target.name} exists already; restore into it without --create`]
       : []),
     ...checkTarget(manifest, target, request, place),
+    ...(request.onConflict === 'fail' && isRange(request) ? refuseRules(target) : []),
     ...(request.onConflict === 'skip' ? refuseSkip(manifest, target, constraints.hasHeirs) : []),
     ...refuseByConstraints(target, constraints, objects, request.keys),
     ...(emptied === undefined || hasRows === false || request.onConflict === 'skip'
@@ -184,11 +186,31 @@ function checkRights(manifest: Manifest, target: Target, request: RestoreRequest
         ]),
     ...(target.canSelect ? [] : [`role ${place.role} may not read ${target.name}: GRANT SELECT`]),
     ...sequences.map(({ name }) => `role ${place.role} may not set sequence ${name}: GRANT SELECT, UPDATE ON SEQUENCE`),
-    ...(request.onConflict === 'skip' && !place.canMakeTemp
-      ? [`role ${place.role} may not make temporary tables, which --on-conflict skip needs: GRANT TEMP ON DATABASE`]
-      : []),
+    ...checkTemp(request, place),
     ...checkCreate(place),
   ];
+}
+
+function isRange({ keys: { from, to } }: Pick<RestoreRequest, 'keys'>): boolean {
+  return from !== undefined || to !== undefined;
+}
+
+/** COPY passes rules by, and INSERT does not. */
+function refuseRules({ name, rules }: Target): string[] {
+  if (rules.length === 0) return [];
+  return [
+    `a range of the key does not go with rules, and ${name} has ${rules.map(quoteIdentifier).join(', ')}: drop them`,
+  ];
+}
+
+/** Where rows are to be told from others, they go through a table of our own. */
+function checkTemp(
+  { onConflict, keys }: Pick<RestoreRequest, 'onConflict' | 'keys'>,
+  { canMakeTemp, role }: Surroundings,
+): string[] {
+  if (canMakeTemp || (onConflict !== 'skip' && !isRange({ keys }))) return [];
+  const what = onConflict === 'skip' ? '--on-conflict skip' : 'a range of the key';
+  return [`role ${role} may not make temporary tables, which ${what} needs: GRANT TEMP ON DATABASE`];
 }
 
 /** The record of the restore is a table beside the target. */

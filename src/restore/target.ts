@@ -46,7 +46,7 @@ export interface Target {
   hasRowSecurity: boolean;
   /** Names of rules that keep INSERT from passing over rows: those for INSERT, and those for UPDATE. */
   rules: string[];
-  /** Names of triggers that fire for inserted rows. */
+  /** Names of triggers that fire for inserted rows, of partitions with the name of theirs. */
   triggers: string[];
 }
 
@@ -80,10 +80,16 @@ SELECT c.oid::pg_catalog.int8::pg_catalog.float8 AS oid, c.relkind::pg_catalog.t
   pg_catalog.has_table_privilege(c.oid, 'SELECT') AS "canSelect",
   pg_catalog.row_security_active(c.oid) AS "hasRowSecurity",
   ARRAY(
-    SELECT t.tgname::pg_catalog.text FROM pg_catalog.pg_trigger t
-    WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal
+    SELECT CASE WHEN l.oid OPERATOR(pg_catalog.=) c.oid THEN t.tgname::pg_catalog.text
+      ELSE pg_catalog.format('%s.%s', l.relname, t.tgname) END
+    FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class l ON l.oid OPERATOR(pg_catalog.=) t.tgrelid
+    WHERE (l.oid OPERATOR(pg_catalog.=) c.oid OR l.oid OPERATOR(pg_catalog.=) ANY (
+        ARRAY(SELECT relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(c.oid))
+      ) AND (t.tgtype OPERATOR(pg_catalog.&) 1::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0)
+      AND NOT t.tgisinternal AND t.tgparentid OPERATOR(pg_catalog.=) 0
       AND t.tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}')
-      AND (t.tgtype OPERATOR(pg_catalog.&) 4::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0 ORDER BY 1
+      AND (t.tgtype OPERATOR(pg_catalog.&) 4::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0
+    ORDER BY l.oid OPERATOR(pg_catalog.<>) c.oid, 1
   ) AS triggers,
   ARRAY(
     SELECT r.rulename::pg_catalog.text FROM pg_catalog.pg_rewrite r

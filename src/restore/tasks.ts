@@ -61,17 +61,20 @@ function restoreTask(
     table: plan.target.name,
     subject: `${request.into.schema}.${request.into.table}`,
     columns: plan.columns,
-    ...(plan.where === undefined ? {} : { where: plan.where }),
     onConflict: request.onConflict,
     ...(plan.conflictKey === undefined ? {} : { conflictKey: plan.conflictKey }),
     record: { table: plan.record.table, restore: plan.record.restore },
-    objects: objects.map(toRestore),
+    objects: objects.map((object) => toRestore(object, plan)),
     maxValueBytes: maxRowBytes(config.workers.maxOldGenerationSizeMb),
   };
 }
 
-function toRestore({ index, key, rows, jsonBytes, bytes, sha256, crc32 }: PlannedObject): ObjectToRestore {
-  return { segment: index, key, codec: requireCodec(key), expected: { rows, jsonBytes, bytes, sha256, crc32 } };
+/** An object that lies inside of the range goes in as it is. */
+function toRestore(object: PlannedObject, { where, keys }: RestorePlan): ObjectToRestore {
+  const { index, key, rows, jsonBytes, bytes, sha256, crc32 } = object;
+  const expected = { rows, jsonBytes, bytes, sha256, crc32 };
+  const condition = where === undefined || keys.inside.has(index) ? {} : { where };
+  return { segment: index, key, codec: requireCodec(key), expected, ...condition };
 }
 
 /** The manifest lies in the bucket, where others may write; what it names must be something that we wrote. */

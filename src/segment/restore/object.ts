@@ -64,15 +64,14 @@ function explainSkip(error: FailureError, { onConflict }: ObjectTask): FailureEr
 
 type Counts = Pick<RestoredFacts, 'rows' | 'skipped'>;
 
-/** COPY cannot pass over rows that are there already. */
-function needsStage({ onConflict }: ObjectTask): boolean {
-  return onConflict === 'skip';
+/** COPY cannot pass over rows that are there already, and does not tell how many meet a condition: only how many went in. */
+function needsStage({ onConflict, where }: ObjectTask): boolean {
+  return onConflict === 'skip' || where !== undefined;
 }
 
 async function fillDirectly(task: ObjectTask, client: Client, store: Store, hooks: RestoreHooks): Promise<Counts> {
-  const where = task.where === undefined ? '' : ` WHERE ${task.where}`;
-  const rows = await stream(task, client, store, `COPY ${task.table}${columnList(task)} FROM STDIN${where}`, hooks);
-  if (task.where === undefined && rows !== task.expected.rows) throw rowsDropped(task, rows, task.expected.rows);
+  const rows = await stream(task, client, store, `COPY ${task.table}${columnList(task)} FROM STDIN`, hooks);
+  if (rows !== task.expected.rows) throw rowsDropped(task, rows, task.expected.rows);
   return { rows, skipped: 0 };
 }
 
@@ -87,7 +86,7 @@ async function fillThroughStage(task: ObjectTask, client: Client, store: Store, 
     `INSERT INTO ${task.table}${list} OVERRIDING SYSTEM VALUE SELECT ${names} FROM ${STAGE}${onConflict(task)}`,
   );
   const rows = rowCount ?? 0;
-  const lost = staged === rows ? 0 : await countLost(task, client);
+  const lost = staged === rows || task.conflictKey === undefined ? staged - rows : await countLost(task, client);
   // The next object of the transaction makes its own.
   await client.query(`DROP TABLE ${STAGE}`);
   if (lost > 0) throw rowsDropped(task, staged - lost, staged);

@@ -11,6 +11,8 @@ export interface ObjectToRestore {
   codec: Codec;
   /** What the manifest says of it. */
   expected: { rows: number; jsonBytes: number; bytes: number; sha256: string; crc32: string };
+  /** Only rows that meet this SQL condition on the target's columns; absent for all. */
+  where?: string;
 }
 
 /** One object; or several small ones, which share a connection and a transaction. */
@@ -33,8 +35,6 @@ export interface RestoreTask {
   subject: string;
   /** The archive's columns, in the order of the lines. */
   columns: readonly RestoreColumn[];
-  /** Only rows that meet this SQL condition on the target's columns; absent for all. */
-  where?: string;
   /** What happens to a row whose key is there already. */
   onConflict: ConflictRule;
   /** What rows that are there already are told by; there with `skip` alone. */

@@ -148,6 +148,27 @@ describe('a restored table', () => {
     assert.equal(await countRows(yard.client, 'bare_back'), 2);
   });
 
+  test('warns of the triggers of all partitions, which may change the rows', async (t) => {
+    const yard = await yardWith(
+      t,
+      `CREATE TABLE k (id int PRIMARY KEY, v int); INSERT INTO k SELECT i, i FROM generate_series(1, 200) AS i;
+       CREATE TABLE target (LIKE k INCLUDING ALL) PARTITION BY RANGE (id);
+       CREATE TABLE low PARTITION OF target FOR VALUES FROM (1) TO (100) PARTITION BY RANGE (id);
+       CREATE TABLE lowest PARTITION OF low DEFAULT; CREATE TABLE high PARTITION OF target DEFAULT;
+       CREATE FUNCTION change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.v = 0; RETURN NEW; END $$;
+       CREATE TRIGGER first BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION change();
+       CREATE TRIGGER second BEFORE INSERT ON low FOR EACH ROW EXECUTE FUNCTION change();
+       CREATE TRIGGER third BEFORE INSERT ON high FOR EACH ROW EXECUTE FUNCTION change();
+       CREATE TRIGGER never BEFORE INSERT ON high FOR EACH STATEMENT EXECUTE FUNCTION change()`,
+    );
+    await yard.archive({ table: 'k' });
+    const { warnings } = await yard.restore('target');
+    assert.deepEqual(
+      warnings.filter((warning) => warning.includes('triggers')),
+      ['"public"."target" has triggers that fire for each restored row: first, low.second, high.third'],
+    );
+  });
+
   test('may hold hstore, whose own cast makes objects', async (t) => {
     const yard = await yardWith(
       t,
@@ -507,6 +528,37 @@ describe('a range of the key', () => {
     const [read, ...rows] = await restored(yard, '500', '501');
     assert.deepEqual(rows, ['{"id":500}', '{"id":501}']);
     assert.equal(read, objects);
+  });
+
+  test('is counted as well: what a trigger lets fall fails the restore', async (t) => {
+    const yard = await yardWith(
+      t,
+      `CREATE TABLE k (id int PRIMARY KEY); INSERT INTO k SELECT generate_series(1, 1000); CREATE TABLE target (LIKE k INCLUDING ALL);
+       CREATE FUNCTION some_fall() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN CASE WHEN NEW.id % 2 = 0 THEN NEW END; END $$;
+       CREATE TRIGGER fall BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION some_fall()`,
+    );
+    await yard.archive({ table: 'k' });
+    const { error } = await yard.restore('target', { keys: { from: '101', to: '200' } });
+    assert.equal(error?.code, 'rows-dropped');
+    assert.match(error.message, /took 50 of 100 rows/);
+    await yard.client.query('DROP TRIGGER fall ON target; CREATE RULE away AS ON INSERT TO target DO INSTEAD NOTHING');
+    const refused = await yard.restore('target', { keys: { from: '101', to: '200' } });
+    assert.deepEqual(refused.problems, [
+      'a range of the key does not go with rules, and "public"."target" has "away": drop them',
+    ]);
+  });
+
+  test('whose ends are swapped is refused, by the order of the target', async (t) => {
+    const yard = await yardWith(
+      t,
+      `CREATE TABLE k (id int, v text COLLATE "C", PRIMARY KEY (v, id)); INSERT INTO k VALUES (1, 'a,b'), (2, 'B'), (3, 'a,c');
+       CREATE TABLE target (LIKE k INCLUDING ALL)`,
+    );
+    await yard.archive({ table: 'k' });
+    const swapped = await yard.restore('target', { keys: { from: 'a,1', to: 'B,2' } });
+    assert.deepEqual(swapped.problems, ['--key-from a,1 is after --key-to B,2, and no row is between them']);
+    const { status, rows } = await yard.restore('target', { keys: { from: 'B,1', to: String.raw`a\,b,1` } });
+    assert.deepEqual([status, rows, await values(yard, 'SELECT id FROM target ORDER BY id')], ['restored', 2, [1, 2]]);
   });
 
   test('needs a key', async (t) => {

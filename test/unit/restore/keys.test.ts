@@ -55,9 +55,14 @@ describe('the ends of a range', () => {
     assert.deepEqual(readBounds({ to: 'a,b' }, [NAME]).to?.values, ['a,b']);
     assert.deepEqual(readBounds({ to: '1,b' }, [ID, NAME]).to?.values, ['1', 'b']);
     assert.deepEqual(readBounds({ from: '1', to: '1,2,3' }, [ID, NAME]).problems, [
-      '--key-from 1: the key has 2 columns, id, we"ird; give one value for each, with commas between',
-      '--key-to 1,2,3: the key has 2 columns, id, we"ird; give one value for each, with commas between',
+      '--key-from 1: the key has 2 columns, id, we"ird; give one value for each, with commas between, and \\, for a comma in one',
+      '--key-to 1,2,3: the key has 2 columns, id, we"ird; give one value for each, with commas between, and \\, for a comma in one',
     ]);
+  });
+
+  test('of several columns may have commas and backslashes in them, behind a backslash', () => {
+    assert.deepEqual(readBounds({ to: '1,a\\,b\\\\,c' }, [ID, NAME]).problems.length, 1);
+    assert.deepEqual(readBounds({ to: String.raw`1,a\,b\\c\d` }, [ID, NAME]).to?.values, ['1', String.raw`a,b\c\d`]);
   });
 
   test('become a condition in which names and values are quoted', () => {

@@ -21,6 +21,7 @@ const PLAN = {
   manifest: { run: '20261123T021500Z' },
   target: { name: 'public.events' },
   columns: [],
+  keys: { inside: new Set() },
   record: { table: 'book', restore: 'id' },
 } as unknown as RestorePlan;
 
