@@ -60,7 +60,7 @@ export function createActions({ board, standings, log, isStopping, changed }: Ac
       }
       const run = runId ?? formatRunId(new Date());
       log.info({ archive, run }, 'a run is started by hand');
-      board.offer(archive, { run, trigger: 'by hand', whenBusy: 'append' });
+      board.offer(archive, { run, trigger: 'by hand', whenBusy: 'append', isWindow: runId !== undefined });
       return { archive, run };
     },
     async cancel(archive) {

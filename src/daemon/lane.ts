@@ -1,6 +1,7 @@
 /**
  * The lane of one archive: one run in progress at most, and those that wait behind it. It begins and reports nothing.
  */
+import { compareRunIds } from '../ledger/run-id.ts';
 import type { SkipReason, Trigger } from './run-ending.ts';
 
 /**
@@ -12,6 +13,8 @@ export interface OfferedRun {
   run: string;
   trigger: Trigger;
   whenBusy: WhenBusy;
+  /** Of an archive of windows: the id names a window. Else it is a round, which makes all windows that are missing. */
+  isWindow?: boolean;
 }
 
 /** A run that was left out, and why. */
@@ -55,7 +58,7 @@ export class Lane<R extends { run: string }> {
     if (offered.whenBusy === 'replace' && this.#waiting.some(isReplaceable))
       return [...replaced, { ...offered, reason: 'busy' }];
     this.#waiting.push(offered);
-    this.#waiting.sort((a, b) => a.run.localeCompare(b.run));
+    this.#waiting.sort((a, b) => compareRunIds(a.run, b.run));
     const surplus = this.#waiting.splice(0, this.#waiting.length - MOST_WAITING);
     return [...replaced, ...surplus.map((run): LeftOut => ({ ...run, reason: 'not caught up' }))];
   }
@@ -100,7 +103,7 @@ export class Lane<R extends { run: string }> {
   }
 
   #dropReplaced({ run }: OfferedRun): LeftOut[] {
-    return this.drop('busy', (waiting) => isReplaceable(waiting) && waiting.run < run);
+    return this.drop('busy', (waiting) => isReplaceable(waiting) && compareRunIds(waiting.run, run) < 0);
   }
 }
 

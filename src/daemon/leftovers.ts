@@ -42,7 +42,7 @@ export async function findLeftovers(
   try {
     found.latest = await readLatest(store, archive.name);
     const unfinished = await findUnfinished(store, archive.name);
-    found.unfinished = await chooseOwnRuns(known, store, archive.name, unfinished, log);
+    found.unfinished = await chooseOwnRuns(known, store, archive, unfinished, log);
     if (found.unfinished.length === 0) found.abortedUploads = await sweepUnderLock(config, archive, store, log);
   } catch (error) {
     const failure = toFailure(error, 'lock');

@@ -53,7 +53,8 @@ export class LookAround {
     if (found.latest !== undefined) standings.found(name, found.latest);
     metrics.abortedUploads(name, found.abortedUploads);
     for (const run of found.unfinished)
-      if (!history.wasCancelled(name, run)) board.offer(name, { run, trigger: 'taken up', whenBusy: 'append' });
+      if (!history.wasCancelled(name, run))
+        board.offer(name, { run, trigger: 'taken up', whenBusy: 'append', isWindow: true });
     due.begin(archive);
     changed();
   }

@@ -4,8 +4,11 @@
  */
 import { FailureError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { WindowCalendar } from '../calendar/windows.ts';
+import type { ArchiveConfig } from '../config/schema.ts';
 import { parseRunId } from '../ledger/run-id.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
+import type { WindowOption } from '../run/window.ts';
 import type { Store } from '../store/store.ts';
 import type { History } from './history/history.ts';
 import type { Schedule } from './slots/schedule.ts';
@@ -24,24 +27,35 @@ const MOST_NAMED = 10;
 export async function chooseOwnRuns(
   known: KnownRuns,
   store: Store,
-  archive: string,
+  archive: ArchiveConfig,
   unfinished: readonly string[],
   log: Log,
 ): Promise<string[]> {
   const own: string[] = [];
   for (const run of unfinished)
-    if (isKnown(known, archive, run) || (await isSignedByUs(store, archive, run))) own.push(run);
+    if (isKnown(known, archive, run) || (await isSignedByUs(store, archive.name, run))) own.push(run);
   const others = unfinished.filter((run) => !own.includes(run));
   if (others.length > 0)
     log.warn(
-      { archive, runs: others.slice(0, MOST_NAMED), count: others.length },
+      { archive: archive.name, runs: others.slice(0, MOST_NAMED), count: others.length },
       'unfinished runs are left as they are, as nothing says that they are ours: each is no slot of the schedule, was not begun by this host, and is not signed; `pgsluice run --run-id` goes on with one',
     );
   return own;
 }
 
-function isKnown({ schedule, history }: KnownRuns, archive: string, run: string): boolean {
-  return isSlot(schedule, archive, run) || history.hasStarted(archive, run);
+function isKnown({ schedule, history }: KnownRuns, archive: ArchiveConfig, run: string): boolean {
+  const { name, window } = archive;
+  if (history.hasStarted(name, run)) return true;
+  return window === undefined ? isSlot(schedule, name, run) : beginsWindow({ ...archive, window }, run);
+}
+
+/** Whether a window that is over begins at the time of the run, whatever the type of its column. */
+function beginsWindow({ window, timezone }: ArchiveConfig & { window: WindowOption }, run: string): boolean {
+  const startMs = parseRunId(run).getTime();
+  return (['timestamptz', 'timestamp'] as const).some((kind) => {
+    const stretch = new WindowCalendar(kind, window.every, timezone).startingAt(startMs);
+    return stretch !== undefined && stretch.fromMs <= Date.now() + CLOCK_TOLERANCE_MS;
+  });
 }
 
 /** Whether the run is one that the schedule has made by now, on whatever host. */

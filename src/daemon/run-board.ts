@@ -5,6 +5,11 @@ import { archiveNamed } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import type { RunProgress } from '../work/progress.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
+import type { RunOptions } from '../run/run.ts';
+import { isWindowed } from '../run/subject.ts';
+import { openKnownRuns } from '../windows/known-runs.ts';
+import { makeWindows } from '../windows/make.ts';
+import type { WindowedArchive } from '../windows/window-source.ts';
 import type { Generation } from './generations.ts';
 import { Lane, type LeftOut, type OfferedRun } from './lane.ts';
 import { describeEnding, describeSkip, type RunEnding, type SkipReason, type Trigger } from './run-ending.ts';
@@ -30,6 +35,26 @@ export interface BoardEvents {
   changed: () => void;
   started: (entry: BoardEntry) => void;
   ended: (ending: RunEnding, details: EndingDetails) => void;
+  /** A round of an archive of windows has ended: all of `results` have been reported. */
+  roundEnded: (round: RoundEnding) => void;
+}
+
+/** How a round ended, which makes all windows of an archive that are missing. */
+export interface RoundEnding {
+  archive: string;
+  /** The id that it was offered under: a slot, or when it was asked for. */
+  slot: string;
+  trigger: Trigger;
+  /** Whether nothing is missing any more. */
+  isComplete: boolean;
+  /** The first failure of its windows. */
+  failure: Failure | undefined;
+}
+
+/** How the board has runs made; for tests. */
+export interface RunMakers {
+  runArchive: typeof runArchive;
+  makeWindows: typeof makeWindows;
 }
 
 /** What is known of a run that ran, beside what the history keeps. */
@@ -47,16 +72,16 @@ export class RunBoard {
   readonly #log: Log;
   readonly #generation: () => Generation;
   readonly #events: BoardEvents;
-  readonly #runArchive: typeof runArchive;
+  readonly #makers: RunMakers;
   readonly #lanes = new Map<string, Lane<Entry>>();
   readonly #drain = new AbortController();
 
-  /** `run` is there for tests. */
-  constructor(log: Log, generation: () => Generation, events: BoardEvents, run = runArchive) {
+  /** `makers` is there for tests. */
+  constructor(log: Log, generation: () => Generation, events: BoardEvents, makers: Partial<RunMakers> = {}) {
     this.#log = log;
     this.#generation = generation;
     this.#events = events;
-    this.#runArchive = run;
+    this.#makers = { runArchive, makeWindows, ...makers };
   }
 
   /** The runs in progress, and those that wait for their turn among the archives. */
@@ -191,7 +216,8 @@ export class RunBoard {
     this.#begin(lane, generation, config, next);
   }
 
-  #begin(lane: Lane<Entry>, generation: Generation, archive: ArchiveConfig, { run, trigger }: OfferedRun): void {
+  #begin(lane: Lane<Entry>, generation: Generation, archive: ArchiveConfig, offered: OfferedRun): void {
+    const { run, trigger } = offered;
     const entry: Entry = {
       archive: archive.name,
       run,
@@ -204,7 +230,9 @@ export class RunBoard {
       done: Promise.resolve(),
     };
     lane.begin(entry);
-    entry.done = this.#follow(lane, generation, archive, entry);
+    entry.done = isRound(archive, offered)
+      ? this.#followRound(lane, generation, archive, entry)
+      : this.#follow(lane, generation, archive, entry);
     this.#events.changed();
   }
 
@@ -223,28 +251,72 @@ export class RunBoard {
     }
   }
 
+  /** Its windows are runs like others: each is begun, shown and reported under its own id. */
+  async #followRound(lane: Lane<Entry>, generation: Generation, archive: WindowedArchive, entry: Entry): Promise<void> {
+    const { run: slot, trigger } = entry;
+    const { signal } = entry.abort;
+    const known = openKnownRuns(generation.config, archive);
+    try {
+      const results = await this.#makers.makeWindows(
+        this.#options(generation, entry),
+        archive,
+        known,
+        {},
+        {
+          slot,
+          inTurn: (work) => generation.queue.run(archive.name, signal, work),
+          begin: (run) => {
+            Object.assign(entry, { run, progress: undefined });
+            this.#started(entry);
+          },
+          end: (result) => {
+            const { startedAt, progress } = entry;
+            this.#events.ended(describeEnding(result, trigger, startedAt, progress), {
+              progress,
+              failure: result.error,
+            });
+          },
+        },
+      );
+      const failure = results.find(({ error }) => error !== undefined)?.error;
+      const isComplete = failure === undefined && !signal.aborted && !this.#drain.signal.aborted;
+      this.#events.roundEnded({ archive: archive.name, slot, trigger, isComplete, failure });
+    } finally {
+      lane.end();
+      this.#beginNext(archive.name, lane);
+      this.#events.changed();
+    }
+  }
+
   async #run(generation: Generation, archive: ArchiveConfig, entry: Entry): Promise<RunResult> {
+    this.#started(entry);
+    return this.#makers.runArchive(this.#options(generation, entry), archive, entry.run);
+  }
+
+  #started(entry: Entry): void {
     entry.state = 'running';
     entry.startedAt = new Date();
     this.#events.started(entry);
     this.#events.changed();
-    const { config, number, place } = generation;
-    return this.#runArchive(
-      {
-        config,
-        generation: number,
-        place,
-        log: this.#log,
-        signal: entry.abort.signal,
-        drain: this.#drain.signal,
-        onBegin: (progress) => {
-          entry.progress = progress;
-        },
-      },
-      archive,
-      entry.run,
-    );
   }
+
+  #options({ config, number, place }: Generation, entry: Entry): RunOptions {
+    return {
+      config,
+      generation: number,
+      place,
+      log: this.#log,
+      signal: entry.abort.signal,
+      drain: this.#drain.signal,
+      onBegin: (progress) => {
+        entry.progress = progress;
+      },
+    };
+  }
+}
+
+function isRound(archive: ArchiveConfig, { isWindow = false }: OfferedRun): archive is WindowedArchive {
+  return isWindowed(archive) && !isWindow;
 }
 
 const SKIP_TEXTS: Record<SkipReason, string> = {

@@ -28,6 +28,7 @@ import { Lateness } from './slots/lateness.ts';
 import { Schedule } from './slots/schedule.ts';
 import { Standings } from './slots/standings.ts';
 import type { Notify } from './systemd/notify.ts';
+import { nothingMissing } from '../windows/look.ts';
 import { Live } from './view/live.ts';
 import { Metrics } from './view/metrics.ts';
 import { Readiness } from './view/readiness.ts';
@@ -111,6 +112,7 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
       alarms.started(archive, run);
     },
     ended: (ending, details) => reportEnding({ history, live, standings, metrics, alarms, due }, ending, details),
+    roundEnded: (round) => due.roundEnded(round),
   });
   const schedule: Schedule = new Schedule((archive, slots) => due.come(archive, slots), {
     onSetBack: (byMs) => log.warn({ byMs }, 'the clock was set back; schedules go on from the new time'),
@@ -149,6 +151,7 @@ function connectViews(
   const lateness = new Lateness({
     ...{ schedule, standings, log, changed },
     findLatest: (archive) => findLatest(config(), archive, looking),
+    isComplete: (archive) => nothingMissing(config(), archive),
     onLate: (archive, slot) => alarms.late(archive, slot, formatRunId(slot)),
   });
   closedBy(shutdown.planning, 'what is late', lateness);

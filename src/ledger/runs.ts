@@ -6,7 +6,7 @@ import type { JournalPlan } from './journal.ts';
 import type { Manifest } from './manifest.ts';
 import { archivePrefix, runOfFolder } from './names.ts';
 import { RunFolder } from './run-folder.ts';
-import { isRunId } from './run-id.ts';
+import { compareRunIds, isRunId } from './run-id.ts';
 
 /** A run as its objects tell it: committed with a manifest, or begun with a journal. */
 export interface StoredRun {
@@ -33,7 +33,7 @@ async function listRunFolders(store: Store, archive: string): Promise<RunFolder[
     const run = runIdOfFolder(folder);
     if (run !== undefined) ids.push(run);
   }
-  return ids.sort().map((run) => new RunFolder(store, archive, run));
+  return ids.sort(compareRunIds).map((run) => new RunFolder(store, archive, run));
 }
 
 /** Folders beside those of the runs that hold data, such as `event/run=copy of …`; but those that readers skip by their name. */

@@ -1,8 +1,9 @@
 /** What a windowed archive would make now: for `plan`, and for `check --online`. */
 import { NEVER } from '../base/signals.ts';
-import { destinationOf } from '../config/resolve.ts';
-import type { Config } from '../config/schema.ts';
-import type { Client } from '../postgres/connect.ts';
+import { destinationOf, sourceOf } from '../config/resolve.ts';
+import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
+import { isWindowed } from '../run/subject.ts';
 import { openStore } from '../store/open.ts';
 import { committedRuns } from './committed.ts';
 import { openKnownRuns } from './known-runs.ts';
@@ -44,6 +45,22 @@ export async function lookAtWindows(client: Client, config: Config, archive: Win
     return look;
   } finally {
     store.close();
+  }
+}
+
+/** Whether all windows that are to be there are, by the source and the destination. False where that cannot be asked. */
+export async function nothingMissing(config: Config, archive: ArchiveConfig): Promise<boolean> {
+  if (!isWindowed(archive)) return false;
+  try {
+    const target = { url: sourceOf(config, archive).url, applicationName: `pgsluice windows ${archive.name}` };
+    const client = await connectPostgres(target);
+    try {
+      return (await lookAtWindows(client, config, archive)).missing.length === 0;
+    } finally {
+      await endConnection(client);
+    }
+  } catch {
+    return false;
   }
 }
 

@@ -19,6 +19,16 @@ export interface WindowRequest {
   again?: boolean;
 }
 
+/** Who follows how the windows are made. */
+export interface WindowHooks {
+  /** Gives a window its turn among the archives. */
+  inTurn?: <T>(work: () => Promise<T>) => Promise<T>;
+  begin?: (run: string) => void;
+  end?: (result: RunResult) => void;
+  /** The id under which a search that failed is reported. */
+  slot?: string;
+}
+
 /** After so many failures in a row with one cause, the next window would fail like them. */
 const MOST_FAILURES_IN_A_ROW = 3;
 
@@ -28,15 +38,27 @@ export async function makeWindows(
   archive: WindowedArchive,
   known: KnownRuns,
   request: WindowRequest = {},
+  hooks: WindowHooks = {},
 ): Promise<RunResult[]> {
   const results: RunResult[] = [];
+  const inTurn = hooks.inTurn ?? ((work) => work());
+  const keep = (result: RunResult): void => {
+    results.push(result);
+    hooks.end?.(result);
+  };
   const log = options.log.child({ archive: archive.name });
   try {
     await withSource(options, archive, async (client) => {
       const source = await openWindowSource(client, archive);
       for await (const window of findWindows(options, archive, source, known, request)) {
         if (options.signal.aborted || options.drain?.aborted === true) return;
-        results.push(await runArchive(options, archive, window.run));
+        const run = async (): Promise<RunResult> => {
+          hooks.begin?.(window.run);
+          return runArchive(options, archive, window.run);
+        };
+        keep(await inTurn(run));
+        // Whoever holds the lock makes the others as well.
+        if (results.at(-1)?.error?.code === 'locked') return;
         const failure = sameFailureInARow(results);
         if (failure === undefined) continue;
         log.error(
@@ -47,7 +69,7 @@ export async function makeWindows(
       }
     });
   } catch (error) {
-    results.push(failedSearch(log, archive, error));
+    keep(failedSearch(log, archive, hooks.slot ?? formatRunId(new Date()), error));
   }
   return results;
 }
@@ -131,8 +153,7 @@ function sameFailureInARow(results: readonly RunResult[]): RunResult['error'] | 
 }
 
 /** What keeps windows from being found at all, as the result of a run that would have been made now. */
-function failedSearch(log: Log, archive: WindowedArchive, error: unknown): RunResult {
-  const run = formatRunId(new Date());
+function failedSearch(log: Log, archive: WindowedArchive, run: string, error: unknown): RunResult {
   const failure = { ...toFailure(error, 'plan'), archive: archive.name, run };
   log.error({ failure }, 'the windows that are missing could not be found');
   return {

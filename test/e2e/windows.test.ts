@@ -7,6 +7,8 @@ import { restoreCommand } from '../../src/commands/restore.ts';
 import { runCommand } from '../../src/commands/run.ts';
 import { verifyCommand } from '../../src/commands/verify.ts';
 import type { RunResult } from '../../src/run/run-archive.ts';
+import { eventually } from '../support/cli.ts';
+import { EVERY_SECOND, HTTP, startDaemon } from '../support/daemon.ts';
 import { commandInProcess } from '../support/in-process.ts';
 import { openSite, resultsOf, type Site } from '../support/site.ts';
 
@@ -149,6 +151,22 @@ describe('the windows of an archive', () => {
       command((invocation) => restoreCommand(invocation, 'events', { ...options, all: undefined } as never)),
       /name a run, or give --from and --to, or --all/,
     );
+  });
+
+  test('are made by the daemon at its slots, and again where one is gone; it is then on time', async () => {
+    const window = { column: 'day', every: 'day', olderThan: '1d' };
+    const archives = { daily: { table: 'public.events', window, schedule: EVERY_SECOND } };
+    const daemon = await startDaemon(site, await site.writeConfig({ archives, http: HTTP }));
+    const days = ['20260328T000000Z', '20260329T000000Z', '20260330T000000Z'];
+    const allThere = async (): Promise<true | undefined> => {
+      const keys = await site.keys('daily');
+      return days.every((day) => keys.includes(`pg/daily/run=${day}/_manifest.json`)) ? true : undefined;
+    };
+    await eventually('all windows are there', allThere);
+    await site.removeRun('daily', '20260329T000000Z');
+    await eventually('the window that was gone is there again', allThere);
+    await daemon.until('daily', ({ state, lastSuccess }) => state === 'ok' && lastSuccess?.run === '20260329T000000Z');
+    await daemon.stop();
   });
 
   test('are not asked for where there are none', async () => {

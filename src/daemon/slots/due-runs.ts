@@ -5,7 +5,7 @@ import type { ArchiveConfig } from '../../config/schema.ts';
 import { formatRunId, parseRunId } from '../../ledger/run-id.ts';
 import type { History } from '../history/history.ts';
 import type { WhenBusy } from '../lane.ts';
-import type { RunBoard } from '../run-board.ts';
+import type { RoundEnding, RunBoard } from '../run-board.ts';
 import { isFault, type RunEnding, type Trigger } from '../run-ending.ts';
 import { MOST_SLOTS_AT_ONCE, type Schedule } from './schedule.ts';
 import type { Standings } from './standings.ts';
@@ -83,12 +83,23 @@ export class DueRuns {
   ended(ending: RunEnding, failure: Failure | undefined, settledUntil: Date | undefined): void {
     const archive = this.#parts.archive(ending.archive);
     if (this.#isClosed || archive === undefined || ending.status === 'skipped') return;
+    // Windows are made in rounds.
+    if (archive.window !== undefined) return;
     if (ending.status === 'committed') {
       this.#forgetRetry(archive.name);
       if (archive.catchUp === 'all' && settledUntil !== undefined) this.#fillGap(archive, settledUntil, ending.run);
     } else if (isFault(ending) && failure?.transient === true && ending.trigger !== 'by hand') {
       this.#retryLater(archive, ending.run);
     }
+  }
+
+  /** A round of an archive of windows has ended. What is still missing is looked for again: soon after a failure that may pass. */
+  roundEnded({ archive: name, slot, trigger, isComplete, failure }: RoundEnding): void {
+    const archive = this.#parts.archive(name);
+    if (this.#isClosed || archive === undefined) return;
+    this.#forgetRetry(name);
+    if (isComplete) this.#parts.standings.settleSlot(name, parseRunId(slot));
+    else if (failure?.transient === true && trigger !== 'by hand') this.#retryLater(archive, slot);
   }
 
   /** Nothing is planned from now on. */

@@ -14,6 +14,8 @@ export interface LatenessParts {
   log: Log;
   /** Asks the destination for its latest run; undefined when it has none or cannot be asked. Never rejects. */
   findLatest: (archive: ArchiveConfig) => Promise<Manifest | undefined>;
+  /** Whether no window of the archive is missing, by its source and its destination. Never rejects. */
+  isComplete: (archive: ArchiveConfig) => Promise<boolean>;
   onLate: (archive: string, slot: Date) => void;
   changed: () => void;
 }
@@ -53,14 +55,23 @@ export class Lateness {
     return slots !== undefined && due !== undefined && isOverdue(due, slots, lateAfterMs, now) ? due : undefined;
   }
 
+  #latestSlot({ name }: ArchiveConfig, now: Date): Date | undefined {
+    const { schedule, standings } = this.#parts;
+    const after = standings.settledUntil(name);
+    return after && schedule.slotsOf(name)?.between(after, now, 1).at(-1);
+  }
+
   async #confirm(archive: ArchiveConfig): Promise<void> {
     const { name } = archive;
     const { standings, log, findLatest, onLate, changed } = this.#parts;
     this.#asking.add(name);
+    const latestSlot = this.#latestSlot(archive, new Date());
     const latest = await findLatest(archive);
+    const isComplete = archive.window !== undefined && (await this.#parts.isComplete(archive));
     this.#asking.delete(name);
     if (this.#isClosed) return;
     if (latest !== undefined) standings.found(name, latest);
+    if (isComplete && latestSlot !== undefined) standings.settleSlot(name, latestSlot);
     const due = this.#overdueSlot(archive, new Date());
     if (due === undefined) return;
     standings.setLate(name, true);

@@ -49,6 +49,8 @@ export class Standings {
   readonly #onAhead: OnAhead;
   readonly #now: () => number;
   readonly #standings = new Map<string, Standing>();
+  /** Archives of windows: their run ids are no slots, and a slot is settled once nothing is missing. */
+  readonly #windowed = new Set<string>();
 
   /** `now` is there for tests. */
   constructor(history: History, onAhead: OnAhead = () => undefined, now = Date.now) {
@@ -59,6 +61,8 @@ export class Standings {
 
   /** Begins with what the history knows. An archive, or a schedule, that it does not know counts from `now`. */
   set(archives: readonly ArchiveConfig[], now: Date): void {
+    this.#windowed.clear();
+    for (const { name, window } of archives) if (window !== undefined) this.#windowed.add(name);
     for (const archive of archives) {
       const standing = this.#standings.get(archive.name) ?? this.#load(archive.name, now);
       const schedule = `${archive.schedule ?? ''} ${archive.timezone}`;
@@ -106,6 +110,15 @@ export class Standings {
     this.#settle(archive, standing, run);
   }
 
+  /** A slot of an archive of windows has come, and nothing is missing any more. It is kept, as no run id says it. */
+  settleSlot(archive: string, slot: Date): void {
+    const standing = this.#standings.get(archive);
+    if (standing === undefined || standing.dueSince >= slot) return;
+    standing.dueSince = slot;
+    standing.dueSinceIs = 'known';
+    this.#save(archive, standing);
+  }
+
   /** A schedule that goes on counts from now: what passed in the pause is not missed. */
   setPaused(archive: string, paused: boolean, now: Date): void {
     const standing = this.#standings.get(archive);
@@ -142,6 +155,7 @@ export class Standings {
   /** A run by hand settles the slots before it, as it archived what they would have. */
   #settle(archive: string, standing: Standing, run: string): void {
     const time = parseRunId(run);
+    if (this.#windowed.has(archive)) return;
     if (this.#isAhead(time)) this.#onAhead(archive, run);
     else if (standing.archivedUntil === undefined || standing.archivedUntil < time) standing.archivedUntil = time;
   }
@@ -178,7 +192,7 @@ export class Standings {
       health: isFailing ? 'failing' : 'well',
       lastSuccess: success && successOf(success),
       lastFailure: failure && failureOf(failure),
-      archivedUntil: latest === undefined ? undefined : parseRunId(latest),
+      archivedUntil: latest === undefined || this.#windowed.has(archive) ? undefined : parseRunId(latest),
       dueSince: record?.dueSince ?? now,
       dueSinceIs: record === undefined ? 'assumed' : 'known',
     };

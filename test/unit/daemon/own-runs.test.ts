@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { describe, test } from 'node:test';
+import type { ArchiveConfig } from '../../../src/config/schema.ts';
 import type { Log } from '../../../src/base/log.ts';
 import { generatePrivateKey, keyId, type Signing } from '../../../src/base/signing.ts';
 import { chooseOwnRuns, type KnownRuns } from '../../../src/daemon/own-runs.ts';
@@ -28,20 +29,30 @@ function signingWith(key: string, trusted: string, allowUnsigned = false): Signi
   return { key: own, trust: new Map([[keyId(other), other]]), allowUnsigned };
 }
 
+const CONFIG = { name: ARCHIVE, timezone: 'UTC' } as ArchiveConfig;
+
 describe('of the unfinished runs of an archive', () => {
   test('those are ours that are slots, or that this host has begun; the others are named in one line', async () => {
     const { log, lines } = keepLines();
     const runs = [SLOT, NO_SLOT, OTHER];
-    assert.deepEqual(await chooseOwnRuns(known(OTHER), temporaryStore(), ARCHIVE, runs, log), [SLOT, OTHER]);
+    assert.deepEqual(await chooseOwnRuns(known(OTHER), temporaryStore(), CONFIG, runs, log), [SLOT, OTHER]);
     assert.deepEqual(lines, [{ archive: ARCHIVE, runs: [NO_SLOT], count: 1 }]);
   });
 
   test('none is a slot that has not come, nor one of an archive without a schedule', async () => {
     const { log, lines } = keepLines();
-    assert.deepEqual(await chooseOwnRuns(known(), temporaryStore(), ARCHIVE, ['99991101T021500Z'], log), []);
+    assert.deepEqual(await chooseOwnRuns(known(), temporaryStore(), CONFIG, ['99991101T021500Z'], log), []);
     const unscheduled = { ...known(), schedule: { slotsOf: () => undefined } };
-    assert.deepEqual(await chooseOwnRuns(unscheduled, temporaryStore(), ARCHIVE, [SLOT], log), []);
+    assert.deepEqual(await chooseOwnRuns(unscheduled, temporaryStore(), CONFIG, [SLOT], log), []);
     assert.equal(lines.length, 2);
+  });
+
+  test('those of an archive of windows are ours that are starts of windows', async () => {
+    const { log } = keepLines();
+    const window = { column: 'at', every: 'day', olderThanMs: 0 };
+    const config = { ...CONFIG, window, timezone: 'Europe/Berlin' } as ArchiveConfig;
+    const runs = ['20261031T230000Z', '20261101T000000Z', '20261101T000000Z_2', '20261101T021500Z', '99991101T000000Z'];
+    assert.deepEqual(await chooseOwnRuns(known(), temporaryStore(), config, runs, log), runs.slice(0, 3));
   });
 
   test('those are ours whose plan is signed by a trusted key, as the plan of that very run', async () => {
@@ -59,7 +70,7 @@ describe('of the unfinished runs of an archive', () => {
     const runs = [NO_SLOT, OTHER, '20261101T021503Z'];
     const asked = async (signing: Signing | undefined): Promise<string[]> => {
       store.signing = signing;
-      return chooseOwnRuns(known(), store, ARCHIVE, runs, log);
+      return chooseOwnRuns(known(), store, CONFIG, runs, log);
     };
     assert.deepEqual(await asked(signingWith(ours, ours)), [NO_SLOT]);
     assert.deepEqual(await asked(signingWith(ours, ours, true)), [], 'where all is believed, nothing is proved');

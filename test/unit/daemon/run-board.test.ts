@@ -6,10 +6,11 @@ import type { Log } from '../../../src/base/log.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import type { Generation } from '../../../src/daemon/generations.ts';
 import type { OfferedRun, WhenBusy } from '../../../src/daemon/lane.ts';
-import { RunBoard } from '../../../src/daemon/run-board.ts';
+import { RunBoard, type RoundEnding } from '../../../src/daemon/run-board.ts';
 import type { RunEnding, Trigger } from '../../../src/daemon/run-ending.ts';
 import type { RunOptions } from '../../../src/run/run.ts';
 import type { runArchive, RunResult } from '../../../src/run/run-archive.ts';
+import type { makeWindows } from '../../../src/windows/make.ts';
 import { FairQueue } from '../../../src/work/fair-queue.ts';
 
 const log = { warn: () => {} } as unknown as Log;
@@ -24,6 +25,7 @@ interface Begun {
 
 let begun: Begun[] = [];
 let endings: RunEnding[] = [];
+let rounds: RoundEnding[] = [];
 let generation: Generation;
 let board: RunBoard;
 
@@ -31,8 +33,14 @@ beforeEach(() => {
   begun = [];
   endings = [];
   generation = generationOf(['a', 'b', 'c'], 2);
-  const events = { changed: () => {}, started: () => {}, ended: (ending: RunEnding) => endings.push(ending) };
-  board = new RunBoard(log, () => generation, events, fakeRun);
+  rounds = [];
+  const events = {
+    changed: () => {},
+    started: () => {},
+    ended: (ending: RunEnding) => endings.push(ending),
+    roundEnded: (round: RoundEnding) => rounds.push(round),
+  };
+  board = new RunBoard(log, () => generation, events, { runArchive: fakeRun, makeWindows: fakeWindows });
 });
 
 function generationOf(names: string[], places: number): Generation {
@@ -57,6 +65,22 @@ const fakeRun: typeof runArchive = (context, { name: archive }, run) =>
     };
     begun.push({ archive, run, context, end });
   });
+
+/** Two windows, one after the other, each as a run that the test ends. */
+const fakeWindows: typeof makeWindows = async (options, archive, _known, _request, hooks) => {
+  const results: RunResult[] = [];
+  for (const run of ['20261101T000000Z', '20261102T000000Z']) {
+    const work = (): Promise<RunResult> => {
+      hooks?.begin?.(run);
+      return fakeRun(options, archive, run);
+    };
+    const result = await (hooks?.inTurn?.(work) ?? work());
+    hooks?.end?.(result);
+    results.push(result);
+    if (options.signal.aborted) break;
+  }
+  return results;
+};
 
 function offer(archive: string, run: string, whenBusy: WhenBusy = 'append', trigger: Trigger = 'schedule'): void {
   const offered: OfferedRun = { run, trigger, whenBusy };
@@ -223,5 +247,83 @@ describe('the board', () => {
     await board.abort(reason);
     assert.equal(begun[0]?.context.signal.reason, reason);
     assert.equal(endings[0]?.error?.message, 'it takes too long');
+  });
+});
+
+describe('a round of an archive of windows', () => {
+  beforeEach(() => {
+    const archives = { w: { name: 'w', window: { column: 'at', every: 'day' } }, a: { name: 'a' } };
+    const destinations = { default: { url: 's3://bucket' } };
+    for (const one of Object.values(archives)) Object.assign(one, { destination: 'default' });
+    const config = { archives, destinations, state: '/nowhere' } as unknown as Config;
+    generation = { number: 0, config, queue: new FairQueue(1) } as Generation;
+  });
+
+  test('reports each window under its own id, and then itself', async () => {
+    offer('w', '20261123T021500Z');
+    await turn();
+    assert.equal(board.entryOf('w')?.run, '20261101T000000Z');
+    await begun[0]?.end();
+    await turn();
+    assert.equal(board.entryOf('w')?.run, '20261102T000000Z');
+    await begun[1]?.end();
+    await turn();
+    assert.deepEqual(
+      endings.map(({ run, status }) => `${run} ${status}`),
+      ['20261101T000000Z committed', '20261102T000000Z committed'],
+    );
+    assert.deepEqual(
+      rounds.map(({ slot, isComplete }) => ({ slot, isComplete })),
+      [{ slot: '20261123T021500Z', isComplete: true }],
+    );
+    assert.equal(board.isBusy('w'), false);
+  });
+
+  test('lets other archives have their turn between its windows', async () => {
+    offer('w', '20261123T021500Z');
+    await turn();
+    offer('a', '20261123T021501Z');
+    await begun[0]?.end();
+    await turn();
+    assert.deepEqual(
+      begun.map(({ archive }) => archive),
+      ['w', 'a'],
+    );
+    await begun[1]?.end();
+    await turn();
+    assert.equal(begun.at(-1)?.run, '20261102T000000Z');
+    await begun.at(-1)?.end();
+  });
+
+  test('that is cancelled, or has a failure, is not complete', async () => {
+    offer('w', '20261123T021500Z');
+    await turn();
+    await board.cancel('w');
+    assert.deepEqual(
+      rounds.map(({ isComplete }) => isComplete),
+      [false],
+    );
+    assert.deepEqual(
+      endings.map(({ status, reason }) => `${status} ${reason}`),
+      ['failed cancelled'],
+    );
+    offer('w', '20261124T021500Z');
+    await turn();
+    await begun[1]?.end('failed');
+    await turn();
+    await begun[2]?.end();
+    await turn();
+  });
+
+  test('is none where the id names a window', async () => {
+    board.offer('w', { run: '20261101T000000Z', trigger: 'taken up', whenBusy: 'append', isWindow: true });
+    await turn();
+    await begun[0]?.end();
+    await turn();
+    assert.deepEqual(rounds, []);
+    assert.deepEqual(
+      endings.map(({ run }) => run),
+      ['20261101T000000Z'],
+    );
   });
 });

@@ -220,3 +220,31 @@ describe('a slot whose run failed', () => {
     assert.deepEqual(offers, ['20261123T090000Z catch-up append']);
   });
 });
+
+describe('an archive of windows', () => {
+  const round = { archive: 'events', trigger: 'schedule', isComplete: true, failure: undefined } as const;
+
+  test('settles its slot by a round that was complete; how its windows ended plans nothing', () => {
+    const { archive, due, standings } = setUp('last');
+    Object.assign(archive, { window: { column: 'at', every: 'day' } });
+    due.ended(ending(at(1), { status: 'failed', reason: 'failed' }), { transient: true } as Failure, undefined);
+    mock.timers.tick(3_600_000);
+    assert.deepEqual(offers, []);
+    due.roundEnded({ ...round, slot: formatRunId(at(23)) });
+    assert.deepEqual(standings.settledUntil('events'), at(23));
+  });
+
+  test('is looked at again after a failure that may pass', () => {
+    const { archive, due } = setUp('last');
+    Object.assign(archive, { window: { column: 'at', every: 'day' } });
+    const slot = formatRunId(at(13));
+    due.roundEnded({ ...round, slot, isComplete: false, failure: { transient: false } as Failure });
+    due.roundEnded({ ...round, slot, trigger: 'by hand', isComplete: false, failure: { transient: true } as Failure });
+    mock.timers.tick(3_600_000);
+    assert.deepEqual(offers, []);
+    due.roundEnded({ ...round, slot, isComplete: false, failure: { transient: true } as Failure });
+    mock.timers.tick(60_000);
+    assert.deepEqual(offers, [`${slot} catch-up append`]);
+    due.close();
+  });
+});

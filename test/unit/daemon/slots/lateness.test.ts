@@ -28,11 +28,14 @@ let asked: PromiseWithResolvers<Manifest | undefined>[];
 let standings: Standings;
 let lateness: Lateness;
 
+let isComplete = false;
+
 beforeEach(() => {
   mock.timers.enable({ apis: ['Date'], now: NOW });
   lines = [];
   alarms = [];
   asked = [];
+  isComplete = false;
   const schedule = new Schedule(() => {}, { onSetBack: () => {}, onJump: () => {} });
   schedule.set([archive]);
   standings = new Standings(history);
@@ -47,6 +50,7 @@ beforeEach(() => {
       asked.push(answer);
       return answer.promise;
     },
+    isComplete: () => Promise.resolve(isComplete),
     onLate: (name, slot) => alarms.push(`${name} ${formatRunId(slot)}`),
     changed: () => {},
   });
@@ -85,6 +89,16 @@ describe('an archive with an overdue slot', () => {
     look();
     assert.equal(standings.of('events')?.schedule, 'late');
     assert.deepEqual([alarms, asked.length], [[`events ${formatRunId(slot(1))}`], 1]);
+  });
+
+  test('is not late when it is one of windows, and none of them is missing', async () => {
+    const windowed = { ...archive, window: { column: 'at', every: 'day', olderThanMs: 0 } } as ArchiveConfig;
+    standings.set([windowed], new Date());
+    isComplete = true;
+    lateness.look([windowed]);
+    await answer();
+    await turn();
+    assert.deepEqual([standings.of('events')?.schedule, alarms], ['on time', []]);
   });
 
   test('is not late when another host has archived it', async () => {

@@ -218,3 +218,26 @@ describe('a run that is committed under a clock far ahead', () => {
     assert.deepEqual(ahead, [formatRunId(far)]);
   });
 });
+
+describe('an archive of windows', () => {
+  const window = { column: 'at', every: 'day', olderThanMs: 0 } as const;
+
+  test('has its slots settled by rounds that leave nothing missing, and by no run of a window', () => {
+    const standings = standingsOf({ window });
+    standings.ended(ending(at(20)));
+    standings.found('events', { run: formatRunId(at(21)), finishedAt: '', startedAt: '' } as Manifest);
+    assert.deepEqual(standings.oldestDue('events', slots, at(22)), at(22));
+    records.clear();
+    const fresh = standingsOf({ window });
+    fresh.settleSlot('events', at(15));
+    assert.deepEqual(fresh.oldestDue('events', slots, at(22)), at(16));
+    fresh.settleSlot('events', at(14));
+    assert.deepEqual(fresh.oldestDue('events', slots, at(22)), at(16), 'an older slot unsettles nothing');
+  });
+
+  test('has them settled over a restart, though windows that are far back were the last ones to be made', () => {
+    standingsOf({ window }).settleSlot('events', at(15));
+    attempts.push(ending(at(-2000)));
+    assert.deepEqual(standingsOf({ window }).oldestDue('events', slots, at(22)), at(16));
+  });
+});
