@@ -230,8 +230,8 @@ describe('an archive of windows', () => {
     due.ended(ending(at(1), { status: 'failed', reason: 'failed' }), { transient: true } as Failure, undefined);
     mock.timers.tick(3_600_000);
     assert.deepEqual(offers, []);
-    due.roundEnded({ ...round, slot: formatRunId(at(23)) });
-    assert.deepEqual(standings.settledUntil('events'), at(23));
+    due.roundEnded({ ...round, slot: formatRunId(at(11)) });
+    assert.deepEqual(standings.settledUntil('events'), at(11));
   });
 
   test('is looked at again after a failure that may pass', () => {
