@@ -44,6 +44,9 @@ const COPY_LETTERS: Record<number, number> = { 0x08: 0x62, 0x09: 0x74, 0x0a: 0x6
 const COPY_ESCAPES: Record<string, string> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 const NULL_JSON = Buffer.from('null');
 
+/** Of a string no longer than this, the bytes are copied one by one. */
+const SHORT_STRING_BYTES = 48;
+
 interface Place {
   /** What stands between the value before and this one. */
   prefix: Buffer;
@@ -74,6 +77,8 @@ export class CopyRows {
   #highSurrogate = 0;
   #pieces: Buffer[] = [];
   #pieceBytes = 0;
+  /** In the input of the moment; what lies before the byte at hand is out of date. */
+  #nextBackslash = -1;
 
   /** Arrays and composites are gathered whole: none may be longer than `maxValueBytes`. */
   constructor(columns: readonly RestoreColumn[], maxValueBytes: number) {
@@ -91,6 +96,7 @@ export class CopyRows {
   /** Yields the rows of the next bytes, cut anywhere; the receiver owns the buffers. Throws FailureError `bad-line`. */
   *push(input: Buffer): Generator<Buffer, void, undefined> {
     this.#length = 0;
+    this.#nextBackslash = -1;
     if (this.#output.length < input.length * 2 + 16) this.#output = Buffer.allocUnsafeSlow(input.length * 2 + 16);
     for (let at = 0; at < input.length;) {
       switch (this.#state) {
@@ -131,13 +137,14 @@ export class CopyRows {
   }
 
   #matchBetween(input: Buffer, start: number): number {
+    const expected = this.#expected;
+    const { length } = expected;
+    let matched = this.#matched;
     let at = start;
-    while (at < input.length && this.#matched < this.#expected.length) {
-      if (input[at] !== this.#expected[this.#matched]) throw this.#unexpected();
-      at += 1;
-      this.#matched += 1;
-    }
-    if (this.#matched === this.#expected.length) this.#passBetween();
+    for (; at < input.length && matched < length; at += 1, matched += 1)
+      if (input[at] !== expected[matched]) throw this.#unexpected();
+    this.#matched = matched;
+    if (matched === length) this.#passBetween();
     return at;
   }
 
@@ -172,23 +179,37 @@ export class CopyRows {
     return at;
   }
 
-  /** The hot loop: nearly all bytes of most tables go through here. */
+  /** The hot loop: nearly all bytes of most tables go through here. A call to copy costs as much as a short string. */
   #passString(input: Buffer, start: number): number {
     const output = this.#output;
     const end = input.length;
+    const soon = Math.min(end, start + SHORT_STRING_BYTES);
     let length = this.#length;
     let at = start;
-    for (; at < end; at += 1) {
-      const byte = input[at] ?? 0;
+    let byte = 0;
+    for (; at < soon; at += 1) {
+      byte = input[at] ?? 0;
       if (byte === QUOTE || byte === BACKSLASH) break;
       output[length] = byte;
       length += 1;
+    }
+    if (at === soon && soon < end) {
+      const stop = this.#findStringStop(input, at);
+      input.copy(output, length, at, stop);
+      length += stop - at;
+      at = stop;
     }
     this.#length = length;
     if (at === end) return at;
     if (input[at] === QUOTE) this.#endValue();
     else this.#state = State.escape;
     return at + 1;
+  }
+
+  /** Where the next quote or backslash stands, or the end. The backslash is looked for once, however many strings come before it. */
+  #findStringStop(input: Buffer, at: number): number {
+    if (this.#nextBackslash < at) this.#nextBackslash = indexOrEnd(input, BACKSLASH, at);
+    return Math.min(indexOrEnd(input, QUOTE, at), this.#nextBackslash);
   }
 
   #unescape(input: Buffer, at: number): number {
@@ -256,42 +277,63 @@ export class CopyRows {
   }
 
   #passRaw(input: Buffer, start: number): number {
-    const end = this.#findRawEnd(input, start);
-    this.#takeRaw(input.subarray(start, end));
+    const kind = this.#places[this.#column]?.form?.kind;
+    const isPlain = kind === 'value' || kind === 'json';
+    const end = this.#followRaw(input, start, isPlain ? this.#output : undefined);
+    if (!isPlain) this.#gather(input.subarray(start, end));
     if (end < input.length) this.#endValue();
     return end;
   }
 
-  /** Where the comma or brace behind the value stands, or the end of the input. */
-  #findRawEnd(input: Buffer, start: number): number {
-    for (let at = start; at < input.length; at += 1) {
+  /**
+   * Resolves to where the comma or brace behind the value stands, or the end of the input. What it passes goes to `output`: in a json
+   * value, blanks between its parts may be tabs. As hot as strings, so that all that it counts stands in variables.
+   */
+  #followRaw(input: Buffer, start: number, output: Buffer | undefined): number {
+    const end = input.length;
+    let depth = this.#depth;
+    let inString = this.#inString;
+    let escaped = this.#escaped;
+    let length = this.#length;
+    let at = start;
+    for (; at < end; at += 1) {
       const byte = input[at] ?? 0;
-      if (this.#escaped) this.#escaped = false;
-      else if (this.#inString) {
-        if (byte === BACKSLASH) this.#escaped = true;
-        else if (byte === QUOTE) this.#inString = false;
-      } else if (byte === QUOTE) this.#inString = true;
-      else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) this.#depth += 1;
-      else if (this.#depth > 0) {
-        if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) this.#depth -= 1;
-      } else if (byte === COMMA || byte === CLOSE_BRACE) return at;
       // Inside a string it would be escaped, and between values it is a blank: a value never spans lines.
       if (byte === LINE_FEED) throw this.#unexpected();
+      if (escaped) escaped = false;
+      else if (inString) {
+        if (byte === BACKSLASH) escaped = true;
+        else if (byte === QUOTE) inString = false;
+      } else if (byte === QUOTE) inString = true;
+      else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth += 1;
+      else if (depth > 0) {
+        if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth -= 1;
+      } else if (byte === COMMA || byte === CLOSE_BRACE) break;
+      if (output === undefined) continue;
+      if (byte === BACKSLASH || byte === TAB) {
+        output[length] = BACKSLASH;
+        length += 1;
+      }
+      output[length] = byte === TAB ? LETTER_T : byte;
+      length += 1;
     }
-    return input.length;
+    this.#depth = depth;
+    this.#inString = inString;
+    this.#escaped = escaped;
+    this.#length = length;
+    return at;
   }
 
-  /** In a json value, blanks between its parts may be tabs. */
+  /** The whole of a null that turned out to be none. */
   #takeRaw(bytes: Buffer): void {
-    const form = this.#places[this.#column]?.form;
-    if (form === undefined) return;
-    if (form.kind === 'value' || form.kind === 'json') {
-      for (const byte of bytes) {
-        if (byte === BACKSLASH || byte === TAB) this.#put(BACKSLASH);
-        this.#put(byte === TAB ? LETTER_T : byte);
-      }
-      return;
-    }
+    const kind = this.#places[this.#column]?.form?.kind;
+    if (kind !== 'value' && kind !== 'json') this.#gather(bytes);
+    else for (const byte of bytes) this.#put(byte);
+  }
+
+  /** Of an array or a composite, which is turned into its literal once it is whole; of a column that takes no values, nothing. */
+  #gather(bytes: Buffer): void {
+    if (this.#places[this.#column]?.form === undefined) return;
     this.#pieces.push(Buffer.from(bytes));
     this.#pieceBytes += bytes.length;
     if (this.#pieceBytes > this.#maxValueBytes) throw this.#valueTooWide();
@@ -361,4 +403,9 @@ export class CopyRows {
     const prefix = this.#places[column]?.prefix;
     return prefix === undefined ? 'end' : prefix.toString('utf8', 1, prefix.length - 1);
   }
+}
+
+function indexOrEnd(bytes: Buffer, byte: number, from: number): number {
+  const at = bytes.indexOf(byte, from);
+  return at < 0 ? bytes.length : at;
 }

@@ -68,6 +68,21 @@ describe('lines become rows of COPY', () => {
       assert.equal(copyRows(columns, content, bytes), whole, `${bytes} bytes`);
   });
 
+  test('with long strings, whose escapes stand anywhere in them or in those behind', () => {
+    const long = [46, 47, 48, 49, 50, 200].flatMap((before) =>
+      ['', '\\', '\n', '"', '\\"\t'].map((special) => `${'a'.repeat(before)}${special}${'b'.repeat(60)}`),
+    );
+    const two: RestoreColumn[] = [
+      { name: 'a', form: VALUE },
+      { name: 'b', form: VALUE },
+    ];
+    const lines = long.map((text, at) => `${JSON.stringify({ a: text, b: long[long.length - 1 - at] })}\n`).join('');
+    const escaped = (text = ''): string =>
+      text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('\t', '\\t');
+    const rows = long.map((text, at) => `${escaped(text)}\t${escaped(long[long.length - 1 - at])}\n`).join('');
+    for (const bytes of [Infinity, 1, 7, 53, 100]) assert.equal(copyRows(two, lines, bytes), rows, `${bytes} bytes`);
+  });
+
   test('with nothing in them, for a table without columns', () => {
     assert.equal(copyRows([], '{}\n{}\n'), '\n\n');
   });
