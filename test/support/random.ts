@@ -7,8 +7,12 @@ export interface Random {
   pick: <T>(items: readonly T[]) => T;
 }
 
-export function openRandom(): Random {
-  const seed = Number(process.env['PGSLUICE_TEST_SEED'] ?? Date.now() % 1e9);
+/** The seed of the environment, or one that no test had before. */
+export function newSeed(): number {
+  return Number(process.env['PGSLUICE_TEST_SEED'] ?? Date.now() % 1e9);
+}
+
+export function openRandom(seed = newSeed()): Random {
   let state = seed >>> 0;
   // mulberry32
   const next = (): number => {

@@ -1,0 +1,172 @@
+/** Reads documents that somebody has changed, as a thread whose heap is bounded: all that reads them, and what statements are made of them. */
+import assert from 'node:assert/strict';
+import { parentPort, workerData } from 'node:worker_threads';
+import { FailureError } from '../../src/base/errors.ts';
+import type { JournalPlan } from '../../src/ledger/journal.ts';
+import type { Manifest } from '../../src/ledger/manifest.ts';
+import { manifestKey, planKey, receiptKey } from '../../src/ledger/names.ts';
+import { RunFolder } from '../../src/ledger/run-folder.ts';
+import type { Client } from '../../src/postgres/connect.ts';
+import { createTable } from '../../src/restore/create-table.ts';
+import { resolveTypes } from '../../src/restore/types.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { Cut } from '../../src/run/cut/cut.ts';
+import { cutByKey } from '../../src/run/cut/key.ts';
+import { cutByPages } from '../../src/run/cut/pages.ts';
+import { aManifest, aPlan, aReceipt, ARCHIVE, FINGERPRINT, RUN } from './ledger.ts';
+import { mutate } from './mutations.ts';
+
+const LEAF = {
+  oid: 16_384,
+  name: 'public.events',
+  from: '"public"."events"',
+  hasPages: true,
+  pages: 30,
+  bytes: 240_000,
+  isReadable: true,
+};
+const CUTS: Record<JournalPlan['by'], Cut | undefined> = {
+  key: cutByKey({ columns: [{ reference: '"id"', type: 'bigint' }], nullable: true, findBounds: async () => [] }),
+  pages: cutByPages({ leaves: [LEAF], table: { oid: LEAF.oid, name: '"events"' }, targetBytes: 80_000 }),
+  none: undefined,
+};
+
+const byPages = aPlan({
+  by: 'pages',
+  segments: [
+    { index: 0, pages: { leaf: LEAF.oid, name: LEAF.name, fromPage: 0, toPage: 15 } },
+    { index: 1, pages: { leaf: LEAF.oid, name: LEAF.name, fromPage: 15, toPage: null } },
+  ],
+});
+const { objects: _objects, ...head } = aManifest(3);
+const committing = aPlan({ committing: head, formerKeys: ['part-00009.jsonl.zst'] });
+const DOCUMENTS: readonly [key: string, document: string][] = [
+  ...[aPlan(), byPages, committing].map((plan): [string, string] => [planKey(ARCHIVE, RUN), write(plan)]),
+  [receiptKey(ARCHIVE, RUN, 1), write(aReceipt(1))],
+  [manifestKey(ARCHIVE, RUN), write(aManifest(4))],
+];
+
+function write(document: object): string {
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+/** A run's folder in which this one document lies. */
+function folderWith(key: string, text: string): RunFolder {
+  const body = Buffer.from(text);
+  const store = {
+    url: 's3://bucket/',
+    get: async (asked: string) => (asked === key ? { body, etag: 'x' } : undefined),
+    async *list() {
+      yield { key, bytes: body.length, etag: 'x' };
+    },
+  } as unknown as Store;
+  return new RunFolder(store, ARCHIVE, RUN);
+}
+
+/** Reads the folder as all who read it do, and makes the statements that would be sent. */
+async function statementsOf(key: string, text: string): Promise<string[]> {
+  const folder = folderWith(key, text);
+  const plan = (await orRefused(folder.plan()))?.plan;
+  const manifest = await orRefused(folder.manifest());
+  for (const { firstKey } of (await orRefused(folder.receipts(FINGERPRINT)))?.receipts ?? [])
+    assert.ok(firstKey === null || firstKey.every((value) => typeof value === 'string'));
+  return [
+    ...(plan === undefined ? [] : statementsOfPlan(plan)),
+    ...(manifest ? await statementsOfManifest(manifest) : []),
+  ];
+}
+
+function statementsOfPlan({ by, segments }: JournalPlan): string[] {
+  const cut = CUTS[by];
+  if (cut === undefined || cut.problem(segments) !== undefined) return [];
+  return segments.map((segment) => {
+    const { from = '', predicate = '', orderBy = '' } = cut.narrow(segment);
+    return [from, predicate, orderBy].join(' ');
+  });
+}
+
+async function statementsOfManifest(manifest: Manifest): Promise<string[]> {
+  const sent: string[] = [];
+  const client = {
+    /** Knows two types, as a server would. */
+    async query(statement: string, values: readonly unknown[] = []): Promise<{ rows: { name: string | null }[] }> {
+      sent.push(statement);
+      const [name] = values;
+      return { rows: [{ name: name === 'bigint' || name === 'text' ? name : null }] };
+    },
+  } as unknown as Client;
+  const types = await resolveTypes(
+    client,
+    manifest.columns.map(({ type }) => type),
+  );
+  if (manifest.columns.every(({ type }) => types.has(type)))
+    await createTable(client, { schema: 'public', table: 'back' }, manifest, types);
+  return sent;
+}
+
+async function orRefused<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    assert.ok(error instanceof FailureError, String(error));
+    assert.match(error.failure.code, /^(?:bad-manifest|bad-journal|newer-journal)$/);
+    assert.ok(error.failure.message.length < 5000, `a message of ${error.failure.message.length} characters`);
+    return undefined;
+  }
+}
+
+/** A statement without its names and values, of which there may be any number. */
+function shapeOf(statement: string): string {
+  return statement
+    .replaceAll(/"(?:[^"]|"")*"/g, '"name"')
+    .replaceAll(/ ?E?'(?:[^'\\]|''|\\\\)*'/g, "'value'")
+    .replaceAll(/"name" (?:bigint|text)(?: NOT NULL)?/g, 'COLUMN')
+    .replaceAll(/COLUMN(?:, COLUMN)*/g, 'COLUMNS')
+    .replaceAll(/"name"(?:, "name")*/g, 'NAMES');
+}
+
+const SHAPES = [
+  /^ (?:\(NAMES\) >= \('value'::bigint\))?(?:(?: AND )?\(\(NAMES\) >= \('value'::bigint\)\) IS NOT TRUE)?(?: AND NAMES <='value'::bigint)? NAMES$/,
+  /^NAMES\.NAMES (?:ctid >='value'::tid(?: AND ctid <'value'::tid)?)? $/,
+  /^SELECT format_type\(to_regtype\(\$1\)::oid, \$2\) AS name WHERE to_regtype\(\$1\) IS NOT NULL$/,
+  /^CREATE TABLE NAMES\.NAMES \((?:COLUMNS)?(?:, PRIMARY KEY \(NAMES\))?\)$/,
+];
+
+export interface MutatedWork {
+  /** Which of the documents. */
+  at: number;
+  first: number;
+  count: number;
+  /** The seed of the change that is being read, for who waits. */
+  seed: Int32Array;
+}
+
+/** How many documents there are. */
+export const KINDS = DOCUMENTS.length;
+
+export function nameOfKind(at: number): string {
+  const [key = ''] = DOCUMENTS[at] ?? [];
+  return `${key.slice(key.lastIndexOf('/') + 1)} (${at})`;
+}
+
+/** Resolves to the number of statements. Throws at the first one that no correct document gives. */
+async function readMutated({ at, first, count, seed }: MutatedWork): Promise<number> {
+  const [key = '', document = ''] = DOCUMENTS[at] ?? [];
+  const [whole] = await statementsOf(key, document);
+  assert.equal(whole === undefined, key === receiptKey(ARCHIVE, RUN, 1), 'only receipts make no statement');
+  let statements = 0;
+  for (let step = 0; step < count; step += 1) {
+    Atomics.store(seed, 0, first + step);
+    for (const statement of await statementsOf(key, mutate(document, first + step))) {
+      const shape = shapeOf(statement);
+      assert.ok(
+        SHAPES.some((known) => known.test(shape)),
+        `${shape}, from ${statement}`,
+      );
+      statements += 1;
+    }
+  }
+  return statements;
+}
+
+if (parentPort !== null) parentPort.postMessage(await readMutated(workerData as MutatedWork));
