@@ -116,6 +116,7 @@ describe('archive, verify and restore give the same table', () => {
     const { ok, problems, objects } = await verifyRun(folder, manifest!, {
       keyPrefix: '',
       sample: undefined,
+      windowBytes: 8 * 1024 ** 2,
       retry: { attempts: 1, backoffMs: 1, forMs: 900_000 },
       signal,
       onProgress: () => {},

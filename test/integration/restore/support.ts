@@ -42,6 +42,19 @@ export class Yard {
 
   /** Archives with these parts of a config; the archive is called `it`. */
   async archive(archive: Record<string, unknown>, options: Pick<RunOptions, 'verifySource'> = {}): Promise<RunResult> {
+    this.#runs += 1;
+    const id = `20261123T02${String(Math.floor(this.#runs / 60)).padStart(2, '0')}${String(this.#runs % 60).padStart(2, '0')}Z`;
+    const result = await this.run(archive, id, options);
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
+    return result;
+  }
+
+  /** The same, under this run id, however it ends. */
+  async run(
+    archive: Record<string, unknown>,
+    id: string,
+    options: Pick<RunOptions, 'verifySource'> = {},
+  ): Promise<RunResult> {
     const file = path.join(this.folder, 'config.yaml');
     const config = {
       sources: { default: { url: this.database.url } },
@@ -53,15 +66,7 @@ export class Yard {
     this.#config = loadConfig(file, {});
     this.#generation = this.#bindings.add(this.#config);
     this.#threads ??= new Threads(this.#config.workers, this.#bindings);
-    this.#runs += 1;
-    const id = `20261123T02${String(Math.floor(this.#runs / 60)).padStart(2, '0')}${String(this.#runs % 60).padStart(2, '0')}Z`;
-    const result = await runArchive(
-      { ...this.#context(), ...options, config: this.#config },
-      this.#config.archives['it']!,
-      id,
-    );
-    assert.equal(result.status, 'committed', JSON.stringify(result.error));
-    return result;
+    return runArchive({ ...this.#context(), ...options, config: this.#config }, this.#config.archives['it']!, id);
   }
 
   /** Restores the latest run into `public.TABLE`. */
