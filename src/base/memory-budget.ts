@@ -68,6 +68,8 @@ export const BUDGET = Object.freeze({
     readBytes: 256 * KIB,
     /** What a decompressor gives at once. */
     contentBytes: 128 * KIB,
+    /** Window of a zstd that is read, of the levels up to 19. Those above take up to 16 times as much; they count where the config has them. */
+    windowBytes: 8 * MIB,
     /** Such pieces, and the rows that are made of them, as they wait between the stages. */
     waiting: 8,
     /** Copies of an array or a composite outside of the heap: its pieces, and what they are joined to. */

@@ -7,8 +7,8 @@ import { listRuns, type StoredRun } from '../ledger/runs.ts';
 import { openStore } from '../store/open.ts';
 import { EXIT } from './entry.ts';
 import { chooseArchives, openConfig, type Invocation } from './invocation.ts';
-import { printJson, printLines } from './terminal/print.ts';
-import { formatGrid } from './terminal/grid.ts';
+import { JsonList, printLines } from './terminal/print.ts';
+import { Grid } from './terminal/grid.ts';
 
 /** What `list --json` prints for a run; figures are null for a run that is not committed. Sizes in bytes. */
 interface ListedRun {
@@ -30,20 +30,29 @@ interface ListedRun {
 export async function listCommand(invocation: Invocation, name: string | undefined): Promise<number> {
   const config = openConfig(invocation);
   const archives = name === undefined ? Object.values(config.archives) : chooseArchives(config, [name]);
-  const runs: ListedRun[] = [];
-  for (const archive of archives) runs.push(...(await listArchive(config, archive)));
-  if (invocation.json) printJson(invocation, runs);
-  else printLines(invocation, describeRuns(runs));
+  const printer = invocation.json ? new JsonList(invocation) : new Table(invocation);
+  let block: ListedRun[] = [];
+  for (const archive of archives) {
+    for await (const run of listArchive(config, archive)) {
+      block.push(run);
+      if (block.length < PRINTED_AT_ONCE) continue;
+      printer.add(block);
+      block = [];
+    }
+  }
+  printer.add(block);
+  printer.end();
   return EXIT.done;
 }
 
-async function listArchive(config: Config, archive: ArchiveConfig): Promise<ListedRun[]> {
+/** There may be a million runs: no more than these are held. */
+const PRINTED_AT_ONCE = 1000;
+
+async function* listArchive(config: Config, archive: ArchiveConfig): AsyncGenerator<ListedRun, void, undefined> {
   // Nothing is to be tidied up: Ctrl-C ends the process.
   const store = openStore(destinationOf(config, archive), NEVER);
   try {
-    const runs: ListedRun[] = [];
-    for await (const run of listRuns(store, archive.name)) runs.push(describeRun(run));
-    return runs;
+    for await (const run of listRuns(store, archive.name)) yield describeRun(run);
   } finally {
     store.close();
   }
@@ -68,9 +77,29 @@ function describeRun({ archive, run, isCommitted, manifest, journal, problem, re
   };
 }
 
-function describeRuns(runs: readonly ListedRun[]): string[] {
-  if (runs.length === 0) return ['no runs'];
-  const rows = runs.map((run) => [
+/** For people. */
+class Table {
+  readonly #invocation: Invocation;
+  readonly #grid = new Grid(['archive', 'run', 'status', 'segments', 'rows', 'stored', 'finished'], [3, 4, 5]);
+  #isEmpty = true;
+
+  constructor(invocation: Invocation) {
+    this.#invocation = invocation;
+  }
+
+  add(runs: readonly ListedRun[]): void {
+    if (runs.length === 0) return;
+    printLines(this.#invocation, this.#grid.format(runs.map(cellsOf)));
+    this.#isEmpty = false;
+  }
+
+  end(): void {
+    if (this.#isEmpty) printLines(this.#invocation, ['no runs']);
+  }
+}
+
+function cellsOf(run: ListedRun): string[] {
+  return [
     run.archive,
     run.run,
     run.status,
@@ -78,6 +107,5 @@ function describeRuns(runs: readonly ListedRun[]): string[] {
     run.rows === null ? '' : formatCount(run.rows),
     run.bytes === null ? '' : formatBytes(run.bytes),
     run.finishedAt ?? run.error ?? '',
-  ]);
-  return formatGrid(['archive', 'run', 'status', 'segments', 'rows', 'stored', 'finished'], rows, [3, 4, 5]);
+  ];
 }

@@ -1,6 +1,7 @@
 /** `pgsluice verify`: reads the objects of a run again and proves them against its manifest. */
 import { FailureError, UsageError } from '../base/errors.ts';
 import { countOf, formatBytes, formatCount, formatDuration } from '../base/units.ts';
+import { readableWindowBytes } from '../config/memory-sum.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, DestinationConfig } from '../config/schema.ts';
 import { describeMissingRun } from '../ledger/missing-run.ts';
@@ -52,7 +53,8 @@ export async function verifyCommand(
   const destination = destinationOf(config, archive);
   const interrupt = watchInterrupts();
   const store = openStore(destination, interrupt.signal);
-  const work: Work = { archive, destination, store, sample, signal: interrupt.signal };
+  const windowBytes = readableWindowBytes(config);
+  const work: Work = { archive, destination, store, sample, windowBytes, signal: interrupt.signal };
   try {
     if (isChoice(options)) return await verifyWindows(invocation, work, openKnownRuns(config, archive), options);
     const report = await verify(invocation, work, options.run);
@@ -92,6 +94,7 @@ interface Work {
   destination: DestinationConfig;
   store: Store;
   sample: number | undefined;
+  windowBytes: number;
   signal: AbortSignal;
 }
 
@@ -110,6 +113,7 @@ async function verify(invocation: Invocation, work: Work, id: string | undefined
     const verification = await verifyRun(folder, manifest, {
       keyPrefix: fullKey(work.destination, ''),
       sample: work.sample,
+      windowBytes: work.windowBytes,
       retry: archive.retry,
       signal: work.signal,
       onProgress: (progress) => {

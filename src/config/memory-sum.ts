@@ -98,12 +98,21 @@ function uploadTerms({ location, endpoint, partBytes }: DestinationConfig, budge
 }
 
 /** From an object to the rows of a COPY. */
-function restoreBytes(config: Config, { unpack }: Budget): number {
-  const windows = Object.values(config.archives).map(({ compression: { codec, level } }) =>
+function restoreBytes(config: Config, budget: Budget): number {
+  const { unpack } = budget;
+  const valueBytes = unpack.valueCopies * maxRowBytes(config.workers.maxOldGenerationSizeMb);
+  return unpack.readBytes + unpack.waiting * unpack.contentBytes + valueBytes + readableWindowBytes(config, budget);
+}
+
+/**
+ * The largest window that a decompressor is given. An object says itself how much it wants: so it gets what the archives of
+ * the config are written with, or what all but the highest levels take.
+ */
+export function readableWindowBytes({ archives }: Config, { unpack }: Budget = BUDGET): number {
+  const windows = Object.values(archives).map(({ compression: { codec, level } }) =>
     codec === 'zstd' ? zstdWindowBytes(level) : 0,
   );
-  const valueBytes = unpack.valueCopies * maxRowBytes(config.workers.maxOldGenerationSizeMb);
-  return unpack.readBytes + unpack.waiting * unpack.contentBytes + valueBytes + Math.max(0, ...windows);
+  return Math.max(unpack.windowBytes, ...windows);
 }
 
 function largest(choices: readonly MemoryTerm[][]): MemoryTerm[] {

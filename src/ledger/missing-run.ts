@@ -5,16 +5,11 @@ import { findLatestCommitted } from './runs.ts';
 /** Whether anything lies in the run's folder, and a line for the operator that names the latest committed run. */
 export async function describeMissingRun(folder: RunFolder): Promise<{ wasBegun: boolean; message: string }> {
   const { store, archive, run } = folder;
-  const wasBegun = await hasObjects(folder);
+  const wasBegun = !(await folder.isEmpty());
   const latest = await findLatestCommitted(store, archive);
   const what = wasBegun
     ? `run ${run} of archive ${archive} was begun but not committed; \`pgsluice run ${archive} --run-id ${run}\` goes on with it`
     : `archive ${archive} has no run ${run} in ${store.url}`;
   const instead = latest === undefined ? 'it has no committed run' : `the latest committed run is ${latest.run}`;
   return { wasBegun, message: `${what}; ${instead}` };
-}
-
-async function hasObjects(folder: RunFolder): Promise<boolean> {
-  for await (const _ of folder.list()) return true;
-  return false;
 }

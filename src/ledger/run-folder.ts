@@ -29,6 +29,8 @@ const UNREADABLE: ReadonlySet<string> = new Set([RECEIPTS.code, 'object-too-larg
 
 /** Documents of receipts that are read at once. */
 const READ_AT_ONCE = 8;
+/** What S3 removes in one request. */
+const REMOVED_AT_ONCE = 1000;
 
 const ALIVE_FORMAT = 'pgsluice/alive/1';
 const JSON_OBJECT = { contentType: 'application/json' };
@@ -116,6 +118,12 @@ export class RunFolder {
     return found;
   }
 
+  /** Whether nothing lies there. */
+  async isEmpty(): Promise<boolean> {
+    for await (const _ of this.list()) return false;
+    return true;
+  }
+
   /** Whether the run is committed, without a look at what its manifest says. */
   async isCommitted(): Promise<boolean> {
     return (await this.store.head(manifestKey(this.archive, this.run))) !== undefined;
@@ -146,11 +154,16 @@ export class RunFolder {
    * throws ends it. Throws FailureError for one of a newer version.
    */
   async eachReceipt(fingerprint: string | undefined, seen: ReceiptSeen): Promise<void> {
-    const keys: string[] = [];
-    for await (const { key } of this.store.list(journalPrefix(this.archive, this.run))) keys.push(key);
-    const waiting = keys.values();
+    // One that all readers draw from: what lies there is not held.
+    const listed = this.store.list(journalPrefix(this.archive, this.run))[Symbol.asyncIterator]();
     const read = async (): Promise<void> => {
-      for (const key of waiting) await this.#readReceipts(key, fingerprint, seen);
+      try {
+        for (let next = await listed.next(); next.done !== true; next = await listed.next())
+          await this.#readReceipts(next.value.key, fingerprint, seen);
+      } catch (error) {
+        listed.return?.().catch(() => undefined);
+        throw error;
+      }
     };
     await Promise.all(Array.from({ length: READ_AT_ONCE }, read));
   }
@@ -242,8 +255,13 @@ export class RunFolder {
   async clearJournal(): Promise<void> {
     this.#isCleared = true;
     await this.#saying;
-    const keys: string[] = [];
-    for await (const { key } of this.store.list(journalPrefix(this.archive, this.run))) keys.push(key);
+    let keys: string[] = [];
+    for await (const { key } of this.store.list(journalPrefix(this.archive, this.run))) {
+      keys.push(key);
+      if (keys.length < REMOVED_AT_ONCE) continue;
+      await this.store.remove(keys);
+      keys = [];
+    }
     if (keys.length > 0) await this.store.remove(keys);
   }
 

@@ -6,7 +6,7 @@ import type { JournalPlan } from './journal.ts';
 import type { Manifest } from './manifest.ts';
 import { archivePrefix, runOfFolder } from './names.ts';
 import { RunFolder } from './run-folder.ts';
-import { compareRunIds, isRunId } from './run-id.ts';
+import { isRunId, packRunId, unpackRunId } from './run-id.ts';
 
 /** A run as its objects tell it: committed with a manifest, or begun with a journal. */
 export interface StoredRun {
@@ -24,16 +24,33 @@ export interface StoredRun {
 }
 
 /** The daemon looks this far back for runs to take up. */
-const MOST_RUNS_BACK = 100;
+const MOST_UNFINISHED_BACK = 100;
+/** And so far for one that is committed: whoever can write there could else keep it busy for days. */
+const MOST_COMMITTED_BACK = 1000;
 
-/** The folders of an archive's runs, oldest first. */
-async function listRunFolders(store: Store, archive: string): Promise<RunFolder[]> {
-  const ids: string[] = [];
+/** Folders that are of no run: who is told of so many looks at the rest himself. */
+const MOST_STRAYS = 100;
+
+/** Folders that are found before any memory is taken for more of them. */
+const FIRST_ROOM = 1024;
+
+/** The ids of an archive's runs, packed, in their order: eight bytes for each, as there may be a million of them. */
+async function listRunIds(store: Store, archive: string): Promise<BigInt64Array> {
+  let ids = new BigInt64Array(FIRST_ROOM);
+  let count = 0;
   for await (const folder of store.listFolders(archivePrefix(archive))) {
-    const run = runIdOfFolder(folder);
-    if (run !== undefined) ids.push(run);
+    const run = runOfFolder(folder);
+    const id = run === undefined ? undefined : packRunId(run);
+    if (id === undefined) continue;
+    if (count === ids.length) {
+      const larger = new BigInt64Array(2 * count);
+      larger.set(ids);
+      ids = larger;
+    }
+    ids[count] = id;
+    count += 1;
   }
-  return ids.sort(compareRunIds).map((run) => new RunFolder(store, archive, run));
+  return ids.subarray(0, count).sort();
 }
 
 /** Folders beside those of the runs that hold data, such as `event/run=copy of …`; but those that readers skip by their name. */
@@ -43,6 +60,7 @@ export async function findStrayFolders(store: Store, archive: string): Promise<s
     if (/^[_.]/.test(name) || runIdOfFolder(name) !== undefined) continue;
     const folder = `${archivePrefix(archive)}${name}/`;
     if (await holdsData(store, folder)) strays.push(folder);
+    if (strays.length === MOST_STRAYS) break;
   }
   return strays;
 }
@@ -57,41 +75,55 @@ function runIdOfFolder(folder: string): string | undefined {
   return run !== undefined && isRunId(run) ? run : undefined;
 }
 
-/** The runs of an archive, oldest first. */
+/** The runs of an archive, oldest first; no more than one of them is held. */
 export async function* listRuns(store: Store, archive: string): AsyncGenerator<StoredRun, void, undefined> {
-  for (const folder of await listRunFolders(store, archive)) yield await readRun(folder);
+  for (const id of await listRunIds(store, archive)) {
+    const run = await readRun(folderAt(store, archive, id));
+    if (run !== undefined) yield run;
+  }
 }
 
 /** Run ids that were planned and not committed, oldest first, among the latest hundred. */
 export async function findUnfinished(store: Store, archive: string): Promise<string[]> {
   const unfinished: string[] = [];
-  for (const folder of (await listRunFolders(store, archive)).slice(-MOST_RUNS_BACK)) {
+  for (const id of (await listRunIds(store, archive)).slice(-MOST_UNFINISHED_BACK)) {
+    const folder = folderAt(store, archive, id);
     if (await folder.isCommitted()) continue;
     if (await folder.isPlanned()) unfinished.push(folder.run);
   }
   return unfinished;
 }
 
-/** The folder of the latest run that is committed, and not later than `notAfter`; undefined when there is none. */
+/**
+ * The folder of the latest run that is committed, and not later than `notAfter`; undefined when there is none among the
+ * latest thousand up to it.
+ */
 export async function findLatestCommitted(
   store: Store,
   archive: string,
   notAfter?: string,
 ): Promise<RunFolder | undefined> {
-  for (const folder of (await listRunFolders(store, archive)).reverse()) {
-    if (notAfter !== undefined && folder.run > notAfter) continue;
+  const last = notAfter === undefined ? undefined : packRunId(notAfter);
+  const ids = (await listRunIds(store, archive)).filter((id) => last === undefined || id <= last);
+  for (const id of ids.slice(-MOST_COMMITTED_BACK).reverse()) {
+    const folder = folderAt(store, archive, id);
     if (await folder.isCommitted()) return folder;
   }
   return undefined;
 }
 
-/** One document that cannot be believed must not hide the other runs. */
-async function readRun(folder: RunFolder): Promise<StoredRun> {
+function folderAt(store: Store, archive: string, id: bigint): RunFolder {
+  return new RunFolder(store, archive, unpackRunId(id));
+}
+
+/** Undefined when nothing lies there. One document that cannot be believed must not hide the other runs. */
+async function readRun(folder: RunFolder): Promise<StoredRun | undefined> {
   const { archive, run } = folder;
   try {
     const manifest = await folder.manifest();
     if (manifest !== undefined) return { archive, run, isCommitted: true, manifest, receipts: manifest.objects.length };
     const journal = (await folder.plan())?.plan;
+    if (journal === undefined && (await folder.isEmpty())) return undefined;
     // Those of an earlier plan stay until the commit; without a plan, nothing says which of them count.
     const receipts = journal === undefined ? 0 : await folder.countReceipts(journal.fingerprint);
     return { archive, run, isCommitted: false, ...(journal === undefined ? {} : { journal }), receipts };

@@ -1,6 +1,7 @@
 /** Makes the tasks of a restore from its objects. */
 import { fail } from '../base/errors.ts';
 import { maxRowBytes } from '../base/memory-budget.ts';
+import { readableWindowBytes } from '../config/memory-sum.ts';
 import { codecOf, type Codec } from '../format/compress/codec.ts';
 import type { ObjectToRestore, RestoreTask } from '../segment/restore/task.ts';
 import type { PlannedObject } from './objects.ts';
@@ -66,6 +67,7 @@ function restoreTask(
     record: { table: plan.record.table, restore: plan.record.restore },
     objects: objects.map((object) => toRestore(object, plan)),
     maxValueBytes: maxRowBytes(config.workers.maxOldGenerationSizeMb),
+    windowBytes: readableWindowBytes(config),
   };
 }
 

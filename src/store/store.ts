@@ -107,7 +107,11 @@ export interface Store {
   head(key: string): Promise<StoredObject | undefined>;
   /** All objects whose key starts with `prefix`, in the order of their keys' bytes (in UTF-8). */
   list(prefix: string): AsyncIterable<StoredObject>;
-  /** Names directly below `prefix` (which ends in `/`) that have something below them, without the trailing `/`. */
+  /**
+   * Names directly below `prefix` (which ends in `/`) that are folders, without the trailing `/`. In any order, so that none
+   * need be held. In a folder, one may be among them in which nothing lies yet, or any more: there may be a million, and none
+   * is looked into.
+   */
   listFolders(prefix: string): AsyncIterable<string>;
   /** Removes objects; those that are absent already are no error. */
   remove(keys: readonly string[]): Promise<void>;

@@ -1,7 +1,9 @@
 /** Counts what an archive really holds, from the objects themselves. */
-import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { createGunzip } from 'node:zlib';
 import { pipeline } from 'node:stream/promises';
+import { BUDGET } from '../base/memory-budget.ts';
 import type { Codec } from '../format/compress/codec.ts';
+import { createZstdReader } from '../format/compress/unpack.ts';
 import { ContentProof } from '../format/proof.ts';
 import type { Store } from '../store/store.ts';
 
@@ -13,6 +15,9 @@ export async function readContent(store: Store, key: string, codec: Codec, signa
   };
   const source = store.read(key, signal);
   if (codec === 'none') await pipeline(source, count, { signal });
-  else await pipeline(source, codec === 'gzip' ? createGunzip() : createZstdDecompress(), count, { signal });
+  else
+    await pipeline(source, codec === 'gzip' ? createGunzip() : createZstdReader(BUDGET.unpack.windowBytes), count, {
+      signal,
+    });
   return proof;
 }

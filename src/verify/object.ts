@@ -46,11 +46,13 @@ export interface ObjectToVerify {
   columns: readonly ManifestColumn[];
   /** Names of the columns that `firstKey` and `lastKey` are of. */
   keyColumns: readonly string[];
+  /** What a decompressor may take for its window. */
+  windowBytes: number;
 }
 
 /** Throws FailureError when the object cannot be read for another reason than that it is not there, or not as it was. */
 export async function verifyObject(
-  { store, key, object, columns, keyColumns }: ObjectToVerify,
+  { store, key, object, columns, keyColumns, windowBytes }: ObjectToVerify,
   problems: Problems,
   signal: AbortSignal,
   onBytes: (bytes: number) => void,
@@ -68,7 +70,8 @@ export async function verifyObject(
   const scanner = new LineScanner(names, keyIndexes.includes(-1) ? [] : keyIndexes, (line, message) => {
     problems.add(message, line);
   });
-  const unpacker = createUnpacker(codec, object.jsonBytes + SURPLUS_BYTES, (piece) => {
+  const limits = { contentBytes: object.jsonBytes + SURPLUS_BYTES, windowBytes };
+  const unpacker = createUnpacker(codec, limits, (piece) => {
     content.add(piece);
     scanner.add(piece);
   });

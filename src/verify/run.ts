@@ -16,6 +16,8 @@ export interface VerifyOptions {
   keyPrefix: string;
   /** Objects that are read; undefined for all. The others are only looked for in the list of the folder. */
   sample: number | undefined;
+  /** What a decompressor may take for its window; see config/memory-sum.ts. */
+  windowBytes: number;
   /** For trouble with the destination while an object is read. */
   retry: RetryPolicy;
   signal: AbortSignal;
@@ -127,7 +129,12 @@ async function compareWithFolder(folder: RunFolder, entries: readonly Entry[]): 
 }
 
 function repeated(entries: readonly Entry[]): Entry[] {
-  return entries.filter(({ key }, at) => entries.findIndex((other) => other.key === key) < at);
+  const keys = new Set<string>();
+  return entries.filter(({ key }) => {
+    const isRepeated = keys.has(key);
+    keys.add(key);
+    return isRepeated;
+  });
 }
 
 /**
@@ -200,10 +207,10 @@ async function readWithRetries(
   store: Store,
   { columns, cut }: Manifest,
   entry: Entry,
-  { retry, signal }: VerifyOptions,
+  { retry, signal, windowBytes }: VerifyOptions,
   onBytes: (bytes: number) => void,
 ): Promise<void> {
-  const object = { store, key: entry.key, object: entry.object, columns, keyColumns: cut?.key ?? [] };
+  const object = { store, key: entry.key, object: entry.object, columns, keyColumns: cut?.key ?? [], windowBytes };
   let problems = new Problems();
   let seenBytes = 0;
   const read = async (): Promise<void> => {

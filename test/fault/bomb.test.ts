@@ -51,7 +51,13 @@ async function plant(codec: string): Promise<RunFolder> {
 
 async function verify(folder: RunFolder): Promise<Verification> {
   const retry = { attempts: 1, backoffMs: 1, forMs: 1 };
-  const options = { keyPrefix: '', sample: undefined, retry, signal: new AbortController().signal };
+  const options = {
+    keyPrefix: '',
+    sample: undefined,
+    windowBytes: 8 * MIB,
+    retry,
+    signal: new AbortController().signal,
+  };
   return verifyRun(folder, (await folder.manifest())!, { ...options, onProgress: () => undefined });
 }
 

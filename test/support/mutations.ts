@@ -77,7 +77,12 @@ function changeList(list: unknown[], at: number, random: Random): void {
   if (change === 1) list.reverse();
   else if (change === 2) list.splice(at, 0, copy);
   else if (change === 3) list.length = at;
-  else list.push(...Array.from({ length: random.integer(1, 2000) }, () => copy));
+  else list.push(...Array.from({ length: random.integer(1, isShort(copy) ? 2000 : 2) }, () => copy));
+}
+
+/** What is long is not repeated for ever: the document is to stay one that is read. */
+function isShort(value: unknown): boolean {
+  return (JSON.stringify(value) ?? '').length < 1000;
 }
 
 /** Of the same type more often than not, as what is of another one is refused soon. */

@@ -1,10 +1,11 @@
 /** Reads documents that somebody has changed, as a thread whose heap is bounded: all that reads them, and what statements are made of them. */
 import assert from 'node:assert/strict';
 import { parentPort, workerData } from 'node:worker_threads';
-import { FailureError } from '../../src/base/errors.ts';
+import { fail, FailureError } from '../../src/base/errors.ts';
 import type { JournalPlan } from '../../src/ledger/journal.ts';
 import type { Manifest } from '../../src/ledger/manifest.ts';
 import { manifestKey, planKey, receiptKey } from '../../src/ledger/names.ts';
+import { RECEIPTS_FORMAT } from '../../src/ledger/receipts.ts';
 import { RunFolder } from '../../src/ledger/run-folder.ts';
 import type { Client } from '../../src/postgres/connect.ts';
 import { createTable } from '../../src/restore/create-table.ts';
@@ -13,7 +14,7 @@ import type { Store } from '../../src/store/store.ts';
 import type { Cut } from '../../src/run/cut/cut.ts';
 import { cutByKey } from '../../src/run/cut/key.ts';
 import { cutByPages } from '../../src/run/cut/pages.ts';
-import { aManifest, aPlan, aReceipt, ARCHIVE, FINGERPRINT, RUN } from './ledger.ts';
+import { aManifest, aPlan, aReceipt, ARCHIVE, FINGERPRINT, receiptsOf, RUN } from './ledger.ts';
 import { mutate } from './mutations.ts';
 
 const LEAF = {
@@ -26,7 +27,11 @@ const LEAF = {
   isReadable: true,
 };
 const CUTS: Record<JournalPlan['by'], Cut | undefined> = {
-  key: cutByKey({ columns: [{ reference: '"id"', type: 'bigint' }], nullable: true, findBounds: async () => [] }),
+  key: cutByKey({
+    columns: [{ reference: '"id"', type: 'bigint', operators: 'pg_catalog' }],
+    nullable: true,
+    findBounds: async () => [],
+  }),
   pages: cutByPages({ leaves: [LEAF], table: { oid: LEAF.oid, name: '"events"' }, targetBytes: 80_000 }),
   none: undefined,
 };
@@ -38,11 +43,10 @@ const byPages = aPlan({
     { index: 1, pages: { leaf: LEAF.oid, name: LEAF.name, fromPage: 15, toPage: null } },
   ],
 });
-const { objects: _objects, ...head } = aManifest(3);
-const committing = aPlan({ committing: head, formerKeys: ['part-00009.jsonl.zst'] });
+const committing = aPlan({ committing: { sha256: 'a'.repeat(64), bytes: 1000 }, formerKeys: ['part-00009.jsonl.zst'] });
 const DOCUMENTS: readonly [key: string, document: string][] = [
   ...[aPlan(), byPages, committing].map((plan): [string, string] => [planKey(ARCHIVE, RUN), write(plan)]),
-  [receiptKey(ARCHIVE, RUN, 1), write(aReceipt(1))],
+  [receiptKey(ARCHIVE, RUN, 1), write({ format: RECEIPTS_FORMAT, receipts: [aReceipt(1), aReceipt(2)] })],
   [manifestKey(ARCHIVE, RUN), write(aManifest(4))],
 ];
 
@@ -55,7 +59,11 @@ function folderWith(key: string, text: string): RunFolder {
   const body = Buffer.from(text);
   const store = {
     url: 's3://bucket/',
-    get: async (asked: string) => (asked === key ? { body, etag: 'x' } : undefined),
+    async get(asked: string, limitBytes: number) {
+      if (asked !== key) return undefined;
+      if (body.length > limitBytes) throw fail('object-too-large', { stage: 'upload', message: 'as any store says' });
+      return { body, etag: 'x' };
+    },
     async *list() {
       yield { key, bytes: body.length, etag: 'x' };
     },
@@ -68,7 +76,7 @@ async function statementsOf(key: string, text: string): Promise<string[]> {
   const folder = folderWith(key, text);
   const plan = (await orRefused(folder.plan()))?.plan;
   const manifest = await orRefused(folder.manifest());
-  for (const { firstKey } of (await orRefused(folder.receipts(FINGERPRINT)))?.receipts ?? [])
+  for (const { firstKey } of (await orRefused(receiptsOf(folder, FINGERPRINT)))?.receipts ?? [])
     assert.ok(firstKey === null || firstKey.every((value) => typeof value === 'string'));
   return [
     ...(plan === undefined ? [] : statementsOfPlan(plan)),
@@ -95,10 +103,7 @@ async function statementsOfManifest(manifest: Manifest): Promise<string[]> {
       return { rows: [{ name: name === 'bigint' || name === 'text' ? name : null }] };
     },
   } as unknown as Client;
-  const types = await resolveTypes(
-    client,
-    manifest.columns.map(({ type }) => type),
-  );
+  const types = await resolveTypes(client, manifest.columns);
   if (manifest.columns.every(({ type }) => types.has(type)))
     await createTable(client, { schema: 'public', table: 'back' }, manifest, types);
   return sent;
@@ -109,7 +114,7 @@ async function orRefused<T>(reading: Promise<T>): Promise<T | undefined> {
     return await reading;
   } catch (error) {
     assert.ok(error instanceof FailureError, String(error));
-    assert.match(error.failure.code, /^(?:bad-manifest|bad-journal|newer-journal)$/);
+    assert.match(error.failure.code, /^(?:bad-manifest|bad-journal|newer-journal|misplaced|object-too-large)$/);
     assert.ok(error.failure.message.length < 5000, `a message of ${error.failure.message.length} characters`);
     return undefined;
   }
@@ -126,9 +131,13 @@ function shapeOf(statement: string): string {
 }
 
 const SHAPES = [
-  /^ (?:\(NAMES\) >= \('value'::bigint\))?(?:(?: AND )?\(\(NAMES\) >= \('value'::bigint\)\) IS NOT TRUE)?(?: AND NAMES <='value'::bigint)? NAMES$/,
-  /^NAMES\.NAMES (?:ctid >='value'::tid(?: AND ctid <'value'::tid)?)? $/,
-  /^SELECT format_type\(to_regtype\(\$1\)::oid, \$2\) AS name WHERE to_regtype\(\$1\) IS NOT NULL$/,
+  new RegExp(
+    String.raw`^ (?:\(NAMES\) OPERATOR\(pg_catalog\.>=\) \('value'::bigint\))?` +
+      String.raw`(?:(?: AND )?\(\(NAMES\) OPERATOR\(pg_catalog\.>=\) \('value'::bigint\)\) IS NOT TRUE)?` +
+      String.raw`(?: AND \(NAMES\) OPERATOR\(pg_catalog\.<=\) \('value'::bigint\))? NAMES$`,
+  ),
+  /^NAMES\.NAMES (?:ctid OPERATOR\(pg_catalog\.>=\)'value'::pg_catalog\.tid(?: AND ctid OPERATOR\(pg_catalog\.<\)'value'::pg_catalog\.tid)?)? $/,
+  /^SELECT pg_catalog\.format_type\(t\.oid, \$2\) AS name\s+FROM \(SELECT COALESCE\(pg_catalog\.to_regtype\(\$3\), pg_catalog\.to_regtype\(\$1\)\)::pg_catalog\.oid AS oid\) AS t\s+WHERE t\.oid IS NOT NULL$/,
   /^CREATE TABLE NAMES\.NAMES \((?:COLUMNS)?(?:, PRIMARY KEY \(NAMES\))?\)$/,
 ];
 

@@ -10,12 +10,40 @@ export function formatGrid(
   rows: readonly (readonly string[])[],
   rightAligned: readonly number[] = [],
 ): string[] {
-  const cells = [header, ...rows].map((row) => header.map((_, at) => visible(row[at] ?? '', MAX_CELL_CHARS)));
-  const widths = header.map((_, at) => cells.reduce((widest, row) => Math.max(widest, row[at]?.length ?? 0), 0));
-  return cells.map((row) =>
-    row
-      .map((cell, at) => (rightAligned.includes(at) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  );
+  return new Grid(header, rightAligned).format(rows);
+}
+
+/** A grid that comes in blocks, as its rows are too many to be held: the widths of one go on in the next, or grow. */
+export class Grid {
+  readonly #header: readonly string[];
+  readonly #rightAligned: readonly number[];
+  #widths: number[];
+  #isBegun = false;
+
+  constructor(header: readonly string[], rightAligned: readonly number[] = []) {
+    this.#header = header;
+    this.#rightAligned = rightAligned;
+    this.#widths = header.map(() => 0);
+  }
+
+  /** The lines of the next rows; before the first of them that of the header. */
+  format(rows: readonly (readonly string[])[]): string[] {
+    const all = this.#isBegun ? rows : [this.#header, ...rows];
+    this.#isBegun = true;
+    const cells = all.map((row) => this.#header.map((_, at) => visible(row[at] ?? '', MAX_CELL_CHARS)));
+    this.#widths = this.#widths.map((width, at) =>
+      cells.reduce((widest, row) => Math.max(widest, row[at]?.length ?? 0), width),
+    );
+    return cells.map((row) =>
+      row
+        .map((cell, at) => this.#pad(cell, at))
+        .join('  ')
+        .trimEnd(),
+    );
+  }
+
+  #pad(cell: string, at: number): string {
+    const width = this.#widths[at] ?? 0;
+    return this.#rightAligned.includes(at) ? cell.padStart(width) : cell.padEnd(width);
+  }
 }

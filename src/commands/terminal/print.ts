@@ -8,8 +8,33 @@ import type { Invocation } from '../invocation.ts';
  * terminal would obey, or not show, are written as `\u…`, wherever it goes: the document is the same for who parses it.
  */
 export function printJson(invocation: Invocation, value: unknown): void {
+  invocation.stdout.write(`${cleanJson(value)}\n`);
+}
+
+/** A list as {@link printJson} prints it, from items that come one after the other and are not held. */
+export class JsonList {
+  readonly #stdout: Invocation['stdout'];
+  #isEmpty = true;
+
+  constructor({ stdout }: Pick<Invocation, 'stdout'>) {
+    this.#stdout = stdout;
+  }
+
+  add(items: readonly unknown[]): void {
+    for (const item of items) {
+      this.#stdout.write(`${this.#isEmpty ? '[' : ','}\n  ${cleanJson(item).replaceAll('\n', '\n  ')}`);
+      this.#isEmpty = false;
+    }
+  }
+
+  end(): void {
+    this.#stdout.write(this.#isEmpty ? '[]\n' : '\n]\n');
+  }
+}
+
+function cleanJson(value: unknown): string {
   const clean = (_key: string, part: unknown): unknown => (typeof part === 'string' ? scrub(part) : part);
-  invocation.stdout.write(`${visibleJson(JSON.stringify(value, clean, 2))}\n`);
+  return visibleJson(JSON.stringify(value, clean, 2));
 }
 
 /** Each text is one line on the stream, whatever is in it. */

@@ -1,9 +1,9 @@
 /** Takes an object out of its compression while it streams by, and says what is wrong with the compression itself. */
 import type { Transform } from 'node:stream';
-import { crc32, createInflateRaw, createZstdDecompress } from 'node:zlib';
+import { constants, crc32, createInflateRaw, createZstdDecompress, type ZstdDecompress } from 'node:zlib';
 import { errorText } from '../../base/errors.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
-import { formatCount } from '../../base/units.ts';
+import { formatBytes, formatCount } from '../../base/units.ts';
 import type { Codec } from './codec.ts';
 import { ZstdTokenFilter } from './token.ts';
 
@@ -19,20 +19,41 @@ export interface Unpacker {
 
 const CONTENT_BYTES = BUDGET.unpack.contentBytes;
 
-/**
- * `onContent` is called in order, and is done with a buffer when it returns. It gets no more than `mostBytes` in all, as an
- * object of a megabyte can hold ten gigabytes.
- */
-export function createUnpacker(codec: Codec, mostBytes: number, onContent: (content: Buffer) => void): Unpacker {
-  const limit = new Limit(mostBytes);
+/** What an object may ask for; it says itself what it holds. */
+export interface UnpackLimits {
+  /** Content that is given in all: an object of a megabyte can hold ten gigabytes. */
+  contentBytes: number;
+  /** Of a zstd: how far back it may look. */
+  windowBytes: number;
+}
+
+/** `onContent` is called in order, and is done with a buffer when it returns. */
+export function createUnpacker(codec: Codec, limits: UnpackLimits, onContent: (content: Buffer) => void): Unpacker {
+  const limit = new Limit(limits.contentBytes);
   switch (codec) {
     case 'none':
       return new Plain(limit, onContent);
     case 'gzip':
       return new OneGzipMember(limit, onContent);
     case 'zstd':
-      return new OneZstdFrame(limit, onContent);
+      return new OneZstdFrame(limit, limits.windowBytes, onContent);
   }
+}
+
+/** A stream that gives the content of a zstd, and fails where that wants a larger window: a power of two. */
+export function createZstdReader(windowBytes: number): ZstdDecompress {
+  const params = { [constants.ZSTD_d_windowLogMax]: Math.log2(windowBytes) };
+  return createZstdDecompress({ chunkSize: CONTENT_BYTES, params });
+}
+
+/** What is wrong, where that is the window alone. */
+export function describeWindowExcess(error: unknown, windowBytes: number): string | undefined {
+  const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
+  if (code !== 'ZSTD_error_frameParameter_windowTooLarge') return undefined;
+  return (
+    `its zstd looks back further than the ${formatBytes(windowBytes)} that this config allows for: ` +
+    'give an archive of the config the compression.level (20 to 22) that it was written with'
+  );
 }
 
 class Limit {
@@ -82,7 +103,7 @@ class Unpacking implements Unpacker {
   readonly #name: string;
   readonly #stream: Transform & { bytesWritten: number };
   readonly #limit: Limit;
-  #failure: string | undefined;
+  #failure: Error | undefined;
   #isOver = false;
   #wake: () => void = () => undefined;
 
@@ -106,7 +127,7 @@ class Unpacking implements Unpacker {
       this.#finish();
     });
     stream.on('error', (error) => {
-      this.#failure = errorText(error);
+      this.#failure = error;
       this.#finish();
     });
   }
@@ -126,13 +147,18 @@ class Unpacking implements Unpacker {
     await this.#change();
   }
 
+  /** Why it failed. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
   async end(): Promise<string | undefined> {
     if (!this.#isOver) {
       this.#stream.end();
       await this.#change();
     }
     this.#stream.destroy();
-    return this.#failure === undefined ? undefined : `its ${this.#name} is damaged: ${this.#failure}`;
+    return this.#failure === undefined ? undefined : `its ${this.#name} is damaged: ${errorText(this.#failure)}`;
   }
 
   /** A stream that is destroyed unpacks no more, also of what it was given. */
@@ -154,11 +180,13 @@ class Unpacking implements Unpacker {
 }
 
 class OneZstdFrame implements Unpacker {
+  readonly #windowBytes: number;
   readonly #unpacking: Unpacking;
   readonly #filter = new ZstdTokenFilter();
 
-  constructor(limit: Limit, onContent: (content: Buffer) => void) {
-    this.#unpacking = new Unpacking('zstd', createZstdDecompress({ chunkSize: CONTENT_BYTES }), limit, onContent);
+  constructor(limit: Limit, windowBytes: number, onContent: (content: Buffer) => void) {
+    this.#windowBytes = windowBytes;
+    this.#unpacking = new Unpacking('zstd', createZstdReader(windowBytes), limit, onContent);
   }
 
   get isFull(): boolean {
@@ -175,7 +203,8 @@ class OneZstdFrame implements Unpacker {
     if (rest.length > 0) await this.#unpacking.write(rest);
     const failure = await this.#unpacking.end();
     const { restBytes } = this.#unpacking;
-    if (failure !== undefined || this.isFull) return failure;
+    if (failure !== undefined || this.isFull)
+      return describeWindowExcess(this.#unpacking.failure, this.#windowBytes) ?? failure;
     return restBytes === 0 ? undefined : `${formatCount(restBytes)} bytes follow its zstd frame`;
   }
 }

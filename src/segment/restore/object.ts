@@ -1,15 +1,15 @@
 /** The story of one object on its way back: note down, then read -> prove -> decompress -> prove -> rows -> COPY. */
 import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { createGunzip } from 'node:zlib';
 import { fail, FailureError } from '../../base/errors.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
 import { formatCount } from '../../base/units.ts';
 import type { Client } from '../../postgres/connect.ts';
 import { quoteIdentifier } from '../../postgres/identifiers.ts';
 import type { Store } from '../../store/store.ts';
-import type { Codec } from '../../format/compress/codec.ts';
 import { withoutZstdToken } from '../../format/compress/token.ts';
+import { createZstdReader, describeWindowExcess } from '../../format/compress/unpack.ts';
 import { ContentProof, ObjectProof } from '../../format/proof.ts';
 import { copyIn } from './copy.ts';
 import { restoreFailure } from './errors.ts';
@@ -159,25 +159,31 @@ async function stream(
     task.codec === 'zstd' ? withoutZstdToken(slices) : slices;
   const stored = store.read(task.key, signal);
   const target = copyIn(client, statement);
-  const decompressor = createDecompressor(task.codec);
+  const decompressor = createDecompressor(task);
   try {
     if (decompressor === undefined) await pipeline(stored, proveObject, toRows, target, { signal });
     else await pipeline(stored, proveObject, toCompressed, decompressor, toRows, target, { signal });
   } catch (error) {
-    throw isOfCompression(error) ? damaged(task.key, `its ${task.codec} is broken`, 'a whole one') : error;
+    throw isOfCompression(error) ? brokenCompression(task, error) : error;
   }
   return target.rowCount;
 }
 
-function createDecompressor(codec: Codec): Transform | undefined {
+function createDecompressor({ codec, windowBytes }: RestoreTask): Transform | undefined {
   switch (codec) {
     case 'gzip':
       return createGunzip({ chunkSize: CHUNK_BYTES });
     case 'zstd':
-      return createZstdDecompress({ chunkSize: CHUNK_BYTES });
+      return createZstdReader(windowBytes);
     case 'none':
       return undefined;
   }
+}
+
+function brokenCompression({ key, codec, windowBytes }: RestoreTask, error: unknown): FailureError {
+  const excess = describeWindowExcess(error, windowBytes);
+  if (excess === undefined) return damaged(key, `its ${codec} is broken`, 'a whole one');
+  return fail('object-damaged', { stage: 'restore', message: `${key} is not restored: ${excess}` });
 }
 
 /** zlib finds a broken object before its digest is known. */

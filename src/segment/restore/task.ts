@@ -45,6 +45,8 @@ export interface RestoreTask {
   objects: readonly ObjectToRestore[];
   /** Arrays and composites longer than this fail. */
   maxValueBytes: number;
+  /** What a decompressor may take for its window. */
+  windowBytes: number;
 }
 
 /** What is to be done with one of its objects. */

@@ -1,6 +1,6 @@
 /** A folder as a {@link Store}. */
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rmdir, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, opendir, rmdir, stat, unlink } from 'node:fs/promises';
 import type { BigIntStats, Dirent } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -27,6 +27,9 @@ import type {
 
 /** Bytes that are read at once. */
 const READ_BYTES = BUDGET.unpack.readBytes;
+
+/** Entries of a folder that are read at once. */
+const ENTRIES_AT_ONCE = 256;
 
 /** `remove` takes empty folders away; another writer may have just made one of them for its own file. */
 const FOLDER_ATTEMPTS = 5;
@@ -150,13 +153,7 @@ class FileStore implements Store {
   }
 
   async *listFolders(prefix: string): AsyncGenerator<string, void, undefined> {
-    for (const entry of await this.#entries(prefix)) {
-      if (!entry.isDirectory()) continue;
-      for await (const object of this.list(`${prefix}${entry.name}/`)) {
-        if (object.bytes >= 0) yield entry.name;
-        break;
-      }
-    }
+    for await (const entry of this.#read(await this.#folderPath(prefix))) if (entry.isDirectory()) yield entry.name;
   }
 
   async remove(keys: readonly string[]): Promise<void> {
@@ -240,25 +237,44 @@ class FileStore implements Store {
 
   /** Paths of all files below a folder, in the order of their bytes; only those below `prefix` are looked at. */
   async *#walk(folder: string, prefix: string): AsyncGenerator<string, void, undefined> {
-    for (const entry of await this.#entries(folder)) {
-      const name = `${folder}${entry.name}`;
-      if (entry.isDirectory()) {
-        if (mayHold(`${name}/`, prefix)) yield* this.#walk(`${name}/`, prefix);
-      } else if (entry.isFile() && name.startsWith(prefix)) {
-        yield name;
+    for (const name of await this.#names(folder)) {
+      const key = `${folder}${name}`;
+      if (name.endsWith('/')) {
+        if (mayHold(key, prefix)) yield* this.#walk(key, prefix);
+      } else if (key.startsWith(prefix)) {
+        yield key;
       }
     }
   }
 
-  /** S3 compares whole keys, in which a folder's name is followed by `/`. */
-  async #entries(folder: string): Promise<Dirent[]> {
-    const target = folder === '' ? this.#root : await this.#pathFor(folder.slice(0, -1));
-    const entries = await this.#try(`reading ${target}`, () => orUndefined(readdir(target, { withFileTypes: true })));
-    const named = (entries ?? []).map((entry) => ({
-      entry,
-      bytes: Buffer.from(entry.isDirectory() ? `${entry.name}/` : entry.name),
-    }));
-    return named.sort((a, b) => Buffer.compare(a.bytes, b.bytes)).map(({ entry }) => entry);
+  /** Names of the files and folders in a folder. S3 compares whole keys, in which a folder's name is followed by `/`. */
+  async #names(folder: string): Promise<string[]> {
+    const names: string[] = [];
+    for await (const entry of this.#read(await this.#folderPath(folder))) {
+      if (entry.isDirectory()) names.push(`${entry.name}/`);
+      else if (entry.isFile()) names.push(entry.name);
+    }
+    return names.sort(compareBytes);
+  }
+
+  async #folderPath(folder: string): Promise<string> {
+    return folder === '' ? this.#root : this.#pathFor(folder.slice(0, -1));
+  }
+
+  /** What lies in a folder, as the system gives it: there may be a million entries. Nothing, where there is no folder. */
+  async *#read(target: string): AsyncGenerator<Dirent, void, undefined> {
+    const doing = `reading ${target}`;
+    const folder = await this.#try(doing, () => orUndefined(opendir(target, { bufferSize: ENTRIES_AT_ONCE })));
+    if (folder === undefined) return;
+    try {
+      for (;;) {
+        const entry = await this.#try(doing, () => folder.read());
+        if (entry === null) return;
+        yield entry;
+      }
+    } finally {
+      await folder.close();
+    }
   }
 
   /** S3 has no empty folders, so that none is left here either. */
@@ -374,6 +390,22 @@ async function syncFolder(folder: string): Promise<void> {
 /** The part of a prefix, or of a key, up to its last `/`. */
 function folderOf(key: string): string {
   return key.slice(0, key.lastIndexOf('/') + 1);
+}
+
+/** The order of the texts' bytes in UTF-8, without making them: there, what JavaScript writes as a pair comes last. */
+function compareBytes(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let at = 0; at < length; at += 1) {
+    const [unit, other] = [a.charCodeAt(at), b.charCodeAt(at)];
+    if (unit === other) continue;
+    const [isHalf, isOtherHalf] = [isHalfOfPair(unit), isHalfOfPair(other)];
+    return isHalf === isOtherHalf ? unit - other : Number(isHalf) - Number(isOtherHalf);
+  }
+  return a.length - b.length;
+}
+
+function isHalfOfPair(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdfff;
 }
 
 function mayHold(folder: string, prefix: string): boolean {

@@ -102,8 +102,9 @@ describe('a folder', () => {
         const key = `odd/${what.replace(' ', '-')}`;
         await mkdir(path.join(folder, 'odd'), { recursive: true });
         await make(path.join(folder, key));
-        for (const reading of [store.get(key, 10), collect(store.read(key, new AbortController().signal))]) {
-          const failure = await failureOf(reading);
+        const readings = [() => store.get(key, 10), () => collect(store.read(key, new AbortController().signal))];
+        for (const read of readings) {
+          const failure = await failureOf(read());
           assert.equal(failure.code, 'key-refused');
           assert.match(failure.hint, /stands where the object should be/);
         }
@@ -158,7 +159,6 @@ describe('a folder', () => {
     await mkdir(path.join(folder, 'killed'));
     await writeFile(path.join(folder, 'killed', name), 'half');
     assert.deepEqual(await collect(store.list('killed/')), []);
-    assert.deepEqual(await collect(store.listFolders('')), ['s']);
     const pending = await store.listUploads('killed/');
     assert.ok(typeof pending !== 'string');
     assert.deepEqual(

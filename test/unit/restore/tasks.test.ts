@@ -8,6 +8,7 @@ import type { RestoreRequest } from '../../../src/restore/request.ts';
 import { restoreTasks } from '../../../src/restore/tasks.ts';
 
 const CONFIG = {
+  archives: {},
   destinations: { default: {} },
   workers: { threads: 2, maxOldGenerationSizeMb: 64 },
 } as unknown as Config;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { formatGrid } from '../../../../src/commands/terminal/grid.ts';
+import { formatGrid, Grid } from '../../../../src/commands/terminal/grid.ts';
 
 describe('a grid on a terminal', () => {
   test('has its columns below each other, numbers to the right', () => {
@@ -15,6 +15,13 @@ describe('a grid on a terminal', () => {
       ),
       ['name         rows', 'events          1', 'a       1,000,000'],
     );
+  });
+
+  test('comes in blocks with one header, and its columns never become narrower', () => {
+    const grid = new Grid(['name', 'rows'], [1]);
+    assert.deepEqual(grid.format([['events', '1']]), ['name    rows', 'events     1']);
+    assert.deepEqual(grid.format([['a', '10000']]), ['a       10000']);
+    assert.deepEqual(grid.format([['a', '1']]), ['a           1']);
   });
 
   test('shows control characters within their cell, and cuts what is too long', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { registerSecret } from '../../../../src/base/secrets.ts';
-import { printJson, printLines } from '../../../../src/commands/terminal/print.ts';
+import { JsonList, printJson, printLines } from '../../../../src/commands/terminal/print.ts';
 import type { Invocation } from '../../../../src/commands/invocation.ts';
 
 const SECRET = 'c0rrect-horse';
@@ -28,6 +28,20 @@ describe('what is printed', () => {
       problems: [{ message: '"***"', at: 3 }],
       url: 'postgres://me:***@host/db',
     });
+  });
+
+  test('as a list of JSON is what it is at once, though it comes in blocks', () => {
+    for (const items of [[], [{ a: 1, b: SECRET, c: ['\u202e', []] }], [1, { a: [2] }, 'x\ny']]) {
+      written = '';
+      const list = new JsonList(invocation);
+      list.add(items.slice(0, 1));
+      list.add(items.slice(1));
+      list.end();
+      const inBlocks = written;
+      written = '';
+      printJson(invocation, items);
+      assert.equal(inBlocks, written);
+    }
   });
 
   test('is one line a text, with nothing that a terminal obeys', () => {

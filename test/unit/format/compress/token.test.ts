@@ -12,6 +12,7 @@ import { createUnpacker } from '../../../../src/format/compress/unpack.ts';
 import { ContentProof } from '../../../../src/format/proof.ts';
 
 const LINES = Buffer.from(Array.from({ length: 5000 }, (_, at) => `{"id":${at}}\n`).join(''));
+const LIMITS = { contentBytes: LINES.length, windowBytes: 8 * 1024 ** 2 };
 
 async function pack(content: Buffer, choice: CompressorChoice, token?: string): Promise<Buffer> {
   const proof = new ContentProof();
@@ -49,7 +50,7 @@ describe('the token of an attempt', () => {
         assert.ok(read.equals(content));
         for (const step of [1, 7, one.length - 5, one.length]) {
           const pieces: Buffer[] = [];
-          const unpacker = createUnpacker(codecOf(key)!, LINES.length, (piece) => pieces.push(Buffer.from(piece)));
+          const unpacker = createUnpacker(codecOf(key)!, LIMITS, (piece) => pieces.push(Buffer.from(piece)));
           for (let at = 0; at < one.length; at += step) await unpacker.write(one.subarray(at, at + step));
           assert.equal(await unpacker.end(), undefined, `in pieces of ${step}`);
           assert.ok(Buffer.concat(pieces).equals(content));
@@ -90,7 +91,7 @@ describe('the token of an attempt', () => {
       [Buffer.concat([plain, token, token]), /^12 bytes follow/],
       [Buffer.concat([plain, token.fill(0, 0, 1)]), /damaged|follow/],
     ] as const) {
-      const unpacker = createUnpacker('zstd', LINES.length, () => undefined);
+      const unpacker = createUnpacker('zstd', LIMITS, () => undefined);
       await unpacker.write(Buffer.from(body));
       const found = await unpacker.end();
       if (problem === undefined) assert.equal(found, undefined);

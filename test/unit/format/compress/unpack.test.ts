@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { buffer } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
-import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
+import { constants, createZstdCompress, gzipSync, zstdCompressSync } from 'node:zlib';
 import type { Codec } from '../../../../src/format/compress/codec.ts';
 import { createUnpacker } from '../../../../src/format/compress/unpack.ts';
 
+const MIB = 1024 ** 2;
 const CONTENT = Buffer.from(
   Array.from({ length: 20_000 }, (_, at) => `{"id":${at},"v":"${(at * 2_654_435_761) % 1e9}"}\n`).join(''),
 );
@@ -17,14 +19,16 @@ async function unpack(
   codec: Codec,
   body: Buffer,
   step: number,
+  windowBytes = 8 * MIB,
 ): Promise<{ problem: string | undefined; content: Buffer }> {
   const pieces: Buffer[] = [];
-  const unpacker = createUnpacker(codec, CONTENT.length * 2, (piece) => pieces.push(Buffer.from(piece)));
+  const unpacker = createUnpacker(codec, { contentBytes: CONTENT.length * 2, windowBytes }, (piece) =>
+    pieces.push(Buffer.from(piece)),
+  );
   for (let at = 0; at < body.length; at += step) await unpacker.write(body.subarray(at, at + step));
   return { problem: await unpacker.end(), content: Buffer.concat(pieces) };
 }
 
-const MIB = 1024 ** 2;
 const STEPS = [777, 64 * 1024, 1e9];
 
 describe('an unpacker', () => {
@@ -68,12 +72,28 @@ describe('an unpacker', () => {
     }
   });
 
+  test('of zstd gives no larger window than it may, whatever the object says that it wants', async () => {
+    const params = { [constants.ZSTD_c_compressionLevel]: 20, [constants.ZSTD_c_windowLog]: 25 };
+    // Of a content whose length is not said, the window is.
+    const stream = createZstdCompress({ params });
+    stream.end(CONTENT);
+    const body = await buffer(stream);
+    const refused = await unpack('zstd', body, 1e9);
+    assert.match(refused.problem ?? '', /^its zstd looks back further than the 8\.0 MiB that this config allows for/);
+    assert.equal(refused.content.length, 0);
+    assert.deepEqual(await unpack('zstd', body, 1e9, 32 * MIB), { problem: undefined, content: CONTENT });
+  });
+
   for (const codec of ['gzip', 'zstd'] as const) {
     test(`of ${codec} stops in the middle of an object that holds far more than it should`, async () => {
       const bomb = { gzip: gzipSync, zstd: zstdCompressSync }[codec](Buffer.alloc(64 * MIB));
       const mostBytes = MIB;
       let bytes = 0;
-      const unpacker = createUnpacker(codec, mostBytes, (piece) => (bytes += piece.length));
+      const unpacker = createUnpacker(
+        codec,
+        { contentBytes: mostBytes, windowBytes: 8 * MIB },
+        (piece) => (bytes += piece.length),
+      );
       await unpacker.write(bomb);
       assert.equal(await unpacker.end(), undefined);
       assert.equal(unpacker.isFull, true);
