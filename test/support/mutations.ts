@@ -82,7 +82,7 @@ function changeList(list: unknown[], at: number, random: Random): void {
 
 /** What is long is not repeated for ever: the document is to stay one that is read. */
 function isShort(value: unknown): boolean {
-  return (JSON.stringify(value) ?? '').length < 1000;
+  return String(JSON.stringify(value)).length < 1000;
 }
 
 /** Of the same type more often than not, as what is of another one is refused soon. */
