@@ -169,7 +169,7 @@ async function stream(
   return target.rowCount;
 }
 
-function createDecompressor({ codec, windowBytes }: RestoreTask): Transform | undefined {
+function createDecompressor({ codec, windowBytes }: ObjectTask): Transform | undefined {
   switch (codec) {
     case 'gzip':
       return createGunzip({ chunkSize: CHUNK_BYTES });
@@ -180,7 +180,7 @@ function createDecompressor({ codec, windowBytes }: RestoreTask): Transform | un
   }
 }
 
-function brokenCompression({ key, codec, windowBytes }: RestoreTask, error: unknown): FailureError {
+function brokenCompression({ key, codec, windowBytes }: ObjectTask, error: unknown): FailureError {
   const excess = describeWindowExcess(error, windowBytes);
   if (excess === undefined) return damaged(key, `its ${codec} is broken`, 'a whole one');
   return fail('object-damaged', { stage: 'restore', message: `${key} is not restored: ${excess}` });
