@@ -30,7 +30,11 @@ const column = z.object({
   typeOid: count()
     .min(1)
     .max(2 ** 32 - 1),
-  nullable: z.boolean().meta({ description: 'False when the column was NOT NULL.' }),
+  nullable: z
+    .boolean()
+    .meta({
+      description: 'False when no row could be NULL there: NOT NULL, validated, in all tables that held the rows.',
+    }),
   encoding: z
     .enum([
       'boolean',

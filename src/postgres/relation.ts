@@ -5,6 +5,7 @@ import { asOneStatement } from './select.ts';
 import { resolveEncodings, type BareColumn, type Column } from './columns.ts';
 import { postgresFailure } from './errors.ts';
 import { parseTableName, quoteTableName } from './identifiers.ts';
+import { isNotNull, TREE_SQL } from './table-stats.ts';
 
 export type RelationKind = 'table' | 'partitioned' | 'view' | 'materialized' | 'foreign';
 
@@ -44,11 +45,19 @@ SELECT c.oid::pg_catalog.int8::pg_catalog.float8 AS oid, n.nspname AS schema, c.
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1)`;
 
+/** NOT NULL is proof of what is NULL nowhere only if all tables that hold the rows have it; nobody holds a foreign one to it. */
 const COLUMNS_SQL = `
-SELECT attname AS name, atttypid::pg_catalog.int8::pg_catalog.float8 AS "typeOid", atttypmod AS "typeModifier",
-  NOT attnotnull AS nullable
-FROM pg_catalog.pg_attribute
-WHERE attrelid OPERATOR(pg_catalog.=) $1 AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped ORDER BY attnum`;
+WITH RECURSIVE ${TREE_SQL}
+SELECT a.attname AS name, a.atttypid::pg_catalog.int8::pg_catalog.float8 AS "typeOid", a.atttypmod AS "typeModifier",
+  EXISTS (
+    SELECT FROM tree JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) tree.oid
+    JOIN pg_catalog.pg_attribute h
+      ON h.attrelid OPERATOR(pg_catalog.=) c.oid AND h.attname OPERATOR(pg_catalog.=) a.attname AND NOT h.attisdropped
+    WHERE c.relkind OPERATOR(pg_catalog.=) 'f' OR NOT ${isNotNull('h')}
+  ) AS nullable
+FROM pg_catalog.pg_attribute a
+WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+ORDER BY a.attnum`;
 
 const SIMILAR_SQL = `
 SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name

@@ -3,6 +3,7 @@ import type { Client } from 'pg';
 import { postgresFailure } from './errors.ts';
 import { randomFunctionOf, rowChoiceOf, scannedRelations, type PlanNode, type UniqueKey } from './plan-tree.ts';
 import { asOneStatement, buildSelect, type Selection } from './select.ts';
+import { isNotNull } from './table-stats.ts';
 
 /**
  * An order that an index, a merge or several processes give has no sort key in the plan, and min() and max() by an index
@@ -27,7 +28,7 @@ JOIN pg_catalog.pg_attribute a
   ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) k.attnum
 WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
   AND k.ordinal OPERATOR(pg_catalog.<=) i.indnkeyatts
-GROUP BY i.indexrelid, n.nspname, c.relname HAVING pg_catalog.bool_and(a.attnotnull)`;
+GROUP BY i.indexrelid, n.nspname, c.relname HAVING pg_catalog.bool_and(${isNotNull('a')})`;
 
 /**
  * By what `selection` picks rows that may be others the next time, such as LIMIT; undefined when by nothing. `key` are the

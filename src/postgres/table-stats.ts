@@ -29,6 +29,14 @@ interface LeafRow {
   readable: boolean;
 }
 
+/** A condition on a row of pg_attribute: no row of this very table is NULL there. NOT NULL may be NOT VALID since Postgres 18. */
+export function isNotNull(attribute: string): string {
+  return `(${attribute}.attnotnull AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_constraint v
+    WHERE v.conrelid OPERATOR(pg_catalog.=) ${attribute}.attrelid AND v.contype OPERATOR(pg_catalog.=) 'n'
+      AND NOT v.convalidated AND ${attribute}.attnum OPERATOR(pg_catalog.=) ANY (v.conkey)))`;
+}
+
 /** A condition on a row of pg_inherits: partitions that are being detached belong to the table no more. The column is of Postgres 14. */
 export function isAttached(inherits: string): string {
   return `COALESCE((pg_catalog.to_jsonb(${inherits}) OPERATOR(pg_catalog.->>) 'inhdetachpending')
@@ -36,7 +44,7 @@ export function isAttached(inherits: string): string {
 }
 
 /** `tree`: the relation of the first parameter, and all that inherit from it. */
-const TREE_SQL = `tree AS (
+export const TREE_SQL = `tree AS (
   SELECT $1::pg_catalog.oid AS oid
   UNION
   SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent OPERATOR(pg_catalog.=) tree.oid
@@ -101,7 +109,7 @@ export async function isUniqueKey(client: Client, oid: number, columns: readonly
          AND i.indexprs IS NULL AND (
            SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY a.attname::pg_catalog.text)
                OPERATOR(pg_catalog.=) ARRAY(SELECT c FROM pg_catalog.unnest($2::pg_catalog.text[]) AS c ORDER BY c)
-             AND pg_catalog.bool_and(a.attnotnull)
+             AND pg_catalog.bool_and(${isNotNull('a')})
            FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, ordinal)
            JOIN pg_catalog.pg_attribute a
              ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid AND a.attnum OPERATOR(pg_catalog.=) k.attnum
