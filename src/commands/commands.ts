@@ -153,10 +153,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     arguments: '[archive]',
     does: 'show the runs that the destination holds',
     example: 'pgsluice list fetch_queue --json',
-    options: [ALLOW_UNSIGNED],
+    options: [ALLOW_UNSIGNED, { flags: '--windows', does: 'of an archive of windows: a calendar of them' }],
     exits: { 1: 'the destination does not answer', 2: 'usage or config' },
     variables: ['NODE_OPTIONS', 'AWS_*'],
-    run: async (invocation, given) => (await import('./list.ts')).listCommand(invocation, given.arguments[0]),
+    run: async (invocation, given) =>
+      (await import('./list.ts')).listCommand(invocation, given.arguments[0], { windows: given.flag('windows') }),
   },
   {
     name: 'verify',

@@ -1,13 +1,16 @@
 /** `pgsluice list`: the runs that the destination holds. */
+import { UsageError } from '../base/errors.ts';
 import { NEVER } from '../base/signals.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { listRuns, type StoredRun } from '../ledger/runs.ts';
+import { isWindowed } from '../run/subject.ts';
+import { calendarLines, overviewOf, windowRunOf, type WindowRun } from '../windows/overview.ts';
 import { openStore } from '../store/open.ts';
 import { EXIT } from './entry.ts';
 import { chooseArchives, openConfig, type Invocation } from './invocation.ts';
-import { JsonList, printLines } from './terminal/print.ts';
+import { JsonList, printJson, printLines } from './terminal/print.ts';
 import { Grid } from './terminal/grid.ts';
 
 /** What `list --json` prints for a run; figures are null for a run that is not committed. Sizes in bytes. */
@@ -27,8 +30,13 @@ interface ListedRun {
   error: string | null;
 }
 
-export async function listCommand(invocation: Invocation, name: string | undefined): Promise<number> {
+export async function listCommand(
+  invocation: Invocation,
+  name: string | undefined,
+  options: { windows: boolean } = { windows: false },
+): Promise<number> {
   const config = openConfig(invocation);
+  if (options.windows) return listWindows(invocation, config, name);
   const archives = name === undefined ? Object.values(config.archives) : chooseArchives(config, [name]);
   const printer = invocation.json ? new JsonList(invocation) : new Table(invocation);
   let block: ListedRun[] = [];
@@ -48,11 +56,28 @@ export async function listCommand(invocation: Invocation, name: string | undefin
 /** There may be a million runs: no more than these are held. */
 const PRINTED_AT_ONCE = 1000;
 
+/** The windows of one archive as a calendar; with `--json`, as a list. */
+async function listWindows(invocation: Invocation, config: Config, name: string | undefined): Promise<number> {
+  const [archive] = name === undefined ? [] : chooseArchives(config, [name]);
+  if (archive === undefined || !isWindowed(archive))
+    throw new UsageError('--windows is for one archive with window:; example: pgsluice list events --windows');
+  const runs: WindowRun[] = [];
+  for await (const run of readRuns(config, archive)) runs.push(windowRunOf(run));
+  const windows = overviewOf(archive, runs, new Date());
+  if (invocation.json) printJson(invocation, windows);
+  else printLines(invocation, calendarLines(archive, windows));
+  return EXIT.done;
+}
+
 async function* listArchive(config: Config, archive: ArchiveConfig): AsyncGenerator<ListedRun, void, undefined> {
+  for await (const run of readRuns(config, archive)) yield describeRun(run);
+}
+
+async function* readRuns(config: Config, archive: ArchiveConfig): AsyncGenerator<StoredRun, void, undefined> {
   // Nothing is to be tidied up: Ctrl-C ends the process.
   const store = openStore(destinationOf(config, archive), NEVER);
   try {
-    for await (const run of listRuns(store, archive.name)) yield describeRun(run);
+    yield* listRuns(store, archive.name);
   } finally {
     store.close();
   }
