@@ -38,7 +38,8 @@ function describeArchive(archive: ArchiveState): string[] {
     name,
     state,
     schedule === null ? 'by hand' : `${schedule} ${timezone}`,
-    paused ? 'paused' : (nextSlot ?? ''),
+    // Another daemon with the same archive goes on with its own schedule.
+    paused ? 'paused on this host' : (nextSlot ?? ''),
     lastSuccess === null ? 'never' : `${formatDuration(lastSuccess.ageSeconds * 1000)} ago`,
     describeCurrent(archive),
   ];
@@ -46,12 +47,14 @@ function describeArchive(archive: ArchiveState): string[] {
 
 function describeCurrent({ current }: ArchiveState): string {
   if (current === null) return '';
-  const { run, status, percent, rows, segmentsDone, segments, etaSeconds, stalled } = current;
+  const { run, status, holder, takenUpFrom, percent, rows, segmentsDone, segments, etaSeconds, stalled } = current;
   if (status === 'waiting') return `${run} waits for its turn`;
+  if (status === 'standby') return `${run} is in progress on ${holder ?? 'another host'}`;
   if (stalled !== null)
     return `${run} ${percent}%, nothing moves for ${formatDuration(stalled.seconds * 1000)}: waits for ${stalled.waitsFor.join('; ')}`;
+  const from = takenUpFrom === null ? '' : `, taken up from ${takenUpFrom}`;
   const eta = etaSeconds === null ? '' : `, ${formatDuration(etaSeconds * 1000)} to go`;
-  return `${run} ${percent}%, ${countOf(rows, 'row')}, ${segmentsDone}/${countOf(segments, 'segment')}${eta}`;
+  return `${run} ${percent}%, ${countOf(rows, 'row')}, ${segmentsDone}/${countOf(segments, 'segment')}${eta}${from}`;
 }
 
 function describeLastFailure({ name, failing, lastFailure }: ArchiveState): string[] {

@@ -1,7 +1,7 @@
 /** What can be asked of the daemon: run now, cancel, pause, resume. */
 import type { Log } from '../base/log.ts';
 import { formatRunId, isRunId } from '../ledger/run-id.ts';
-import type { RunBoard } from './run-board.ts';
+import type { BoardEntry, RunBoard } from './run-board.ts';
 import type { Standings } from './slots/standings.ts';
 
 export interface Refused {
@@ -55,8 +55,11 @@ export function createActions({ board, standings, log, isStopping, changed }: Ac
         return { refused: 'bad-run-id', message: 'a run id is a time in UTC such as 20261123T021500Z' };
       if (isStopping()) return { refused: 'stopping', message: 'the daemon is stopping' };
       if (board.isBusy(archive)) {
-        const current = board.entryOf(archive)?.run;
-        return { refused: 'busy', message: `${archive} is busy${current === undefined ? '' : ` with run ${current}`}` };
+        const current = board.entryOf(archive);
+        return {
+          refused: 'busy',
+          message: `${archive} is busy${current === undefined ? '' : ` with run ${whereIs(current)}`}`,
+        };
       }
       const run = runId ?? formatRunId(new Date());
       log.info({ archive, run }, 'a run is started by hand');
@@ -66,7 +69,10 @@ export function createActions({ board, standings, log, isStopping, changed }: Ac
     async cancel(archive) {
       const refused = refuse(archive);
       if (refused !== undefined) return refused;
-      const current = board.entryOf(archive)?.run;
+      const entry = board.entryOf(archive);
+      if (entry?.state === 'standby')
+        return { refused: 'not-running', message: `run ${whereIs(entry)}: cancel it there` };
+      const current = entry?.run;
       if (current === undefined) return { refused: 'not-running', message: `no run of ${archive} is in progress` };
       log.info({ archive, run: current }, 'a run is cancelled by hand');
       return { archive, run: (await board.cancel(archive)) ?? current };
@@ -74,4 +80,8 @@ export function createActions({ board, standings, log, isStopping, changed }: Ac
     pause: (archive) => setPaused(archive, true),
     resume: (archive) => setPaused(archive, false),
   };
+}
+
+function whereIs({ run, state, holder = 'another host' }: BoardEntry): string {
+  return state === 'standby' ? `${run}, which is in progress on ${holder}` : run;
 }

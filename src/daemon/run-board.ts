@@ -5,23 +5,33 @@ import { archiveNamed } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import type { RunProgress } from '../work/progress.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
-import type { RunOptions } from '../run/run.ts';
+import type { LeftEnding, RunOptions } from '../run/run.ts';
 import { isWindowed } from '../run/subject.ts';
 import { openKnownRuns } from '../windows/known-runs.ts';
 import { makeWindows } from '../windows/make.ts';
 import type { WindowedArchive } from '../windows/window-source.ts';
 import type { Generation } from './generations.ts';
 import { Lane, type LeftOut, type OfferedRun } from './lane.ts';
-import { describeEnding, describeSkip, type RunEnding, type SkipReason, type Trigger } from './run-ending.ts';
+import {
+  describeEnding,
+  describeSkip,
+  isElsewhere,
+  type RunEnding,
+  type SkipReason,
+  type Trigger,
+} from './run-ending.ts';
 
 /**
- * A run in progress, or one that waits for its turn among the archives; a waiting run holds no connection and no lock.
+ * A run in progress, or one that waits for its turn among the archives, or that another host has: then this one stands by.
+ * A run that waits or stands by holds no connection and no lock.
  */
 export interface BoardEntry {
   archive: string;
   run: string;
   trigger: Trigger;
-  state: 'waiting' | 'running';
+  state: 'waiting' | 'running' | 'standby';
+  /** The host that has the run, while this one stands by; undefined where it is not known. */
+  holder: string | undefined;
   startedAt: Date;
   /** Undefined until it is running. */
   progress: RunProgress | undefined;
@@ -63,8 +73,31 @@ export interface EndingDetails {
   failure?: Failure | undefined;
 }
 
+/** What is waited for by a run that another host has. */
+export interface StandbyWait {
+  archive: ArchiveConfig;
+  config: Config;
+  run: string;
+  /** As which it ended here. */
+  failure: Failure;
+  /** Told when another host has it by now. */
+  onHolder: (host: string) => void;
+}
+
+export interface StandbyWork {
+  /** Resolves when the run may be free, and rejects when the signal aborts. */
+  standBy: (wait: StandbyWait, signal: AbortSignal) => Promise<void>;
+}
+
 interface Entry extends BoardEntry {
+  /** As it was offered: a round shows each of its windows in turn. */
+  slot: string;
+  isWindow: boolean;
+  /** Whether it is one that another host had. */
+  hasStoodBy: boolean;
   abort: AbortController;
+  /** The try that is in progress: what a config in force is needed for. */
+  trying: Promise<unknown>;
   done: Promise<void>;
 }
 
@@ -72,21 +105,26 @@ export class RunBoard {
   readonly #log: Log;
   readonly #generation: () => Generation;
   readonly #events: BoardEvents;
-  readonly #makers: RunMakers;
+  readonly #work: RunMakers & StandbyWork;
   readonly #lanes = new Map<string, Lane<Entry>>();
   readonly #drain = new AbortController();
 
-  /** `makers` is there for tests. */
-  constructor(log: Log, generation: () => Generation, events: BoardEvents, makers: Partial<RunMakers> = {}) {
+  /** What makes runs may be others in tests. */
+  constructor(log: Log, generation: () => Generation, events: BoardEvents, work: StandbyWork & Partial<RunMakers>) {
     this.#log = log;
     this.#generation = generation;
     this.#events = events;
-    this.#makers = { runArchive, makeWindows, ...makers };
+    this.#work = { runArchive, makeWindows, ...work };
   }
 
   /** The runs in progress, and those that wait for their turn among the archives. */
   get entries(): readonly BoardEntry[] {
-    return this.#current;
+    return this.#current.filter(({ state }) => state !== 'standby');
+  }
+
+  /** The runs that other hosts have, and that this one would take up. */
+  get standbys(): readonly BoardEntry[] {
+    return this.#current.filter(({ state }) => state === 'standby');
   }
 
   get #current(): Entry[] {
@@ -102,7 +140,7 @@ export class RunBoard {
     return this.#lanes.get(archive)?.waiting.map(({ run }) => run) ?? [];
   }
 
-  /** Whether a run of the archive is in progress or waits. */
+  /** Whether a run of the archive is in progress, here or elsewhere, or waits. */
   isBusy(archive: string): boolean {
     return this.#lanes.get(archive)?.isBusy === true;
   }
@@ -176,18 +214,22 @@ export class RunBoard {
         archive,
         lane.drop('stopping', () => true),
       );
-    for (const entry of this.#current) if (entry.state === 'waiting') entry.abort.abort(reason);
-    await this.settled();
+    for (const entry of this.#current) if (entry.state !== 'running') entry.abort.abort(reason);
+    await this.#over();
   }
 
   /** Aborts everything; resolves when it has ended. */
   async abort(reason: Error): Promise<void> {
     for (const entry of this.#current) entry.abort.abort(reason);
-    await this.settled();
+    await this.#over();
   }
 
-  /** Resolves when the runs that are in progress now have ended. */
+  /** Resolves when the runs that are in progress now have ended; what stands by goes on under the config that is in force then. */
   async settled(): Promise<void> {
+    await Promise.all(this.#current.map((entry) => entry.trying));
+  }
+
+  async #over(): Promise<void> {
     await Promise.all(this.#current.map((entry) => entry.done));
   }
 
@@ -207,90 +249,126 @@ export class RunBoard {
     const next = lane.takeNext();
     if (next === undefined) return;
     const generation = this.#generation();
-    const config = archiveNamed(generation.config, archive);
-    if (config === undefined) {
+    if (archiveNamed(generation.config, archive) === undefined) {
       this.skip(archive, { ...next, reason: 'not in the config' });
       this.#beginNext(archive, lane);
       return;
     }
-    this.#begin(lane, generation, config, next);
+    this.#begin(lane, archive, generation.config, next);
   }
 
-  #begin(lane: Lane<Entry>, generation: Generation, archive: ArchiveConfig, offered: OfferedRun): void {
-    const { run, trigger } = offered;
+  #begin(lane: Lane<Entry>, archive: string, config: Config, offered: OfferedRun): void {
+    const { run, trigger, isWindow = false } = offered;
     const entry: Entry = {
-      archive: archive.name,
+      archive,
       run,
       trigger,
       state: 'waiting',
+      holder: undefined,
       startedAt: new Date(),
       progress: undefined,
-      config: generation.config,
+      config,
+      slot: run,
+      isWindow,
+      hasStoodBy: false,
       abort: new AbortController(),
+      trying: Promise.resolve(),
       done: Promise.resolve(),
     };
     lane.begin(entry);
-    entry.done = isRound(archive, offered)
-      ? this.#followRound(lane, generation, archive, entry)
-      : this.#follow(lane, generation, archive, entry);
+    entry.done = this.#follow(lane, entry);
     this.#events.changed();
   }
 
-  async #follow(lane: Lane<Entry>, generation: Generation, archive: ArchiveConfig, entry: Entry): Promise<void> {
-    const { signal } = entry.abort;
+  async #follow(lane: Lane<Entry>, entry: Entry): Promise<void> {
+    const { archive } = entry;
     try {
-      const result = await generation.queue.run(archive.name, signal, () => this.#run(generation, archive, entry));
-      const { trigger, startedAt, progress } = entry;
-      this.#events.ended(describeEnding(result, trigger, startedAt, progress), { progress, failure: result.error });
+      while (await this.#try(entry));
     } catch {
-      this.skip(archive.name, { ...entry, reason: this.#drain.signal.aborted ? 'stopping' : 'cancelled' });
+      this.skip(archive, { ...entry, reason: this.#drain.signal.aborted ? 'stopping' : 'cancelled' });
     } finally {
       lane.end();
-      this.#beginNext(archive.name, lane);
+      this.#beginNext(archive, lane);
       this.#events.changed();
     }
   }
 
-  /** Its windows are runs like others: each is begun, shown and reported under its own id. */
-  async #followRound(lane: Lane<Entry>, generation: Generation, archive: WindowedArchive, entry: Entry): Promise<void> {
-    const { run: slot, trigger } = entry;
+  /** Runs it, and when another host has it, waits until it may be free. Resolves to whether it is to be tried again. */
+  async #try(entry: Entry): Promise<boolean> {
+    const generation = this.#generation();
+    const { config } = generation;
+    const archive = archiveNamed(config, entry.archive);
+    if (archive === undefined) {
+      this.skip(entry.archive, { ...entry, reason: 'not in the config' });
+      return false;
+    }
+    entry.config = config;
+    const trying = isRound(archive, entry)
+      ? this.#makeRound(generation, archive, entry)
+      : this.#makeRun(generation, archive, entry);
+    entry.trying = trying.catch(() => undefined);
+    const failure = await trying;
+    if (failure === undefined || !isElsewhere(failure) || this.#drain.signal.aborted) return false;
+    await this.#standBy(entry, archive, config, failure);
+    return true;
+  }
+
+  async #standBy(entry: Entry, archive: ArchiveConfig, config: Config, failure: Failure): Promise<void> {
+    const { run, slot, abort } = entry;
+    Object.assign(entry, { state: 'standby', holder: failure.host, startedAt: new Date(), progress: undefined });
+    this.#events.changed();
+    const onHolder = (host: string): void => {
+      entry.holder = host;
+      this.#events.changed();
+    };
+    // Of a round, it is the window that another host has.
+    await this.#work.standBy({ archive, config, run: failure.run ?? run, failure, onHolder }, abort.signal);
+    Object.assign(entry, { run: slot, state: 'waiting', holder: undefined, hasStoodBy: true, trigger: 'taken up' });
+  }
+
+  /** Resolves to its failure. */
+  async #makeRun(generation: Generation, archive: ArchiveConfig, entry: Entry): Promise<Failure | undefined> {
+    const { signal } = entry.abort;
+    const result = await generation.queue.run(archive.name, signal, () => this.#run(generation, archive, entry));
+    this.#ended(entry, result);
+    return result.error;
+  }
+
+  /** Its windows are runs like others: each is begun, shown and reported under its own id. Resolves to the first failure. */
+  async #makeRound(generation: Generation, archive: WindowedArchive, entry: Entry): Promise<Failure | undefined> {
+    const { slot, trigger } = entry;
     const { signal } = entry.abort;
     const known = openKnownRuns(generation.config, archive);
-    try {
-      const results = await this.#makers.makeWindows(
-        this.#options(generation, entry),
-        archive,
-        known,
-        {},
-        {
-          slot,
-          inTurn: (work) => generation.queue.run(archive.name, signal, work),
-          begin: (run) => {
-            Object.assign(entry, { run, progress: undefined });
-            this.#started(entry);
-          },
-          end: (result) => {
-            const { startedAt, progress } = entry;
-            this.#events.ended(describeEnding(result, trigger, startedAt, progress), {
-              progress,
-              failure: result.error,
-            });
-          },
+    const results = await this.#work.makeWindows(
+      this.#options(generation, entry),
+      archive,
+      known,
+      {},
+      {
+        slot,
+        inTurn: (work) => generation.queue.run(archive.name, signal, work),
+        begin: (run) => {
+          Object.assign(entry, { run, progress: undefined });
+          this.#started(entry);
         },
-      );
-      const failure = results.find(({ error }) => error !== undefined)?.error;
-      const isComplete = failure === undefined && !signal.aborted && !this.#drain.signal.aborted;
-      this.#events.roundEnded({ archive: archive.name, slot, trigger, isComplete, failure });
-    } finally {
-      lane.end();
-      this.#beginNext(archive.name, lane);
-      this.#events.changed();
-    }
+        end: (result) => {
+          this.#ended(entry, result);
+        },
+      },
+    );
+    const failure = results.find(({ error }) => error !== undefined)?.error;
+    const isComplete = failure === undefined && !signal.aborted && !this.#drain.signal.aborted;
+    this.#events.roundEnded({ archive: archive.name, slot, trigger, isComplete, failure });
+    return failure;
+  }
+
+  #ended({ trigger, startedAt, progress }: Entry, result: RunResult): void {
+    this.#events.ended(describeEnding(result, trigger, startedAt, progress), { progress, failure: result.error });
   }
 
   async #run(generation: Generation, archive: ArchiveConfig, entry: Entry): Promise<RunResult> {
     this.#started(entry);
-    return this.#makers.runArchive(this.#options(generation, entry), archive, entry.run);
+    return this.#work.runArchive(this.#options(generation, entry), archive, entry.run);
   }
 
   #started(entry: Entry): void {
@@ -308,6 +386,7 @@ export class RunBoard {
       log: this.#log,
       signal: entry.abort.signal,
       drain: this.#drain.signal,
+      leaves: leftBy(entry),
       onBegin: (progress) => {
         entry.progress = progress;
       },
@@ -315,8 +394,14 @@ export class RunBoard {
   }
 }
 
-function isRound(archive: ArchiveConfig, { isWindow = false }: OfferedRun): archive is WindowedArchive {
+function isRound(archive: ArchiveConfig, { isWindow }: Pick<Entry, 'isWindow'>): archive is WindowedArchive {
   return isWindowed(archive) && !isWindow;
+}
+
+/** What an operator has cancelled, only an operator begins again; what has failed is left to whoever ran it. */
+function leftBy({ trigger, hasStoodBy }: Entry): LeftEnding[] {
+  if (trigger === 'by hand') return [];
+  return hasStoodBy ? ['cancelled', 'failed'] : ['cancelled'];
 }
 
 const SKIP_TEXTS: Record<SkipReason, string> = {

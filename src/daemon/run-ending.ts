@@ -45,6 +45,8 @@ export interface RunEnding {
   reason: string;
   error: ShownFailure | null;
   trigger: Trigger;
+  /** The other host: that had begun the run, or that has it, or that has ended it. Null where there is none. */
+  otherHost: string | null;
   troubles: SegmentTrouble[];
 }
 
@@ -79,8 +81,9 @@ export function describeEnding(
     finishedAt: new Date().toISOString(),
     ...figures,
     retries: progress?.counts.retries ?? 0,
-    error: result.error === undefined ? null : showFailure(result.error),
+    error: result.error === undefined || isEndedElsewhere(result.error) ? null : showFailure(result.error),
     trigger,
+    otherHost: result.error?.host ?? result.takenUpFrom ?? null,
     troubles: troublesOf(progress),
   };
 }
@@ -101,6 +104,7 @@ export function describeSkip(archive: string, run: string, trigger: Trigger, rea
     reason,
     error: null,
     trigger,
+    otherHost: null,
     troubles: [],
   };
 }
@@ -112,9 +116,31 @@ export function showFailure({ code, message, hint }: Failure): ShownFailure {
 function statusOf({ status, error }: RunResult): Pick<RunEnding, 'status' | 'reason'> {
   if (status === 'committed') return { status, reason: 'ok' };
   if (status === 'already-committed') return { status: 'committed', reason: status };
-  // The process that holds the lock, or has taken the run over, reports how it ends.
-  const isElsewhere = error?.code === 'locked' || error?.code === 'taken-over';
-  return { status: isElsewhere ? 'skipped' : 'failed', reason: error?.code ?? 'internal' };
+  if (error !== undefined && isEndedElsewhere(error))
+    return {
+      status: 'skipped',
+      reason: `${error.code === 'cancelled-elsewhere' ? 'cancelled' : 'failed'} on ${error.host ?? ''}`,
+    };
+  return { status: isElsewhere(error) ? 'skipped' : 'failed', reason: error?.code ?? 'internal' };
+}
+
+/** Whether another process has the run, or the lock of its archive, and reports how it ends. */
+export function isElsewhere(failure: Failure | undefined): boolean {
+  return failure?.code === 'locked' || failure?.code === 'taken-over';
+}
+
+/** Whether the reason is that somebody cancelled the run, on this host or on another one. */
+export function isCancelled(reason: string): boolean {
+  return reason === 'cancelled' || reason.startsWith('cancelled on ');
+}
+
+/** The reason without the name of a host. */
+export function kindOfReason(reason: string): string {
+  return reason.replace(/ on .*/s, ' elsewhere');
+}
+
+function isEndedElsewhere({ code }: Failure): boolean {
+  return code === 'cancelled-elsewhere' || code === 'failed-elsewhere';
 }
 
 function troublesOf(progress: RunProgress | undefined): SegmentTrouble[] {

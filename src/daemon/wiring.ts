@@ -27,6 +27,7 @@ import { DueRuns } from './slots/due-runs.ts';
 import { Lateness } from './slots/lateness.ts';
 import { Schedule } from './slots/schedule.ts';
 import { Standings } from './slots/standings.ts';
+import { Standby } from './standby.ts';
 import type { Notify } from './systemd/notify.ts';
 import { nothingMissing } from '../windows/look.ts';
 import { Live } from './view/live.ts';
@@ -105,15 +106,21 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
       'a run is committed whose id lies in the future: look at the clocks; no slot is settled by it',
     ),
   );
-  const board: RunBoard = new RunBoard(log, () => generations.current, {
-    changed,
-    started: ({ archive, run }) => {
-      history.started(archive, run);
-      alarms.started(archive, run);
+  const standby = new Standby({ log, config, isPaused: (archive) => standings.of(archive)?.schedule === 'paused' });
+  const board: RunBoard = new RunBoard(
+    log,
+    () => generations.current,
+    {
+      changed,
+      started: ({ archive, run }) => {
+        history.started(archive, run);
+        alarms.started(archive, run);
+      },
+      ended: (ending, details) => reportEnding({ history, live, standings, metrics, alarms, due }, ending, details),
+      roundEnded: (round) => due.roundEnded(round),
     },
-    ended: (ending, details) => reportEnding({ history, live, standings, metrics, alarms, due }, ending, details),
-    roundEnded: (round) => due.roundEnded(round),
-  });
+    { standBy: (wait, signal) => standby.wait(wait, signal) },
+  );
   const schedule: Schedule = new Schedule((archive, slots) => due.come(archive, slots), {
     onSetBack: (byMs) => log.warn({ byMs }, 'the clock was set back; schedules go on from the new time'),
     onJump: (byMs) => log.warn({ byMs }, 'the clock has jumped, or the machine slept'),

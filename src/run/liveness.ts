@@ -8,4 +8,8 @@ export const LIVENESS = {
   signMs: 30_000,
   /** An owner whose lock is of another server, and who gave no sign for so long, is taken for gone. */
   silenceMs: 90_000,
+  /** Whoever stands by asks a source this often for the locks that it waits for. */
+  lockLookMs: 15_000,
+  /** Where the lock is of another server, the journal is looked at this often. */
+  journalLookMs: 60_000,
 };

@@ -37,6 +37,12 @@ interface HolderRow {
   since: string;
 }
 
+interface Holder {
+  text: string;
+  /** Empty when it is not known. */
+  host: string;
+}
+
 /** The connection that holds an archive's lock, as the server calls it. */
 export function lockConnection({ source, archive }: LockTarget): ConnectionTarget {
   return { url: source.url, applicationName: `pgsluice ${archive} on ${os.hostname()}:${process.pid}` };
@@ -116,23 +122,30 @@ async function takeLock(client: Client, { archive, folderUrl }: LockTarget): Pro
   }
 }
 
+/** The host in the name that {@link lockConnection} gives; a name that the server has cut short, or of another kind, has none. */
+export function hostOfHolder(name: string): string {
+  return /^pgsluice \S+ on (\S+):\d+$/.exec(name)?.[1] ?? '';
+}
+
 /** A signed 64-bit number in decimal. */
 export function lockNumber(folderUrl: string): string {
   return createHash('sha256').update(`pgsluice\n${folderUrl}`).digest().readBigInt64BE(0).toString();
 }
 
-async function findHolder(client: Client, number: string): Promise<string> {
+async function findHolder(client: Client, number: string): Promise<Holder> {
   const { rows } = await client.query<HolderRow>(HOLDER_SQL, [number]);
   const holder = rows[0];
-  if (holder === undefined) return 'a session that has just ended';
+  if (holder === undefined) return { text: 'a session that has just ended', host: '' };
   const from = holder.address ?? 'this host';
-  return `"${holder.name}" (backend ${holder.pid}, connected from ${from} since ${holder.since})`;
+  const text = `"${holder.name}" (backend ${holder.pid}, connected from ${from} since ${holder.since})`;
+  return { text, host: hostOfHolder(holder.name) };
 }
 
-function locked(archive: string, holder: string): FailureError {
+function locked(archive: string, { text, host }: Holder): FailureError {
   return fail('locked', {
     stage: 'lock',
     archive,
-    message: `another run of archive ${archive} holds its lock: ${holder}`,
+    message: `another run of archive ${archive} holds its lock: ${text}`,
+    ...(host === '' ? {} : { host }),
   });
 }

@@ -32,7 +32,7 @@ export type Committing = OwnedPlan;
 export async function takeUp(run: Run, session: Session): Promise<Attempt | Committing> {
   for (let decision = 1; decision <= DECISIONS; decision += 1) {
     const found = await run.folder.plan();
-    if (found !== undefined) await requireOwnerGone(run, session, found.plan);
+    if (found !== undefined) await requireFree(run, session, found.plan);
     const taken = await (found?.plan.committing === undefined
       ? takeUpPlan(run, session, found)
       : takeUpCommit(run, session, found));
@@ -42,6 +42,17 @@ export async function takeUp(run: Run, session: Session): Promise<Attempt | Comm
     return taken;
   }
   throw await lostRun(run.folder);
+}
+
+/** Throws FailureError when the run is to be left as it ended, and what {@link requireOwnerGone} throws. */
+async function requireFree(run: Run, session: Session, plan: JournalPlan): Promise<void> {
+  const { ended } = plan;
+  const left = isPlanOf(run, plan) ? undefined : run.leaves.find((how) => how === ended?.how);
+  if (ended !== undefined && left !== undefined) {
+    const message = `the run ${left === 'cancelled' ? 'was cancelled' : 'has failed'} on ${ended.host} at ${ended.at}`;
+    throw fail(`${left}-elsewhere`, { stage: 'journal', host: ended.host, message });
+  }
+  await requireOwnerGone(run, session, plan);
 }
 
 function sayTakenUp({ log, progress }: Run, { host, ended }: JournalPlan): void {

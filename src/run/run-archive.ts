@@ -125,6 +125,8 @@ function logResult(log: Log, { archive: _archive, run: _run, ...figures }: RunRe
     case 'failed':
       if (figures.error?.code === 'locked') log.warn(figures, 'run skipped: another process runs this archive');
       else if (figures.error?.code === 'taken-over') log.warn(figures, 'run given up: another process goes on with it');
+      else if (figures.error?.code === 'cancelled-elsewhere' || figures.error?.code === 'failed-elsewhere')
+        log.warn(figures, `run skipped: ${figures.error.message}`);
       else if (figures.error?.code === 'drained')
         log.warn({ ...figures, retries }, 'run stopped, to be taken up again');
       else log.error({ ...figures, retries }, 'run failed');

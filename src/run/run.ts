@@ -35,6 +35,8 @@ export interface Run {
   signal: AbortSignal;
   /** No segment is begun once this aborts; those in progress end. */
   drain: AbortSignal;
+  /** Endings of the last try after which nothing is begun: those of another host, or of this one before a restart. */
+  leaves: readonly LeftEnding[];
   /** Whether the archive is compared with its source before the commit. */
   verifySource: boolean;
   /** Takes the archive's lock, and a snapshot with it. Throws FailureError, and the signal's reason. */
@@ -42,6 +44,8 @@ export interface Run {
   /** Closes the destination. */
   close: () => void;
 }
+
+export type LeftEnding = 'cancelled' | 'failed';
 
 /** How runs of a config are to be done. */
 export interface RunOptions {
@@ -51,6 +55,8 @@ export interface RunOptions {
   log: Log;
   signal: AbortSignal;
   drain?: AbortSignal;
+  /** Absent: whatever its last try ended as, a run is gone on with. */
+  leaves?: readonly LeftEnding[];
   verifySource?: boolean;
   onProgress?: ProgressListener;
   /** How long without progress is told of; for tests. */
@@ -81,6 +87,7 @@ export function openRun(options: RunOptions, archive: ArchiveConfig, id: string,
     startedAt: new Date(),
     signal,
     drain: options.drain ?? new AbortController().signal,
+    leaves: options.leaves ?? [],
     verifySource: options.verifySource ?? false,
     openSession: () => openSession(lock, signal),
     close: () => {

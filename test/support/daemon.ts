@@ -61,8 +61,9 @@ export class TestDaemon {
   async post(
     path: string,
     headers: Record<string, string> = { Authorization: `Bearer ${TOKEN}` },
+    body?: string,
   ): Promise<HttpAnswer> {
-    return ask(this.url + path, { method: 'POST', headers });
+    return ask(this.url + path, { method: 'POST', headers, ...(body === undefined ? {} : { body }) });
   }
 
   async json<T = Record<string, unknown>>(path: string): Promise<T> {
@@ -94,8 +95,12 @@ export class TestDaemon {
 }
 
 /** Starts `pgsluice daemon` with this config, and with HTTP on a free port. */
-export async function startDaemon(site: Site, config: string): Promise<TestDaemon> {
-  const cli = site.start(['daemon'], config);
+export async function startDaemon(
+  site: Site,
+  config: string,
+  environment: Record<string, string> = {},
+): Promise<TestDaemon> {
+  const cli = site.start(['daemon'], config, environment);
   const { address } = await cli.waitForLog(({ msg, option }) => msg === 'listening' && option === 'http.listen');
   await cli.waitForLog('daemon is ready');
   return new TestDaemon(cli, config, String(address));

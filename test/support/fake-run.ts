@@ -246,6 +246,7 @@ export class FakeRuns {
       startedAt: new Date(Date.UTC(2026, 10, 23, 2, 15)),
       signal: this.stop.signal,
       drain: this.drain.signal,
+      leaves: [],
       verifySource: false,
       openSession: () => {
         const session = new FakeSession(this.source, this.sessions.length + 1);

@@ -93,7 +93,16 @@ export function runningRun(archive: string, rows = 213_407): BoardEntry {
   // The progress looks at nothing of the config but the limits of the workers.
   const workers = { threads: 2, maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 16 };
   const config = { workers } as BoardEntry['config'];
-  return { archive, run: RUN, trigger: 'schedule', state: 'running', startedAt: at(-4.5), progress, config };
+  return {
+    archive,
+    run: RUN,
+    trigger: 'schedule',
+    state: 'running',
+    holder: undefined,
+    startedAt: at(-4.5),
+    progress,
+    config,
+  };
 }
 
 function amountsOf(rows: number): { rows: number; jsonBytes: number; bytes: number } {
@@ -154,6 +163,7 @@ function endingOf(archive: string, day: number, place: number): RunEnding {
     reason: status === 'skipped' ? 'busy' : status === 'failed' ? FAILURE.code : 'ok',
     error: status === 'failed' ? SHOWN_FAILURE : null,
     trigger: 'schedule',
+    otherHost: null,
     troubles: [],
   };
 }

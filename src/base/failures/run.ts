@@ -111,6 +111,18 @@ export const RUN_FAILURES = {
     meaning: 'Somebody else took this run up while it was in progress here, and goes on with it.',
     hint: 'Nothing is lost. If both are alive, two configs with different source servers write to the same place: give each its own prefix.',
   },
+  'cancelled-elsewhere': {
+    transient: false,
+    meaning: 'Somebody cancelled the run on another host, and it is not begun again by itself.',
+    hint: 'To go on with it: `pgsluice trigger ARCHIVE --run-id ID`.',
+    retried: 'no; the daemon skips this run',
+  },
+  'failed-elsewhere': {
+    transient: false,
+    meaning: 'The run that this host stood by for has failed on another one, and is left to it.',
+    hint: 'Look there. The next slot is begun by whichever host is first.',
+    retried: 'by the host that ran it, and by the next slot',
+  },
   'segment-missing': {
     transient: false,
     meaning: 'The receipts do not match the plan one to one, so the run was not committed.',

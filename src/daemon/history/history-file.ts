@@ -32,6 +32,7 @@ const MIGRATIONS = [
      name TEXT PRIMARY KEY, schedule TEXT NOT NULL, due_since TEXT NOT NULL, paused INTEGER NOT NULL) STRICT`,
   `CREATE TABLE starts (
      archive TEXT NOT NULL, run TEXT NOT NULL, started_at TEXT NOT NULL, PRIMARY KEY (archive, run)) STRICT`,
+  'ALTER TABLE runs ADD COLUMN other_host TEXT',
 ];
 
 /**

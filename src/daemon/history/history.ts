@@ -5,7 +5,7 @@ import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { errorText } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { isBusy, openHistoryFile } from './history-file.ts';
-import { isFault, type RunEnding } from '../run-ending.ts';
+import { isCancelled, isFault, type RunEnding } from '../run-ending.ts';
 
 const MOST_ROWS = 20_000;
 const MOST_DAYS = 2 * 366;
@@ -15,7 +15,7 @@ const MOST_UNSAVED = 1000;
 
 const COLUMNS =
   'archive, run, status, reason, trigger, started_at, finished_at, seconds, rows, objects, json_bytes, bytes, ' +
-  'retries, resumed, peak_heap_bytes, peak_rss_bytes, error, troubles';
+  'retries, resumed, peak_heap_bytes, peak_rss_bytes, other_host, error, troubles';
 
 /** What is kept of an archive. */
 export interface ArchiveRecord {
@@ -110,9 +110,9 @@ export class History {
     return this.#select("WHERE archive = ? AND status = 'failed' ORDER BY id DESC LIMIT 100", archive).find(isFault);
   }
 
-  /** Whether the run's last attempt was cancelled by hand. */
+  /** Whether the run's last attempt was cancelled by hand, here or on another host. */
   wasCancelled(archive: string, run: string): boolean {
-    return this.attemptsOf(archive, run)[0]?.reason === 'cancelled';
+    return isCancelled(this.attemptsOf(archive, run)[0]?.reason ?? '');
   }
 
   archive(name: string): Readonly<ArchiveRecord> | undefined {
@@ -188,10 +188,10 @@ export async function openHistory(folder: string, log: Log): Promise<History> {
 
 function toRow(ending: RunEnding): (string | number | null)[] {
   const { archive, run, status, reason, trigger, startedAt, finishedAt, seconds, rows, objects } = ending;
-  const { jsonBytes, bytes, retries, resumed, peakHeapBytes, peakRssBytes, error, troubles } = ending;
+  const { jsonBytes, bytes, retries, resumed, peakHeapBytes, peakRssBytes, otherHost, error, troubles } = ending;
   return [
     ...[archive, run, status, reason, trigger, startedAt, finishedAt, seconds, rows, objects],
-    ...[jsonBytes, bytes, retries, resumed ? 1 : 0, peakHeapBytes, peakRssBytes],
+    ...[jsonBytes, bytes, retries, resumed ? 1 : 0, peakHeapBytes, peakRssBytes, otherHost],
     error === null ? null : JSON.stringify(error),
     JSON.stringify(troubles),
   ];
@@ -216,6 +216,7 @@ function fromRow(row: Record<string, SQLOutputValue>): RunEnding {
     peakHeapBytes: number('peak_heap_bytes'),
     peakRssBytes: number('peak_rss_bytes'),
     reason: text('reason'),
+    otherHost: row['other_host'] === null ? null : text('other_host'),
     error: row['error'] === null ? null : (JSON.parse(text('error')) as RunEnding['error']),
     trigger: text('trigger') as RunEnding['trigger'],
     troubles: JSON.parse(text('troubles')) as RunEnding['troubles'],

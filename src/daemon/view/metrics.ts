@@ -7,7 +7,7 @@ import { TOOL } from '../../base/tool.ts';
 import { memorySum } from '../../config/memory-sum.ts';
 import type { RunProgress } from '../../work/progress.ts';
 import type { EndingDetails } from '../run-board.ts';
-import type { RunEnding } from '../run-ending.ts';
+import { kindOfReason, type RunEnding } from '../run-ending.ts';
 import { describeWorkers, heapLimitBytes, type StateParts } from './state.ts';
 
 export interface MetricDeclaration {
@@ -39,6 +39,11 @@ export const METRICS = [
   gauge('pgsluice_archive_failing', ['archive'], '1 when the last run that ended by itself failed.'),
   gauge('pgsluice_archive_paused', ['archive'], '1 when the schedule is paused.'),
   gauge('pgsluice_archive_running', ['archive'], '1 when a run is in progress, or waits for its turn.'),
+  gauge(
+    'pgsluice_archive_standby',
+    ['archive'],
+    '1 when another host has the run, and this one takes it up should that host be gone.',
+  ),
   gauge('pgsluice_archive_waiting_runs', ['archive'], 'Runs that wait behind the one in progress.'),
   counter(
     'pgsluice_runs_total',
@@ -112,7 +117,7 @@ export class Metrics {
   /** Counts how a run ended. */
   ended(ending: RunEnding, { progress }: EndingDetails): void {
     const { archive, status, reason } = ending;
-    const label = status === 'failed' ? failureLabel(reason) : reason;
+    const label = status === 'failed' ? failureLabel(reason) : kindOfReason(reason);
     this.#count('pgsluice_runs_total', { archive, status, reason: label });
     this.#count('pgsluice_segment_retries_total', { archive }, ending.retries);
     const counts = progress?.counts;
@@ -193,10 +198,11 @@ function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
   set('pgsluice_archive_late', Number(standing?.schedule === 'late'), labels);
   set('pgsluice_archive_failing', Number(standing?.health === 'failing'), labels);
   set('pgsluice_archive_paused', Number(standing?.schedule === 'paused'), labels);
-  set('pgsluice_archive_running', Number(entry !== undefined), labels);
+  set('pgsluice_archive_running', Number(entry !== undefined && entry.state !== 'standby'), labels);
+  set('pgsluice_archive_standby', Number(entry?.state === 'standby'), labels);
   set('pgsluice_archive_waiting_runs', parts.board.waitingOf(archive).length, labels);
   if (entry?.progress !== undefined) set('pgsluice_stalled_seconds', entry.progress.stall.seconds, labels);
-  const snapshotAt = entry?.progress?.snapshotAt;
+  const snapshotAt = entry?.state === 'running' ? entry.progress?.snapshotAt : undefined;
   if (snapshotAt !== undefined)
     set('pgsluice_run_snapshot_age_seconds', (now.getTime() - snapshotAt.getTime()) / 1000, labels);
   const slots = parts.schedule.slotsOf(archive);

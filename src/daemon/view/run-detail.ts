@@ -58,7 +58,7 @@ export async function describeRun(
   signal: AbortSignal,
 ): Promise<RunDetail | undefined> {
   const attempts = history.attemptsOf(archive, run);
-  if (entry?.run === run) return describeLive(entry, attempts);
+  if (entry?.run === run && entry.state !== 'standby') return describeLive(entry, entry.state, attempts);
   const stored = await readStored(config, archive, run, signal);
   const [last] = attempts;
   if (last === undefined && !stored.isCommitted && stored.segments === undefined) return undefined;
@@ -77,7 +77,11 @@ export async function describeRun(
   };
 }
 
-function describeLive({ archive, run, state, startedAt, progress }: BoardEntry, attempts: RunEnding[]): RunDetail {
+function describeLive(
+  { archive, run, startedAt, progress }: BoardEntry,
+  state: 'waiting' | 'running',
+  attempts: RunEnding[],
+): RunDetail {
   return {
     archive,
     run,

@@ -53,7 +53,7 @@ export interface ArchiveState {
   nextSlot: string | null;
   paused: boolean;
   /** The one word; the flags below may be true at the same time. */
-  state: 'ok' | 'running' | 'late' | 'failing' | 'never' | 'paused';
+  state: 'ok' | 'running' | 'standby' | 'late' | 'failing' | 'never' | 'paused';
   late: boolean;
   failing: boolean;
   /** The oldest slot that is due and not archived. */
@@ -74,7 +74,11 @@ export interface StalledRun {
 export interface CurrentRun {
   run: string;
   trigger: Trigger;
-  status: 'waiting' | 'running';
+  status: 'waiting' | 'running' | 'standby';
+  /** The host that has the run while this one stands by; null where it is not known. */
+  holder: string | null;
+  /** The host that had begun the run; null when it was begun here. */
+  takenUpFrom: string | null;
   segments: number;
   segmentsDone: number;
   rows: number;
@@ -163,7 +167,7 @@ function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): 
     timezone,
     nextSlot: parts.schedule.nextSlot(name)?.toISOString() ?? null,
     paused,
-    state: wordFor({ running: entry !== undefined, paused, failing, late, succeeded: lastSuccess !== undefined }),
+    state: wordFor({ current: entry?.state, paused, failing, late, succeeded: lastSuccess !== undefined }),
     late,
     failing,
     dueSlot: (slots && parts.standings.oldestDue(name, slots, now))?.toISOString() ?? null,
@@ -175,7 +179,7 @@ function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): 
 }
 
 interface Facts {
-  running: boolean;
+  current: BoardEntry['state'] | undefined;
   paused: boolean;
   failing: boolean;
   late: boolean;
@@ -183,16 +187,17 @@ interface Facts {
 }
 
 /** The first that holds, the most telling one first. */
-function wordFor({ running, paused, failing, late, succeeded }: Facts): ArchiveState['state'] {
-  if (running) return 'running';
+function wordFor({ current, paused, failing, late, succeeded }: Facts): ArchiveState['state'] {
+  if (current === 'running' || current === 'waiting') return 'running';
   if (paused) return 'paused';
+  if (current === 'standby') return 'standby';
   if (failing) return 'failing';
   if (late) return 'late';
   return succeeded ? 'ok' : 'never';
 }
 
 function describeCurrent(entry: BoardEntry, live: StateParts['live']): CurrentRun {
-  const { run, trigger, state, progress, startedAt } = entry;
+  const { run, trigger, state, holder, progress, startedAt } = entry;
   const {
     segments = 0,
     segmentsDone = 0,
@@ -207,6 +212,8 @@ function describeCurrent(entry: BoardEntry, live: StateParts['live']): CurrentRu
     run,
     trigger,
     status: state,
+    holder: holder ?? null,
+    takenUpFrom: progress?.takenUpFrom ?? null,
     segments,
     segmentsDone,
     rows,

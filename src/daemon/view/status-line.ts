@@ -8,12 +8,13 @@ export function statusLine(
   archives: readonly string[],
   isStopping: boolean,
 ): string {
-  const { entries } = board;
+  const { entries, standbys } = board;
   if (isStopping) return `stopping, ${entries.length === 1 ? '1 run' : `${entries.length} runs`} in progress`;
   const running = entries.filter((entry) => entry.state === 'running').map((entry) => entry.archive);
   const waiting = entries.length - running.length;
   const now = running.length === 0 ? 'idle' : `running ${running.join(', ')}`;
-  return [now, waiting === 0 ? undefined : `${waiting} waiting`, nextLine(schedule, archives)]
+  const parts = [now, waiting === 0 ? undefined : `${waiting} waiting`];
+  return [...parts, standbys.length === 0 ? undefined : `${standbys.length} on standby`, nextLine(schedule, archives)]
     .filter((part) => part !== undefined)
     .join('; ');
 }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { toFailure } from '../../../src/base/errors.ts';
+import { fail, toFailure } from '../../../src/base/errors.ts';
 import type { Log } from '../../../src/base/log.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import type { Generation } from '../../../src/daemon/generations.ts';
 import type { OfferedRun, WhenBusy } from '../../../src/daemon/lane.ts';
-import { RunBoard, type RoundEnding } from '../../../src/daemon/run-board.ts';
+import { RunBoard, type RoundEnding, type StandbyWait } from '../../../src/daemon/run-board.ts';
 import type { RunEnding, Trigger } from '../../../src/daemon/run-ending.ts';
 import type { RunOptions } from '../../../src/run/run.ts';
 import type { runArchive, RunResult } from '../../../src/run/run-archive.ts';
@@ -20,7 +20,7 @@ interface Begun {
   archive: string;
   run: string;
   context: RunOptions;
-  end: (status?: RunResult['status']) => Promise<void>;
+  end: (status?: RunResult['status'], parts?: Partial<RunResult>) => Promise<void>;
 }
 
 let begun: Begun[] = [];
@@ -28,9 +28,12 @@ let endings: RunEnding[] = [];
 let rounds: RoundEnding[] = [];
 let generation: Generation;
 let board: RunBoard;
+/** Runs that other hosts have, and what lets each go on. */
+let waits: { wait: StandbyWait; free: () => void }[] = [];
 
 beforeEach(() => {
   begun = [];
+  waits = [];
   endings = [];
   generation = generationOf(['a', 'b', 'c'], 2);
   rounds = [];
@@ -40,8 +43,17 @@ beforeEach(() => {
     ended: (ending: RunEnding) => endings.push(ending),
     roundEnded: (round: RoundEnding) => rounds.push(round),
   };
-  board = new RunBoard(log, () => generation, events, { runArchive: fakeRun, makeWindows: fakeWindows });
+  board = new RunBoard(log, () => generation, events, { runArchive: fakeRun, makeWindows: fakeWindows, standBy });
 });
+
+function standBy(wait: StandbyWait, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    waits.push({ wait, free: resolve });
+    signal.addEventListener('abort', () => {
+      reject(signal.reason as Error);
+    });
+  });
+}
 
 function generationOf(names: string[], places: number): Generation {
   const archives = Object.fromEntries(names.map((name) => [name, { name }]));
@@ -59,8 +71,8 @@ const fakeRun: typeof runArchive = (context, { name: archive }, run) =>
     context.signal.addEventListener('abort', () =>
       resolve(resultOf('failed', { error: toFailure(context.signal.reason, 'worker') })),
     );
-    const end = async (status: RunResult['status'] = 'committed'): Promise<void> => {
-      resolve(resultOf(status));
+    const end = async (status: RunResult['status'] = 'committed', parts: Partial<RunResult> = {}): Promise<void> => {
+      resolve(resultOf(status, parts));
       await turn();
     };
     begun.push({ archive, run, context, end });
@@ -325,5 +337,75 @@ describe('a round of an archive of windows', () => {
       endings.map(({ run }) => run),
       ['20261101T000000Z'],
     );
+  });
+});
+
+describe('a run that another host has', () => {
+  const locked = fail('locked', { stage: 'lock', message: 'another run holds the lock', host: 'db1' }).failure;
+
+  async function beginAndStandBy(whenBusy: WhenBusy = 'append', trigger: Trigger = 'schedule'): Promise<void> {
+    offer('a', '1', whenBusy, trigger);
+    await turn();
+    await begun.at(-1)?.end('failed', { error: locked });
+  }
+
+  test('is reported as skipped, and stood by for: it takes no place, but it keeps its lane', async () => {
+    generation = generationOf(['a', 'b'], 1);
+    await beginAndStandBy();
+    assert.deepEqual(ended(), ['a1 skipped locked']);
+    assert.equal(endings[0]?.otherHost, 'db1');
+    assert.deepEqual([board.entries, board.standbys.length, board.isBusy('a')], [[], 1, true]);
+    const { state, holder } = board.entryOf('a')!;
+    assert.deepEqual([state, holder], ['standby', 'db1']);
+    waits[0]?.wait.onHolder('db3');
+    assert.equal(board.entryOf('a')?.holder, 'db3');
+    offer('b', '1');
+    offer('a', '2', 'skip');
+    offer('a', '3', 'replace');
+    await turn();
+    assert.deepEqual([begunRuns(), board.waitingOf('a')], [['a1', 'b1'], ['3']]);
+    assert.deepEqual(ended().slice(1), ['a2 skipped busy'], 'the next slot decides as if it were in progress here');
+  });
+
+  test('is tried when it may be free, as one that was taken up, and again stood by for when it is not', async () => {
+    await beginAndStandBy();
+    for (const last of [false, true]) {
+      waits.at(-1)?.free();
+      await turn();
+      assert.equal(board.entryOf('a')?.trigger, 'taken up');
+      await begun.at(-1)?.end(last ? 'committed' : 'failed', last ? { takenUpFrom: 'db3' } : { error: locked });
+    }
+    assert.deepEqual(begunRuns(), ['a1', 'a1', 'a1']);
+    assert.deepEqual(ended(), ['a1 skipped locked', 'a1 skipped locked', 'a1 committed ok']);
+    assert.deepEqual([endings[2]?.otherHost, endings[2]?.trigger, board.isBusy('a')], ['db3', 'taken up', false]);
+  });
+
+  test('is left when it ended there as cancelled or failed; by hand, one that was cancelled is gone on with', async () => {
+    await beginAndStandBy('append', 'by hand');
+    waits[0]?.free();
+    await turn();
+    offer('b', '1');
+    await turn();
+    assert.deepEqual(
+      begun.map(({ context }) => context.leaves),
+      [[], ['cancelled', 'failed'], ['cancelled']],
+    );
+    const failure = fail('cancelled-elsewhere', { stage: 'journal', message: 'it was cancelled', host: 'db1' }).failure;
+    await begun[1]?.end('failed', { error: failure });
+    assert.deepEqual(ended(), ['a1 skipped locked', 'a1 skipped cancelled on db1']);
+    assert.deepEqual([endings[1]?.error, board.isBusy('a')], [null, false]);
+  });
+
+  test('is given up when the daemon stops, and keeps no config in force over a reload', async () => {
+    await beginAndStandBy();
+    await board.settled();
+    generation = generationOf([], 1);
+    waits[0]?.free();
+    await turn();
+    assert.deepEqual(ended().slice(1), ['a1 skipped not in the config']);
+    generation = generationOf(['a'], 1);
+    await beginAndStandBy();
+    await board.drain(new Error('stop'));
+    assert.deepEqual(ended().slice(2), ['a1 skipped locked', 'a1 skipped stopping']);
   });
 });

@@ -160,6 +160,27 @@ describe('a run that is taken up', () => {
     assert.deepEqual(calls, ['put plan.json', 'list']);
   });
 
+  test('is left when its last try was ended elsewhere in a way that the run leaves, and says where', async () => {
+    const { folder } = aRun(store).run;
+    for (const [how, code] of [
+      ['cancelled', 'cancelled-elsewhere'],
+      ['failed', 'failed-elsewhere'],
+    ] as const) {
+      const written = await folder.own({ ...journal, host: 'db1', ended: { how, at: journal.startedAt, host: 'db2' } });
+      const { run } = aRun(store);
+      await assert.rejects(takeUp({ ...run, leaves: ['cancelled', 'failed'] }, aSession()), (error) => {
+        assert.ok(error instanceof FailureError);
+        assert.equal(error.failure.host, 'db2');
+        assert.equal(error.failure.code, code);
+        return true;
+      });
+      assert.equal((await folder.plan())?.etag, written.outcome === 'written' ? written.etag : '', 'it was written');
+    }
+    const { run, log } = aRun(store);
+    await takeUp({ ...run, leaves: ['cancelled'] }, aSession());
+    assert.deepEqual([run.progress.takenUpFrom, log.at(-1)?.message], ['db1', 'the run is taken up from db1']);
+  });
+
   test('keeps in mind what an earlier plan has named and the new one does not, over any number of plans', async () => {
     const former = { ...journal, segments: keySegments(5), formerKeys: ['part-00007.jsonl.zst'] };
     await aRun(store).run.folder.own(former);

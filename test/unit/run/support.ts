@@ -43,6 +43,7 @@ export function aRun(store: Store): TestRun {
     archive,
     id: RUN,
     owner: randomUUID(),
+    leaves: [],
     destination,
     folder: new RunFolder(store, ARCHIVE, RUN),
     log: { info: logTo('info'), warn: logTo('warn') } as unknown as Log,

@@ -190,7 +190,8 @@ function createActions(name) {
   const update = (/** @type {ArchiveState} */ { current, paused, schedule }, /** @type {boolean} */ canAct) => {
     element.hidden = !canAct;
     run.hidden = current !== null;
-    cancel.hidden = current === null;
+    // What another host has can be cancelled there alone.
+    cancel.hidden = current === null || current.status === 'standby';
     pause.hidden = paused || schedule === null;
     resume.hidden = !paused;
   };

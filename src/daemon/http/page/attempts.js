@@ -4,6 +4,9 @@ import { badge } from './badge.js';
 import { h, setChildren, setText, time } from './dom.js';
 import { failureLines } from './failure.js';
 import { count, dateTime, duration, plural } from './format.js';
+import { cut } from './text.js';
+
+const MOST_OF_A_NAME = 200;
 
 /** @import { RunEnding } from '../../run-ending.ts' */
 
@@ -25,6 +28,15 @@ export function createAttemptsPanel() {
   return { element, update };
 }
 
+/**
+ * The other host that had the run before, or that has it; a reason may name it already.
+ * @param {RunEnding} attempt
+ */
+export function otherHostOf({ status, reason, otherHost }) {
+  if (otherHost === null || reason.endsWith(` on ${otherHost}`)) return '';
+  return status === 'skipped' ? `in progress on ${otherHost}` : `taken up from ${otherHost}`;
+}
+
 /** @param {RunEnding} attempt */
 function attemptLine(attempt) {
   const facts = [
@@ -35,6 +47,7 @@ function attemptLine(attempt) {
     attempt.trigger,
     // Of a failure the reason is its code, which stands below.
     attempt.status === 'skipped' || attempt.reason === 'already-committed' ? attempt.reason : '',
+    cut(otherHostOf(attempt), MOST_OF_A_NAME),
   ].filter((fact) => fact !== '');
   const when = time(attempt.startedAt, dateTime(attempt.startedAt));
   const line = h('p', {}, badge(attempt.status), ' ', when, h('span', { class: 'note' }, ` ${facts.join(' · ')}`));

@@ -26,6 +26,7 @@ const SHAPES = {
 const LOOKS = {
   ok: { words: 'OK', shape: 'check', tone: 'good' },
   running: { words: 'Running', shape: 'play', tone: 'busy' },
+  standby: { words: 'Standby', shape: 'clock', tone: 'none' },
   late: { words: 'Late', shape: 'clock', tone: 'warn' },
   failing: { words: 'Failing', shape: 'cross', tone: 'bad' },
   never: { words: 'Never ran', shape: 'ring', tone: 'none' },
@@ -42,7 +43,7 @@ const LOOKS = {
  * How urgent an archive's state is; the first comes first.
  * @type {ArchiveState['state'][]}
  */
-export const URGENCY = ['failing', 'late', 'running', 'never', 'paused', 'ok'];
+export const URGENCY = ['failing', 'late', 'running', 'standby', 'never', 'paused', 'ok'];
 
 /** @param {Status} state */
 export function stateWords(state) {

@@ -1,5 +1,6 @@
 // @ts-check
 /** The table of runs that have ended. */
+import { otherHostOf } from './attempts.js';
 import { badge } from './badge.js';
 import { h, setChildren, time } from './dom.js';
 import { bytes, count, dateTime, duration, NOTHING, rate } from './format.js';
@@ -48,8 +49,10 @@ function historyRow(run) {
 }
 
 /** @param {RunEnding} run */
-function statusCell({ status, error, reason }) {
-  const why = error?.code ?? (status === 'skipped' ? reason : undefined);
+function statusCell(run) {
+  const { status, error, reason } = run;
+  const facts = [error?.code ?? (status === 'skipped' ? reason : ''), otherHostOf(run)].filter((fact) => fact !== '');
+  const why = facts.length === 0 ? undefined : facts.join(', ');
   const title = cut(error?.message ?? reason, MOST_OF_A_TITLE);
   const note = why === undefined ? undefined : h('span', { class: 'note', title }, cut(why, MOST_OF_A_NAME));
   return h('span', { class: 'row' }, badge(status), note);

@@ -1,6 +1,6 @@
 // @ts-check
 /** The runs in progress, live. */
-import { badge } from './badge.js';
+import { createBadge } from './badge.js';
 import { h, setAttribute, setChildren, setText } from './dom.js';
 import { bytes, count, countdown, duration, NOTHING, rate } from './format.js';
 import { runPath } from './paths.js';
@@ -33,7 +33,7 @@ export function createRunningPanel() {
   const update = (/** @type {State} */ { archives, memory }) => {
     const running = archives
       .flatMap(({ name, current }) => (current === null ? [] : [{ name, current }]))
-      .sort((a, b) => isWaiting(a.current) - isWaiting(b.current));
+      .sort((a, b) => ORDER.indexOf(a.current.status) - ORDER.indexOf(b.current.status));
     const names = new Set(running.map(({ name }) => name));
     for (const name of rows.keys()) if (!names.has(name)) rows.delete(name);
     const elements = running.map(({ name, current }) => {
@@ -59,10 +59,8 @@ export function createRunningPanel() {
   return { element, update, tick };
 }
 
-/** @param {CurrentRun} run */
-function isWaiting({ status }) {
-  return Number(status === 'waiting');
-}
+/** @type {CurrentRun['status'][]} */
+const ORDER = ['running', 'waiting', 'standby'];
 
 /** @param {ArchiveState[]} archives */
 function nextOf(archives) {
@@ -76,7 +74,8 @@ const FACTS = ['Segments', 'Rows', 'Speed', 'Time left', 'Stored', 'Elapsed'];
 /** @param {string} name */
 function createRunRow(name) {
   const link = h('a', { class: 'mono' });
-  const waiting = badge('waiting');
+  const state = createBadge('waiting');
+  const host = h('span', { class: 'note clip' });
   const bar = h('i');
   const aria = { 'aria-label': `Progress of ${cut(name, MOST_OF_A_NAME)}`, 'aria-valuemin': 0, 'aria-valuemax': 100 };
   const track = h('div', { class: 'meter progress', role: 'progressbar', ...aria }, bar);
@@ -89,18 +88,27 @@ function createRunRow(name) {
   );
   const stall = h('p', { class: 'note clamp' });
   const title = h('h3', { class: 'clamp', title: name }, cut(name, MOST_OF_A_NAME));
-  const element = h('li', {}, h('div', { class: 'run-head row' }, title, link, waiting, percent), track, stall, list);
+  const element = h(
+    'li',
+    {},
+    h('div', { class: 'run-head row' }, title, link, state.element, host, percent),
+    track,
+    stall,
+    list,
+  );
   const update = (/** @type {CurrentRun} */ run) => {
     const done = Math.max(0, Math.min(100, run.percent));
     setText(link, run.run);
     setAttribute(link, 'href', runPath(name, run.run));
-    waiting.hidden = run.status !== 'waiting';
-    track.hidden = list.hidden = !waiting.hidden;
+    state.element.hidden = run.status === 'running';
+    state.update(run.status);
+    setText(host, cut(hostOf(run), MOST_OF_A_NAME));
+    track.hidden = list.hidden = run.status !== 'running';
     stall.hidden = run.stalled === null;
     setText(stall, stallOf(run));
     bar.style.inlineSize = `${done.toFixed(1)}%`;
     setAttribute(track, 'aria-valuenow', String(Math.floor(done)));
-    setText(percent, run.status === 'waiting' ? '' : `${Math.floor(done)}%`);
+    setText(percent, run.status === 'running' ? `${Math.floor(done)}%` : '');
     factsOf(run).forEach((fact, index) => {
       const value = values[index];
       if (value !== undefined) setText(value, fact);
@@ -113,6 +121,15 @@ function createRunRow(name) {
 function stallOf({ stalled }) {
   if (stalled === null) return '';
   return `Nothing has moved for ${duration(stalled.seconds)}. It waits for ${cut(stalled.waitsFor.join('; '), MOST_OF_A_NAME)}.`;
+}
+
+/**
+ * The other host that has the run, or that had it before.
+ * @param {CurrentRun} run
+ */
+function hostOf({ status, holder, takenUpFrom }) {
+  if (status === 'standby') return `in progress on ${holder ?? 'another host'}`;
+  return takenUpFrom === null ? '' : `taken up from ${takenUpFrom}`;
 }
 
 /**

@@ -46,11 +46,12 @@ describe('the history', () => {
     });
     const failed = ending('20261124T021500Z', { status: 'failed', reason: FAILURE.code, error: FAILURE });
     const cancelled = ending('20261125T021500Z', { status: 'failed', reason: 'cancelled' });
-    for (const one of [committed, failed, cancelled]) first.add(one);
+    const elsewhere = ending('20261126T021500Z', { status: 'skipped', reason: 'cancelled on db2', otherHost: 'db2' });
+    for (const one of [elsewhere, committed, failed, cancelled]) first.add(one);
     first.setArchive('events', { schedule: '* * * * * UTC', dueSince: new Date('2026-11-23T00:00Z'), paused: true });
     first.close();
     const second = await openHistory(folder, log);
-    assert.deepEqual(second.list(10), [cancelled, failed, committed]);
+    assert.deepEqual(second.list(10), [cancelled, failed, committed, elsewhere]);
     assert.deepEqual(second.list(1, 'events'), [cancelled]);
     assert.deepEqual(second.list(10, 'other'), []);
     assert.deepEqual(second.lastSuccess('events'), committed);
@@ -58,6 +59,7 @@ describe('the history', () => {
     assert.deepEqual(second.attemptsOf('events', failed.run), [failed]);
     assert.equal(second.latestCommitted('events', '99991231T235959Z'), committed.run);
     assert.equal(second.wasCancelled('events', cancelled.run), true);
+    assert.equal(second.wasCancelled('events', elsewhere.run), true);
     assert.equal(second.wasCancelled('events', failed.run), false);
     assert.equal(second.archive('events')?.paused, true);
     assert.deepEqual(second.archive('events')?.dueSince, new Date('2026-11-23T00:00Z'));
@@ -161,7 +163,7 @@ describe('the history', () => {
     database.exec(
       `INSERT INTO runs WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20010)
        SELECT i, 'events', 'run ' || i, 'committed', 'ok', 'schedule', '', CASE WHEN i > 20005 THEN '2020-01-01' ELSE '2999' END,
-         1, 1, 1, 1, 1, 0, 0, 0, 0, NULL, '[]' FROM n`,
+         1, 1, 1, 1, 1, 0, 0, 0, 0, NULL, '[]', NULL FROM n`,
     );
     database.close();
     const history = await openHistory(folder, log);

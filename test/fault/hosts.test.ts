@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { before, beforeEach, describe, test } from 'node:test';
+import type { RunEnding } from '../../src/daemon/run-ending.ts';
+import { HTTP, NEVER, startDaemon, type TestDaemon, TOKEN } from '../support/daemon.ts';
+import { eventually } from '../support/cli.ts';
+import { type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.ts';
+import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, segmented } from '../support/segments.ts';
+import { openSite, type Site } from '../support/site.ts';
+
+const AS_HOST = path.join(import.meta.dirname, '../support/as-host.ts');
+/** A slot of the past, on whatever day this runs. */
+const RUN = '20241123T021500Z';
+const ROWS = 8000;
+let site: Site;
+
+before(async () => {
+  site = await openSite();
+  await createRows(site, 'rows', ROWS);
+});
+beforeEach(() => {
+  site.proxy.reset();
+  // So that a run takes its time.
+  site.proxy.order('PutObject', { kind: 'delay', ms: 1000 }, 10_000, '.jsonl.gz');
+});
+
+async function startHost(
+  host: string,
+  archive: string,
+  changes: object = {},
+  environment: Record<string, string> = {},
+): Promise<TestDaemon> {
+  const archives = { [archive]: segmented('rows', 'key', '64KiB', { schedule: NEVER, ...changes }) };
+  const config = await site.writeConfig({ archives, http: HTTP, workers: { threads: 2 }, drainTimeout: '1s' });
+  return startDaemon(site, config, { NODE_OPTIONS: `--import=${AS_HOST}`, PGSLUICE_TEST_HOST: host, ...environment });
+}
+
+async function order(daemon: TestDaemon, archive: string, what: 'run' | 'cancel'): Promise<void> {
+  const headers = { Authorization: `Bearer ${TOKEN}`, 'Content-Type': 'application/json' };
+  const body = what === 'run' ? JSON.stringify({ runId: RUN }) : undefined;
+  const { status, body: said } = await daemon.post(`/api/archives/${archive}/${what}`, headers, body);
+  assert.ok(status < 300, said);
+}
+
+/** Both want the same run; `db1` has it, and `db2` stands by. */
+async function startBoth(archive: string): Promise<{ first: TestDaemon; second: TestDaemon }> {
+  const [first, second] = await Promise.all([startHost('db1', archive), startHost('db2', archive)]);
+  await order(first, archive, 'run');
+  await first.until(archive, ({ current }) => (current?.segmentsDone ?? 0) > 0);
+  await order(second, archive, 'run');
+  const { current } = await second.until(archive, ({ state }) => state === 'standby');
+  assert.deepEqual([current?.run, current?.status, current?.holder], [RUN, 'standby', 'db1']);
+  return { first, second };
+}
+
+/** The last attempt is that of `db2`, which has gone on with what `db1` had done. */
+async function assertTakenUp(second: TestDaemon, archive: string): Promise<void> {
+  site.proxy.reset();
+  await second.until(archive, ({ current, lastSuccess }) => current === null && lastSuccess?.run === RUN);
+  const { runs } = await second.json<{ runs: RunEnding[] }>(`/api/history?archive=${archive}`);
+  assert.deepEqual(
+    runs.map(({ status, reason, trigger, otherHost }) => [status, reason, trigger, otherHost]),
+    [
+      ['committed', 'ok', 'taken up', 'db1'],
+      ['skipped', 'locked', 'by hand', 'db1'],
+    ],
+  );
+  assert.ok(second.cli.log.some(({ msg }) => msg === 'the run is taken up from db1'));
+  assertEachOnce(await idsOf(site, archive, RUN), ROWS);
+}
+
+async function assertVerified(daemon: TestDaemon, archive: string): Promise<void> {
+  const { code, stdout } = await site.run(['verify', archive, RUN], daemon.config);
+  assert.equal(code, 0, stdout);
+}
+
+describe('a host that stands by for a run of another one', () => {
+  test('takes it up when the other is killed, without a restart', async () => {
+    const { first, second } = await startBoth('killed');
+    first.cli.kill('SIGKILL');
+    await assertTakenUp(second, 'killed');
+    await assertOnlyTheRunIsLeft(site, 'killed', RUN);
+  });
+
+  test('takes it up when the other vanishes without a word, and its connections stay', async (t) => {
+    const proxy: PostgresProxy = await startPostgresProxy(site.database.url);
+    t.after(() => proxy.stop());
+    proxy.passesHangUps = false;
+    const first = await startHost('db1', 'vanished', {}, { DATABASE_URL: proxy.url });
+    const second = await startHost('db2', 'vanished');
+    await order(first, 'vanished', 'run');
+    await first.until('vanished', ({ current }) => (current?.segmentsDone ?? 0) > 0);
+    await order(second, 'vanished', 'run');
+    await second.until('vanished', ({ state }) => state === 'standby');
+    first.cli.kill('SIGKILL');
+    await assertTakenUp(second, 'vanished');
+  });
+
+  test('takes it up when the other is frozen, which then ends it as taken over or committed', async () => {
+    const { first, second } = await startBoth('frozen');
+    first.cli.kill('SIGSTOP');
+    await assertTakenUp(second, 'frozen');
+    first.cli.kill('SIGCONT');
+    const { reason } = await eventually('the frozen run has ended', async () => {
+      const { runs } = await first.json<{ runs: RunEnding[] }>('/api/history?archive=frozen');
+      return runs.at(-1);
+    });
+    assert.ok(['taken-over', 'already-committed'].includes(reason), reason);
+    await assertVerified(second, 'frozen');
+    await assertOnlyTheRunIsLeft(site, 'frozen', RUN);
+  });
+
+  test('takes it up when the other is stopped', async () => {
+    const { first, second } = await startBoth('drained');
+    await first.stop();
+    await assertTakenUp(second, 'drained');
+  });
+
+  test('leaves it when it is cancelled there, now and later', async () => {
+    const { first, second } = await startBoth('cancelled');
+    const status = await site.run(['status'], second.config);
+    assert.match(status.stdout, new RegExp(`cancelled +standby .* ${RUN} is in progress on db1`));
+    const refused = await second.post('/api/archives/cancelled/cancel');
+    assert.equal(refused.status, 409);
+    assert.match(refused.body, /in progress on db1: cancel it there/);
+    await order(first, 'cancelled', 'cancel');
+    await second.until('cancelled', ({ current }) => current === null);
+    const { runs } = await second.json<{ runs: RunEnding[] }>('/api/history?archive=cancelled');
+    assert.deepEqual([runs[0]?.status, runs[0]?.reason, runs[0]?.otherHost], ['skipped', 'cancelled on db1', 'db1']);
+    await second.stop();
+    // Nor does a third one, which knows of it by the journal alone.
+    const third = await startHost('db3', 'cancelled', { schedule: '15 2 23 11 *' });
+    const skipped = await third.cli.waitForLog(({ status }) => status === 'failed' || status === 'skipped');
+    assert.match(skipped.msg, /^run skipped: the run was cancelled on db1 at /);
+    assert.equal(await site.manifest('cancelled', RUN), undefined);
+  });
+});
