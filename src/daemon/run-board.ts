@@ -308,7 +308,7 @@ export class RunBoard {
       : this.#makeRun(generation, archive, entry);
     entry.trying = trying.catch(() => undefined);
     const failure = await trying;
-    if (failure === undefined || !isElsewhere(failure) || this.#drain.signal.aborted) return false;
+    if (failure === undefined || !isElsewhere(failure.code) || this.#drain.signal.aborted) return false;
     await this.#standBy(entry, archive, config, failure);
     return true;
   }

@@ -121,12 +121,12 @@ function statusOf({ status, error }: RunResult): Pick<RunEnding, 'status' | 'rea
       status: 'skipped',
       reason: `${error.code === 'cancelled-elsewhere' ? 'cancelled' : 'failed'} on ${error.host ?? ''}`,
     };
-  return { status: isElsewhere(error) ? 'skipped' : 'failed', reason: error?.code ?? 'internal' };
+  return { status: isElsewhere(error?.code) ? 'skipped' : 'failed', reason: error?.code ?? 'internal' };
 }
 
 /** Whether another process has the run, or the lock of its archive, and reports how it ends. */
-export function isElsewhere(failure: Failure | undefined): boolean {
-  return failure?.code === 'locked' || failure?.code === 'taken-over';
+export function isElsewhere(reason: string | undefined): boolean {
+  return reason === 'locked' || reason === 'taken-over';
 }
 
 /** Whether the reason is that somebody cancelled the run, on this host or on another one. */

@@ -6,8 +6,9 @@ import { formatRunId, parseRunId } from '../../ledger/run-id.ts';
 import type { History } from '../history/history.ts';
 import type { WhenBusy } from '../lane.ts';
 import type { RoundEnding, RunBoard } from '../run-board.ts';
-import { isFault, type RunEnding, type Trigger } from '../run-ending.ts';
+import { isElsewhere, isFault, type RunEnding, type Trigger } from '../run-ending.ts';
 import { MOST_SLOTS_AT_ONCE, type Schedule } from './schedule.ts';
+import { spreadMs } from './spread.ts';
 import type { Standings } from './standings.ts';
 
 export interface DueParts {
@@ -30,6 +31,12 @@ const LONGEST_RETRY_PAUSE_MS = 3_600_000;
 
 const WHEN_BUSY = { last: 'replace', all: 'append', none: 'skip' } as const satisfies Record<string, WhenBusy>;
 
+/** A slot's run that leaves others the first try at the lock. */
+interface LateSlot {
+  run: string;
+  timer: NodeJS.Timeout;
+}
+
 interface Retry {
   run: string;
   attempts: number;
@@ -39,6 +46,9 @@ interface Retry {
 export class DueRuns {
   readonly #parts: DueParts;
   readonly #retries = new Map<string, Retry>();
+  readonly #lateSlots = new Map<string, LateSlot>();
+  /** Whether another process was seen to have a run since the start: alone, nobody is waited for. */
+  #hasSeenOthers = false;
   #isClosed = false;
 
   constructor(parts: DueParts) {
@@ -51,6 +61,7 @@ export class DueRuns {
     const latest = slots.at(-1);
     if (this.#isClosed || archive === undefined || latest === undefined) return;
     this.#forgetRetry(name);
+    this.#offerLateSlot(name);
     if (this.#parts.standings.of(name)?.schedule === 'paused') {
       for (const slot of slots)
         this.#parts.board.skip(name, { run: formatRunId(slot), trigger: 'schedule', reason: 'paused' });
@@ -59,7 +70,7 @@ export class DueRuns {
     const isOnTime = Date.now() - latest.getTime() <= ON_TIME_MS;
     const missed = isOnTime ? slots.slice(0, -1) : slots;
     if (missed.length > 0) this.#catchUp(archive, missed, isOnTime ? 'older' : 'all');
-    if (isOnTime) this.#offer(archive, formatRunId(latest), 'schedule');
+    if (isOnTime) this.#offerSlot(archive, latest);
   }
 
   /** The schedule has begun: slots may have passed before, since the last one that is settled. */
@@ -82,6 +93,7 @@ export class DueRuns {
    */
   ended(ending: RunEnding, failure: Failure | undefined, settledUntil: Date | undefined): void {
     const archive = this.#parts.archive(ending.archive);
+    if (isElsewhere(ending.reason)) this.#hasSeenOthers = true;
     if (this.#isClosed || archive === undefined || ending.status === 'skipped') return;
     // Windows are made in rounds.
     if (archive.window !== undefined) return;
@@ -107,6 +119,8 @@ export class DueRuns {
     this.#isClosed = true;
     for (const { timer } of this.#retries.values()) clearTimeout(timer);
     this.#retries.clear();
+    for (const { timer } of this.#lateSlots.values()) clearTimeout(timer);
+    this.#lateSlots.clear();
   }
 
   /** `which` says whether the latest of all slots is among the missed ones. */
@@ -123,6 +137,36 @@ export class DueRuns {
       onCatchUp(name);
       this.#offer(archive, run, 'catch-up');
     }
+  }
+
+  /** The slot of a busy host comes a little later; it is on time all the same. */
+  #offerSlot(archive: ArchiveConfig, slot: Date): void {
+    const { board, schedule } = this.#parts;
+    const { name } = archive;
+    const run = formatRunId(slot);
+    const next = schedule.slotsOf(name)?.next(slot);
+    const running = this.#hasSeenOthers ? board.entries.filter(({ state }) => state === 'running').length : 0;
+    const waitMs = next === undefined ? 0 : spreadMs(running, next.getTime() - slot.getTime());
+    if (waitMs === 0) {
+      this.#offer(archive, run, 'schedule');
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.#offerLateSlot(name);
+    }, waitMs);
+    this.#lateSlots.set(name, { run, timer });
+  }
+
+  /** The wait of a slot is over, by time or by the next slot. */
+  #offerLateSlot(name: string): void {
+    const { board, standings, archive } = this.#parts;
+    const late = this.#lateSlots.get(name);
+    const config = archive(name);
+    if (late === undefined || config === undefined) return;
+    clearTimeout(late.timer);
+    this.#lateSlots.delete(name);
+    if (standings.of(name)?.schedule === 'paused') board.skip(name, { ...late, trigger: 'schedule', reason: 'paused' });
+    else this.#offer(config, late.run, 'schedule');
   }
 
   #offer({ name, catchUp }: ArchiveConfig, run: string, trigger: Trigger): void {

@@ -25,6 +25,8 @@ let history: History;
 let offers: string[] = [];
 let skips: string[] = [];
 let isBusy = false;
+/** Runs of other archives that are in progress. */
+let running = 0;
 
 after(() => {
   rmSync(root, { recursive: true });
@@ -35,6 +37,7 @@ beforeEach(async () => {
   offers = [];
   skips = [];
   isBusy = false;
+  running = 0;
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: NOW });
 });
 afterEach(() => {
@@ -49,6 +52,9 @@ function setUp(catchUp: ArchiveConfig['catchUp']) {
     offer: (_archive: string, { run, trigger, whenBusy }: OfferedRun) => offers.push(`${run} ${trigger} ${whenBusy}`),
     skip: (_archive: string, { run, reason }: LeftOut) => skips.push(`${run} ${reason}`),
     isBusy: () => isBusy,
+    get entries() {
+      return Array.from({ length: running }, () => ({ state: 'running' }));
+    },
     entryOf: () => undefined,
     waitingOf: () => [],
   } as unknown as RunBoard;
@@ -246,5 +252,46 @@ describe('an archive of windows', () => {
     mock.timers.tick(60_000);
     assert.deepEqual(offers, [`${slot} catch-up append`]);
     due.close();
+  });
+});
+
+describe('a slot of a host that has runs in progress', () => {
+  const ELSEWHERE = { status: 'skipped', reason: 'locked' } as const;
+
+  test('is left to hosts with less to do for a moment, once another one was seen', () => {
+    const { due } = setUp('last');
+    running = 3;
+    due.come('events', [at(10)]);
+    assert.equal(offers.length, 1, 'nobody else was seen');
+    due.ended(ending(at(9), ELSEWHERE), undefined, undefined);
+    due.come('events', [at(10)]);
+    mock.timers.tick(2999);
+    assert.equal(offers.length, 1);
+    mock.timers.tick(1);
+    assert.deepEqual(
+      offers,
+      Array.from({ length: 2 }, () => '20261123T100000Z schedule replace'),
+    );
+    running = 0;
+    due.come('events', [at(10)]);
+    assert.equal(offers.length, 3, 'a host that does nothing waits for nobody');
+  });
+
+  test('waits no longer than the next slot, and not past a pause or the end', () => {
+    const { due, standings } = setUp('all');
+    running = 99;
+    due.ended(ending(at(9), ELSEWHERE), undefined, undefined);
+    due.come('events', [at(9), at(10)]);
+    assert.deepEqual(offers, ['20261123T090000Z catch-up append'], 'what is caught up does not wait');
+    due.come('events', [at(10)]);
+    assert.equal(offers.length, 2);
+    standings.setPaused('events', true, new Date());
+    mock.timers.tick(20_000);
+    assert.deepEqual([offers.length, skips], [2, ['20261123T100000Z paused']]);
+    standings.setPaused('events', false, new Date());
+    due.come('events', [at(10)]);
+    due.close();
+    mock.timers.tick(20_000);
+    assert.equal(offers.length, 2);
   });
 });
