@@ -116,6 +116,24 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
     assert.deepEqual(complaints, []);
   });
 
+  test('says which host has a run that this one stands by for, and from which it took one up', async () => {
+    const held = { ...runningRun('fetch_queue'), state: 'standby', holder: 'db-archive-02' } as const;
+    const runs = historyOf(['fetch_queue'], 1).map((run) => ({ ...run, otherHost: 'db-archive-03' }));
+    const archives = [archiveOf('fetch_queue', {}, { current: held })];
+    const { page, daemon, complaints } = await openPageOf({ archives, runs, canAct: true });
+    await page.getByText('in progress on db-archive-02').waitFor();
+    await page.getByText('taken up from db-archive-03').waitFor();
+    await page.getByText('Standby', { exact: true }).first().waitFor();
+    assert.equal(await page.getByRole('progressbar', { name: 'Progress of fetch_queue' }).count(), 0);
+    // What another host has is cancelled there.
+    assert.equal(await page.getByRole('button', { name: 'Cancel: fetch_queue' }).count(), 0);
+    held.progress?.tookUp('db-archive-02');
+    daemon.say({ archives: [archiveOf('fetch_queue', {}, { current: { ...held, state: 'running' } })] });
+    await page.getByText('taken up from db-archive-02').waitFor();
+    await assertAccessible(page);
+    assert.deepEqual(complaints, []);
+  });
+
   test('draws memory against its limits, and says it in words too', async () => {
     const { page } = await openPageOf({ archives: allStates() });
     await page.locator('.chart canvas').waitFor();
