@@ -29,6 +29,9 @@ const ON_TIME_MS = 60_000;
 const RETRY_PAUSE_MS = 60_000;
 const LONGEST_RETRY_PAUSE_MS = 3_600_000;
 
+/** Slots that are left out after a long time have no line each, but for the latest; one line counts all. */
+const MOST_NAMED = 100;
+
 const WHEN_BUSY = { last: 'replace', all: 'append', none: 'skip' } as const satisfies Record<string, WhenBusy>;
 
 /** A slot's run that leaves others the first try at the lock. */
@@ -127,12 +130,16 @@ export class DueRuns {
   #catchUp(archive: ArchiveConfig, missed: readonly Date[], which: 'older' | 'all'): void {
     const { history, log, onCatchUp } = this.#parts;
     const { name, catchUp } = archive;
-    const chosen = { last: which === 'all' ? missed.slice(-1) : [], all: missed, none: [] }[catchUp];
+    const chosen: readonly Date[] = { last: which === 'all' ? missed.slice(-1) : [], all: missed, none: [] }[catchUp];
     const runs = chosen.map(formatRunId).filter((run) => !history.wasCancelled(name, run));
     log.warn(
       { archive: name, missed: missed.length, from: missed[0], until: missed.at(-1), catchUp, caughtUp: runs.length },
       'slots have passed that are not archived',
     );
+    const left = missed.filter((slot) => !chosen.includes(slot)).map(formatRunId);
+    for (const run of left.slice(-MOST_NAMED))
+      if (!history.wasCancelled(name, run))
+        this.#parts.board.skip(name, { run, trigger: 'catch-up', reason: 'not caught up' });
     for (const run of runs) {
       onCatchUp(name);
       this.#offer(archive, run, 'catch-up');

@@ -94,10 +94,16 @@ describe('slots that passed before the start', () => {
       none: [],
     };
     for (const rule of ['last', 'all', 'none'] as const) {
-      offers = [];
+      [offers, skips] = [[], []];
       const { archive, due } = setUp(rule);
       due.begin(archive);
       assert.deepEqual(offers, wanted[rule], rule);
+      // Each one that is left out ends as skipped, with the reason.
+      const left = { last: [8, 9], all: [], none: [8, 9, 10] }[rule];
+      assert.deepEqual(
+        skips,
+        left.map((hour) => `${formatRunId(at(hour))} not caught up`),
+      );
     }
   });
 
