@@ -1,7 +1,8 @@
 /** Keeps what was read of manifests, which cannot change, so that finding what is missing costs one listing. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolderSync } from '../base/make-folder.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { isRunId } from '../ledger/run-id.ts';
@@ -49,7 +50,7 @@ function read(file: string, place: string): Map<string, CommittedRun> {
 /** It is a cache: a folder that cannot be written costs requests, and nothing else. */
 function write(folder: string, file: string, place: string, known: ReadonlyMap<string, CommittedRun>): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolderSync(folder, 0o700);
     const next = `${file}.${process.pid}`;
     writeFileSync(next, JSON.stringify({ format: FORMAT, place, runs: [...known.values()] }), { mode: 0o600 });
     renameSync(next, file);

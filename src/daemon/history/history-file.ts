@@ -2,10 +2,11 @@
  * Opens the file of the history, whatever state it is in: a damaged one is set aside, and without a folder it is kept
  * in memory.
  */
-import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { errorText } from '../../base/errors.ts';
+import { makeFolderSync } from '../../base/make-folder.ts';
 import type { Log } from '../../base/log.ts';
 
 export const HISTORY_FILE = 'pgsluice.db';
@@ -43,7 +44,7 @@ export async function openHistoryFile(folder: string, log: Log): Promise<Databas
   const Database = await loadSqlite();
   const file = path.join(folder, HISTORY_FILE);
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolderSync(folder, 0o700);
     return openOrSetAside(Database, file, log);
   } catch (error) {
     log.warn(

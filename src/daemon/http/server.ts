@@ -2,20 +2,21 @@
  * The HTTP server of the page and the API, on a TCP address; and the same API on a unix socket, for those who may open
  * that.
  */
-import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { errorText } from '../../base/errors.ts';
+import { makeFolderSync } from '../../base/make-folder.ts';
 import type { Log } from '../../base/log.ts';
 import { parseListen } from '../../config/location.ts';
 import type { Config } from '../../config/schema.ts';
+import { limitConnections } from './connections.ts';
 import { refuseAction, refuseHost } from './guard.ts';
 import { refusal, send, type Reply } from './reply.ts';
 import { answer, type Backend } from './routes.ts';
 
 const LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5000, maxHeaderSize: 16 * 1024 };
-const MOST_CONNECTIONS = 100;
 /** A connection on which nothing moves for so long is cut. Streams of events have a heartbeat. */
 const IDLE_TIMEOUT_MS = 60_000;
 /** Linux's limit for the path of a socket, with its NUL byte. */
@@ -60,7 +61,7 @@ export async function openHttp(
 export async function openControl(socket: string, backend: Backend, log: Log): Promise<Listener> {
   if (Buffer.byteLength(socket) > MAX_SOCKET_PATH_BYTES) throw new Error('the path is too long for a unix socket');
   if (await isAnswered(socket)) throw new Error('another daemon listens on it');
-  mkdirSync(path.dirname(socket), { recursive: true, mode: 0o750 });
+  makeFolderSync(path.dirname(socket), 0o750);
   removeSocket(socket);
   const allow = (): undefined => undefined;
   const server = createServer(backend, log, allow, allow);
@@ -105,7 +106,7 @@ function createServer(backend: Backend, log: Log, refuseRequest: Refuse, refuseA
       else send(request, response, refusal(500, 'internal', 'this is a defect in pgsluice; the log says more'));
     });
   });
-  server.maxConnections = MOST_CONNECTIONS;
+  limitConnections(server);
   server.timeout = IDLE_TIMEOUT_MS;
   return server;
 }

@@ -1,10 +1,11 @@
 /** A folder as a {@link Store}. */
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, opendir, rmdir, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, open, opendir, rmdir, stat, unlink } from 'node:fs/promises';
 import type { BigIntStats, Dirent } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { fail, type FailureError } from '../../base/errors.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
 import { linkSignals, NEVER, untilAborted } from '../../base/signals.ts';
 import type { Signing } from '../../base/signing.ts';
@@ -205,7 +206,7 @@ class FileStore implements Store {
   /** A new file that only we have; its folders are made, and made durable, on the way. */
   async #openNew(temporary: string): Promise<FileHandle> {
     for (let attempt = 1; ; attempt += 1) {
-      const made = await mkdir(path.dirname(temporary), { recursive: true });
+      const made = await makeFolder(path.dirname(temporary));
       try {
         const file = await open(temporary, 'wx', 0o640);
         if (made !== undefined) await syncFolders(path.dirname(made), path.dirname(temporary));

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, beforeEach, describe, test } from 'node:test';
@@ -61,6 +63,27 @@ describe('the listeners', () => {
     await taken.close();
     await opened.apply();
     assert.equal(existsSync(control), true);
+    await opened.close();
+  });
+
+  test('answer the check of health though 250 clients are slow to ask', async () => {
+    const opened = listeners();
+    await opened.apply();
+    const address = lines.find(({ option }) => option === 'http.listen')?.address ?? '';
+    const { port } = new URL(address);
+    const slow = Array.from({ length: 250 }, () => net.connect(Number(port), '127.0.0.1'));
+    await Promise.all(
+      slow.map((socket) =>
+        once(
+          socket.on('error', () => undefined),
+          'connect',
+        ),
+      ),
+    );
+    for (const socket of slow) if (!socket.destroyed) socket.write('GET /healthz HTTP/1.1\r\nHost: loc');
+    for (let round = 0; round < 3; round += 1)
+      assert.equal((await fetch(`${address}/healthz`, { signal: AbortSignal.timeout(20_000) })).status, 200);
+    for (const socket of slow) socket.destroy();
     await opened.close();
   });
 });
