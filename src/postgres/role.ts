@@ -18,3 +18,13 @@ export async function mayWrite(client: Client, oid: number): Promise<boolean> {
   );
   return rows[0]?.writes === true;
 }
+
+/** Whether the role may read each of these columns of the table with this OID. */
+export async function mayRead(client: Client, oid: number, columns: readonly string[]): Promise<boolean> {
+  const { rows } = await client.query<{ reads: boolean | null }>(
+    `SELECT pg_catalog.bool_and(pg_catalog.has_column_privilege($1::pg_catalog.oid, c.name, 'SELECT')) AS reads
+     FROM pg_catalog.unnest($2::pg_catalog.text[]) AS c(name)`,
+    [oid, columns],
+  );
+  return rows[0]?.reads !== false;
+}

@@ -13,6 +13,7 @@ import { describeKeyTypes } from '../postgres/key-types.ts';
 import { sampleQuantiles, type KeyValues } from '../postgres/quantiles.ts';
 import type { Compared } from '../postgres/row-comparison.ts';
 import { buildSelect, columnReference, type Statement } from '../postgres/select.ts';
+import { mayRead } from '../postgres/role.ts';
 import { inspectServer } from '../postgres/server.ts';
 import { findRowChoice } from '../postgres/row-choice.ts';
 import { findCorrelation, findLeaves, isUniqueKey, type Leaf } from '../postgres/table-stats.ts';
@@ -134,11 +135,13 @@ async function gatherFacts(
   const [leading] = key;
   const { versionNumber } = await inspectServer(client);
   if (archive.key !== undefined) await requireUnique(client, relation.oid, archive.key, name);
+  const canReadKey = await mayRead(client, relation.oid, key);
   return {
     name,
     kind: relation.kind,
     key,
-    canCutKey: key.length > 0 && leaves.length > 0,
+    ...(canReadKey ? {} : { isKeyHidden: true }),
+    canCutKey: key.length > 0 && leaves.length > 0 && canReadKey,
     canCutPages: canReadLeaves(archive, leaves) && versionNumber >= TID_RANGE_SCANS_SINCE,
     correlation: leading === undefined ? undefined : await findCorrelation(client, relation.oid, leading),
     rowChoice,

@@ -11,6 +11,8 @@ export interface CutFacts {
   kind: RelationKind | 'query';
   /** The names of the key's columns; empty without one. */
   key: readonly string[];
+  /** Whether the role may not read the key. */
+  isKeyHidden?: boolean;
   /** Whether ranges of the key can be read. */
   canCutKey: boolean;
   canCutPages: boolean;
@@ -40,7 +42,13 @@ export function chooseCut(wanted: ArchiveConfig['segments']['by'], facts: CutFac
       return { by: 'none', why: 'segments.by is none' };
     case 'key':
       if (facts.canCutKey) return { by: 'key', why: 'segments.by is key' };
-      throw cannotCut(facts, 'key', 'it has no primary key, and the archive names no other key');
+      throw cannotCut(
+        facts,
+        'key',
+        facts.isKeyHidden === true
+          ? `the role may not read its key (${facts.key.join(', ')})`
+          : 'it has no primary key, and the archive names no other key',
+      );
     case 'pages':
       if (facts.canCutPages) return { by: 'pages', why: 'segments.by is pages' };
       throw cannotCut(facts, 'pages', PAGES_TAKE);
@@ -56,7 +64,8 @@ function withoutCut(wanted: string, facts: CutFacts, rowChoice: string): CutChoi
   throw cannotCut(facts, wanted, why, 'Set segments.by to none, or let the SQL choose the same rows each time.');
 }
 
-function chooseAutomatically({ key, kind, canCutKey, canCutPages, correlation }: CutFacts): CutChoice {
+function chooseAutomatically(facts: CutFacts): CutChoice {
+  const { key, kind, canCutKey, canCutPages, correlation } = facts;
   const keyText = `the key (${key.join(', ')})`;
   if (canCutKey && kind === 'query') return { by: 'key', why: `the query names ${keyText}, so a run can be resumed` };
   if (canCutKey && correlation !== undefined && Math.abs(correlation) >= GOOD_CORRELATION) {
@@ -73,9 +82,22 @@ function chooseAutomatically({ key, kind, canCutKey, canCutPages, correlation }:
   if (canCutKey) return { by: 'key', why: `this server cannot read ranges of pages, and there is ${keyText}` };
   return {
     by: 'none',
-    why: kind === 'query' ? 'a query without a key' : `a ${kind} has no pages and no key to cut by`,
+    why:
+      facts.isKeyHidden === true
+        ? `the role may not read ${keyText}, and has no SELECT on the whole table to read ranges of pages by`
+        : kind === 'query'
+          ? 'a query without a key'
+          : `${KINDS[kind]} has no pages and no key to cut by`,
   };
 }
+
+const KINDS: Readonly<Record<RelationKind, string>> = {
+  table: 'a table',
+  partitioned: 'a partitioned table',
+  view: 'a view',
+  materialized: 'a materialized view',
+  foreign: 'a foreign table',
+};
 
 function cannotCut(
   { name }: CutFacts,

@@ -434,6 +434,23 @@ describe('auto', () => {
       await assertAllRowsOnce(planned, parts.query ?? `SELECT * FROM ${parts.table}`);
     });
   }
+
+  test('does without a key that the role may not read, and says why', async () => {
+    const role = `${database.name}_reader`;
+    await database.client.query(`CREATE ROLE ${role}; GRANT SELECT (pad) ON serial TO ${role}`);
+    await client.query(`SET ROLE ${role}`);
+    try {
+      const parts = { table: 'serial', columns: ['pad'] };
+      const planned = await plan(parts, 'auto', 128 * KIB);
+      assert.equal(planned.cut.name, 'none');
+      assert.match(planned.why, /^the role may not read the key \(id\)/);
+      await assertAllRowsOnce(planned, 'SELECT pad FROM serial');
+      await assert.rejects(plan(parts, 'key', KIB), /cannot be cut by key: the role may not read its key \(id\)/);
+    } finally {
+      await client.query('RESET ROLE');
+      await database.client.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    }
+  });
 });
 
 function hasCode(code: string): (error: unknown) => boolean {
