@@ -8,6 +8,7 @@ import { memorySum } from '../../config/memory-sum.ts';
 import type { RunProgress } from '../../work/progress.ts';
 import type { EndingDetails } from '../run-board.ts';
 import { kindOfReason, type RunEnding } from '../run-ending.ts';
+import type { LastSuccess } from '../slots/standings.ts';
 import { describeWorkers, heapLimitBytes, type StateParts } from './state.ts';
 
 export interface MetricDeclaration {
@@ -51,7 +52,12 @@ export const METRICS = [
     'Runs that ended, as committed, failed or skipped; the reason is ok, already-committed, the code of the failure, ' +
       'or why it was skipped.',
   ),
-  histogram('pgsluice_run_duration_seconds', ['archive'], 'Time that committed runs took.'),
+  histogram('pgsluice_run_duration_seconds', [], 'Time that committed runs took, over all archives.'),
+  gauge(
+    'pgsluice_archive_last_run_seconds',
+    ['archive'],
+    'Time that the last committed run took; absent before the first.',
+  ),
   counter('pgsluice_rows_total', ['archive'], 'Rows in committed runs.'),
   counter('pgsluice_json_bytes_total', ['archive'], 'JSON Lines in committed runs, in bytes before compression.'),
   counter('pgsluice_stored_bytes_total', ['archive'], 'Objects of committed runs, in bytes.'),
@@ -127,9 +133,7 @@ export class Metrics {
     for (const [code, attempts] of counts?.failures ?? [])
       this.#count('pgsluice_segments_total', { archive, outcome: 'failed', reason: failureLabel(code) }, attempts);
     if (status !== 'committed' || reason !== 'ok') return;
-    this.#histograms
-      .get('pgsluice_run_duration_seconds' satisfies Names<'histogram'>)
-      ?.observe({ archive }, ending.seconds);
+    this.#histograms.get('pgsluice_run_duration_seconds' satisfies Names<'histogram'>)?.observe(ending.seconds);
     this.#count('pgsluice_rows_total', { archive }, ending.rows);
     this.#count('pgsluice_json_bytes_total', { archive }, ending.jsonBytes);
     this.#count('pgsluice_stored_bytes_total', { archive }, ending.bytes);
@@ -193,8 +197,7 @@ function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
   const standing = parts.standings.of(archive);
   const entry = parts.board.entryOf(archive);
   const now = new Date();
-  if (standing?.lastSuccess !== undefined)
-    set('pgsluice_archive_last_success_timestamp_seconds', Date.parse(standing.lastSuccess.finishedAt) / 1000, labels);
+  if (standing?.lastSuccess !== undefined) readLastSuccess(standing.lastSuccess, labels, set);
   set('pgsluice_archive_late', Number(standing?.schedule === 'late'), labels);
   set('pgsluice_archive_failing', Number(standing?.health === 'failing'), labels);
   set('pgsluice_archive_paused', Number(standing?.schedule === 'paused'), labels);
@@ -213,6 +216,11 @@ function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
   const afterNext = slots.next(next);
   if (afterNext !== undefined)
     set('pgsluice_archive_interval_seconds', (afterNext.getTime() - next.getTime()) / 1000, labels);
+}
+
+function readLastSuccess({ finishedAt, seconds }: LastSuccess, labels: Record<string, string>, set: SetGauge): void {
+  set('pgsluice_archive_last_success_timestamp_seconds', Date.parse(finishedAt) / 1000, labels);
+  set('pgsluice_archive_last_run_seconds', seconds, labels);
 }
 
 function gauge<const N extends string>(name: N, labels: readonly string[], help: string) {
