@@ -40,11 +40,45 @@ One policy in two halves; the AWS SDK itself tries each request once.
 - After that the run has failed. The daemon begins it again, from its receipts, after 1, 2, 4 minutes and so on up to an hour.
 `;
 
+const VERSIONS = `
+## Versions and Object Lock
+
+In a bucket with versions, what pgsluice writes in the place of something, or removes, stays as a noncurrent version, and what
+it removes gets a delete marker. That is the journal of each run (\`_pgsluice/\` in its folder: the plan, which is written a few
+times, and the receipts) and the probe of \`check --online\`. A data object has one version, unless its segment was tried again. These rules
+remove what is left; the second one takes markers that have nothing below them any more:
+
+\`\`\`json
+{
+  "Rules": [
+    {
+      "ID": "versions-of-journals",
+      "Status": "Enabled",
+      "Filter": { "Prefix": "pg/" },
+      "NoncurrentVersionExpiration": { "NoncurrentDays": 7 }
+    },
+    {
+      "ID": "markers-and-unfinished-uploads",
+      "Status": "Enabled",
+      "Filter": { "Prefix": "pg/" },
+      "Expiration": { "ExpiredObjectDeleteMarker": true },
+      "AbortIncompleteMultipartUpload": { "DaysAfterInitiation": 7 }
+    }
+  ]
+}
+\`\`\`
+
+\`NoncurrentDays\` must be longer than a version of the data is to be kept after somebody has removed or replaced it by hand.
+
+With **Object Lock** and a default retention, journals are locked like data: removing them only adds a marker, and their versions
+stay for the retention. Such a bucket demands a checksum with each part: leave \`checksums\` at \`when-supported\`.
+`;
+
 /** The whole document, before it is formatted. */
 export function buildS3Docs(): string {
   const rows = Object.entries(S3_REQUESTS).map(([name, right]: [string, S3Right]) =>
     [name, `\`${right.action}\``, PLACES[right.on], right.for, right.without ?? 'nothing works'].join(' | '),
   );
   const head = ['| request | right | on | for | without it |', '| --- | --- | --- | --- | --- |'];
-  return [INTRODUCTION, ...head, ...rows.map((row) => `| ${row} |`), MORE, RETRIES].join('\n');
+  return [INTRODUCTION, ...head, ...rows.map((row) => `| ${row} |`), MORE, RETRIES, VERSIONS].join('\n');
 }

@@ -1,6 +1,6 @@
 /** Classifies what the SDK, the server and the network throw: what it is, whether a retry may help, what to do. */
 import { errorText, fail, FailureError, type FailureKind, type Stage } from '../../base/errors.ts';
-import { isTlsCode } from '../../base/network.ts';
+import { isNetworkCode, isTlsCode } from '../../base/network.ts';
 import { scrub } from '../../base/secrets.ts';
 import { S3_REQUESTS, type S3Request, type S3Right } from './actions.ts';
 import type { S3Target } from './client.ts';
@@ -200,6 +200,12 @@ const RULES: readonly Rule[] = [
   },
   {
     kind: { code: 'request-refused' },
+    matches: (facts) => facts.status === 400 && /(?:content-md5|checksum).*required/i.test(facts.text),
+    hint: ({ bucket }) =>
+      `The bucket ${bucket} demands checksums, as one with Object Lock does: set checksums: when-supported of the destination.`,
+  },
+  {
+    kind: { code: 'request-refused' },
     matches: (facts) => facts.status >= 400,
     hint: ({ host }) =>
       `${host} refused the request; its message says why. Compare it with the destination's settings.`,
@@ -256,12 +262,18 @@ function factsOf(error: unknown): Facts {
     $metadata: { httpStatusCode?: number };
     $response: { statusCode?: number };
   }>;
+  const network = typeof fields.code === 'string' ? fields.code : '';
   return {
     name: fields.Code ?? fields.name ?? '',
-    network: typeof fields.code === 'string' ? fields.code : '',
-    status: fields.$metadata?.httpStatusCode ?? fields.$response?.statusCode ?? 0,
+    network,
+    // Where the answer broke off, what it began with counts for nothing.
+    status: isBrokenOff(error, network) ? 0 : (fields.$metadata?.httpStatusCode ?? fields.$response?.statusCode ?? 0),
     text: textOf(error, fields.Code ?? fields.name),
   };
+}
+
+function isBrokenOff(error: unknown, network: string): boolean {
+  return isNetworkCode(network) || errorText(error) === 'aborted';
 }
 
 /** Ceph gives no text with some errors, and answers to HEAD have none; the SDK then has words of its own. */

@@ -405,6 +405,16 @@ describe('S3 with faults', () => {
     assert.deepEqual([failure.code, failure.transient], ['connection-lost', true]);
   });
 
+  it('takes an answer that breaks off for a lost connection, whatever it began with', async () => {
+    for (const read of [() => store.get('absent/a', 10), () => sha256Of(store, 'absent/a')]) {
+      const cut = proxy.order('GetObject', { kind: 'cut-answer', afterBytes: 20 }, 9);
+      const failure = await failureOf(read());
+      assert.deepEqual([failure.code, failure.transient], ['connection-lost', true]);
+      cut.cancel();
+    }
+    assert.equal(await store.get('absent/a', 10), undefined);
+  });
+
   it('tells how far the clock is off', async () => {
     proxy.clockOffsetMs = -3_600_000;
     const { clockSkewMs = 0 } = await store.probe();

@@ -242,6 +242,14 @@ describe('the failure of a request to S3', () => {
       assert.match(failureOf({ name: 'AccessDenied' }, operation).hint, permission);
   });
 
+  test('says what to set where the bucket demands checksums', () => {
+    const text =
+      'Content-MD5 OR x-amz-checksum- HTTP header is required for Put Part requests with Object Lock parameters';
+    const { code, hint } = failureOf({ name: 'InvalidRequest', status: 400, text }, 'UploadPart');
+    assert.equal(code, 'request-refused');
+    assert.match(hint, /checksums: when-supported/);
+  });
+
   test('says what is known where the server gives no text, as Ceph does and any answer to HEAD', () => {
     const { message } = failureOf({ name: 'AccessDenied', status: 403, text: 'UnknownError' });
     assert.match(message, /failed: AccessDenied, without a text$/);
