@@ -63,7 +63,7 @@ export async function planRestore(
         ...warn(request, target, facts),
         ...warnOfConstraints(target, facts.constraints, manifest),
         ...warnOfSequences(manifest, target),
-        ...warnOfSnapshots(manifest),
+        ...warnOfSnapshots(manifest, target.name),
         ...facts.objects.flatMap(({ object }) => warnOfLongLine(object)),
       ],
     };

@@ -1,11 +1,12 @@
 /** What is special in bringing a run back whose objects were read under several snapshots. */
 import type { Failure } from '../base/errors.ts';
+import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 
 type Read = Pick<Manifest, 'consistency' | 'snapshots' | 'cut' | 'primaryKey'>;
 
 /** Said before the first row. */
-export function warnOfSnapshots(manifest: Read): string[] {
+export function warnOfSnapshots(manifest: Read, into: string): string[] {
   const { consistency, snapshots = [], cut, primaryKey } = manifest;
   if (consistency === 'single-snapshot') return [];
   const key = cut?.key ?? primaryKey;
@@ -14,8 +15,13 @@ export function warnOfSnapshots(manifest: Read): string[] {
     consistency === 'none'
       ? 'no snapshot covers the rows of this run'
       : `the run was resumed, so its objects are of ${snapshots.length} moments, ${snapshots[0]?.takenAt ?? ''} to ${snapshots.at(-1)?.takenAt ?? ''}`;
+  const columns = key.map(quoteIdentifier).join(', ');
+  const look =
+    key.length === 0
+      ? ''
+      : `; afterwards, SELECT ${columns} FROM ${into} GROUP BY ${columns} HAVING count(*) > 1, and the same by what else is unique`;
   return [
-    `${moments}: a row whose key changed in between can be there twice or not at all, and ${unique} can be there twice`,
+    `${moments}: a row whose key changed in between can be there twice or not at all, and ${unique} can be there twice${look}`,
   ];
 }
 
