@@ -7,6 +7,7 @@ import { readerOf } from '../config/reader.ts';
 import type { Config } from '../config/schema.ts';
 import { chooseCompressor, describeCompressor } from '../format/compress/codec.ts';
 import { checkOnline, type OnlineFinding } from '../run/check-online.ts';
+import { checkWindows } from '../windows/check.ts';
 import { EXIT } from './entry.ts';
 import { offlineWarnings, openConfig, type Invocation } from './invocation.ts';
 import { printJson, printLines } from './terminal/print.ts';
@@ -49,7 +50,7 @@ export async function checkCommand(invocation: Invocation, options: { online: bo
 async function check(invocation: Invocation, online: boolean): Promise<CheckReport> {
   try {
     const config = openConfig(invocation);
-    const findings = online ? await checkOnline(config) : null;
+    const findings = online ? [...(await checkOnline(config)), ...(await checkWindows(config))] : null;
     const problems = (findings ?? []).filter((finding) => finding.level === 'error').map(describeFinding);
     const warnings = (findings ?? []).filter((finding) => finding.level === 'warning').map(describeFinding);
     return {

@@ -15,6 +15,7 @@ import { inspectStandby, type StandbyFacts } from '../postgres/standby.ts';
 import { openStore } from '../store/open.ts';
 import type { KeptConditions, Store } from '../store/store.ts';
 import { planRun } from './plan.ts';
+import { slotOf } from './subject.ts';
 import { warnOfSubject } from './subject-warnings.ts';
 
 export interface OnlineFinding {
@@ -163,7 +164,9 @@ async function checkArchive(
   { role, isStandby }: KnownSource,
 ): Promise<OnlineFinding[]> {
   const subject = `archives.${archive.name}`;
-  const plan = await whileReading(client, () => planRun(client, archive, new Date()));
+  const plan = await whileReading(client, async () =>
+    planRun(client, archive, await slotOf(client, archive, new Date())),
+  );
   const message = `${plan.subject.name}, about ${formatCount(plan.estimate.rows)} rows, ${plan.subject.selection.columns.length} columns, ${plan.segments.length} segments by ${plan.cut.name}`;
   const findings: OnlineFinding[] = [{ level: 'ok', subject, message }];
   findings.push(...plan.warnings.map((warning) => ({ level: 'warning' as const, subject, message: warning })));

@@ -15,7 +15,7 @@ import {
   type Placeholder,
 } from '../postgres/sql-text.ts';
 import type { Selection } from '../postgres/select.ts';
-import { pointLiteral, windowOf, withinWindow, type RunWindow, type WindowOption } from './window.ts';
+import { openCalendar, pointLiteral, windowOf, withinWindow, type RunWindow, type WindowOption } from './window.ts';
 
 /** What an archive reads, as of one slot. */
 export interface Subject {
@@ -70,6 +70,18 @@ async function describeBound(
   const { kind, ...window } = windowOf(archive, columns, slot);
   const sql = bindWith({ from: pointLiteral(kind, window.from), to: pointLiteral(kind, window.to) });
   return { sql, columns, window };
+}
+
+/** A slot that the archive can be described for: now, or the start of the window that now lies in. */
+export async function slotOf(client: Client, archive: ArchiveConfig, now: Date): Promise<Date> {
+  if (!isWindowed(archive)) return now;
+  const instant = pointLiteral('timestamptz', now.toISOString());
+  const sql = trimStatement(bindPlaceholders(archive.query ?? '', { from: instant, to: instant }));
+  const columns =
+    archive.table === undefined
+      ? await describeQuery(client, sql, archive.params ?? [])
+      : (await describeRelation(client, archive.table)).columns;
+  return new Date(openCalendar(archive, columns).calendar.holding(now.getTime())?.fromMs ?? now);
 }
 
 /** Whether the archive is one of windows. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import type { Invocation } from '../../src/commands/invocation.ts';
+import { checkCommand } from '../../src/commands/check.ts';
 import { planCommand } from '../../src/commands/plan.ts';
 import { restoreCommand } from '../../src/commands/restore.ts';
 import { runCommand } from '../../src/commands/run.ts';
@@ -118,6 +119,21 @@ describe('the windows of an archive', () => {
     await site.database.client.query('CREATE INDEX ON events (created_at)');
     const { output: counted } = await command((invocation) => planCommand(invocation, ['events'], {}));
     assert.equal((counted as { rowsInNoWindow: number }[])[0]?.rowsInNoWindow, 3);
+  });
+
+  test('are checked: what is to be made, and what is not, or not quickly', async () => {
+    const { code, output } = await command((invocation) => checkCommand(invocation, { online: true }));
+    const { online } = output as { online: { level: string; subject: string; message: string }[] };
+    const said = online
+      .filter(({ subject }) => subject.endsWith('.window'))
+      .map(({ level, message }) => `${level} ${message}`);
+    assert.equal(code, 0, JSON.stringify(online));
+    assert.deepEqual(said, [
+      'ok 0 windows to make, 5 runs committed',
+      'warning 3 rows lie in no window (created_at is NULL, infinite, or not of the years 1 to 9999): never archived',
+      'ok 3 windows to make, 0 runs committed',
+      'warning rows that lie in no window were not counted',
+    ]);
   });
 
   test('of a query are made with :from and :to', async () => {

@@ -1,0 +1,40 @@
+/** What `check --online` says of archives of windows: what is missing, what holds them up, and what will never be archived. */
+import { toFailure } from '../base/errors.ts';
+import { countOf } from '../base/units.ts';
+import { sourceOf } from '../config/resolve.ts';
+import type { Config } from '../config/schema.ts';
+import { connectPostgres, endConnection } from '../postgres/connect.ts';
+import type { OnlineFinding } from '../run/check-online.ts';
+import { isWindowed } from '../run/subject.ts';
+import { lookAtWindows, windowWarnings } from './look.ts';
+import type { WindowedArchive } from './window-source.ts';
+
+/** In the order of the config; never throws. */
+export async function checkWindows(config: Config): Promise<OnlineFinding[]> {
+  const findings: OnlineFinding[] = [];
+  for (const archive of Object.values(config.archives))
+    if (isWindowed(archive)) findings.push(...(await checkArchive(config, archive)));
+  return findings;
+}
+
+async function checkArchive(config: Config, archive: WindowedArchive): Promise<OnlineFinding[]> {
+  const subject = `archives.${archive.name}.window`;
+  try {
+    const target = { url: sourceOf(config, archive).url, applicationName: 'pgsluice check' };
+    const client = await connectPostgres(target);
+    try {
+      const look = await lookAtWindows(client, config, archive);
+      const missing = `${countOf(look.missing.length, 'window')}${look.more ? ' and more' : ''}`;
+      const message = `${missing} to make, ${countOf(look.committed, 'run')} committed`;
+      const warnings = windowWarnings(archive, look).map(
+        (text) => ({ level: 'warning', subject, message: text }) as const,
+      );
+      return [{ level: 'ok', subject, message }, ...warnings];
+    } finally {
+      await endConnection(client);
+    }
+  } catch (error) {
+    const { message, hint } = toFailure(error, 'plan');
+    return [{ level: 'error', subject, message, hint }];
+  }
+}
