@@ -327,6 +327,38 @@ describe('a round of an archive of windows', () => {
     await turn();
   });
 
+  test('stands by for a window that another host has, and is then made again from its slot', async () => {
+    offer('w', '20261123T021500Z');
+    await turn();
+    const { failure } = fail('locked', {
+      stage: 'lock',
+      run: begun[0]!.run,
+      message: 'another host has it',
+      host: 'db1',
+    });
+    await begun[0]?.end('failed', { error: failure });
+    await turn();
+    await begun[1]?.end();
+    await turn();
+    assert.deepEqual([board.standbys.length, board.entryOf('w')?.holder], [1, 'db1']);
+    assert.equal(waits[0]?.wait.run, '20261101T000000Z');
+    waits[0]?.free();
+    for (const at of [2, 3]) {
+      await turn();
+      await turn();
+      await begun[at]?.end();
+    }
+    await turn();
+    assert.deepEqual(
+      rounds.map(({ slot, isComplete }) => [slot, isComplete]),
+      [
+        ['20261123T021500Z', false],
+        ['20261123T021500Z', true],
+      ],
+    );
+    assert.equal(board.isBusy('w'), false);
+  });
+
   test('is none where the id names a window', async () => {
     board.offer('w', { run: '20261101T000000Z', trigger: 'taken up', whenBusy: 'append', isWindow: true });
     await turn();
