@@ -21,6 +21,8 @@ export const MANIFEST_FORMAT = 'pgsluice/manifest/1';
 
 /** One of 160,000 objects has about so much. */
 const MAX_BYTES = 64 * 1024 ** 2;
+const MAX_TYPES = 20_000;
+const MAX_LABELS = 100_000;
 const MAX_QUERY_CHARS = 16 * 1024 ** 2;
 
 /** Later versions add fields, which readers may do without: so what is not known is left out, and not refused. */
@@ -52,6 +54,16 @@ const column = z.object({
     .meta({ description: 'How the value became JSON; see docs/format.md.' }),
 });
 export type ManifestColumn = z.infer<typeof column>;
+
+/** A domain, an enum or a composite that a column is made of. */
+const typeDefinition = z.object({
+  name: name().meta({ description: 'As format_type prints it, and as columns, domains and attributes name it.' }),
+  base: name().exactOptional().meta({ description: 'Of a domain: the type below it, with its modifier.' }),
+  labels: list(name(), MAX_LABELS).exactOptional().meta({ description: 'Of an enum, in their order.' }),
+  attributes: list(z.object({ name: name(), type: name() }), MAX_COLUMNS)
+    .exactOptional()
+    .meta({ description: 'Of a composite, in their order.' }),
+});
 
 const object = z.object({
   key: name().meta({ description: 'The whole key in the bucket, or the path below the folder.' }),
@@ -95,6 +107,10 @@ const BEFORE_OBJECTS = {
         'The window of a time column that the rows are of, half-open. Of a date 2024-01-01, of a timestamp 2024-01-01T00:00:00, of a timestamptz the same with a Z, in UTC.',
     }),
   columns: list(column, MAX_COLUMNS).meta({ description: 'The columns, in the order of each line.' }),
+  types: list(typeDefinition, MAX_TYPES).exactOptional().meta({
+    description:
+      'Domains, enums and composites that the columns are of, and those that these are made of. Absent in the first manifests.',
+  }),
   primaryKey: columnNames.meta({
     description: "Columns of the table's primary key; empty without one, and for a query.",
   }),

@@ -1,5 +1,6 @@
 /** Gathers the facts that a restore is decided by: of the server, the target and the objects. Decides nothing, writes nothing. */
 import type { Client } from '../postgres/connect.ts';
+import { defineTypes, type TypeDefinition } from '../postgres/type-definitions.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
 import { lookAtConstraints, NO_CONSTRAINTS, type ConstraintFacts } from './constraints.ts';
@@ -31,6 +32,8 @@ export interface RestoreFacts {
   recount: Recount | undefined;
   /** The server's names of the archive's types, by the manifest's; those that it does not have are not in it. Only for a table to be made. */
   types: ReadonlyMap<string, string>;
+  /** What the types of the target's columns are made of. */
+  definitions: readonly TypeDefinition[];
   keys: KeyFacts;
   constraints: ConstraintFacts;
   /** Objects that may hold rows of the range that was asked for. */
@@ -52,6 +55,7 @@ export async function look(
   const { record, emptied } = target === undefined ? NO_RECORD : await findRecord(client, target, schema, restore);
   const hasRows = target === undefined ? undefined : await lookForRows(client, place, target);
   const types = target === undefined ? await resolveTypes(client, manifest.columns) : new Map<string, string>();
+  const definitions = await defineTypes(client, target?.columns.map(({ typeOid }) => typeOid) ?? []);
   const keys = await lookAtKeys(client, request.keys, manifest, target, types);
   const constraints =
     target === undefined || !WRITABLE_KINDS.has(target.kind)
@@ -65,7 +69,21 @@ export async function look(
     target && { manifest, target, keys, objects: objects.map(({ object }) => object) },
   );
   const { url: storeUrl } = folder.store;
-  return { restore, place, target, record, emptied, hasRows, ...counts, types, keys, constraints, objects, storeUrl };
+  return {
+    restore,
+    place,
+    target,
+    record,
+    emptied,
+    hasRows,
+    ...counts,
+    types,
+    definitions,
+    keys,
+    constraints,
+    objects,
+    storeUrl,
+  };
 }
 
 async function countRestored(

@@ -1,5 +1,6 @@
 /** Makes the target ready for the first row: its table when asked for, and the record of the restore. */
 import type { Client } from '../postgres/connect.ts';
+import { defineTypes } from '../postgres/type-definitions.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import { createTable } from './create-table.ts';
 import type { RestoreFacts } from './look.ts';
@@ -32,7 +33,14 @@ async function makeTarget(
   await createTable(client, into, manifest, types);
   const target = await describeTarget(client, into);
   if (target === undefined) throw new Error('the table that was just made is not there');
-  const problems = checkMade(manifest, target);
+  const problems = checkMade(
+    manifest,
+    target,
+    await defineTypes(
+      client,
+      target.columns.map(({ typeOid }) => typeOid),
+    ),
+  );
   if (problems.length === 0) return target;
   await client.query('ROLLBACK');
   throw new Refusal(problems);

@@ -2,8 +2,10 @@
 import { formatCount } from '../base/units.ts';
 import { nearestName } from '../base/suggest.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
+import type { TypeDefinition } from '../postgres/type-definitions.ts';
 import type { Manifest, ManifestColumn } from '../ledger/manifest.ts';
 import { contradictionsOf } from '../ledger/whole.ts';
+import { definitionsOf, describeType, fits, isSameName, type Definitions } from './compare-types.ts';
 import { refuseByConstraints } from './judge-constraints.ts';
 import { refuseSkip, refuseSkipIntoNew } from './judge-skip.ts';
 import type { RestoreFacts } from './look.ts';
@@ -13,6 +15,9 @@ import type { RestoreRecord } from './record.ts';
 import type { Recount } from './recount.ts';
 import type { RestoreRequest } from './request.ts';
 import { WRITABLE_KINDS, type Surroundings, type Target, type TargetColumn } from './target.ts';
+
+const INTO_OTHER_TYPES =
+  'to bring values into other types, restore with --create into a new table, and from there by INSERT … SELECT with casts';
 
 /** Postgres has no table with more. */
 const MAX_COLUMNS = 1600;
@@ -49,13 +54,19 @@ export function warn(
 }
 
 /** Whether the table that was made from the manifest is what the manifest says: a name may have been cut, a type read otherwise. */
-export function checkMade(manifest: Pick<Manifest, 'columns'>, target: Pick<Target, 'columns'>): string[] {
+export function checkMade(
+  manifest: Pick<Manifest, 'columns' | 'types'>,
+  target: Pick<Target, 'columns'>,
+  definitions: readonly TypeDefinition[],
+): string[] {
+  const [known, here] = [definitionsOf(manifest.types), definitionsOf(definitions)];
   return manifest.columns.flatMap(({ name, type }) => {
     const made = target.columns.find((column) => column.name === name);
     if (made === undefined) return [`no table can have a column of the name ${name}`];
-    return isSameType(made.type, type)
-      ? []
-      : [`column ${name} would be ${made.type} here, and is ${type} in the archive`];
+    if (fits(type, made.type, known, here)) return [];
+    return [
+      `column ${name} would be ${describeType(made.type, here)} here, and is ${describeType(type, known)} in the archive`,
+    ];
   });
 }
 
@@ -85,7 +96,7 @@ function checkCreation(
   return [
     ...[...missing].map((type) => {
       const of = manifest.columns.filter((column) => column.type === type).map(({ name }) => name);
-      return `type ${type} of column ${of.join(', ')} does not exist in the target; create it first, as the manifest does not hold its definition`;
+      return `type ${type} of column ${of.join(', ')} does not exist in the target; create it first${howMade(type, definitionsOf(manifest.types))}`;
     }),
     ...(onConflict === 'skip' ? refuseSkipIntoNew(manifest) : []),
     ...[...twice].map((name) => `the archive has two columns ${name}, which no table can have`),
@@ -97,18 +108,24 @@ function checkCreation(
   ];
 }
 
+/** Manifests of the first versions do not say what a type is made of. */
+function howMade(type: string, known: Definitions): string {
+  const description = describeType(type, known);
+  return description === type ? ', as the manifest does not hold its definition' : `: ${description}`;
+}
+
 /** What stands against restoring into a table that is there. */
 function checkExisting(
   request: RestoreRequest,
   manifest: Manifest,
-  { place, record, emptied, hasRows, recount, constraints, objects }: RestoreFacts,
+  { place, record, emptied, hasRows, recount, constraints, definitions, objects }: RestoreFacts,
   target: Target,
 ): string[] {
   return [
     ...(request.create && record === undefined && emptied === undefined
       ? [`table ${target.name} exists already; restore into it without --create`]
       : []),
-    ...checkTarget(manifest, target, request, place),
+    ...checkTarget(manifest, target, request, place, definitions),
     ...(request.onConflict === 'fail' && isRange(request) ? refuseRules(target) : []),
     ...(request.onConflict === 'skip' ? refuseSkip(manifest, target, constraints.hasHeirs) : []),
     ...refuseByConstraints(target, constraints, objects, request.keys),
@@ -119,10 +136,16 @@ function checkExisting(
   ];
 }
 
-function checkTarget(manifest: Manifest, target: Target, request: RestoreRequest, place: Surroundings): string[] {
+function checkTarget(
+  manifest: Manifest,
+  target: Target,
+  request: RestoreRequest,
+  place: Surroundings,
+  definitions: readonly TypeDefinition[],
+): string[] {
   if (!WRITABLE_KINDS.has(target.kind)) return [`${target.name} is no table`];
   return [
-    ...checkColumns(manifest, target),
+    ...checkColumns(manifest, target, definitions),
     ...checkRights(manifest, target, request, place),
     ...(target.hasRowSecurity
       ? [`row-level security of ${target.name} applies to role ${place.role}; it needs BYPASSRLS, or to own the table`]
@@ -130,16 +153,20 @@ function checkTarget(manifest: Manifest, target: Target, request: RestoreRequest
   ];
 }
 
-function checkColumns(manifest: Manifest, target: Target): string[] {
+function checkColumns(manifest: Manifest, target: Target, definitions: readonly TypeDefinition[]): string[] {
+  const [known, here] = [definitionsOf(manifest.types), definitionsOf(definitions)];
   const archived = new Map(manifest.columns.map((column) => [column.name, column]));
   const there = new Map(target.columns.map((column) => [column.name, column]));
   const unmatched = target.columns.filter(({ name }) => !archived.has(name));
   const problems: string[] = [];
+  let differ = false;
   for (const column of manifest.columns) {
     const match = there.get(column.name);
     if (match === undefined) problems.push(`column ${column.name} (${column.type}) ${missing(column, unmatched)}`);
-    else if (!match.isGenerated && !isSameType(match.type, column.type)) {
-      problems.push(`column ${column.name} is ${match.type} in ${target.name}, and ${column.type} in the archive`);
+    else if (!match.isGenerated && !fits(column.type, match.type, known, here)) {
+      const [there, archived] = [describeType(match.type, here), describeType(column.type, known)];
+      problems.push(`column ${column.name} is ${there} in ${target.name}, and ${archived} in the archive`);
+      differ = true;
     }
   }
   for (const column of unmatched) {
@@ -148,7 +175,7 @@ function checkColumns(manifest: Manifest, target: Target): string[] {
       `column ${column.name} of ${target.name} is NOT NULL without a default, and the archive does not have it`,
     );
   }
-  return problems;
+  return differ ? [...problems, INTO_OTHER_TYPES] : problems;
 }
 
 function missing(column: ManifestColumn, unmatched: readonly TargetColumn[]): string {
@@ -156,17 +183,12 @@ function missing(column: ManifestColumn, unmatched: readonly TargetColumn[]): st
     column.name,
     unmatched.map(({ name }) => name),
   );
-  const alike = unmatched.filter(({ type }) => isSameType(type, column.type));
+  const alike = unmatched.filter(({ type }) => isSameName(type, column.type));
   const [only] = alike;
   if (near !== undefined) return `is not in the target; did you mean ${near}?`;
   return alike.length === 1 && only !== undefined
     ? `is not in the target; was it renamed to ${only.name}, which is ${only.type} as well?`
     : 'is not in the target';
-}
-
-/** A name may come with its schema or without, by the search path of the session that asked. */
-function isSameType(a: string, b: string): boolean {
-  return a === b || a.endsWith(`.${b}`) || b.endsWith(`.${a}`);
 }
 
 function checkRights(manifest: Manifest, target: Target, request: RestoreRequest, place: Surroundings): string[] {

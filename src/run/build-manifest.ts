@@ -46,7 +46,7 @@ export function buildManifest(input: ManifestInput): Manifest {
 function describeRun(input: ManifestInput): ManifestHead {
   const { archive, run, plan, receipts, empties } = input;
   const objects = [...receipts, ...empties];
-  const { selection, relation, name, window, where } = plan.subject;
+  const { selection, relation, name, window, where, types = [] } = plan.subject;
   return {
     format: MANIFEST_FORMAT,
     archive,
@@ -55,6 +55,7 @@ function describeRun(input: ManifestInput): ManifestHead {
     ...(where === undefined ? {} : { where }),
     ...(window === undefined ? {} : { window }),
     columns: selection.columns.map(describeColumn),
+    types: [...types],
     primaryKey: relation?.primaryKey ?? [],
     ...(hasHeirs(relation) ? { inherited: true } : {}),
     cut: { by: plan.cut.name, key: [...plan.subject.key] },

@@ -4,6 +4,7 @@ import { fail } from '../base/errors.ts';
 import { nearestName } from '../base/suggest.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import type { Column } from '../postgres/columns.ts';
+import { defineTypes, type TypeDefinition } from '../postgres/type-definitions.ts';
 import { quoteTableName } from '../postgres/identifiers.ts';
 import { describeKeyOrder } from '../postgres/table-stats.ts';
 import { describeQuery, describeRelation, type Relation } from '../postgres/relation.ts';
@@ -30,6 +31,8 @@ export interface Subject {
   window?: RunWindow;
   /** The filter of the config as it was bound; undefined without one. */
   where?: string;
+  /** What the types of the columns are made of. */
+  types?: readonly TypeDefinition[];
   /** What the order of the key depends on besides its values: types, collations and their versions. */
   keyOrder: readonly string[];
 }
@@ -39,6 +42,15 @@ export interface Subject {
  * is not there, and for a slot that begins no window of a windowed archive.
  */
 export async function describeSubject(client: Client, archive: ArchiveConfig, slot: Date): Promise<Subject> {
+  const subject = await describeRows(client, archive, slot);
+  const types = await defineTypes(
+    client,
+    subject.selection.columns.map(({ typeOid }) => typeOid),
+  );
+  return { ...subject, types };
+}
+
+async function describeRows(client: Client, archive: ArchiveConfig, slot: Date): Promise<Subject> {
   requireOneExpression('where', archive.where);
   requireOneExpression('query', archive.query);
   if (archive.table !== undefined) return describeTable(client, archive, archive.table, slot);

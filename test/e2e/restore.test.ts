@@ -131,7 +131,7 @@ describe('restore', () => {
     await site.database.client.query('CREATE TABLE narrow (id int, url text, owner text NOT NULL)');
     const { code, result } = await restore('--into', 'public.narrow');
     assert.deepEqual([code, result.status, result.rows], [2, 'refused', 0]);
-    assert.equal(result.problems.length, 13);
+    assert.equal(result.problems.length, 14);
     const {
       code: inWords,
       stdout,

@@ -14,7 +14,7 @@ import { openYard, type Yard } from './support.ts';
 
 /** How a statement of a restore begins. */
 const EXPECTED =
-  /^(?:BEGIN$|COMMIT$|ROLLBACK$|SELECT |WITH |COPY "public"\."\w+" \(|CREATE TABLE "public"\."\w+" \("id" |CREATE TABLE IF NOT EXISTS "public"\."pgsluice_restore_|COMMENT ON TABLE "public"\."pgsluice_restore_|(?:INSERT INTO|UPDATE|DELETE FROM|DROP TABLE) "public"\."pgsluice_restore_)/;
+  /^(?:BEGIN$|COMMIT$|ROLLBACK$|SELECT |WITH |COPY "public"\."\w+" \(|CREATE TABLE "public"\."\w+" \("id" |CREATE UNLOGGED TABLE IF NOT EXISTS "public"\."pgsluice_restore_|CREATE TEMP TABLE pgsluice_stage ON COMMIT DROP AS SELECT |(?:COPY|DROP TABLE) pg_temp\.pgsluice_stage|INSERT INTO "public"\."\w+" \("id"|COMMENT ON TABLE "public"\."pgsluice_restore_|(?:INSERT INTO|UPDATE|DELETE FROM|DROP TABLE) "public"\."pgsluice_restore_)/;
 /** Sent before a connection is ours: constants. */
 const SETTINGS = /^SELECT (?:set_config\('|current_setting\('server_version_num')/;
 

@@ -103,6 +103,32 @@ describe('a restored table', () => {
     assert.deepEqual(await values(yard, "SELECT nextval('back_id_seq')"), ['1001']);
   });
 
+  test('takes what it holds without a loss, and no type that is another one by the same name', async (t) => {
+    const yard = await yardWith(
+      t,
+      `CREATE SCHEMA other; CREATE DOMAIN price AS numeric(10,4); CREATE DOMAIN other.price AS numeric(10,1);
+       CREATE TYPE level AS ENUM ('low', 'high'); CREATE TYPE other.level AS ENUM ('low');
+       CREATE TYPE pair AS (a int, b price); CREATE TYPE other.pair AS (a int, b other.price);
+       CREATE TABLE original (id int PRIMARY KEY, n numeric(6,2), v varchar(9), p price, l level[], c pair);
+       INSERT INTO original VALUES (1, 1234.56, 'v', 1.2345, '{low,high}', '(1,2.3456)');
+       CREATE TABLE lossy (id int PRIMARY KEY, n numeric(6,2), v varchar(9), p other.price, l other.level[], c other.pair);
+       CREATE TABLE wide (id bigint PRIMARY KEY, n numeric(9,4), v text, p numeric, l level[], c pair)`,
+    );
+    await yard.archive({ table: 'original' });
+    assert.deepEqual((await yard.restore('lossy')).problems, [
+      'column p is other.price (a domain over numeric(10,1)) in "public"."lossy", and price (a domain over numeric(10,4)) in the archive',
+      'column l is other.level[] in "public"."lossy", and level[] in the archive',
+      'column c is other.pair (of "a" integer, "b" other.price) in "public"."lossy", and pair (of "a" integer, "b" price) in the archive',
+      'to bring values into other types, restore with --create into a new table, and from there by INSERT … SELECT with casts',
+    ]);
+    assert.equal((await yard.restore('wide')).status, 'restored');
+    assert.deepEqual(await difference(yard.client, 'id, n::numeric(6,2), v, p, l, c', 'original', 'wide'), []);
+    await yard.client.query('ALTER DOMAIN price RENAME TO old; ALTER DOMAIN other.price SET SCHEMA public');
+    assert.deepEqual((await yard.restore('made', { create: true })).problems, [
+      'column p would be price (a domain over numeric(10,1)) here, and is price (a domain over numeric(10,4)) in the archive',
+    ]);
+  });
+
   test('gets its defaults in columns that the archive lacks, and NULL where there is none', async (t) => {
     const yard = await yardWith(
       t,
@@ -165,7 +191,7 @@ describe('a restored table', () => {
     const { warnings } = await yard.restore('target');
     assert.deepEqual(
       warnings.filter((warning) => warning.includes('triggers')),
-      ['"public"."target" has triggers that fire for each restored row: first, low.second, high.third'],
+      ['"public"."target" has triggers that fire for each restored row: first, high.third, low.second'],
     );
   });
 

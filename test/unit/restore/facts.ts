@@ -135,6 +135,7 @@ export function facts(changes: Partial<RestoreFacts> = {}): RestoreFacts {
     rowsBefore: 0,
     recount: undefined,
     types: new Map(),
+    definitions: [],
     keys: ALL_KEYS,
     constraints: NO_CONSTRAINTS,
     objects: [0, 1].map((index) => ({ object: { ...object(index), index }, bytes: 50 })),
