@@ -342,7 +342,7 @@ describe('a round of an archive of windows', () => {
     await turn();
     assert.deepEqual([board.standbys.length, board.entryOf('w')?.holder], [1, 'db1']);
     assert.equal(waits[0]?.wait.run, '20261101T000000Z');
-    waits[0]!.free();
+    waits[0].free();
     for (const at of [2, 3]) {
       await turn();
       await turn();
