@@ -11,6 +11,16 @@ export const BUDGET = Object.freeze({
   /** The main process without workers: V8, the libraries' code, connections and the HTTP page. Measured. */
   main: Object.freeze({ bytes: 110 * MIB }),
 
+  /**
+   * Of a run in the main process: its plan, its receipts and its manifest. Measured with 400,000 segments, from the first receipt to
+   * the manifest that was read back.
+   */
+  segments: Object.freeze({
+    bytes: 1800,
+    /** What a plan aims for at most; a table with more leaves than that has a segment for each that is large. */
+    planned: 10_000,
+  }),
+
   /** From the socket to the encoder. */
   read: Object.freeze({
     /** What one read takes from the kernel. */

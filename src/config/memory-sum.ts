@@ -1,6 +1,6 @@
 /** Adds up the most memory that a config can need, from the very numbers that the stages allocate by. */
 import { BUDGET, maxRowBytes, widestLinesBytes, type Budget } from '../base/memory-budget.ts';
-import { formatBytes } from '../base/units.ts';
+import { formatBytes, formatCount } from '../base/units.ts';
 import { zstdTableBytes, zstdWindowBytes } from '../base/zstd-levels.ts';
 import { readerOf } from './reader.ts';
 import { destinationOf } from './resolve.ts';
@@ -19,9 +19,13 @@ export interface MemorySum {
 
 /**
  * The most memory that the config can need, term by term. A thread does one task at a time: the largest of each kind
- * counts.
+ * counts. `segments` is how many the largest run has, where it is known.
  */
-export function memorySum(config: Config, budget: Budget = BUDGET): MemorySum {
+export function memorySum(
+  config: Config,
+  budget: Budget = BUDGET,
+  segments: number = budget.segments.planned,
+): MemorySum {
   const { threads, maxOldGenerationSizeMb, maxYoungGenerationSizeMb } = config.workers;
   const perThread: MemoryTerm[] = [
     { name: 'old generation of the heap', bytes: maxOldGenerationSizeMb * 1024 ** 2 },
@@ -30,6 +34,7 @@ export function memorySum(config: Config, budget: Budget = BUDGET): MemorySum {
   ];
   const terms = [
     { name: 'main process', bytes: budget.main.bytes },
+    { name: `run of ${formatCount(segments)} segments`, bytes: segments * budget.segments.bytes },
     ...perThread.map(({ name, bytes }) => ({ name: `${threads} x ${name}`, bytes: threads * bytes })),
   ];
   return { terms, totalBytes: total(terms) };

@@ -3,6 +3,8 @@ import { z } from 'zod';
 
 /** The most segments that a run may have. */
 export const MAX_SEGMENTS = 400_000;
+/** Of a document with as many segments as there may be: some 670 bytes for each of them. */
+export const MOST_BYTES = 256 * 1024 ** 2;
 /** What one SELECT of Postgres can give. */
 export const MAX_COLUMNS = 1664;
 const MAX_TEXT_CHARS = 1024 ** 2;

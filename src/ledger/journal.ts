@@ -3,9 +3,20 @@ import os from 'node:os';
 import { z } from 'zod';
 import type { Failure } from '../base/errors.ts';
 import type { DocumentKind } from './documents.ts';
-import { count, hex, list, MAX_SEGMENTS, name, SNAPSHOT_FIELDS, text, time, TOOL_FIELDS } from './fields.ts';
+import {
+  count,
+  hex,
+  list,
+  MAX_SEGMENTS,
+  MOST_BYTES,
+  name,
+  SNAPSHOT_FIELDS,
+  text,
+  time,
+  TOOL_FIELDS,
+} from './fields.ts';
 import { dataKey, runPrefix, segmentOfDataKey } from './names.ts';
-import { cutBy, findMisfit, plannedSegments, type CutBy, type PlannedSegment } from './segments.ts';
+import { cutBy, findMisfit, plannedSegment, plannedSegments } from './segments.ts';
 
 export const PLAN_FORMAT = 'pgsluice/plan/2';
 const FIRST_FORMAT = 'pgsluice/plan/1';
@@ -60,22 +71,20 @@ const ended = z.strictObject({
 /** The manifest that is about to be written. */
 const committing = z.strictObject({ sha256: hex(64), bytes: count() });
 
-const plan = z
-  .strictObject({
-    format: z.literal(PLAN_FORMAT),
-    ...FIELDS,
-    /** How the names of its objects end; null in one that was of the first format, which does not say it. */
-    extension: name().nullable(),
-    /** Objects that earlier plans of this run named and this one does not, by their names in the folder. */
-    formerKeys: list(name(), MAX_SEGMENTS),
-    /** Whose lock its owner held; null where it was not said. */
-    instance: instance.nullable(),
-    /** How the last try ended; absent while one is on, or when it was killed. */
-    ended: ended.exactOptional(),
-    /** Its manifest, which is staged, may be on its way: the run is committed as it stands, or not at all. */
-    committing: committing.exactOptional(),
-  })
-  .superRefine(checkSegments);
+const plan = z.strictObject({
+  format: z.literal(PLAN_FORMAT),
+  ...FIELDS,
+  /** How the names of its objects end; null in one that was of the first format, which does not say it. */
+  extension: name().nullable(),
+  /** Objects that earlier plans of this run named and this one does not, by their names in the folder. */
+  formerKeys: list(name(), MAX_SEGMENTS),
+  /** Whose lock its owner held; null where it was not said. */
+  instance: instance.nullable(),
+  /** How the last try ended; absent while one is on, or when it was killed. */
+  ended: ended.exactOptional(),
+  /** Its manifest, which is staged, may be on its way: the run is committed as it stands, or not at all. */
+  committing: committing.exactOptional(),
+});
 
 /** The first object of a run: what it will be made of. */
 export type JournalPlan = z.infer<typeof plan>;
@@ -86,7 +95,6 @@ const firstPlan = z
     ...FIELDS,
     failure: z.strictObject({ ...FAILURE_FIELDS, at: time() }).exactOptional(),
   })
-  .superRefine(checkSegments)
   .transform(({ failure, ...plan }): JournalPlan => {
     const said: JournalPlan = { ...plan, format: PLAN_FORMAT, extension: null, formerKeys: [], instance: null };
     if (failure === undefined) return said;
@@ -99,7 +107,8 @@ export const PLAN: DocumentKind<JournalPlan> = {
   format: PLAN_FORMAT,
   schema: plan,
   earlier: [{ format: FIRST_FORMAT, schema: firstPlan }],
-  maxBytes: 64 * 1024 ** 2,
+  longList: { field: 'segments', item: plannedSegment, mostItems: MAX_SEGMENTS, problem: describeMisfit },
+  maxBytes: MOST_BYTES,
   code: 'bad-journal',
   stage: 'journal',
 };
@@ -122,11 +131,7 @@ export function keysEverNamed({ archive, run, segments, extension, formerKeys }:
   );
 }
 
-function checkSegments(
-  { by, segments }: { by: CutBy; segments: readonly PlannedSegment[] },
-  context: z.core.$RefinementCtx,
-): void {
+function describeMisfit({ by, segments }: JournalPlan): string | undefined {
   const misfit = findMisfit(by, segments);
-  if (misfit === undefined) return;
-  context.addIssue({ code: 'custom', path: ['segments', misfit.index], message: misfit.why });
+  return misfit && `[${misfit.index}]: ${misfit.why}`;
 }

@@ -4,7 +4,7 @@
 const MAX_DEPTH = 32;
 /** Ours have some twenty. A mapping of millions of fields costs a parser more than anything else. */
 const MAX_FIELDS = 1000;
-/** A document of 300,000 objects has so many. One that has no more takes some 150 MB when it is parsed, whatever it says. */
+/** A document has no more, but for its long list; see documents.ts. One that has no more takes some 150 MB when it is parsed, whatever it says. */
 const MAX_VALUES = 4_000_000;
 
 const QUOTE = 0x22;
@@ -17,6 +17,11 @@ const END_OBJECT = 0x7d;
 
 /** What of a document is too much to be parsed; undefined when nothing is. Whether it is JSON at all is for the parser to say. */
 export function describeExcess(document: Buffer): string | undefined {
+  return measureJson(document).excess;
+}
+
+/** The same, and how many values there are, as far as it was looked. */
+export function measureJson(document: Buffer): { values: number; excess?: string } {
   /** Of the mappings that are open, how many fields they have; 0 for a list. */
   const fields = new Uint32Array(MAX_DEPTH + 1);
   let depth = 0;
@@ -28,16 +33,16 @@ export function describeExcess(document: Buffer): string | undefined {
       values += 1;
       const fieldsSoFar = fields[depth] ?? 0;
       if (fieldsSoFar > 0) fields[depth] = fieldsSoFar + 1;
-      if (fieldsSoFar === MAX_FIELDS) return `it has a mapping of more than ${MAX_FIELDS} fields`;
+      if (fieldsSoFar === MAX_FIELDS) return { values, excess: `it has a mapping of more than ${MAX_FIELDS} fields` };
     } else if (byte === BEGIN_LIST || byte === BEGIN_OBJECT) {
       values += 1;
       depth += 1;
-      if (depth > MAX_DEPTH) return `it nests deeper than ${MAX_DEPTH} levels`;
+      if (depth > MAX_DEPTH) return { values, excess: `it nests deeper than ${MAX_DEPTH} levels` };
       fields[depth] = byte === BEGIN_OBJECT ? 1 : 0;
     } else if (byte === END_LIST || byte === END_OBJECT) depth = Math.max(0, depth - 1);
-    if (values > MAX_VALUES) return `it has more than ${MAX_VALUES} values`;
+    if (values > MAX_VALUES) return { values, excess: `it has more than ${MAX_VALUES} values` };
   }
-  return undefined;
+  return { values };
 }
 
 function endOfText(document: Buffer, start: number): number {

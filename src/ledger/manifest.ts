@@ -8,6 +8,7 @@ import {
   list,
   MAX_COLUMNS,
   MAX_SEGMENTS,
+  MOST_BYTES,
   name,
   OBJECT_FIELDS,
   SNAPSHOT_FIELDS,
@@ -19,8 +20,6 @@ import { cutBy } from './segments.ts';
 
 export const MANIFEST_FORMAT = 'pgsluice/manifest/1';
 
-/** One of 160,000 objects has about so much. */
-const MAX_BYTES = 64 * 1024 ** 2;
 const MAX_TYPES = 20_000;
 const MAX_LABELS = 100_000;
 const MAX_QUERY_CHARS = 16 * 1024 ** 2;
@@ -185,7 +184,8 @@ export const MANIFEST: DocumentKind<Manifest> = {
   name: 'manifest',
   format: MANIFEST_FORMAT,
   schema: manifestSchema,
-  maxBytes: MAX_BYTES,
+  longList: { field: 'objects', item: object, mostItems: MAX_SEGMENTS },
+  maxBytes: MOST_BYTES,
   code: 'bad-manifest',
   stage: 'verify',
 };

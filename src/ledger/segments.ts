@@ -36,7 +36,7 @@ const wholeLeaf = z.strictObject(pageRange.pick({ leaf: true, name: true }).shap
 export type WholeLeaf = z.infer<typeof wholeLeaf>;
 
 /** One segment of a plan. It has the field of its own cut, and no other; by pages, that is one of two. */
-const plannedSegment = z.strictObject({
+export const plannedSegment = z.strictObject({
   /** From 0; the number in the object's name. */
   index: count(),
   range: keyRange.exactOptional(),

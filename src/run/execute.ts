@@ -5,6 +5,7 @@ import { retrying } from '../base/retry.ts';
 import { endedAs } from '../ledger/journal.ts';
 import { warnOfLongLine } from '../ledger/long-line.ts';
 import type { Manifest } from '../ledger/manifest.ts';
+import type { SegmentTask } from '../segment/task.ts';
 import { dispatchTasks } from '../work/dispatch.ts';
 import { noteTrouble } from '../work/trouble-log.ts';
 import type { Attempt, OwnedPlan } from './attempt.ts';
@@ -171,7 +172,14 @@ async function dispatch(run: Run, attempt: Attempt, sign: SignOfLife): Promise<v
   const { progress } = run;
   progress.begin(plan, done, new Date(session.snapshot.takenAt));
   const open = plan.segments.filter(({ index }) => !done.has(index));
-  const tasks = open.map((segment) => segmentTask(run, attempt, segment));
+  // A task is far larger than a segment: it is made when its turn comes.
+  const tasks = {
+    length: open.length,
+    *[Symbol.iterator](): Generator<SegmentTask, undefined> {
+      for (const segment of open) yield segmentTask(run, attempt, segment);
+      return undefined;
+    },
+  };
   const writer = new ReceiptWriter(run.folder, attempt);
   const summary = await dispatchTasks(tasks, {
     place: run.place,

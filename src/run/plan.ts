@@ -1,5 +1,6 @@
 /** Plans a run: what is read, how it is cut into segments, and why that way. Rows are never counted for it. */
 import { fail } from '../base/errors.ts';
+import { BUDGET } from '../base/memory-budget.ts';
 import { formatBytes } from '../base/units.ts';
 import type { Reader } from '../config/reader.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
@@ -45,7 +46,7 @@ export interface KeptCut {
 }
 
 /** A part name has five digits; so many objects are more than any run should have. */
-const MAX_SEGMENTS = 10_000;
+const MAX_SEGMENTS = BUDGET.segments.planned;
 const TID_RANGE_SCANS_SINCE = 140000;
 
 /** What a cut is made from. */

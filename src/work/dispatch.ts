@@ -36,22 +36,25 @@ export interface DispatchSummary {
   peakHeapBytes: number;
 }
 
+/** Tasks in their order; they may be made as they are asked for. */
+export interface Tasks<T> {
+  [Symbol.iterator](): Iterator<T, undefined>;
+  readonly length: number;
+}
+
 /** Runs all tasks. Throws the first failure that is not to be retried, once no segment runs any more. */
 export async function dispatchTasks<T extends Task>(
-  tasks: readonly T[],
+  tasks: Tasks<T>,
   options: DispatchOptions<T>,
 ): Promise<DispatchSummary> {
   const summary: DispatchSummary = { peakHeapBytes: 0 };
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
-  const waiting = [...tasks];
+  const waiting: Iterator<T, undefined> = tasks[Symbol.iterator]();
+  const takeNext = (): T | undefined => waiting.next().value;
   let unfinished = tasks.length;
   const work = async (): Promise<void> => {
-    for (
-      let task = waiting.shift();
-      task !== undefined && !signal.aborted && !options.drain.aborted;
-      task = waiting.shift()
-    ) {
+    for (let task = takeNext(); task !== undefined && !signal.aborted && !options.drain.aborted; task = takeNext()) {
       try {
         await options.onFinished(task, await runWithRetries(task, { ...options, signal }, summary));
         unfinished -= 1;

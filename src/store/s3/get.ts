@@ -78,15 +78,19 @@ async function sendGet(
 
 async function collect(answer: GetObjectCommandOutput, limitBytes: number, key: string): Promise<Buffer> {
   if ((answer.ContentLength ?? 0) > limitBytes) throw tooLarge(key, limitBytes);
-  const chunks: Buffer[] = [];
+  // As it says how long it is, a long one is in memory once.
+  const body = Buffer.allocUnsafeSlow(answer.ContentLength ?? 0);
+  const surplus: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of answer.Body as Readable) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > limitBytes) throw tooLarge(key, limitBytes);
-    chunks.push(chunk as Buffer);
+    const piece = chunk as Buffer;
+    if (bytes + piece.length > limitBytes) throw tooLarge(key, limitBytes);
+    if (bytes + piece.length <= body.length) piece.copy(body, bytes);
+    else surplus.push(piece);
+    bytes += piece.length;
   }
   requireWhole(answer, bytes, key);
-  return Buffer.concat(chunks);
+  return surplus.length === 0 ? body.subarray(0, bytes) : Buffer.concat([body, ...surplus]);
 }
 
 function tooLarge(key: string, limitBytes: number): FailureError {

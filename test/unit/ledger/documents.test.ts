@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { z } from 'zod';
 import { FailureError } from '../../../src/base/errors.ts';
 import { readDocument, writeDocument, type DocumentKind } from '../../../src/ledger/documents.ts';
 import { PLAN, type JournalPlan } from '../../../src/ledger/journal.ts';
@@ -299,6 +300,30 @@ describe('a document that is made to exhaust memory', () => {
     const why = `${'[{"\\'.repeat(100)}\\\\"`;
     assert.equal(read(PLAN, aPlan({ why })).why, why);
     assert.equal(describeExcess(Buffer.from('"never closed \\')), undefined);
+  });
+
+  test('in a long list is not parsed when all items together have too many values, and may have more than one document', () => {
+    const kind: DocumentKind<{ format: string; list: unknown[] }> = {
+      ...{ name: 'journal', format: 'pgsluice/many/1', maxBytes: 1e9, code: 'bad-journal', stage: 'journal' },
+      schema: z.object({ format: z.string(), list: z.array(z.unknown()) }),
+      longList: { field: 'list', item: z.array(z.unknown()), mostItems: 3 },
+    };
+    const written = (items: number, zeros: number): Buffer =>
+      Buffer.from(
+        `{"format":"${kind.format}","list":[${Array(items)
+          .fill(`[${'0,'.repeat(zeros)}0]`)
+          .join()}]}`,
+      );
+    const many = readDocument(kind, written(3, 1_500_000), URL);
+    assert.equal((many.list[2] as unknown[]).length, 1_500_001);
+    assert.match(failureOf(() => readDocument(kind, written(3, 3_500_000), URL)).message, /more than 10000000 values/);
+    assert.match(failureOf(() => readDocument(kind, written(4, 1), URL)).message, /list\[3\]: there are too many/);
+    assert.match(
+      failureOf(() => readDocument(kind, written(1, 4_000_000), URL)).message,
+      /list\[0\]: it has more than/,
+    );
+    const twice = Buffer.from(`{"format":"${kind.format}","list":[[1]],"list":[[2]]}`);
+    assert.match(failureOf(() => readDocument(kind, twice, URL)).message, /list: it is there twice/);
   });
 
   test('a plan of ten thousand segments is read and written', () => {
