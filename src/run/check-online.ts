@@ -60,12 +60,13 @@ export async function checkOnline(config: Config): Promise<OnlineFinding[]> {
 }
 
 async function checkStore(store: Store, subject: string): Promise<OnlineFinding[]> {
-  const { clockSkewMs, keeps, left } = await store.probe();
+  const { clockSkewMs, keeps, left, listsUploads, facts = [] } = await store.probe();
   // The store says how far this machine is ahead.
   const skewMs = clockSkewMs === undefined ? undefined : -clockSkewMs;
   const can = left === undefined ? 'written, read, listed and cleaned' : 'written, read and listed';
   const findings = describeClock(subject, skewMs, `${store.url} can be ${can}`);
-  findings.push(...describeConditions(store, subject, keeps));
+  findings.push(...describeConditions(store, subject, keeps), ...describeUploads(store, subject, listsUploads));
+  for (const message of facts) findings.push({ level: 'ok', subject, message });
   if (left === undefined) return findings;
   const { failure, key } = left;
   const message = `${store.url}${key} was written to try the destination, and could not be removed: ${failure.message}`;
@@ -75,9 +76,15 @@ async function checkStore(store: Store, subject: string): Promise<OnlineFinding[
 /** Nothing else says it: a run does what helps there in any case. */
 function describeConditions({ url }: Store, subject: string, { put, complete }: KeptConditions): OnlineFinding[] {
   const ignored = [...(put ? [] : ['PutObject']), ...(complete ? [] : ['CompleteMultipartUpload'])];
-  if (ignored.length === 0) return [];
+  if (ignored.length === 0) return [{ level: 'ok', subject, message: 'it keeps the conditions of all writes' }];
   const message = `the server of ${url} ignores the conditions of ${ignored.join(' and ')}: a late request of a process that is dead, or was frozen, may replace an object of a later one`;
   return [{ level: 'warning', subject, message, hint: LATE_HINT }];
+}
+
+function describeUploads({ url }: Store, subject: string, listsUploads: boolean): OnlineFinding[] {
+  if (listsUploads) return [{ level: 'ok', subject, message: 'its unfinished uploads can be found' }];
+  const message = `the unfinished uploads of ${url} cannot be found`;
+  return [{ level: 'warning', subject, message, hint: 'Let a lifecycle rule of the bucket abort them.' }];
 }
 
 const LATE_HINT =

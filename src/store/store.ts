@@ -76,6 +76,8 @@ export interface ProbeResult {
   keeps: KeptConditions;
   /** Whether unfinished uploads can be found; otherwise a lifecycle rule of the bucket has to remove them. */
   listsUploads: boolean;
+  /** What else the destination says of itself. */
+  facts?: string[];
   /** The probe object, when it could not be removed. */
   left?: { key: string; failure: Failure };
 }

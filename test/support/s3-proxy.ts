@@ -407,6 +407,9 @@ function bucketOperation(method: string, query: Record<string, string>): string 
   if (method === 'POST') return 'DeleteObjects';
   if (method === 'PUT') return 'CreateBucket';
   if (method === 'HEAD') return 'HeadBucket';
+  if ('versioning' in query) return 'GetBucketVersioning';
+  if ('object-lock' in query) return 'GetObjectLockConfiguration';
+  if ('lifecycle' in query) return 'GetBucketLifecycleConfiguration';
   return 'uploads' in query ? 'ListMultipartUploads' : 'ListObjectsV2';
 }
 

@@ -63,6 +63,24 @@ export const S3_REQUESTS = {
     for: 'the same, where a server refuses DeleteObjects; the probe of check --online',
     without: 'the same, and each probe stays, with a warning that names it',
   },
+  GetBucketVersioning: {
+    action: 's3:GetBucketVersioning',
+    on: 'bucket',
+    for: 'check --online',
+    without: 'it cannot say whether the bucket keeps versions',
+  },
+  GetObjectLockConfiguration: {
+    action: 's3:GetBucketObjectLockConfiguration',
+    on: 'bucket',
+    for: 'check --online',
+    without: 'it cannot say whether the bucket has Object Lock',
+  },
+  GetBucketLifecycleConfiguration: {
+    action: 's3:GetLifecycleConfiguration',
+    on: 'bucket',
+    for: 'check --online',
+    without: 'it cannot say whether a rule aborts unfinished uploads',
+  },
 } as const satisfies Record<string, S3Right>;
 
 export type S3Request = keyof typeof S3_REQUESTS;

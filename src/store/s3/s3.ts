@@ -19,6 +19,7 @@ import { hasName, hasStatus, isNotImplemented, type S3Operation, toS3Failure } f
 import { getFromS3, readFromS3 } from './get.ts';
 import { probeStore } from '../probe.ts';
 import type { OnTrouble } from '../trouble.ts';
+import { lookAtBucket } from './look-at-bucket.ts';
 import { removeFromS3 } from './remove.ts';
 import { probeConditions } from './probe-conditions.ts';
 import { putToS3 } from './put.ts';
@@ -173,7 +174,8 @@ class S3Store implements Store {
 
   async probe(): Promise<ProbeResult> {
     const findings = await probeStore(this, (key, body) => probeConditions(this.#target, this.#fullKey(key), body));
-    return { ...findings, clockSkewMs: this.#clock.skewMs };
+    const facts = await lookAtBucket(this.#target);
+    return { ...findings, facts, clockSkewMs: this.#clock.skewMs };
   }
 
   close(): void {
