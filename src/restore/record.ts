@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import type { Client } from '../postgres/connect.ts';
 import { quoteLiteral, quoteTableName } from '../postgres/identifiers.ts';
 import type { Manifest } from '../ledger/manifest.ts';
+import { Refusal } from './refusal.ts';
 import type { RestoreRequest } from './request.ts';
 import type { Target } from './target.ts';
 
@@ -74,15 +75,31 @@ async function hasBegun(client: Client, table: string): Promise<boolean> {
   return rows[0]?.found === true;
 }
 
-/** `u` for UNLOGGED, `p` for one of an earlier version; undefined when there is no record. */
+/**
+ * `u` for UNLOGGED, `p` for one of an earlier version; undefined when there is no record. Throws Refusal for what somebody else
+ * has put under its name: whoever may create objects in the schema could have a view or a trigger run as our role, or say that
+ * all objects were there.
+ */
 async function persistenceOf(client: Client, target: Target, schema: string): Promise<string | undefined> {
-  const { rows } = await client.query<{ persistence: string }>(
-    `SELECT c.relpersistence::pg_catalog.text AS persistence
+  const { rows } = await client.query<{ persistence: string; kind: string; owner: string; isTrusted: boolean }>(
+    `SELECT c.relpersistence::pg_catalog.text AS persistence, c.relkind::pg_catalog.text AS kind,
+       o.rolname::pg_catalog.text AS owner, o.rolsuper OR o.rolname OPERATOR(pg_catalog.=) CURRENT_USER OR EXISTS (
+         SELECT FROM pg_catalog.pg_class t
+         WHERE t.oid OPERATOR(pg_catalog.=) $3 AND t.relowner OPERATOR(pg_catalog.=) c.relowner
+       ) AS "isTrusted"
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+     JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) c.relowner
      WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2`,
-    [schema, nameOf(target)],
+    [schema, nameOf(target), target.oid],
   );
-  return rows[0]?.persistence;
+  const [found] = rows;
+  if (found === undefined || (found.kind === 'r' && found.isTrusted)) return found?.persistence;
+  const table = tableName(target, schema);
+  throw new Refusal([
+    found.kind === 'r'
+      ? `the record ${table} is of role ${found.owner}, which is neither this one, nor the owner of ${target.name}, nor a superuser: see who made it, then drop it, or give it to this role`
+      : `${table} is no table, though the record of the restore has this name: see who made it (role ${found.owner} owns it), and drop it`,
+  ]);
 }
 
 /** Makes the record and notes in it that the restore has begun, inside the open transaction; or takes it up again. */
@@ -104,6 +121,8 @@ export async function openRecord(
        sha256 pg_catalog.text, rows pg_catalog.int8 NOT NULL, skipped pg_catalog.int8 NOT NULL,
        restored_at pg_catalog.timestamptz, PRIMARY KEY (restore, object))`,
   );
+  // Somebody may have been quicker, since it was found not to be there.
+  await persistenceOf(client, target, schema);
   const comment = `pgsluice restore records here what is in ${target.name}; it drops this table when all is there`;
   await client.query(`COMMENT ON TABLE ${table} IS ${quoteLiteral(comment)}`);
   await client.query(

@@ -105,6 +105,39 @@ describe('before the first row', () => {
     }
   });
 
+  test('what others have put under the name of the record: nothing of it runs as our role', async (t) => {
+    const { client, name } = database;
+    const role = `${name}_low`;
+    await client.query(
+      `CREATE TABLE watched (LIKE original INCLUDING ALL); CREATE TABLE calls (role text); GRANT INSERT ON calls TO public;
+       CREATE ROLE ${role}; GRANT CREATE ON SCHEMA public TO ${role}`,
+    );
+    t.after(() => client.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`));
+    const { rows } = await client.query<{ name: string }>(
+      "SELECT 'pgsluice_restore_' || 'watched'::regclass::oid AS name",
+    );
+    const record = rows[0]!.name;
+    const columns = 'restore text, archive text, run text, object text, sha256 text, rows int8, skipped int8';
+    await client.query(
+      `SET ROLE ${role};
+       CREATE FUNCTION called() RETURNS int8 LANGUAGE sql AS 'INSERT INTO calls VALUES (CURRENT_USER); SELECT 0::int8';
+       CREATE FUNCTION fired() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM called(); RETURN NEW; END';
+       CREATE VIEW ${record} AS SELECT ''::text AS restore, ''::text AS object, called() AS rows, 0::int8 AS skipped;
+       RESET ROLE`,
+    );
+    const [aView] = await refusal('watched');
+    await client.query(
+      `SET ROLE ${role}; DROP VIEW ${record};
+       CREATE TABLE ${record} (${columns}, restored_at timestamptz, PRIMARY KEY (restore, object));
+       CREATE TRIGGER fired BEFORE INSERT ON ${record} FOR EACH ROW EXECUTE FUNCTION fired();
+       GRANT ALL ON ${record} TO public; RESET ROLE`,
+    );
+    const [aTable] = await refusal('watched');
+    assert.deepEqual((await client.query('SELECT * FROM calls')).rows, []);
+    assert.ok(aView?.startsWith(`"public"."${record}" is no table`), aView);
+    assert.ok(aTable?.startsWith(`the record "public"."${record}" is of role ${role}, which is neither`), aTable);
+  });
+
   test('a database without the types of the archive, and one that takes no writes', async (t) => {
     const other = await testDatabase(t);
     const source = { name: 'other', url: other.url };
