@@ -27,6 +27,9 @@ export interface RestoreHooks {
 /** Bytes that a decompressor gives at once; Node's default is far less. */
 const CHUNK_BYTES = BUDGET.unpack.contentBytes;
 
+/** A manifest may say anything. */
+const LEAST_CHUNK_BYTES = 1024;
+
 const STAGE = 'pg_temp.pgsluice_stage';
 
 /**
@@ -169,10 +172,17 @@ async function stream(
   return target.rowCount;
 }
 
-function createDecompressor({ codec, windowBytes }: ObjectTask): Transform | undefined {
+/** Of many small objects, each would have a buffer of the full size, which is most of the work of the collector then. */
+function chunkBytesFor({ expected }: ObjectTask): number {
+  return Math.min(CHUNK_BYTES, Math.max(LEAST_CHUNK_BYTES, expected.jsonBytes + 1));
+}
+
+function createDecompressor(task: ObjectTask): Transform | undefined {
+  const { codec, windowBytes } = task;
+  const chunkSize = chunkBytesFor(task);
   switch (codec) {
     case 'gzip':
-      return createGunzip({ chunkSize: CHUNK_BYTES });
+      return createGunzip({ chunkSize });
     case 'zstd':
       return createZstdReader(windowBytes);
     case 'none':
