@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { makeFolderSync } from '../base/make-folder.ts';
+import { keyId, readPublicKey } from '../base/signing.ts';
 import { destinationOf } from '../config/resolve.ts';
-import type { ArchiveConfig, Config } from '../config/schema.ts';
+import type { ArchiveConfig, Config, DestinationConfig } from '../config/schema.ts';
 import { isRunId } from '../ledger/run-id.ts';
 import type { CommittedRun, KnownRuns } from './committed.ts';
 
@@ -14,7 +15,7 @@ const MOST_BYTES = 64 * 1024 ** 2;
 /** A file in `state` for an archive in its destination. Whatever is wrong with it, manifests are read again. */
 export function openKnownRuns(config: Config, archive: ArchiveConfig): KnownRuns {
   const folder = path.join(config.state, 'windows');
-  const place = `${destinationOf(config, archive).url} ${archive.name}`;
+  const place = placeOf(destinationOf(config, archive), archive.name);
   const file = path.join(
     folder,
     `${archive.name}-${createHash('sha256').update(place).digest('hex').slice(0, 16)}.json`,
@@ -32,6 +33,13 @@ export function openKnownRuns(config: Config, archive: ArchiveConfig): KnownRuns
       isChanged = false;
     },
   };
+}
+
+/** Whose manifests were believed is a part of it: what nobody had to sign then counts for nothing once somebody has to. */
+function placeOf({ url, signing, allowUnsigned = false }: DestinationConfig, archive: string): string {
+  const trust = signing?.trust ?? [];
+  const believed = trust.length === 0 ? [] : [...trust.map((key) => keyId(readPublicKey(key))).sort(), allowUnsigned];
+  return [url, archive, ...believed].join(' ');
 }
 
 function read(file: string, place: string): Map<string, CommittedRun> {
