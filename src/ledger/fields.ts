@@ -31,7 +31,27 @@ export function hex(digits: number): z.ZodString {
 
 /** ISO 8601, in UTC, to the millisecond. */
 export function time(): z.ZodString {
-  return z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  return z
+    .string()
+    .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+    .refine(isRealTime, NO_TIME);
+}
+
+/** A point of a date, timestamp or timestamptz column, which is one of the calendar. */
+export function point(): z.ZodString {
+  return z
+    .string()
+    .regex(/^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ?)?$/)
+    .refine(isRealTime, NO_TIME);
+}
+
+const NO_TIME = { error: 'there is no such time' };
+
+/** Whether the clock ever shows it: what has the form alone, such as the 99th of a month, is in no order with others. */
+function isRealTime(text: string): boolean {
+  const bare = text.replace(/Z$/, '');
+  const date = new Date(bare.includes('T') ? `${bare}Z` : bare);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(bare);
 }
 
 const ITEMS = new WeakMap<z.core.$ZodType, z.ZodType>();

@@ -11,6 +11,7 @@ import {
   MOST_BYTES,
   name,
   OBJECT_FIELDS,
+  point,
   SNAPSHOT_FIELDS,
   text,
   time,
@@ -31,11 +32,9 @@ const column = z.object({
   typeOid: count()
     .min(1)
     .max(2 ** 32 - 1),
-  nullable: z
-    .boolean()
-    .meta({
-      description: 'False when no row could be NULL there: NOT NULL, validated, in all tables that held the rows.',
-    }),
+  nullable: z.boolean().meta({
+    description: 'False when no row could be NULL there: NOT NULL, validated, in all tables that held the rows.',
+  }),
   encoding: z
     .enum([
       'boolean',
@@ -75,9 +74,14 @@ const object = z.object({
 /** An object of a run; `key` is its whole key in the bucket, or its path in the folder. */
 export type ManifestObject = z.infer<typeof object>;
 
-function point(): z.ZodString {
-  return z.string().regex(/^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ?)?$/);
-}
+/** The window that a run is of; what comes from elsewhere as one is held to the same. */
+export const runWindow = z
+  .object({
+    column: name(),
+    from: point().meta({ description: 'The first point of the window.' }),
+    to: point().meta({ description: 'The first point after it.' }),
+  })
+  .refine(({ from, to }) => from.length === to.length && from < to, { error: 'it must end after it begins' });
 
 const columnNames = list(name(), MAX_COLUMNS);
 
@@ -94,17 +98,10 @@ const BEFORE_OBJECTS = {
     .exactOptional()
     .meta({ description: 'The archived query, with :slot, or :from and :to replaced.' }),
   where: text(MAX_QUERY_CHARS).exactOptional().meta({ description: 'The filter on the table, as it was bound.' }),
-  window: z
-    .object({
-      column: name(),
-      from: point().meta({ description: 'The first point of the window.' }),
-      to: point().meta({ description: 'The first point after it.' }),
-    })
-    .exactOptional()
-    .meta({
-      description:
-        'The window of a time column that the rows are of, half-open. Of a date 2024-01-01, of a timestamp 2024-01-01T00:00:00, of a timestamptz the same with a Z, in UTC.',
-    }),
+  window: runWindow.exactOptional().meta({
+    description:
+      'The window of a time column that the rows are of, half-open. Of a date 2024-01-01, of a timestamp 2024-01-01T00:00:00, of a timestamptz the same with a Z, in UTC.',
+  }),
   columns: list(column, MAX_COLUMNS).meta({ description: 'The columns, in the order of each line.' }),
   types: list(typeDefinition, MAX_TYPES).exactOptional().meta({
     description:

@@ -118,6 +118,22 @@ describe('documents of ours', () => {
     'neither a table nor a query': [(value) => delete (value as Partial<Manifest>).table, /either a table or a query/],
     'a table and a query': [(value) => (value.query = 'SELECT 1'), /either a table or a query/],
     'a run id that names no time': [(value) => (value.run = '20261323T021500Z'), /run: /],
+    'a window that begins at no time': [
+      (value) => (value.window = { column: 'at', from: '2026-02-30', to: '2026-03-01' }),
+      /window\.from: there is no such time/,
+    ],
+    'a window that ends before it begins': [
+      (value) => (value.window = { column: 'at', from: '2026-03-01', to: '2026-02-01' }),
+      /window: it must end after it begins/,
+    ],
+    'bounds of a window of two kinds': [
+      (value) => (value.window = { column: 'at', from: '2026-03-01', to: '2026-04-01T00:00:00Z' }),
+      /window: /,
+    ],
+    'an end at no time': [
+      (value) => (value.finishedAt = '2026-11-23T25:00:00.000Z'),
+      /finishedAt: there is no such time/,
+    ],
     'rows below zero': [(value) => (value.rows = -1), /rows: /],
     'rows that no number holds exactly': [(value) => (value.objects[1]!.rows = 2 ** 53), /objects\[1\]\.rows: /],
     'half a byte': [(value) => (value.objects[2]!.bytes = 0.5), /objects\[2\]\.bytes: /],

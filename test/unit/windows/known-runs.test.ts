@@ -46,6 +46,16 @@ describe('what is kept of manifests that were read', () => {
   });
 });
 
+test('a window without times that there are is no window: its manifest is read again', (t) => {
+  const state = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-known-'));
+  t.after(() => rmSync(state, { recursive: true }));
+  const config = { state, destinations: { default: { name: 'default', url: 'file:///a' } } } as unknown as Config;
+  const runs = openKnownRuns(config, ARCHIVE);
+  runs.set(COMMITTED.run, { ...COMMITTED, window: { column: 'at', from: '2024-01-01', to: '2024-01-99' } });
+  runs.save();
+  assert.equal(openKnownRuns(config, ARCHIVE).get(COMMITTED.run), undefined);
+});
+
 function newKey(): string {
   return publicKeyText(createPublicKey(createPrivateKey(generatePrivateKey())));
 }
