@@ -18,6 +18,8 @@ export interface DocumentKind<T> {
   /** The field that holds a list of any length, which is empty as far as `schema` knows. */
   longList?: LongList<T>;
   maxBytes: number;
+  /** Of a kind that is read by the thousand, and has fewer values than others may have; see json-limits.ts. */
+  mostValues?: number;
   /** The failure of one that cannot be read. */
   code: 'bad-manifest' | 'bad-journal';
   stage: Stage;
@@ -43,7 +45,7 @@ export function readDocument<T>(kind: DocumentKind<T>, body: Buffer, url: string
   let values = 0;
   const { longList } = kind;
   const rest = longList === undefined ? body : cutList(body, longList.field, (item) => items.push(readItem(item)));
-  const excess = describeExcess(rest);
+  const excess = describeExcess(rest, kind.mostValues);
   if (excess !== undefined) throw badDocument(kind, url, excess);
   const value = parseJson(rest);
   if (value === undefined) throw badDocument(kind, url, 'it is no JSON');
@@ -90,7 +92,7 @@ export function writeDocument<T>(kind: DocumentKind<T>, value: T, url: string): 
   const tooMuch =
     body.length > kind.maxBytes
       ? `it has more than ${kind.maxBytes} bytes`
-      : describeExcess(longList === undefined ? body : Buffer.from(JSON.stringify(rest)));
+      : describeExcess(longList === undefined ? body : Buffer.from(JSON.stringify(rest)), kind.mostValues);
   if (tooMuch !== undefined) throw unreadable(kind, url, tooMuch);
   return body;
 }

@@ -16,12 +16,12 @@ const BEGIN_OBJECT = 0x7b;
 const END_OBJECT = 0x7d;
 
 /** What of a document is too much to be parsed; undefined when nothing is. Whether it is JSON at all is for the parser to say. */
-export function describeExcess(document: Buffer): string | undefined {
-  return measureJson(document).excess;
+export function describeExcess(document: Buffer, mostValues?: number): string | undefined {
+  return measureJson(document, mostValues).excess;
 }
 
 /** The same, and how many values there are, as far as it was looked. */
-export function measureJson(document: Buffer): { values: number; excess?: string } {
+export function measureJson(document: Buffer, mostValues = MAX_VALUES): { values: number; excess?: string } {
   /** Of the mappings that are open, how many fields they have; 0 for a list. */
   const fields = new Uint32Array(MAX_DEPTH + 1);
   let depth = 0;
@@ -40,7 +40,7 @@ export function measureJson(document: Buffer): { values: number; excess?: string
       if (depth > MAX_DEPTH) return { values, excess: `it nests deeper than ${MAX_DEPTH} levels` };
       fields[depth] = byte === BEGIN_OBJECT ? 1 : 0;
     } else if (byte === END_LIST || byte === END_OBJECT) depth = Math.max(0, depth - 1);
-    if (values > MAX_VALUES) return { values, excess: `it has more than ${MAX_VALUES} values` };
+    if (values > mostValues) return { values, excess: `it has more than ${mostValues} values` };
   }
   return { values };
 }

@@ -8,6 +8,8 @@ const FIRST_FORMAT = 'pgsluice/receipt/1';
 
 /** Far more than are ever written at once. */
 const MOST_TOGETHER = 1000;
+/** Some twenty for each, and the values of its keys, of which as many as there may be fill the bytes sooner. */
+const MOST_VALUES = 500_000;
 
 const receipt = z.strictObject({
   /** That of the plan. */
@@ -48,6 +50,7 @@ export const RECEIPTS: DocumentKind<Receipts> = {
   schema: receipts,
   earlier: [{ format: FIRST_FORMAT, schema: firstReceipt }],
   maxBytes: 4 * 1024 ** 2,
+  mostValues: MOST_VALUES,
   code: 'bad-journal',
   stage: 'journal',
 };

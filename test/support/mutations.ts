@@ -67,22 +67,26 @@ function changePlace({ holder, field }: Place, root: unknown, random: Random): v
   if (change <= 4) set(holder, field, oddValue(valueAt({ holder, field }), random));
   else if (change === 5) set(holder, field, structuredClone(valueAt(pickPlace(root, random) ?? { holder, field })));
   else if (change === 6) remove(holder, field);
-  else if (Array.isArray(holder)) changeList(holder, Number(field), random);
+  else if (Array.isArray(holder)) changeList(holder, Number(field), root, random);
   else set(holder, random.pick([...NAMES, ...Object.keys(holder)]), oddValue(undefined, random));
 }
 
-function changeList(list: unknown[], at: number, random: Random): void {
+function changeList(list: unknown[], at: number, root: unknown, random: Random): void {
   const copy = structuredClone(list[at]);
   const change = random.integer(1, 4);
   if (change === 1) list.reverse();
   else if (change === 2) list.splice(at, 0, copy);
   else if (change === 3) list.length = at;
-  else list.push(...Array.from({ length: random.integer(1, isShort(copy) ? 2000 : 2) }, () => copy));
+  else {
+    const length = random.integer(1, isShort(copy, root) ? 2000 : 2);
+    // Each on its own: what is set in one later is not set in all.
+    list.push(...Array.from({ length }, () => structuredClone(copy)));
+  }
 }
 
-/** What is long is not repeated for ever: the document is to stay one that is read. */
-function isShort(value: unknown): boolean {
-  return String(JSON.stringify(value)).length < 1000;
+/** What is long is not repeated for ever, nor in a document that has grown: it is to stay one that is read. */
+function isShort(item: unknown, root: unknown): boolean {
+  return JSON.stringify(item ?? null).length < 1000 && JSON.stringify(root).length < 20_000;
 }
 
 /** Of the same type more often than not, as what is of another one is refused soon. */

@@ -298,6 +298,11 @@ describe('a document that is made to exhaust memory', () => {
     assert.equal(describeExcess(Buffer.from(`{"a":[${'[],'.repeat(1_999_990)}0]}`)), undefined);
   });
 
+  test('is not parsed when it has more values than receipts have that are written together', () => {
+    const body = Buffer.from(`{"format":"${RECEIPTS_FORMAT}","receipts":[${'[],'.repeat(250_001)}[]]}`);
+    assert.match(failureOf(() => readDocument(RECEIPTS, body, URL)).message, /more than 500000 values/);
+  });
+
   test('is not parsed when it has a mapping of more fields than any of ours', () => {
     const mapping = (fields: number): Buffer =>
       Buffer.from(`[[1, 2], {"a": 0${', "b": [1, {"c": 2}, 3]'.repeat(fields - 1)}}, 4]`);
