@@ -97,6 +97,9 @@ const BY_TEXT: readonly (readonly [RegExp, FailureKind])[] = [
   [/certificate|SSL|TLS|self[- ]signed/i, { code: 'tls-refused' }],
 ];
 
+/** 55000 is the state of many things that are not as they must be. */
+const NOT_POPULATED = /^materialized view ".*" has not been populated/;
+
 const SNAPSHOT_GONE =
   /invalid snapshot identifier|could not import the requested snapshot|^snapshot ".*" does not exist/i;
 
@@ -130,6 +133,7 @@ function kindOfNetwork(error: unknown, code: string): FailureKind | undefined {
 }
 
 function kindOfState(state: string, text: string): FailureKind {
+  if (state === '55000' && NOT_POPULATED.test(text)) return { code: 'not-populated' };
   const ofPooler = state === '08P01' ? match(BY_POOLER_TEXT, text) : undefined;
   return ofPooler ?? BY_STATE[state] ?? BY_CLASS[state.slice(0, 2)] ?? { code: 'query-failed' };
 }

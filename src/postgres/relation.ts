@@ -9,6 +9,15 @@ import { isNotNull, TREE_SQL } from './table-stats.ts';
 
 export type RelationKind = 'table' | 'partitioned' | 'view' | 'materialized' | 'foreign';
 
+/** What messages call them. */
+export const RELATION_WORDS: Readonly<Record<RelationKind, string>> = {
+  table: 'table',
+  partitioned: 'partitioned table',
+  view: 'view',
+  materialized: 'materialized view',
+  foreign: 'foreign table',
+};
+
 export interface Relation {
   oid: number;
   schema: string;
@@ -19,6 +28,8 @@ export interface Relation {
   primaryKey: string[];
   /** Whether other tables inherit from it (partitioned tables included), so that it has no pages of its own to cut. */
   hasChildren: boolean;
+  /** Whether it can be read: a materialized view made WITH NO DATA cannot, until it is refreshed. */
+  isPopulated: boolean;
 }
 
 const KINDS: Record<string, RelationKind> = {
@@ -31,6 +42,7 @@ const KINDS: Record<string, RelationKind> = {
 
 const RELATION_SQL = `
 SELECT c.oid::pg_catalog.int8::pg_catalog.float8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
+  c.relispopulated AS is_populated,
   EXISTS (
     SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent OPERATOR(pg_catalog.=) c.oid
   ) AS has_children,
@@ -71,6 +83,7 @@ interface RelationRow {
   name: string;
   kind: string;
   has_children: boolean;
+  is_populated: boolean;
   primary_key: string[];
 }
 
@@ -92,6 +105,7 @@ export async function describeRelation(client: Client, text: string): Promise<Re
       columns: await resolveEncodings(client, columns.rows),
       primaryKey: row.primary_key,
       hasChildren: row.has_children,
+      isPopulated: row.is_populated,
     };
   } catch (error) {
     throw postgresFailure(error, 'plan', `describing ${text}`);

@@ -15,7 +15,7 @@ import { inspectStandby, type StandbyFacts } from '../postgres/standby.ts';
 import { openStore } from '../store/open.ts';
 import type { KeptConditions, Store } from '../store/store.ts';
 import { planRun } from './plan.ts';
-import { slotOf } from './subject.ts';
+import { nameSubject, slotOf } from './subject.ts';
 import { warnOfSubject } from './subject-warnings.ts';
 
 export interface OnlineFinding {
@@ -174,7 +174,7 @@ async function checkArchive(
   const plan = await whileReading(client, async () =>
     planRun(client, archive, await slotOf(client, archive, new Date())),
   );
-  const message = `${plan.subject.name}, about ${formatCount(plan.estimate.rows)} rows, ${plan.subject.selection.columns.length} columns, ${plan.segments.length} segments by ${plan.cut.name}`;
+  const message = `${nameSubject(plan.subject)}, about ${formatCount(plan.estimate.rows)} rows, ${plan.subject.selection.columns.length} columns, ${plan.segments.length} segments by ${plan.cut.name}`;
   const findings: OnlineFinding[] = [{ level: 'ok', subject, message }];
   findings.push(...plan.warnings.map((warning) => ({ level: 'warning' as const, subject, message: warning })));
   if (isStandby && plan.cut.name === 'pages') findings.push({ ...PAGES_ON_STANDBY, subject });
@@ -202,7 +202,8 @@ async function collect(subject: string, look: () => Promise<OnlineFinding[]>): P
   try {
     return await look();
   } catch (error) {
-    const { message, hint } = toFailure(error, 'connect');
-    return [{ level: 'error', subject, message, hint }];
+    const { code, message, hint } = toFailure(error, 'connect');
+    // It is filled by others, and may be by the time of a run.
+    return [{ level: code === 'not-populated' ? 'warning' : 'error', subject, message, hint }];
   }
 }

@@ -14,6 +14,7 @@ import { describeKeyTypes } from '../postgres/key-types.ts';
 import { sampleQuantiles, type KeyValues } from '../postgres/quantiles.ts';
 import type { Compared } from '../postgres/row-comparison.ts';
 import { buildSelect, columnReference, type Statement } from '../postgres/select.ts';
+import { RELATION_WORDS, type Relation } from '../postgres/relation.ts';
 import { mayRead } from '../postgres/role.ts';
 import { inspectServer } from '../postgres/server.ts';
 import { findRowChoice } from '../postgres/row-choice.ts';
@@ -135,11 +136,12 @@ async function gatherFacts(
   }
   const [leading] = key;
   const { versionNumber } = await inspectServer(client);
-  if (archive.key !== undefined) await requireUnique(client, relation.oid, archive.key, name);
+  if (archive.key !== undefined) await requireUnique(client, relation, archive.key, name);
   const canReadKey = await mayRead(client, relation.oid, key);
   return {
     name,
     kind: relation.kind,
+    ...(relation.kind === 'partitioned' && leaves.length === 0 ? { isLeafless: true } : {}),
     key,
     ...(canReadKey ? {} : { isKeyHidden: true }),
     canCutKey: key.length > 0 && leaves.length > 0 && canReadKey,
@@ -171,8 +173,15 @@ async function bytesToRead(
   return bytes * Math.min(1, estimate.rows / Math.max(1, whole.estimate.rows));
 }
 
-async function requireUnique(client: Client, oid: number, key: readonly string[], name: string): Promise<void> {
-  if (await isUniqueKey(client, oid, key)) return;
+async function requireUnique(client: Client, relation: Relation, key: readonly string[], name: string): Promise<void> {
+  if (await isUniqueKey(client, relation.oid, key)) return;
+  if (relation.kind === 'view' || relation.kind === 'foreign') {
+    throw fail('key-not-unique', {
+      stage: 'plan',
+      message: `${name} is a ${RELATION_WORDS[relation.kind]}, which has no index that a key could be backed by`,
+      hint: 'Leave key out; or archive it by a query, of which any columns may be the key.',
+    });
+  }
   throw fail('key-not-unique', {
     stage: 'plan',
     message: `the key (${key.join(', ')}) of ${name} is not backed by a unique index on NOT NULL columns`,

@@ -5,7 +5,11 @@ import type { Subject } from './subject.ts';
 
 /** A line each; empty when there is nothing to say. */
 export function warnOfSubject({ selection, relation, name }: Subject): string[] {
-  return [...warnOfNames(selection.columns), ...(hasHeirs(relation) ? [describeHeirs(name)] : [])];
+  return [
+    ...(relation?.isPopulated === false ? [describeUnfilled(name)] : []),
+    ...warnOfNames(selection.columns),
+    ...(hasHeirs(relation) ? [describeHeirs(name)] : []),
+  ];
 }
 
 /** Of columns whose JSON somebody's cast would make. `run` says it as well. */
@@ -22,6 +26,10 @@ export function warnOfCasts(columns: readonly Pick<Column, 'name' | 'type' | 'en
 /** Whether tables inherit from it that are no partitions: their rows are read with its own. */
 export function hasHeirs(relation: Subject['relation']): boolean {
   return relation !== undefined && relation.hasChildren && relation.kind !== 'partitioned';
+}
+
+function describeUnfilled(name: string): string {
+  return `the materialized view ${name} was never filled, and cannot be read before REFRESH MATERIALIZED VIEW`;
 }
 
 function describeHeirs(name: string): string {

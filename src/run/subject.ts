@@ -7,7 +7,7 @@ import type { Column } from '../postgres/columns.ts';
 import { defineTypes, type TypeDefinition } from '../postgres/type-definitions.ts';
 import { quoteTableName } from '../postgres/identifiers.ts';
 import { describeKeyOrder } from '../postgres/table-stats.ts';
-import { describeQuery, describeRelation, type Relation } from '../postgres/relation.ts';
+import { describeQuery, describeRelation, RELATION_WORDS, type Relation } from '../postgres/relation.ts';
 import {
   bindPlaceholders,
   bindSlot,
@@ -82,6 +82,13 @@ async function describeBound(
   const { kind, ...window } = windowOf(archive, columns, slot);
   const sql = bindWith({ from: pointLiteral(kind, window.from), to: pointLiteral(kind, window.to) });
   return { sql, columns, window };
+}
+
+/** The same with the word for what it is; a table is just its name. */
+export function nameSubject({ name, relation }: Pick<Subject, 'name' | 'relation'>): string {
+  if (relation === undefined || relation.kind === 'table') return name;
+  const isLeafless = relation.kind === 'partitioned' && !relation.hasChildren;
+  return `${RELATION_WORDS[relation.kind]} ${name}${isLeafless ? ' without partitions' : ''}`;
 }
 
 /** A slot that the archive can be described for: now, or the start of the window that now lies in. */

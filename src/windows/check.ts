@@ -34,7 +34,7 @@ async function checkArchive(config: Config, archive: WindowedArchive): Promise<O
       await endConnection(client);
     }
   } catch (error) {
-    const { message, hint } = toFailure(error, 'plan');
-    return [{ level: 'error', subject, message, hint }];
+    const { code, message, hint } = toFailure(error, 'plan');
+    return [{ level: code === 'not-populated' ? 'warning' : 'error', subject, message, hint }];
   }
 }

@@ -47,6 +47,11 @@ export const SOURCE_FAILURES = {
     meaning: 'What the archive names has no rows, such as an index or a sequence.',
     hint: 'Name a table, partitioned table, view, materialized view or foreign table.',
   },
+  'not-populated': {
+    transient: false,
+    meaning: 'A materialized view that is read was never filled: it was made WITH NO DATA.',
+    hint: 'Fill it with REFRESH MATERIALIZED VIEW before the archive is run.',
+  },
   'column-not-found': {
     transient: false,
     meaning: 'An option or a statement names a column that there is not.',

@@ -2,13 +2,15 @@
 import { fail, type FailureError } from '../../base/errors.ts';
 import type { ArchiveConfig } from '../../config/schema.ts';
 import type { CutBy } from '../../ledger/segments.ts';
-import type { RelationKind } from '../../postgres/relation.ts';
+import { RELATION_WORDS, type RelationKind } from '../../postgres/relation.ts';
 
 /** What the decision is made from. */
 export interface CutFacts {
   /** What is read, as the operator knows it. */
   name: string;
   kind: RelationKind | 'query';
+  /** Whether it is partitioned, and has no partitions yet: there is nothing to cut, by whatever. */
+  isLeafless?: boolean;
   /** The names of the key's columns; empty without one. */
   key: readonly string[];
   /** Whether the role may not read the key. */
@@ -37,6 +39,8 @@ const PAGES_TAKE =
 /** Chooses the cut. Throws FailureError `cannot-cut` when the config asks for one that is not possible. */
 export function chooseCut(wanted: ArchiveConfig['segments']['by'], facts: CutFacts): CutChoice {
   if (facts.rowChoice !== undefined && wanted !== 'none') return withoutCut(wanted, facts, facts.rowChoice);
+  if (facts.isLeafless === true && wanted !== 'none')
+    return { by: 'none', why: 'a partitioned table without partitions has no rows to cut' };
   switch (wanted) {
     case 'none':
       return { by: 'none', why: 'segments.by is none' };
@@ -87,17 +91,9 @@ function chooseAutomatically(facts: CutFacts): CutChoice {
         ? `the role may not read ${keyText}, and has no SELECT on the whole table to read ranges of pages by`
         : kind === 'query'
           ? 'a query without a key'
-          : `${KINDS[kind]} has no pages and no key to cut by`,
+          : `a ${RELATION_WORDS[kind]} has no pages and no key to cut by`,
   };
 }
-
-const KINDS: Readonly<Record<RelationKind, string>> = {
-  table: 'a table',
-  partitioned: 'a partitioned table',
-  view: 'a view',
-  materialized: 'a materialized view',
-  foreign: 'a foreign table',
-};
 
 function cannotCut(
   { name }: CutFacts,

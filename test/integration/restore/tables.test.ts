@@ -47,6 +47,28 @@ describe('a restored table', () => {
     assert.deepEqual(await values(yard, "SELECT relname FROM pg_class WHERE relname LIKE 'pgsluice%'"), []);
   });
 
+  test('is exact whatever a database sets for arrays, XML and the quoting of names', async (t) => {
+    const yard = await yardWith(
+      t,
+      `CREATE TYPE public.mood AS ENUM ('a'); CREATE DOMAIN public.share AS numeric(4, 2);
+       CREATE TABLE original (id int PRIMARY KEY, a text[], x xml, m public.mood, s public.share);
+       INSERT INTO original VALUES (1, ARRAY['a', NULL, 'NULL'], xmlparse(CONTENT 'a <b/> c'), 'a', 1.25);
+       CREATE TABLE target (LIKE original INCLUDING ALL)`,
+    );
+    const { name } = yard.database;
+    for (const setting of ['array_nulls = off', 'xmloption = document', 'quote_all_identifiers = on'])
+      await yard.client.query(`ALTER DATABASE ${name} SET ${setting}`);
+    await yard.archive({ table: 'original' });
+    for (const [into, create] of [
+      ['target', false],
+      ['made', true],
+    ] as const) {
+      const { status, warnings, problems, error } = await yard.restore(into, { create });
+      assert.deepEqual([status, warnings, problems, error], ['restored', [], [], undefined]);
+      assert.deepEqual(await difference(yard.client, 'id, a, x::text, m, s', 'original', into), []);
+    }
+  });
+
   test('computes its generated columns itself, keeps identities, and goes on counting behind them', async (t) => {
     const yard = await yardWith(
       t,

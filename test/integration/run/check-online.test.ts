@@ -16,14 +16,11 @@ after(() => {
 const database = await testDatabase();
 await database.client.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
 
-/** What `check --online` says of the table as this role sees it; nothing is an error. */
-async function findingsAs(url: string, options = ''): Promise<OnlineFinding[]> {
+/** What `check --online` says of the archive as this role sees it; nothing is an error. */
+async function findingsAs(url: string, archive = 'table: t'): Promise<OnlineFinding[]> {
   const file = path.join(folder, 'pgsluice.yaml');
   const destination = `destinations: { default: { url: "file://${folder}/archive" } }`;
-  writeFileSync(
-    file,
-    `sources: { default: { url: "${url}" } }\n${destination}\narchives: { a: { table: t${options} } }\n`,
-  );
+  writeFileSync(file, `sources: { default: { url: "${url}" } }\n${destination}\narchives: { a: { ${archive} } }\n`);
   const findings = await checkOnline(loadConfig(file, {}));
   assert.deepEqual(
     findings.filter(({ level }) => level === 'error'),
@@ -69,7 +66,7 @@ test('a standby is named with its delay and its patience, and that a cut by page
   writeFileSync(path.join(server.dataDir, 'standby.signal'), '');
   await server.restart();
   const said = async (by: string): Promise<string[]> => {
-    const findings = await findingsAs(server.url, `, segments: { by: ${by}, targetSize: 16KiB }`);
+    const findings = await findingsAs(server.url, `table: t, segments: { by: ${by}, targetSize: 16KiB }`);
     return findings.map(({ level, subject, message, hint }) => `${level} ${subject}: ${message} (${hint})`);
   };
   const byPages = await said('pages');
@@ -95,4 +92,35 @@ test('columns that other readers mistake, and tables that others inherit from, a
     'archives.a: column Run: readers that take run=… of the folders for a column replace its values by the run id; docs/format.md says how to read it',
     'archives.a: tables inherit from public.t: their rows are archived with its own, and a restore puts all of them into one table',
   ]);
+});
+
+test('a materialized view that was never filled is a warning, and what is no table is called by its own word', async () => {
+  const { client } = database;
+  await client.query(
+    `CREATE MATERIALIZED VIEW unfilled AS SELECT g AS id FROM generate_series(1, 9) AS g WITH NO DATA; CREATE VIEW seen AS SELECT 1 AS id;
+     CREATE TABLE leafless (id int PRIMARY KEY) PARTITION BY RANGE (id)`,
+  );
+  const said = async (archive: string): Promise<string[]> => {
+    const findings = await findingsAs(database.url, archive);
+    return findings
+      .filter(({ subject }) => subject === 'archives.a')
+      .map(({ level, message, hint = '' }) => `${level}: ${message} ${hint}`);
+  };
+  const [unfilled, warning, ...others] = await said('table: unfilled');
+  assert.match(unfilled ?? '', /^ok: materialized view public\.unfilled, about/);
+  assert.match(warning ?? '', /^warning: .*public\.unfilled was never filled.*REFRESH MATERIALIZED VIEW/);
+  assert.deepEqual(others, []);
+  const [within, ...more] = await said(
+    'query: "SELECT u.id FROM unfilled u, generate_series(1, 1000000)", key: [id], segments: { by: key, targetSize: 16KiB }',
+  );
+  assert.match(within ?? '', /^warning: .*"unfilled" has not been populated.*REFRESH MATERIALIZED VIEW/);
+  assert.deepEqual(more, []);
+  assert.match(
+    (await said('table: seen')).join(),
+    /^ok: view public\.seen, about \S+ rows, 1 columns, 1 segments by none $/,
+  );
+  assert.match(
+    (await said('table: leafless, segments: { by: key }')).join(),
+    /^ok: partitioned table public\.leafless without partitions, about 0 rows, 1 columns, 1 segments by none $/,
+  );
 });

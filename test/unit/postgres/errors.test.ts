@@ -142,6 +142,13 @@ const WORDS: readonly Row[] = [
   ['the value is recommended and intended', 'query-failed', false],
 ];
 
+test('55000 is the state of many things, and a materialized view without rows is told by its words', () => {
+  const failure = failureOf('materialized view "v" has not been populated', { code: '55000' });
+  assert.equal(failure.code, 'not-populated');
+  assert.match(failure.hint, /REFRESH MATERIALIZED VIEW/);
+  assert.equal(failureOf('lastval is not yet defined in this session', { code: '55000' }).code, 'query-failed');
+});
+
 /** All of them with 08P01, as PgBouncer answers. */
 const POOLER_WORDS: readonly Row[] = [
   ['no such database: events', 'database-not-found', false],

@@ -42,6 +42,13 @@ describe('the cut that is chosen', () => {
       'none',
       /a view has no pages/,
     ],
+    [
+      'none of what has no partitions yet, whatever the config says',
+      'key',
+      { ...TABLE, kind: 'partitioned', isLeafless: true, canCutKey: false },
+      'none',
+      /a partitioned table without partitions/,
+    ],
     ['key of a query that names one', 'auto', QUERY, 'key', /the query names the key \(id\)/],
     ['none of a query without a key', 'auto', { ...QUERY, ...NO_KEY }, 'none', /a query without a key/],
     ['none of a query with LIMIT', 'auto', { ...QUERY, rowChoice: 'LIMIT' }, 'none', /the query has LIMIT.*other rows/],
