@@ -2,7 +2,7 @@
 import type { Client } from 'pg';
 import { postgresFailure } from './errors.ts';
 import type { Compared } from './row-comparison.ts';
-import { asOneStatement, type Selection } from './select.ts';
+import { asOneStatement, fromSelection, type Selection } from './select.ts';
 
 /** Values of the key's columns as text, one for each column. */
 export type KeyValues = string[];
@@ -74,10 +74,7 @@ ORDER BY n`;
 
 /** A fixed seed: the same data gives the same plan. */
 function sampledFrom(selection: Selection, percent: number | undefined): string {
-  if (selection.kind === 'query') {
-    const names = selection.columns.map((_, index) => `c${index + 1}`).join(', ');
-    return `(\n${selection.sql}\n) AS q(${names})`;
-  }
+  if (selection.kind === 'query') return fromSelection(selection);
   const sample = percent === undefined || percent >= 100 ? '' : ` TABLESAMPLE SYSTEM (${percent}) REPEATABLE (20)`;
   return `${selection.from}${sample}${selection.where === undefined ? '' : ` WHERE (${selection.where}\n)`}`;
 }

@@ -79,7 +79,13 @@ function outputOf(reference: string): string {
 }
 
 function fromItems(selection: Selection, { from }: Narrowing): readonly string[] {
-  if (selection.kind === 'relation') return typeof from === 'object' ? from : [from ?? selection.from];
+  if (selection.kind === 'relation' && from !== undefined) return typeof from === 'object' ? from : [from];
+  return [fromSelection(selection)];
+}
+
+/** The selection as an item of FROM, without its filter; its columns go by {@link columnReference}. */
+export function fromSelection(selection: Selection): string {
+  if (selection.kind === 'relation') return selection.from;
   const names = selection.columns.map((_, index) => `c${index + 1}`).join(', ');
-  return [`(\n${selection.sql}\n) AS q${names === '' ? '' : `(${names})`}`];
+  return `(\n${selection.sql}\n) AS q${names === '' ? '' : `(${names})`}`;
 }

@@ -18,6 +18,7 @@ import { RELATION_WORDS, type Relation } from '../postgres/relation.ts';
 import { mayRead } from '../postgres/role.ts';
 import { inspectServer } from '../postgres/server.ts';
 import { findRowChoice } from '../postgres/row-choice.ts';
+import { findDescent } from '../postgres/row-descent.ts';
 import { findCorrelation, findLeaves, isUniqueKey, type Leaf } from '../postgres/table-stats.ts';
 import { chooseCut, type CutFacts } from './cut/choose.ts';
 import { warnOfUncovered } from './coverage.ts';
@@ -94,7 +95,8 @@ export async function replanRun(
 ): Promise<ReplannedRun> {
   const { subject, estimate, warnings, leaves } = await lookAt(client, archive, slot);
   const cut = await openCut(by, { client, archive, subject, leaves, bytes: estimate.bytes });
-  return { subject, estimate, cut, why, segments, warnings, problem: cut.problem(segments) };
+  const problem = cut.problem(segments) ?? (await cut.problemByServer?.(segments));
+  return { subject, estimate, cut, why, segments, warnings, problem };
 }
 
 interface Look extends Pick<RunPlan, 'subject' | 'estimate' | 'warnings'> {
@@ -200,7 +202,12 @@ async function openCut(by: CutBy, input: CutInput): Promise<Cut> {
     case 'key': {
       const columns = await keyColumns(client, subject);
       const nullable = mayHoldNulls(archive, subject);
-      return cutByKey({ columns, nullable, findBounds: () => findBounds(input, columns) });
+      return cutByKey({
+        columns,
+        nullable,
+        findBounds: () => findBounds(input, columns),
+        findDescent: (bounds) => findDescent(client, subject.selection, columns, bounds),
+      });
     }
   }
 }

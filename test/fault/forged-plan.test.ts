@@ -125,6 +125,26 @@ describe('a plan in the bucket', () => {
     assert.equal(verified.code, 0, verified.stdout);
   });
 
+  test('whose bounds of the key go back is not gone by: rows between them would come twice', async () => {
+    await site.database.client.query(
+      `CREATE TABLE worded (part text, n int, PRIMARY KEY (part, n)); INSERT INTO worded SELECT 'p' || i % 10, i FROM generate_series(1, 3000) AS i`,
+    );
+    const config = await site.writeConfig({ archives: { worded: segmented('worded', 'key', '8KiB') } });
+    const plan = await failedRun('worded', config);
+    const bounds = plan.segments.slice(0, -1).map(({ range }) => range!.upper);
+    bounds[bounds.length - 2] = ['p0', '1'];
+    const segments = [...bounds, null].map((upper, index) => ({
+      index,
+      range: { lower: bounds[index - 1] ?? null, upper },
+    }));
+    await forge('worded', config, plan, segments);
+    const { result, log } = await runInProcess(site, config, 'worded', RUN);
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
+    assert.equal(result.rows, 3000);
+    const over = log.find(({ message }) => message.startsWith('run starts over'));
+    assert.match(String(over?.fields['why']), /segment \d+ ends before it begins/);
+  });
+
   test('that leaves pages out is refused, and nothing is committed', async () => {
     const config = await site.writeConfig({ archives: { short: segmented('rows', 'pages', '32KiB') } });
     const plan = await failedRun('short', config);

@@ -50,6 +50,7 @@ export const CUTS: Readonly<Record<'key' | 'pages', Cut>> = {
     columns: [{ reference: '"id"', type: 'pg_catalog.int8', operators: 'pg_catalog' }],
     nullable: false,
     findBounds: () => Promise.resolve([['100'], ['200'], ['300']]),
+    findDescent: () => Promise.resolve(undefined),
   }),
   pages: cutByPages({ leaves: [LEAF], table: { oid: 100, name: '"events"' }, targetBytes: 8192 }),
 };

@@ -31,6 +31,7 @@ const CUTS: Record<JournalPlan['by'], Cut | undefined> = {
     columns: [{ reference: '"id"', type: 'bigint', operators: 'pg_catalog' }],
     nullable: true,
     findBounds: async () => [],
+    findDescent: () => Promise.resolve(undefined),
   }),
   pages: cutByPages({ leaves: [LEAF], table: { oid: LEAF.oid, name: '"events"' }, targetBytes: 80_000 }),
   none: undefined,

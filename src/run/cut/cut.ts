@@ -13,6 +13,8 @@ export interface Cut {
    * server does not list. Undefined when nothing is.
    */
   problem(segments: readonly PlannedSegment[]): string | undefined;
+  /** The same, as far as only the server knows; of segments that have no other problem. Absent where there is nothing to ask. */
+  problemByServer?(segments: readonly PlannedSegment[]): Promise<string | undefined>;
   /** What narrows the source to one segment. The SQL is made here, from the config and the catalogue. */
   narrow(segment: PlannedSegment): Narrowing;
   /** What a person is told of a segment. */

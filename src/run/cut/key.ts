@@ -12,14 +12,21 @@ export interface KeyCutParts {
   nullable: boolean;
   /** The values at which the second and all further ranges begin: ascending, no two alike. */
   findBounds: () => Promise<KeyValues[]>;
+  /** The place of the first bound that is greater than the next one; undefined when there is none. */
+  findDescent: (bounds: readonly KeyValues[]) => Promise<number | undefined>;
 }
 
-export function cutByKey({ columns, nullable, findBounds }: KeyCutParts): Cut {
+export function cutByKey({ columns, nullable, findBounds, findDescent }: KeyCutParts): Cut {
   return {
     name: 'key',
     survivesSnapshot: true,
     segments: async () => rangesBetween(await findBounds()).map((range, index) => ({ index, range })),
     problem: (segments) => findGap(segments, columns.length),
+    // By bounds that go back, the rows between them would be read twice.
+    problemByServer: async (segments) => {
+      const descent = await findDescent(segments.flatMap(({ range }) => (range?.upper ? [range.upper] : [])));
+      return descent === undefined ? undefined : `segment ${descent + 1} ends before it begins`;
+    },
     narrow: ({ range }) => (range === undefined ? {} : narrowToRange(range, columns, nullable)),
     describe: ({ range }) => (range === undefined ? 'all rows' : describeRange(range)),
   };

@@ -41,6 +41,8 @@ async function readSegments(planned: RunPlan): Promise<string[][]> {
 
 /** Checks that the segments hold exactly the rows that `sql` gives, each once; returns how many each one has. */
 async function assertAllRowsOnce(planned: RunPlan, sql: string, params: unknown[] = []): Promise<number[]> {
+  // Whoever takes the run up must find the bounds in order, by whatever type and collation they are.
+  assert.equal(await planned.cut.problemByServer?.(planned.segments), undefined);
   const segments = await readSegments(planned);
   const { rows } = await client.query({ text: sql, values: params, rowMode: 'array' });
   const expected = (rows as unknown[]).map((row) => JSON.stringify(row)).sort();
@@ -66,6 +68,12 @@ const KEYS: [string, string, string, string][] = [
   ],
   ['a text', 'id text PRIMARY KEY', `'k' || md5(i::text)`, 'id'],
   ['a text in the C collation', 'id text COLLATE "C" PRIMARY KEY', `chr(65 + i % 50) || chr(200 + i % 90) || i`, 'id'],
+  [
+    'a text in a collation that the database does not have',
+    'id text COLLATE "und-x-icu" PRIMARY KEY',
+    `CASE WHEN i % 2 = 0 THEN chr(65 + i % 26) ELSE chr(97 + i % 26) END || i`,
+    'id',
+  ],
   ['a uuid', 'id uuid PRIMARY KEY', 'md5(i::text)::uuid', 'id'],
   [
     'a timestamptz in microseconds',
@@ -121,6 +129,12 @@ describe('a cut by the primary key', () => {
         true,
         'the segments are not in the order of the key',
       );
+      const [first, second, third] = planned.segments.map(({ range }) => range!.upper);
+      const back = [third, second, first, null].map((upper, index) => ({
+        index,
+        range: { lower: null, upper: upper! },
+      }));
+      assert.equal(await planned.cut.problemByServer?.(back), 'segment 1 ends before it begins');
     });
   }
 

@@ -11,7 +11,12 @@ const ID: Compared = { reference: '"id"', type: 'pg_catalog.int8', operators: 'p
 const TEXT: Compared = { reference: 'q.c2', type: 'pg_catalog.text', operators: 'pg_catalog' };
 
 function cutAt(bounds: KeyValues[], columns: readonly Compared[] = [ID], nullable = false): Cut {
-  return cutByKey({ columns, nullable, findBounds: () => Promise.resolve(bounds) });
+  return cutByKey({
+    columns,
+    nullable,
+    findBounds: () => Promise.resolve(bounds),
+    findDescent: () => Promise.resolve(undefined),
+  });
 }
 
 /** Ascending numbers, no two alike, as the values of a key of one column. */
