@@ -81,6 +81,14 @@ export async function setForTransaction(client: Client, own: Readonly<Record<str
   if (connection?.pooled === true) connection.pid = (await askConnection(client)).pid;
 }
 
+/**
+ * The same, with all settings, whatever the session has: for who decides by what the server prints, on a connection on which
+ * code of others runs, such as triggers.
+ */
+export async function setAllForTransaction(client: Client, own: Readonly<Record<string, string>>): Promise<void> {
+  await client.query(statement({ ...settingsOf(CONNECTIONS.get(client)), ...own }, true));
+}
+
 function settingsOf(connection: Connection | undefined): Record<string, string> {
   const known = NEWER_SETTINGS.filter(([since]) => (connection?.version ?? 0) >= since);
   return { ...SETTINGS, ...Object.fromEntries(known.map(([, name, value]) => [name, value])) };
