@@ -9,6 +9,7 @@ export const ROOMS = [
   ['commands', 'a command is a list of steps; what is below does not know who called it'],
   ['demo', 'brings servers along for the demo, the tests and the benchmark; the product does without'],
   ['daemon', 'decides when; what is below does not know of schedules, alarms and pages'],
+  ['purge', 'is the story of a purge; what proves an archive does not know what is done with the proof'],
   ['restore', 'is the story of a restore; archiving does not know of it'],
   ['verify', 'proves what was archived; making an archive does not need it'],
   ['windows', 'finds which windows an archive lacks, and has them made; a run knows its own window alone'],

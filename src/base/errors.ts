@@ -17,7 +17,8 @@ export type Stage =
   | 'journal'
   | 'commit'
   | 'verify'
-  | 'restore';
+  | 'restore'
+  | 'purge';
 
 /** One failure as plain data; it crosses the thread boundary and is logged once, at the top. */
 export interface Failure {

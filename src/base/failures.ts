@@ -1,11 +1,18 @@
 /** The codes of all failures, each declared once; docs/errors.md is written from the declarations. */
 import type { Declaration } from './failures/declaration.ts';
 import { DESTINATION_FAILURES } from './failures/destination.ts';
+import { PURGE_FAILURES } from './failures/purge.ts';
 import { RESTORE_FAILURES } from './failures/restore.ts';
 import { RUN_FAILURES } from './failures/run.ts';
 import { SOURCE_FAILURES } from './failures/source.ts';
 
-const DECLARED = { ...RUN_FAILURES, ...SOURCE_FAILURES, ...DESTINATION_FAILURES, ...RESTORE_FAILURES };
+const DECLARED = {
+  ...RUN_FAILURES,
+  ...SOURCE_FAILURES,
+  ...DESTINATION_FAILURES,
+  ...RESTORE_FAILURES,
+  ...PURGE_FAILURES,
+};
 
 /** A stable name of a kind of failure, such as `row-too-wide`. */
 export type FailureCode = keyof typeof DECLARED;
@@ -25,6 +32,7 @@ export const FAILURE_GROUPS = [
   { title: 'Source', declarations: SOURCE_FAILURES },
   { title: 'Destination', declarations: DESTINATION_FAILURES },
   { title: 'Restore', declarations: RESTORE_FAILURES },
+  { title: 'Purge', declarations: PURGE_FAILURES },
 ] as const;
 
 /** Whether this version declares the code; what lies in the bucket may come from a newer one. */

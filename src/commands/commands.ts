@@ -216,6 +216,30 @@ export const COMMANDS: readonly CommandEntry[] = [
       }),
   },
   {
+    name: 'purge',
+    arguments: '<archive> [run...]',
+    does: 'count the rows of the source that a run was proved to hold, or delete them; the latest run by default',
+    example: 'pgsluice purge fetch_queue 20261123T021500Z --execute',
+    options: [
+      ALLOW_UNSIGNED,
+      { flags: '--execute', does: 'delete them; without it, nothing is changed' },
+      { flags: '--yes', does: 'do not ask at a terminal' },
+    ],
+    exits: {
+      1: 'the purge failed or was broken off; given again, it goes on',
+      2: 'usage or config, or it was refused: nothing was deleted',
+      3: 'the archive is not what its manifest says: nothing was deleted from then on',
+      130: INTERRUPTED,
+    },
+    variables: BOTH_ENDS,
+    run: async (invocation, given) =>
+      (await import('./purge.ts')).purgeCommand(invocation, given.archive, {
+        runs: given.arguments.slice(1),
+        execute: given.flag('execute'),
+        yes: given.flag('yes'),
+      }),
+  },
+  {
     name: 'keygen',
     arguments: '<file>',
     does: 'make a key by which archives are signed: the private half goes into a new file, the public one is printed',

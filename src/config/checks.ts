@@ -19,6 +19,7 @@ export function reportCrossChecks(tree: Tree, draft: Draft): void {
     reportArchive(new Entry(archive, ['archives', name], draft));
     reportReference(tree, name, archive, 'source', draft);
     reportReference(tree, name, archive, 'destination', draft);
+    reportPurgeSource(tree, name, archive, draft);
   }
   reportPrefixClashes(tree, draft);
 }
@@ -127,6 +128,7 @@ function reportArchive(entry: Entry): void {
   if (!entry.has('query') && entry.has('params')) entry.report('params', 'needs a query; a table takes none');
   if (!entry.has('table')) reportQueryOptions(entry);
   reportWindow(entry);
+  reportPurge(entry);
   reportCompression(entry);
 }
 
@@ -155,6 +157,21 @@ function reportWindow(entry: Entry): void {
     'window',
     'cannot be together with window: each slot makes all windows that are missing',
   );
+}
+
+/** Only a whole table is archived so that its rows can be told again. */
+function reportPurge(entry: Entry): void {
+  for (const key of ['query', 'columns', 'exclude'])
+    entry.refuseTogether('purge', key, `cannot be together with ${key}: only a table that is archived whole is purged`);
+}
+
+/** The name itself is not echoed, as it may come from a file with a secret. */
+function reportPurgeSource(tree: Tree, name: string, archive: Tree, draft: Draft): void {
+  const known = valueAt(tree, ['sources']);
+  const source = valueAt(archive, ['purge', 'source']);
+  if (!isTree(known) || typeof source !== 'string' || Object.hasOwn(known, source)) return;
+  const problem = `there is no source of this name${suggest(source, Object.keys(known))}`;
+  draft.report(['archives', name, 'purge', 'source'], problem);
 }
 
 function reportQueryOptions(entry: Entry): void {

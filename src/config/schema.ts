@@ -201,6 +201,29 @@ const window = z.strictObject({
     }),
 });
 
+const purge = z.strictObject({
+  after: duration(3_600_000, 100 * 366 * 86_400_000).meta({
+    description: 'How long a run must have been committed before it is purged without being named; at least 1h.',
+    unit: 'ms',
+  }),
+  source: text().optional().meta({
+    description: 'Name of the source by whose role rows are deleted, of the same database.',
+    defaultText: "the archive's",
+  }),
+  accept: z
+    .array(z.enum(['triggers', 'publications', 'slots', 'subscriptions']))
+    .max(4)
+    .default([])
+    .meta({ description: 'What deleting sets off besides, and is wanted; a purge is refused where it finds another.' }),
+  maxDuration: duration(1000, 31 * 86_400_000)
+    .optional()
+    .meta({
+      description: 'How long one purge may take; the next one goes on.',
+      defaultText: 'no limit',
+      unit: 'ms',
+    }),
+});
+
 const archive = z.strictObject({
   source: text().default('default').meta({ description: 'Name of the source.' }),
   destination: text().default('default').meta({ description: 'Name of the destination.' }),
@@ -290,6 +313,10 @@ const archive = z.strictObject({
     description: 'How rows are read: through a cursor or with COPY.',
   }),
   retry: retry.prefault({}).meta({ description: 'How failures that may pass are retried, per segment.' }),
+  purge: purge.optional().meta({
+    description: 'Lets `pgsluice purge` delete from the table what a run was proved to hold; see docs/purge.md.',
+    defaultText: 'nothing is ever deleted',
+  }),
 });
 
 const workers = z.strictObject({

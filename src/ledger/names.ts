@@ -22,6 +22,11 @@ export function manifestKey(archive: string, run: string): string {
   return `${runPrefix(archive, run)}_manifest.json`;
 }
 
+/** What a purge of the run has done. */
+export function purgeKey(archive: string, run: string): string {
+  return `${runPrefix(archive, run)}_purge.json`;
+}
+
 /** Folder of the journal, which is there only while the run is unfinished. */
 export function journalPrefix(archive: string, run: string): string {
   return `${runPrefix(archive, run)}_pgsluice/`;

@@ -7,6 +7,7 @@ import type { PutResult, Replaces, Store, StoredObject } from '../store/store.ts
 import { badDocument, readDocument, writeDocument, type DocumentKind } from './documents.ts';
 import { PLAN, type JournalPlan } from './journal.ts';
 import { MANIFEST, type Manifest } from './manifest.ts';
+import { PURGE, type PurgeRecord } from './purge.ts';
 import {
   aliveKey,
   dataKey,
@@ -15,6 +16,7 @@ import {
   journalPrefix,
   manifestKey,
   planKey,
+  purgeKey,
   receiptKey,
   runPrefix,
   segmentOfDataKey,
@@ -166,6 +168,19 @@ export class RunFolder {
       }
     };
     await Promise.all(Array.from({ length: READ_AT_ONCE }, read));
+  }
+
+  /** What a purge has noted; undefined when none was begun. Throws FailureError for one that cannot be believed. */
+  async purge(): Promise<{ record: PurgeRecord; etag: string } | undefined> {
+    const found = await this.#read(PURGE, purgeKey(this.archive, this.run), PURGE.maxBytes);
+    return found && { record: found.document, etag: found.etag };
+  }
+
+  /** Notes what a purge has done: only over nothing, or over the record that has this ETag. */
+  async writePurge(record: PurgeRecord, replaces: Replaces): Promise<PutResult> {
+    const key = purgeKey(this.archive, this.run);
+    const body = this.#sign(writeDocument(PURGE, record, this.store.url + key));
+    return this.store.put(key, body, { ...JSON_OBJECT, replaces });
   }
 
   /** How many segments have receipts of the plan with this fingerprint. */

@@ -135,6 +135,19 @@ const CASES: [text: string, message: string][] = [
     inTable('columns: [a]\n    ▸exclude: [b]'),
     'archives.a.exclude: cannot be together with columns; remove one of them',
   ],
+  [
+    inTable('columns: [a]\n    ▸purge: { after: 1h }'),
+    'archives.a.purge: cannot be together with columns: only a table that is archived whole is purged',
+  ],
+  [
+    inArchive('query: select 1\n    ▸purge: { after: 1h }'),
+    'archives.a.purge: cannot be together with query: only a table that is archived whole is purged',
+  ],
+  [inTable('purge: { after: ▸59m }'), 'archives.a.purge.after: must be at least 3600000ms'],
+  [
+    inTable('purge: { after: 1h, source: ▸other }'),
+    'archives.a.purge.source: there is no source of this name; known are: default',
+  ],
   [inTable('columns: ▸[]'), 'archives.a.columns: must not be an empty list'],
   [inTable('columns: ▸id'), 'archives.a.columns: must be a list, such as [a, b]'],
   [inTable('columns: [a, ▸1]'), 'archives.a.columns[1]: must be text; put it in quotes'],

@@ -1,0 +1,145 @@
+/** Failures of a purge: nearly all of them are refusals, said before anything is deleted. */
+import type { Declarations } from './declaration.ts';
+
+const AGAIN = 'Archive it anew (pgsluice run), and purge that run.';
+const REFUSED = '2: refused, nothing was deleted';
+
+export const PURGE_FAILURES = {
+  'purge-incomplete-archive': {
+    transient: false,
+    meaning: 'The run does not hold whole rows of a table: it is of a query, a view or a foreign table.',
+    hint: 'Archive the whole table, without columns, exclude or a query, to purge it.',
+    exit: REFUSED,
+  },
+  'purge-no-key': {
+    transient: false,
+    meaning: 'The rows of the table cannot be told apart by a key that the server itself keeps unique.',
+    hint: 'Add a primary key, or a UNIQUE index on NOT NULL columns of plain types.',
+    exit: REFUSED,
+  },
+  'purge-inherits': {
+    transient: false,
+    meaning: 'Other tables inherit from this one, so that one line may be that of several rows.',
+    hint: 'Archive and purge each of the tables by itself, once none inherits: ALTER TABLE … NO INHERIT ….',
+    exit: REFUSED,
+  },
+  'purge-cascades': {
+    transient: false,
+    meaning: 'Deleting would delete or change rows of another table, which no archive holds.',
+    hint: 'Make the foreign key ON DELETE NO ACTION, or drop it.',
+    exit: REFUSED,
+  },
+  'purge-unindexed-reference': {
+    transient: false,
+    meaning: 'Each deleted row would make the server read a whole table that refers to it.',
+    hint: 'CREATE INDEX CONCURRENTLY on the referring columns.',
+    exit: REFUSED,
+  },
+  'purge-rule': {
+    transient: false,
+    meaning: 'A rule makes something else of a DELETE.',
+    hint: 'DROP RULE …, as a purge does not know what it does.',
+    exit: REFUSED,
+  },
+  'purge-triggers': {
+    transient: false,
+    meaning: 'Triggers fire on each delete.',
+    hint: 'If that is wanted: purge.accept: [triggers]. They run with the settings of pgsluice, such as TimeZone=UTC.',
+    exit: REFUSED,
+  },
+  'purge-published': {
+    transient: false,
+    meaning: 'A publication sends each delete to its subscribers.',
+    hint: 'If that is wanted: purge.accept: [publications]. Else: ALTER PUBLICATION … SET (publish = …) without delete.',
+    exit: REFUSED,
+  },
+  'purge-slots': {
+    transient: false,
+    meaning: 'A logical replication slot of this database decodes each delete for somebody.',
+    hint: 'If that is wanted: purge.accept: [slots].',
+    exit: REFUSED,
+  },
+  'purge-subscribed': {
+    transient: false,
+    meaning: 'A subscription fills the table, so that its rows are those of another database.',
+    hint: 'If that is wanted: purge.accept: [subscriptions].',
+    exit: REFUSED,
+  },
+  'purge-replica-identity': {
+    transient: false,
+    meaning:
+      'The table is published with deletes, and has no replica identity, so that the server refuses each delete.',
+    hint: 'ALTER TABLE … REPLICA IDENTITY USING INDEX …, or FULL.',
+    exit: REFUSED,
+  },
+  'purge-row-security': {
+    transient: false,
+    meaning: 'Row security hides rows of the table, or of one that refers to it, from this role.',
+    hint: 'ALTER ROLE … BYPASSRLS, or purge as the owner of the table.',
+    exit: REFUSED,
+  },
+  'purge-columns-changed': {
+    transient: false,
+    meaning: 'The columns of the table are not those of the run, so that no line would be equal.',
+    hint: AGAIN,
+    exit: REFUSED,
+  },
+  'purge-lossy-type': {
+    transient: false,
+    meaning: 'A line does not tell all of a value of this type, so that two different rows may have the same line.',
+    hint: 'Rows of such a table stay: delete them by other means.',
+    exit: REFUSED,
+  },
+  'purge-wrong-source': {
+    transient: false,
+    meaning: 'The run is of another database, or nobody can know that it is of this one.',
+    hint: `Let purge.source be the database of the run, and GRANT EXECUTE ON FUNCTION pg_control_system(). ${AGAIN}`,
+    exit: REFUSED,
+  },
+  'purge-read-only': {
+    transient: false,
+    meaning: 'Nothing can be deleted there: it is a standby, or its transactions are read-only.',
+    hint: 'Let purge.source lead to the primary, with a role that may write.',
+    exit: REFUSED,
+  },
+  'purge-permission': {
+    transient: false,
+    meaning: 'The role lacks a right that a purge needs.',
+    hint: 'GRANT SELECT, DELETE, UPDATE (a column of the key) on the table, and SELECT on those that refer to it.',
+    exit: REFUSED,
+  },
+  'purge-pooler': {
+    transient: false,
+    meaning: 'The connection goes through a pooler such as PgBouncer.',
+    hint: 'Let purge.source lead to Postgres itself.',
+    exit: REFUSED,
+  },
+  'purge-too-young': {
+    transient: false,
+    meaning: 'The latest run was not committed long enough ago.',
+    hint: 'Wait, or name the run: a run that is named may be purged at once.',
+    exit: REFUSED,
+  },
+  'purge-done': {
+    transient: false,
+    meaning: 'The run was purged before, and a run is purged once: rows that came back since stay.',
+    hint: AGAIN,
+    exit: REFUSED,
+  },
+  'purge-archive-damaged': {
+    transient: false,
+    meaning: 'The objects of the run are not what its manifest says; from then on nothing was deleted.',
+    hint: `See what \`pgsluice verify\` says of the objects. ${AGAIN}`,
+    exit: '3',
+  },
+  'purge-taken': {
+    transient: false,
+    meaning: 'Somebody else has written the record of this purge meanwhile.',
+    hint: 'Let one purge of a run end before another is begun.',
+  },
+  'bad-purge-record': {
+    transient: false,
+    meaning: '`_purge.json` of a run is not what a purge writes.',
+    hint: 'Bring it back from an older version of it in the bucket; nothing is deleted while it cannot be read.',
+  },
+} as const satisfies Declarations;

@@ -1,0 +1,182 @@
+/** `pgsluice purge`: deletes from the source what a run was proved to hold. */
+import { createInterface } from 'node:readline/promises';
+import { UsageError } from '../base/errors.ts';
+import { countOf, formatCount, formatDuration } from '../base/units.ts';
+import { sourceNamed, sourceOf } from '../config/resolve.ts';
+import type { Config } from '../config/schema.ts';
+import { isRunId } from '../ledger/run-id.ts';
+import { OUTCOMES, type Outcome } from '../ledger/purge.ts';
+import { purgeRun } from '../purge/purge-run.ts';
+import type { PurgeContext, PurgeProgress, PurgeRequest, PurgeResult, PurgeStatus } from '../purge/request.ts';
+import { EXIT } from './entry.ts';
+import { watchInterrupts } from './interrupt.ts';
+import { chooseArchives, openConfig, openLog, type Invocation } from './invocation.ts';
+import { openProgressBar, type Progress } from './terminal/bar.ts';
+import { describeFailure } from './terminal/failure.ts';
+import { printJson, printLines } from './terminal/print.ts';
+import { progressOfBytes } from './terminal/progress.ts';
+
+export interface PurgeOptions {
+  runs: readonly string[];
+  execute: boolean;
+  /** Does not ask at a terminal. */
+  yes: boolean;
+}
+
+const EXITS: Readonly<Record<PurgeStatus, number>> = {
+  purged: EXIT.done,
+  counted: EXIT.done,
+  stopped: EXIT.failed,
+  failed: EXIT.failed,
+  refused: EXIT.usage,
+  different: EXIT.different,
+};
+/** The worst first. */
+const ORDER: readonly number[] = [EXIT.different, EXIT.failed, EXIT.usage, EXIT.done];
+
+export async function purgeCommand(invocation: Invocation, name: string, options: PurgeOptions): Promise<number> {
+  const config = openConfig(invocation);
+  const requests = readRequests(invocation, config, name, options);
+  const interrupt = watchInterrupts();
+  try {
+    const results: PurgeResult[] = [];
+    for (const request of requests) {
+      if (interrupt.interrupted) break;
+      const result = await purgeWithBar(invocation, config, request, interrupt.signal);
+      results.push(result);
+      if (!invocation.json) printResult(invocation, result);
+    }
+    if (invocation.json) printJson(invocation, results);
+    if (interrupt.interrupted) return EXIT.interrupted;
+    const codes = new Set(results.map(({ status }) => EXITS[status]));
+    return ORDER.find((code) => codes.has(code)) ?? EXIT.done;
+  } finally {
+    interrupt.release();
+  }
+}
+
+function readRequests(
+  invocation: Invocation,
+  config: Config,
+  name: string,
+  { runs, execute, yes }: PurgeOptions,
+): PurgeRequest[] {
+  const [archive] = chooseArchives(config, [name]);
+  if (archive === undefined) throw new UsageError(`there is no archive "${name}"`);
+  const { purge } = archive;
+  if (purge === undefined)
+    throw new UsageError(
+      `${name} has no purge in the config, so that nothing of it is ever deleted; see docs/purge.md`,
+    );
+  const bad = runs.filter((run) => run !== 'latest' && !isRunId(run));
+  if (bad.length > 0) throw new UsageError(bad.map((run) => `${run} is no run id, such as 20261123T021500Z`));
+  const source = purge.source === undefined ? sourceOf(config, archive) : sourceNamed(config, purge.source);
+  if (source === undefined) throw new UsageError(`there is no source "${purge.source ?? ''}"`);
+  const isAsked = execute && !yes && !invocation.json && process.stdin.isTTY && invocation.stdout.isTTY;
+  return [...new Set(runs.length === 0 ? ['latest'] : runs)].map((run) => ({
+    archive: { ...archive, purge },
+    run: run === 'latest' ? undefined : run,
+    source,
+    execute,
+    ...(isAsked ? { confirm: (what) => ask(archive.name, what) } : {}),
+  }));
+}
+
+async function ask(archive: string, { run, table, lines }: { run: string; table: string; lines: number }) {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const question = `${archive} ${run}: all ${countOf(lines, 'row')} are proved. Delete from ${table} those that are unchanged? [y/N] `;
+    return /^y(?:es)?$/i.test((await terminal.question(question)).trim());
+  } finally {
+    terminal.close();
+  }
+}
+
+async function purgeWithBar(
+  invocation: Invocation,
+  config: Config,
+  request: PurgeRequest,
+  signal: AbortSignal,
+): Promise<PurgeResult> {
+  let bar = openProgressBar(invocation.stderr, signal);
+  const quiet = invocation.stderr.isTTY && config.log.level === 'info';
+  const started = performance.now();
+  const { name } = request.archive;
+  const context: PurgeContext = {
+    config,
+    log: openLog(invocation, quiet ? 'error' : config.log.level),
+    signal,
+    onProof: (progress) => {
+      bar.update(progressOfBytes(`prove ${name}`, progress, performance.now() - started));
+    },
+    onProgress: (progress) => {
+      bar.update(progressOfPurge(`purge ${name}`, progress, performance.now() - started));
+    },
+  };
+  try {
+    const { confirm } = request;
+    if (confirm === undefined) return await purgeRun(context, request);
+    const askBetween: typeof confirm = async (what) => {
+      // It would be drawn over the question.
+      bar.close();
+      const isWanted = await confirm(what);
+      bar = openProgressBar(invocation.stderr, signal);
+      return isWanted;
+    };
+    return await purgeRun(context, { ...request, confirm: askBetween });
+  } finally {
+    bar.close();
+  }
+}
+
+function progressOfPurge(title: string, { lines, linesDone, totals }: PurgeProgress, elapsedMs: number): Progress {
+  const rate = linesDone / (Math.max(elapsedMs, 1) / 1000);
+  return {
+    title,
+    part: lines === 0 ? 1 : Math.min(1, linesDone / lines),
+    figures: [countOf(totals.deleted, 'row'), `${formatCount(rate)} rows/s`, describeStayed(totals)],
+  };
+}
+
+const WHY: Readonly<Record<Exclude<Outcome, 'deleted'>, string>> = {
+  absent: 'are not there any more',
+  changed: 'were changed since',
+  locked: 'are locked by somebody: purge again',
+  referenced: 'are referred to by other rows',
+  inexact: 'hold what a line does not tell, such as JSON null',
+  kept: 'were kept by a trigger',
+};
+
+function describeStayed(totals: PurgeResult['totals']): string {
+  return OUTCOMES.filter((outcome) => outcome !== 'deleted' && totals[outcome] > 0)
+    .map((outcome) => `${outcome} ${formatCount(totals[outcome])}`)
+    .join(', ');
+}
+
+function printResult(invocation: Invocation, result: PurgeResult): void {
+  const subject = `${result.archive} ${result.run}`.trimEnd();
+  const { status, problems, differences, error } = result;
+  if (status === 'refused') {
+    printLines(invocation, [`${subject}: refused, nothing was deleted`]);
+    const lines = problems.flatMap((problem) => describeFailure(problem));
+    printLines(invocation, lines, invocation.stderr);
+  } else if (status === 'different') {
+    printLines(invocation, [`${subject}: the archive is not what its manifest says; from then on nothing was deleted`]);
+    printLines(invocation, differences, invocation.stderr);
+  } else if (error === undefined) printLines(invocation, describeTotals(subject, result));
+  else printLines(invocation, describeFailure(error, subject));
+}
+
+function describeTotals(subject: string, { status, lines, totals, seconds, mayGoOn }: PurgeResult): string[] {
+  const did = status === 'counted' ? 'would be deleted (dry run; --execute deletes)' : 'deleted';
+  const stopped = status === 'stopped' ? '; broken off, give the same command again to go on' : '';
+  const stayed = OUTCOMES.flatMap((outcome) =>
+    outcome === 'deleted' || totals[outcome] === 0 ? [] : [`  ${formatCount(totals[outcome])} ${WHY[outcome]}`],
+  );
+  return [
+    `${subject}: ${formatCount(totals.deleted)} of ${countOf(lines, 'row')} ${did}, ${formatDuration(seconds * 1000)}${stopped}`,
+    ...stayed,
+    ...(mayGoOn ? ['  some of these may go by a further purge of this run'] : []),
+    ...(status === 'purged' && totals.deleted > 0 ? ['  VACUUM (ANALYZE) the table soon; see docs/purge.md'] : []),
+  ];
+}

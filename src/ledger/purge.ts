@@ -1,0 +1,56 @@
+/** What a purge notes in the run's folder: how far it came, and what became of each line. */
+import { z } from 'zod';
+import type { DocumentKind } from './documents.ts';
+import { count, list, MAX_SEGMENTS, name, time, TOOL_FIELDS } from './fields.ts';
+
+export const PURGE_FORMAT = 'pgsluice/purge/1';
+
+/** What becomes of a line. */
+export const OUTCOMES = ['deleted', 'absent', 'changed', 'locked', 'referenced', 'inexact', 'kept'] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+const totals = z.strictObject({
+  deleted: count(),
+  absent: count(),
+  changed: count(),
+  locked: count(),
+  referenced: count(),
+  inexact: count(),
+  kept: count(),
+});
+/** Lines by what became of them. */
+export type Totals = z.infer<typeof totals>;
+
+/** An object of which lines stayed, by its place in the manifest. */
+const stayed = z.strictObject({ object: count().max(MAX_SEGMENTS - 1), ...totals.shape });
+export type StayedObject = z.infer<typeof stayed>;
+
+const purgeSchema = z.strictObject({
+  format: z.literal(PURGE_FORMAT),
+  archive: name().min(1),
+  run: name().min(1),
+  state: z.enum(['running', 'done']),
+  source: z.strictObject({ database: name(), systemIdentifier: name() }),
+  /** Of the process that wrote it last: no two are equal. */
+  owner: name().min(1),
+  startedAt: time(),
+  finishedAt: time().nullable(),
+  host: name(),
+  tool: z.strictObject(TOOL_FIELDS),
+  totals,
+  /** The place in the manifest of the first object that was not gone through; what was done of it is not in the totals. */
+  next: count().max(MAX_SEGMENTS),
+  /** How often all objects were gone through, or again those with lines that may still go. */
+  rounds: count().max(1000),
+  stayed: list(stayed, MAX_SEGMENTS),
+});
+export type PurgeRecord = z.infer<typeof purgeSchema>;
+
+export const PURGE: DocumentKind<PurgeRecord> = {
+  name: 'purge record',
+  format: PURGE_FORMAT,
+  schema: purgeSchema,
+  maxBytes: 64 * 1024 ** 2,
+  code: 'bad-purge-record',
+  stage: 'purge',
+};

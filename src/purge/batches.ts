@@ -1,0 +1,150 @@
+/** Deletes, or counts, the lines of a stretch in batches: each one a transaction of its own, as large as 250 ms allow. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '../postgres/connect.ts';
+import { postgresFailure, sqlStateOf } from '../postgres/errors.ts';
+import { setAllForTransaction } from '../postgres/settings.ts';
+import type { Outcome, Totals } from '../ledger/purge.ts';
+import type { Stretch } from './proof.ts';
+import type { PurgeStatements } from './statement.ts';
+import { noLines, plus } from './tally.ts';
+
+const AIM_MS = 250;
+const FEWEST_ROWS = 100;
+const MOST_ROWS = 5000;
+const MOST_BYTES = 8 * 1024 ** 2;
+
+/** Rows are never waited for; a lock on the table, or a row of a table that refers to it, may be. */
+const LOCK_TIMEOUT = '2s';
+const STATEMENT_TIMEOUT_MS = 60_000;
+const LOCK_TRIES = 3;
+
+/** A row that refers to one of ours was committed meanwhile. */
+const REFERENCED: ReadonlySet<string> = new Set(['23503', '23001']);
+/** Lock not available, deadlock, serialization failure. */
+const LOCKED: ReadonlySet<string> = new Set(['55P03', '40P01', '40001']);
+const CANCELLED = '57014';
+
+interface Found {
+  n: number;
+  outcome: Exclude<Outcome, 'deleted' | 'absent' | 'locked' | 'kept'> | 'equal';
+}
+
+export class Batches {
+  readonly #client: Client;
+  readonly #statements: PurgeStatements;
+  /** The bounds of the window, or nothing. */
+  readonly #bounds: readonly string[];
+  readonly #execute: boolean;
+  #rows = 1000;
+
+  constructor(client: Client, statements: PurgeStatements, bounds: readonly string[], execute: boolean) {
+    this.#client = client;
+    this.#statements = statements;
+    this.#bounds = bounds;
+    this.#execute = execute;
+  }
+
+  /** Goes through the stretch; `onBatch` is told of what each batch came to, and says whether to go on. Throws FailureError. */
+  async goThrough(stretch: Stretch, onBatch: (totals: Totals) => boolean): Promise<void> {
+    const { length } = stretch.sizes;
+    for (let from = 0; from < length;) {
+      const to = this.#endOfBatch(stretch, from);
+      const started = performance.now();
+      const totals = await this.#batch(stretch, from, to);
+      this.#adapt(to - from, performance.now() - started);
+      from = to;
+      if (!onBatch(totals)) return;
+    }
+  }
+
+  #endOfBatch({ sizes }: Stretch, from: number): number {
+    let to = from;
+    let bytes = 0;
+    while (to < sizes.length && to - from < this.#rows) {
+      bytes += sizes[to] ?? 0;
+      if (bytes > MOST_BYTES && to > from) break;
+      to += 1;
+    }
+    return to;
+  }
+
+  #adapt(rows: number, ms: number): void {
+    const fitting = (rows * AIM_MS) / Math.max(ms, 1);
+    // Never far at once: one slow batch tells little.
+    const next = Math.min(this.#rows * 2, Math.max(this.#rows / 2, fitting));
+    if (rows >= this.#rows || fitting < this.#rows)
+      this.#rows = Math.round(Math.min(MOST_ROWS, Math.max(FEWEST_ROWS, next)));
+  }
+
+  async #batch(stretch: Stretch, from: number, to: number): Promise<Totals> {
+    const params = this.#parameters(stretch, from, to);
+    for (let tries = 1; ; tries += 1) {
+      const started = performance.now();
+      try {
+        return this.#execute ? await this.#remove(params, to - from) : await this.#count(params, to - from);
+      } catch (error) {
+        await this.#client.query('ROLLBACK').catch(() => undefined);
+        const state = sqlStateOf(error);
+        const timedOut = state === CANCELLED && performance.now() - started >= STATEMENT_TIMEOUT_MS;
+        if (REFERENCED.has(state) || timedOut) {
+          if (tries === 1 && !timedOut) continue;
+          if (to - from > 1) return await this.#halves(stretch, from, to);
+          if (REFERENCED.has(state)) return { ...noLines(), referenced: 1 };
+        }
+        if (!LOCKED.has(state)) throw postgresFailure(error, 'purge', 'deleting a batch of rows');
+        if (tries === LOCK_TRIES) return { ...noLines(), locked: to - from };
+        await sleep(AIM_MS * tries);
+      }
+    }
+  }
+
+  async #halves(stretch: Stretch, from: number, to: number): Promise<Totals> {
+    const middle = from + Math.ceil((to - from) / 2);
+    return plus(await this.#batch(stretch, from, middle), await this.#batch(stretch, middle, to));
+  }
+
+  async #remove(params: readonly unknown[], rows: number): Promise<Totals> {
+    await this.#client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE');
+    await this.#setSettings();
+    await this.#client.query('SET CONSTRAINTS ALL IMMEDIATE');
+    const removed = await this.#client.query<{ n: number; went: boolean }>(this.#statements.remove, [...params]);
+    const locked = new Set(removed.rows.map(({ n }) => n));
+    const deleted = removed.rows.filter(({ went }) => went).length;
+    const totals = { ...noLines(), deleted, kept: locked.size - deleted };
+    // Why the others stayed, in the same transaction: what is equal, and was not locked by us, is locked by somebody else.
+    if (locked.size < rows) await this.#setSettings();
+    const left = locked.size === rows ? [] : await this.#look(params);
+    await this.#client.query('COMMIT');
+    const others = left.filter(({ n }) => !locked.has(n));
+    return account(totals, others, rows - locked.size, 'locked');
+  }
+
+  async #count(params: readonly unknown[], rows: number): Promise<Totals> {
+    await this.#client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY');
+    await this.#setSettings();
+    const found = await this.#look(params);
+    await this.#client.query('ROLLBACK');
+    return account(noLines(), found, rows, 'deleted');
+  }
+
+  /** Before each statement that compares: a trigger may have changed them. */
+  async #setSettings(): Promise<void> {
+    const statementTimeout = `${STATEMENT_TIMEOUT_MS}ms`;
+    await setAllForTransaction(this.#client, { lock_timeout: LOCK_TIMEOUT, statement_timeout: statementTimeout });
+  }
+
+  async #look(params: readonly unknown[]): Promise<Found[]> {
+    return (await this.#client.query<Found>(this.#statements.look, [...params])).rows;
+  }
+
+  #parameters({ keys, digests }: Stretch, from: number, to: number): unknown[] {
+    return [...keys.map((values) => values.slice(from, to)), digests.slice(from, to), ...this.#bounds];
+  }
+}
+
+/** Adds `rows` lines: those that were found, by what they are, and the others as absent. */
+function account(totals: Totals, found: readonly Found[], rows: number, equalIs: 'locked' | 'deleted'): Totals {
+  const sum = { ...totals, absent: totals.absent + rows - found.length };
+  for (const { outcome } of found) sum[outcome === 'equal' ? equalIs : outcome] += 1;
+  return sum;
+}

@@ -1,0 +1,341 @@
+/** The story of a purge: look before anything, prove all, note that it begins, then object by object, batch by batch. */
+import { FailureError, toFailure } from '../base/errors.ts';
+import { readableWindowBytes } from '../config/memory-sum.ts';
+import { destinationOf } from '../config/resolve.ts';
+import type { Manifest } from '../ledger/manifest.ts';
+import { describeMissingRun } from '../ledger/missing-run.ts';
+import { fullKey } from '../ledger/names.ts';
+import type { Totals } from '../ledger/purge.ts';
+import { RunFolder } from '../ledger/run-folder.ts';
+import { findLatestCommitted } from '../ledger/runs.ts';
+import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
+import { lockTargetOf } from '../run/run.ts';
+import { withLock } from '../run/lock.ts';
+import { openStore } from '../store/open.ts';
+import type { Store } from '../store/store.ts';
+import { verifyRun } from '../verify/run.ts';
+import { Batches } from './batches.ts';
+import { look, type PurgeFacts } from './look.ts';
+import { findProblems } from './preflight.ts';
+import { damaged, readStretch } from './proof.ts';
+import { PurgeNotes, type FoundRecord } from './record.ts';
+import type { Problem, PurgeContext, PurgeRequest, PurgeResult, PurgeStatus } from './request.ts';
+import { mayGoLater, noLines, plus } from './tally.ts';
+import { prepare, type PreparedPurge } from './target.ts';
+
+/** After so many purges, lines that are still locked or referenced are left to a later run. */
+const MOST_ROUNDS = 3;
+/** So long the facts of the preflight are believed while rows go. */
+const LOOK_INTERVAL_MS = 30_000;
+/** How often one purge goes through what refers to itself, leaves first. */
+const MOST_PASSES = 1000;
+
+/** A purge that is refused; nothing was deleted. */
+class Refused extends Error {
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(({ message }) => message).join('\n'));
+    this.problems = problems;
+  }
+}
+
+/** The proof found differences. */
+class Different extends Error {
+  readonly differences: readonly string[];
+
+  constructor(differences: readonly string[]) {
+    super(differences.join('\n'));
+    this.differences = differences;
+  }
+}
+
+type Tally = Omit<PurgeResult, 'archive' | 'status' | 'seconds' | 'error'>;
+
+/** Never throws: how it ended is in the result, and has been logged. */
+export async function purgeRun(context: PurgeContext, request: PurgeRequest): Promise<PurgeResult> {
+  const started = performance.now();
+  const log = context.log.child({ archive: request.archive.name });
+  const tally: Tally = {
+    run: request.run ?? '',
+    lines: 0,
+    totals: noLines(),
+    wentOn: false,
+    mayGoOn: false,
+    problems: [],
+    differences: [],
+    warnings: [],
+  };
+  const ending = await endPurge({ ...context, log }, request, tally);
+  const seconds = Math.round(performance.now() - started) / 1000;
+  const result: PurgeResult = { archive: request.archive.name, ...ending, ...tally, seconds };
+  const isFine = result.status === 'purged' || result.status === 'counted';
+  log[isFine ? 'info' : 'error'](result, `purge ${result.status}`);
+  return result;
+}
+
+async function endPurge(
+  context: PurgeContext,
+  request: PurgeRequest,
+  tally: Tally,
+): Promise<Pick<PurgeResult, 'status' | 'error'>> {
+  const store = openStore(destinationOf(context.config, request.archive), new AbortController().signal);
+  try {
+    const folder = await findFolder(store, request);
+    tally.run = folder.run;
+    const work = (): Promise<PurgeStatus> => purge(context, request, folder, tally);
+    if (!request.execute) return { status: await work() };
+    // No run of the archive is in progress meanwhile, and no other purge, from whatever host.
+    return { status: await withLock(lockTargetOf(context.config, request.archive, store), work) };
+  } catch (error) {
+    if (error instanceof Refused) {
+      tally.problems.push(...error.problems);
+      return { status: 'refused' };
+    }
+    if (error instanceof Different) {
+      tally.differences.push(...error.differences);
+      return { status: 'different' };
+    }
+    if (context.signal.aborted) return { status: 'stopped' };
+    const failure = toFailure(error, 'purge');
+    const isDifferent = failure.code === 'purge-archive-damaged';
+    if (isDifferent) tally.differences.push(failure.message);
+    return { status: isDifferent ? 'different' : 'failed', error: failure };
+  } finally {
+    store.close();
+  }
+}
+
+async function findFolder(store: Store, { archive, run }: PurgeRequest): Promise<RunFolder> {
+  const folder =
+    run === undefined ? await findLatestCommitted(store, archive.name) : new RunFolder(store, archive.name, run);
+  if (folder !== undefined) return folder;
+  throw new Refused([noRun(`archive ${archive.name} has no committed run in ${store.url}`)]);
+}
+
+function noRun(message: string): Problem {
+  return { code: 'purge-incomplete-archive', message, hint: 'Archive it first: pgsluice run.' };
+}
+
+async function purge(
+  context: PurgeContext,
+  request: PurgeRequest,
+  folder: RunFolder,
+  tally: Tally,
+): Promise<PurgeStatus> {
+  const manifest = await readManifest(folder);
+  const found = await folder.purge();
+  tally.lines = manifest.rows;
+  tally.wentOn = found !== undefined;
+  const target = { url: request.source.url, applicationName: `pgsluice purge ${request.archive.name}/${folder.run}` };
+  const client = await connectPostgres(target, 'purge', context.signal);
+  try {
+    const facts = await lookAgain(client, request, manifest, found);
+    await proveRun(context, request, folder, manifest);
+    // That may have taken hours.
+    if (request.execute) await lookAgain(client, request, manifest, found);
+    const isWanted =
+      !request.execute ||
+      (await request.confirm?.({ run: folder.run, table: manifest.table ?? '', lines: manifest.rows })) !== false;
+    if (!isWanted) return 'stopped';
+    const prepared = await prepare(client, facts, manifest);
+    const { database, systemIdentifier } = facts.identity;
+    const notes = new PurgeNotes(
+      folder,
+      { database, systemIdentifier: systemIdentifier ?? '' },
+      request.execute ? found : undefined,
+    );
+    const work = new Work({ context, request, folder, manifest, client, prepared, notes, tally });
+    return await work.goThrough();
+  } finally {
+    await endConnection(client);
+  }
+}
+
+/** One that cannot be believed is a difference. */
+async function readManifest(folder: RunFolder): Promise<Manifest> {
+  const tells: ReadonlySet<string> = new Set(['bad-manifest', 'misplaced', 'newer-journal', 'untrusted']);
+  try {
+    const manifest = await folder.manifest();
+    if (manifest !== undefined) return manifest;
+  } catch (error) {
+    if (error instanceof FailureError && tells.has(error.failure.code)) throw new Different([error.failure.message]);
+    throw error;
+  }
+  throw new Refused([noRun((await describeMissingRun(folder)).message)]);
+}
+
+/** Throws Refused with all that stands against it. */
+async function lookAgain(
+  client: Client,
+  { archive, run }: PurgeRequest,
+  manifest: Manifest,
+  found: FoundRecord,
+): Promise<PurgeFacts> {
+  if (archive.table === undefined) throw new Refused([noRun(`${archive.name} archives a query`)]);
+  const facts = await look(client, archive.table);
+  const problems = findProblems(facts, { manifest, option: archive.purge, isNamed: run !== undefined });
+  if (found?.record.state === 'done')
+    problems.push({
+      code: 'purge-done',
+      message: `run ${manifest.run} was purged at ${found.record.finishedAt ?? ''}`,
+      hint: 'A run is purged once: rows that came back since stay. Archive them anew, and purge that run.',
+    });
+  if (problems.length > 0) throw new Refused(problems);
+  return facts;
+}
+
+async function proveRun(
+  { config, signal, onProof }: PurgeContext,
+  { archive }: PurgeRequest,
+  folder: RunFolder,
+  manifest: Manifest,
+): Promise<void> {
+  const verification = await verifyRun(folder, manifest, {
+    keyPrefix: fullKey(destinationOf(config, archive), ''),
+    sample: undefined,
+    windowBytes: readableWindowBytes(config),
+    retry: archive.retry,
+    signal,
+    onProgress: (progress) => onProof?.(progress),
+  });
+  if (verification.ok) return;
+  throw new Different([
+    ...verification.problems.map(({ message }) => message),
+    ...verification.objects.flatMap(({ key, problems }) => problems.map(({ message }) => `${key}: ${message}`)),
+  ]);
+}
+
+interface Parts {
+  context: PurgeContext;
+  request: PurgeRequest;
+  folder: RunFolder;
+  manifest: Manifest;
+  client: Client;
+  prepared: PreparedPurge;
+  notes: PurgeNotes;
+  tally: Tally;
+}
+
+/** What is proved is gone through: object by object, so that little is held, and a killed purge knows where it was. */
+class Work {
+  readonly #parts: Parts;
+  readonly #batches: Batches;
+  readonly #until: number;
+  #linesDone = 0;
+  #lookedAt = performance.now();
+  /** Of the object that is being gone through. */
+  #present = noLines();
+
+  constructor(parts: Parts) {
+    const { client, prepared, request } = parts;
+    this.#parts = parts;
+    this.#batches = new Batches(client, prepared.statements, prepared.bounds, request.execute);
+    this.#until = performance.now() + (request.archive.purge.maxDurationMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  async goThrough(): Promise<PurgeStatus> {
+    const { notes, tally, request } = this.#parts;
+    if (request.execute) await notes.write();
+    try {
+      return await this.#allObjects();
+    } finally {
+      tally.totals = plus(notes.totals, this.#present);
+      tally.mayGoOn = mayGoLater(tally.totals) && notes.rounds < MOST_ROUNDS;
+    }
+  }
+
+  async #allObjects(): Promise<PurgeStatus> {
+    const { manifest, notes, request } = this.#parts;
+    for (let object = notes.next; object < manifest.objects.length; object += 1) {
+      const totals = await this.#object(object);
+      if (totals === undefined) return this.#stop();
+      notes.add(object, totals);
+      if (request.execute) await notes.writeSometimes();
+    }
+    if (!request.execute) return 'counted';
+    if (!(await this.#onceMore())) return this.#stop();
+    notes.rounds += 1;
+    const isDone = !mayGoLater(notes.totals) || notes.rounds >= MOST_ROUNDS;
+    await notes.write(isDone ? 'done' : 'running');
+    return 'purged';
+  }
+
+  /** What was locked may be free by now, and what was referred to may not be any more: as long as anything goes. */
+  async #onceMore(): Promise<boolean> {
+    const { notes } = this.#parts;
+    for (let pass = 0; pass < MOST_PASSES; pass += 1) {
+      const before = notes.totals.deleted;
+      for (const object of notes.stayed.worthAnotherLook) {
+        const totals = await this.#object(object);
+        // It is in the totals as it was before.
+        this.#present = noLines();
+        if (totals === undefined) return false;
+        notes.addAgain(object, totals);
+        await notes.writeSometimes();
+      }
+      if (notes.totals.deleted === before) return true;
+    }
+    return true;
+  }
+
+  /** What was done of an object that was left in the middle is not noted: the next purge goes through it anew. */
+  async #stop(): Promise<PurgeStatus> {
+    const { notes, request } = this.#parts;
+    if (request.execute) await notes.write();
+    return 'stopped';
+  }
+
+  /** A foreign key that cascades, or a trigger, may have been made meanwhile. Throws FailureError for the first problem. */
+  async #lookOnceMore(): Promise<void> {
+    if (performance.now() - this.#lookedAt < LOOK_INTERVAL_MS) return;
+    const { client, request, manifest } = this.#parts;
+    try {
+      await lookAgain(client, request, manifest, undefined);
+    } catch (error) {
+      const problem = error instanceof Refused ? error.problems[0] : undefined;
+      if (problem === undefined) throw error;
+      throw new FailureError({ ...problem, stage: 'purge', transient: false });
+    }
+    this.#lookedAt = performance.now();
+  }
+
+  /** Undefined when it was left in the middle. */
+  async #object(at: number): Promise<Totals | undefined> {
+    await this.#lookOnceMore();
+    const { context, folder, manifest, prepared, notes } = this.#parts;
+    const object = manifest.objects[at];
+    if (object === undefined) throw damaged(folder.prefix, `it has no object ${at}`);
+    const toVerify = {
+      store: folder.store,
+      key: folder.keyOf(object),
+      object,
+      columns: manifest.columns,
+      keyColumns: [],
+      windowBytes: readableWindowBytes(context.config),
+    };
+    this.#present = noLines();
+    let isOver = this.#isOver();
+    for (let from = 0; from < object.rows && !isOver;) {
+      const stretch = await readStretch(toVerify, prepared.key, from, context.signal);
+      if (stretch.sizes.length === 0) throw damaged(toVerify.key, 'it has fewer lines');
+      await this.#batches.goThrough(stretch, (totals) => {
+        this.#present = plus(this.#present, totals);
+        this.#linesDone += Object.values(totals).reduce((sum, count) => sum + count, 0);
+        const totalsNow = plus(notes.totals, this.#present);
+        context.onProgress?.({ lines: manifest.rows, linesDone: this.#linesDone, totals: totalsNow });
+        isOver = this.#isOver();
+        return !isOver;
+      });
+      from += stretch.sizes.length;
+    }
+    const totals = this.#present;
+    if (isOver && Object.values(totals).reduce((sum, count) => sum + count, 0) < object.rows) return undefined;
+    this.#present = noLines();
+    return totals;
+  }
+
+  #isOver(): boolean {
+    return this.#parts.context.signal.aborted || performance.now() >= this.#until;
+  }
+}

@@ -1,0 +1,68 @@
+/** What a purge is asked to do, and how it ended. */
+import type { Failure } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
+import type { Totals } from '../ledger/purge.ts';
+
+export type PurgeOption = NonNullable<ArchiveConfig['purge']>;
+
+export interface PurgeRequest {
+  archive: ArchiveConfig & { purge: PurgeOption };
+  /** Undefined for the latest committed run, which must be old enough then. */
+  run: string | undefined;
+  /** The database that rows are deleted from. */
+  source: SourceConfig;
+  /** Whether rows are deleted; else it is only counted what would go. */
+  execute: boolean;
+  /** Asked once, when nothing stands against it and all is proved, before the first row goes. */
+  confirm?: (what: { run: string; table: string; lines: number }) => Promise<boolean>;
+}
+
+/** What a purge needs besides the request. */
+export interface PurgeContext {
+  config: Config;
+  log: Log;
+  /** Stops it after its batch; what is deleted stays so. */
+  signal: AbortSignal;
+  onProof?: (progress: { objects: number; objectsDone: number; bytes: number; bytesDone: number }) => void;
+  onProgress?: (progress: PurgeProgress) => void;
+}
+
+export interface PurgeProgress {
+  /** Lines of the run, and those gone through. */
+  lines: number;
+  linesDone: number;
+  totals: Totals;
+}
+
+/**
+ * `counted`: a dry run. `stopped`: broken off, by a signal, by maxDuration or by who was asked; the next one goes on.
+ * `different`: the proof found a difference.
+ */
+export type PurgeStatus = 'purged' | 'counted' | 'stopped' | 'refused' | 'different' | 'failed';
+
+/** What `purge --json` prints of one run. */
+export interface PurgeResult {
+  archive: string;
+  /** Empty when no run was found. */
+  run: string;
+  status: PurgeStatus;
+  /** Lines of the run. */
+  lines: number;
+  /** Lines by what became of them; of a dry run, `deleted` are those that would go. */
+  totals: Totals;
+  /** Whether it went on with a purge that was broken off, or left lines that could not go then. */
+  wentOn: boolean;
+  /** Whether a further purge may delete some of what stayed. */
+  mayGoOn: boolean;
+  seconds: number;
+  /** What stands against it, all at once; empty unless refused. */
+  problems: Problem[];
+  /** What the proof found. */
+  differences: string[];
+  warnings: string[];
+  error?: Failure;
+}
+
+/** One thing that stands against a purge. */
+export type Problem = Pick<Failure, 'code' | 'message' | 'hint'>;

@@ -1,0 +1,489 @@
+/** What a purge deletes, and above all what it must not: against real servers, with writers in its way. */
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { UsageError } from '../../../src/base/errors.ts';
+import { purgeCommand } from '../../../src/commands/purge.ts';
+import type { Manifest } from '../../../src/ledger/manifest.ts';
+import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
+import { look } from '../../../src/purge/look.ts';
+import type { PurgeResult } from '../../../src/purge/request.ts';
+import { prepare } from '../../../src/purge/target.ts';
+import { eventually } from '../../support/cli.ts';
+import { commandInProcess, runInProcess } from '../../support/in-process.ts';
+import { connect } from '../../support/postgres.ts';
+import { createRows, partKey, putObject, removeObject, RUN, segmented } from '../../support/segments.ts';
+import { openSite, PREFIX, type Site } from '../../support/site.ts';
+
+const PURGE = { purge: { after: '1h' } };
+const NOTHING = { deleted: 0, absent: 0, changed: 0, locked: 0, referenced: 0, inexact: 0, kept: 0 };
+
+let site: Site;
+
+before(async () => {
+  site = await openSite();
+});
+
+async function sql(text: string): Promise<Record<string, unknown>[]> {
+  return (await site.database.client.query(text)).rows as Record<string, unknown>[];
+}
+
+async function countOf(table: string): Promise<number> {
+  return Number((await sql(`SELECT count(*) AS n FROM ${table}`))[0]?.['n']);
+}
+
+/** Archives a table; resolves to the config. */
+async function archive(name: string, options: object = {}, parts: object = {}): Promise<string> {
+  const config = await site.writeConfig({
+    log: { level: 'silent' },
+    archives: { [name]: { ...segmented(name, 'key', '24KiB', PURGE), ...options } },
+    ...parts,
+  });
+  const { result } = await runInProcess(site, config, name, RUN);
+  assert.equal(result.status, 'committed', JSON.stringify(result.error));
+  return config;
+}
+
+async function purge(
+  config: string,
+  name: string,
+  options: Partial<{ runs: string[]; execute: boolean }> = {},
+): Promise<{ code: number; result: PurgeResult; codes: string[] }> {
+  const { code, stdout } = await commandInProcess(site, config, (invocation) =>
+    purgeCommand(invocation, name, { runs: [RUN], execute: true, yes: false, ...options }),
+  );
+  const [result] = JSON.parse(stdout) as PurgeResult[];
+  assert.ok(result !== undefined);
+  assert.equal(
+    Object.values(result.totals).reduce((sum, count) => sum + count, 0),
+    ['purged', 'counted'].includes(result.status) ? result.lines : 0,
+    JSON.stringify(result),
+  );
+  return { code, result, codes: [...new Set(result.problems.map((problem) => problem.code as string))].sort() };
+}
+
+async function recordOf(name: string): Promise<Record<string, unknown> | undefined> {
+  const file = await site.stored(`${PREFIX}${name}/run=${RUN}/_purge.json`);
+  return file && (JSON.parse(file.body.toString()) as Record<string, unknown>);
+}
+
+/** The statement that deletes, and what a batch of these lines gives it. */
+async function statementsOf(name: string, client: Client): Promise<{ remove: string; params: unknown[] }> {
+  const manifest = (await site.manifest(name, RUN))!;
+  const { statements } = await prepare(client, await look(client, name), manifest);
+  const lines = await site.lines(name, RUN);
+  const { createHash } = await import('node:crypto');
+  const digests = lines.map((line) => `\\x${createHash('sha256').update(line).digest('hex')}`);
+  return {
+    remove: statements.remove,
+    params: [lines.map((line) => String((JSON.parse(line) as { id: number }).id)), digests],
+  };
+}
+
+describe('a row whose UPDATE commits while the DELETE waits for it', () => {
+  const NAIVE = `DELETE FROM raced t WHERE t.id IN (
+    SELECT t.id FROM raced t JOIN unnest($1::int[], $2::bytea[]) AS a(k, d) ON t.id = a.k
+    WHERE sha256(convert_to(row_to_json(t)::text, 'UTF8')) = a.d)`;
+  let config: string;
+
+  before(async () => {
+    await createRows(site, 'raced', 200);
+    await sql('ALTER TABLE raced ADD COLUMN at int NOT NULL DEFAULT 0; CREATE INDEX ON raced (at)');
+    config = await archive('raced');
+  });
+
+  /** Runs a statement that meets a row which somebody updates, lets him commit once it waits, and gives what is left of the row. */
+  async function race(
+    makeStatement: (client: Client) => Promise<{ text: string; params: unknown[] }>,
+    update: string,
+    plan: string,
+  ) {
+    const writer = await connect(site.database.url);
+    const client = await connectPostgres({ url: site.database.url, applicationName: 'raced' });
+    try {
+      const { text, params } = await makeStatement(client);
+      await writer.query('BEGIN');
+      await writer.query(`UPDATE raced SET ${update} WHERE id = 77`);
+      await client.query('BEGIN');
+      for (const method of ['hashjoin', 'mergejoin', 'nestloop'])
+        await client.query(`SET LOCAL enable_${method} = ${method === plan ? 'on' : 'off'}`);
+      const deleting = client.query(text, params);
+      await eventually(
+        'the statement waits',
+        async () =>
+          (await sql(`SELECT FROM pg_stat_activity WHERE application_name = 'raced' AND wait_event_type = 'Lock'`))
+            .length === 1,
+      );
+      await writer.query('COMMIT');
+      await deleting;
+      const { rows } = await client.query(
+        'SELECT count(*)::int AS n, count(*) FILTER (WHERE id = 77)::int AS it FROM raced',
+      );
+      await client.query('ROLLBACK');
+      return rows[0] as { n: number; it: number };
+    } finally {
+      await writer.query('ROLLBACK');
+      await writer.end();
+      await endConnection(client);
+      await sql(`UPDATE raced SET v = md5('77') || 'é', at = 0 WHERE id = 77`);
+    }
+  }
+
+  // SKIP LOCKED would go past it; without that, it waits as it may for a row that is updated right after it was read.
+  const ours = async (client: Client) => {
+    const { remove, params } = await statementsOf('raced', client);
+    assert.ok(remove.includes('FOR UPDATE OF pgsluice_row SKIP LOCKED'));
+    return { text: remove.replace(' SKIP LOCKED', ''), params };
+  };
+  const naive = async (client: Client) => ({ text: NAIVE, params: (await statementsOf('raced', client)).params });
+
+  for (const plan of ['hashjoin', 'mergejoin', 'nestloop'])
+    for (const update of [`v = 'new'`, 'at = 1'])
+      test(`stays: ${update}, ${plan}`, async () => {
+        assert.deepEqual(await race(ours, update, plan), { n: 1, it: 1 });
+      });
+
+  test('would be lost by a statement that does not lock what it compares', async () => {
+    assert.deepEqual(await race(naive, `v = 'new'`, 'hashjoin'), { n: 0, it: 0 });
+  });
+
+  test('is counted as locked while the other transaction is open, and goes with a later purge if that is rolled back', async () => {
+    const writer = await connect(site.database.url);
+    await writer.query('BEGIN');
+    await writer.query(`UPDATE raced SET v = 'new' WHERE id IN (77, 78)`);
+    const first = await purge(config, 'raced');
+    assert.deepEqual([first.code, first.result.status], [0, 'purged']);
+    assert.deepEqual(first.result.totals, { ...NOTHING, deleted: 198, locked: 2 });
+    assert.equal(first.result.mayGoOn, true);
+    await writer.query('ROLLBACK');
+    await writer.end();
+    const second = await purge(config, 'raced');
+    assert.deepEqual(second.result.totals, { ...NOTHING, deleted: 200 });
+    assert.deepEqual([await countOf('raced'), (await recordOf('raced'))?.['state']], [0, 'done']);
+  });
+});
+
+describe('an archive that is not what its manifest says', () => {
+  let config: string;
+  const key = partKey('damaged', 1);
+
+  before(async () => {
+    await createRows(site, 'damaged', 1000);
+    config = await archive('damaged');
+  });
+
+  const damages: Record<string, (body: Buffer) => Promise<Buffer | undefined>> = {
+    'a flipped bit in the last block': async (body) => {
+      body.writeUInt8(body.readUInt8(body.length - 12) ^ 1, body.length - 12);
+      return body;
+    },
+    'a truncated object': async (body) => body.subarray(0, -20),
+    'a removed object': async () => undefined,
+    'another part in its place': async () => (await site.stored(partKey('damaged', 0)))?.body,
+  };
+  for (const [name, change] of Object.entries(damages))
+    test(`${name}: nothing is deleted, exit 3`, async () => {
+      const body = (await site.stored(key))!.body;
+      const changed = await change(Buffer.from(body));
+      if (changed === undefined) await removeObject(site, key);
+      else await putObject(site, key, changed);
+      try {
+        const { code, result } = await purge(config, 'damaged');
+        assert.deepEqual([code, result.status], [3, 'different']);
+        assert.ok(result.differences.length > 0);
+        assert.deepEqual([await countOf('damaged'), await recordOf('damaged')], [1000, undefined]);
+      } finally {
+        await putObject(site, key, body);
+      }
+    });
+});
+
+describe('what is refused, with nothing deleted', () => {
+  test('all reasons at once, each with what helps', async () => {
+    await sql(`
+      CREATE TABLE refused (id int PRIMARY KEY, v text, extra int, price money);
+      INSERT INTO refused SELECT i, i, i, i FROM generate_series(1, 50) AS i;
+      CREATE TABLE cascading (id int REFERENCES refused ON DELETE CASCADE);
+      CREATE TABLE nulling (id int REFERENCES refused ON DELETE SET NULL);
+      CREATE TABLE defaulting (id int REFERENCES refused ON DELETE SET DEFAULT);
+      CREATE INDEX ON nulling (id); CREATE INDEX ON defaulting (id);
+      INSERT INTO cascading SELECT 1; INSERT INTO nulling SELECT 1;
+      CREATE TABLE heir () INHERITS (refused);
+      CREATE RULE soft AS ON DELETE TO refused DO INSTEAD NOTHING;
+      CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+      CREATE TRIGGER watching AFTER DELETE ON refused FOR EACH ROW EXECUTE FUNCTION nothing();
+      CREATE PUBLICATION outwards FOR TABLE refused`);
+    const config = await archive('refused');
+    const dry = await purge(config, 'refused', { execute: false });
+    const { code, result, codes } = await purge(config, 'refused');
+    assert.equal(code, 2);
+    assert.deepEqual(codes, [
+      'purge-cascades',
+      'purge-inherits',
+      'purge-lossy-type',
+      'purge-published',
+      'purge-replica-identity',
+      'purge-rule',
+      'purge-triggers',
+      'purge-unindexed-reference',
+    ]);
+    assert.equal(result.problems.filter((problem) => problem.code === 'purge-cascades').length, 3);
+    assert.deepEqual(dry.codes, codes);
+    assert.ok(
+      result.problems.some(({ hint }) => hint === 'CREATE INDEX CONCURRENTLY ON cascading ("id");'),
+      JSON.stringify(result.problems),
+    );
+    await sql('ALTER TABLE refused ADD COLUMN added int DEFAULT 7');
+    assert.ok((await purge(config, 'refused')).codes.includes('purge-columns-changed'));
+    assert.deepEqual(
+      [await countOf('refused'), await countOf('cascading'), await countOf('nulling'), await recordOf('refused')],
+      [50, 1, 1, undefined],
+    );
+  });
+
+  test('another database, a young run that is not named, a table without a key, read-only transactions', async () => {
+    await sql(
+      'CREATE TABLE foreigner (id int NOT NULL, v text); INSERT INTO foreigner SELECT i, i FROM generate_series(1, 20) AS i',
+    );
+    const config = await archive('foreigner', { segments: { by: 'none' } });
+    assert.deepEqual((await purge(config, 'foreigner')).codes, ['purge-no-key']);
+    await sql('ALTER TABLE foreigner ADD PRIMARY KEY (id)');
+    assert.deepEqual((await purge(config, 'foreigner', { runs: [] })).codes, ['purge-too-young']);
+    assert.deepEqual((await purge(config, 'foreigner', { runs: ['latest'] })).codes, ['purge-too-young']);
+    const readOnly = `${site.database.url}?options=-c%20default_transaction_read_only%3Don`;
+    const sources = { default: { url: '${DATABASE_URL}' }, reader: { url: readOnly } };
+    const reading = await site.writeConfig({
+      log: { level: 'silent' },
+      sources,
+      archives: { foreigner: { table: 'foreigner', purge: { after: '1h', source: 'reader' } } },
+    });
+    assert.deepEqual((await purge(reading, 'foreigner')).codes, ['purge-read-only']);
+    const key = `${PREFIX}foreigner/run=${RUN}/_manifest.json`;
+    const { body } = (await site.stored(key))!;
+    for (const source of [{ systemIdentifier: '1' }, { systemIdentifier: null }, { database: 'another' }]) {
+      const manifest = JSON.parse(body.toString()) as Manifest;
+      await putObject(
+        site,
+        key,
+        Buffer.from(JSON.stringify({ ...manifest, source: { ...manifest.source, ...source } })),
+      );
+      assert.deepEqual((await purge(config, 'foreigner')).codes, ['purge-wrong-source'], JSON.stringify(source));
+    }
+    await putObject(site, key, body);
+    assert.equal(await countOf('foreigner'), 20);
+  });
+
+  test('without purge in the config, or of a run that is none', async () => {
+    const config = await site.writeConfig({
+      log: { level: 'silent' },
+      archives: { never: { table: 'foreigner' }, once: { table: 'foreigner', ...PURGE } },
+    });
+    await assert.rejects(
+      purge(config, 'never'),
+      (error) => error instanceof UsageError && error.message.includes('docs/purge.md'),
+    );
+    await assert.rejects(purge(config, 'once', { runs: ['../x'] }), UsageError);
+    assert.deepEqual((await purge(config, 'once')).codes, ['purge-incomplete-archive']);
+  });
+
+  test('a record that is none: what was done before cannot be known', async () => {
+    await createRows(site, 'noted', 10);
+    const config = await archive('noted');
+    await putObject(
+      site,
+      `${PREFIX}noted/run=${RUN}/_purge.json`,
+      Buffer.from('{"format":"pgsluice/purge/1","state":"done"}'),
+    );
+    const { code, result } = await purge(config, 'noted');
+    assert.deepEqual([code, result.error?.code, await countOf('noted')], [1, 'bad-purge-record', 10]);
+  });
+});
+
+describe('what goes, and what stays', () => {
+  test('rows that are equal go; changed, replaced and new ones stay, each line is accounted for; and it goes once', async () => {
+    await createRows(site, 'living', 3000);
+    const config = await archive('living');
+    await sql(`
+      UPDATE living SET v = 'changed' WHERE id <= 100; DELETE FROM living WHERE id BETWEEN 101 AND 150;
+      DELETE FROM living WHERE id BETWEEN 151 AND 180; INSERT INTO living SELECT i, 'replaced' FROM generate_series(151, 180) AS i;
+      UPDATE living SET v = v WHERE id BETWEEN 181 AND 190; INSERT INTO living SELECT i, 'new' FROM generate_series(3001, 3070) AS i`);
+    const expected = { ...NOTHING, deleted: 2820, absent: 50, changed: 130 };
+    const dry = await purge(config, 'living', { execute: false });
+    assert.deepEqual([dry.code, dry.result.status, dry.result.totals], [0, 'counted', expected]);
+    assert.deepEqual([await countOf('living'), await recordOf('living')], [3020, undefined]);
+    const { code, result } = await purge(config, 'living');
+    assert.deepEqual([code, result.status, result.totals, result.mayGoOn], [0, 'purged', expected, false]);
+    assert.deepEqual(await sql(`SELECT v, count(*)::int AS n FROM living GROUP BY v ORDER BY v`), [
+      { v: 'changed', n: 100 },
+      { v: 'new', n: 70 },
+      { v: 'replaced', n: 30 },
+    ]);
+    const record = (await recordOf('living'))!;
+    assert.deepEqual([record['state'], record['totals']], ['done', expected]);
+    // What is brought back stays.
+    await sql(`INSERT INTO living SELECT i, md5(i::text) || 'é' FROM generate_series(1000, 1010) AS i`);
+    assert.deepEqual((await purge(config, 'living')).codes, ['purge-done']);
+    assert.equal(await countOf('living'), 211);
+  });
+
+  test('values that a line does not tell whole stay', async () => {
+    await sql(`CREATE TABLE inexact (id int PRIMARY KEY, j json, b jsonb, a int[]);
+      INSERT INTO inexact VALUES (1, NULL, NULL, NULL), (2, '{"a":1}', '{}', '{1,2}'), (3, 'null', NULL, NULL), (4, NULL, 'null', NULL),
+        (5, NULL, NULL, '[0:2]={1,2,3}'), (6, E'{"a":\n1}', NULL, NULL), (7, NULL, NULL, '{}'), (8, NULL, NULL, '{{1,2},{3,4}}')`);
+    const config = await archive('inexact');
+    // The rows are others now, and their lines are the same.
+    await sql(`UPDATE inexact SET j = 'null' WHERE id = 1; UPDATE inexact SET a = '[2:3]={1,2}' WHERE id = 2`);
+    const { result } = await purge(config, 'inexact');
+    assert.deepEqual(result.totals, { ...NOTHING, deleted: 2, inexact: 6 });
+    assert.deepEqual(
+      (await sql('SELECT id FROM inexact ORDER BY id')).map(({ id }) => id),
+      [1, 2, 3, 4, 5, 6],
+    );
+  });
+
+  test('an xml declaration stays, where the server knows xml', async (t) => {
+    try {
+      await sql(`CREATE TABLE documents (id int PRIMARY KEY, x xml);
+        INSERT INTO documents VALUES (1, '<?xml version="1.0"?><a/>'), (2, '<a/>'), (3, NULL)`);
+    } catch {
+      t.skip('this server has no libxml');
+      return;
+    }
+    const config = await archive('documents');
+    await sql(`UPDATE documents SET x = '<?xml version="1.0"?><a/>' WHERE id = 2`);
+    assert.deepEqual((await purge(config, 'documents')).result.totals, { ...NOTHING, deleted: 1, inexact: 2 });
+  });
+
+  test('a trigger that keeps a row is seen; a row that is referred to stays; what refers to itself goes leaves first', async () => {
+    await sql(`
+      CREATE TABLE nodes (id int PRIMARY KEY, parent int REFERENCES nodes, v text); CREATE INDEX ON nodes (parent);
+      INSERT INTO nodes SELECT i, CASE WHEN i > 1 AND i <= 10 THEN i - 1 END, i FROM generate_series(1, 60) AS i;
+      CREATE TABLE child (node int REFERENCES nodes); CREATE INDEX ON child (node); INSERT INTO child VALUES (20), (21);
+      CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF OLD.id = 30 THEN RETURN NULL; END IF; RETURN OLD; END';
+      CREATE TRIGGER keeping BEFORE DELETE ON nodes FOR EACH ROW EXECUTE FUNCTION keep()`);
+    const config = await archive('nodes', { purge: { after: '1h', accept: ['triggers'] } });
+    const { result } = await purge(config, 'nodes');
+    assert.deepEqual(result.totals, { ...NOTHING, deleted: 57, referenced: 2, kept: 1 });
+    assert.deepEqual(
+      (await sql('SELECT id FROM nodes ORDER BY id')).map(({ id }) => id),
+      [20, 21, 30],
+    );
+    assert.equal((await recordOf('nodes'))?.['state'], 'running');
+    await sql('DELETE FROM child');
+    const { result: second } = await purge(config, 'nodes');
+    assert.deepEqual([second.totals, await countOf('nodes')], [{ ...NOTHING, deleted: 59, kept: 1 }, 1]);
+  });
+
+  test('keys of all plain types, in several columns, with names that need quotes', async () => {
+    await sql(`CREATE TABLE keyed ("K a" text, "pgsluice_row" timestamptz, n numeric(12,4), u uuid, d date, b bytea, "l" bigint, PRIMARY KEY ("K a", "pgsluice_row", n, u, d, b, l));
+      INSERT INTO keyed SELECT E'a"\\\\{},é\n' || i, timestamptz '2026-01-01 00:00:00.5' + i * interval '1 h', i + 0.5, md5(i::text)::uuid, date '2026-01-01' + i, decode(md5(i::text), 'hex'), 9007199254740993 + i
+        FROM generate_series(1, 40) AS i`);
+    const config = await archive('keyed');
+    assert.deepEqual((await purge(config, 'keyed')).result.totals, { ...NOTHING, deleted: 40 });
+  });
+
+  test('by a window of a partitioned table, with its bounds as a fence', async () => {
+    await sql(`CREATE TABLE events (id int, at timestamptz, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+      CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2026-01-01Z') TO ('2026-01-02Z');
+      CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM ('2026-01-02Z') TO ('2026-01-03Z');
+      INSERT INTO events SELECT i, timestamptz '2026-01-01Z' + i * interval '1 h', 'x' FROM generate_series(0, 47) AS i`);
+    const config = await site.writeConfig({
+      log: { level: 'silent' },
+      archives: { events: { table: 'events', window: { column: 'at', every: 'day' }, ...PURGE } },
+    });
+    const { result: ran } = await runInProcess(site, config, 'events', '20260101T000000Z');
+    assert.equal(ran.status, 'committed', JSON.stringify(ran.error));
+    const { result } = await purge(config, 'events', { runs: ['20260101T000000Z'] });
+    assert.deepEqual([result.totals, await countOf('events')], [{ ...NOTHING, deleted: 24 }, 24]);
+  });
+
+  test('a row of a partitioned table that a row of another one refers to', async () => {
+    await sql(`CREATE TABLE parted (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+      CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+      CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (10) TO (20);
+      CREATE TABLE referring (id int, parted int REFERENCES parted) PARTITION BY RANGE (id);
+      CREATE TABLE referring_1 PARTITION OF referring FOR VALUES FROM (0) TO (10); CREATE INDEX ON referring (parted);
+      INSERT INTO parted SELECT i, i FROM generate_series(0, 19) AS i; INSERT INTO referring VALUES (1, 3), (2, 13)`);
+    const config = await archive('parted');
+    assert.equal((await look(site.database.client, 'parted')).references.length, 1);
+    const { result } = await purge(config, 'parted');
+    assert.deepEqual([result.totals, await countOf('parted')], [{ ...NOTHING, deleted: 18, referenced: 2 }, 2]);
+  });
+
+  for (const [when, level] of [
+    ['BEFORE', 'ROW'],
+    ['AFTER', 'STATEMENT'],
+  ])
+    test(`settings that a trigger changes change no line: ${when} ${level}`, async () => {
+      const table = `floats_${level}`.toLowerCase();
+      await sql(`CREATE TABLE ${table} (id int PRIMARY KEY, f float8); INSERT INTO ${table} SELECT i, 0.3 FROM generate_series(1, 300) AS i;
+      CREATE OR REPLACE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM set_config('extra_float_digits', '0', false); RETURN OLD; END $$;
+      CREATE TRIGGER meddling ${when} DELETE ON ${table} FOR EACH ${level} EXECUTE FUNCTION meddle()`);
+      const config = await archive(table, {
+        segments: { by: 'key', targetSize: '5KiB' },
+        purge: { after: '1h', accept: ['triggers'] },
+      });
+      assert.ok((await site.manifest(table, RUN))!.objects.length > 1);
+      await sql(`UPDATE ${table} SET f = 0.1::float8 + 0.2::float8 WHERE id % 10 = 0`);
+      const { result } = await purge(config, table);
+      assert.deepEqual([result.totals, await countOf(table)], [{ ...NOTHING, deleted: 270, changed: 30 }, 30]);
+    });
+
+  test('by a role that may SELECT, DELETE and UPDATE one column, and by none that may less', async () => {
+    await createRows(site, 'granted', 300);
+    const role = `purger_${process.pid}`;
+    await sql(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'; GRANT SELECT ON granted TO ${role}`);
+    try {
+      const url = new URL(site.database.url);
+      url.username = role;
+      url.password = 'secret';
+      const sources = { default: { url: '${DATABASE_URL}' }, purger: { url: url.href } };
+      const config = await archive('granted', { purge: { after: '1h', source: 'purger' } }, { sources });
+      const refused = await purge(config, 'granted');
+      assert.deepEqual(refused.codes, ['purge-permission']);
+      const hint = refused.result.problems[0]?.hint ?? '';
+      assert.match(hint, /^GRANT DELETE, UPDATE \("id"\) ON "public"\."granted" TO /);
+      await sql(hint);
+      assert.deepEqual((await purge(config, 'granted')).result.totals, { ...NOTHING, deleted: 300 });
+    } finally {
+      await sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    }
+  });
+});
+
+test('killed in the middle, it goes on with the next object, and every line is accounted for', async () => {
+  await createRows(site, 'killed', 3000);
+  await sql(`
+    CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN IF OLD.id = 1500 THEN PERFORM pg_advisory_xact_lock_shared(815); END IF; RETURN OLD; END';
+    CREATE TRIGGER gated BEFORE DELETE ON killed FOR EACH ROW EXECUTE FUNCTION gate()`);
+  const config = await archive('killed', { purge: { after: '1h', accept: ['triggers'] } });
+  await sql('UPDATE killed SET v = 2 WHERE id IN (3, 2000)');
+  const gate = await connect(site.database.url);
+  await gate.query('SELECT pg_advisory_lock(815)');
+  const cli = site.start(['purge', 'killed', RUN, '--execute', '--json'], config);
+  await eventually(
+    'a batch waits at the gate',
+    async () =>
+      (
+        await sql(
+          `SELECT FROM pg_stat_activity WHERE application_name LIKE 'pgsluice purge killed/%' AND wait_event = 'advisory' AND datname = current_database()`,
+        )
+      ).length === 1,
+  );
+  cli.kill('SIGKILL');
+  await cli.ended();
+  await site.terminateBackends('pgsluice %');
+  await gate.end();
+  await site.waitForNoBackends();
+  const left = await countOf('killed');
+  assert.ok(left > 1000 && left < 3000, `${left} rows are left`);
+  assert.equal((await recordOf('killed'))?.['state'], 'running');
+  const { result } = await purge(config, 'killed');
+  assert.deepEqual([result.status, result.wentOn], ['purged', true]);
+  assert.deepEqual(result.totals, { ...NOTHING, deleted: left - 2, absent: 3000 - left, changed: 2 });
+  assert.deepEqual(
+    (await sql('SELECT id FROM killed ORDER BY id')).map(({ id }) => id),
+    [3, 2000],
+  );
+});

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { FailureError } from '../../../src/base/errors.ts';
+import { ContentProof, ObjectProof } from '../../../src/format/proof.ts';
+import type { ManifestColumn, ManifestObject } from '../../../src/ledger/manifest.ts';
+import { readStretch } from '../../../src/purge/proof.ts';
+import type { Store } from '../../../src/store/store.ts';
+
+const SIGNAL = new AbortController().signal;
+const LINES = Array.from({ length: 500 }, (_, at) => `{"v":"${'x\\"é'.repeat(at)}","id":${at - 3},"k":"a\\n${at}"}`);
+
+function column(name: string): ManifestColumn {
+  return { name, type: 'text', typeOid: 25, nullable: false, encoding: 'string' };
+}
+
+function object(lines: readonly string[], body: Buffer): ManifestObject {
+  const content = new ContentProof();
+  content.add(Buffer.from(lines.map((line) => `${line}\n`).join('')));
+  const stored = new ObjectProof();
+  stored.add(body);
+  const { lines: rows, bytes: jsonBytes, crc32 } = content;
+  const proof = { rows, jsonBytes, crc32, bytes: stored.bytes, sha256: stored.digest() };
+  return { key: 'a/run=r/part-00000.jsonl.gz', ...proof, firstKey: ['1'], lastKey: ['2'], snapshot: 's' };
+}
+
+const whole = gzipSync(LINES.map((line) => `${line}\n`).join(''));
+
+function read(body: Buffer, from = 0, pieceBytes = 1000) {
+  const store = {
+    read: async function* () {
+      for (let at = 0; at < body.length; at += pieceBytes) yield body.subarray(at, at + pieceBytes);
+    },
+  } as unknown as Store;
+  const [key, columns] = ['a/run=r/part-00000.jsonl.gz', [column('v'), column('id'), column('k')]];
+  const described = object(LINES, whole);
+  const toRead = { store, key, object: described, columns, keyColumns: [], windowBytes: 2 ** 23 };
+  return readStretch(toRead, ['k', 'id'], from, SIGNAL);
+}
+
+test('keys are taken whole, with their digests, from the line that each is asked for on', async () => {
+  for (const from of [0, 1, 499]) {
+    const { keys, digests, sizes } = await read(whole, from);
+    const lines = LINES.slice(from);
+    assert.deepEqual(
+      keys,
+      [lines.map((_, at) => `a\n${at + from}`), lines.map((_, at) => String(at + from - 3))],
+      `from ${from}`,
+    );
+    assert.deepEqual(
+      digests,
+      lines.map((line) => `\\x${createHash('sha256').update(line).digest('hex')}`),
+    );
+    assert.deepEqual(
+      sizes,
+      lines.map((line) => Buffer.byteLength(line) + 1),
+    );
+  }
+  assert.deepEqual((await read(whole, 500)).sizes, []);
+});
+
+test('nothing is given of an object that changed after the run was proved', async () => {
+  const other = gzipSync(LINES.map((line, at) => `${at === 7 ? line.replace('a\\n', 'b\\n') : line}\n`).join(''));
+  const flipped = Buffer.from(whole);
+  flipped.writeUInt8(flipped.readUInt8(flipped.length - 1) ^ 1, flipped.length - 1);
+  for (const body of [other, flipped, whole.subarray(0, -1), Buffer.concat([whole, whole]), Buffer.alloc(0)])
+    await assert.rejects(
+      read(body),
+      (error) => error instanceof FailureError && error.failure.code === 'purge-archive-damaged',
+    );
+});

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FailureError } from '../../../src/base/errors.ts';
+import type { PurgeRecord } from '../../../src/ledger/purge.ts';
+import type { RunFolder } from '../../../src/ledger/run-folder.ts';
+import { PurgeNotes } from '../../../src/purge/record.ts';
+import { noLines } from '../../../src/purge/tally.ts';
+
+/** A folder that says what it was asked to write, and in whose place. */
+function folderThat(outcomes: readonly string[]) {
+  const written: [record: PurgeRecord, replaces: string][] = [];
+  const writePurge = async (record: PurgeRecord, replaces: string) => {
+    written.push([structuredClone(record), replaces]);
+    return { outcome: outcomes[written.length - 1], etag: `e${written.length}` };
+  };
+  return { written, folder: { archive: 'a', run: '20261101T000000Z', writePurge } as unknown as RunFolder };
+}
+
+const SOURCE = { database: 'd', systemIdentifier: '7' };
+
+test('is written over nothing first, then over itself, and seldom', async () => {
+  const { written, folder } = folderThat(['written', 'written', 'written']);
+  const notes = new PurgeNotes(folder, SOURCE, undefined);
+  await notes.write();
+  notes.add(0, { ...noLines(), deleted: 5, locked: 1 });
+  await notes.writeSometimes();
+  assert.equal(written.length, 1);
+  await notes.write('done');
+  assert.deepEqual(
+    written.map(([{ state, next }, replaces]) => [state, next, replaces]),
+    [
+      ['running', 0, 'nothing'],
+      ['done', 1, 'e1'],
+    ],
+  );
+  assert.deepEqual(written[1]?.[0].stayed, [{ object: 0, ...noLines(), deleted: 5, locked: 1 }]);
+  const next = new PurgeNotes(folder, SOURCE, { record: written[1][0], etag: 'e2' }, 0);
+  next.addAgain(0, { ...noLines(), deleted: 1, absent: 5 });
+  await next.writeSometimes();
+  assert.deepEqual(
+    [written[2]![0].totals, written[2]![0].stayed, written[2]![1]],
+    [{ ...noLines(), deleted: 6 }, [], 'e2'],
+  );
+});
+
+test('what somebody else has written stays, and ends the purge', async () => {
+  for (const outcome of ['exists', 'changed']) {
+    const notes = new PurgeNotes(folderThat([outcome]).folder, SOURCE, undefined);
+    await assert.rejects(
+      notes.write(),
+      (error) => error instanceof FailureError && error.failure.code === 'purge-taken',
+    );
+  }
+});
