@@ -71,7 +71,7 @@ async function isSignedByUs(store: Store, archive: string, run: string): Promise
   const { signing } = store;
   if (signing === undefined || signing.trust.size === 0 || signing.allowUnsigned) return false;
   try {
-    return (await new RunFolder(store, archive, run).plan()) !== undefined;
+    return (await new RunFolder(store, archive, run).owner()) !== undefined;
   } catch (error) {
     if (error instanceof FailureError && !error.failure.transient) return false;
     throw error;

@@ -16,7 +16,8 @@ import {
   TOOL_FIELDS,
 } from './fields.ts';
 import { dataKey, runPrefix, segmentOfDataKey } from './names.ts';
-import { cutBy, findMisfit, plannedSegment, plannedSegments } from './segments.ts';
+import { cutBy, describeMisfit, plannedSegment, plannedSegments } from './segments.ts';
+import { segmentsRef } from './segments-apart.ts';
 
 export const PLAN_FORMAT = 'pgsluice/plan/2';
 const FIRST_FORMAT = 'pgsluice/plan/1';
@@ -74,6 +75,8 @@ const committing = z.strictObject({ sha256: hex(64), bytes: count() });
 const plan = z.strictObject({
   format: z.literal(PLAN_FORMAT),
   ...FIELDS,
+  /** Where the segments lie, when there are so many that none are here. */
+  segmentsIn: segmentsRef.exactOptional(),
   /** How the names of its objects end; null in one that was of the first format, which does not say it. */
   extension: name().nullable(),
   /** Objects that earlier plans of this run named and this one does not, by their names in the folder. */
@@ -86,8 +89,11 @@ const plan = z.strictObject({
   committing: committing.exactOptional(),
 });
 
-/** The first object of a run: what it will be made of. */
-export type JournalPlan = z.infer<typeof plan>;
+/** The plan as it lies there. */
+export type PlanDocument = z.infer<typeof plan>;
+
+/** The first object of a run: what it will be made of. With its segments, wherever they lie. */
+export type JournalPlan = Omit<PlanDocument, 'segmentsIn'>;
 
 const firstPlan = z
   .strictObject({
@@ -102,12 +108,12 @@ const firstPlan = z
     return { ...said, ended: { how: 'failed', at, host: plan.host, failure: rest } };
   });
 
-export const PLAN: DocumentKind<JournalPlan> = {
+export const PLAN: DocumentKind<PlanDocument> = {
   name: 'journal',
   format: PLAN_FORMAT,
   schema: plan,
   earlier: [{ format: FIRST_FORMAT, schema: firstPlan }],
-  longList: { field: 'segments', item: plannedSegment, mostItems: MAX_SEGMENTS, problem: describeMisfit },
+  longList: { field: 'segments', item: plannedSegment, mostItems: MAX_SEGMENTS, problem: describeSegments },
   maxBytes: MOST_BYTES,
   code: 'bad-journal',
   stage: 'journal',
@@ -131,7 +137,7 @@ export function keysEverNamed({ archive, run, segments, extension, formerKeys }:
   );
 }
 
-function describeMisfit({ by, segments }: JournalPlan): string | undefined {
-  const misfit = findMisfit(by, segments);
-  return misfit && `[${misfit.index}]: ${misfit.why}`;
+function describeSegments(plan: PlanDocument): string | undefined {
+  if (plan.segmentsIn === undefined) return describeMisfit(plan);
+  return plan.segments.length === 0 ? undefined : ': they are here, and lie elsewhere as well';
 }

@@ -51,6 +51,11 @@ export function stagedManifestKey(archive: string, run: string, sha256: string):
   return `${journalPrefix(archive, run)}manifest-${sha256}.json`;
 }
 
+/** Of the segments of a plan that has many; its name says all that it holds. */
+export function segmentsKey(archive: string, run: string, sha256: string): string {
+  return `${journalPrefix(archive, run)}segments-${sha256}.json`;
+}
+
 /** Of an empty segment, by the name of its object: its number may be that of a segment of the plan, too. */
 export function emptyReceiptKey(archive: string, run: string, key: string): string {
   return `${journalPrefix(archive, run)}${EMPTY}${key.slice(runPrefix(archive, run).length)}.json`;

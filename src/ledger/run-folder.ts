@@ -5,7 +5,7 @@ import { fail, FailureError } from '../base/errors.ts';
 import { visible } from '../base/visible.ts';
 import type { PutResult, Replaces, Store, StoredObject } from '../store/store.ts';
 import { badDocument, readDocument, writeDocument, type DocumentKind } from './documents.ts';
-import { PLAN, type JournalPlan } from './journal.ts';
+import { PLAN, type JournalPlan, type PlanDocument } from './journal.ts';
 import { MANIFEST, type Manifest } from './manifest.ts';
 import { PURGE, type PurgeRecord } from './purge.ts';
 import {
@@ -21,10 +21,13 @@ import {
   runPrefix,
   segmentOfDataKey,
   segmentOfReceiptKey,
+  segmentsKey,
   stagedManifestKey,
 } from './names.ts';
 import { openDocument, signDocument } from './signature.ts';
 import { RECEIPTS, RECEIPTS_FORMAT, type Receipt } from './receipts.ts';
+import type { PlannedSegment } from './segments.ts';
+import { lieApart, SEGMENTS, SEGMENTS_FORMAT, type SegmentsApart, type SegmentsRef } from './segments-apart.ts';
 
 /** How reading fails where a receipt is no receipt. */
 const UNREADABLE: ReadonlySet<string> = new Set([RECEIPTS.code, 'object-too-large', 'untrusted']);
@@ -67,6 +70,8 @@ export class RunFolder {
   /** What is being written to the journal, which must not come after its removal. */
   #saying: Promise<unknown> = Promise.resolve();
   #isCleared = false;
+  /** Segments that lie apart already, so that a plan with the same ones does not bring them again. */
+  #apart = new WeakMap<readonly PlannedSegment[], SegmentsRef>();
 
   constructor(store: Store, archive: string, run: string) {
     this.store = store;
@@ -76,7 +81,9 @@ export class RunFolder {
 
   /** The same folder, whose reading and writing ends with another signal. */
   under(signal: AbortSignal): RunFolder {
-    return new RunFolder(this.store.under(signal), this.archive, this.run);
+    const folder = new RunFolder(this.store.under(signal), this.archive, this.run);
+    folder.#apart = this.#apart;
+    return folder;
   }
 
   /** Relative to the destination's prefix; ends in `/`. */
@@ -148,7 +155,23 @@ export class RunFolder {
   /** The plan; undefined when there is none. Throws FailureError for one that cannot be believed, or that is too large. */
   async plan(mostBytes = PLAN.maxBytes): Promise<StoredPlan | undefined> {
     const found = await this.#read(PLAN, planKey(this.archive, this.run), mostBytes);
-    return found && { plan: found.document, etag: found.etag };
+    if (found === undefined) return undefined;
+    const { segmentsIn, ...plan } = found.document;
+    if (segmentsIn === undefined) return { plan, etag: found.etag };
+    const segments = await this.#segmentsOf(plan, segmentsIn, mostBytes);
+    if (segments !== undefined) return { plan: { ...plan, segments }, etag: found.etag };
+    // They go with the plan when somebody commits the run.
+    if ((await this.planEtag()) !== found.etag) return this.plan(mostBytes);
+    throw badDocument(
+      PLAN,
+      this.store.url + planKey(this.archive, this.run),
+      'the segments that it names are not there',
+    );
+  }
+
+  /** Whose the run is, without a look at the segments; undefined when there is no plan. Throws as {@link plan} does. */
+  async owner(): Promise<Pick<JournalPlan, 'owner' | 'host'> | undefined> {
+    return (await this.#read(PLAN, planKey(this.archive, this.run), PLAN.maxBytes))?.document;
   }
 
   /**
@@ -193,7 +216,7 @@ export class RunFolder {
   /** Makes the run ours: writes the plan that it goes by from now on. With `replaces`, only over nothing or over that plan. */
   async own(plan: JournalPlan, replaces?: Replaces): Promise<PutResult> {
     const key = planKey(this.archive, this.run);
-    const body = this.#sign(writeDocument(PLAN, plan, this.store.url + key));
+    const body = this.#sign(writeDocument(PLAN, await this.#withoutMany(plan), this.store.url + key));
     return this.store.put(key, body, { ...JSON_OBJECT, ...(replaces === undefined ? {} : { replaces }) });
   }
 
@@ -278,6 +301,39 @@ export class RunFolder {
       keys = [];
     }
     if (keys.length > 0) await this.store.remove(keys);
+  }
+
+  /** The plan as it is to lie there: many segments lie apart, and do so before a plan names them. */
+  async #withoutMany(plan: JournalPlan): Promise<PlanDocument> {
+    const { archive, run } = this;
+    const { by, segments } = plan;
+    const known = this.#apart.get(segments);
+    if (known !== undefined) return { ...plan, segments: [], segmentsIn: known };
+    if (!lieApart(segments)) return plan;
+    const document: SegmentsApart = { format: SEGMENTS_FORMAT, archive, run, by, segments };
+    const body = this.#sign(writeDocument(SEGMENTS, document, this.store.url + this.prefix));
+    const segmentsIn = { sha256: digestOf(body), bytes: body.length };
+    await this.store.put(segmentsKey(archive, run, segmentsIn.sha256), body, JSON_OBJECT);
+    this.#apart.set(segments, segmentsIn);
+    return { ...plan, segments: [], segmentsIn };
+  }
+
+  /** The segments of a plan that lie apart; undefined when they are not there. Throws FailureError. */
+  async #segmentsOf(
+    { by }: Pick<JournalPlan, 'by'>,
+    ref: SegmentsRef,
+    mostBytes: number,
+  ): Promise<PlannedSegment[] | undefined> {
+    const key = segmentsKey(this.archive, this.run, ref.sha256);
+    const found = await this.store.get(key, Math.min(mostBytes, SEGMENTS.maxBytes));
+    if (found === undefined) return undefined;
+    const url = this.store.url + key;
+    if (found.body.length !== ref.bytes || digestOf(found.body) !== ref.sha256)
+      throw badDocument(SEGMENTS, url, 'it is not the one that the plan names');
+    const document = this.#open(SEGMENTS, found.body, url);
+    if (document.by !== by) throw badDocument(SEGMENTS, url, `it is cut by ${document.by}, and the plan by ${by}`);
+    this.#apart.set(document.segments, ref);
+    return document.segments;
   }
 
   #sign(body: Buffer): Buffer {

@@ -63,6 +63,18 @@ export function findMisfit(by: CutBy, segments: readonly PlannedSegment[]): { in
   return by === 'key' ? findKeyGap(segments) : findPageGap(segments);
 }
 
+/** The same in words that go behind the name of the list. */
+export function describeMisfit({
+  by,
+  segments,
+}: {
+  by: CutBy;
+  segments: readonly PlannedSegment[];
+}): string | undefined {
+  const misfit = findMisfit(by, segments);
+  return misfit && `[${misfit.index}]: ${misfit.why}`;
+}
+
 /** The pages that a segment by pages reads; none of another one. */
 export function pageRangesOf({ pages, leaves = [] }: PlannedSegment): PageRange[] {
   if (pages !== undefined) return [pages];

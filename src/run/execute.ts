@@ -96,8 +96,8 @@ async function openAgain(run: Run): Promise<Session> {
 }
 
 async function isStillOurs(run: Run): Promise<boolean> {
-  const found = await run.folder.plan();
-  return found !== undefined && isPlanOf(run, found.plan) && !(await run.folder.isCommitted());
+  const found = await run.folder.owner();
+  return found !== undefined && isPlanOf(run, found) && !(await run.folder.isCommitted());
 }
 
 async function executeUnderOneSnapshot(run: Run, session: Session): Promise<Commit> {

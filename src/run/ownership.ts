@@ -16,7 +16,7 @@ export function drawOwner({ owner }: Pick<Run, 'owner'>): string {
 }
 
 /** Whether the plan was written for this run, by a session of it that is over. */
-export function isPlanOf({ owner }: Pick<Run, 'owner'>, plan: JournalPlan): boolean {
+export function isPlanOf({ owner }: Pick<Run, 'owner'>, plan: Pick<JournalPlan, 'owner'>): boolean {
   return plan.owner.startsWith(`${owner}/`);
 }
 
@@ -40,7 +40,7 @@ export async function replacePlan(folder: RunFolder, owned: OwnedPlan, journal: 
 
 /** Throws FailureError `taken-over` or `already-committed` when the run is not ours any more. */
 export async function requireOwnership(folder: RunFolder, { journal }: OwnedPlan): Promise<void> {
-  if ((await folder.plan())?.plan.owner !== journal.owner) throw await lostRun(folder);
+  if ((await folder.owner())?.owner !== journal.owner) throw await lostRun(folder);
 }
 
 /** The failure of a run whose plan is not ours any more. */
@@ -50,11 +50,11 @@ export async function lostRun(folder: RunFolder): Promise<FailureError> {
     const message = `${manifestUrl} was written by somebody else while this run was in progress`;
     return fail('already-committed', { stage: 'commit', message });
   }
-  const found = await folder.plan();
-  const who = found === undefined ? 'somebody, who has removed its plan' : `a process on ${found.plan.host}`;
+  const found = await folder.owner();
+  const who = found === undefined ? 'somebody, who has removed its plan' : `a process on ${found.host}`;
   return fail('taken-over', {
     stage: 'journal',
     message: `${folder.store.url}${folder.prefix} was taken over by ${who}`,
-    ...(found === undefined ? {} : { host: found.plan.host }),
+    ...(found === undefined ? {} : { host: found.host }),
   });
 }

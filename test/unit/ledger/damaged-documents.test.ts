@@ -6,7 +6,8 @@ import { readDocument, writeDocument, type DocumentKind } from '../../../src/led
 import { PLAN } from '../../../src/ledger/journal.ts';
 import { MANIFEST } from '../../../src/ledger/manifest.ts';
 import { RECEIPTS, RECEIPTS_FORMAT } from '../../../src/ledger/receipts.ts';
-import { aManifest, aPlan, aReceipt } from '../../support/ledger.ts';
+import { SEGMENTS, SEGMENTS_FORMAT, type SegmentsApart } from '../../../src/ledger/segments-apart.ts';
+import { aManifest, aPlan, aReceipt, ARCHIVE, keySegments, RUN } from '../../support/ledger.ts';
 
 const URL = 's3://bucket/pg/events/run=20261123T021500Z/_doc.json';
 
@@ -64,6 +65,10 @@ function* placesOf(value: unknown): Generator<Place> {
   }
 }
 
+function segmentsApart(count: number): SegmentsApart {
+  return { format: SEGMENTS_FORMAT, archive: ARCHIVE, run: RUN, by: 'key', segments: keySegments(count) };
+}
+
 /** Undefined when it is refused, which it must be by a failure of its own. */
 function readOrRefuse<T>(kind: DocumentKind<T>, body: Buffer): T | undefined {
   try {
@@ -80,8 +85,11 @@ for (const [kind, whole, isStrict] of [
   [MANIFEST, (): object => aManifest(4), false],
   [PLAN, (): object => aPlan(), true],
   [RECEIPTS, (): object => ({ format: RECEIPTS_FORMAT, receipts: [aReceipt(1)] }), true],
+  [SEGMENTS, (): object => segmentsApart(4), true],
 ] as [DocumentKind<object>, () => object, boolean][]) {
-  test(`a ${kind.name} that was changed anywhere is refused, or taken for what it says and no more`, () => {
+  const what = `${kind.name} (${kind.format})`;
+
+  test(`a ${what} that was changed anywhere is refused, or taken for what it says and no more`, () => {
     let taken = 0;
     fc.assert(
       fc.property(fc.array(damage, { minLength: 1, maxLength: 3 }), (damages) => {
@@ -98,7 +106,7 @@ for (const [kind, whole, isStrict] of [
     assert.ok(taken > 0 && taken < 900, `${taken} were taken`);
   });
 
-  test(`a ${kind.name} with other bytes anywhere is refused, or read`, () => {
+  test(`a ${what} with other bytes anywhere is refused, or read`, () => {
     const body = Buffer.from(JSON.stringify(whole()));
     fc.assert(
       fc.property(fc.nat(body.length - 1), fc.uint8Array({ minLength: 1, maxLength: 4 }), (at, bytes) => {
