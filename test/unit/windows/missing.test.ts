@@ -188,7 +188,8 @@ describe('too many windows', () => {
     const input = { source: sourceOf(days), committed: [] };
     await assert.rejects(
       requireFewWindows({ ...input, archive: archiveOf() }),
-      (error: FailureError) => error.failure.code === 'window-count' && error.message.includes('20,000 windows of events'),
+      (error: FailureError) =>
+        error.failure.code === 'window-count' && error.message.includes('20,000 windows of events'),
     );
     await requireFewWindows({ ...input, archive: archiveOf({ from: '1900-01-01' }) });
     await requireFewWindows({
