@@ -21,17 +21,23 @@ function compareTotals(manifest: Manifest): string[] {
   });
 }
 
-/** The segments of a plan are numbered from 0 without a gap, those of the plans before it as well. */
+/**
+ * The segments of a plan are numbered from 0 without a gap. What lay in the folder beyond them is named as an object without
+ * rows, by whatever number it had.
+ */
 function findMissingParts({ archive, run, objects }: Manifest): string[] {
   const prefix = runPrefix(archive, run);
-  const parts = new Set(
-    objects.map(({ key }) => segmentOfDataKey(archive, run, prefix + key.slice(key.lastIndexOf('/') + 1))),
-  );
-  const missing: string[] = [];
-  for (let part = 0, found = 0; found < parts.size; part += 1) {
-    if (parts.has(part)) found += 1;
-    else if (missing.push(partName(part)) > MOST_NAMED) break;
+  const parts = new Set<number>();
+  let last = -1;
+  for (const { key, rows } of objects) {
+    const part = segmentOfDataKey(archive, run, prefix + key.slice(key.lastIndexOf('/') + 1));
+    if (part === undefined) continue;
+    parts.add(part);
+    if (rows > 0) last = Math.max(last, part);
   }
+  const missing: string[] = [];
+  for (let part = 0; part <= last && missing.length <= MOST_NAMED; part += 1)
+    if (!parts.has(part)) missing.push(partName(part));
   if (missing.length === 0) return [];
   const more = missing.length > MOST_NAMED ? ` and more` : '';
   return [
