@@ -154,7 +154,10 @@ test('a restore sends what a correct manifest makes it send, whatever the manife
     assert.equal(await restore(), 'restored');
     assert.equal(await restore({ from: '10' }), 'restored');
     // A broken one: how a restore begins, and is given up.
-    await writeFile(file, document.replace(/"sha256": "./, '"sha256": "0').replace(/"crc32": "./, '"crc32": "0'));
+    const other = (_: string, name: string, digit: string): string => name + (digit === '0' ? '1' : '0');
+    const broken = document.replace(/("sha256": ?")(.)/, other).replace(/("crc32": ?")(.)/, other);
+    assert.notEqual(broken, document);
+    await writeFile(file, broken);
     assert.equal(await restore(), 'object-damaged');
   });
   await eachMutation(document, async (text) => {
