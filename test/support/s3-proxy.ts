@@ -22,6 +22,8 @@ export interface SeenRequest {
   query: Record<string, string>;
   headers: http.IncomingHttpHeaders;
   status: number;
+  /** What was sent, as it was sent, when it is receipts; of other requests nothing is kept. */
+  sent: Buffer[];
   /** Nothing more will come of it, whether its client is still there or not. */
   isOver: boolean;
 }
@@ -281,6 +283,7 @@ export class S3Proxy {
   /** What the endpoint said to a held request is in `seen.status`; its client hears of it, if it still listens. */
   async #hold({ seen, req, res }: Exchange, until: Promise<unknown>): Promise<void> {
     const sent = await buffer(req);
+    if (isOfReceipts(seen)) seen.sent.push(sent);
     await until;
     const send = async (): Promise<void> => {
       const headers = withoutConditions(req.headers);
@@ -315,6 +318,7 @@ export class S3Proxy {
     const out = http.request({ ...this.#upstream, agent: this.#agent, method, path, headers });
     const answered = once(out, 'response') as Promise<[http.IncomingMessage]>;
     answered.catch(() => undefined);
+    if (isOfReceipts(exchange.seen)) req.on('data', (chunk: Buffer) => exchange.seen.sent.push(chunk));
     await (fault?.kind === 'throttle' ? pipeline(req, slow(fault.bytesPerSecond), out) : pipeline(req, out));
     const [answer] = await answered;
     const body = await this.#noteUploads(exchange.seen, answer);
@@ -391,6 +395,7 @@ function describe(req: http.IncomingMessage): SeenRequest {
     query,
     headers: req.headers,
     status: 0,
+    sent: [],
     isOver: false,
   };
 }
@@ -472,6 +477,10 @@ function escapeXml(text: string): string {
 function withoutConditions(headers: http.IncomingHttpHeaders): http.IncomingHttpHeaders {
   const { 'if-match': _ifMatch, 'if-none-match': _ifNoneMatch, ...others } = headers;
   return others;
+}
+
+function isOfReceipts({ method, key }: SeenRequest): boolean {
+  return method === 'PUT' && /\/_pgsluice\/part-\d+\.json$/.test(key);
 }
 
 function withoutQuery(url = '/'): string {

@@ -75,10 +75,11 @@ export function uploadsBegun(requests: readonly SeenRequest[], archive: string):
 export function uploadedInVain(requests: readonly SeenRequest[], archive: string): number[] {
   const received = new Set<number>();
   const again: number[] = [];
-  for (const { operation, key, status } of requests) {
+  for (const request of requests) {
+    const { operation, key, status } = request;
     if (operation !== 'PutObject' && operation !== 'CreateMultipartUpload') continue;
     again.push(...segmentOf(key, archive).filter((segment) => received.has(segment)));
-    if (status === 200) for (const segment of receiptOf(key, archive)) received.add(segment);
+    if (status === 200) for (const segment of receiptsIn(request, archive)) received.add(segment);
   }
   return again;
 }
@@ -88,9 +89,16 @@ function segmentOf(key: string, archive: string): number[] {
   return match === null ? [] : [Number(match[1])];
 }
 
-function receiptOf(key: string, archive: string): number[] {
-  const match = new RegExp(`^${PREFIX}${archive}/run=\\w+/_pgsluice/part-(\\d{5})\\.json$`).exec(key);
-  return match === null ? [] : [Number(match[1])];
+/** All of a document of receipts, whatever framing the request put around it. */
+function receiptsIn({ key, sent }: SeenRequest, archive: string): number[] {
+  if (!new RegExp(`^${PREFIX}${archive}/run=\\w+/_pgsluice/part-\\d{5}\\.json$`).test(key)) return [];
+  const segments = [
+    ...Buffer.concat(sent)
+      .toString()
+      .matchAll(/"segment": ?(\d+)/g),
+  ].map(([, number]) => Number(number));
+  assert.ok(segments.length > 0, `no receipt was sent to ${key}`);
+  return segments;
 }
 
 async function send(site: Site, method: string, key: string, body?: Buffer): Promise<void> {
