@@ -9,10 +9,22 @@ const WORKER_LOCK_TIMEOUT = '3s';
 
 const BEGIN_READING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 
+/** A transaction whose view is that of its latest statement, so that VACUUM may soon remove what is deleted meanwhile. */
+const BEGIN_HOLDING = 'BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY';
+
 /** Opens a read-only transaction with one view of the data throughout; `own` are settings of it alone. */
 export async function beginReading(client: Client, own: Readonly<Record<string, string>> = {}): Promise<void> {
+  await begin(client, BEGIN_READING, own);
+}
+
+/** Opens a transaction that only holds a lock; `own` are settings of it alone. */
+export async function beginHolding(client: Client, own: Readonly<Record<string, string>> = {}): Promise<void> {
+  await begin(client, BEGIN_HOLDING, own);
+}
+
+async function begin(client: Client, statement: string, own: Readonly<Record<string, string>>): Promise<void> {
   try {
-    await client.query(BEGIN_READING);
+    await client.query(statement);
     await setForTransaction(client, own);
   } catch (error) {
     throw postgresFailure(error, 'snapshot', 'opening a transaction');

@@ -23,6 +23,8 @@ const REFERENCED: ReadonlySet<string> = new Set(['23503', '23001']);
 /** Lock not available, deadlock, serialization failure. */
 const LOCKED: ReadonlySet<string> = new Set(['55P03', '40P01', '40001']);
 const CANCELLED = '57014';
+/** A trigger that fired for one row has changed another one of the batch: alone, it is seen as changed when its turn comes. */
+const CHANGED_BY_TRIGGER = '27000';
 
 interface Found {
   n: number;
@@ -86,10 +88,11 @@ export class Batches {
         await this.#client.query('ROLLBACK').catch(() => undefined);
         const state = sqlStateOf(error);
         const timedOut = state === CANCELLED && performance.now() - started >= STATEMENT_TIMEOUT_MS;
-        if (REFERENCED.has(state) || timedOut) {
-          if (tries === 1 && !timedOut) continue;
+        if (REFERENCED.has(state) && tries === 1) continue;
+        if (REFERENCED.has(state) || state === CHANGED_BY_TRIGGER || timedOut) {
           if (to - from > 1) return await this.#halves(stretch, from, to);
           if (REFERENCED.has(state)) return { ...noLines(), referenced: 1 };
+          if (state === CHANGED_BY_TRIGGER) return { ...noLines(), kept: 1 };
         }
         if (!LOCKED.has(state)) throw postgresFailure(error, 'purge', 'deleting a batch of rows');
         if (tries === LOCK_TRIES) return { ...noLines(), locked: to - from };

@@ -7,7 +7,7 @@ import { withinAnswerTime } from '../postgres/answer-time.ts';
 import { connectPostgres, endConnection, socketOf, type Client, type ConnectionTarget } from '../postgres/connect.ts';
 import { postgresFailure } from '../postgres/errors.ts';
 import { IS_ADVISORY, isLockOf } from '../postgres/held-lock.ts';
-import { beginReading } from '../postgres/snapshot.ts';
+import { beginHolding, beginReading } from '../postgres/snapshot.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { LIVENESS } from './liveness.ts';
 
@@ -53,11 +53,11 @@ export function lockConnection({ source, archive }: LockTarget): ConnectionTarge
  * {@link askForLock} is called often enough: the server ends a holder that was frozen, or that vanished without a word.
  * Throws FailureError, `locked` when another run holds it, and the signal's reason when it aborts.
  */
-export async function openLock(target: LockTarget, signal?: AbortSignal): Promise<Client> {
+export async function openLock(target: LockTarget, signal?: AbortSignal, begin = beginReading): Promise<Client> {
   const client = await connectPostgres(lockConnection(target), 'connect', signal);
   try {
     await withinAnswerTime(client, async () => {
-      await beginReading(client, { idle_in_transaction_session_timeout: `${LIVENESS.holderSilenceMs}ms` });
+      await begin(client, { idle_in_transaction_session_timeout: `${LIVENESS.holderSilenceMs}ms` });
       await takeLock(client, target);
     });
     return client;
@@ -95,7 +95,7 @@ export async function whenUnlockedHere({ folderUrl }: LockTarget): Promise<void>
 }
 
 async function lockAndWork<T>(target: LockTarget, work: () => Promise<T>): Promise<T> {
-  const client = await openLock(target);
+  const client = await openLock(target, undefined, beginHolding);
   const cut = (): void => {
     socketOf(client)?.destroy();
   };

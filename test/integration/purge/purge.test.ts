@@ -429,6 +429,23 @@ describe('what goes, and what stays', () => {
       assert.deepEqual([result.totals, await countOf(table)], [{ ...NOTHING, deleted: 270, changed: 30 }, 30]);
     });
 
+  test('a row of the batch that a trigger changes stays, and so does one that it changes itself', async () => {
+    await sql(`CREATE TABLE chained (id int PRIMARY KEY, v int); INSERT INTO chained SELECT i, 0 FROM generate_series(1, 40) AS i;
+      CREATE FUNCTION change_next() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF OLD.id IN (1, 7) THEN UPDATE chained SET v = v + 1 WHERE id = OLD.id + 1; END IF;
+        IF OLD.id = 20 THEN UPDATE chained SET v = v + 1 WHERE id = OLD.id; END IF;
+        RETURN OLD; END $$;
+      CREATE TRIGGER changing BEFORE DELETE ON chained FOR EACH ROW EXECUTE FUNCTION change_next()`);
+    const config = await archive('chained', { purge: { after: '1h', accept: ['triggers'] } });
+    const { result } = await purge(config, 'chained');
+    assert.deepEqual(result.totals, { ...NOTHING, deleted: 37, changed: 2, kept: 1 });
+    assert.deepEqual(await sql('SELECT id, v FROM chained ORDER BY id'), [
+      { id: 2, v: 1 },
+      { id: 8, v: 1 },
+      { id: 20, v: 0 },
+    ]);
+  });
+
   test('by a role that may SELECT, DELETE and UPDATE one column, and by none that may less', async () => {
     await createRows(site, 'granted', 300);
     const role = `purger_${process.pid}`;
