@@ -15,6 +15,7 @@ const ZONES = [
 ];
 const KINDS: readonly ColumnKind[] = ['date', 'timestamp', 'timestamptz'];
 const FROM = Date.UTC(1990, 0, 1);
+const HOURS_FROM = Date.UTC(2028, 0, 1);
 const UNTIL = Date.UTC(2030, 0, 1);
 
 describe('windows over 40 years', () => {
@@ -23,12 +24,12 @@ describe('windows over 40 years', () => {
     for (const zone of kind === 'timestamptz' ? ZONES : ['America/Havana'])
       test(`of a ${kind} in ${zone} leave no gap, do not overlap, and have an id each`, () => {
         for (const length of LENGTHS) {
-          if (length === 'hour' && zone !== 'Europe/Berlin') continue;
           const calendar = new WindowCalendar(kind, length, zone);
           const ids = new Set<string>();
           let count = 0;
           let before: number | undefined;
-          for (const { fromMs, toMs } of calendar.from(FROM)) {
+          // Hours are too many; those of a few years have all the changes of clocks.
+          for (const { fromMs, toMs } of calendar.from(length === 'hour' ? HOURS_FROM : FROM)) {
             assert.ok(fromMs < toMs, new Date(fromMs).toISOString());
             if (before !== undefined) assert.equal(fromMs, before);
             ids.add(formatRunId(new Date(fromMs)));
