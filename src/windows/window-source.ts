@@ -186,6 +186,7 @@ SELECT pg_catalog.pg_is_in_recovery() AS is_standby,
       FROM pg_catalog.pg_stat_wal_receiver r), false)
     THEN pg_catalog.pg_last_xact_replay_timestamp() ELSE pg_catalog.clock_timestamp() END AS now`;
 
+/** Our own sessions only read, but for those of a restore; and anybody may give his the name of ours. */
 const OPEN_SQL = `
 SELECT since, what FROM (
   SELECT a.xact_start AS since, pg_catalog.format('the transaction of pid %s', a.pid) AS what
@@ -193,7 +194,8 @@ SELECT since, what FROM (
   WHERE a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() AND a.xact_start IS NOT NULL
     AND a.backend_type OPERATOR(pg_catalog.=) 'client backend'
     AND a.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
-    AND a.application_name OPERATOR(pg_catalog.!~~) 'pgsluice %'
+    AND (a.application_name OPERATOR(pg_catalog.!~~) 'pgsluice %'
+      OR a.application_name OPERATOR(pg_catalog.~~) 'pgsluice restore %' OR a.usename OPERATOR(pg_catalog.<>) CURRENT_USER)
   UNION ALL
   SELECT p.prepared, pg_catalog.format('the prepared transaction %L', p.gid)
   FROM pg_catalog.pg_prepared_xacts p WHERE p.database OPERATOR(pg_catalog.=) pg_catalog.current_database()

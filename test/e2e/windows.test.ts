@@ -7,7 +7,9 @@ import { planCommand } from '../../src/commands/plan.ts';
 import { restoreCommand } from '../../src/commands/restore.ts';
 import { runCommand } from '../../src/commands/run.ts';
 import { verifyCommand } from '../../src/commands/verify.ts';
+import { connectPostgres, endConnection } from '../../src/postgres/connect.ts';
 import type { RunResult } from '../../src/run/run-archive.ts';
+import { openWindowSource, type WindowedArchive } from '../../src/windows/window-source.ts';
 import { eventually } from '../support/cli.ts';
 import { EVERY_SECOND, HTTP, startDaemon } from '../support/daemon.ts';
 import { commandInProcess } from '../support/in-process.ts';
@@ -183,6 +185,36 @@ describe('the windows of an archive', () => {
     await eventually('the window that was gone is there again', allThere);
     await daemon.until('daily', ({ state, lastSuccess }) => state === 'ok' && lastSuccess?.run === '20260329T000000Z');
     await daemon.stop();
+  });
+
+  test('are held open by whoever writes, whatever he calls himself: by a restore, and by another role with our name', async (t) => {
+    const { client, name, url } = site.database;
+    const role = `${name}_writer`;
+    await client.query(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD 'writer'`);
+    const other = new URL(url);
+    [other.username, other.password] = [role, 'writer'];
+    const ours = await connectPostgres({ url, applicationName: 'pgsluice windows held' });
+    t.after(() => endConnection(ours));
+    const archive = { table: 'public.events', timezone: 'UTC', window: { column: 'created_at', every: 'day' } };
+    const holds = async (from: string, applicationName: string): Promise<boolean> => {
+      const writer = await connectPostgres({ url: from, applicationName });
+      try {
+        await writer.query('BEGIN');
+        const { clock } = await openWindowSource(ours, archive as unknown as WindowedArchive);
+        return clock.oldestOpen !== undefined;
+      } finally {
+        await endConnection(writer);
+      }
+    };
+    assert.deepEqual(
+      [
+        await holds(url, 'pgsluice held/20260327T230000Z/0'),
+        await holds(url, 'pgsluice restore held/20260327T230000Z on host'),
+        await holds(other.href, 'pgsluice held/20260327T230000Z/0'),
+      ],
+      [false, true, true],
+    );
+    await client.query(`DROP ROLE ${role}`);
   });
 
   test('are not asked for where there are none', async () => {
