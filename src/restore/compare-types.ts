@@ -35,6 +35,28 @@ export function fits(archived: string, there: string, known: Definitions, here: 
   return isSameName(archived, there) || isWider(archived, there);
 }
 
+/** Attributes of composites within `there` that the archived type has not, as `type.attribute`: their values come back NULL. */
+export function attributesToCome(archived: string, there: string, known: Definitions, here: Definitions): string[] {
+  const found = known === undefined ? [] : findToCome(archived, there, known, here, 0);
+  return [...new Set(found)];
+}
+
+function findToCome(archived: string, there: string, known: Definitions, here: Definitions, level: number): string[] {
+  if (level > MOST_LEVELS) return [];
+  const deeper = (a: string, b: string): string[] => findToCome(a, b, known, here, level + 1);
+  if (archived.endsWith('[]') && there.endsWith('[]')) return deeper(archived.slice(0, -2), there.slice(0, -2));
+  const from = known?.get(archived);
+  const to = here?.get(there);
+  if (from?.base !== undefined) return deeper(from.base, there);
+  if (to?.base !== undefined) return deeper(archived, to.base);
+  const attributes = new Map(from?.attributes?.map(({ name, type }) => [name, type]));
+  if (from?.attributes === undefined) return [];
+  return (to?.attributes ?? []).flatMap(({ name, type }) => {
+    const before = attributes.get(name);
+    return before === undefined ? [`${there}.${quoteIdentifier(name)}`] : deeper(before, type);
+  });
+}
+
 /** The type with what it is made of. */
 export function describeType(name: string, definitions: Definitions): string {
   const { base, labels, attributes } = definitions?.get(name) ?? {};

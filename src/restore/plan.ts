@@ -1,6 +1,7 @@
 /** From a manifest to what is to be restored, in three steps: look at everything, refuse with all reasons at once, prepare. */
 import type { Client } from '../postgres/connect.ts';
 import { quoteTableName } from '../postgres/identifiers.ts';
+import { defineTypes } from '../postgres/type-definitions.ts';
 import { warnOfLongLine } from '../ledger/long-line.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
@@ -16,7 +17,7 @@ import type { PlannedObject } from './objects.ts';
 import { prepare } from './prepare.ts';
 import type { RestoreRecord } from './record.ts';
 import { Refusal } from './refusal.ts';
-import { refuse, warn } from './refuse.ts';
+import { refuse, warn, warnOfAttributes } from './refuse.ts';
 import type { RestoreRequest } from './request.ts';
 import { warnOfSequences } from './sequences.ts';
 import { warnOfSnapshots } from './snapshots.ts';
@@ -48,6 +49,10 @@ export async function planRestore(
     const problems = refuse(request, manifest, facts);
     if (problems.length > 0) throw new Refusal(problems);
     const { target, record } = await prepare(client, request, manifest, facts);
+    const definitions = await defineTypes(
+      client,
+      target.columns.map(({ typeOid }) => typeOid),
+    );
     const { columns, doubts } = await planColumns(client, manifest, target);
     return {
       manifest,
@@ -61,6 +66,7 @@ export async function planRestore(
       warnings: [
         ...doubts,
         ...warn(request, target, facts),
+        ...warnOfAttributes(manifest, target, definitions),
         ...warnOfConstraints(target, facts.constraints, manifest),
         ...warnOfSequences(manifest, target),
         ...warnOfSnapshots(manifest, target.name),

@@ -5,7 +5,7 @@ import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import type { TypeDefinition } from '../postgres/type-definitions.ts';
 import type { Manifest, ManifestColumn } from '../ledger/manifest.ts';
 import { contradictionsOf } from '../ledger/whole.ts';
-import { definitionsOf, describeType, fits, isSameName, type Definitions } from './compare-types.ts';
+import { attributesToCome, definitionsOf, describeType, fits, isSameName, type Definitions } from './compare-types.ts';
 import { refuseByConstraints } from './judge-constraints.ts';
 import { refuseSkip, refuseSkipIntoNew } from './judge-skip.ts';
 import type { RestoreFacts } from './look.ts';
@@ -51,6 +51,23 @@ export function warn(
       : []),
     ...(addsRows ? [`${name} has rows already; those of the archive are added to them`] : []),
   ];
+}
+
+/** Attributes that composites got since they were archived: no value of them is in the archive. */
+export function warnOfAttributes(
+  { columns, types }: Pick<Manifest, 'columns' | 'types'>,
+  target: Pick<Target, 'columns'>,
+  definitions: readonly TypeDefinition[],
+): string[] {
+  const [known, here] = [definitionsOf(types), definitionsOf(definitions)];
+  return columns.flatMap(({ name, type, encoding }) => {
+    const match = target.columns.find((column) => column.name === name);
+    if (match === undefined || match.isGenerated || encoding === 'text') return [];
+    const toCome = attributesToCome(type, match.type, known, here);
+    return toCome.length === 0
+      ? []
+      : [`column ${name}: the archive has no values of ${toCome.join(', ')}, which come back as NULL`];
+  });
 }
 
 /** Whether the table that was made from the manifest is what the manifest says: a name may have been cut, a type read otherwise. */

@@ -185,6 +185,10 @@ test('a composite whose type got attributes, or has them in another order, comes
   await database.client.query('ALTER TYPE spot ADD ATTRIBUTE z int CASCADE');
   const grown = await yard.restore('spots_back', { create: true });
   assert.equal(grown.status, 'restored', JSON.stringify(grown.error));
+  assert.deepEqual(grown.warnings, [
+    'column at: the archive has no values of spot."z", which come back as NULL',
+    'column all_at: the archive has no values of spot."z", which come back as NULL',
+  ]);
   assert.deepEqual(await difference(database.client, 't.*', 'spots', 'spots_back'), []);
   await database.client.query('ALTER TYPE spot DROP ATTRIBUTE y CASCADE');
   const { status, problems } = await yard.restore('spots_less', { create: true });

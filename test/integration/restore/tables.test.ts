@@ -55,10 +55,10 @@ describe('a restored table', () => {
        INSERT INTO original VALUES (1, ARRAY['a', NULL, 'NULL'], xmlparse(CONTENT 'a <b/> c'), 'a', 1.25);
        CREATE TABLE target (LIKE original INCLUDING ALL)`,
     );
+    await yard.archive({ table: 'original' });
     const { name } = yard.database;
     for (const setting of ['array_nulls = off', 'xmloption = document', 'quote_all_identifiers = on'])
       await yard.client.query(`ALTER DATABASE ${name} SET ${setting}`);
-    await yard.archive({ table: 'original' });
     for (const [into, create] of [
       ['target', false],
       ['made', true],

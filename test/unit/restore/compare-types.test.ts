@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { definitionsOf, describeType, fits } from '../../../src/restore/compare-types.ts';
+import { attributesToCome, definitionsOf, describeType, fits } from '../../../src/restore/compare-types.ts';
 
 const KNOWN = definitionsOf([
   { name: 'price', base: 'numeric(10,4)' },
@@ -68,6 +68,24 @@ describe('a type of the target', () => {
     assert.equal(fitsInto('pair', 'p', pair('numeric[]')), true);
     assert.equal(fitsInto('pair', 'p', pair('numeric(5,1)[]')), false);
     assert.equal(fitsInto('pair', 'p', [{ name: 'p', attributes: [] }]), false);
+  });
+
+  test('names the attributes that the archive has no values of, however deep', () => {
+    const here = definitionsOf([
+      {
+        name: 'p',
+        attributes: [
+          { name: 'b', type: 'price[]' },
+          { name: 'new "one"', type: 'text' },
+          { name: 'a', type: 'integer' },
+        ],
+      },
+      { name: 'box', base: 'p[]' },
+    ]);
+    assert.deepEqual(attributesToCome('pair', 'p', KNOWN, here), ['p."new ""one"""']);
+    assert.deepEqual(attributesToCome('pair[]', 'box', KNOWN, here), ['p."new ""one"""']);
+    assert.deepEqual(attributesToCome('pair', 'pair', KNOWN, KNOWN), []);
+    assert.deepEqual(attributesToCome('pair', 'p', undefined, here), []);
   });
 
   test('is known by its name alone where a manifest says no more', () => {
