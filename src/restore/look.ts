@@ -9,6 +9,7 @@ import { lookAtKeys } from './look-at-keys.ts';
 import { lookAtObjects, type FoundObject, type PlannedObject } from './objects.ts';
 import { findRecord, NO_RECORD, restoreIdOf, type RestoreRecord } from './record.ts';
 import { canCountRanges, countRows, recount, type Countable, type Recount } from './recount.ts';
+import { findPublications } from './publications.ts';
 import type { RestoreRequest } from './request.ts';
 import { describeSurroundings, describeTarget, WRITABLE_KINDS, type Surroundings, type Target } from './target.ts';
 import { resolveTypes } from './types.ts';
@@ -32,6 +33,8 @@ export interface RestoreFacts {
   recount: Recount | undefined;
   /** The server's names of the archive's types, by the manifest's; those that it does not have are not in it. Only for a table to be made. */
   types: ReadonlyMap<string, string>;
+  /** Publications that a table which is made comes into. Only for a table to be made. */
+  publications: readonly string[];
   /** What the types of the target's columns are made of. */
   definitions: readonly TypeDefinition[];
   keys: KeyFacts;
@@ -55,6 +58,7 @@ export async function look(
   const { record, emptied } = target === undefined ? NO_RECORD : await findRecord(client, target, schema, restore);
   const hasRows = target === undefined ? undefined : await lookForRows(client, place, target);
   const types = target === undefined ? await resolveTypes(client, manifest.columns) : new Map<string, string>();
+  const publications = target === undefined ? await findPublications(client, schema) : [];
   const definitions = await defineTypes(client, target?.columns.map(({ typeOid }) => typeOid) ?? []);
   const keys = await lookAtKeys(client, request.keys, manifest, target, types);
   const constraints =
@@ -78,6 +82,7 @@ export async function look(
     hasRows,
     ...counts,
     types,
+    publications,
     definitions,
     keys,
     constraints,

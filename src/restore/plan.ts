@@ -15,6 +15,7 @@ import { conditionOf, type KeyFacts } from './keys.ts';
 import { look } from './look.ts';
 import type { PlannedObject } from './objects.ts';
 import { prepare } from './prepare.ts';
+import { warnOfPublications } from './publications.ts';
 import type { RestoreRecord } from './record.ts';
 import { Refusal } from './refusal.ts';
 import { refuse, warn, warnOfAttributes } from './refuse.ts';
@@ -66,6 +67,7 @@ export async function planRestore(
       warnings: [
         ...doubts,
         ...warn(request, target, facts),
+        ...warnOfPublications(request.into, facts.publications),
         ...warnOfAttributes(manifest, target, definitions),
         ...warnOfConstraints(target, facts.constraints, manifest),
         ...warnOfSequences(manifest, target),

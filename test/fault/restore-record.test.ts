@@ -65,9 +65,15 @@ describe('the record of a restore that was broken off', () => {
       await client.query('INSERT INTO other VALUES (1)');
       await eventually('the row has arrived', async () => (await countRows(subscriber.client, 'other')) === 1);
       assert.equal(await countRows(subscriber.client, 'target'), ROWS);
+      await subscriber.client.query('CREATE TABLE made (id int PRIMARY KEY, v text)');
+      const made = await yard.restore('made', { create: true });
+      assert.match(
+        made.warnings.join('\n'),
+        /^"public"\."made" is made under the publications everything, schema: .* applies nothing any more.*create it there/,
+      );
     } finally {
       await unsubscribe('early');
-      await client.query('DROP PUBLICATION everything; DROP PUBLICATION schema');
+      await client.query('DROP PUBLICATION everything; DROP PUBLICATION schema; DROP TABLE IF EXISTS made');
     }
   });
 

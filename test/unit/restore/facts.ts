@@ -135,6 +135,7 @@ export function facts(changes: Partial<RestoreFacts> = {}): RestoreFacts {
     rowsBefore: 0,
     recount: undefined,
     types: new Map(),
+    publications: [],
     definitions: [],
     keys: ALL_KEYS,
     constraints: NO_CONSTRAINTS,
