@@ -14,8 +14,8 @@ const PLAIN_TYPES: ReadonlySet<number> = new Set([
   600, 601, 602, 603, 604, 628, 700, 701, 718,
   // cidr, macaddr8, macaddr, inet, char(n), varchar, date, time, timestamp, timestamptz, interval, timetz
   650, 774, 829, 869, 1042, 1043, 1082, 1083, 1114, 1184, 1186, 1266,
-  // bit, varbit, numeric, uuid, pg_lsn, tsvector, tsquery
-  1560, 1562, 1700, 2950, 3220, 3614, 3615,
+  // bit, varbit, numeric, uuid, pg_lsn, tsvector; not tsquery, whose output leaves brackets out
+  1560, 1562, 1700, 2950, 3220, 3614,
   // ranges and multiranges of integer, numeric, timestamp, timestamptz, date, bigint
   3904, 3906, 3908, 3910, 3912, 3926, 4451, 4532, 4533, 4534, 4535, 4536,
 ]);
@@ -44,8 +44,8 @@ export function exactnessOf(column: Column, archived: ManifestColumn, reference:
     case JSONB_TYPE:
       return { condition: noJsonNull('jsonb_typeof', reference) };
     case XML_TYPE:
-      // The cast to text gives what is stored; the output of the type leaves the declaration out.
-      return { condition: `(${reference}::pg_catalog.text OPERATOR(pg_catalog.~~) '<?xml%') IS NOT TRUE` };
+      // The cast to text gives what is stored; the output leaves out the declaration, and without one a line feed at the begin.
+      return { condition: `(${reference}::pg_catalog.text OPERATOR(pg_catalog.~) E'^(<\\\\?xml|\\n)') IS NOT TRUE` };
   }
   if (elementTypeOid === null || VECTORS.has(baseTypeOid) || !PLAIN_TYPES.has(elementTypeOid)) return 'lossy';
   return {

@@ -63,15 +63,20 @@ SELECT pg_catalog.has_table_privilege($1::pg_catalog.oid, 'SELECT') AS "select",
   pg_catalog.has_any_column_privilege($1::pg_catalog.oid, 'UPDATE') AS "update",
   pg_catalog.row_security_active($1::pg_catalog.oid) AS "hidesRows"`;
 
+/** An index that tells rows apart by another equality or collation than `=` of the column does not keep that one unique. */
 const KEYS_SQL = `
 SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY k.ordinal) AS names
 FROM pg_catalog.pg_index i
-CROSS JOIN pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, ordinal)
+CROSS JOIN ROWS FROM (
+  pg_catalog.unnest(i.indkey::pg_catalog.int2[]), pg_catalog.unnest(i.indcollation::pg_catalog.oid[]),
+  pg_catalog.unnest(i.indclass::pg_catalog.oid[])
+) WITH ORDINALITY AS k(attnum, collation_oid, class, ordinal)
 JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid AND a.attnum OPERATOR(pg_catalog.=) k.attnum
+LEFT JOIN pg_catalog.pg_opclass o ON o.oid OPERATOR(pg_catalog.=) k.class
 WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
   AND i.indexprs IS NULL AND k.ordinal OPERATOR(pg_catalog.<=) i.indnkeyatts
 GROUP BY i.indexrelid, i.indisprimary
-HAVING pg_catalog.bool_and(${isNotNull('a')})
+HAVING pg_catalog.bool_and(${isNotNull('a')} AND o.opcdefault AND k.collation_oid OPERATOR(pg_catalog.=) a.attcollation)
 ORDER BY i.indisprimary DESC, pg_catalog.count(*), i.indexrelid`;
 
 /** `tree` is the table and its partitions, `line` these and all that they are partitions of. */

@@ -14,6 +14,8 @@ import type { Reference } from './look.ts';
 export interface PurgeTarget {
   schema: string;
   table: string;
+  /** Else rows of tables that inherit from it are none of its own. */
+  isPartitioned: boolean;
   columns: readonly Column[];
   archived: readonly ManifestColumn[];
   key: readonly (KeyType & { name: string })[];
@@ -33,7 +35,7 @@ export interface PurgeStatements {
 export function buildStatements(target: PurgeTarget): PurgeStatements {
   const { schema, table, columns, archived, key } = target;
   const row = freeAlias(columns);
-  const from = `${quoteTableName({ schema, table })} AS ${row}`;
+  const from = `${target.isPartitioned ? '' : 'ONLY '}${quoteTableName({ schema, table })} AS ${row}`;
   const isSame = (side: string): string =>
     key
       .map(({ name, operators }, at) => `${row}.${quoteIdentifier(name)} OPERATOR(${operators}.=) ${side}.k${at + 1}`)
@@ -48,11 +50,11 @@ export function buildStatements(target: PurgeTarget): PurgeStatements {
   const names = key.map((_, at) => `a.k${at + 1}`).join(', ');
   return {
     remove: `WITH ${archivedRows(target)}, l AS MATERIALIZED (
-  SELECT ${names}, a.n FROM ${from} JOIN a ON ${isSame('a')}
+  SELECT ${names}, a.n, ${row}.tableoid AS t, ${row}.ctid AS c FROM ${from} JOIN a ON ${isSame('a')}
   WHERE ${conditions}
   FOR UPDATE OF ${row} SKIP LOCKED
 ), gone AS (
-  DELETE FROM ${from} USING l WHERE ${[ALL_COMPARED, isSame('l'), ...fence].join(' AND ')} RETURNING l.n
+  DELETE FROM ${from} USING l WHERE ${[ALL_COMPARED, isSame('l'), isThatVersion(row), ...fence].join(' AND ')} RETURNING l.n
 )
 SELECT l.n::pg_catalog.int4 AS n, gone.n IS NOT NULL AS went
 FROM l LEFT JOIN gone ON gone.n OPERATOR(pg_catalog.=) l.n`,
@@ -71,6 +73,14 @@ FROM ${from} JOIN a ON ${[isSame('a'), ...fence].join(' AND ')}`,
  * how the next one is printed.
  */
 const ALL_COMPARED = '(SELECT pg_catalog.count(*) FROM l) OPERATOR(pg_catalog.>) 0';
+
+/**
+ * The very version of the row that was locked and compared. The key leads there, and is not believed: it may have ceased to be
+ * one since the preflight, so that another row has the same.
+ */
+function isThatVersion(row: string): string {
+  return `${row}.tableoid OPERATOR(pg_catalog.=) l.t AND ${row}.ctid OPERATOR(pg_catalog.=) l.c`;
+}
 
 /** As the archive was printed; a JSON value may hold line breaks between its parts, which lines have as blanks. */
 function digestOf(row: string): string {

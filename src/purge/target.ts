@@ -30,6 +30,7 @@ export async function prepare(client: Client, facts: PurgeFacts, manifest: Manif
   const statements = buildStatements({
     schema: relation.schema,
     table: relation.name,
+    isPartitioned: relation.kind === 'partitioned',
     columns: relation.columns,
     archived: manifest.columns,
     key: types.map((type, at) => ({ ...type, name: key[at] ?? '' })),

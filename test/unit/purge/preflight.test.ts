@@ -162,6 +162,7 @@ describe('a type that a line does not tell whole', () => {
     column('c', 'geometry', 99_002, { encoding: 'text' }),
     column('c', 'hstore', 99_003, { encoding: 'server', isMadeByCast: true }),
     column('c', 'mood', 99_004, { isEnum: true, encoding: 'text' }),
+    column('c', 'tsquery', 3615),
     column('c', 'of_tomorrow', 99_005),
   ];
   for (const one of lossy)
