@@ -1,12 +1,14 @@
 /** Deletes, or counts, the lines of a stretch in batches: each one a transaction of its own, as large as 250 ms allow. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fail } from '../base/errors.ts';
 import type { Client } from '../postgres/connect.ts';
 import { postgresFailure, sqlStateOf } from '../postgres/errors.ts';
 import { setAllForTransaction } from '../postgres/settings.ts';
 import type { Outcome, Totals } from '../ledger/purge.ts';
+import { readHazards } from './hazards.ts';
 import type { Stretch } from './proof.ts';
-import type { PurgeStatements } from './statement.ts';
 import { noLines, plus } from './tally.ts';
+import type { PreparedPurge } from './target.ts';
 
 const AIM_MS = 250;
 const FEWEST_ROWS = 100;
@@ -33,16 +35,13 @@ interface Found {
 
 export class Batches {
   readonly #client: Client;
-  readonly #statements: PurgeStatements;
-  /** The bounds of the window, or nothing. */
-  readonly #bounds: readonly string[];
+  readonly #prepared: Omit<PreparedPurge, 'key'>;
   readonly #execute: boolean;
   #rows = 1000;
 
-  constructor(client: Client, statements: PurgeStatements, bounds: readonly string[], execute: boolean) {
+  constructor(client: Client, prepared: Omit<PreparedPurge, 'key'>, execute: boolean) {
     this.#client = client;
-    this.#statements = statements;
-    this.#bounds = bounds;
+    this.#prepared = prepared;
     this.#execute = execute;
   }
 
@@ -110,10 +109,13 @@ export class Batches {
     await this.#client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE');
     await this.#setSettings();
     await this.#client.query('SET CONSTRAINTS ALL IMMEDIATE');
-    const removed = await this.#client.query<{ n: number; went: boolean }>(this.#statements.remove, [...params]);
+    const removed = await this.#client.query<{ n: number; went: boolean }>(this.#prepared.statements.remove, [
+      ...params,
+    ]);
     const locked = new Set(removed.rows.map(({ n }) => n));
     const deleted = removed.rows.filter(({ went }) => went).length;
     const totals = { ...noLines(), deleted, kept: locked.size - deleted };
+    if (locked.size > 0) await this.#assertUnchanged();
     // Why the others stayed, in the same transaction: what is equal, and was not locked by us, is locked by somebody else.
     if (locked.size < rows) await this.#setSettings();
     const left = locked.size === rows ? [] : await this.#look(params);
@@ -130,6 +132,17 @@ export class Batches {
     return account(noLines(), found, rows, 'deleted');
   }
 
+  /**
+   * After the rows, and before they are gone for good: what was committed before is seen, such as a foreign key that has just
+   * cascaded, and whoever makes one now waits for our lock. Throws FailureError.
+   */
+  async #assertUnchanged(): Promise<void> {
+    const { oid, hazards } = this.#prepared;
+    if ((await readHazards(this.#client, oid)) === hazards) return;
+    const message = 'the table is not what it was when the purge began; the batch was rolled back';
+    throw fail('purge-table-changed', { stage: 'purge', message });
+  }
+
   /** Before each statement that compares: a trigger may have changed them. */
   async #setSettings(): Promise<void> {
     const statementTimeout = `${STATEMENT_TIMEOUT_MS}ms`;
@@ -137,11 +150,11 @@ export class Batches {
   }
 
   async #look(params: readonly unknown[]): Promise<Found[]> {
-    return (await this.#client.query<Found>(this.#statements.look, [...params])).rows;
+    return (await this.#client.query<Found>(this.#prepared.statements.look, [...params])).rows;
   }
 
   #parameters({ keys, digests }: Stretch, from: number, to: number): unknown[] {
-    return [...keys.map((values) => values.slice(from, to)), digests.slice(from, to), ...this.#bounds];
+    return [...keys.map((values) => values.slice(from, to)), digests.slice(from, to), ...this.#prepared.bounds];
   }
 }
 

@@ -4,6 +4,7 @@ import { describeRelation, type Relation } from '../postgres/relation.ts';
 import { isPooled } from '../postgres/settings.ts';
 import { identifySource, type SourceIdentity } from '../postgres/snapshot.ts';
 import { isNotNull, TREE_SQL } from '../postgres/table-stats.ts';
+import { readHazards } from './hazards.ts';
 
 export interface PurgeFacts {
   server: {
@@ -16,6 +17,8 @@ export interface PurgeFacts {
   };
   identity: SourceIdentity;
   relation: Relation;
+  /** As they were before all else was asked: what these facts allow is done only while they are the same. */
+  hazards: string;
   rights: { select: boolean; delete: boolean; update: boolean; hidesRows: boolean };
   /** Keys that the server keeps unique, the primary key first. */
   keys: readonly (readonly string[])[];
@@ -175,6 +178,8 @@ WHERE c.relkind OPERATOR(pg_catalog.=) 'r' AND c.relreplident OPERATOR(pg_catalo
 
 /** Throws FailureError when the table is not there, or the catalogue cannot be asked. */
 export async function look(client: Client, table: string): Promise<PurgeFacts> {
+  const { oid } = await describeRelation(client, table);
+  const hazards = await readHazards(client, oid);
   const relation = await describeRelation(client, table);
   const of = async <Row extends object>(sql: string): Promise<Row[]> =>
     (await client.query<Row>(sql, [relation.oid])).rows;
@@ -186,6 +191,7 @@ export async function look(client: Client, table: string): Promise<PurgeFacts> {
     server: { ...server[0], isPooled: isPooled(client) },
     identity: await identifySource(client),
     relation,
+    hazards,
     rights,
     keys: (await of<{ names: string[] }>(KEYS_SQL)).map((key) => key.names),
     foreignLeaves: await names(FOREIGN_SQL),

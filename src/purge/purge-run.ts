@@ -130,14 +130,14 @@ async function purge(
   const target = { url: request.source.url, applicationName: `pgsluice purge ${request.archive.name}/${folder.run}` };
   const client = await connectPostgres(target, 'purge', context.signal);
   try {
-    const facts = await lookAgain(client, request, manifest, found);
+    const before = await lookAgain(client, request, manifest, found);
     await proveRun(context, request, folder, manifest);
-    // That may have taken hours.
-    if (request.execute) await lookAgain(client, request, manifest, found);
     const isWanted =
       !request.execute ||
       (await request.confirm?.({ run: folder.run, table: manifest.table ?? '', lines: manifest.rows })) !== false;
     if (!isWanted) return 'stopped';
+    // The proof, or the answer, may have taken hours: only what is found now is gone by.
+    const facts = request.execute ? await lookAgain(client, request, manifest, found) : before;
     const prepared = await prepare(client, facts, manifest);
     const { database, systemIdentifier } = facts.identity;
     const notes = new PurgeNotes(
@@ -230,7 +230,7 @@ class Work {
   constructor(parts: Parts) {
     const { client, prepared, request } = parts;
     this.#parts = parts;
-    this.#batches = new Batches(client, prepared.statements, prepared.bounds, request.execute);
+    this.#batches = new Batches(client, prepared, request.execute);
     this.#until = performance.now() + (request.archive.purge.maxDurationMs ?? Number.POSITIVE_INFINITY);
   }
 

@@ -12,6 +12,9 @@ export interface PreparedPurge {
   key: readonly string[];
   /** Parameters of the window; none without one. */
   bounds: readonly string[];
+  oid: number;
+  /** Those of the facts. */
+  hazards: string;
 }
 
 const WINDOW_TYPES = { 1082: 'date', 1114: 'timestamp', 1184: 'timestamptz' } as const;
@@ -37,7 +40,8 @@ export async function prepare(client: Client, facts: PurgeFacts, manifest: Manif
     references,
     window: windowOf(facts, manifest),
   });
-  return { statements, key, bounds: window === undefined ? [] : [window.from, window.to] };
+  const bounds = window === undefined ? [] : [window.from, window.to];
+  return { statements, key, bounds, oid: relation.oid, hazards: facts.hazards };
 }
 
 function windowOf({ relation }: PurgeFacts, { window }: Manifest): PurgeTarget['window'] {

@@ -126,6 +126,12 @@ export const PURGE_FAILURES = {
     hint: AGAIN,
     exit: REFUSED,
   },
+  'purge-table-changed': {
+    transient: false,
+    meaning:
+      'The table, or what a DELETE sets off on it, was changed while rows were being deleted: the batch was rolled back.',
+    hint: 'Give the same command again: it looks at everything anew, and goes on from there.',
+  },
   'purge-archive-damaged': {
     transient: false,
     meaning: 'The objects of the run are not what its manifest says; from then on nothing was deleted.',

@@ -1,10 +1,12 @@
 /** What a purge deletes, and above all what it must not: against real servers, with writers in its way. */
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { before, describe, test } from 'node:test';
-import { UsageError } from '../../../src/base/errors.ts';
+import { FailureError, UsageError } from '../../../src/base/errors.ts';
 import { purgeCommand } from '../../../src/commands/purge.ts';
 import type { Manifest } from '../../../src/ledger/manifest.ts';
 import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
+import { Batches } from '../../../src/purge/batches.ts';
 import { look } from '../../../src/purge/look.ts';
 import type { PurgeResult } from '../../../src/purge/request.ts';
 import { prepare } from '../../../src/purge/target.ts';
@@ -398,6 +400,33 @@ describe('what goes, and what stays', () => {
       } finally {
         await endConnection(client);
         await site.removeRun('meanwhile', RUN);
+      }
+    });
+
+  for (const [what, change] of Object.entries({
+    'a foreign key that cascades': `CREATE TABLE dependants (id int REFERENCES hazardous ON DELETE CASCADE);
+      INSERT INTO dependants VALUES (1)`,
+    'a trigger': `CREATE FUNCTION drop_more() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM dependants; RETURN OLD; END';
+      CREATE TRIGGER dropping AFTER DELETE ON hazardous FOR EACH ROW EXECUTE FUNCTION drop_more()`,
+  }))
+    test(`${what} that was made since the preflight: the batch is rolled back`, async () => {
+      await sql('CREATE TABLE IF NOT EXISTS hazardous (id int PRIMARY KEY, v text)');
+      await sql('INSERT INTO hazardous VALUES (1), (2) ON CONFLICT DO NOTHING');
+      const client = await connectPostgres({ url: site.database.url, applicationName: 'hazardous' });
+      try {
+        const facts = await look(client, 'hazardous');
+        const manifest = { columns: facts.relation.columns } as unknown as Manifest;
+        const batches = new Batches(client, await prepare(client, facts, manifest), true);
+        await sql(change);
+        const digests = ['{"id":1,"v":null}', '{"id":2,"v":null}'].map((line) => `\\x${hash('sha256', line)}`);
+        const stretch = { keys: [['1', '2']], digests, sizes: [18, 18] };
+        await assert.rejects(
+          batches.goThrough(stretch, () => true),
+          (error) => error instanceof FailureError && error.failure.code === 'purge-table-changed',
+        );
+        assert.deepEqual([await countOf('hazardous'), await countOf('dependants')], [2, 1]);
+      } finally {
+        await endConnection(client);
       }
     });
 

@@ -34,6 +34,7 @@ const FACTS: PurgeFacts = {
     hasChildren: false,
     isPopulated: true,
   },
+  hazards: '',
   rights: { select: true, delete: true, update: true, hidesRows: false },
   keys: [['id']],
   foreignLeaves: [],
