@@ -12,6 +12,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   xmloption: 'content',
   array_nulls: 'on',
   quote_all_identifiers: 'off',
+  // Literals of our statements hold backslashes that are meant.
+  standard_conforming_strings: 'on',
   statement_timeout: '0',
   idle_in_transaction_session_timeout: '0',
   lock_timeout: '60s',

@@ -49,7 +49,7 @@ export function exactnessOf(column: Column, archived: ManifestColumn, reference:
   }
   if (elementTypeOid === null || VECTORS.has(baseTypeOid) || !PLAIN_TYPES.has(elementTypeOid)) return 'lossy';
   return {
-    condition: `(pg_catalog.array_dims(${reference}) OPERATOR(pg_catalog.!~) '^(\\[1:[0-9]+\\])+$') IS NOT TRUE`,
+    condition: `(pg_catalog.array_dims(${reference}) OPERATOR(pg_catalog.!~) '^([[]1:[0-9]+[]])+$') IS NOT TRUE`,
   };
 }
 

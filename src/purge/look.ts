@@ -11,6 +11,9 @@ export interface PurgeFacts {
     isPooled: boolean;
     inRecovery: boolean;
     readOnly: boolean;
+    /** With `replica`, foreign keys are not kept. */
+    replicationRole: string;
+    encoding: string;
     /** By the clock of the database. */
     now: Date;
     role: string;
@@ -58,6 +61,8 @@ export interface Reference extends Named {
 const SERVER_SQL = `
 SELECT pg_catalog.pg_is_in_recovery() AS "inRecovery",
   pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool AS "readOnly",
+  pg_catalog.current_setting('session_replication_role') AS "replicationRole",
+  pg_catalog.current_setting('server_encoding') AS encoding,
   pg_catalog.clock_timestamp() AS now, CURRENT_USER::pg_catalog.text AS role`;
 
 const RIGHTS_SQL = `

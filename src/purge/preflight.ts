@@ -35,11 +35,24 @@ function problem(code: FixedCode, message: string, hint?: string): Problem {
   return { code, message: failure.message, hint: failure.hint };
 }
 
+/** Encodings of which each text has a line of its own. EUC_JP and EUC_TW have characters in two forms; others are not known. */
+const ONE_TO_ONE = /^(?:UTF8|SQL_ASCII|LATIN\d+|ISO_8859_\d|WIN\d+|KOI8[RU]|EUC_CN|EUC_KR|EUC_JIS_2004)$/;
+
 function serverProblems({ server }: PurgeFacts): Problem[] {
   const problems: Problem[] = [];
   if (server.isPooled) problems.push(problem('purge-pooler', 'the connection goes through a pooler such as PgBouncer'));
   if (server.inRecovery) problems.push(problem('purge-read-only', 'the server is a standby'));
   else if (server.readOnly) problems.push(problem('purge-read-only', `transactions of ${server.role} are read-only`));
+  if (server.replicationRole === 'replica')
+    problems.push(
+      problem(
+        'purge-replication-role',
+        `session_replication_role of ${server.role} is replica: no foreign key would be kept`,
+        `ALTER ROLE ${quoteIdentifier(server.role)} RESET session_replication_role;`,
+      ),
+    );
+  if (!ONE_TO_ONE.test(server.encoding))
+    problems.push(problem('purge-encoding', `texts of ${server.encoding} that differ may be the same in UTF-8`));
   return problems;
 }
 

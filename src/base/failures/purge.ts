@@ -114,6 +114,20 @@ export const PURGE_FAILURES = {
     hint: 'Let purge.source lead to Postgres itself.',
     exit: REFUSED,
   },
+  'purge-replication-role': {
+    transient: false,
+    meaning:
+      'The role deletes with session_replication_role = replica: foreign keys are not kept, and triggers do not fire as the catalogue says.',
+    hint: 'Let it be `origin` for the role, and in the url of purge.source.',
+    exit: REFUSED,
+  },
+  'purge-encoding': {
+    transient: false,
+    meaning:
+      'The encoding of the database has characters in two forms, which are one in UTF-8: a line does not tell them apart.',
+    hint: 'Not supported for EUC_JP, EUC_TW, JOHAB and MULE_INTERNAL.',
+    exit: REFUSED,
+  },
   'purge-too-young': {
     transient: false,
     meaning: 'The latest run was not committed long enough ago.',

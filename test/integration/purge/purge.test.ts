@@ -342,6 +342,17 @@ describe('what goes, and what stays', () => {
     );
   });
 
+  test('backslashes in literals that the role has escape: array bounds are told all the same', async () => {
+    await sql(
+      `CREATE TABLE escaping (id int PRIMARY KEY, a int[]); INSERT INTO escaping VALUES (1, '{1,2}'), (2, '{1,2}')`,
+    );
+    const url = `${site.database.url}?options=-c%20standard_conforming_strings%3Doff`;
+    const sources = { default: { url: '${DATABASE_URL}' }, escaping: { url } };
+    const config = await archive('escaping', { purge: { after: '1h', source: 'escaping' } }, { sources });
+    await sql(`UPDATE escaping SET a = '[0:1]={1,2}' WHERE id = 2`);
+    assert.deepEqual((await purge(config, 'escaping')).result.totals, { ...NOTHING, deleted: 1, inexact: 1 });
+  });
+
   test('an xml declaration stays, where the server knows xml', async (t) => {
     try {
       await sql(`CREATE TABLE documents (id int PRIMARY KEY, x xml);
