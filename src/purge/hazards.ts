@@ -14,7 +14,7 @@ SELECT pg_catalog.jsonb_build_object(
     WHERE r.contype OPERATOR(pg_catalog.=) 'f' AND r.confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}')),
   'rules', EXISTS (SELECT FROM tree JOIN pg_catalog.pg_rewrite w ON w.ev_class OPERATOR(pg_catalog.=) tree.oid
     WHERE w.ev_type OPERATOR(pg_catalog.=) '4'),
-  'triggers', (SELECT pg_catalog.jsonb_agg(DISTINCT t.tgfoid)
+  'triggers', (SELECT pg_catalog.jsonb_agg(DISTINCT pg_catalog.jsonb_build_array(t.tgfoid, t.tgtype))
     FROM tree JOIN pg_catalog.pg_trigger t ON t.tgrelid OPERATOR(pg_catalog.=) tree.oid
     WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D'
       AND (t.tgtype OPERATOR(pg_catalog.&) 8::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0::pg_catalog.int2)

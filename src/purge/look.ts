@@ -29,7 +29,8 @@ export interface PurgeFacts {
   foreignLeaves: readonly string[];
   references: readonly Reference[];
   rules: readonly Named[];
-  triggers: readonly Named[];
+  /** Those BEFORE … FOR EACH STATEMENT fire before the first row is compared. */
+  triggers: readonly (Named & { isFirst: boolean })[];
   publications: readonly string[];
   subscriptions: readonly string[];
   slots: readonly { name: string; plugin: string }[];
@@ -136,10 +137,11 @@ SELECT w.rulename::pg_catalog.text AS name, w.ev_class::pg_catalog.regclass::pg_
 FROM tree JOIN pg_catalog.pg_rewrite w ON w.ev_class OPERATOR(pg_catalog.=) tree.oid
 WHERE w.ev_type OPERATOR(pg_catalog.=) '4' ORDER BY 2, 1`;
 
-/** 8 is the bit of DELETE. */
+/** 8 is the bit of DELETE, 2 that of BEFORE, 1 that of FOR EACH ROW. */
 const TRIGGERS_SQL = `
 WITH RECURSIVE ${TREE_SQL}
-SELECT t.tgname::pg_catalog.text AS name, t.tgrelid::pg_catalog.regclass::pg_catalog.text AS "table"
+SELECT t.tgname::pg_catalog.text AS name, t.tgrelid::pg_catalog.regclass::pg_catalog.text AS "table",
+  (t.tgtype OPERATOR(pg_catalog.&) 3::pg_catalog.int2) OPERATOR(pg_catalog.=) 2::pg_catalog.int2 AS "isFirst"
 FROM tree JOIN pg_catalog.pg_trigger t ON t.tgrelid OPERATOR(pg_catalog.=) tree.oid
 WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D'
   AND (t.tgtype OPERATOR(pg_catalog.&) 8::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0::pg_catalog.int2
@@ -202,7 +204,7 @@ export async function look(client: Client, table: string): Promise<PurgeFacts> {
     foreignLeaves: await names(FOREIGN_SQL),
     references: await of<Reference>(REFERENCES_SQL),
     rules: await of<Named>(RULES_SQL),
-    triggers: await of<Named>(TRIGGERS_SQL),
+    triggers: await of<PurgeFacts['triggers'][number]>(TRIGGERS_SQL),
     publications: await names(PUBLICATIONS_SQL),
     subscriptions: await names(SUBSCRIPTIONS_SQL),
     slots: (await client.query<{ name: string; plugin: string }>(SLOTS_SQL)).rows,

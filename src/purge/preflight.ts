@@ -183,9 +183,18 @@ function referenceProblems({ name, table, onDelete, columns, hasIndex }: Referen
 function acceptanceProblems(facts: PurgeFacts, { accept }: PurgeCase['option']): Problem[] {
   const { triggers, publications, slots, subscriptions, withoutIdentity } = facts;
   const problems: Problem[] = [];
-  if (!accept.includes('triggers'))
-    for (const { name, table } of triggers)
-      problems.push(problem('purge-triggers', `trigger ${name} of ${table} fires on each delete`));
+  for (const { name, table, isFirst } of triggers) {
+    const which = `trigger ${name} of ${table}`;
+    if (isFirst)
+      problems.push(
+        problem(
+          'purge-triggers',
+          `${which} fires before the rows are compared, and may change how they are printed`,
+          `Such a trigger cannot be accepted: make it AFTER DELETE or FOR EACH ROW, or ALTER TABLE ${table} DISABLE TRIGGER ${quoteIdentifier(name)};`,
+        ),
+      );
+    else if (!accept.includes('triggers')) problems.push(problem('purge-triggers', `${which} fires on each delete`));
+  }
   if (!accept.includes('publications'))
     for (const name of publications)
       problems.push(problem('purge-published', `publication ${name} sends out each delete`));

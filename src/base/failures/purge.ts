@@ -44,7 +44,7 @@ export const PURGE_FAILURES = {
   'purge-triggers': {
     transient: false,
     meaning: 'Triggers fire on each delete.',
-    hint: 'If that is wanted: purge.accept: [triggers]. They run with the settings of pgsluice, such as TimeZone=UTC.',
+    hint: 'If that is wanted: purge.accept: [triggers]; not for BEFORE … FOR EACH STATEMENT. They run with the settings of pgsluice, such as TimeZone=UTC.',
     exit: REFUSED,
   },
   'purge-published': {

@@ -534,6 +534,24 @@ describe('what goes, and what stays', () => {
     ]);
   });
 
+  test('a trigger that fires before the rows are compared is refused, accepted or not: it may change the settings', async () => {
+    await sql(`CREATE TABLE forestalled (id int PRIMARY KEY, f float8); INSERT INTO forestalled SELECT i, 0.3 FROM generate_series(1, 300) AS i;
+      CREATE FUNCTION forestall() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM set_config('extra_float_digits', '0', false); RETURN NULL; END $$;
+      CREATE TRIGGER forestalling BEFORE DELETE ON forestalled FOR EACH STATEMENT EXECUTE FUNCTION forestall()`);
+    // A nested loop compares row by row.
+    const url = `${site.database.url}?options=-c%20enable_hashjoin%3Doff%20-c%20enable_mergejoin%3Doff`;
+    const sources = { default: { url: '${DATABASE_URL}' }, nested: { url } };
+    const config = await archive(
+      'forestalled',
+      { purge: { after: '1h', accept: ['triggers'], source: 'nested' } },
+      { sources },
+    );
+    await sql('UPDATE forestalled SET f = 0.1::float8 + 0.2::float8 WHERE id % 10 = 0');
+    const { result, codes } = await purge(config, 'forestalled');
+    assert.deepEqual([result.totals, codes, await countOf('forestalled')], [NOTHING, ['purge-triggers'], 300]);
+  });
+
   test('by a role that may SELECT, DELETE and UPDATE one column, and by none that may less', async () => {
     await createRows(site, 'granted', 300);
     const role = `purger_${process.pid}`;

@@ -137,13 +137,15 @@ describe('a purge is refused', () => {
 
   test('for what a delete sets off, unless that is accepted', () => {
     const set = {
-      triggers: [{ name: 'w', table: 't' }],
+      triggers: [{ name: 'w', table: 't', isFirst: false }],
       publications: ['p'],
       slots: [{ name: 's', plugin: 'wal2json' }],
       subscriptions: ['u'],
       withoutIdentity: [],
     };
     assert.deepEqual(codes(set), ['purge-triggers', 'purge-published', 'purge-slots', 'purge-subscribed']);
+    const first = { triggers: [{ name: 'w', table: 't', isFirst: true }] };
+    assert.deepEqual(codes(first, {}, { accept: ['triggers'] }), ['purge-triggers']);
     assert.deepEqual(codes(set, {}, { accept: ['triggers', 'publications', 'slots', 'subscriptions'] }), []);
     assert.deepEqual(codes({ publications: ['p'] }, {}, { accept: ['publications'] }), ['purge-replica-identity']);
   });
