@@ -56,8 +56,7 @@ export function buildStatements(target: PurgeTarget): PurgeStatements {
 ), gone AS (
   DELETE FROM ${from} USING l WHERE ${[ALL_COMPARED, isSame('l'), isThatVersion(row), ...fence].join(' AND ')} RETURNING l.n
 )
-SELECT l.n::pg_catalog.int4 AS n, gone.n IS NOT NULL AS went
-FROM l LEFT JOIN gone ON gone.n OPERATOR(pg_catalog.=) l.n`,
+SELECT l.n::pg_catalog.int4 AS n, l.n OPERATOR(pg_catalog.=) ANY (SELECT gone.n FROM gone) AS went FROM l`,
     look: `WITH ${archivedRows(target)}
 SELECT a.n::pg_catalog.int4 AS n, CASE
     WHEN (${digestOf(row)} OPERATOR(pg_catalog.=) a.d) IS NOT TRUE THEN 'changed'
