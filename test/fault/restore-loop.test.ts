@@ -12,7 +12,7 @@ import { connect, testDatabase } from '../support/postgres.ts';
 import { openRandom } from '../support/random.ts';
 
 /** How many targets are filled; the server crashes under the last but one. */
-const ROUNDS = Number(process.env['PGSLUICE_TEST_ROUNDS'] ?? 4);
+const ROUNDS = Number(process.env['PGSLUICE_TEST_ROUNDS'] ?? 3);
 /** Of some 3 kB. */
 const ROWS = 3_000;
 
