@@ -37,7 +37,8 @@ async function main() {
       checks: { type: 'boolean' },
       'test-name-pattern': { type: 'string', multiple: true },
       'test-skip-pattern': { type: 'string', multiple: true },
-      'test-concurrency': { type: 'string', default: '2' },
+      // Two cores: tests of faults wait much of their time.
+      'test-concurrency': { type: 'string', default: '3' },
       'test-timeout': { type: 'string', default: '120000' },
     },
   });

@@ -169,7 +169,9 @@ async function inSegments(table: string, count: number): Promise<object> {
 }
 
 describe('a run that is killed at any instant, and started again with the same command', () => {
-  for (const [at, late] of LATE.entries()) {
+  // Each run of the tests takes other ones: all of them take a minute and a half.
+  const first = random.integer(0, 1);
+  for (const [at, late] of LATE.filter((_, index) => index % 2 === first).entries()) {
     test(`by key, goes on from its receipts until it commits, and does only again what was in flight, ${at}`, async (t) => {
       t.diagnostic(`PGSLUICE_TEST_SEED=${random.seed}`);
       const config = await site.writeConfig({ archives: { by_key: segmented('rows', 'key', '128KiB') } });
@@ -246,7 +248,7 @@ describe('a run that is killed at any instant, and started again with the same c
       config,
       'folder',
       run,
-      Array.from({ length: Math.max(7, 52 - kills) }, () => afterMs(random.integer(150, 600))),
+      Array.from({ length: Math.max(7, 32 - kills) }, () => afterMs(random.integer(150, 600))),
     );
     const files = (await readdir(path.join(folder, 'folder'), { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile())
@@ -263,8 +265,8 @@ describe('a run that is killed at any instant, and started again with the same c
     t.diagnostic(`${kills} kills in all`);
   });
 
-  test('was killed at least fifty times, and left no backend behind', async () => {
-    assert.ok(kills >= 50, `${kills} kills`);
+  test('was killed at least thirty times, and left no backend behind', async () => {
+    assert.ok(kills >= 30, `${kills} kills`);
     await eventually('no backend is left', async () => (await site.backends('pgsluice by_%')).length === 0);
   });
 });
