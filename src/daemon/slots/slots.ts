@@ -3,6 +3,7 @@
  * node-cron parses the expression and matches its days; see docs/operations.md for what happens at a change of clocks.
  */
 import { createTask, parse } from 'node-cron';
+import { Zone } from '../../calendar/zone.ts';
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
@@ -35,7 +36,7 @@ export class Slots {
   readonly #minutes: readonly number[];
   readonly #hours: readonly number[];
   readonly #matchesWall: (time: Date) => boolean;
-  readonly #formatter: Intl.DateTimeFormat;
+  readonly #zone: Zone;
   readonly #days = new Map<number, boolean>();
   /** A schedule for every hour follows elapsed time, one with hours of its own follows what the clock shows. */
   readonly #everyHour: boolean;
@@ -50,16 +51,7 @@ export class Slots {
     const task = createTask(expression, () => undefined, { timezone: 'UTC' });
     void task.destroy();
     this.#matchesWall = (time) => task.match(time);
-    this.#formatter = new Intl.DateTimeFormat('en-US', {
-      timeZone: timezone,
-      hourCycle: 'h23',
-      year: 'numeric',
-      month: 'numeric',
-      day: 'numeric',
-      hour: 'numeric',
-      minute: 'numeric',
-      second: 'numeric',
-    });
+    this.#zone = new Zone(timezone);
   }
 
   /** The first slot after `after`; undefined when there is none for decades. */
@@ -173,10 +165,7 @@ export class Slots {
 
   /** What the zone's clock is ahead of UTC by. */
   #offsetAt(ms: number): number {
-    const parts: Record<string, number> = {};
-    for (const { type, value } of this.#formatter.formatToParts(ms)) parts[type] = Number(value);
-    const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts;
-    return Date.UTC(year, month - 1, day, hour, minute, second) - floorTo(ms, SECOND_MS);
+    return this.#zone.wallAt(ms) - ms;
   }
 }
 
