@@ -1,5 +1,6 @@
 /** Says for each column how its value becomes JSON: the rules of Postgres's own json_categorize_type. */
 import type { Client } from 'pg';
+import { TYPE_PARTS_SQL } from './type-parts.ts';
 
 /**
  * How a value is encoded: by what Postgres prints for it, by itself (`integer`, `number`, `boolean`, `jsonb`, `json`), in
@@ -105,14 +106,7 @@ WITH RECURSIVE wanted AS (
   UNION
   SELECT parts.ordinal, part.oid
   FROM parts JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) parts.oid
-  CROSS JOIN LATERAL (
-    SELECT t.typbasetype AS oid WHERE t.typtype OPERATOR(pg_catalog.=) 'd'
-    UNION ALL
-    SELECT t.typelem WHERE t.typelem OPERATOR(pg_catalog.<>) 0 AND t.typlen OPERATOR(pg_catalog.=) -1
-    UNION ALL
-    SELECT a.atttypid FROM pg_catalog.pg_attribute a
-    WHERE a.attrelid OPERATOR(pg_catalog.=) t.typrelid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
-  ) AS part
+  CROSS JOIN LATERAL ${TYPE_PARTS_SQL}
 )
 SELECT wanted.ordinal, pg_catalog.format_type(wanted.type_oid, wanted.modifier) AS type,
   t.oid::pg_catalog.int8::pg_catalog.float8 AS base_oid,

@@ -12,6 +12,10 @@ export interface HeldLock {
 export const IS_ADVISORY =
   "locktype OPERATOR(pg_catalog.=) 'advisory' AND granted AND objsubid OPERATOR(pg_catalog.=) 1";
 
+/** The OID of the database of this session, which rows of pg_locks have in `database`. */
+export const THIS_DATABASE = `(SELECT d.oid FROM pg_catalog.pg_database d
+    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())`;
+
 /** A row of pg_locks that is of the lock with this number, which is SQL. */
 export function isLockOf(number: string): string {
   return `(classid::pg_catalog.int8 OPERATOR(pg_catalog.<<) 32 OPERATOR(pg_catalog.|) objid::pg_catalog.int8)

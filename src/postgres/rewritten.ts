@@ -4,6 +4,7 @@
  * off, as it does for pg_dump; what came between the snapshot and that lock is found here.
  */
 import type { Client } from 'pg';
+import { THIS_DATABASE } from './held-lock.ts';
 import { fail } from '../base/errors.ts';
 import { postgresFailure } from './errors.ts';
 import { isAttached } from './table-stats.ts';
@@ -14,8 +15,7 @@ SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
 FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) l.relation
 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.granted
-  AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())`;
+  AND l.database OPERATOR(pg_catalog.=) ${THIS_DATABASE}`;
 
 /** A snapshot sees the file of its own time in pg_class; the function looks at the file of now. */
 const REWRITTEN_SQL = `

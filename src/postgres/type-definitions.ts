@@ -1,5 +1,6 @@
 /** What the types of columns are made of: a name alone says nothing, as another database may call something else by it. */
 import type { Client } from 'pg';
+import { TYPE_PARTS_SQL } from './type-parts.ts';
 
 /** A domain, an enum or a composite; it has the field of its own kind. */
 export interface TypeDefinition {
@@ -26,15 +27,7 @@ WITH RECURSIVE parts AS (
   UNION
   SELECT part.oid
   FROM parts JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) parts.oid
-  CROSS JOIN LATERAL (
-    SELECT t.typbasetype AS oid WHERE t.typtype OPERATOR(pg_catalog.=) 'd'
-    UNION ALL
-    SELECT t.typelem WHERE t.typelem OPERATOR(pg_catalog.<>) 0 AND t.typlen OPERATOR(pg_catalog.=) -1
-    UNION ALL
-    SELECT a.atttypid FROM pg_catalog.pg_attribute a
-    WHERE t.typtype OPERATOR(pg_catalog.=) 'c' AND a.attrelid OPERATOR(pg_catalog.=) t.typrelid
-      AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
-  ) AS part
+  CROSS JOIN LATERAL ${TYPE_PARTS_SQL}
 )
 SELECT pg_catalog.format_type(t.oid, NULL) AS name,
   CASE WHEN t.typtype OPERATOR(pg_catalog.=) 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod) END AS base,

@@ -3,7 +3,7 @@ import os from 'node:os';
 import type { SourceConfig } from '../config/schema.ts';
 import { withinAnswerTime } from '../postgres/answer-time.ts';
 import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
-import { IS_ADVISORY, isLockOf } from '../postgres/held-lock.ts';
+import { IS_ADVISORY, isLockOf, THIS_DATABASE } from '../postgres/held-lock.ts';
 import { hostOfHolder, lockNumber, type LockTarget } from './lock.ts';
 
 const HOLDERS_SQL = `
@@ -11,8 +11,7 @@ SELECT n.number::pg_catalog.text AS number, a.application_name AS name
 FROM pg_catalog.unnest($1::pg_catalog.int8[]) AS n (number)
 JOIN pg_catalog.pg_locks l ON ${IS_ADVISORY} AND ${isLockOf('n.number')}
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid
-WHERE l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-  WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())`;
+WHERE l.database OPERATOR(pg_catalog.=) ${THIS_DATABASE}`;
 
 export class LockWatch {
   readonly #source: SourceConfig;

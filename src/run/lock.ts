@@ -6,7 +6,7 @@ import type { SourceConfig } from '../config/schema.ts';
 import { withinAnswerTime } from '../postgres/answer-time.ts';
 import { connectPostgres, endConnection, socketOf, type Client, type ConnectionTarget } from '../postgres/connect.ts';
 import { postgresFailure } from '../postgres/errors.ts';
-import { IS_ADVISORY, isLockOf } from '../postgres/held-lock.ts';
+import { IS_ADVISORY, isLockOf, THIS_DATABASE } from '../postgres/held-lock.ts';
 import { beginHolding, beginReading } from '../postgres/snapshot.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { LIVENESS } from './liveness.ts';
@@ -27,8 +27,7 @@ SELECT a.pid, a.application_name AS name, pg_catalog.host(a.client_addr) AS addr
   a.backend_start::pg_catalog.text AS since
 FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid
 WHERE ${IS_ADVISORY} AND ${isLockOf('$1')}
-  AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())`;
+  AND l.database OPERATOR(pg_catalog.=) ${THIS_DATABASE}`;
 
 interface HolderRow {
   pid: number;
