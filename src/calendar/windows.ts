@@ -2,7 +2,8 @@
 import { utcMs, Zone } from './zone.ts';
 
 /** The types of a column that windows can be of. */
-export type ColumnKind = 'date' | 'timestamp' | 'timestamptz';
+export const COLUMN_KINDS = ['date', 'timestamp', 'timestamptz'] as const;
+export type ColumnKind = (typeof COLUMN_KINDS)[number];
 export const LENGTHS = ['hour', 'day', 'week', 'month', 'year'] as const;
 export type WindowLength = (typeof LENGTHS)[number];
 

@@ -4,7 +4,7 @@ import { countOf, formatBytes } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import type { Column } from '../postgres/columns.ts';
-import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
+import { withConnection, type Client } from '../postgres/connect.ts';
 import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import { whileReading } from '../postgres/snapshot.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
@@ -72,14 +72,11 @@ async function reportPlan(config: Config, archive: ArchiveConfig, runId: string 
   const run = runId ?? formatRunId(new Date());
   const applicationName = `pgsluice plan ${archive.name}`;
   try {
-    const client = await connectPostgres({ url: sourceOf(config, archive).url, applicationName });
-    try {
-      return isWindowed(archive) && runId === undefined
-        ? await planWindows(client, config, archive)
-        : await planOne(client, config, archive, run);
-    } finally {
-      await endConnection(client);
-    }
+    const plan = (client: Client): Promise<PlanReport | WindowsPlanReport> =>
+      isWindowed(archive) && runId === undefined
+        ? planWindows(client, config, archive)
+        : planOne(client, config, archive, run);
+    return await withConnection({ url: sourceOf(config, archive).url, applicationName }, plan);
   } catch (error) {
     return { archive: archive.name, run, error: { ...toFailure(error, 'plan'), archive: archive.name } };
   }

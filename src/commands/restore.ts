@@ -1,7 +1,7 @@
 /** `pgsluice restore`: brings the rows of a run back into Postgres. */
 import { FailureError, UsageError } from '../base/errors.ts';
 import { countOf, formatBytes, formatCount } from '../base/units.ts';
-import { destinationOf, sourceNamed, sourceOf } from '../config/resolve.ts';
+import { sourceNamed, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
 import { restoreArchive } from '../restore/restore-archive.ts';
@@ -9,9 +9,8 @@ import type { KeyBounds, RestoreRequest, RestoreResult } from '../restore/reques
 import type { ProgressSnapshot } from '../work/progress.ts';
 import { Bindings } from '../work/bindings.ts';
 import { Threads } from '../work/threads.ts';
-import { openStore } from '../store/open.ts';
 import { chooseRuns, type WindowChoice } from '../windows/choose.ts';
-import { committedRuns } from '../windows/committed.ts';
+import { readCommitted } from '../windows/committed.ts';
 import { openKnownRuns } from '../windows/known-runs.ts';
 import { isChoice, requireOneChoice } from './window-choice.ts';
 import { describeFailure } from './terminal/failure.ts';
@@ -63,19 +62,14 @@ async function requestWindows(
   signal: AbortSignal,
 ): Promise<RestoreRequest[]> {
   const { archive } = request;
-  const store = openStore(destinationOf(config, archive), signal);
-  try {
-    const committed = await committedRuns(store, archive.name, openKnownRuns(config, archive));
-    const runs = chooseRuns(archive, committed, choice);
-    if (runs.length === 0) throw new UsageError(`${archive.name} has no committed window of these dates`);
-    return runs.map(({ run, window }, index) => {
-      const isFirstOfWindow = window?.from !== runs[index - 1]?.window?.from;
-      const onConflict = isFirstOfWindow ? request.onConflict : 'skip';
-      return { ...request, run, create: request.create && index === 0, onConflict };
-    });
-  } finally {
-    store.close();
-  }
+  const committed = await readCommitted(config, archive, openKnownRuns(config, archive), signal);
+  const runs = chooseRuns(archive, committed, choice);
+  if (runs.length === 0) throw new UsageError(`${archive.name} has no committed window of these dates`);
+  return runs.map(({ run, window }, index) => {
+    const isFirstOfWindow = window?.from !== runs[index - 1]?.window?.from;
+    const onConflict = isFirstOfWindow ? request.onConflict : 'skip';
+    return { ...request, run, create: request.create && index === 0, onConflict };
+  });
 }
 
 /** On a terminal the bar says how it goes, and the log only what is wrong. */

@@ -9,8 +9,8 @@ import { Threads } from '../work/threads.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
 import { runArchives } from '../run/run-all.ts';
 import { isWindowed } from '../run/subject.ts';
-import { WindowCalendar } from '../calendar/windows.ts';
 import { formatRunId, generationOf, parseRunId } from '../ledger/run-id.ts';
+import { requireWindowChoice } from '../windows/choose.ts';
 import { openKnownRuns } from '../windows/known-runs.ts';
 import { makeWindows, type WindowRequest } from '../windows/make.ts';
 import { describeFailure } from './terminal/failure.ts';
@@ -57,25 +57,15 @@ function archivesToRun(config: Config, names: readonly string[], options: RunOpt
 
 /** A run id names one window, or one run; the other options choose among windows. */
 function requireWindowOptions(archives: readonly ArchiveConfig[], options: RunOptions): void {
-  const { runId, ...request } = options;
+  const { runId, all: _everyArchive, verifySource: _isCompared, ...request } = options;
   if (runId !== undefined) parseRunId(runId);
   const given = (['from', 'to', 'again'] as const).filter((name) => request[name] !== undefined);
   if (given.length > 0 && runId !== undefined) throw new UsageError(`--run-id names one run; leave --${given[0]} out`);
   for (const archive of archives) {
-    if (!isWindowed(archive)) {
-      if (given.length > 0)
-        throw new UsageError(`--${given[0]} is for archives with window:, and ${archive.name} has none`);
-      if (runId !== undefined && generationOf(runId) > 1)
-        throw new UsageError(`${runId} is a further run of a window, and ${archive.name} is no archive of windows`);
-      continue;
-    }
-    for (const name of ['from', 'to'] as const) requireDate(archive, `--${name}`, request[name]);
+    requireWindowChoice(archive, request);
+    if (!isWindowed(archive) && runId !== undefined && generationOf(runId) > 1)
+      throw new UsageError(`${runId} is a further run of a window, and ${archive.name} is no archive of windows`);
   }
-}
-
-function requireDate({ timezone }: ArchiveConfig, option: string, date: string | undefined): void {
-  if (date === undefined || new WindowCalendar('timestamptz', 'day', timezone).parse(date) !== undefined) return;
-  throw new UsageError(`${option} must be a date such as 2024-01-31, with a time if need be`);
 }
 
 /** On a terminal the bar says how it goes, and the log only what is wrong. */

@@ -59,6 +59,20 @@ export async function connectPostgres(
   }
 }
 
+/** Connects for one piece of work, and ends the connection with it. Throws what {@link connectPostgres} and `work` throw. */
+export async function withConnection<T>(
+  target: ConnectionTarget,
+  work: (client: Client) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  const client = await connectPostgres(target, 'connect', signal);
+  try {
+    return await work(client);
+  } finally {
+    await endConnection(client);
+  }
+}
+
 function newClient(target: ConnectionTarget, stage: Stage): Client {
   try {
     return new Client(clientConfig(target));

@@ -1,13 +1,12 @@
 /** Checks what a config names by looking at it: sources, destinations, and the table or query of each archive. */
-import type { Client } from '../postgres/connect.ts';
 import { toFailure } from '../base/errors.ts';
 import { FAILURES } from '../base/failures.ts';
 import { NEVER } from '../base/signals.ts';
 import { formatCount, formatDuration } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
-import { connectPostgres, endConnection } from '../postgres/connect.ts';
 import { isSuperuser, mayWrite } from '../postgres/role.ts';
+import { withConnection, type Client } from '../postgres/connect.ts';
 import { inspectServer } from '../postgres/server.ts';
 import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import { whileReading } from '../postgres/snapshot.ts';
@@ -92,23 +91,19 @@ const LATE_HINT =
 
 async function checkSource(source: SourceConfig, archives: readonly ArchiveConfig[]): Promise<OnlineFinding[]> {
   const subject = `sources.${source.name}`;
-  return collect(subject, async () => {
-    const client = await connectPostgres({ url: source.url, applicationName: 'pgsluice check' });
-    try {
-      const findings = await checkServer(client, subject);
-      const standby = await inspectStandby(client);
-      if (standby !== undefined) findings.push(...describeStandby(subject, standby));
-      const { role, isSuperuser: isSuper } = await isSuperuser(client);
-      if (isSuper) findings.push({ ...NEEDLESS_RIGHTS, subject, message: `the role ${role} is a superuser` });
-      for (const archive of archives) {
-        const known = { role: isSuper ? undefined : role, isStandby: standby !== undefined };
-        findings.push(...(await collect(`archives.${archive.name}`, () => checkArchive(client, archive, known))));
-      }
-      return findings;
-    } finally {
-      await endConnection(client);
+  const look = async (client: Client): Promise<OnlineFinding[]> => {
+    const findings = await checkServer(client, subject);
+    const standby = await inspectStandby(client);
+    if (standby !== undefined) findings.push(...describeStandby(subject, standby));
+    const { role, isSuperuser: isSuper } = await isSuperuser(client);
+    if (isSuper) findings.push({ ...NEEDLESS_RIGHTS, subject, message: `the role ${role} is a superuser` });
+    for (const archive of archives) {
+      const known = { role: isSuper ? undefined : role, isStandby: standby !== undefined };
+      findings.push(...(await collect(`archives.${archive.name}`, () => checkArchive(client, archive, known))));
     }
-  });
+    return findings;
+  };
+  return collect(subject, () => withConnection({ url: source.url, applicationName: 'pgsluice check' }, look));
 }
 
 async function checkServer(client: Client, subject: string): Promise<OnlineFinding[]> {

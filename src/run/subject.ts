@@ -76,12 +76,22 @@ async function describeBound(
     const sql = trimStatement(bindSlot(query, slot));
     return { sql, columns: await describeQuery(client, sql, params) };
   }
-  // Which type the column has is known once the query is described; any of them can be compared with this one.
-  const instant = pointLiteral('timestamptz', slot.toISOString());
-  const columns = await describeQuery(client, bindWith({ from: instant, to: instant }), params);
+  const columns = await describeWindowedQuery(client, archive);
   const { kind, ...window } = windowOf(archive, columns, slot);
   const sql = bindWith({ from: pointLiteral(kind, window.from), to: pointLiteral(kind, window.to) });
   return { sql, columns, window };
+}
+
+/**
+ * The columns of a query with `:from` and `:to`. Which type its time column has is known only then; any of them can be compared
+ * with what is bound here.
+ */
+export async function describeWindowedQuery(
+  client: Client,
+  { query = '', params = [] }: ArchiveConfig,
+): Promise<Column[]> {
+  const instant = pointLiteral('timestamptz', new Date(0).toISOString());
+  return describeQuery(client, trimStatement(bindPlaceholders(query, { from: instant, to: instant })), params);
 }
 
 /** The same with the word for what it is; a table is just its name. */
@@ -94,11 +104,9 @@ export function nameSubject({ name, relation }: Pick<Subject, 'name' | 'relation
 /** A slot that the archive can be described for: now, or the start of the window that now lies in. */
 export async function slotOf(client: Client, archive: ArchiveConfig, now: Date): Promise<Date> {
   if (!isWindowed(archive)) return now;
-  const instant = pointLiteral('timestamptz', now.toISOString());
-  const sql = trimStatement(bindPlaceholders(archive.query ?? '', { from: instant, to: instant }));
   const columns =
     archive.table === undefined
-      ? await describeQuery(client, sql, archive.params ?? [])
+      ? await describeWindowedQuery(client, archive)
       : (await describeRelation(client, archive.table)).columns;
   return new Date(openCalendar(archive, columns).calendar.holding(now.getTime())?.fromMs ?? now);
 }

@@ -62,11 +62,12 @@ export function pointLiteral(kind: ColumnKind, point: string): string {
 
 /** The condition that a row lies in the window. */
 export function withinWindow({ column, kind, from, to }: RunWindow & { kind: ColumnKind }): string {
-  const name = quoteIdentifier(column);
-  return (
-    `${name} OPERATOR(pg_catalog.>=) ${pointLiteral(kind, from)} ` +
-    `AND ${name} OPERATOR(pg_catalog.<) ${pointLiteral(kind, to)}`
-  );
+  return liesBetween(quoteIdentifier(column), pointLiteral(kind, from), pointLiteral(kind, to));
+}
+
+/** The condition that what SQL refers to lies in a half-open range. */
+export function liesBetween(reference: string, from: string, to: string): string {
+  return `${reference} OPERATOR(pg_catalog.>=) ${from} AND ${reference} OPERATOR(pg_catalog.<) ${to}`;
 }
 
 function badColumn(why: string): Error {

@@ -3,7 +3,7 @@ import { toFailure } from '../base/errors.ts';
 import { countOf } from '../base/units.ts';
 import { sourceOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
-import { connectPostgres, endConnection } from '../postgres/connect.ts';
+import { withConnection } from '../postgres/connect.ts';
 import type { OnlineFinding } from '../run/check-online.ts';
 import { isWindowed } from '../run/subject.ts';
 import { lookAtWindows, windowWarnings } from './look.ts';
@@ -21,18 +21,13 @@ async function checkArchive(config: Config, archive: WindowedArchive): Promise<O
   const subject = `archives.${archive.name}.window`;
   try {
     const target = { url: sourceOf(config, archive).url, applicationName: 'pgsluice check' };
-    const client = await connectPostgres(target);
-    try {
-      const look = await lookAtWindows(client, config, archive);
-      const missing = `${countOf(look.missing.length, 'window')}${look.more ? ' and more' : ''}`;
-      const message = `${missing} to make, ${countOf(look.committed, 'run')} committed`;
-      const warnings = windowWarnings(archive, look).map(
-        (text) => ({ level: 'warning', subject, message: text }) as const,
-      );
-      return [{ level: 'ok', subject, message }, ...warnings];
-    } finally {
-      await endConnection(client);
-    }
+    const look = await withConnection(target, (client) => lookAtWindows(client, config, archive));
+    const missing = `${countOf(look.missing.length, 'window')}${look.more ? ' and more' : ''}`;
+    const message = `${missing} to make, ${countOf(look.committed, 'run')} committed`;
+    const warnings = windowWarnings(archive, look).map(
+      (text) => ({ level: 'warning', subject, message: text }) as const,
+    );
+    return [{ level: 'ok', subject, message }, ...warnings];
   } catch (error) {
     const { code, message, hint } = toFailure(error, 'plan');
     return [{ level: code === 'not-populated' ? 'warning' : 'error', subject, message, hint }];

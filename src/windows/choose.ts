@@ -1,8 +1,8 @@
 /** Chooses committed runs of a windowed archive by their windows: for a restore, a verification, a list. */
 import { UsageError } from '../base/errors.ts';
-import { WindowCalendar, type ColumnKind } from '../calendar/windows.ts';
+import { COLUMN_KINDS, WindowCalendar, type ColumnKind } from '../calendar/windows.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
-import { compareRunIds, generationOf } from '../ledger/run-id.ts';
+import { compareRunIds, parseRunId } from '../ledger/run-id.ts';
 import type { RunWindow } from '../run/window.ts';
 import type { CommittedRun } from './committed.ts';
 
@@ -15,9 +15,9 @@ export interface WindowChoice {
   all?: boolean;
 }
 
-/** Throws UsageError for a date that is none, and for an archive that has no windows. */
-export function requireWindowChoice(archive: ArchiveConfig, choice: WindowChoice): void {
-  const [given] = (['from', 'to', 'all'] as const).filter((name) => choice[name] !== undefined);
+/** Throws UsageError for a date that is none, and for an archive that has no windows and of which some are chosen. */
+export function requireWindowChoice(archive: ArchiveConfig, choice: WindowChoice & { again?: boolean }): void {
+  const [given] = (['from', 'to', 'all', 'again'] as const).filter((name) => choice[name] !== undefined);
   if (given !== undefined && archive.window === undefined)
     throw new UsageError(`--${given} is for archives with window:, and ${archive.name} has none`);
   const calendar = new WindowCalendar('timestamptz', 'day', archive.timezone);
@@ -34,19 +34,26 @@ export function chooseRuns(
   committed: readonly CommittedRun[],
   choice: WindowChoice,
 ): CommittedRun[] {
-  return committed.filter(({ window }) => window !== undefined && isChosen(archive, window, choice)).sort(byWindow);
+  const ranges = new Map(
+    COLUMN_KINDS.map((kind) => [kind, rangeOf(new WindowCalendar(kind, 'day', archive.timezone), choice)]),
+  );
+  const isChosen = ({ from, to }: RunWindow): boolean => {
+    const { fromMs = -Infinity, toMs = Infinity } = ranges.get(kindOf(from)) ?? {};
+    return pointMs(to) > fromMs && pointMs(from) < toMs;
+  };
+  return committed.filter(({ window }) => window !== undefined && isChosen(window)).sort(byWindow);
+}
+
+/** The command line has been checked; what is no date there is none. */
+export function rangeOf(calendar: WindowCalendar, { from, to }: WindowChoice): { fromMs?: number; toMs?: number } {
+  const fromMs = from === undefined ? undefined : calendar.parse(from);
+  const toMs = to === undefined ? undefined : calendar.parse(to);
+  return { ...(fromMs === undefined ? {} : { fromMs }), ...(toMs === undefined ? {} : { toMs }) };
 }
 
 function byWindow(a: CommittedRun, b: CommittedRun): number {
-  const [startA = '', startB = ''] = [a.run.split('_')[0], b.run.split('_')[0]];
-  return startA === startB ? generationOf(b.run) - generationOf(a.run) : compareRunIds(a.run, b.run);
-}
-
-function isChosen({ timezone }: ArchiveConfig, window: RunWindow, { from, to }: WindowChoice): boolean {
-  const calendar = new WindowCalendar(kindOf(window.from), 'day', timezone);
-  const fromMs = from === undefined ? -Infinity : (calendar.parse(from) ?? -Infinity);
-  const toMs = to === undefined ? Infinity : (calendar.parse(to) ?? Infinity);
-  return pointMs(window.to) > fromMs && pointMs(window.from) < toMs;
+  const [startA, startB] = [a, b].map(({ run }) => parseRunId(run).getTime());
+  return startA === startB ? compareRunIds(b.run, a.run) : compareRunIds(a.run, b.run);
 }
 
 /** The type of a column whose point is written like this. */

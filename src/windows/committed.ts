@@ -1,9 +1,12 @@
 /** Which windows of an archive have a committed run: by one listing, and by manifests that are read once and then known. */
 import type { RunWindow } from '../run/window.ts';
+import { destinationOf } from '../config/resolve.ts';
+import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { archivePrefix, runOfFolder } from '../ledger/names.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import { compareRunIds, isRunId } from '../ledger/run-id.ts';
 import type { Manifest } from '../ledger/manifest.ts';
+import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 
 /** What is kept of a manifest. Sizes in bytes. */
@@ -49,6 +52,21 @@ export async function committedRuns(store: Store, archive: string, known: KnownR
   await Promise.all(Array.from({ length: READ_AT_ONCE }, look));
   known.save();
   return found.sort((a, b) => compareRunIds(a.run, b.run));
+}
+
+/** The same, by the destination of the config. */
+export async function readCommitted(
+  config: Config,
+  archive: ArchiveConfig,
+  known: KnownRuns,
+  signal: AbortSignal,
+): Promise<CommittedRun[]> {
+  const store = openStore(destinationOf(config, archive), signal);
+  try {
+    return await committedRuns(store, archive.name, known);
+  } finally {
+    store.close();
+  }
 }
 
 async function readRun(store: Store, archive: string, run: string): Promise<CommittedRun | undefined> {

@@ -1,13 +1,12 @@
 /** What a windowed archive would make now: for `plan`, and for `check --online`. */
 import { NEVER } from '../base/signals.ts';
-import { destinationOf, sourceOf } from '../config/resolve.ts';
+import { sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
-import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
+import { withConnection, type Client } from '../postgres/connect.ts';
 import { isWindowed } from '../run/subject.ts';
-import { openStore } from '../store/open.ts';
-import { committedRuns } from './committed.ts';
+import { readCommitted } from './committed.ts';
 import { openKnownRuns } from './known-runs.ts';
-import { missingWindows, MOST_WINDOWS, type FoundWindow } from './missing.ts';
+import { missingWindows, MOST_WINDOWS, type FoundWindow, type MissingInput } from './missing.ts';
 import { openWindowSource, type WindowedArchive, type WindowSource } from './window-source.ts';
 
 export interface WindowsLook {
@@ -26,26 +25,26 @@ export interface WindowsLook {
 
 /** Throws FailureError. */
 export async function lookAtWindows(client: Client, config: Config, archive: WindowedArchive): Promise<WindowsLook> {
-  const source = await openWindowSource(client, archive);
-  const store = openStore(destinationOf(config, archive), NEVER);
-  try {
-    const committed = await committedRuns(store, archive.name, openKnownRuns(config, archive));
-    const look: WindowsLook = {
-      ...{ source, committed: committed.length, missing: [], more: false, heldOpen: undefined },
-      outside: await source.countOutside(),
-    };
-    const onHeldOpen = ({ run }: FoundWindow, what: string): void => {
-      look.heldOpen ??= { run, what };
-    };
-    for await (const window of missingWindows({ archive, source, committed, onHeldOpen })) {
-      look.more = look.missing.length === MOST_WINDOWS;
-      if (look.more) break;
-      look.missing.push(window);
-    }
-    return look;
-  } finally {
-    store.close();
+  const input = await readInput(client, config, archive);
+  const { source, committed } = input;
+  const look: WindowsLook = {
+    ...{ source, committed: committed.length, missing: [], more: false, heldOpen: undefined },
+    outside: await source.countOutside(),
+  };
+  const onHeldOpen = ({ run }: FoundWindow, what: string): void => {
+    look.heldOpen ??= { run, what };
+  };
+  for await (const window of missingWindows({ ...input, onHeldOpen })) {
+    look.more = look.missing.length === MOST_WINDOWS;
+    if (look.more) break;
+    look.missing.push(window);
   }
+  return look;
+}
+
+async function readInput(client: Client, config: Config, archive: WindowedArchive): Promise<MissingInput> {
+  const source = await openWindowSource(client, archive);
+  return { archive, source, committed: await readCommitted(config, archive, openKnownRuns(config, archive), NEVER) };
 }
 
 /** Whether all windows that are to be there are, by the source and the destination. False where that cannot be asked. */
@@ -53,12 +52,10 @@ export async function nothingMissing(config: Config, archive: ArchiveConfig): Pr
   if (!isWindowed(archive)) return false;
   try {
     const target = { url: sourceOf(config, archive).url, applicationName: `pgsluice windows ${archive.name}` };
-    const client = await connectPostgres(target);
-    try {
-      return (await lookAtWindows(client, config, archive)).missing.length === 0;
-    } finally {
-      await endConnection(client);
-    }
+    return await withConnection(target, async (client) => {
+      const first = await missingWindows(await readInput(client, config, archive)).next();
+      return first.done === true;
+    });
   } catch {
     return false;
   }

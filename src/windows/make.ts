@@ -1,13 +1,13 @@
 /** Makes the windows of an archive that are missing, oldest first, each as a run of its own. */
 import { toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { destinationOf, sourceOf } from '../config/resolve.ts';
+import { sourceOf } from '../config/resolve.ts';
 import { formatRunId } from '../ledger/run-id.ts';
-import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
+import { withConnection, type Client } from '../postgres/connect.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
 import type { RunOptions } from '../run/run.ts';
-import { openStore } from '../store/open.ts';
-import { committedRuns, type CommittedRun, type KnownRuns } from './committed.ts';
+import { readCommitted, type CommittedRun, type KnownRuns } from './committed.ts';
+import { rangeOf } from './choose.ts';
 import { missingWindows, nextGeneration, requireFewWindows, standingRuns, type FoundWindow } from './missing.ts';
 import { openWindowSource, type WindowedArchive, type WindowSource } from './window-source.ts';
 
@@ -48,7 +48,8 @@ export async function makeWindows(
   };
   const log = options.log.child({ archive: archive.name });
   try {
-    await withSource(options, archive, async (client) => {
+    const target = { url: sourceOf(options.config, archive).url, applicationName: `pgsluice windows ${archive.name}` };
+    const make = async (client: Client): Promise<void> => {
       const source = await openWindowSource(client, archive);
       for await (const window of findWindows(options, archive, source, known, request)) {
         if (options.signal.aborted || options.drain?.aborted === true) return;
@@ -67,25 +68,12 @@ export async function makeWindows(
         );
         return;
       }
-    });
+    };
+    await withConnection(target, make, options.signal);
   } catch (error) {
     keep(failedSearch(log, archive, hooks.slot ?? formatRunId(new Date()), error));
   }
   return results;
-}
-
-async function withSource(
-  { config, signal }: RunOptions,
-  archive: WindowedArchive,
-  work: (client: Client) => Promise<void>,
-): Promise<void> {
-  const target = { url: sourceOf(config, archive).url, applicationName: `pgsluice windows ${archive.name}` };
-  const client = await connectPostgres(target, 'connect', signal);
-  try {
-    await work(client);
-  } finally {
-    await endConnection(client);
-  }
 }
 
 async function* findWindows(
@@ -95,14 +83,14 @@ async function* findWindows(
   known: KnownRuns,
   request: WindowRequest,
 ): AsyncGenerator<FoundWindow, void, undefined> {
-  const committed = await readCommitted({ config, signal }, archive, known);
+  const committed = await readCommitted(config, archive, known, signal);
   const onHeldOpen = ({ run }: FoundWindow, what: string): void => {
     log.warn(
       { archive: archive.name, run, what },
       'a window is old enough, but a transaction from before its end is open',
     );
   };
-  const range = rangeOf(source, request);
+  const range = rangeOf(source.calendar, request);
   const input = { archive, source, committed, range, onHeldOpen };
   if (request.again === true) yield* againWindows(source, archive, committed, range);
   else {
@@ -123,26 +111,6 @@ function* againWindows(
     if (stretch === undefined || stretch.toMs <= fromMs || stretch.fromMs >= toMs) continue;
     yield { stretch, run: nextGeneration(stretch, runs) };
   }
-}
-
-async function readCommitted(
-  { config, signal }: Pick<RunOptions, 'config' | 'signal'>,
-  archive: WindowedArchive,
-  known: KnownRuns,
-): Promise<CommittedRun[]> {
-  const store = openStore(destinationOf(config, archive), signal);
-  try {
-    return await committedRuns(store, archive.name, known);
-  } finally {
-    store.close();
-  }
-}
-
-/** The command line has been checked; what is no date there is none. */
-function rangeOf({ calendar }: WindowSource, { from, to }: WindowRequest): { fromMs?: number; toMs?: number } {
-  const fromMs = from === undefined ? undefined : calendar.parse(from);
-  const toMs = to === undefined ? undefined : calendar.parse(to);
-  return { ...(fromMs === undefined ? {} : { fromMs }), ...(toMs === undefined ? {} : { toMs }) };
 }
 
 function sameFailureInARow(results: readonly RunResult[]): RunResult['error'] | undefined {

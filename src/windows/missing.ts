@@ -159,8 +159,8 @@ export async function requireFewWindows(input: MissingInput): Promise<void> {
   const firstRowMs = await source.firstRowFrom(-Infinity);
   const spanMs = (source.clock.nowMs ?? 0) - (firstRowMs ?? Infinity);
   if (spanMs / SHORTEST_MS[archive.window.every] <= MOST_WINDOWS) return;
-  const found = missingWindows(input);
-  for (let count = 0; count <= MOST_WINDOWS; count += 1) if ((await found.next()).done === true) return;
+  const missing = missingWindows(input);
+  for (let count = 0; count <= MOST_WINDOWS; count += 1) if ((await missing.next()).done === true) return;
   throw fail('window-count', {
     stage: 'plan',
     message: `more than ${formatCount(MOST_WINDOWS)} windows of ${archive.name} are to be made`,

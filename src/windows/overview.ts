@@ -100,8 +100,9 @@ const LINES: Readonly<Record<WindowLength, { name: (from: string) => string; at:
 export function calendarLines({ window, timezone }: WindowedArchive, windows: readonly ShownWindow[]): string[] {
   const { name, at } = LINES[window.every];
   const lines = new Map<string, string[]>();
+  const clock = new WindowCalendar('timestamp', 'hour', timezone);
   for (const { from, state } of windows) {
-    const local = localText(from, timezone);
+    const local = localText(from, clock);
     const cells = lines.get(name(local)) ?? [];
     cells[at(new Date(`${local.slice(0, 19)}Z`))] = MARKS[state];
     lines.set(name(local), cells);
@@ -116,11 +117,9 @@ export function calendarLines({ window, timezone }: WindowedArchive, windows: re
 }
 
 /** A point of a timestamptz as the zone's clock shows it. */
-function localText(from: string, timezone: string): string {
+function localText(from: string, clock: WindowCalendar): string {
   if (kindOf(from) !== 'timestamptz') return from.length === 10 ? `${from}T00:00:00` : from;
-  return new WindowCalendar('timestamp', 'hour', timezone).format(
-    new WindowCalendar('timestamp', 'hour', timezone).parse(from) ?? 0,
-  );
+  return clock.format(clock.parse(from) ?? 0);
 }
 
 function dayOfYear(date: Date): number {

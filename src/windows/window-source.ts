@@ -5,11 +5,12 @@ import type { ArchiveConfig } from '../config/schema.ts';
 import type { Client } from '../postgres/connect.ts';
 import { postgresFailure } from '../postgres/errors.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
-import { describeQuery, describeRelation } from '../postgres/relation.ts';
+import { describeRelation } from '../postgres/relation.ts';
 import { asOneStatement, columnReference } from '../postgres/select.ts';
 import { whileReading } from '../postgres/snapshot.ts';
 import { bindPlaceholders, placeholdersOf, trimStatement } from '../postgres/sql-text.ts';
-import { openCalendar, pointLiteral, type WindowOption } from '../run/window.ts';
+import { describeWindowedQuery } from '../run/subject.ts';
+import { liesBetween, openCalendar, pointLiteral, type WindowOption } from '../run/window.ts';
 
 export type WindowedArchive = ArchiveConfig & { window: WindowOption };
 
@@ -25,9 +26,7 @@ export interface WindowSource {
   calendar: WindowCalendar;
   kind: ColumnKind;
   clock: Clock;
-  /** Whether an index leads with the column, so that a look for rows is quick; undefined where that cannot be known. */
-  hasIndex: boolean | undefined;
-  /** What would make one; undefined for what takes none. */
+  /** What makes a look for rows quick, where no index leads with the column; undefined for what has one, or takes none. */
   createIndex: string | undefined;
   /** The point of the first row at or after this one, rounded down to the second; undefined when there is none. */
   firstRowFrom(pointMs: number): Promise<number | undefined>;
@@ -39,7 +38,6 @@ interface Described {
   kind: ColumnKind;
   calendar: WindowCalendar;
   rowsFrom: RowsFrom;
-  hasIndex: boolean | undefined;
   createIndex: string | undefined;
   /** Undefined where they cannot be counted cheaply. */
   outside: string | undefined;
@@ -51,11 +49,10 @@ type RowsFrom = (from: string, to: string) => { text: string; column: string; pa
 /** Asks the source. `client` is used for further looks until the source is dropped. Throws FailureError. */
 export async function openWindowSource(client: Client, archive: WindowedArchive): Promise<WindowSource> {
   return whileReading(client, async () => {
-    const { kind, calendar, rowsFrom, hasIndex, createIndex, outside } = await describe(client, archive);
+    const { kind, calendar, rowsFrom, createIndex, outside } = await describe(client, archive);
     return {
       kind,
       calendar,
-      hasIndex,
       createIndex,
       clock: await readClock(client),
       firstRowFrom: (pointMs) => whileReading(client, () => findFirstRow(client, kind, calendar, rowsFrom, pointMs)),
@@ -78,7 +75,7 @@ export function whyOpen(
 }
 
 async function describe(client: Client, archive: WindowedArchive): Promise<Described> {
-  if (archive.table === undefined) return describeWindowedQuery(client, archive);
+  if (archive.table === undefined) return describeOfQuery(client, archive);
   const relation = await describeRelation(client, archive.table);
   const { column, kind, calendar } = openCalendar(archive, relation.columns);
   const from = quoteTableName({ schema: relation.schema, table: relation.name });
@@ -86,14 +83,13 @@ async function describe(client: Client, archive: WindowedArchive): Promise<Descr
   const rowsFrom: RowsFrom = (first, last) => {
     const { where } = archive;
     const filter = where === undefined ? '' : ` AND (${bindPlaceholders(where, { from: first, to: last })}\n)`;
-    const within = `${name} OPERATOR(pg_catalog.>=) ${first} AND ${name} OPERATOR(pg_catalog.<) ${last}`;
-    return { text: `${from} WHERE ${within}${filter}`, column: name, params: [] };
+    return { text: `${from} WHERE ${liesBetween(name, first, last)}${filter}`, column: name, params: [] };
   };
   const isView = relation.kind === 'view' || relation.kind === 'foreign';
   const hasIndex = isView ? undefined : await hasLeadingIndex(client, relation.oid, column.name);
   const createIndex = hasIndex === false ? `CREATE INDEX CONCURRENTLY ON ${from} (${name})` : undefined;
   const outside = hasIndex === true ? outsideSql(from, name, kind, archive.where) : undefined;
-  return { kind, calendar, rowsFrom, hasIndex, createIndex, outside };
+  return { kind, calendar, rowsFrom, createIndex, outside };
 }
 
 /** A filter that is bound to a window says nothing of rows that lie in none. */
@@ -115,20 +111,17 @@ async function count(client: Client, sql: string): Promise<number> {
   }
 }
 
-async function describeWindowedQuery(client: Client, archive: WindowedArchive): Promise<Described> {
+async function describeOfQuery(client: Client, archive: WindowedArchive): Promise<Described> {
   const { query = '', params = [] } = archive;
-  const bind = (from: string, to: string): string => trimStatement(bindPlaceholders(query, { from, to }));
-  const any = pointLiteral('timestamptz', new Date(FIRST_MS).toISOString());
-  const columns = await describeQuery(client, bind(any, any), params);
+  const columns = await describeWindowedQuery(client, archive);
   const { column, kind, calendar } = openCalendar(archive, columns);
   const rowsFrom: RowsFrom = (first, last) => {
-    const sql = bind(first, last);
+    const sql = trimStatement(bindPlaceholders(query, { from: first, to: last }));
     const name = columnReference({ kind: 'query', sql, params, columns }, columns.indexOf(column));
     const names = columns.map((_, index) => `c${index + 1}`).join(', ');
-    const within = `${name} OPERATOR(pg_catalog.>=) ${first} AND ${name} OPERATOR(pg_catalog.<) ${last}`;
-    return { text: `(\n${sql}\n) AS q(${names}) WHERE ${within}`, column: name, params };
+    return { text: `(\n${sql}\n) AS q(${names}) WHERE ${liesBetween(name, first, last)}`, column: name, params };
   };
-  return { kind, calendar, rowsFrom, hasIndex: undefined, createIndex: undefined, outside: undefined };
+  return { kind, calendar, rowsFrom, createIndex: undefined, outside: undefined };
 }
 
 async function findFirstRow(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { LENGTHS, WindowCalendar, type ColumnKind } from '../../../src/calendar/windows.ts';
+import { COLUMN_KINDS, LENGTHS, WindowCalendar, type ColumnKind } from '../../../src/calendar/windows.ts';
 import { formatRunId } from '../../../src/ledger/run-id.ts';
 
 const ZONES = [
@@ -13,14 +13,13 @@ const ZONES = [
   'Asia/Kathmandu',
   'Australia/Lord_Howe',
 ];
-const KINDS: readonly ColumnKind[] = ['date', 'timestamp', 'timestamptz'];
 const FROM = Date.UTC(1990, 0, 1);
 const HOURS_FROM = Date.UTC(2028, 0, 1);
 const UNTIL = Date.UTC(2030, 0, 1);
 
 describe('windows over 40 years', () => {
   // What a date or a timestamp holds is the same in every zone.
-  for (const kind of KINDS)
+  for (const kind of COLUMN_KINDS)
     for (const zone of kind === 'timestamptz' ? ZONES : ['America/Havana'])
       test(`of a ${kind} in ${zone} leave no gap, do not overlap, and have an id each`, () => {
         for (const length of LENGTHS) {

@@ -31,7 +31,6 @@ function sourceOf(rows: readonly string[], open?: string): WindowSource & { look
   const source = {
     kind: 'timestamptz' as const,
     calendar,
-    hasIndex: true,
     createIndex: undefined,
     looks: 0,
     clock: {
