@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { verifyCommand } from '../../src/commands/verify.ts';
 import { formatRunId } from '../../src/ledger/run-id.ts';
@@ -56,9 +56,6 @@ before(async () => {
      FROM generate_series(1, ${WIDE_ROWS}) AS i, generate_series(1, 256) AS j GROUP BY i; ANALYZE wide`,
   );
   configs = { primary: await configsFor('primary'), standby: await configsFor('standby') };
-});
-after(() => {
-  console.log(`PGSLUICE_TEST_SEED=${random.seed} ${JSON.stringify(counts)}`);
 });
 
 /** The same archives by other configs: the first one, other rows, other columns, another codec, other segments. */
@@ -252,12 +249,16 @@ async function oneRound(archive: string, run: string): Promise<void> {
 describe('two processes at one run, requests that come late, freezes and kills', () => {
   test('leave what verify proves, once it is committed', { timeout: 60_000 + ROUNDS * 30_000 }, async (t) => {
     t.diagnostic(`PGSLUICE_TEST_SEED=${random.seed}`);
-    await Promise.all(
-      ['rows', 'wide'].map(async (archive) => {
-        for (let round = 1; round <= ROUNDS; round += 1)
-          await oneRound(archive, formatRunId(new Date(Date.UTC(2026, 10, 23) + round * 1000)));
-      }),
-    );
+    try {
+      await Promise.all(
+        ['rows', 'wide'].map(async (archive) => {
+          for (let round = 1; round <= ROUNDS; round += 1)
+            await oneRound(archive, formatRunId(new Date(Date.UTC(2026, 10, 23) + round * 1000)));
+        }),
+      );
+    } finally {
+      t.diagnostic(JSON.stringify(counts));
+    }
     if (IGNORED.length > 0) return;
     assert.deepEqual(counts.different, []);
     assert.deepEqual(counts.stuck, []);

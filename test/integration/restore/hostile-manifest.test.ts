@@ -4,12 +4,12 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { startPostgres, type EmbeddedPostgres } from '../../../src/demo/embedded-postgres.ts';
 import type { Manifest } from '../../../src/ledger/manifest.ts';
 import { connectPostgres, endConnection } from '../../../src/postgres/connect.ts';
 import { sendOneStatementEach } from '../../../src/postgres/one-statement.ts';
 import { resolveTypes } from '../../../src/restore/types.ts';
-import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
+import type { TestDatabase } from '../../support/postgres.ts';
+import { startWatchedServer, type WatchedServer } from '../../support/watched-server.ts';
 import { openYard, type Yard } from './support.ts';
 
 /** How a statement of a restore begins. */
@@ -18,21 +18,18 @@ const EXPECTED =
 /** Sent before a connection is ours: constants. */
 const SETTINGS = /^SELECT (?:set_config\('|current_setting\('server_version_num')/;
 
-let server: EmbeddedPostgres;
+let server: WatchedServer;
 let database: TestDatabase;
 let yard: Yard;
 let file: string;
 let original: string;
 
 before(async () => {
-  server = await startPostgres({ settings: { log_statement: 'all', log_line_prefix: '%p|' } });
-  database = await testDatabase(undefined, { serverUrl: server.url });
+  server = await startWatchedServer();
+  ({ database } = server);
   yard = await openYard(database);
   await database.client.query(
-    `CREATE TABLE canary AS SELECT 1 AS alive;
-     CREATE TABLE sung (what text);
-     CREATE FUNCTION sing(what text DEFAULT 'sung') RETURNS int LANGUAGE sql AS $$ INSERT INTO sung VALUES (what) RETURNING 1 $$;
-     CREATE TABLE original (id int PRIMARY KEY, note text);
+    `CREATE TABLE original (id int PRIMARY KEY, note text);
      INSERT INTO original SELECT i, 'n' FROM generate_series(1, 300) AS i`,
   );
   const { run } = await yard.archive({ table: 'public.original', segments: { by: 'key', targetSize: '1KiB' } });
@@ -48,21 +45,14 @@ async function forge(change: (manifest: Manifest) => void): Promise<void> {
   await writeFile(file, JSON.stringify(manifest));
 }
 
-/** What sessions other than the test's own have sent since `mark`, and by which protocol. */
+/** What sessions other than the test's own have sent since `mark`, by which protocol. */
 async function statementsSince(mark: number): Promise<{ simple: string[]; extended: string[] }> {
-  const { rows } = await database.client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-  const entries = (await readLog()).slice(mark).split(/^(?=\d+\|)/m);
   const found = { simple: [] as string[], extended: [] as string[] };
-  for (const entry of entries) {
-    const [, pid, kind, text = ''] = /^(\d+)\|LOG: {2}(statement|execute <unnamed>): (.*)/s.exec(entry) ?? [];
-    if (kind === undefined || Number(pid) === rows[0]?.pid) continue;
-    found[kind === 'statement' ? 'simple' : 'extended'].push(text.trim().replaceAll('\n\t', '\n'));
+  for (const { kind, text } of await server.statementsSince(mark)) {
+    if (kind === 'statement') found.simple.push(text.trim().replaceAll('\n\t', '\n'));
+    if (kind === 'execute <unnamed>') found.extended.push(text.trim().replaceAll('\n\t', '\n'));
   }
   return found;
-}
-
-async function readLog(): Promise<string> {
-  return readFile(path.join(server.dataDir, '../server.log'), 'utf8');
 }
 
 /** Checks that only statements of ours ran, and that no word of somebody else's is in them but as a quoted name or a literal. */
@@ -74,10 +64,7 @@ async function assertUnharmed(mark: number): Promise<void> {
     const bare = statement.replaceAll(/"(?:[^"]|"")*"|E?'(?:[^']|'')*'/g, '?');
     assert.doesNotMatch(bare, /canary|sing|;|--/, statement);
   }
-  const { rows } = await database.client.query(
-    'SELECT (SELECT count(*)::int FROM canary) AS alive, (SELECT count(*)::int FROM sung) AS sung',
-  );
-  assert.deepEqual(rows, [{ alive: 1, sung: 0 }]);
+  await server.assertUnharmed();
 }
 
 describe('a type that is none', () => {
@@ -101,7 +88,7 @@ describe('a type that is none', () => {
         columns[0]!.type = type;
         columns[1]!.name = '\n, x int); DROP TABLE canary; --';
       });
-      const mark = (await readLog()).length;
+      const mark = await server.mark();
       const result = await yard.restore('fresh', { create: true, keys: { from: '1', to: '9' } });
       assert.equal(result.status, 'refused', JSON.stringify(result));
       assert.match(result.problems[0]!, /^type .* of column id does not exist in the target/s);
@@ -118,7 +105,7 @@ describe('names, keys and bounds', () => {
       cut!.key = ['id'];
       for (const object of objects) object.firstKey = ["1'); DROP TABLE canary; --"];
     });
-    const mark = (await readLog()).length;
+    const mark = await server.mark();
     const result = await yard.restore('named', { create: true, keys: { to: '9' } });
     assert.equal(result.status, 'refused', JSON.stringify(result));
     assert.match(result.problems.join('\n'), /keys are not of the type of the key \(integer\): invalid input syntax/);
@@ -129,7 +116,7 @@ describe('names, keys and bounds', () => {
     await forge(({ columns }) => {
       columns[1]!.name = 'a" int); DROP TABLE canary; --';
     });
-    const mark = (await readLog()).length;
+    const mark = await server.mark();
     const result = await yard.restore('odd', { create: true });
     assert.equal(result.status, 'failed', 'the lines have another name for it');
     await assertUnharmed(mark);
@@ -137,7 +124,7 @@ describe('names, keys and bounds', () => {
 
   test('what the operator gives as a range is a value', async () => {
     await writeFile(file, original);
-    const mark = (await readLog()).length;
+    const mark = await server.mark();
     const result = await yard.restore('ranged', { create: true, keys: { from: "1'); DROP TABLE canary; --" } });
     assert.equal(result.status, 'refused');
     assert.match(result.problems[0]!, /^--key-from 1'\); DROP TABLE canary; --: invalid input syntax for type integer/);
@@ -146,7 +133,7 @@ describe('names, keys and bounds', () => {
 
   test('a manifest that nobody touched is restored by the same few statements', async () => {
     await writeFile(file, original);
-    const mark = (await readLog()).length;
+    const mark = await server.mark();
     const result = await yard.restore('whole', { create: true, keys: { from: '10', to: '200' } });
     assert.deepEqual([result.status, result.rows], ['restored', 191], JSON.stringify(result));
     await assertUnharmed(mark);
@@ -179,7 +166,7 @@ describe('a manifest that is not of the run that was asked for', () => {
   for (const [what, change] of Object.entries(changes)) {
     test(`is not restored: ${what}`, async () => {
       await forge(change);
-      const mark = (await readLog()).length;
+      const mark = await server.mark();
       const result = await yard.restore('foreign', { create: true });
       const code = what.startsWith('that of') ? 'misplaced' : 'bad-manifest';
       assert.equal(result.error?.code, code, JSON.stringify(result));
@@ -239,7 +226,7 @@ test('types made of any pieces are named by the server, or are none', async () =
       'é',
     ],
   );
-  const mark = (await readLog()).length;
+  const mark = await server.mark();
   try {
     await fc.assert(
       fc.asyncProperty(fc.array(piece, { maxLength: 6 }), async (pieces) => {

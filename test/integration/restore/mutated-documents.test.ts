@@ -6,10 +6,9 @@ import assert from 'node:assert/strict';
 import { link, mkdir, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { startPostgres, type EmbeddedPostgres } from '../../../src/demo/embedded-postgres.ts';
 import { mutate } from '../../support/mutations.ts';
-import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { newSeed } from '../../support/random.ts';
+import { startWatchedServer, type WatchedServer } from '../../support/watched-server.ts';
 import { openYard, type Yard } from './support.ts';
 
 const COUNT = Number(process.env['PGSLUICE_TEST_MUTATIONS'] ?? 4);
@@ -21,41 +20,26 @@ const ARCHIVE = {
   retry: { attempts: 1, backoff: '1ms' },
 };
 
-let server: EmbeddedPostgres;
-let database: TestDatabase;
+let server: WatchedServer;
 let yard: Yard;
 const first = newSeed();
 
 before(async () => {
-  server = await startPostgres({ settings: { log_statement: 'all', log_line_prefix: '%p|' } });
-  database = await testDatabase(undefined, { serverUrl: server.url });
-  yard = await openYard(database);
-  await database.client.query(
-    `CREATE TABLE canary AS SELECT 1 AS alive;
-     CREATE TABLE sung (what text);
-     CREATE FUNCTION sing(what text DEFAULT 'sung') RETURNS int LANGUAGE sql AS $$ INSERT INTO sung VALUES (what) RETURNING 1 $$;
-     CREATE TABLE original (id int PRIMARY KEY, note text);
+  server = await startWatchedServer();
+  yard = await openYard(server.database);
+  await server.database.client.query(
+    `CREATE TABLE original (id int PRIMARY KEY, note text);
      INSERT INTO original SELECT i, repeat('n', 20) FROM generate_series(1, ${ROWS}) AS i; ANALYZE original`,
   );
 });
 
 after(() => server.stop());
 
-async function readLog(): Promise<string> {
-  return readFile(path.join(server.dataDir, '../server.log'), 'utf8');
-}
-
 /** The shapes of the statements that our sessions have sent while `work` went on. */
 async function shapesDuring(work: () => Promise<void>): Promise<Set<string>> {
-  const mark = (await readLog()).length;
+  const mark = await server.mark();
   await work();
-  const { rows } = await database.client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-  const shapes = new Set<string>();
-  for (const entry of (await readLog()).slice(mark).split(/^(?=\d+\|)/m)) {
-    const [, pid, text] = /^(\d+)\|LOG: {2}(?:statement|execute [^:]*): (.*)/s.exec(entry) ?? [];
-    if (text !== undefined && Number(pid) !== rows[0]?.pid) shapes.add(shapeOf(text));
-  }
-  return shapes;
+  return new Set((await server.statementsSince(mark)).map(({ text }) => shapeOf(text)));
 }
 
 /** A statement without its names, values and numbers, however many columns the table has, and whether it has a key. */
@@ -69,13 +53,6 @@ function shapeOf(statement: string): string {
     .replaceAll(/NAME (?:integer|text)(?: NOT NULL)?/g, 'COLUMN')
     .replaceAll(/(NAME|COLUMN)(?:, \1)+/g, '$1')
     .replace(/, PRIMARY KEY \(NAME\)\)$/, ')');
-}
-
-async function assertUnharmed(): Promise<void> {
-  const { rows } = await database.client.query(
-    'SELECT (SELECT count(*)::int FROM canary) AS alive, (SELECT count(*)::int FROM sung) AS sung',
-  );
-  assert.deepEqual(rows, [{ alive: 1, sung: 0 }]);
 }
 
 function assertKnown(shapes: ReadonlySet<string>, known: ReadonlySet<string>): void {
@@ -136,7 +113,7 @@ test('a run that is taken up sends what a correct journal makes it send, whateve
         new RegExp(`^(?:committed ${ROWS}|bad-journal|newer-journal|object-changed|segment-missing)$`),
       );
       assertKnown(shapes, known);
-      await assertUnharmed();
+      await server.assertUnharmed();
     });
   }
 });
@@ -146,7 +123,7 @@ test('a restore sends what a correct manifest makes it send, whatever the manife
   const file = path.join(yard.folder, 'store/it', `run=${run}`, '_manifest.json');
   const document = await readFile(file, 'utf8');
   const restore = async (keys: { from?: string } = {}): Promise<string> => {
-    await database.client.query('DROP TABLE IF EXISTS back');
+    await server.database.client.query('DROP TABLE IF EXISTS back');
     const { status, error } = await yard.restore('back', { run, create: true, keys });
     return error?.code ?? status;
   };
@@ -169,7 +146,7 @@ test('a restore sends what a correct manifest makes it send, whatever the manife
       });
       assert.match(ending, /^(?:restored|refused|bad-manifest|newer-journal|object-[a-z]+|[a-z-]+)$/);
       assertKnown(shapes, known);
-      await assertUnharmed();
+      await server.assertUnharmed();
     }
   });
 });
