@@ -43,7 +43,8 @@ export async function readLines(
       socketOf(client)?.destroy();
     } else {
       const encoder = new TextEncoder(selection.columns);
-      const limits = { maxRowBytes: 512 * 1024 ** 2, subject: name, keyColumns: [] };
+      const { columns } = selection;
+      const limits = { maxRowBytes: 512 * 1024 ** 2, subject: name, keyColumns: [], columns };
       for await (const batch of readCursor(client, buildSelect(selection), limits, count)) {
         for (const piece of encoder.encode(batch)) pieces.push(piece);
       }

@@ -9,6 +9,7 @@ import { lastWordsOf } from '../../postgres/last-words.ts';
 import type { Statement } from '../../postgres/select.ts';
 import type { TextRow } from '../../format/jsonl/write/text-encoder.ts';
 import type { ReadCount } from './read-count.ts';
+import { ReplacedBytes } from './replaced-bytes.ts';
 import { guardRowWidth } from './row-guard.ts';
 
 /** Rows of the first read, before anything is known of their width. */
@@ -27,6 +28,8 @@ export interface ReadLimits {
   subject: string;
   /** Indexes of the key columns, to name the place of a row that fails. */
   keyColumns: readonly number[];
+  /** In the order of the rows' values. */
+  columns: readonly { name: string }[];
 }
 
 /** The types that the cursor hands its rows by; `fields` are text as Postgres printed it. */
@@ -91,7 +94,13 @@ function openCursor(
   batches: Batches,
 ): RowCursor {
   const cursor = new RowCursor(select.text, [...select.params], { rowMode: 'array' });
+  const replaced = new ReplacedBytes();
   cursor.onRow = (fields, bytes) => {
+    if (batches.hasFailed) return;
+    if (replaced.areIn(fields, bytes)) {
+      batches.fail(invalidBytes(fields, limits));
+      return;
+    }
     count.rows += 1;
     count.lastRow = fields;
     batches.add(fields, bytes);
@@ -101,6 +110,7 @@ function openCursor(
     guardRowWidth(socket, limits.maxRowBytes, (bytes) => {
       socket.destroy(rowTooWide(bytes, limits, count));
     });
+    replaced.watch(socket);
   }
   return client.query(cursor);
 }
@@ -118,7 +128,18 @@ async function read(client: Client, cursor: RowCursor, rows: number, subject: st
 class Batches {
   #rows: TextRow[] = [];
   #wake: (() => void) | undefined;
+  #failure: FailureError | undefined;
   bytes = 0;
+
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** What was added since the last batch is not handed on. */
+  fail(failure: FailureError): void {
+    this.#failure = failure;
+    this.#wake?.();
+  }
 
   add(row: TextRow, bytes: number): void {
     this.#rows.push(row);
@@ -133,9 +154,14 @@ class Batches {
     return rows;
   }
 
-  /** Resolves to true when a batch is full, to false when `reading` has ended; rejects when that does. */
+  /** Resolves to true when a batch is full, to false when `reading` has ended; rejects when that does, and after `fail`. */
   async fullOr(reading: Promise<void>): Promise<boolean> {
-    if (this.bytes >= BATCH_BYTES) return true;
+    const isFull = this.bytes >= BATCH_BYTES || (await this.#untilFullOr(reading));
+    if (this.#failure !== undefined) throw this.#failure;
+    return isFull;
+  }
+
+  async #untilFullOr(reading: Promise<void>): Promise<boolean> {
     const full = new Promise<boolean>((resolve) => {
       this.#wake = () => {
         resolve(true);
@@ -168,6 +194,15 @@ function checkCount(endTag: string | undefined, rows: number, asked: number, sub
       message: `reading ${subject}: ${formatCount(rows)} rows came, and the server says it sent ${formatCount(expected)}`,
     },
   );
+}
+
+function invalidBytes(row: TextRow, { subject, columns }: ReadLimits): FailureError {
+  const names = columns.flatMap(({ name }, index) => (row[index]?.includes('\u{FFFD}') === true ? [name] : []));
+  return fail('invalid-bytes', {
+    stage: 'read',
+    message: `reading ${subject}: a text is not in UTF-8, though its database says that it is (in ${names.join(' or ')})`,
+    hint: "Read that column by a query, with the encoding that it was written in: convert_from(textsend(v), 'LATIN1') AS v in a database that says UTF8. Or leave such rows out with where, by the key that the message names.",
+  });
 }
 
 function rowTooWide(bytes: number, limits: ReadLimits, { rows, lastRow }: ReadCount): FailureError {

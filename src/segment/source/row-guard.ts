@@ -1,7 +1,8 @@
 /** Watches a connection's bytes and stops a row that is too wide before the driver collects it in memory. */
 import type { Socket } from 'node:net';
 
-const DATA_ROW = 0x44;
+/** The message that a row comes in. */
+export const DATA_ROW = 0x44;
 const HEADER_BYTES = 5;
 
 /**
@@ -10,13 +11,18 @@ const HEADER_BYTES = 5;
  */
 export class FrameFollower {
   readonly #onFrame: (type: number, bytes: number) => void;
+  readonly #onBody: ((piece: Buffer) => void) | undefined;
   readonly #header = Buffer.alloc(HEADER_BYTES);
   #headerBytes = 0;
   #bodyBytesLeft = 0;
 
-  /** `onFrame` is called once a message, when its header is in, with the message's size on the wire. */
-  constructor(onFrame: (type: number, bytes: number) => void) {
+  /**
+   * `onFrame` is called once a message, when its header is in, with the message's size on the wire; `onBody` with each piece
+   * of what follows.
+   */
+  constructor(onFrame: (type: number, bytes: number) => void, onBody?: (piece: Buffer) => void) {
     this.#onFrame = onFrame;
+    this.#onBody = onBody;
   }
 
   /** Takes the next bytes of the stream. */
@@ -26,6 +32,7 @@ export class FrameFollower {
       if (this.#bodyBytesLeft > 0) {
         const step = Math.min(this.#bodyBytesLeft, bytes.length - at);
         this.#bodyBytesLeft -= step;
+        this.#onBody?.(bytes.subarray(at, at + step));
         at += step;
       } else {
         at += this.#takeHeader(bytes, at);

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Failure } from '../../../src/base/errors.ts';
 import { runInProcess } from '../../support/in-process.ts';
 import { connect, testDatabase, type TestDatabase, withDatabase } from '../../support/postgres.ts';
-import { idsOf, RUN } from '../../support/segments.ts';
+import { idsOf, partKey, RUN } from '../../support/segments.ts';
 import { openSite, type Site } from '../../support/site.ts';
 
 const READERS = ['copy', 'cursor'] as const;
@@ -77,6 +77,57 @@ describe('text that is not in the encoding of its database', () => {
     assert.deepEqual(await site.lines(bad.name, RUN), ['{"id":500,"v":"vé"}']);
     const rest = await archive(ascii, { table: 't', where: 'id <> 500' });
     assert.equal((await idsOf(site, rest.name)).length, 899);
+  });
+});
+
+describe('text that is no UTF-8 in a database that says it is', () => {
+  let server: TestDatabase;
+  let lying: { url: string };
+
+  before(async () => {
+    server = await testDatabase();
+    const { client, name, url } = server;
+    lying = { url: withDatabase(url, `${name}_lying`) };
+    await client.query(`CREATE DATABASE ${name}_lying ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0`);
+    const second = await connect(lying.url);
+    // Texts of U+FFFD, which is none that came in the place of another; one byte, and three as U+FFFD has.
+    await second.query(
+      `CREATE TABLE t (id int PRIMARY KEY, v text);
+       INSERT INTO t SELECT i, repeat('\u{FFFD}', i % 7) FROM generate_series(1, 900) AS i; CREATE TABLE u (LIKE t);
+       UPDATE t SET v = convert_from('\\x4de9', 'SQL_ASCII') WHERE id = 500;
+       INSERT INTO u VALUES (1, convert_from('\\xf09f98', 'SQL_ASCII')); ANALYZE`,
+    );
+    await second.end();
+    await client.query(`UPDATE pg_database SET encoding = pg_char_to_encoding('UTF8') WHERE datname = $1`, [
+      `${name}_lying`,
+    ]);
+  });
+  after(async () => {
+    await server.client.query(`DROP DATABASE ${server.name}_lying WITH (FORCE)`);
+  });
+
+  test('fails by cursor, which cannot keep it, and is got out as the failure says', async () => {
+    const { failure } = await archive(lying, { table: 't', read: 'cursor' });
+    assert.deepEqual([failure?.code, failure?.transient], ['invalid-bytes', false]);
+    assert.match(failure!.message, /not in UTF-8, though its database says that it is \(in v\)/);
+    assertPlace(failure!, 500);
+    const wide = await archive(lying, { query: 'SELECT id, v FROM u WHERE id > $1', params: [0], segments: {} });
+    assert.equal(wide.failure?.code, 'invalid-bytes');
+    const [expression = ''] = /convert_from\(.*\) AS v/.exec(failure?.hint ?? '') ?? [];
+    const bad = await archive(lying, { query: `SELECT ${expression} FROM t WHERE id = 500`, segments: {} });
+    assert.deepEqual(await site.lines(bad.name, RUN), ['{"v":"Mé"}']);
+    const rest = await archive(lying, { table: 't', read: 'cursor', where: 'id <> 500' });
+    assert.equal((await idsOf(site, rest.name)).length, 899);
+  });
+
+  test('is kept by copy, byte for byte', async () => {
+    const { name } = await archive(lying, {
+      query: 'SELECT v FROM t WHERE id = 500',
+      compression: { codec: 'none' },
+      segments: {},
+    });
+    const stored = await site.stored(partKey(name, 0, 'jsonl'));
+    assert.deepEqual(stored?.body, Buffer.from('{"v":"M\xe9"}\n', 'latin1'));
   });
 });
 
