@@ -136,9 +136,10 @@ export class DueRuns {
       { archive: name, missed: missed.length, from: missed[0], until: missed.at(-1), catchUp, caughtUp: runs.length },
       'slots have passed that are not archived',
     );
+    const inLane = this.#inLane(name);
     const left = missed.filter((slot) => !chosen.includes(slot)).map(formatRunId);
     for (const run of left.slice(-MOST_NAMED))
-      if (!history.wasCancelled(name, run))
+      if (!inLane.has(run) && !history.wasCancelled(name, run))
         this.#parts.board.skip(name, { run, trigger: 'catch-up', reason: 'not caught up' });
     for (const run of runs) {
       onCatchUp(name);
@@ -181,16 +182,22 @@ export class DueRuns {
   }
 
   #fillGap(archive: ArchiveConfig, after: Date, run: string): void {
-    const { board, history, schedule } = this.#parts;
+    const { history, schedule } = this.#parts;
     const { name } = archive;
     const slots = schedule.slotsOf(name)?.between(after, parseRunId(run), MOST_SLOTS_AT_ONCE) ?? [];
-    const waiting = new Set([run, board.entryOf(name)?.run, ...board.waitingOf(name)]);
+    const inLane = this.#inLane(name).add(run);
     const isOpen = (slot: Date): boolean => {
       const id = formatRunId(slot);
-      return !waiting.has(id) && !history.attemptsOf(name, id).some(({ status }) => status === 'committed');
+      return !inLane.has(id) && !history.attemptsOf(name, id).some(({ status }) => status === 'committed');
     };
     const open = slots.filter(isOpen);
     if (open.length > 0) this.#catchUp(archive, open, 'all');
+  }
+
+  /** Runs of the archive that are in progress or wait, such as one that was begun before a kill and is taken up. */
+  #inLane(name: string): Set<string | undefined> {
+    const { board } = this.#parts;
+    return new Set([board.entryOf(name)?.run, ...board.waitingOf(name)]);
   }
 
   #retryLater({ name, catchUp }: ArchiveConfig, run: string): void {

@@ -25,6 +25,8 @@ let history: History;
 let offers: string[] = [];
 let skips: string[] = [];
 let isBusy = false;
+/** Runs of the archive that wait already. */
+let waiting: string[] = [];
 /** Runs of other archives that are in progress. */
 let running = 0;
 
@@ -37,6 +39,7 @@ beforeEach(async () => {
   offers = [];
   skips = [];
   isBusy = false;
+  waiting = [];
   running = 0;
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: NOW });
 });
@@ -56,7 +59,7 @@ function setUp(catchUp: ArchiveConfig['catchUp']) {
       return Array.from({ length: running }, () => ({ state: 'running' }));
     },
     entryOf: () => undefined,
-    waitingOf: () => [],
+    waitingOf: () => waiting,
   } as unknown as RunBoard;
   const schedule = new Schedule(() => {}, { onSetBack: () => {}, onJump: () => {} });
   const standings = new Standings(history);
@@ -105,6 +108,14 @@ describe('slots that passed before the start', () => {
         left.map((hour) => `${formatRunId(at(hour))} not caught up`),
       );
     }
+  });
+
+  test('are not said to be left out when they were begun before, and are taken up', () => {
+    knownSince(7);
+    waiting = [formatRunId(at(8))];
+    const { archive, due } = setUp('last');
+    due.begin(archive);
+    assert.deepEqual(skips, ['20261123T090000Z not caught up']);
   });
 
   test('are none for an archive that nobody knew, whose schedule was changed, or that is paused', () => {
