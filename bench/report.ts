@@ -2,6 +2,7 @@
 import { format } from 'prettier';
 import { formatBytes, formatCount } from '../src/base/units.ts';
 import { cpuPerFurtherGb, cpuPerGb, type Linearity } from './linear.ts';
+import type { RestoreOfTable } from './restore.ts';
 import type { Figures } from './rounds.ts';
 import type { BenchTable } from './site.ts';
 import type { StagesOfTable } from './stages.ts';
@@ -12,6 +13,7 @@ export interface Report {
   tables: readonly BenchTable[];
   figures: readonly Figures[];
   stages: readonly StagesOfTable[];
+  restores: readonly RestoreOfTable[];
   linearity: Linearity | undefined;
   machine: [string, string][];
 }
@@ -44,8 +46,9 @@ export async function renderReport(report: Report): Promise<string> {
     ...report.tables.flatMap((table) => tableSection(report, table)),
     ...(report.figures.length === 0 ? [] : [NOTES]),
     ...stagesSection(report),
+    ...restoreSection(report.restores),
     ...linearSection(report.linearity),
-    ...verdictSection(judge(report.figures, report.linearity)),
+    ...verdictSection(judge(report)),
     '## Machine',
     markdownTable(['', ''], report.machine),
   ];
@@ -113,6 +116,31 @@ function stageTable({ table, jsonBytes, costs }: StagesOfTable, figures: readonl
       seconds.toFixed(2),
     ]),
   );
+}
+
+function restoreSection(restores: readonly RestoreOfTable[]): string[] {
+  if (restores.length === 0) return [];
+  return [
+    '## The way back',
+    `Into a table that is there with its primary key, made anew before each turn. \`psql\` copies from table to table on the same server:
+it reads no object, proves nothing, and compresses nothing. Each round of pgsluice is compared to that of psql beside it.`,
+    ...restores.flatMap(({ table, jsonBytes, figures }) => [
+      `### ${capitalize(table.what)}`,
+      markdownTable(
+        ['', 'seconds', 'min to max', 'x psql', 'CPU s', 'CPU s/GB', 'Postgres CPU s', 'memory'],
+        figures.map(({ label, seconds, timesPsql, cpuSeconds, serverCpuSeconds, peakRssBytes }) => [
+          label.startsWith('psql') ? inCode(label) : `**${label}**`,
+          seconds.median.toFixed(2),
+          `${seconds.min.toFixed(2)} to ${seconds.max.toFixed(2)}`,
+          timesPsql.median.toFixed(2),
+          cpuSeconds.toFixed(2),
+          (cpuSeconds / (jsonBytes / 1e9)).toFixed(2),
+          serverCpuSeconds.toFixed(2),
+          formatBytes(peakRssBytes),
+        ]),
+      ),
+    ]),
+  ];
 }
 
 function linearSection(linearity: Linearity | undefined): string[] {

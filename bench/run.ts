@@ -10,6 +10,7 @@ import { CONTENDERS } from './contenders.ts';
 import { measureLinearity } from './linear.ts';
 import { describeMachine } from './machine.ts';
 import { renderReport, type Report } from './report.ts';
+import { measureRestore } from './restore.ts';
 import { race } from './rounds.ts';
 import { openSite, say, type TableName } from './site.ts';
 import { measureStages } from './stages.ts';
@@ -22,6 +23,7 @@ const HELP = `npm run bench -- [options]
   --only NAME     only this contender; may be given several times
   --rows N        rows of the article's table (default 466000); the narrow table's shrink in proportion
   --stages        only where pgsluice's time goes, stage by stage
+  --restore       only the way back, into a table with its key
   --linear        also the cost at 10^5, 10^6 and 10^7 rows; takes some minutes
   --write         writes docs/benchmarks.md and docs/images/bench.svg
 
@@ -39,6 +41,7 @@ interface Options {
   tables: { name: TableName; rows: number }[];
   only: readonly string[];
   stagesOnly: boolean;
+  restoreOnly: boolean;
   linear: boolean;
   write: boolean;
 }
@@ -77,6 +80,7 @@ function readOptions(): Options | undefined {
       only: { type: 'string', multiple: true, default: [] },
       rows: { type: 'string', default: String(ARTICLE_ROWS) },
       stages: { type: 'boolean', default: false },
+      restore: { type: 'boolean', default: false },
       linear: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -89,7 +93,8 @@ function readOptions(): Options | undefined {
     { name: 'narrow' as const, rows: Math.ceil((rows / ARTICLE_ROWS) * NARROW_ROWS) },
   ].filter(({ name }) => values.table === undefined || values.table === name);
   if (tables.length === 0) throw new UsageError(`--table is article or narrow, not ${values.table ?? ''}`);
-  const isPartial = tables.length < 2 || values.only.length > 0 || values.stages || rows !== ARTICLE_ROWS;
+  const isPartial =
+    tables.length < 2 || values.only.length > 0 || values.stages || values.restore || rows !== ARTICLE_ROWS;
   if (values.write && isPartial)
     throw new UsageError('--write is for the whole benchmark: leave the other options out');
   return {
@@ -97,6 +102,7 @@ function readOptions(): Options | undefined {
     tables,
     only: values.only,
     stagesOnly: values.stages,
+    restoreOnly: values.restore,
     linear: values.linear,
     write: values.write,
   };
@@ -112,13 +118,15 @@ async function measureAll(options: Options, closers: Closers, signal: AbortSigna
   const opened = await openSite(options.tables, closers, signal);
   const site = { ...opened, environment: { ...opened.environment, AWS: findAws() } };
   const machine = describeMachine(site.postgresVersion);
-  const { rounds, stagesOnly, only, linear } = options;
+  const { rounds, stagesOnly, restoreOnly, only, linear } = options;
+  const isPartial = stagesOnly || restoreOnly;
   return {
     rounds,
     tables: site.tables,
     machine,
-    figures: stagesOnly ? [] : await race(site, contenders, rounds, signal),
-    stages: only.length > 0 ? [] : await measureStages(site, rounds, signal),
+    figures: isPartial ? [] : await race(site, contenders, rounds, signal),
+    stages: only.length > 0 || restoreOnly ? [] : await measureStages(site, rounds, signal),
+    restores: only.length > 0 || stagesOnly ? [] : await measureRestore(site, rounds, signal),
     linearity: linear ? await measureLinearity(site, LINEAR_ROUNDS, signal) : undefined,
   };
 }

@@ -1,4 +1,5 @@
-/** The targets of issue 5 ("To reach"), as ratios within one run. */
+/** What is to be reached, as ratios within one run. */
+import { RESTORE_NAME, type RestoreOfTable } from './restore.ts';
 import type { Figures } from './rounds.ts';
 import { cpuPerFurtherGb, type Linearity } from './linear.ts';
 import type { TableName } from './site.ts';
@@ -20,9 +21,18 @@ interface Target {
   unit: string;
 }
 
+/** What verdicts are made of. */
+interface Measured {
+  figures: readonly Figures[];
+  restores: readonly RestoreOfTable[];
+  linearity: Linearity | undefined;
+}
+
 type FigureOf = (contender: string) => Figures | undefined;
 
 const MAX_RSS_BYTES = 170e6;
+/** Times what psql takes from table to table. */
+const MOST_TIMES_PSQL = 1.15;
 /** How far apart the three sizes may lie and still count as the same. */
 const LINEAR_TOLERANCE = 1.25;
 
@@ -63,14 +73,15 @@ const TARGETS: readonly Target[] = [
 ];
 
 /** What of the targets is reached. */
-export function judge(figures: readonly Figures[], linearity: Linearity | undefined): Verdict[] {
+export function judge({ figures, restores, linearity }: Measured): Verdict[] {
   const verdicts = TARGETS.map((target) => {
     const value = target.find((name) =>
       figures.find(({ contender, table }) => contender.name === name && table.name === target.table),
     );
     return verdictOf(target, value);
   });
-  return linearity === undefined ? verdicts : [...verdicts, judgeLinearity(linearity)];
+  const linear = linearity === undefined ? [] : [judgeLinearity(linearity)];
+  return [...verdicts, ...judgeRestores(restores), ...linear];
 }
 
 /** CPU seconds per GB of JSON Lines. */
@@ -98,6 +109,19 @@ function verdictOf({ text, table, atLeast, atMost, unit }: Target, value: number
   if (value === undefined) return { target, found: 'not measured', reached: undefined };
   const reached = atLeast === undefined ? value <= (atMost ?? 0) : value >= atLeast;
   return { target, found: `${value.toFixed(2)}${unit}`, reached };
+}
+
+function judgeRestores(restores: readonly RestoreOfTable[]): Verdict[] {
+  const figures = restores.find(({ table }) => table.name === 'article')?.figures;
+  const found = figures?.find(({ name }) => name === RESTORE_NAME)?.timesPsql.median;
+  if (found === undefined) return [];
+  return [
+    {
+      target: `article table, restore: times psql COPY | psql COPY into a table with its key: at most ${MOST_TIMES_PSQL}x`,
+      found: `${found.toFixed(2)}x`,
+      reached: found <= MOST_TIMES_PSQL,
+    },
+  ];
 }
 
 function judgeLinearity(linearity: Linearity): Verdict {

@@ -46,6 +46,16 @@ export function createZstdReader(windowBytes: number): ZstdDecompress {
   return createZstdDecompress({ chunkSize: CONTENT_BYTES, params });
 }
 
+/**
+ * Frees a chunk that one of Node's decompressors gave, and that nobody needs any more. Otherwise the collector would, which the many
+ * bytes outside of the heap call so often that it takes longer than the decompressor. The stream is done with a buffer once it is full.
+ */
+export function freeChunk(chunk: Buffer): void {
+  const { buffer, byteOffset, length } = chunk;
+  const isFull = buffer.byteLength === CONTENT_BYTES && byteOffset + length === CONTENT_BYTES;
+  if (isFull && buffer instanceof ArrayBuffer) buffer.transfer(0);
+}
+
 /** What is wrong, where that is the window alone. */
 export function describeWindowExcess(error: unknown, windowBytes: number): string | undefined {
   const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
@@ -119,6 +129,7 @@ class Unpacking implements Unpacker {
     stream.on('data', (content: Buffer) => {
       if (limit.takes(content)) onContent(content);
       else this.#stop();
+      freeChunk(content);
     });
     stream.on('drain', () => {
       this.#wake();

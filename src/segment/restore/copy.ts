@@ -19,7 +19,10 @@ const LENGTH_BYTES = 4;
 
 type Done = (error?: Error | null) => void;
 
-/** Takes rows in COPY's text form. Has finished once the server has taken all of them; `rowCount` says how many. */
+/**
+ * Takes rows in COPY's text form, one chunk at a time: once it asks for more, the system has all that came before, so that the
+ * sender may use its buffer again. Has finished once the server has taken all of them; `rowCount` says how many.
+ */
 export class CopyIn extends Writable {
   rowCount = 0;
   readonly #statement: string;
@@ -30,7 +33,7 @@ export class CopyIn extends Writable {
   #whenEnded: Done | undefined;
 
   constructor(statement: string) {
-    super();
+    super({ highWaterMark: 0 });
     this.#statement = statement;
   }
 
@@ -62,10 +65,11 @@ export class CopyIn extends Writable {
     // Both in one call to the system.
     socket.cork();
     socket.write(header);
-    const hasRoom = socket.write(chunk);
+    socket.write(chunk, (error) => {
+      // What broke the connection is said by the driver, which may still have the server's own word to read.
+      if (error == null) done();
+    });
     socket.uncork();
-    if (hasRoom) done();
-    else socket.once('drain', done);
   }
 
   /** Called by the driver, as are all below, when the connection is free. */

@@ -9,7 +9,7 @@ import type { Client } from '../../postgres/connect.ts';
 import { quoteIdentifier } from '../../postgres/identifiers.ts';
 import type { Store } from '../../store/store.ts';
 import { withoutZstdToken } from '../../format/compress/token.ts';
-import { createZstdReader, describeWindowExcess } from '../../format/compress/unpack.ts';
+import { createZstdReader, describeWindowExcess, freeChunk } from '../../format/compress/unpack.ts';
 import { ContentProof, ObjectProof } from '../../format/proof.ts';
 import { copyIn } from './copy.ts';
 import { restoreFailure } from './errors.ts';
@@ -152,6 +152,7 @@ async function stream(
       // A megabyte may hold ten gigabytes, of which nothing is to be kept.
       if (content.bytes > task.expected.jsonBytes || content.lines > task.expected.rows) throw tooMuch(task);
       yield* rows.push(slice);
+      if (task.codec !== 'none') freeChunk(slice);
       onProgress({ rows: rows.rows, jsonBytes: content.bytes, bytes: object.bytes });
     }
     checkContent(task, content, rows.rows);

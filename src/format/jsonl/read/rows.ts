@@ -62,7 +62,7 @@ export class CopyRows {
   readonly #places: Place[];
   readonly #lineEnd: Buffer;
   readonly #maxValueBytes: number;
-  /** Gathers what goes out; a slice of the input becomes at most twice as long, but for arrays and composites. */
+  /** Gathers what goes out. */
   #output = Buffer.alloc(0);
   #length = 0;
   #state: number = State.between;
@@ -93,11 +93,14 @@ export class CopyRows {
     this.#expected = this.#places[0]?.prefix ?? this.#lineEnd;
   }
 
-  /** Yields the rows of the next bytes, cut anywhere; the receiver owns the buffers. Throws FailureError `bad-line`. */
+  /**
+   * Yields the rows of the next bytes, cut anywhere. A buffer is lent until the next one is asked for: one that is made anew for
+   * each would keep the collector busy for longer than all the rest takes. Throws FailureError `bad-line`.
+   */
   *push(input: Buffer): Generator<Buffer, void, undefined> {
     this.#length = 0;
     this.#nextBackslash = -1;
-    if (this.#output.length < input.length * 2 + 16) this.#output = Buffer.allocUnsafeSlow(input.length * 2 + 16);
+    if (this.#output.length < roomFor(input.length)) this.#output = Buffer.allocUnsafeSlow(roomFor(input.length));
     for (let at = 0; at < input.length;) {
       switch (this.#state) {
         case State.between:
@@ -122,13 +125,17 @@ export class CopyRows {
           at = this.#passRaw(input, at);
           const literal = this.#state === State.between ? this.#takeNested() : undefined;
           if (literal === undefined) break;
-          if (this.#length > 0) yield Buffer.from(this.#output.subarray(0, this.#length));
+          if (this.#length + literal.length + roomFor(input.length - at) <= this.#output.length) {
+            this.#length += literal.copy(this.#output, this.#length);
+            break;
+          }
+          if (this.#length > 0) yield this.#output.subarray(0, this.#length);
           this.#length = 0;
           yield literal;
         }
       }
     }
-    if (this.#length > 0) yield Buffer.from(this.#output.subarray(0, this.#length));
+    if (this.#length > 0) yield this.#output.subarray(0, this.#length);
   }
 
   /** To be called behind the last byte. Throws FailureError unless that was the end of a line. */
@@ -403,6 +410,11 @@ export class CopyRows {
     const prefix = this.#places[column]?.prefix;
     return prefix === undefined ? 'end' : prefix.toString('utf8', 1, prefix.length - 1);
   }
+}
+
+/** What so many bytes come to at most, but for arrays and composites. */
+function roomFor(inputBytes: number): number {
+  return inputBytes * 2 + 16;
 }
 
 function indexOrEnd(bytes: Buffer, byte: number, from: number): number {

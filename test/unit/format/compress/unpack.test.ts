@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
-import { constants, createZstdCompress, gzipSync, zstdCompressSync } from 'node:zlib';
+import { constants, createGunzip, createZstdCompress, gzipSync, zstdCompressSync } from 'node:zlib';
 import type { Codec } from '../../../../src/format/compress/codec.ts';
-import { createUnpacker } from '../../../../src/format/compress/unpack.ts';
+import { createUnpacker, freeChunk } from '../../../../src/format/compress/unpack.ts';
 
 const MIB = 1024 ** 2;
 const CONTENT = Buffer.from(
@@ -100,4 +101,20 @@ describe('an unpacker', () => {
       assert.ok(bytes <= mostBytes, `${bytes} bytes came out`);
     });
   }
+});
+
+test('a chunk that fills its buffer is freed at once, and no other: the stream writes into its rest, or others share it', async () => {
+  const content = Buffer.alloc(300 * 1024, 'abcdefg');
+  const seen: Buffer[] = [];
+  const states: boolean[] = [];
+  for await (const chunk of Readable.from([gzipSync(content)]).pipe(createGunzip({ chunkSize: 128 * 1024 }))) {
+    seen.push(Buffer.from(chunk as Buffer));
+    freeChunk(chunk as Buffer);
+    states.push((chunk as Buffer).buffer.byteLength === 0);
+  }
+  assert.deepEqual([states.at(0), states.at(-1)], [true, false]);
+  assert.deepEqual(Buffer.concat(seen), content);
+  const own = Buffer.alloc(10);
+  freeChunk(own);
+  assert.equal(own.length, 10);
 });

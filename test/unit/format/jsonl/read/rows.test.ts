@@ -12,7 +12,8 @@ function copyRows(columns: readonly RestoreColumn[], content: string, pieceBytes
   const rows = new CopyRows(columns, 1000);
   const bytes = Buffer.from(content);
   const output: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += pieceBytes) output.push(...rows.push(bytes.subarray(at, at + pieceBytes)));
+  for (let at = 0; at < bytes.length; at += pieceBytes)
+    for (const some of rows.push(bytes.subarray(at, at + pieceBytes))) output.push(Buffer.from(some));
   rows.end();
   return Buffer.concat(output).toString();
 }
