@@ -74,8 +74,13 @@ export class CliProcess {
     return this.stderr.split('\n').slice(0, -1).flatMap(parseLine);
   }
 
-  kill(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
+  get hasEnded(): boolean {
+    return !alive.has(this);
+  }
+
+  /** Returns whether it was there to get it. */
+  kill(signal: NodeJS.Signals): boolean {
+    return this.#child.kill(signal);
   }
 
   /** Resolves once the process has ended and all its output is in. */
