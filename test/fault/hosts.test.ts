@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { before, beforeEach, describe, test } from 'node:test';
 import type { RunEnding } from '../../src/daemon/run-ending.ts';
+import { type Cable, layCable } from '../support/cable.ts';
 import { HTTP, NEVER, startDaemon, type TestDaemon, TOKEN } from '../support/daemon.ts';
 import { eventually } from '../support/cli.ts';
-import { type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.ts';
 import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, segmented } from '../support/segments.ts';
 import { openSite, type Site } from '../support/site.ts';
 
@@ -28,11 +28,28 @@ async function startHost(
   host: string,
   archive: string,
   changes: object = {},
+  parts: object = {},
   environment: Record<string, string> = {},
 ): Promise<TestDaemon> {
   const archives = { [archive]: segmented('rows', 'key', '64KiB', { schedule: NEVER, ...changes }) };
-  const config = await site.writeConfig({ archives, http: HTTP, workers: { threads: 2 }, drainTimeout: '1s' });
+  const config = await site.writeConfig({
+    archives,
+    http: HTTP,
+    workers: { threads: 2 },
+    drainTimeout: '1s',
+    ...parts,
+  });
   return startDaemon(site, config, { NODE_OPTIONS: `--import=${AS_HOST}`, PGSLUICE_TEST_HOST: host, ...environment });
+}
+
+function portOf(url: string): number {
+  return Number(new URL(url).port);
+}
+
+function throughCable(url: string, { port }: Cable): string {
+  const through = new URL(url);
+  through.port = String(port);
+  return through.href.replace(/\/$/, '');
 }
 
 async function order(daemon: TestDaemon, archive: string, what: 'run' | 'cancel'): Promise<void> {
@@ -42,9 +59,16 @@ async function order(daemon: TestDaemon, archive: string, what: 'run' | 'cancel'
   assert.ok(status < 300, said);
 }
 
-/** Both want the same run; `db1` has it, and `db2` stands by. */
-async function startBoth(archive: string): Promise<{ first: TestDaemon; second: TestDaemon }> {
-  const [first, second] = await Promise.all([startHost('db1', archive), startHost('db2', archive)]);
+/** Both want the same run; `db1` has it, and `db2` stands by. What is given beside is how `db1` reaches the others. */
+async function startBoth(
+  archive: string,
+  parts: object = {},
+  environment: Record<string, string> = {},
+): Promise<{ first: TestDaemon; second: TestDaemon }> {
+  const [first, second] = await Promise.all([
+    startHost('db1', archive, {}, parts, environment),
+    startHost('db2', archive),
+  ]);
   await order(first, archive, 'run');
   await first.until(archive, ({ current }) => (current?.segmentsDone ?? 0) > 0);
   await order(second, archive, 'run');
@@ -69,6 +93,15 @@ async function assertTakenUp(second: TestDaemon, archive: string): Promise<void>
   assertEachOnce(await idsOf(site, archive, RUN), ROWS);
 }
 
+/** The run of a host that comes back has ended there as somebody else's. */
+async function assertGivenUp(first: TestDaemon, archive: string): Promise<void> {
+  const { reason } = await eventually('the run has ended there', async () => {
+    const { runs } = await first.json<{ runs: RunEnding[] }>(`/api/history?archive=${archive}`);
+    return runs.at(-1);
+  });
+  assert.ok(['taken-over', 'already-committed'].includes(reason), reason);
+}
+
 async function assertVerified(daemon: TestDaemon, archive: string): Promise<void> {
   const { code, stdout } = await site.run(['verify', archive, RUN], daemon.config);
   assert.equal(code, 0, stdout);
@@ -82,18 +115,21 @@ describe('a host that stands by for a run of another one', () => {
     await assertOnlyTheRunIsLeft(site, 'killed', RUN);
   });
 
-  test('takes it up when the other vanishes without a word, and its connections stay', async (t) => {
-    const proxy: PostgresProxy = await startPostgresProxy(site.database.url);
-    t.after(() => proxy.stop());
-    proxy.passesHangUps = false;
-    const first = await startHost('db1', 'vanished', {}, { DATABASE_URL: proxy.url });
-    const second = await startHost('db2', 'vanished');
-    await order(first, 'vanished', 'run');
-    await first.until('vanished', ({ current }) => (current?.segmentsDone ?? 0) > 0);
-    await order(second, 'vanished', 'run');
-    await second.until('vanished', ({ state }) => state === 'standby');
-    first.cli.kill('SIGKILL');
+  test('takes it up when the other is cut off without a word, and what that sends late changes nothing', async (t) => {
+    const cables = await Promise.all([layCable(portOf(site.database.url)), layCable(portOf(site.proxy.endpoint))]);
+    t.after(async () => {
+      for (const cable of cables) await cable.stop();
+    });
+    const [toPostgres, toS3] = cables;
+    const destinations = { default: site.destination({ endpoint: throughCable(site.proxy.endpoint, toS3) }) };
+    const environment = { DATABASE_URL: throughCable(site.database.url, toPostgres) };
+    const { first, second } = await startBoth('vanished', { destinations }, environment);
+    for (const cable of cables) cable.cut();
     await assertTakenUp(second, 'vanished');
+    for (const cable of cables) cable.mend();
+    await assertGivenUp(first, 'vanished');
+    await assertVerified(second, 'vanished');
+    await assertOnlyTheRunIsLeft(site, 'vanished', RUN);
   });
 
   test('takes it up when the other is frozen, which then ends it as taken over or committed', async () => {
@@ -101,11 +137,7 @@ describe('a host that stands by for a run of another one', () => {
     first.cli.kill('SIGSTOP');
     await assertTakenUp(second, 'frozen');
     first.cli.kill('SIGCONT');
-    const { reason } = await eventually('the frozen run has ended', async () => {
-      const { runs } = await first.json<{ runs: RunEnding[] }>('/api/history?archive=frozen');
-      return runs.at(-1);
-    });
-    assert.ok(['taken-over', 'already-committed'].includes(reason), reason);
+    await assertGivenUp(first, 'frozen');
     await assertVerified(second, 'frozen');
     await assertOnlyTheRunIsLeft(site, 'frozen', RUN);
   });

@@ -7,7 +7,7 @@ import http from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { Transform } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LocalS3 } from '../../src/demo/s3-server.ts';
 import { WriteConditions } from './s3-conditions.ts';
@@ -418,9 +418,9 @@ function bucketOperation(method: string, query: Record<string, string>): string 
   return 'uploads' in query ? 'ListMultipartUploads' : 'ListObjectsV2';
 }
 
+/** Rejects when its client is gone. */
 async function drain(req: http.IncomingMessage): Promise<void> {
-  req.resume();
-  if (!req.readableEnded) await once(req, 'end');
+  await finished(req.resume());
 }
 
 async function readBytes(req: http.IncomingMessage, limit: number): Promise<void> {

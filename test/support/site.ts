@@ -221,8 +221,11 @@ export class Site {
   }
 }
 
-/** Starts a site for this test file; it is taken down at the end of the file. Call it in a `before`. */
-export async function openSite(): Promise<Site> {
+/**
+ * Starts a site for this test file; it is taken down at the end of the file. Call it in a `before`. The database is one of
+ * the shared server, or of the one whose superuser's URL is given.
+ */
+export async function openSite(serverUrl?: string): Promise<Site> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'pgsluice-test-'));
   cleanUps.push(() => rm(folder, { recursive: true, force: true }));
   const s3 = await startS3();
@@ -230,7 +233,8 @@ export async function openSite(): Promise<Site> {
   await s3.createBucket(BUCKET);
   const proxy = await startProxy(s3);
   cleanUps.push(() => proxy.stop());
-  const site = new Site({ database: await testDatabase(), proxy, s3, folder });
+  const database = await testDatabase(undefined, serverUrl === undefined ? {} : { serverUrl });
+  const site = new Site({ database, proxy, s3, folder });
   cleanUps.push(async () => {
     for (const gate of site.gates) await gate.end();
   });
