@@ -291,7 +291,7 @@ async function oneRound(archive: string, run: string): Promise<void> {
 }
 
 describe('two processes at one run, requests that come late, freezes and kills', () => {
-  test('leave what verify proves, once it is committed', { timeout: 60_000 + ROUNDS * 30_000 }, async (t) => {
+  test('leave what verify proves, once it is committed', { timeout: 60_000 + ROUNDS * 60_000 }, async (t) => {
     t.diagnostic(`PGSLUICE_TEST_SEED=${random.seed}`);
     try {
       await Promise.all(
