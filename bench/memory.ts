@@ -31,7 +31,7 @@ const STREAMS = [1, 4];
 const READERS: readonly Reader[] = ['copy', 'cursor'];
 
 /** As in the config of site.ts; an object shorter than the parts in flight cannot use them all. */
-const PART_BYTES = 8 * 1024 * 1024;
+const PART_BYTES = 5 * 1024 * 1024;
 
 /** What has to hold. */
 const MAX_ONE_STREAM_BYTES = 170e6;

@@ -187,7 +187,7 @@ function configText(folder: string, archives: Record<string, string>, options: C
     region: \${AWS_DEFAULT_REGION}
     accessKeyId: \${AWS_ACCESS_KEY_ID}
     secretAccessKey: \${AWS_SECRET_ACCESS_KEY}
-    partSize: 8MiB`;
+    partSize: 5MiB`;
   const destination = options.fileFolder === undefined ? s3 : `\n    url: file://${options.fileFolder}`;
   return `sources:
   default:

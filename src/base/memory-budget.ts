@@ -66,8 +66,8 @@ export const BUDGET = Object.freeze({
 
   /** Parts of one upload that are alive at the same time. */
   parts: Object.freeze({
-    /** Copies that lib-storage made, on their way. */
-    onTheWay: 2,
+    /** Copies that lib-storage made, on their way: the most of them, where `partsInFlight` is auto. */
+    onTheWay: 6,
     /** The pieces of the next one, and the copy that is made of them. */
     inTheMaking: 2,
   }),
@@ -88,6 +88,11 @@ export const BUDGET = Object.freeze({
 });
 
 export type Budget = typeof BUDGET;
+
+/** Parts of one upload that may be on their way at once, for what a config says of it. */
+export function mostPartsOnTheWay(partsInFlight: number | 'auto', { parts }: Budget = BUDGET): number {
+  return partsInFlight === 'auto' ? parts.onTheWay : partsInFlight;
+}
 
 /** The most that a buffer of lines comes to hold: it was nearly full when the longest line came. */
 export function widestLinesBytes({ lines }: Budget): number {

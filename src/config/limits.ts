@@ -23,7 +23,7 @@ export function checkRuntime(config: Config, runtime: Runtime): string[] {
   if (limit !== undefined && totalBytes > limit) {
     problems.push(
       `the config may need ${formatBytes(totalBytes)} of memory, but the limit is ${formatBytes(limit)}; ` +
-        'lower workers.threads, workers.maxOldGenerationSizeMb or partSize, ' +
+        'lower workers.threads, workers.maxOldGenerationSizeMb, partSize or partsInFlight, ' +
         'or raise the limit (MemoryMax= in the unit)',
     );
   }

@@ -1,5 +1,5 @@
 /** Adds up the most memory that a config can need, from the very numbers that the stages allocate by. */
-import { BUDGET, maxRowBytes, widestLinesBytes, type Budget } from '../base/memory-budget.ts';
+import { BUDGET, maxRowBytes, mostPartsOnTheWay, widestLinesBytes, type Budget } from '../base/memory-budget.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
 import { zstdTableBytes, zstdWindowBytes } from '../base/zstd-levels.ts';
 import { readerOf } from './reader.ts';
@@ -89,11 +89,12 @@ function compressorBytes({ codec, engine, level }: ArchiveConfig['compression'],
 }
 
 /** From the compressor to the destination. */
-function uploadTerms({ location, endpoint, partBytes }: DestinationConfig, budget: Budget): MemoryTerm[] {
+function uploadTerms(destination: DestinationConfig, budget: Budget): MemoryTerm[] {
+  const { location, endpoint, partBytes, partsInFlight } = destination;
   // One is filled while another is written.
   if (location.kind === 'file') return [{ name: 'pieces of a file', bytes: 2 * budget.pieces.bytes }];
-  const { onTheWay, inTheMaking } = budget.parts;
-  const parts = onTheWay + inTheMaking;
+  const onTheWay = mostPartsOnTheWay(partsInFlight, budget);
+  const parts = onTheWay + budget.parts.inTheMaking;
   const size = formatBytes(partBytes);
   const isEncrypted = !/^http:/i.test(endpoint ?? '');
   return [

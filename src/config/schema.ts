@@ -71,11 +71,18 @@ const destination = z.strictObject({
     defaultText: 'the AWS default provider chain',
   }),
   partSize: size(5 * MIB, 5 * GIB)
-    .prefault('8MiB')
+    .prefault('5MiB')
     .meta({
       description:
         'Size of a part of a multipart upload, 5 MiB to 5 GiB. S3 allows 10,000 parts an object; memory grows with it.',
       unit: 'bytes',
+    }),
+  partsInFlight: z
+    .union([z.literal('auto'), count(1, 32)], 'must be auto or a whole number from 1 to 32')
+    .default('auto')
+    .meta({
+      description:
+        'Parts of one upload that may be on their way at once. `auto` begins with 2, and goes up to 6 where the server is far away; memory is reckoned for 6.',
     }),
   storageClass: text()
     .regex(/^[A-Z0-9_]+$/, 'must be a storage class such as STANDARD_IA')

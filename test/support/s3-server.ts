@@ -21,6 +21,7 @@ export function destinationOf(
     accessKeyId: s3.accessKeyId,
     secretAccessKey: s3.secretAccessKey,
     partBytes: 5 * 1024 ** 2,
+    partsInFlight: 'auto',
     checksums: 'when-supported',
     ...rest,
   };

@@ -1,6 +1,7 @@
 /** Builds the S3 client, with a limit on everything that could wait for ever. */
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { mostPartsOnTheWay } from '../../base/memory-budget.ts';
 import { registerSecret } from '../../base/secrets.ts';
 import type { Location } from '../../config/location.ts';
 import type { DestinationConfig } from '../../config/schema.ts';
@@ -30,7 +31,7 @@ export interface S3Target {
   timeouts: S3Timeouts;
   /** Ends every request, and the pauses between them. */
   signal: AbortSignal;
-  /** What was found out about the server on the way; one for all that use the client. */
+  /** What was found out about the server on the way; one for all of a thread that use the destination. */
   learned: Learned;
   /** Told of requests that take long, or are sent again. */
   onTrouble: OnTrouble;
@@ -42,13 +43,15 @@ export interface Learned {
   quotesETags: boolean;
   /** It lets us remove many objects in one request, as far as is known. */
   removesMany: boolean;
+  /** Parts on their way at once. */
+  window: number;
 }
 
 /** A slower link than this cannot keep up with an archive; a part that takes longer counts as stuck. */
 const SLOWEST_BYTES_PER_SECOND = 128 * 1024;
 
-/** Two parts in flight, one small object, one object that is read, and as many again for a restore or a verification. */
-const MAX_SOCKETS = 16;
+/** Besides the parts in flight: a small object, one object that is read, and those of a restore or a verification. */
+const OTHER_SOCKETS = 14;
 
 export function timeoutsOf({ partBytes }: DestinationConfig): S3Timeouts {
   const sendMs = Math.ceil(partBytes / SLOWEST_BYTES_PER_SECOND) * 1000;
@@ -56,7 +59,7 @@ export function timeoutsOf({ partBytes }: DestinationConfig): S3Timeouts {
 }
 
 export function createClient(destination: DestinationConfig, timeouts: S3Timeouts): S3Client {
-  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
+  const agent = { keepAlive: true, maxSockets: mostPartsOnTheWay(destination.partsInFlight) + OTHER_SOCKETS };
   const checksums = destination.checksums === 'when-required' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED';
   return new S3Client({
     ...addressOf(destination),

@@ -1,6 +1,7 @@
 /** Feeds a body to lib-storage so that it copies as little as it can, and can be stopped while it waits. */
 import { Readable } from 'node:stream';
 import { freeNow } from '../free-now.ts';
+import type { PartsInFlight } from './parts-in-flight.ts';
 
 /**
  * A Readable over `body`, for lib-storage's Upload.
@@ -17,11 +18,16 @@ export class PartBody extends Readable {
   readonly #pieces: AsyncGenerator<Buffer, void, undefined>;
   readonly #onFailure: (error: unknown) => void;
 
-  /** `onFailure` gets the very error that `body` threw. */
-  constructor(body: AsyncIterable<Buffer>, partBytes: number, onFailure: (error: unknown) => void) {
+  /** A part goes when `inFlight` has room; until then it is gathered. `onFailure` gets the very error that `body` threw. */
+  constructor(
+    body: AsyncIterable<Buffer>,
+    partBytes: number,
+    inFlight: Pick<PartsInFlight, 'take'>,
+    onFailure: (error: unknown) => void,
+  ) {
     // Without read-ahead: what waits here would be one more part in memory.
     super({ objectMode: true, highWaterMark: 0 });
-    this.#pieces = firstByteApart(body, partBytes);
+    this.#pieces = firstByteApart(body, partBytes, inFlight);
     this.#onFailure = onFailure;
     // The failure is told through onFailure; an error event without a listener would end the process.
     this.on('error', () => undefined);
@@ -52,6 +58,7 @@ export class PartBody extends Readable {
 async function* firstByteApart(
   body: AsyncIterable<Buffer>,
   partBytes: number,
+  inFlight: Pick<PartsInFlight, 'take'>,
 ): AsyncGenerator<Buffer, void, undefined> {
   let bytes = 0;
   let copied: Buffer[] = [];
@@ -59,6 +66,7 @@ async function* firstByteApart(
     if (piece.length === 0) continue;
     const isFirst = bytes % partBytes === 0;
     if (isFirst) {
+      if (bytes > 0) await inFlight.take();
       yield piece.subarray(0, 1);
       for (const buffer of copied) freeNow(buffer);
       copied = [];
@@ -67,4 +75,5 @@ async function* firstByteApart(
     bytes += piece.length;
     copied.push(piece);
   }
+  await inFlight.take();
 }

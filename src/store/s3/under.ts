@@ -2,11 +2,15 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { DestinationConfig } from '../../config/schema.ts';
 import type { OnTrouble } from '../trouble.ts';
-import { createClient, timeoutsOf, type S3Location, type S3Target, type S3Timeouts } from './client.ts';
+import { createClient, timeoutsOf, type Learned, type S3Location, type S3Target, type S3Timeouts } from './client.ts';
+import { FEWEST_IN_FLIGHT } from './parts-in-flight.ts';
 import { sendRequest, type AnyCommand, type SendOptions } from './send.ts';
 
 /** The client that one under a signal was made from. */
 const clients = new WeakMap<S3Client, S3Client>();
+
+/** By destination, as the config has it: a reload forgets. */
+const known = new WeakMap<DestinationConfig, Learned>();
 
 export function openS3Target(
   destination: DestinationConfig,
@@ -17,8 +21,15 @@ export function openS3Target(
 ): S3Target {
   const timeouts = { ...timeoutsOf(destination), ...overrides };
   const client = createClient(destination, timeouts);
-  const learned = { quotesETags: false, removesMany: true };
+  const learned = learnedOf(destination);
   return targetUnder({ client, bucket, prefix, destination, timeouts, signal, learned, onTrouble }, signal);
+}
+
+/** A thread opens a store for each of its segments, and keeps what the last one has learned. */
+function learnedOf(destination: DestinationConfig): Learned {
+  const learned = known.get(destination) ?? { quotesETags: false, removesMany: true, window: FEWEST_IN_FLIGHT };
+  known.set(destination, learned);
+  return learned;
 }
 
 /** The same target, whose requests end with another signal. They then reject with the signal's reason. */

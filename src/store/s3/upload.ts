@@ -12,9 +12,10 @@ import {
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { fail, type FailureError } from '../../base/errors.ts';
-import { BUDGET } from '../../base/memory-budget.ts';
+import { mostPartsOnTheWay } from '../../base/memory-budget.ts';
 import { freeNow } from '../free-now.ts';
 import { PartBody } from './part-body.ts';
+import { PartsInFlight } from './parts-in-flight.ts';
 import type { S3Target } from './client.ts';
 import { bareETag, isRefusal, sendUnder } from './conditions.ts';
 import { hasName, toS3Failure } from './errors.ts';
@@ -35,7 +36,7 @@ export async function uploadToS3(
 ): Promise<Written> {
   options.signal.throwIfAborted();
   const upload = new OneUpload(target, key, options);
-  const partBody = new PartBody(body, options.partBytes, (error) => {
+  const partBody = new PartBody(body, options.partBytes, upload.inFlight, (error) => {
     upload.fail(error);
   });
   upload.onFailure = () => partBody.destroy(new Error('the upload failed'));
@@ -58,8 +59,15 @@ export async function uploadToS3(
   }
 }
 
+function partsInFlight({ destination: { partsInFlight }, learned }: S3Target): PartsInFlight {
+  return partsInFlight === 'auto'
+    ? new PartsInFlight(mostPartsOnTheWay(partsInFlight), learned)
+    : new PartsInFlight(partsInFlight);
+}
+
 class OneUpload {
   onFailure: () => void = () => undefined;
+  readonly inFlight: PartsInFlight;
   readonly #target: S3Target;
   readonly #key: string;
   readonly #options: UploadOptions;
@@ -80,6 +88,7 @@ class OneUpload {
     this.#target = target;
     this.#key = key;
     this.#options = options;
+    this.inFlight = partsInFlight(target);
   }
 
   get firstCause(): unknown {
@@ -91,6 +100,7 @@ class OneUpload {
     if (this.#failure !== undefined) return;
     this.#failure = { cause };
     this.onFailure();
+    this.inFlight.open();
     this.#cutData.abort();
   }
 
@@ -100,7 +110,8 @@ class OneUpload {
       client: this.#watchedClient(),
       params: { ...this.#params(), Body: partBody },
       partSize: this.#options.partBytes,
-      queueSize: BUDGET.parts.onTheWay,
+      // One more asks for the next part, which is so gathered while the others are on their way; `inFlight` lets it go.
+      queueSize: mostPartsOnTheWay(this.#target.destination.partsInFlight) + 1,
       // lib-storage would abort while other parts are still on the way, or not at all when the body is stalled.
       leavePartsOnError: true,
     });
@@ -173,11 +184,13 @@ class OneUpload {
     try {
       if (finishes) await this.#options.beforeLast?.();
       this.#finishing ||= finishes;
+      const sentAt = performance.now();
       const answer: unknown = await (finishes
         ? this.#finish(command, options)
         : this.#target.client.send(command, options));
-      if (name === 'CreateMultipartUpload') this.#started(answer as CreateMultipartUploadCommandOutput);
-      if (command instanceof UploadPartCommand) this.#partAnswered(command);
+      const ms = performance.now() - sentAt;
+      if (name === 'CreateMultipartUpload') this.#started(answer as CreateMultipartUploadCommandOutput, ms);
+      if (command instanceof UploadPartCommand) this.#partAnswered(command, ms);
       return answer;
     } catch (error) {
       const failure = toS3Failure(error, { name, key: this.#key }, this.#target);
@@ -199,7 +212,8 @@ class OneUpload {
     }
   }
 
-  #started({ UploadId }: CreateMultipartUploadCommandOutput): void {
+  #started({ UploadId }: CreateMultipartUploadCommandOutput, ms: number): void {
+    this.inFlight.measured(ms);
     this.#uploadId = UploadId;
     if (UploadId !== undefined) this.#options.onUploadStarted?.(UploadId);
   }
@@ -209,7 +223,8 @@ class OneUpload {
     this.#freeParts();
   }
 
-  #partAnswered({ input }: UploadPartCommand): void {
+  #partAnswered({ input }: UploadPartCommand, ms: number): void {
+    this.inFlight.answered(ms);
     this.#answered.set(input.PartNumber ?? 0, input.Body as Buffer);
     this.#freeParts();
   }

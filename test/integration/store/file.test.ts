@@ -21,6 +21,7 @@ function openFolder(folder: string): Store {
     url: pathToFileURL(folder).href,
     location: { kind: 'file', folder },
     partBytes: 5 * 1024 ** 2,
+    partsInFlight: 'auto',
     forcePathStyle: false,
     checksums: 'when-supported',
   };

@@ -20,7 +20,7 @@ test('a limit below the sum is refused with both numbers and the remedy', () => 
   const sum = formatBytes(memorySum(config).totalBytes);
   assert.deepEqual(checkRuntime(config, { ...QUIET, memoryLimitBytes: 256 * MIB }), [
     `the config may need ${sum} of memory, but the limit is 256.0 MiB; lower workers.threads, ` +
-      'workers.maxOldGenerationSizeMb or partSize, or raise the limit (MemoryMax= in the unit)',
+      'workers.maxOldGenerationSizeMb, partSize or partsInFlight, or raise the limit (MemoryMax= in the unit)',
   ]);
 });
 

@@ -19,7 +19,8 @@ test('a minimal config gets all defaults', () => {
         name: 'default',
         url: 's3://bucket/pg',
         forcePathStyle: false,
-        partBytes: 8 * 1024 ** 2,
+        partBytes: 5 * 1024 ** 2,
+        partsInFlight: 'auto',
         checksums: 'when-supported',
         location: { kind: 's3', bucket: 'bucket', prefix: 'pg/' },
       },
@@ -108,7 +109,7 @@ archives: { backoff: { table: t, lateAfter: 1h } }`);
   for (const written of [
     '"lateAfter":3600000',
     '"backoff":2000',
-    '"partSize":8388608',
+    '"partSize":5242880',
     '"partSize":"x"',
     '"targetSize":',
   ])

@@ -29,8 +29,8 @@ describe('the memory sum', () => {
         ['3 x young generation of the heap', 3 * 16 * KIB],
         ['3 x rows on their way', 3 * (128 + 256 + 128 + 256 + 3 * (576 + 512 + 640))],
         ['3 x compressor', 3 * 3 * (384 + 512 + 640 + 128)],
-        ['3 x parts in flight, 4 x 8.0 MiB', 3 * (4 * 8 + 1) * KIB],
-        ['3 x parts encrypted for TLS, 2 x 8.0 MiB', 3 * 2 * 8 * KIB],
+        ['3 x parts in flight, 8 x 5.0 MiB', 3 * (8 * 5 + 1) * KIB],
+        ['3 x parts encrypted for TLS, 6 x 5.0 MiB', 3 * 6 * 5 * KIB],
       ],
     );
     assert.equal(
@@ -43,13 +43,19 @@ describe('the memory sum', () => {
     const destinations =
       'destinations: { default: { url: s3://bucket, partSize: 16MiB }, big: { url: s3://bigger, partSize: 20MiB }, unused: { url: s3://other, partSize: 1GiB } }';
     const config = configOf({ a: '', b: 'destination: big' }, destinations);
-    assert.equal(bytesOf(config, 'parts in flight'), 2 * (4 * 20 + 1) * MIB);
+    assert.equal(bytesOf(config, 'parts in flight'), 2 * (8 * 20 + 1) * MIB);
+  });
+
+  test('has as many parts as the config lets go at once', () => {
+    const config = configOf({ a: '' }, 'destinations: { default: { url: s3://bucket, partsInFlight: 12 } }');
+    assert.equal(bytesOf(config, 'parts in flight, 14 x 5.0 MiB'), 2 * (14 * 5 + 1) * MIB);
+    assert.equal(bytesOf(config, 'parts encrypted for TLS, 12 x 5.0 MiB'), 2 * 12 * 5 * MIB);
   });
 
   test('has encrypted parts only where the endpoint speaks TLS', () => {
     const plain = 'destinations: { default: { url: s3://bucket, endpoint: "http://127.0.0.1:9000" } }';
     assert.equal(bytesOf(configOf({ a: '' }, plain), 'parts encrypted'), undefined);
-    assert.equal(bytesOf(configOf({ a: '' }, plain.replace('http:', 'https:')), 'parts encrypted'), 2 * 2 * 8 * MIB);
+    assert.equal(bytesOf(configOf({ a: '' }, plain.replace('http:', 'https:')), 'parts encrypted'), 2 * 6 * 5 * MIB);
   });
 
   test('has no parts for a folder', () => {
