@@ -3,6 +3,7 @@ import { format } from 'prettier';
 import { formatBytes, formatCount } from '../src/base/units.ts';
 import { cpuPerFurtherGb, cpuPerGb, type Linearity } from './linear.ts';
 import type { RestoreOfTable } from './restore.ts';
+import { ROUND_TRIPS_MS, type DistanceFigures } from './distance.ts';
 import type { Figures } from './rounds.ts';
 import type { BenchTable } from './site.ts';
 import type { StagesOfTable } from './stages.ts';
@@ -14,6 +15,7 @@ export interface Report {
   figures: readonly Figures[];
   stages: readonly StagesOfTable[];
   restores: readonly RestoreOfTable[];
+  distance: readonly DistanceFigures[];
   linearity: Linearity | undefined;
   machine: [string, string][];
 }
@@ -47,6 +49,7 @@ export async function renderReport(report: Report): Promise<string> {
     ...(report.figures.length === 0 ? [] : [NOTES]),
     ...stagesSection(report),
     ...restoreSection(report.restores),
+    ...distanceSection(report.distance),
     ...linearSection(report.linearity),
     ...verdictSection(judge(report)),
     '## Machine',
@@ -140,6 +143,25 @@ it reads no object, proves nothing, and compresses nothing. Each round of pgslui
         ]),
       ),
     ]),
+  ];
+}
+
+function distanceSection(distance: readonly DistanceFigures[]): string[] {
+  if (distance.length === 0) return [];
+  return [
+    '## Over distance',
+    `MB/s of all threads together, by the round trip to the server; the best of the rounds. Only the upload: each thread sends noise from
+memory, as fast as it is taken, as one segment of 128 MiB or as eight of 16 MiB. The endpoint checks digests and drops the bytes; a proxy
+in front of it passes each byte on half a round trip later, and lets a new connection wait for a whole one. It limits no bandwidth,
+and its connections need not get up to speed, so that it is kind to few large parts.`,
+    markdownTable(
+      ['', 'threads', ...ROUND_TRIPS_MS.map((ms) => `${ms} ms`)],
+      distance.map(({ threads, segments, setting, megabytesPerSecond }) => [
+        `${segments}; ${setting}`,
+        String(threads),
+        ...megabytesPerSecond.map((speed) => speed.toFixed(0)),
+      ]),
+    ),
   ];
 }
 

@@ -7,6 +7,7 @@ import { UsageError } from '../src/base/errors.ts';
 import { watchInterrupts } from '../src/commands/interrupt.ts';
 import { drawChart } from './chart.ts';
 import { CONTENDERS } from './contenders.ts';
+import { measureDistance } from './distance.ts';
 import { measureLinearity } from './linear.ts';
 import { describeMachine } from './machine.ts';
 import { renderReport, type Report } from './report.ts';
@@ -24,6 +25,7 @@ const HELP = `npm run bench -- [options]
   --rows N        rows of the article's table (default 466000); the narrow table's shrink in proportion
   --stages        only where pgsluice's time goes, stage by stage
   --restore       only the way back, into a table with its key
+  --distance      only how fast segments go to a server that is far away
   --linear        also the cost at 10^5, 10^6 and 10^7 rows; takes some minutes
   --write         writes docs/benchmarks.md and docs/images/bench.svg
 
@@ -42,6 +44,7 @@ interface Options {
   only: readonly string[];
   stagesOnly: boolean;
   restoreOnly: boolean;
+  distanceOnly: boolean;
   linear: boolean;
   write: boolean;
 }
@@ -57,7 +60,7 @@ async function main(): Promise<number> {
   const interrupt = watchInterrupts();
   const closers = new Closers();
   try {
-    const report = await measureAll(options, closers, interrupt.signal);
+    const report = await (options.distanceOnly ? measureOnlyDistance : measureAll)(options, closers, interrupt.signal);
     const markdown = await renderReport(report);
     process.stdout.write(`\n${markdown}`);
     if (options.write) writeDocuments(report, markdown);
@@ -81,6 +84,7 @@ function readOptions(): Options | undefined {
       rows: { type: 'string', default: String(ARTICLE_ROWS) },
       stages: { type: 'boolean', default: false },
       restore: { type: 'boolean', default: false },
+      distance: { type: 'boolean', default: false },
       linear: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -94,7 +98,12 @@ function readOptions(): Options | undefined {
   ].filter(({ name }) => values.table === undefined || values.table === name);
   if (tables.length === 0) throw new UsageError(`--table is article or narrow, not ${values.table ?? ''}`);
   const isPartial =
-    tables.length < 2 || values.only.length > 0 || values.stages || values.restore || rows !== ARTICLE_ROWS;
+    tables.length < 2 ||
+    values.only.length > 0 ||
+    values.stages ||
+    values.restore ||
+    values.distance ||
+    rows !== ARTICLE_ROWS;
   if (values.write && isPartial)
     throw new UsageError('--write is for the whole benchmark: leave the other options out');
   return {
@@ -103,6 +112,7 @@ function readOptions(): Options | undefined {
     only: values.only,
     stagesOnly: values.stages,
     restoreOnly: values.restore,
+    distanceOnly: values.distance,
     linear: values.linear,
     write: values.write,
   };
@@ -127,8 +137,16 @@ async function measureAll(options: Options, closers: Closers, signal: AbortSigna
     figures: isPartial ? [] : await race(site, contenders, rounds, signal),
     stages: only.length > 0 || restoreOnly ? [] : await measureStages(site, rounds, signal),
     restores: only.length > 0 || stagesOnly ? [] : await measureRestore(site, rounds, signal),
+    distance: isPartial || only.length > 0 ? [] : await measureDistance(rounds, signal),
     linearity: linear ? await measureLinearity(site, LINEAR_ROUNDS, signal) : undefined,
   };
+}
+
+/** Nothing of it takes a database. */
+async function measureOnlyDistance({ rounds }: Options, _closers: Closers, signal: AbortSignal): Promise<Report> {
+  const distance = await measureDistance(rounds, signal);
+  const machine = describeMachine('not used');
+  return { rounds, tables: [], machine, figures: [], stages: [], restores: [], distance, linearity: undefined };
 }
 
 function writeDocuments(report: Report, markdown: string): void {
