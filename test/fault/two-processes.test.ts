@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { verifyCommand } from '../../src/commands/verify.ts';
+import type { Manifest } from '../../src/ledger/manifest.ts';
 import { formatRunId } from '../../src/ledger/run-id.ts';
 import { type CliProcess, eventually } from '../support/cli.ts';
 import { commandInProcess, runInProcess } from '../support/in-process.ts';
@@ -112,9 +113,16 @@ function isOf(archive: string, { key, query, operation }: SeenRequest): boolean 
   return operation === 'DeleteObjects' || `${key} ${query['prefix'] ?? ''}`.includes(`pg/${archive}/`);
 }
 
-/** Orders faults of a round. Returns what lets go of all requests that are held for longer, and what takes the orders back. */
-function orderFaults(archive: string): { letGo: () => void; cancel: () => void } {
+/** What lets go of requests that are held for longer, and what takes the orders of a round back. */
+interface OrderedFaults {
+  otherHasEnded: () => void;
+  letGo: () => void;
+  cancel: () => void;
+}
+
+function orderFaults(archive: string): OrderedFaults {
   const { promise: late, resolve: letGo } = Promise.withResolvers<undefined>();
+  const { promise: afterOther, resolve: otherHasEnded } = Promise.withResolvers<undefined>();
   const canHappen = ([operation]: (typeof TARGETS)[number]): boolean =>
     archive === 'wide' || !operation.includes('Upload');
   const orders: OrderedFault[] = [];
@@ -125,7 +133,7 @@ function orderFaults(archive: string): { letGo: () => void; cancel: () => void }
     const fault = random.pick<Fault>([
       { kind: 'hold', until: late },
       ...(isLast
-        ? []
+        ? ([{ kind: 'hold', until: afterOther }] as const)
         : ([
             { kind: 'hold', until: late },
             { kind: 'hold', until: soon },
@@ -143,7 +151,11 @@ function orderFaults(archive: string): { letGo: () => void; cancel: () => void }
     });
   }
   return {
+    otherHasEnded: () => {
+      otherHasEnded(undefined);
+    },
     letGo: () => {
+      otherHasEnded(undefined);
       letGo(undefined);
     },
     cancel: () => {
@@ -197,22 +209,22 @@ async function endOrKill(archive: string, cli: CliProcess): Promise<void> {
 }
 
 /** A primary and a standby, or one server whose lock was lost: two processes at one run, of which none knows of the other. */
-async function race(archive: string, run: string, thawed: () => Promise<void>): Promise<void> {
-  const start = (config: string): CliProcess => site.start(['run', archive, '--run-id', run, '--json'], config);
+async function race(archive: string, run: string, config: string, secondHasEnded: () => Promise<void>): Promise<void> {
+  const start = (file: string): CliProcess => site.start(['run', archive, '--run-id', run, '--json'], file);
   const isOneServer = chance(35);
-  const first = start(random.pick(chance(60) ? configs.primary.slice(0, 1) : configs.primary));
+  const first = start(config);
   const disturbing = isOneServer || chance(70) ? disturb(archive, first, 'anything') : undefined;
   if (isOneServer) {
     await disturbing;
     if ((await endBackends(archive)) > 0) counts.locksLost += 1;
   } else await untilSent(archive, first, random.integer(0, REQUESTS_OF_A_RUN / 2));
   const second = start(random.pick(isOneServer ? configs.primary : configs.standby));
-  const disturbingSecond = chance(35) ? disturb(archive, second, isOneServer ? 'its end' : 'anything') : undefined;
+  const disturbingSecond = chance(50) ? disturb(archive, second, isOneServer ? 'its end' : 'anything') : undefined;
   const thawSecond = await disturbingSecond;
   if (chance(50)) (await disturbing)?.();
   thawSecond?.();
   await endOrKill(archive, second);
-  await thawed();
+  await secondHasEnded();
   (await disturbing)?.();
   await endOrKill(archive, first);
   for (const { stdout } of [first, second]) {
@@ -222,9 +234,9 @@ async function race(archive: string, run: string, thawed: () => Promise<void>): 
 }
 
 /** Goes on with the run, undisturbed, until it is committed. Why it cannot be is what is wrong then. */
-async function commit(archive: string, run: string): Promise<string | undefined> {
+async function commit(archive: string, run: string, config: string): Promise<string | undefined> {
   await endBackends(archive);
-  const { result } = await runInProcess(site, random.pick(configs.primary), archive, run);
+  const { result } = await runInProcess(site, config, archive, run);
   return result.error === undefined ? undefined : `${result.error.code}: ${result.error.message}`;
 }
 
@@ -251,19 +263,21 @@ function isWell(): boolean {
 }
 
 async function oneRound(archive: string, run: string): Promise<void> {
-  const { letGo, cancel } = orderFaults(archive);
+  const { otherHasEnded, letGo, cancel } = orderFaults(archive);
+  const config = random.pick(chance(60) ? configs.primary.slice(0, 1) : configs.primary);
   const { length } = site.proxy.requests;
   /** The manifest as it was when it came. */
   let committed: Buffer | undefined;
   const manifest = async (): Promise<Buffer | undefined> =>
     (await site.stored(`pg/${archive}/run=${run}/_manifest.json`))?.body;
-  await race(archive, run, async () => {
+  await race(archive, run, config, async () => {
     committed = await manifest();
+    otherHasEnded();
   });
   // Half of the time everything late comes before the run is gone on with, else only once it is committed.
   if (chance(50)) letGo();
   cancel();
-  const stuck = await commit(archive, run);
+  const stuck = await commit(archive, run, chance(50) ? config : random.pick(configs.primary));
   letGo();
   const requests = site.proxy.requests.slice(length).filter((seen) => isOf(archive, seen));
   await eventually('everything late has come', async () => requests.every(({ isOver }) => isOver)).catch(
@@ -282,9 +296,9 @@ async function oneRound(archive: string, run: string): Promise<void> {
     counts.stuck.push(`${archive} ${run} ${stuck ?? 'there is no manifest'}`);
     return;
   }
+  const { rows } = JSON.parse(after.toString()) as Manifest;
   const problems = [await verify(archive, run)];
   if (committed?.equals(after) === false) problems.push('the manifest has changed');
-  const { rows } = JSON.parse(after.toString()) as { rows: number };
   if (!rowsOf(archive).includes(rows)) problems.push(`it has ${rows} rows`);
   const found = problems.filter((problem) => problem !== undefined);
   if (found.length > 0) counts.different.push(`${archive} ${run} ${found.join('; ')}`);
