@@ -44,7 +44,8 @@ const entries = { propertyNames: { pattern: NAME_PATTERN.source }, minProperties
 
 const source = z.strictObject({
   url: checked(describePostgresUrlProblem).meta({
-    description: 'Connection URL, `postgres://user:password@host:5432/database?sslmode=require`.',
+    description:
+      'Connection URL, `postgres://user:password@host:5432/database?sslmode=require`, which verifies the certificate and the name of the server, as `verify-full` does.',
     secret: true,
   }),
 });
