@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Client } from 'pg';
+import { toFailure } from '../../src/base/errors.ts';
 import { NEVER } from '../../src/base/signals.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { connectPostgres } from '../../src/postgres/connect.ts';
 import { Readiness } from '../../src/daemon/view/readiness.ts';
 import { runInProcess } from '../support/in-process.ts';
 import { pgBouncerProblem, startPgBouncer, type PgBouncer } from '../support/pgbouncer.ts';
-import { connect } from '../support/postgres.ts';
+import { connect, withDatabase } from '../support/postgres.ts';
 import { openSite, type Site } from '../support/site.ts';
 import { skipWithout } from '../support/needs.ts';
 
@@ -64,6 +66,15 @@ describe(
         `SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database() WHERE locktype = 'advisory'`,
       );
       assert.equal(rows.length, 0, 'no lock stays');
+    });
+
+    test('whose database is not there is no lost connection', async () => {
+      const refused = connectPostgres({ url: withDatabase(url, 'nowhere'), applicationName: 'pgsluice' });
+      await assert.rejects(refused, (error) => {
+        const { code, transient } = toFailure(error, 'connect');
+        assert.deepEqual([code, transient], ['database-not-found', false]);
+        return true;
+      });
     });
 
     test('is said by check, plan and the readiness, and a restore refuses it', async () => {

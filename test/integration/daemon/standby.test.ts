@@ -17,7 +17,7 @@ import { eventually } from '../../support/cli.ts';
 import { connect, testDatabase, type TestDatabase } from '../../support/postgres.ts';
 
 const RUN = '20241123T021500Z';
-const ARCHIVES = Array.from({ length: 60 }, (_none, index) => `archive_${index}`);
+const ARCHIVES = Array.from({ length: 500 }, (_none, index) => `archive_${index}`);
 const usual = { ...LIVENESS };
 const log = { info: () => undefined, warn: () => undefined } as unknown as Log;
 let database: TestDatabase;
