@@ -32,7 +32,7 @@ function setUp() {
 
 /** The demo and the benchmarks run what users run: the compiled program. */
 function isBuildStale() {
-  const built = join(ROOT, 'dist', 'cli.js');
+  const built = join(ROOT, 'dist', 'bin.js');
   if (!existsSync(built)) return true;
   const sources = readdirSync(join(ROOT, 'src'), { recursive: true, withFileTypes: true });
   const builtAt = statSync(built).mtimeMs;

@@ -31,6 +31,8 @@ async function main() {
   process.env.PATH = [BIN, process.env.PATH].join(delimiter);
   // Hundreds of processes load the same files: compiled once, each is loaded in half the time.
   process.env.NODE_COMPILE_CACHE ??= join(ROOT, 'node_modules/.cache/compiled');
+  const { bundleForTests } = await import('./test-bundle.mjs');
+  process.env.PGSLUICE_TEST_BUNDLE = await bundleForTests();
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {

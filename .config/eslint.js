@@ -9,7 +9,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** The status page, which runs in a browser: it is part of no room, and nothing of src imports it. */
 const PAGE = 'src/daemon/http/page/**';
 
-const READS_ENVIRONMENT = ['src/cli.ts', 'src/config/**', 'src/daemon/systemd/**', 'src/demo/**'];
+const READS_ENVIRONMENT = ['src/bin.ts', 'src/cli.ts', 'src/config/**', 'src/daemon/systemd/**', 'src/demo/**'];
 const ENVIRONMENT_REASON = 'The environment is read once, in src/cli.ts and src/config/, and passed down.';
 
 /** node:test waits for the promises of these by itself. */

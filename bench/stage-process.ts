@@ -1,11 +1,10 @@
 /**
- * One segment up to one of its stages, in a process of its own that does what a worker thread does, with the compiled
+ * One segment up to one of its stages, in a process of its own that does what a worker thread does, with the
  * program's own code: `node stage-process.ts CONFIG ARCHIVE STAGE`. Prints one JSON line, a StageFigures.
  */
 import { pathToFileURL } from 'node:url';
 import type { Client } from 'pg';
 import type { SegmentTask } from '../src/segment/task.ts';
-import { importCompiled } from './compiled.ts';
 
 /** Each stage includes all before it. */
 export const STAGES = ['read', 'encode', 'prove content', 'compress', 'prove object', 'upload'] as const;
@@ -26,20 +25,15 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();
 
 async function main(): Promise<void> {
   const [configFile = '', archive = '', stage = ''] = process.argv.slice(2);
-  const { keepProcessSmall } = (await importCompiled(
-    'base/process-memory.js',
-  )) as typeof import('../src/base/process-memory.ts');
-  keepProcessSmall();
+  const { growHeapsSlowly, tuneAllocator } = await import('../src/base/process-memory.ts');
+  growHeapsSlowly();
+  tuneAllocator();
   process.stdout.write(`${JSON.stringify(await measureStage(configFile, archive, stage as Stage))}\n`);
 }
 
 async function measureStage(configFile: string, archive: string, stage: Stage): Promise<StageFigures> {
-  const { connectPostgres, endConnection, socketOf } = (await importCompiled(
-    'postgres/connect.js',
-  )) as typeof import('../src/postgres/connect.ts');
-  const { beginReading, exportSnapshot, importSnapshot } = (await importCompiled(
-    'postgres/snapshot.js',
-  )) as typeof import('../src/postgres/snapshot.ts');
+  const { connectPostgres, endConnection, socketOf } = await import('../src/postgres/connect.ts');
+  const { beginReading, exportSnapshot, importSnapshot } = await import('../src/postgres/snapshot.ts');
   const holder = await connectPostgres(await targetOf(configFile));
   const client = await connectPostgres(await targetOf(configFile));
   try {
@@ -48,7 +42,7 @@ async function measureStage(configFile: string, archive: string, stage: Stage): 
     const { id } = await exportSnapshot(holder);
     await importSnapshot(client, id);
     // What a stage needs is loaded before the clock starts.
-    await importCompiled('segment/archive.js');
+    await import('../src/segment/archive.ts');
     const started = performance.now();
     const cpuBefore = process.cpuUsage();
     const counts = await runStages(client, { ...task, snapshot: id }, stage, configFile);
@@ -62,19 +56,17 @@ async function measureStage(configFile: string, archive: string, stage: Stage): 
 }
 
 async function targetOf(configFile: string): Promise<{ url: string; applicationName: string }> {
-  const { loadConfig } = (await importCompiled('config/load.js')) as typeof import('../src/config/load.ts');
+  const { loadConfig } = await import('../src/config/load.ts');
   const source = loadConfig(configFile, process.env).sources['default'];
   return { url: source?.url ?? '', applicationName: 'pgsluice bench' };
 }
 
 /** The task that the control plane would send to a worker for the whole of the archive. */
 async function planTask(client: Client, configFile: string, name: string): Promise<SegmentTask> {
-  const { loadConfig } = (await importCompiled('config/load.js')) as typeof import('../src/config/load.ts');
-  const { readerOf } = (await importCompiled('config/reader.js')) as typeof import('../src/config/reader.ts');
-  const { planRun, segmentSelect } = (await importCompiled('run/plan.js')) as typeof import('../src/run/plan.ts');
-  const { chooseCompressor } = (await importCompiled(
-    'format/compress/codec.js',
-  )) as typeof import('../src/format/compress/codec.ts');
+  const { loadConfig } = await import('../src/config/load.ts');
+  const { readerOf } = await import('../src/config/reader.ts');
+  const { planRun, segmentSelect } = await import('../src/run/plan.ts');
+  const { chooseCompressor } = await import('../src/format/compress/codec.ts');
   const config = loadConfig(configFile, process.env);
   const archive = config.archives[name];
   if (archive === undefined) throw new Error(`the config has no archive ${name}`);
@@ -114,9 +106,7 @@ async function runStages(client: Client, task: SegmentTask, stage: Stage, config
 
 /** What comes from the socket is dropped, up to the server's word that it was all. */
 async function readOnly(client: Client, task: SegmentTask): Promise<Counts> {
-  const { CopySocket } = (await importCompiled(
-    'segment/source/copy-socket.js',
-  )) as typeof import('../src/segment/source/copy-socket.ts');
+  const { CopySocket } = await import('../src/segment/source/copy-socket.ts');
   const socket = new CopySocket(client, `COPY (${task.select.text}\n) TO STDOUT (FORMAT binary)`);
   let tail = '';
   for (;;) {
@@ -129,18 +119,10 @@ async function readOnly(client: Client, task: SegmentTask): Promise<Counts> {
 
 /** All stages up to the one that is named, joined as archive-segment.ts joins them, and their result dropped. */
 async function computeOnly(client: Client, task: SegmentTask, last: Stage): Promise<Counts> {
-  const { readLines } = (await importCompiled(
-    'segment/read-lines.js',
-  )) as typeof import('../src/segment/read-lines.ts');
-  const { ContentProof, ObjectProof } = (await importCompiled(
-    'format/proof.js',
-  )) as typeof import('../src/format/proof.ts');
-  const { compress } = (await importCompiled(
-    'format/compress/compress.js',
-  )) as typeof import('../src/format/compress/compress.ts');
-  const { lendBuffers } = (await importCompiled(
-    'format/jsonl/write/binary/simd-text.js',
-  )) as typeof import('../src/format/jsonl/write/binary/simd-text.ts');
+  const { readLines } = await import('../src/segment/read-lines.ts');
+  const { ContentProof, ObjectProof } = await import('../src/format/proof.ts');
+  const { compress } = await import('../src/format/compress/compress.ts');
+  const { lendBuffers } = await import('../src/format/jsonl/write/binary/simd-text.ts');
   const depth = STAGES.indexOf(last);
   const includes = (stage: Stage): boolean => depth >= STAGES.indexOf(stage);
   const content = new ContentProof();
@@ -165,9 +147,9 @@ async function computeOnly(client: Client, task: SegmentTask, last: Stage): Prom
 
 /** The real thing. */
 async function upload(task: SegmentTask, configFile: string): Promise<Counts> {
-  const { loadConfig } = (await importCompiled('config/load.js')) as typeof import('../src/config/load.ts');
-  const { bindTask } = (await importCompiled('segment/binding.js')) as typeof import('../src/segment/binding.ts');
-  const { archiveSegment } = (await importCompiled('segment/archive.js')) as typeof import('../src/segment/archive.ts');
+  const { loadConfig } = await import('../src/config/load.ts');
+  const { bindTask } = await import('../src/segment/binding.ts');
+  const { archiveSegment } = await import('../src/segment/archive.ts');
   const { rows, jsonBytes, bytes } = await archiveSegment(task, bindTask(task, loadConfig(configFile, process.env)), {
     report: () => {},
     onProgress: () => {},

@@ -4,8 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { DestinationConfig } from '../src/config/schema.ts';
-import type * as open from '../src/store/open.ts';
-import { importCompiled } from './compiled.ts';
+import { openStore } from '../src/store/open.ts';
 
 /** What to upload, and where to. */
 export interface Uploads {
@@ -18,7 +17,6 @@ const PIECE_BYTES = 1024 ** 2;
 const noise = randomBytes(PIECE_BYTES);
 
 const { destination, objects, objectBytes } = JSON.parse(process.argv[2] ?? '') as Uploads;
-const { openStore } = (await importCompiled('store/open.js')) as typeof open;
 process.once('message', () => void uploadAll());
 process.send?.('ready');
 

@@ -15,7 +15,15 @@ if (isOlder(running, needed)) {
   // The same as for a bad config: another start will not help.
   process.exitCode = 2;
 } else {
-  void import('./cli.ts');
+  void start();
+}
+
+async function start(): Promise<void> {
+  const { growHeapsSlowly } = await import('./base/process-memory.ts');
+  growHeapsSlowly();
+  const { keepCompiledCode } = await import('./base/compile-cache.ts');
+  keepCompiledCode(process.env);
+  await import('./cli.ts');
 }
 
 function isOlder(version: string, than: string): boolean {

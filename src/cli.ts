@@ -1,8 +1,8 @@
-#!/usr/bin/env node
 /** argv -> one command of the table. The only importer of the CLI library, and the one place that ends the process. */
 import { Command, CommanderError } from 'commander';
 import { errorText, FailureError, UsageError } from './base/errors.ts';
-import { keepProcessSmall } from './base/process-memory.ts';
+import { tuneAllocator } from './base/process-memory.ts';
+import { stackOf } from './base/stack.ts';
 import { TOOL } from './base/tool.ts';
 import { COMMANDS } from './commands/commands.ts';
 import { EXIT, Given, type CommandEntry } from './commands/entry.ts';
@@ -15,9 +15,11 @@ const DEFAULT_CONFIG = '/etc/pgsluice/pgsluice.yaml';
 
 type Options = Record<string, unknown> & { config?: string; json?: boolean };
 
-keepProcessSmall();
 // Without a listener, Node opens its debugger at this signal, and whoever reaches that is the process.
 process.on('SIGUSR1', () => undefined);
+process.on('uncaughtExceptionMonitor', (error: unknown) => {
+  if (error instanceof Error) error.stack = stackOf(error) ?? error.message;
+});
 for (const stream of [process.stdout, process.stderr]) stream.on('error', passOverClosedPipe);
 process.exitCode = await main();
 
@@ -30,6 +32,7 @@ async function main(): Promise<number> {
     .showHelpAfterError('(--help shows the usage)');
   for (const entry of COMMANDS) {
     addCommand(program, entry, async (given, options) => {
+      tuneAllocator();
       exitCode = await entry.run(invocationOf(options), new Given(given, options));
     });
   }
@@ -87,7 +90,8 @@ function describeError(error: unknown): readonly string[] {
   if (error instanceof UsageError) return error.problems;
   if (error instanceof FailureError) return describeFailure(error.failure);
   // The message is shown once, as one line: the lines of the stack are those that name a place.
-  const places = error instanceof Error ? (error.stack ?? '').split('\n').filter((line) => /^ {4}at /.test(line)) : [];
+  const places =
+    error instanceof Error ? (stackOf(error) ?? '').split('\n').filter((line) => /^ {4}at /.test(line)) : [];
   return [errorText(error), ...places];
 }
 

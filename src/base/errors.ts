@@ -1,6 +1,7 @@
 /** Failures: what went wrong, where, whether a retry may help, and what the operator should do about it. */
 import { FAILURES, type FailureCode, type FixedCode, type OpenCode } from './failures.ts';
 import { scrub } from './secrets.ts';
+import { stackOf } from './stack.ts';
 
 /** The part of a run that failed. */
 export type Stage =
@@ -92,7 +93,7 @@ export function toFailure(error: unknown, stage: Stage): Failure {
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth += 1) {
     if (at instanceof FailureError) return withoutSecrets(at.failure);
   }
-  const cause = error instanceof Error ? error.stack : undefined;
+  const cause = error instanceof Error ? stackOf(error) : undefined;
   return withoutSecrets(fail('internal', { stage, message: errorText(error), cause }).failure);
 }
 

@@ -38,6 +38,7 @@ export const VARIABLES = {
   NAME: 'whatever the config takes by ${NAME}',
   STATE_DIRECTORY: 'the folder of the history, where the config has no state; systemd sets it',
   RUNTIME_DIRECTORY: "the folder of the daemon's socket, where the config has no control; systemd sets it",
+  'CACHE_DIRECTORY, XDG_CACHE_HOME, HOME': "where V8's compiled code is kept for the next start, in this order",
   NODE_OPTIONS: 'read, and refused where it would lift the limits of memory',
   'AWS_*': 'credentials, profile and region, where the config has none',
   'PG*': 'password, TLS files and the like, where the url of a source has none',

@@ -1,9 +1,9 @@
 /** Starts the embedded S3 endpoint as a process of its own, so that the figures of the demo are those of pgsluice alone. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { UsageError } from '../base/errors.ts';
+import { ownModule } from '../base/own-files.ts';
 
 /** Where the endpoint is, and how to end it. */
 export interface S3Child {
@@ -14,11 +14,9 @@ export interface S3Child {
   stop: () => Promise<void>;
 }
 
-const PROGRAM = path.join(import.meta.dirname, `s3-server-process${path.extname(import.meta.filename)}`);
-
 /** Starts it with an empty bucket on a free loopback port. It ends with this process, however that ends. */
 export async function startS3Child(bucket: string): Promise<S3Child> {
-  const child = spawn(process.execPath, [PROGRAM, bucket], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [ownModule('demo/s3-server-process'), bucket], { stdio: ['pipe', 'pipe', 'pipe'] });
   const trouble: Buffer[] = [];
   child.stderr.on('data', (chunk: Buffer) => trouble.push(chunk));
   const lines = createInterface({ input: child.stdout });

@@ -1,4 +1,5 @@
 /** The thread's entry: receive a task, do what it asks for, send back an outcome. It never throws, as an error would lose its class. */
+import { flushCompileCache } from 'node:module';
 import { getHeapStatistics } from 'node:v8';
 import { fail, type FailureError, toFailure } from '../base/errors.ts';
 import { archiveSegment } from './archive.ts';
@@ -12,7 +13,11 @@ const REPORT_INTERVAL_MS = 200;
 
 /** What the pool calls. */
 export default async function work(input: WorkerInput | typeof WARM_UP): Promise<Outcome<FactsOf<Task>> | undefined> {
-  return input === WARM_UP ? undefined : runTask(input);
+  if (input === WARM_UP) return undefined;
+  const outcome = await runTask(input);
+  // A thread is ended, and then writes nothing any more. What is in the cache already is not written again.
+  flushCompileCache();
+  return outcome;
 }
 
 /** Runs one task; what it says on the way goes through `port`. */

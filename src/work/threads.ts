@@ -1,6 +1,6 @@
 /** The worker threads: each task runs in a heap of its own that is capped (piscina, resourceLimits). */
-import path from 'node:path';
 import { Piscina } from 'piscina';
+import { ownModule } from '../base/own-files.ts';
 import { bindTask } from '../segment/binding.ts';
 import { WARM_UP, type WorkerInput } from '../segment/messages.ts';
 import type { FactsOf, Outcome, Task } from '../segment/task.ts';
@@ -19,9 +19,6 @@ export interface ThreadLimits {
 /** An idle thread is kept this long for the next task. */
 const IDLE_TIMEOUT_MS = 10_000;
 
-/** In the sources this is a .ts file, in the package a .js one. */
-const WORKER_FILE = path.join(import.meta.dirname, `../segment/worker${path.extname(import.meta.filename)}`);
-
 export class Threads implements Place {
   readonly #piscina: Piscina<unknown, Outcome<never>>;
   readonly #queue: FairQueue;
@@ -38,7 +35,7 @@ export class Threads implements Place {
     this.#bindings = bindings;
     this.#queue = new FairQueue(limits.threads);
     this.#piscina = new Piscina({
-      filename: WORKER_FILE,
+      filename: ownModule('segment/worker'),
       minThreads: 0,
       maxThreads: limits.threads,
       idleTimeout: IDLE_TIMEOUT_MS,

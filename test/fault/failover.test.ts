@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { verifyCommand } from '../../src/commands/verify.ts';
 // Hosts find out soon who is gone, also those in the process of this test.
@@ -8,11 +7,11 @@ import { eventually, happened } from '../support/cli.ts';
 import { commandInProcess, runInProcess } from '../support/in-process.ts';
 import { withDatabase } from '../support/postgres.ts';
 import { startPostgresProxy } from '../support/postgres-proxy.ts';
+import { importIntoProgram } from '../support/program.ts';
 import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, RUN, segmented } from '../support/segments.ts';
 import { type ServerPair, startServerPair } from '../support/server-pair.ts';
 import { openSite, type Site } from '../support/site.ts';
 
-const AS_HOST = path.join(import.meta.dirname, '../support/as-host.ts');
 const ROWS = 4000;
 let pair: ServerPair;
 let site: Site;
@@ -50,7 +49,7 @@ describe('one run on a primary and on its standby, whose locks know nothing of e
     const { promise: released, resolve: letGo } = Promise.withResolvers<undefined>();
     const held = site.proxy.order('PutObject', { kind: 'hold', until: released }, 2, '.jsonl.gz', 2);
     const first = site.start(['run', 'both', '--run-id', RUN, '--json'], onPrimary, {
-      NODE_OPTIONS: `--import=${AS_HOST}`,
+      NODE_OPTIONS: importIntoProgram('as-host'),
     });
     await happened(held);
     // As long as it lives, it is left alone.

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { before, beforeEach, describe, test } from 'node:test';
 import type { RunEnding } from '../../src/daemon/run-ending.ts';
 import { type Cable, layCable } from '../support/cable.ts';
 import { HTTP, NEVER, startDaemon, type TestDaemon, TOKEN } from '../support/daemon.ts';
 import { eventually } from '../support/cli.ts';
+import { importIntoProgram } from '../support/program.ts';
 import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, segmented } from '../support/segments.ts';
 import { openSite, type Site } from '../support/site.ts';
 
-const AS_HOST = path.join(import.meta.dirname, '../support/as-host.ts');
 /** A slot of the past, on whatever day this runs. */
 const RUN = '20241123T021500Z';
 const ROWS = 8000;
@@ -39,7 +38,11 @@ async function startHost(
     drainTimeout: '1s',
     ...parts,
   });
-  return startDaemon(site, config, { NODE_OPTIONS: `--import=${AS_HOST}`, PGSLUICE_TEST_HOST: host, ...environment });
+  return startDaemon(site, config, {
+    NODE_OPTIONS: importIntoProgram('as-host'),
+    PGSLUICE_TEST_HOST: host,
+    ...environment,
+  });
 }
 
 function portOf(url: string): number {

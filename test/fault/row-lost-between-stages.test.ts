@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { before, describe, test } from 'node:test';
-import { pathToFileURL } from 'node:url';
 import type { Loss } from '../support/lose-a-row.ts';
+import { importIntoProgram } from '../support/program.ts';
 import { createRows, RUN } from '../support/segments.ts';
 import { failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
 
 const ROWS = 2000;
-const PRELOAD = pathToFileURL(path.join(import.meta.dirname, '../support/lose-a-row.ts')).href;
 
 const LOSSES: { loss: Loss; reader: 'copy' | 'cursor'; what: string; counts: RegExp }[] = [
   {
@@ -49,7 +47,7 @@ describe('a row that gets lost between two stages', () => {
       const name = `${loss}-${reader}`.replaceAll('-', '_');
       const archive = { table: 'whole', read: reader, segments: { by: 'none' } };
       const config = await site.writeConfig({ archives: { [name]: archive }, workers: { threads: 1 } });
-      const environment = { NODE_OPTIONS: `--import=${PRELOAD}`, PGSLUICE_TEST_LOSES: loss };
+      const environment = { NODE_OPTIONS: importIntoProgram('lose-a-row'), PGSLUICE_TEST_LOSES: loss };
       const cli = site.start(['run', name, '--run-id', RUN, '--json'], config, environment);
       const failure = failureOf(resultsOf(await cli.ended()));
       assert.deepEqual([failure.code, failure.stage, failure.transient], ['row-count-mismatch', 'encode', false]);

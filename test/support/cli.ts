@@ -1,8 +1,8 @@
 /** Runs the command line as a real process: waits for what it logs, sends it signals, and keeps what it prints. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
 import { afterEach } from 'node:test';
+import { PROGRAM } from './program.ts';
 
 /** A line of the log; pino's levels are 30 for info, 40 for warn, 50 for error. */
 export interface LogLine {
@@ -22,8 +22,6 @@ export interface Ending {
   stdout: string;
   stderr: string;
 }
-
-const PROGRAM = path.join(import.meta.dirname, '../../src/cli.ts');
 
 /** What was compiled for earlier processes: a start takes half as long. */
 const { NODE_COMPILE_CACHE } = process.env;

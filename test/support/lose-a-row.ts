@@ -1,4 +1,4 @@
-/** Loaded with --import into each thread of pgsluice: one stage loses a row, once in each thread. PGSLUICE_TEST_LOSES says which. */
+/** Loaded into each thread of pgsluice, see program.ts: one stage loses a row, once in each thread. PGSLUICE_TEST_LOSES says which. */
 import { LineBuffer } from '../../src/format/jsonl/line-buffer.ts';
 import { RowEncoder } from '../../src/format/jsonl/write/binary/row-encoder.ts';
 import { TextEncoder } from '../../src/format/jsonl/write/text-encoder.ts';

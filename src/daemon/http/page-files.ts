@@ -4,9 +4,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ownFile } from '../../base/own-files.ts';
 import { refusal, type Reply } from './reply.ts';
 
-const FOLDER = path.join(import.meta.dirname, 'page');
+const FOLDER = ownFile('daemon/http/page');
 
 /** The chart library's own files, under the names by which the page asks for them. */
 const LIBRARY: Record<string, string> = {
