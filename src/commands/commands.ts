@@ -199,6 +199,11 @@ export const COMMANDS: readonly CommandEntry[] = [
       { flags: '--create', does: "make the table, from the manifest's columns and key" },
       { flags: '--on-conflict <rule>', does: 'fail, or skip rows whose key is there already', default: 'fail' },
       {
+        flags: '--self-references <rule>',
+        does: 'of a foreign key of the table to itself: refuse several objects; ordered, one after the other; or later, dropped meanwhile and validated at the end',
+        default: 'refuse',
+      },
+      {
         flags: '--key-from <key>',
         does: 'only rows from this key on; values of several columns with commas between, \\, for a comma in one',
       },
@@ -213,6 +218,7 @@ export const COMMANDS: readonly CommandEntry[] = [
         ...(given.flag('all') ? { all: true } : {}),
         create: given.flag('create'),
         onConflict: given.text('onConflict'),
+        selfReferences: given.text('selfReferences'),
       }),
   },
   {

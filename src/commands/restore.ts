@@ -5,7 +5,7 @@ import { sourceNamed, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
 import { restoreArchive } from '../restore/restore-archive.ts';
-import type { KeyBounds, RestoreRequest, RestoreResult } from '../restore/request.ts';
+import { type KeyBounds, type RestoreRequest, type RestoreResult, SELF_REFERENCE_RULES } from '../restore/request.ts';
 import type { ProgressSnapshot } from '../work/progress.ts';
 import { Bindings } from '../work/bindings.ts';
 import { Threads } from '../work/threads.ts';
@@ -28,6 +28,7 @@ export interface RestoreOptions extends WindowChoice {
   source?: string;
   create: boolean;
   onConflict: string;
+  selfReferences: string;
   keyFrom?: string;
   keyTo?: string;
 }
@@ -106,12 +107,19 @@ function readRequest(config: Config, name: string, options: RestoreOptions): Res
   const [archive] = chooseArchives(config, [name]);
   if (archive === undefined) throw new UsageError(`there is no archive "${name}"`);
   const { run, onConflict, keyFrom, keyTo } = options;
+  const selfReferences = SELF_REFERENCE_RULES.find((rule) => rule === options.selfReferences);
   requireOneChoice(archive, options);
   if (archive.window !== undefined && run === undefined && !isChoice(options))
     throw new UsageError(`${archive.name} is an archive of windows: name a run, or give --from and --to, or --all`);
   if (onConflict !== 'skip' && onConflict !== 'fail') {
     throw new UsageError(`--on-conflict ${onConflict}: must be skip or fail`);
   }
+  if (selfReferences === undefined)
+    throw new UsageError(`--self-references ${options.selfReferences}: must be ${SELF_REFERENCE_RULES.join(', ')}`);
+  if (selfReferences === 'later' && isChoice(options))
+    throw new UsageError(
+      '--self-references later goes with one run: the rows of a window may refer to those of a later one',
+    );
   const keys: KeyBounds = {
     ...(keyFrom === undefined ? {} : { from: keyFrom }),
     ...(keyTo === undefined ? {} : { to: keyTo }),
@@ -123,6 +131,7 @@ function readRequest(config: Config, name: string, options: RestoreOptions): Res
     into: parseInto(options.into),
     create: options.create,
     onConflict,
+    selfReferences,
     keys,
   };
 }
@@ -156,9 +165,13 @@ function printResult(invocation: Invocation, result: RestoreResult): void {
 }
 
 function describeResult(result: RestoreResult): string[] {
-  if (result.error !== undefined) return describeFailure(result.error, `${result.archive} ${result.run}`);
+  if (result.error !== undefined) {
+    const dropped = (result.dropped ?? []).map((statement) => `  until it is done, or by hand: ${statement}`);
+    return [...describeFailure(result.error, `${result.archive} ${result.run}`), ...dropped];
+  }
   const skipped = result.skipped === 0 ? '' : `, ${formatCount(result.skipped)} were there already`;
-  const counted = result.counted === undefined ? '' : `; counted there now: ${formatCount(result.counted)}`;
+  const counted =
+    result.counted === undefined ? '; counted as they went in' : `; counted there now: ${formatCount(result.counted)}`;
   return [
     `${result.archive} ${result.run}: ${countOf(result.rows, 'row')} in ${result.into}${skipped}${counted}`,
     `  ${countOf(result.objects, 'object')}, ${result.seconds.toFixed(1)} s, ${formatCount(result.rows / Math.max(result.seconds, 0.001))} rows/s`,

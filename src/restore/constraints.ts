@@ -23,6 +23,10 @@ export interface ForeignKey {
   /** The table that it refers to, quoted, with its schema. */
   to: string;
   isToItself: boolean;
+  /** Whether it is the table's own, and its triggers are as it made them: then it can be dropped and made again. */
+  isPlain: boolean;
+  /** Null without one. */
+  comment: string | null;
 }
 
 export interface PartitionFacts {
@@ -43,14 +47,22 @@ export const NO_CONSTRAINTS: ConstraintFacts = {
 /** The kind of the target. */
 const KIND_SQL = '(SELECT relkind FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) $1)';
 
-/** What is disabled, as a trigger can be, does not count. */
+/** What is disabled, as a trigger can be, does not count, nor what another one of the same table has made, as those to partitions are. */
 const FOREIGN_KEYS_SQL = `
 SELECT c.conname::pg_catalog.text AS name, pg_catalog.pg_get_constraintdef(c.oid) AS definition,
   pg_catalog.format('%I.%I', n.nspname, r.relname) AS "to",
-  c.confrelid OPERATOR(pg_catalog.=) c.conrelid AS "isToItself"
+  c.confrelid OPERATOR(pg_catalog.=) c.conrelid AS "isToItself",
+  c.conparentid OPERATOR(pg_catalog.=) 0 AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_trigger t
+    WHERE t.tgconstraint OPERATOR(pg_catalog.=) c.oid AND t.tgenabled OPERATOR(pg_catalog.<>) 'O'
+  ) AS "isPlain",
+  pg_catalog.obj_description(c.oid, 'pg_constraint') AS comment
 FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) c.confrelid
 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) r.relnamespace
-WHERE c.conrelid OPERATOR(pg_catalog.=) $1 AND c.contype OPERATOR(pg_catalog.=) 'f'
+WHERE c.conrelid OPERATOR(pg_catalog.=) $1 AND c.contype OPERATOR(pg_catalog.=) 'f' AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_constraint p
+    WHERE p.oid OPERATOR(pg_catalog.=) c.conparentid AND p.conrelid OPERATOR(pg_catalog.=) c.conrelid
+  )
   AND pg_catalog.pg_get_constraintdef(c.oid) OPERATOR(pg_catalog.!~) ' NOT ENFORCED$' AND (
     ${KIND_SQL} OPERATOR(pg_catalog.=) 'p'
     OR EXISTS (

@@ -10,7 +10,15 @@ export async function createTable(
   manifest: Pick<Manifest, 'columns' | 'primaryKey'>,
   types: ReadonlyMap<string, string>,
 ): Promise<void> {
-  await client.query(`CREATE TABLE ${quoteTableName(into)} (${describeColumns(manifest, types).join(', ')})`);
+  await client.query(creating(into, manifest, types));
+}
+
+export function creating(
+  into: { schema: string; table: string },
+  manifest: Pick<Manifest, 'columns' | 'primaryKey'>,
+  types: ReadonlyMap<string, string>,
+): string {
+  return `CREATE TABLE ${quoteTableName(into)} (${describeColumns(manifest, types).join(', ')})`;
 }
 
 /** The columns and the key as CREATE TABLE takes them. */

@@ -2,8 +2,9 @@
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import type { ConstraintFacts, ForeignKey, PartitionFacts } from './constraints.ts';
+import type { RestoreFacts } from './look.ts';
 import type { FoundObject, PlannedObject } from './objects.ts';
-import type { KeyBounds } from './request.ts';
+import type { RestoreRequest } from './request.ts';
 import type { Target } from './target.ts';
 
 type Named = Pick<Target, 'name' | 'kind'>;
@@ -16,14 +17,25 @@ export function refuseByConstraints(
   { name, kind }: Named,
   { foreignKeys, partitions }: ConstraintFacts,
   objects: readonly FoundObject[],
-  keys: KeyBounds,
+  { keys, selfReferences }: Pick<RestoreRequest, 'keys' | 'selfReferences'>,
 ): string[] {
-  const filled = objects.map(({ object }) => object).filter(({ rows }) => rows > 0);
-  const toItself = filled.length > 1 ? foreignKeys.filter(({ isToItself }) => isToItself) : [];
+  const toItself = selfReferences === 'refuse' ? keysToItself({ foreignKeys }, objects) : [];
   return [
     ...toItself.map((foreignKey) => describeToItself({ name, kind }, foreignKey)),
-    ...(partitions === undefined ? [] : refuseByPartitions(name, partitions, filled, keys)),
+    ...(partitions === undefined ? [] : refuseByPartitions(name, partitions, filledOf(objects), keys)),
   ];
+}
+
+/** Foreign keys to the table itself that rows may fail by: a statement checks them at its end, so that one object meets them. */
+export function keysToItself(
+  { foreignKeys }: Pick<ConstraintFacts, 'foreignKeys'>,
+  objects: readonly FoundObject[],
+): ForeignKey[] {
+  return filledOf(objects).length > 1 ? foreignKeys.filter(({ isToItself }) => isToItself) : [];
+}
+
+function filledOf(objects: readonly FoundObject[]): PlannedObject[] {
+  return objects.map(({ object }) => object).filter(({ rows }) => rows > 0);
 }
 
 /** What should be known, and stands against nothing by itself. */
@@ -54,6 +66,23 @@ export function warnOfConstraints(
   ];
 }
 
+/** How long a restore that was asked for it takes, or leaves the table without its keys. */
+export function warnOfSelfReferences(
+  { selfReferences }: Pick<RestoreRequest, 'selfReferences'>,
+  { target, constraints, objects, aside }: Pick<RestoreFacts, 'target' | 'constraints' | 'objects' | 'aside'>,
+): string[] {
+  const keys = keysToItself(constraints, objects).map(({ name }) => name);
+  const table = target?.name ?? '';
+  const names = (of: readonly string[]): string => of.map(quoteIdentifier).join(', ');
+  if (selfReferences === 'ordered' && keys.length > 0)
+    return [`${table} refers to itself by ${names(keys)}: its objects are restored one after the other`];
+  const dropped = new Set([...(selfReferences === 'later' ? keys : []), ...aside.map(({ name }) => name)]);
+  if (dropped.size === 0) return [];
+  return [
+    `${table} is without its foreign keys ${names([...dropped])} until the restore is done: they are added again at its end, and all rows are looked at`,
+  ];
+}
+
 /** Objects go in side by side, and each one by a statement that checks the key at its end. */
 function describeToItself({ name, kind }: Named, { name: constraint, definition }: ForeignKey): string {
   const bare = definition.replace(/ NOT VALID$/, '');
@@ -62,7 +91,7 @@ function describeToItself({ name, kind }: Named, { name: constraint, definition 
     kind === 'p'
       ? dropAndAdd(name, constraint, bare)
       : `${dropAndAdd(name, constraint, `${bare} NOT VALID`)}; ALTER TABLE ${name} VALIDATE CONSTRAINT ${quoteIdentifier(constraint)}`;
-  return `${name} refers to itself by ${quoteIdentifier(constraint)}, and a row may refer to one of another object, which is not there yet: ${added}`;
+  return `${name} refers to itself by ${quoteIdentifier(constraint)}, and a row may refer to one of another object, which is not there yet: --self-references ordered brings them one after the other, which will do where each refers to an earlier one; --self-references later does ${added}`;
 }
 
 function dropAndAdd(name: string, constraint: string, definition: string): string {
@@ -74,7 +103,7 @@ function refuseByPartitions(
   name: string,
   { count, unplaced = [] }: PartitionFacts,
   objects: readonly PlannedObject[],
-  keys: KeyBounds,
+  keys: RestoreRequest['keys'],
 ): string[] {
   if (count === 0 && objects.length > 0)
     return [`${name} has no partition that takes rows: create its partitions first`];

@@ -9,7 +9,8 @@ import { lookAtKeys } from './look-at-keys.ts';
 import { lookAtObjects, type FoundObject, type PlannedObject } from './objects.ts';
 import { findRecord, NO_RECORD, restoreIdOf, type RestoreRecord } from './record.ts';
 import { canCountRanges, countRows, recount, type Countable, type Recount } from './recount.ts';
-import { findPublications } from './publications.ts';
+import type { SetAside } from './record-comment.ts';
+import { findPublications, NO_PUBLICATIONS, type Publications } from './publications.ts';
 import type { RestoreRequest } from './request.ts';
 import { describeSurroundings, describeTarget, WRITABLE_KINDS, type Surroundings, type Target } from './target.ts';
 import { resolveTypes } from './types.ts';
@@ -25,6 +26,8 @@ export interface RestoreFacts {
   record: RestoreRecord | undefined;
   /** A record that a crash of the server emptied, quoted; undefined without one. */
   emptied: string | undefined;
+  /** Foreign keys of the target to itself that a restore which was broken off has dropped. */
+  aside: readonly SetAside[];
   /** Whether the target has rows; undefined where it is not there, or cannot be asked. */
   hasRows: boolean | undefined;
   /** Rows that it holds before the restore begins, where its own can only be counted with them; else 0. */
@@ -34,7 +37,7 @@ export interface RestoreFacts {
   /** The server's names of the archive's types, by the manifest's; those that it does not have are not in it. Only for a table to be made. */
   types: ReadonlyMap<string, string>;
   /** Publications that a table which is made comes into. Only for a table to be made. */
-  publications: readonly string[];
+  publications: Publications;
   /** What the types of the target's columns are made of. */
   definitions: readonly TypeDefinition[];
   keys: KeyFacts;
@@ -55,10 +58,11 @@ export async function look(
   const { schema } = request.into;
   const place = await describeSurroundings(client, schema);
   const target = await describeTarget(client, request.into);
-  const { record, emptied } = target === undefined ? NO_RECORD : await findRecord(client, target, schema, restore);
+  const { record, emptied, aside } =
+    target === undefined ? NO_RECORD : await findRecord(client, target, schema, restore);
   const hasRows = target === undefined ? undefined : await lookForRows(client, place, target);
   const types = target === undefined ? await resolveTypes(client, manifest.columns) : new Map<string, string>();
-  const publications = target === undefined ? await findPublications(client, schema) : [];
+  const publications = target === undefined ? await findPublications(client, schema) : NO_PUBLICATIONS;
   const definitions = await defineTypes(client, target?.columns.map(({ typeOid }) => typeOid) ?? []);
   const keys = await lookAtKeys(client, request.keys, manifest, target, types);
   const constraints =
@@ -79,6 +83,7 @@ export async function look(
     target,
     record,
     emptied,
+    aside,
     hasRows,
     ...counts,
     types,

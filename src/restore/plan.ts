@@ -9,16 +9,16 @@ import { restoreFailure } from '../segment/restore/errors.ts';
 import type { ConflictKey } from '../segment/restore/task.ts';
 import type { RestoreColumn } from '../format/jsonl/forms.ts';
 import { planColumns } from './columns.ts';
-import { warnOfConstraints } from './judge-constraints.ts';
+import { warnOfConstraints, warnOfSelfReferences } from './judge-constraints.ts';
 import { conflictKey } from './judge-skip.ts';
 import { conditionOf, type KeyFacts } from './keys.ts';
-import { look } from './look.ts';
+import { look, type RestoreFacts } from './look.ts';
 import type { PlannedObject } from './objects.ts';
 import { prepare } from './prepare.ts';
 import { warnOfPublications } from './publications.ts';
 import type { RestoreRecord } from './record.ts';
 import { Refusal } from './refusal.ts';
-import { refuse, warn, warnOfAttributes } from './refuse.ts';
+import { refuse, tellOfDropped, warn, warnOfAttributes, warnOfVersion } from './refuse.ts';
 import type { RestoreRequest } from './request.ts';
 import { warnOfSequences } from './sequences.ts';
 import { warnOfSnapshots } from './snapshots.ts';
@@ -35,26 +35,31 @@ export interface RestorePlan {
   /** What rows that are there already are told by; undefined unless they are passed over. */
   conflictKey: ConflictKey | undefined;
   record: RestoreRecord;
-  warnings: string[];
 }
 
-/** Throws Refusal when something stands against the restore, before anything is written; or FailureError. */
+/**
+ * `say` gets what should be known: before anything is written, but for what only a table that is made shows. Throws Refusal
+ * when something stands against the restore, before anything is written; or FailureError.
+ */
 export async function planRestore(
   client: Client,
   folder: RunFolder,
   request: RestoreRequest,
   manifest: Manifest,
+  say: (warnings: readonly string[]) => void,
 ): Promise<RestorePlan> {
   try {
     const facts = await look(client, folder, request, manifest);
     const problems = refuse(request, manifest, facts);
-    if (problems.length > 0) throw new Refusal(problems);
+    if (problems.length > 0) throw new Refusal([...problems, ...tellOfDropped(facts)]);
+    say(warnAhead(request, manifest, facts));
     const { target, record } = await prepare(client, request, manifest, facts);
-    const definitions = await defineTypes(
-      client,
-      target.columns.map(({ typeOid }) => typeOid),
-    );
     const { columns, doubts } = await planColumns(client, manifest, target);
+    if (facts.target === undefined) {
+      const oids = target.columns.map(({ typeOid }) => typeOid);
+      say(warnOfTarget(request, manifest, target, { ...facts, definitions: await defineTypes(client, oids) }));
+    }
+    say(doubts);
     return {
       manifest,
       target,
@@ -64,19 +69,31 @@ export async function planRestore(
       keys: facts.keys,
       conflictKey: request.onConflict === 'skip' ? conflictKey(manifest, target) : undefined,
       record,
-      warnings: [
-        ...doubts,
-        ...warn(request, target, facts),
-        ...warnOfPublications(request.into, facts.publications),
-        ...warnOfAttributes(manifest, target, definitions),
-        ...warnOfConstraints(target, facts.constraints, manifest),
-        ...warnOfSequences(manifest, target),
-        ...warnOfSnapshots(manifest, target.name),
-        ...facts.objects.flatMap(({ object }) => warnOfLongLine(object)),
-      ],
     };
   } catch (error) {
     if (error instanceof Refusal) throw error;
     throw restoreFailure(error, `preparing the restore into ${quoteTableName(request.into)}`);
   }
+}
+
+/** What is known before anything is made. */
+function warnAhead(request: RestoreRequest, manifest: Manifest, facts: RestoreFacts): string[] {
+  return [
+    ...(facts.target === undefined
+      ? warnOfPublications(request.into, facts.publications)
+      : warnOfTarget(request, manifest, facts.target, facts)),
+    ...warnOfVersion(manifest, facts.place),
+    ...warnOfSelfReferences(request, facts),
+    ...warnOfSnapshots(manifest, quoteTableName(request.into)),
+    ...facts.objects.flatMap(({ object }) => warnOfLongLine(object)),
+  ];
+}
+
+function warnOfTarget(request: RestoreRequest, manifest: Manifest, target: Target, facts: RestoreFacts): string[] {
+  return [
+    ...warn(request, target, facts),
+    ...warnOfAttributes(manifest, target, facts.definitions),
+    ...warnOfConstraints(target, facts.constraints, manifest),
+    ...warnOfSequences(manifest, target),
+  ];
 }

@@ -3,14 +3,16 @@ import type { Client } from '../postgres/connect.ts';
 import { defineTypes } from '../postgres/type-definitions.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import { createTable } from './create-table.ts';
+import { keysToItself } from './judge-constraints.ts';
 import type { RestoreFacts } from './look.ts';
-import { openRecord, type RestoreRecord } from './record.ts';
+import { noteAside, openRecord, type RestoreRecord } from './record.ts';
 import { Refusal } from './refusal.ts';
 import { checkMade } from './refuse.ts';
 import type { RestoreRequest } from './request.ts';
+import { setAside } from './self-references.ts';
 import { describeTarget, type Target } from './target.ts';
 
-/** The table, when it is to be made, and the record come in one transaction: a kill leaves both or none. Throws Refusal. */
+/** The table, when it is to be made, the record, and keys that are dropped come in one transaction: a kill leaves all or none. Throws Refusal. */
 export async function prepare(
   client: Client,
   request: RestoreRequest,
@@ -19,9 +21,27 @@ export async function prepare(
 ): Promise<{ target: Target; record: RestoreRecord }> {
   await client.query('BEGIN');
   const target = facts.target ?? (await makeTarget(client, request, manifest, facts));
-  const record = await openRecord(client, target, request.into.schema, facts.restore, manifest, facts.rowsBefore);
+  const opened = await openRecord(client, target, request.into.schema, facts.restore, manifest, facts.rowsBefore);
+  const record = await setKeysAside(client, request, facts, target, opened);
   await client.query('COMMIT');
   return { target, record };
+}
+
+/** With the note of them in the same transaction: at no instant is a key dropped without being noted. */
+async function setKeysAside(
+  client: Client,
+  { selfReferences }: RestoreRequest,
+  { constraints, objects }: RestoreFacts,
+  target: Target,
+  record: RestoreRecord,
+): Promise<RestoreRecord> {
+  const keys = selfReferences === 'later' ? keysToItself(constraints, objects) : [];
+  if (keys.length === 0) return record;
+  const names = new Set(keys.map(({ name }) => name));
+  const earlier = record.aside.filter(({ name }) => !names.has(name));
+  const aside = [...earlier, ...(await setAside(client, target, keys))];
+  await noteAside(client, target, record.table, aside);
+  return { ...record, aside };
 }
 
 async function makeTarget(

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import type { Client } from '../postgres/connect.ts';
 import { quoteLiteral, quoteTableName } from '../postgres/identifiers.ts';
 import type { Manifest } from '../ledger/manifest.ts';
+import { readComment, writeComment, type SetAside } from './record-comment.ts';
 import { Refusal } from './refusal.ts';
 import type { RestoreRequest } from './request.ts';
 import type { Target } from './target.ts';
@@ -21,10 +22,15 @@ export interface RestoreRecord {
   rowsBefore: number;
   /** What became of the objects that are in the target, by their keys. */
   done: Map<string, { rows: number; skipped: number }>;
+  /** Foreign keys that are dropped until the restore is done. */
+  aside: readonly SetAside[];
 }
 
 /** The entry that says that a restore was begun; its rows are those that were there before. */
 const BEGUN = '';
+
+/** Of the record's comment; a longer one is none of ours. */
+const MAX_COMMENT_CHARS = 1_000_000;
 
 /** The same restore has the same id; another run, another commit of it, or another range of keys does not. */
 export function restoreIdOf({ keys }: RestoreRequest, { archive, run, finishedAt }: Manifest): string {
@@ -37,9 +43,11 @@ export interface FoundRecord {
   record: RestoreRecord | undefined;
   /** The table of a record that lost its entries, quoted: what is in the target is not known any more. */
   emptied: string | undefined;
+  /** Foreign keys that a restore into the target has dropped, this one or another. */
+  aside: readonly SetAside[];
 }
 
-export const NO_RECORD: FoundRecord = { record: undefined, emptied: undefined };
+export const NO_RECORD: FoundRecord = { record: undefined, emptied: undefined, aside: [] };
 
 export async function findRecord(
   client: Client,
@@ -49,12 +57,14 @@ export async function findRecord(
 ): Promise<FoundRecord> {
   const table = tableName(target, schema);
   if ((await persistenceOf(client, target, schema)) === undefined) return NO_RECORD;
+  const aside = await findAside(client, table);
   const { rows } = await client.query<{ object: string; rows: string; skipped: string }>(
     `SELECT object, rows, skipped FROM ${table} WHERE restore OPERATOR(pg_catalog.=) $1`,
     [restore],
   );
   const begun = rows.find(({ object }) => object === BEGUN);
-  if (begun === undefined) return { record: undefined, emptied: (await hasBegun(client, table)) ? undefined : table };
+  if (begun === undefined)
+    return { record: undefined, emptied: (await hasBegun(client, table)) ? undefined : table, aside };
   const done = rows.filter(({ object }) => object !== BEGUN);
   const record = {
     table,
@@ -62,8 +72,22 @@ export async function findRecord(
     resumed: true,
     rowsBefore: Number(begun.rows),
     done: new Map(done.map(({ object, rows, skipped }) => [object, { rows: Number(rows), skipped: Number(skipped) }])),
+    aside,
   };
-  return { record, emptied: undefined };
+  return { record, emptied: undefined, aside };
+}
+
+/** Throws Refusal when the comment that names them was changed. */
+async function findAside(client: Client, table: string): Promise<SetAside[]> {
+  const { rows } = await client.query<{ comment: string | null }>(
+    `SELECT pg_catalog.left(pg_catalog.obj_description($1::pg_catalog.regclass, 'pg_class'), ${MAX_COMMENT_CHARS}) AS comment`,
+    [table],
+  );
+  const aside = readComment(rows[0]?.comment ?? null);
+  if (aside !== undefined) return aside;
+  throw new Refusal([
+    `the comment of the record ${table} names foreign keys that a restore has dropped, and was changed: add them again by hand, then COMMENT ON TABLE ${table} IS NULL`,
+  ]);
 }
 
 /** Whether any restore has begun in it. */
@@ -102,6 +126,22 @@ async function persistenceOf(client: Client, target: Target, schema: string): Pr
   ]);
 }
 
+/** Drops records of this role whose tables were dropped since: nobody goes on with these. */
+async function dropOrphans(client: Client, schema: string): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT r.relname::pg_catalog.text AS name
+     FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) r.relnamespace
+     JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) r.relowner
+     WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND r.relname OPERATOR(pg_catalog.~) '^pgsluice_restore_[0-9]{1,10}$'
+       AND r.relkind OPERATOR(pg_catalog.=) 'r' AND o.rolname OPERATOR(pg_catalog.=) CURRENT_USER AND NOT EXISTS (
+         SELECT FROM pg_catalog.pg_class t
+         WHERE t.oid::pg_catalog.int8 OPERATOR(pg_catalog.=) pg_catalog.substr(r.relname::pg_catalog.text, 18)::pg_catalog.int8
+       )`,
+    [schema],
+  );
+  for (const { name } of rows) await client.query(`DROP TABLE ${quoteTableName({ schema, table: name })}`);
+}
+
 /** Makes the record and notes in it that the restore has begun, inside the open transaction; or takes it up again. */
 export async function openRecord(
   client: Client,
@@ -113,7 +153,7 @@ export async function openRecord(
 ): Promise<RestoreRecord> {
   const table = tableName(target, schema);
   if ((await persistenceOf(client, target, schema)) === 'p') await client.query(`ALTER TABLE ${table} SET UNLOGGED`);
-  const { record: earlier } = await findRecord(client, target, schema, restore);
+  const { record: earlier, aside } = await findRecord(client, target, schema, restore);
   if (earlier !== undefined) return earlier;
   await client.query(
     `CREATE UNLOGGED TABLE IF NOT EXISTS ${table} (
@@ -123,22 +163,33 @@ export async function openRecord(
   );
   // Somebody may have been quicker, since it was found not to be there.
   await persistenceOf(client, target, schema);
-  const comment = `pgsluice restore records here what is in ${target.name}; it drops this table when all is there`;
-  await client.query(`COMMENT ON TABLE ${table} IS ${quoteLiteral(comment)}`);
+  await noteAside(client, target, table, aside);
+  await dropOrphans(client, schema);
   await client.query(
     `INSERT INTO ${table} (restore, archive, run, object, rows, skipped, restored_at)
      VALUES ($1, $2, $3, $4, $5, 0, pg_catalog.now())`,
     [restore, manifest.archive, manifest.run, BEGUN, rowsBefore],
   );
-  return { table, restore, resumed: false, rowsBefore, done: new Map() };
+  return { table, restore, resumed: false, rowsBefore, done: new Map(), aside };
 }
 
-/** All objects are in the target: the restore is taken out of the record, which goes unless another one is in it. */
-export async function closeRecord(client: Client, { table, restore }: RestoreRecord): Promise<void> {
+/** Writes down which foreign keys are dropped, inside the open transaction. */
+export async function noteAside(
+  client: Client,
+  target: Target,
+  table: string,
+  aside: readonly SetAside[],
+): Promise<void> {
+  await client.query(`COMMENT ON TABLE ${table} IS ${quoteLiteral(writeComment(target.name, aside))}`);
+}
+
+/** All objects are in the target, and no key is dropped: the restore is taken out of the record, which goes unless another one is in it. */
+export async function closeRecord(client: Client, target: Target, { table, restore }: RestoreRecord): Promise<void> {
   await client.query('BEGIN');
   await client.query(`DELETE FROM ${table} WHERE restore OPERATOR(pg_catalog.=) $1`, [restore]);
   const { rows } = await client.query<{ left: boolean }>(`SELECT EXISTS (SELECT FROM ${table}) AS left`);
   if (rows[0]?.left === false) await client.query(`DROP TABLE ${table}`);
+  else await noteAside(client, target, table, []);
   await client.query('COMMIT');
 }
 

@@ -2,6 +2,7 @@
 import { sqlStateOf } from '../postgres/errors.ts';
 import type { Client } from '../postgres/connect.ts';
 import { compareRow, type Compared } from '../postgres/row-comparison.ts';
+import { setForTransaction } from '../postgres/settings.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import { hasIndexFor } from './indexes.ts';
 import { describeKey } from './key-types.ts';
@@ -28,6 +29,10 @@ export interface ShortObject {
 
 /** Objects that are counted by one query. */
 const OBJECTS_A_QUERY = 1000;
+
+/** Of a count that nothing asks for. */
+const MOST_TIME = '10s';
+const QUERY_CANCELED = '57014';
 
 /** What is counted, and what it is counted by. */
 export interface Countable {
@@ -71,6 +76,23 @@ export async function countRows(client: Client, { target, keys }: Pick<Countable
     `SELECT pg_catalog.count(*) AS found FROM ${target.name}${where === undefined ? '' : ` WHERE ${where}`}`,
   );
   return Number(rows[0]?.found);
+}
+
+/** The same; undefined where that takes too long to be done for nothing but a figure. */
+export async function countRowsInTime(
+  client: Client,
+  countable: Pick<Countable, 'target' | 'keys'>,
+): Promise<number | undefined> {
+  await client.query('BEGIN');
+  try {
+    await setForTransaction(client, { statement_timeout: MOST_TIME });
+    return await countRows(client, countable);
+  } catch (error) {
+    if (sqlStateOf(error) === QUERY_CANCELED) return undefined;
+    throw error;
+  } finally {
+    await client.query('ROLLBACK');
+  }
 }
 
 /** The order of text depends on a collation, which may be another one here: its ranges would hold other rows. */

@@ -6,14 +6,17 @@ import type { TypeDefinition } from '../postgres/type-definitions.ts';
 import type { Manifest, ManifestColumn } from '../ledger/manifest.ts';
 import { contradictionsOf } from '../ledger/whole.ts';
 import { attributesToCome, definitionsOf, describeType, fits, isSameName, type Definitions } from './compare-types.ts';
+import { creating } from './create-table.ts';
 import { refuseByConstraints } from './judge-constraints.ts';
 import { refuseSkip, refuseSkipIntoNew } from './judge-skip.ts';
 import type { RestoreFacts } from './look.ts';
 import { describeLoss } from './loss.ts';
 import type { FoundObject } from './objects.ts';
+import { refusePublications } from './publications.ts';
 import type { RestoreRecord } from './record.ts';
 import type { Recount } from './recount.ts';
 import type { RestoreRequest } from './request.ts';
+import { byHand } from './self-references.ts';
 import { WRITABLE_KINDS, type Surroundings, type Target, type TargetColumn } from './target.ts';
 
 const INTO_OTHER_TYPES =
@@ -35,6 +38,14 @@ export function refuse(request: RestoreRequest, manifest: Manifest, facts: Resto
   ];
 }
 
+/** What an operator has to know who does not go on with a restore: without its record, nobody puts the keys back. */
+export function tellOfDropped({ target, aside }: Pick<RestoreFacts, 'target' | 'aside'>): string[] {
+  if (target === undefined || aside.length === 0) return [];
+  return [
+    `${target.name} is without ${aside.map(({ name }) => quoteIdentifier(name)).join(', ')} until a restore into it is done; before its record is dropped, put back what is missing: ${byHand(target.name, aside).join('; ')}`,
+  ];
+}
+
 /** What should be known, and stands against nothing. */
 export function warn(
   { onConflict }: Pick<RestoreRequest, 'onConflict'>,
@@ -50,6 +61,18 @@ export function warn(
         ]
       : []),
     ...(addsRows ? [`${name} has rows already; those of the archive are added to them`] : []),
+  ];
+}
+
+/** An older server lacks some values of types that it has: nobody knows whether they are there before they come. */
+export function warnOfVersion(
+  { source: { serverVersion } }: Pick<Manifest, 'source'>,
+  { version }: Pick<Surroundings, 'version'>,
+): string[] {
+  const archived = Number.parseInt(serverVersion, 10);
+  if (!(archived > version)) return [];
+  return [
+    `the archive is of Postgres ${archived}, and this server is Postgres ${version}: an object with a value that only later versions have fails, such as infinity as a numeric (from 14 on) or as an interval (from 17 on)`,
   ];
 }
 
@@ -100,7 +123,7 @@ function checkPlace({ schemaExists, canUseSchema, isReadOnly, role }: Surroundin
 function checkCreation(
   { create, into, onConflict, keys }: RestoreRequest,
   manifest: Manifest,
-  { place, types }: RestoreFacts,
+  { place, types, publications }: RestoreFacts,
 ): string[] {
   if (!create) {
     return place.schemaExists
@@ -120,6 +143,7 @@ function checkCreation(
     ...(names.length > MAX_COLUMNS
       ? [`the archive has ${formatCount(names.length)} columns, and a table has ${formatCount(MAX_COLUMNS)} at most`]
       : []),
+    ...(missing.size === 0 ? refusePublications(into, publications, creating(into, manifest, types)) : []),
     ...checkTemp({ keys, onConflict }, place),
     ...checkCreate(place),
   ];
@@ -145,7 +169,7 @@ function checkExisting(
     ...checkTarget(manifest, target, request, place, definitions),
     ...(request.onConflict === 'fail' && isRange(request) ? refuseRules(target) : []),
     ...(request.onConflict === 'skip' ? refuseSkip(manifest, target, constraints.hasHeirs) : []),
-    ...refuseByConstraints(target, constraints, objects, request.keys),
+    ...refuseByConstraints(target, constraints, objects, request),
     ...(emptied === undefined || hasRows === false || request.onConflict === 'skip'
       ? []
       : [lostRecord(target, emptied)]),

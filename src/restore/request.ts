@@ -16,9 +16,17 @@ export interface RestoreRequest {
   /** Whether the table is made from the manifest. */
   create: boolean;
   onConflict: ConflictRule;
+  selfReferences: SelfReferenceRule;
   /** Only rows whose key is in this range, ends included; an end is the values of the key's columns as text. */
   keys: KeyBounds;
 }
+
+/**
+ * What is done about foreign keys of the table to itself, where its rows lie in several objects: refused; objects one after the
+ * other, as the archive has them; or the keys dropped meanwhile, and added and validated at the end.
+ */
+export const SELF_REFERENCE_RULES = ['refuse', 'ordered', 'later'] as const;
+export type SelfReferenceRule = (typeof SELF_REFERENCE_RULES)[number];
 
 /** As the user wrote them; absent ends are open. */
 export interface KeyBounds {
@@ -50,7 +58,7 @@ export interface RestoreResult {
   rows: number;
   /** Rows that were there already. */
   skipped: number;
-  /** Rows that the table holds, in the range that was asked for: counted at the end of a restore that was taken up, and of an UNLOGGED table. */
+  /** Rows that the table holds at the end, in the range that was asked for; absent where it took too long to count them, and nothing asked for it. */
   counted?: number;
   /** Objects that are in the table. */
   objects: number;
@@ -64,5 +72,7 @@ export interface RestoreResult {
   /** What the preflight found against it; empty unless refused. */
   problems: string[];
   warnings: string[];
+  /** Statements for the foreign keys of the table that are dropped until the restore is done; absent where none are, as when it is. */
+  dropped?: string[];
   error?: Failure;
 }

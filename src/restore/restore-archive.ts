@@ -10,13 +10,15 @@ import { openStore } from '../store/open.ts';
 import { findRun } from './find-run.ts';
 import { describeLoss } from './loss.ts';
 import { closeRecord } from './record.ts';
-import { countRows, recount } from './recount.ts';
+import { countRows, countRowsInTime, recount } from './recount.ts';
 import { planRestore, type RestorePlan } from './plan.ts';
 import { Refusal } from './refusal.ts';
 import type { RestoreContext, RestoreRequest, RestoreResult } from './request.ts';
 import { advanceSequences } from './sequences.ts';
+import { byHand, putBack } from './self-references.ts';
 import { openRestoreSession, type RestoreSession } from './session.ts';
 import { explainTwice } from './snapshots.ts';
+import { describeTarget, type Target } from './target.ts';
 import { restoreTasks } from './tasks.ts';
 
 /** What is known on the way; the result is made of it, however the restore ends. */
@@ -80,12 +82,16 @@ async function restore(context: RestoreContext, request: RestoreRequest, tally: 
     tally.run = manifest.run;
     const session = await openRestoreSession(request, manifest.run);
     try {
-      const plan = await planRestore(session.client, folder, request, manifest);
-      note(plan.warnings);
+      const plan = await planRestore(session.client, folder, request, manifest, note);
+      const { target, record } = plan;
+      if (record.aside.length > 0) tally.dropped = byHand(target.name, record.aside);
       await fill(context, request, session, plan, tally);
-      await countAgain(session.client, plan, tally);
-      note(await advanceSequences(session.client, plan.target));
-      await closeRecord(session.client, plan.record);
+      await countAgain(session.client, request.into, plan, tally);
+      note(await advanceSequences(session.client, target));
+      const broken = await putBack(session.client, target, record.aside);
+      await closeRecord(session.client, target, record);
+      delete tally.dropped;
+      if (broken !== undefined) throw broken;
     } catch (error) {
       if (session.lost.aborted && !context.signal.aborted) throw session.lost.reason;
       throw error instanceof FailureError ? new FailureError(explainTwice(error.failure, manifest)) : error;
@@ -125,7 +131,7 @@ async function fill(
       place: context.place,
       log: context.log,
       retry: request.archive.retry,
-      parallel: context.config.workers.threads,
+      parallel: request.selfReferences === 'ordered' ? 1 : context.config.workers.threads,
       signal: AbortSignal.any([context.signal, session.lost]),
       drain: new AbortController().signal,
       onAttempt: (first, attempt) => {
@@ -160,10 +166,25 @@ async function fill(
   }
 }
 
-/** What was brought by an earlier try, or lies in a table that a crash empties, may be gone by now. */
-async function countAgain(client: Client, plan: RestorePlan, tally: Tally): Promise<void> {
+/**
+ * What was brought by an earlier try, or lies in a table that a crash empties, may be gone by now, and what was there when the
+ * table was truncated is. Else the transactions have counted what they brought, and it is counted again only where that
+ * takes no time to speak of.
+ */
+async function countAgain(
+  client: Client,
+  into: RestoreRequest['into'],
+  plan: RestorePlan,
+  tally: Tally,
+): Promise<void> {
   const { target, record } = plan;
-  if (!record.resumed && !target.isUnlogged) return;
+  const now = await describeTarget(client, into);
+  if (now?.oid !== target.oid) throw tableGone(target, now);
+  if (!record.resumed && !target.isUnlogged && now.files === target.files) {
+    const counted = await countRowsInTime(client, plan);
+    if (counted !== undefined) tally.counted = counted;
+    if (counted === undefined || counted >= tally.rows + tally.skipped) return;
+  }
   const loss = describeLoss(await recount(client, plan, record), target.name);
   if (loss !== undefined) {
     throw fail('rows-missing', {
@@ -173,6 +194,15 @@ async function countAgain(client: Client, plan: RestorePlan, tally: Tally): Prom
     });
   }
   tally.counted = await countRows(client, plan);
+}
+
+/** Its rows went with it, and those of later objects may be in one that was made in its place. */
+function tableGone({ name }: Target, now: Target | undefined): FailureError {
+  return fail('rows-missing', {
+    stage: 'restore',
+    message: `${name} was dropped${now === undefined ? '' : ' and made again'} while it was restored into, and rows of this restore went with it`,
+    hint: `Empty ${name}, or restore with --create where it is gone; then restore again.`,
+  });
 }
 
 /** What an operator does about an interrupted run is not what he does about an interrupted restore. */

@@ -42,6 +42,8 @@ export interface Target {
   indexes: readonly TargetIndex[];
   /** Whether a crash of the server empties it, or one of its partitions. */
   isUnlogged: boolean;
+  /** Names the files that it and its partitions lie in: others once it was truncated or rewritten. */
+  files: string;
   canSelect: boolean;
   hasRowSecurity: boolean;
   /** Names of rules that keep INSERT from passing over rows: those for INSERT, and those for UPDATE. */
@@ -61,6 +63,8 @@ export interface Surroundings {
   canMakeTemp: boolean;
   isReadOnly: boolean;
   role: string;
+  /** The server's major version. */
+  version: number;
 }
 
 const SURROUNDINGS_SQL = `
@@ -70,7 +74,8 @@ SELECT s.oid IS NOT NULL AS "schemaExists",
   pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP') AS "canMakeTemp",
   pg_catalog.pg_is_in_recovery()
     OR pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool AS "isReadOnly",
-  CURRENT_USER::pg_catalog.text AS role
+  CURRENT_USER::pg_catalog.text AS role,
+  pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog./) 10000 AS version
 FROM (
   SELECT (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) $1) AS oid
 ) AS s`;
@@ -99,7 +104,10 @@ SELECT c.oid::pg_catalog.int8::pg_catalog.float8 AS oid, c.relkind::pg_catalog.t
   c.relpersistence OPERATOR(pg_catalog.=) 'u' OR EXISTS (
     SELECT FROM pg_catalog.pg_partition_tree(c.oid) p JOIN pg_catalog.pg_class l ON l.oid OPERATOR(pg_catalog.=) p.relid
     WHERE l.relpersistence OPERATOR(pg_catalog.=) 'u'
-  ) AS "isUnlogged"
+  ) AS "isUnlogged",
+  pg_catalog.concat(pg_catalog.pg_relation_filenode(c.oid), ARRAY(
+    SELECT pg_catalog.pg_relation_filenode(p.relid) FROM pg_catalog.pg_partition_tree(c.oid) p ORDER BY p.relid
+  )::pg_catalog.text) AS files
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2`;
 

@@ -54,15 +54,15 @@ describe('restore', () => {
           'peakHeapBytes',
           'peakRssBytes',
         ],
-        ...['resumed', 'problems', 'warnings'],
+        ...['counted', 'resumed', 'problems', 'warnings'],
       ].sort(),
     );
-    const { archive, run, into, status, rows, skipped, resumed, problems, warnings } = result;
+    const { archive, run, into, status, rows, skipped, counted, resumed, problems, warnings } = result;
     assert.deepEqual(
-      { archive, run, into, status, rows, skipped, resumed, problems, warnings },
+      { archive, run, into, status, rows, skipped, counted, resumed, problems, warnings },
       {
         ...{ archive: 'fetch_queue', run: RUN, into: 'public.fetch_queue', status: 'restored', rows: ROWS, skipped: 0 },
-        ...{ resumed: false, problems: [], warnings: [] },
+        ...{ counted: ROWS, resumed: false, problems: [], warnings: [] },
       },
     );
     const { rows: differing } = await client.query(
@@ -150,7 +150,7 @@ describe('restore', () => {
     assert.equal(code, 0);
     assert.match(
       stdout,
-      /^fetch_queue 20261123T021500Z: 5 rows in public\.words\n {2}1 object, .* rows\/s\n {2}peak worker heap .*, peak RSS /,
+      /^fetch_queue 20261123T021500Z: 5 rows in public\.words; counted there now: 5\n {2}1 object, .* rows\/s\n {2}peak worker heap .*, peak RSS /,
     );
   });
 
@@ -174,6 +174,7 @@ describe('restore', () => {
         /there is no source "nowhere"; the config has default, other/,
       ],
       [['fetch_queue', '--into', 'a.b', '--on-conflict', 'replace'], /must be skip or fail/],
+      [['fetch_queue', '--into', 'a.b', '--self-references', 'no'], /must be refuse, ordered, later/],
     ] as const) {
       const { code, stderr } = await site.run(['restore', ...args], config);
       assert.equal(code, 2, args.join(' '));

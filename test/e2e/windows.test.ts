@@ -158,7 +158,7 @@ describe('the windows of an archive', () => {
   });
 
   test('come back together; of a window with several generations each row comes once', async () => {
-    const options = { into: 'public.back', create: true, onConflict: 'fail', all: true };
+    const options = { into: 'public.back', create: true, onConflict: 'fail', selfReferences: 'refuse', all: true };
     const { code, output } = await command((invocation) => restoreCommand(invocation, 'events', options));
     assert.equal(code, 0, JSON.stringify(output));
     const { rows } = await site.database.client.query(

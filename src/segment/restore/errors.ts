@@ -4,6 +4,10 @@ import { ownEntry } from '../../base/own.ts';
 import { postgresFailure } from '../../postgres/errors.ts';
 
 const BY_STATE: Readonly<Record<string, FailureKind>> = {
+  '23503': {
+    code: 'constraint-violated',
+    hint: 'A row refers to one that is not there. Restore first what it refers to; where that is in the same table, --self-references later goes on with what is missing.',
+  },
   '23505': { code: 'row-exists' },
   '25006': { code: 'read-only', hint: 'This server takes no writes, such as a standby: restore into the primary.' },
   '42501': {

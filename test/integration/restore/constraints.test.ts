@@ -36,7 +36,7 @@ describe('a table that refers to itself', () => {
     const { status, problems } = await yard.restore('tree_back');
     assert.equal(status, 'refused');
     const [, drop, add, validate] =
-      /^"public"\."tree_back" refers to itself by "up", .* not there yet: (ALTER TABLE .*); and after the restore, (ALTER .* NOT VALID); (ALTER .* VALIDATE CONSTRAINT "up")$/.exec(
+      /^"public"\."tree_back" refers to itself by "up", .* not there yet: .*--self-references later does (ALTER TABLE .*); and after the restore, (ALTER .* NOT VALID); (ALTER .* VALIDATE CONSTRAINT "up")$/.exec(
         problems.join('\n'),
       ) ?? [];
     assert.ok(drop !== undefined, problems.join('\n'));

@@ -81,6 +81,7 @@ export class Yard {
         into: { schema: 'public', table },
         create: false,
         onConflict: 'fail',
+        selfReferences: 'refuse',
         keys: {},
         ...changes,
       },

@@ -70,6 +70,7 @@ describe('what is sent to the threads', () => {
       into: { schema: 'public', table: 'back' },
       create: false,
       onConflict: 'fail',
+      selfReferences: 'refuse',
       keys: {},
     });
     assert.equal(restored.status, 'restored', JSON.stringify(restored.error));

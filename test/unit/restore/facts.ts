@@ -4,6 +4,7 @@ import { NO_CONSTRAINTS } from '../../../src/restore/constraints.ts';
 import type { TargetIndex } from '../../../src/restore/indexes.ts';
 import { ALL_KEYS } from '../../../src/restore/keys.ts';
 import type { RestoreFacts } from '../../../src/restore/look.ts';
+import { NO_PUBLICATIONS } from '../../../src/restore/publications.ts';
 import type { RestoreRecord } from '../../../src/restore/record.ts';
 import type { RestoreRequest } from '../../../src/restore/request.ts';
 import type { Target, TargetColumn } from '../../../src/restore/target.ts';
@@ -93,6 +94,7 @@ export function target(changes: Partial<Target> = {}): Target {
     indexes: [index(['id'])],
     rules: [],
     isUnlogged: false,
+    files: '16400',
     canSelect: true,
     hasRowSecurity: false,
     triggers: [],
@@ -107,6 +109,7 @@ export function record(rows: number): RestoreRecord {
     resumed: true,
     rowsBefore: 0,
     done: new Map([['events/part-00000.jsonl.gz', { rows, skipped: 0 }]]),
+    aside: [],
   };
 }
 
@@ -114,6 +117,7 @@ export const request = {
   into: { schema: 'public', table: 'events' },
   create: false,
   onConflict: 'fail',
+  selfReferences: 'refuse',
   keys: {},
 } as unknown as RestoreRequest;
 
@@ -127,15 +131,17 @@ export function facts(changes: Partial<RestoreFacts> = {}): RestoreFacts {
       canMakeTemp: true,
       isReadOnly: false,
       role: 'restorer',
+      version: 18,
     },
     target: target(),
     record: undefined,
     emptied: undefined,
+    aside: [],
     hasRows: false,
     rowsBefore: 0,
     recount: undefined,
     types: new Map(),
-    publications: [],
+    publications: NO_PUBLICATIONS,
     definitions: [],
     keys: ALL_KEYS,
     constraints: NO_CONSTRAINTS,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { Manifest } from '../../../src/ledger/manifest.ts';
 import { ALL_KEYS } from '../../../src/restore/keys.ts';
-import { checkMade, refuse, warn } from '../../../src/restore/refuse.ts';
+import { checkMade, refuse, warn, warnOfVersion } from '../../../src/restore/refuse.ts';
 import type { RestoreFacts } from '../../../src/restore/look.ts';
 import type { RestoreRequest } from '../../../src/restore/request.ts';
 import { column, facts, manifest, object, record, request, target, targetColumn } from './facts.ts';
@@ -258,6 +259,17 @@ describe('a warning', () => {
       '"public"."events" has triggers that fire for each restored row: a, b',
       '"public"."events" has rows already; those of the archive are added to them',
     ]);
+  });
+
+  test('names an older server, which lacks values', () => {
+    const of = (serverVersion: string): Pick<Manifest, 'source'> => ({
+      source: { ...manifest().source, serverVersion },
+    });
+    assert.match(
+      warnOfVersion(of('18.4 (Debian 18.4-1)'), { version: 13 }).join(),
+      /^the archive is of Postgres 18, and this server is Postgres 13/,
+    );
+    for (const same of ['13.2', '12.1', 'unknown']) assert.deepEqual(warnOfVersion(of(same), { version: 13 }), []);
   });
 
   test('is not given for rows that a first try brought, or that are passed over', () => {

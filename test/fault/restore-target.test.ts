@@ -1,0 +1,163 @@
+/** What happens to the target while rows are brought into it, or before a restore is taken up: no loss without a word. */
+import assert from 'node:assert/strict';
+import { before, beforeEach, describe, test } from 'node:test';
+import type { Client } from 'pg';
+import { countRows, difference, openYard, type Yard } from '../integration/restore/support.ts';
+import { eventually } from '../support/cli.ts';
+import { connect, testDatabase, type TestDatabase } from '../support/postgres.ts';
+import type { RestoreResult } from '../../src/restore/request.ts';
+
+const ROWS = 300;
+const HOLD = 4712;
+
+describe('a target that changes', () => {
+  let database: TestDatabase;
+  let client: Client;
+  let yard: Yard;
+  /** The run of all rows. */
+  let first: string;
+
+  before(async () => {
+    database = await testDatabase();
+    ({ client } = database);
+    yard = await openYard(database);
+    await client.query(
+      `CREATE TABLE original (id int PRIMARY KEY, v text); INSERT INTO original SELECT i, 'v' || i FROM generate_series(1, ${ROWS}) AS i;
+       CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+       $$ BEGIN PERFORM pg_advisory_xact_lock_shared(${HOLD}); RETURN NEW; END $$`,
+    );
+    first = (await yard.archive({ table: 'original', segments: { by: 'key', targetSize: '4KiB' } })).run;
+  });
+
+  const makeTarget = (name = 'target'): Promise<unknown> =>
+    client.query(
+      `DROP TABLE IF EXISTS ${name}; CREATE TABLE ${name} (LIKE original INCLUDING ALL);
+       CREATE TRIGGER hold BEFORE INSERT ON ${name} FOR EACH ROW WHEN (NEW.id = 250) EXECUTE FUNCTION hold()`,
+    );
+  beforeEach(() => makeTarget());
+
+  async function records(): Promise<string[]> {
+    const { rows } = await client.query<{ name: string }>(
+      "SELECT relname AS name FROM pg_class WHERE relname ~ '^pgsluice_restore_[0-9]+$' ORDER BY oid",
+    );
+    return rows.map(({ name }) => name);
+  }
+
+  const begun = (): Promise<unknown> =>
+    eventually('some rows are in, and the others wait', async () => {
+      const { rowCount } = await client.query("SELECT FROM pg_stat_activity WHERE wait_event = 'advisory'");
+      return rowCount === 1 && (await countRows(client, 'target')) > 0;
+    });
+
+  /** Begins a restore, which waits before row 250; does something to the target, and lets it go on. */
+  async function whileRestoring(act: (holder: Client) => Promise<unknown>): Promise<RestoreResult> {
+    const holder = await connect(database.url);
+    try {
+      await holder.query(`SELECT pg_advisory_lock(${HOLD})`);
+      const restoring = yard.restore('target', { run: first });
+      await begun();
+      const acting = act(holder);
+      // It waits for the transaction that is held.
+      await eventually('it is asked for', async () => {
+        const { rowCount } = await client.query(
+          "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'relation' AND relation = 'target'::regclass",
+        );
+        return rowCount !== null && rowCount > 0;
+      });
+      await holder.query(`SELECT pg_advisory_unlock_all()`);
+      await acting;
+      return await restoring;
+    } finally {
+      await holder.end();
+    }
+  }
+
+  test('that is truncated while rows come in fails with the figures', async () => {
+    const other = await connect(database.url);
+    const result = await whileRestoring(() => other.query('TRUNCATE target'));
+    await other.end();
+    assert.deepEqual([result.status, result.error?.code], ['failed', 'rows-missing']);
+    await client.query(`DROP TABLE ${(await records())[0]!}`);
+  });
+
+  test('that is dropped and made again while rows come in fails', async () => {
+    const other = await connect(database.url);
+    const result = await whileRestoring(() =>
+      other.query('BEGIN; DROP TABLE target; CREATE TABLE target (LIKE original INCLUDING ALL); COMMIT'),
+    );
+    await other.end();
+    assert.deepEqual([result.status, result.error?.code], ['failed', 'rows-missing']);
+    await client.query('TRUNCATE target');
+    const again = await yard.restore('target', { run: first });
+    assert.deepEqual([again.status, await records()], ['restored', []]);
+  });
+
+  async function breakOff(): Promise<void> {
+    await client.query(`INSERT INTO target VALUES (${ROWS}, 'mine')`);
+    assert.equal((await yard.restore('target', { run: first })).error?.code, 'row-exists');
+    assert.equal((await records()).length, 1);
+  }
+
+  test('that was dropped and made again, under another oid, is filled anew; the old record goes', async () => {
+    await breakOff();
+    await makeTarget();
+    const result = await yard.restore('target', { run: first });
+    assert.deepEqual([result.status, result.resumed, result.rows], ['restored', false, ROWS]);
+    assert.deepEqual(await records(), []);
+  });
+
+  test('that has the oid of another one by now is not taken for that one', async () => {
+    await breakOff();
+    const [record] = await records();
+    await makeTarget();
+    const { rows } = await client.query<{ oid: number }>("SELECT 'target'::regclass::oid AS oid");
+    await client.query(`ALTER TABLE ${record!} RENAME TO pgsluice_restore_${rows[0]!.oid}`);
+    const result = await yard.restore('target', { run: first });
+    assert.equal(result.status, 'refused');
+    assert.match(result.problems.join(), /rows that it had brought are gone: .* holds 0 of the \d+ rows/);
+    await client.query(`DROP TABLE ${(await records())[0]!}`);
+    assert.equal((await yard.restore('target', { run: first })).status, 'restored');
+  });
+
+  test('is filled by one restore at a time', async () => {
+    const holder = await connect(database.url);
+    await holder.query(`SELECT pg_advisory_lock(${HOLD})`);
+    const restoring = yard.restore('target', { run: first });
+    await begun();
+    const second = await yard.restore('target', { run: first, keys: { to: '10' } });
+    assert.equal(second.error?.code, 'locked');
+    await holder.end();
+    assert.equal((await restoring).status, 'restored');
+    assert.deepEqual(await difference(client, 't.*', 'original', 'target'), []);
+  });
+
+  test('may be read by a run meanwhile, which sees whole objects, and may be that of a run in progress', async () => {
+    const reader = await connect(database.url);
+    await reader.query(`BEGIN; LOCK TABLE target IN ACCESS SHARE MODE; SELECT pg_advisory_lock(${HOLD})`);
+    const restoring = yard.restore('target', { run: first });
+    await begun();
+    const there = await countRows(client, 'target');
+    const run = await yard.archive({ table: 'target' });
+    assert.equal(run.rows, there);
+    await reader.query(`SELECT pg_advisory_unlock(${HOLD})`);
+    assert.equal((await restoring).status, 'restored');
+    await reader.end();
+  });
+
+  test('with row security is filled by its owner, unless that is forced upon him', async () => {
+    const role = database.name;
+    await client.query(
+      `CREATE ROLE ${role} LOGIN PASSWORD 'x'; GRANT ALL ON SCHEMA public TO ${role}; ALTER TABLE target OWNER TO ${role};
+       CREATE POLICY p ON target USING (id > 100);
+       ALTER TABLE target ENABLE ROW LEVEL SECURITY; ALTER TABLE target FORCE ROW LEVEL SECURITY`,
+    );
+    const url = new URL(database.url);
+    [url.username, url.password] = [role, 'x'];
+    const request = { run: first, source: { ...yard.config.sources['default']!, url: url.href } };
+    assert.match((await yard.restore('target', request)).problems.join(), /^row-level security of .* applies to role/);
+    await client.query('ALTER TABLE target NO FORCE ROW LEVEL SECURITY');
+    const { status, rows, counted } = await yard.restore('target', request);
+    assert.deepEqual([status, rows, counted], ['restored', ROWS, ROWS]);
+    await client.query(`DROP TABLE target; DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  });
+});
