@@ -64,6 +64,30 @@ describe('a request that is held over a kill and a second run', () => {
   }
 });
 
+describe('a request that is held over two further tries', () => {
+  test('does not take an object that was written again with equal rows for the one that it was to replace', async () => {
+    const configOf = (changes: object): Promise<string> =>
+      site.writeConfig({ archives: { again: segmented('rows', 'key', '32KiB', changes) } });
+    const [whole, other] = [await configOf({}), await configOf({ columns: ['id'] })];
+    const [, second, third] = [0, 1, 2].map((segment) => partKey('again', segment)) as [string, string, string];
+    site.proxy.order('PutObject', { kind: 'error', status: 403, code: 'AccessDenied' }, 1, third);
+    assert.equal((await runInProcess(site, whole, 'again', RUN)).result.status, 'failed');
+    const { promise: released, resolve: letGo } = Promise.withResolvers<undefined>();
+    const held = site.proxy.order('PutObject', { kind: 'hold', until: released }, 1, second);
+    const victim = site.start(['run', 'again', '--run-id', RUN], other);
+    await happened(held);
+    victim.kill('SIGKILL');
+    await victim.ended();
+    await site.waitForNoBackends();
+    const late = site.proxy.seen('PutObject').findLast(({ key }) => key === second)!;
+    assert.match(String(late.headers['if-match']), /^[0-9a-f]{32}$/);
+    assert.equal((await runInProcess(site, whole, 'again', RUN)).result.status, 'committed');
+    letGo(undefined);
+    await eventually('the held request was answered', async () => late.status !== 0);
+    assert.equal(late.status, 412);
+  });
+});
+
 describe('an object that is overwritten between its receipt and the commit', () => {
   test('ends the run as object-changed, and nothing is committed', async () => {
     const config = await site.writeConfig({ archives: { swapped: segmented('rows', 'key', '32KiB') } });
