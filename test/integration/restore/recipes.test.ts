@@ -1,21 +1,19 @@
 /** The ways of docs/format.md to read an archive without pgsluice, as they stand there, over the hardest values. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
+import { queryDuckDb, withoutDuckDb } from '../../support/duckdb.ts';
 import { skipWithout } from '../../support/needs.ts';
 import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { recipe } from '../../support/recipe.ts';
 import { difference, openYard } from './support.ts';
 
-const ROOT = path.join(import.meta.dirname, '../../..');
-const DUCKDB = path.join(ROOT, 'node_modules/.duckdb/node_modules/@duckdb/node-api/lib/index.js');
 const RUN = '20261123T021500Z';
-const FORMAT = readFileSync(path.join(ROOT, 'docs/format.md'), 'utf8');
 
 /** Stands for the AWS CLI: what is copied lies in a folder. */
 const AWS = `#!/bin/sh
@@ -72,12 +70,6 @@ async function printRows(): Promise<Map<string, Record<string, string | null>>> 
     `SELECT id, json_object_agg(key, to_json(t) ->> key) AS values FROM fetch_queue AS t, json_object_keys(to_json(t)) AS key GROUP BY id`,
   );
   return new Map(rows.map(({ id, values }) => [id, values]));
-}
-
-function recipe(name: string): string {
-  const [, text] = new RegExp(`<!-- recipe: ${name} -->\\s+\`\`\`\\w+\\n([\\s\\S]*?)\`\`\``).exec(FORMAT) ?? [];
-  assert.ok(text !== undefined, `docs/format.md has no recipe ${name}`);
-  return text;
 }
 
 async function run(command: string, ...args: string[]): Promise<string> {
@@ -176,26 +168,8 @@ for row in rows("run"):
     assert.equal(rows.find(({ id }) => id === '9223372036854775807')?.['ratio'], '-0');
   });
 
-  const withoutDuckDb = existsSync(DUCKDB) ? false : 'DuckDB is not there; .ci/run fetches it';
   describe('with DuckDB', { skip: withoutDuckDb }, () => {
-    /** The rows that the statements give together. */
-    async function query(sql: string): Promise<Record<string, string | null>[]> {
-      const { DuckDBInstance } = (await import(pathToFileURL(DUCKDB).href)) as {
-        DuckDBInstance: {
-          create: (at: string) => Promise<{
-            connect: () => Promise<{
-              runAndReadAll: (sql: string) => Promise<{ getRowObjectsJson: () => Record<string, string | null>[] }>;
-            }>;
-          }>;
-        };
-      };
-      const connection = await (await DuckDBInstance.create(':memory:')).connect();
-      const statements = sql.replaceAll("'run/", `'${folder}/run/`).split(/;\s*$/m);
-      let rows: Record<string, string | null>[] = [];
-      for (const statement of statements.filter((one) => one.trim() !== ''))
-        rows = (await connection.runAndReadAll(statement)).getRowObjectsJson();
-      return rows;
-    }
+    const query = (sql: string): ReturnType<typeof queryDuckDb> => queryDuckDb(sql, path.join(folder, 'run'));
 
     test('read every digit', async () => {
       const names = SCALARS.map((name) => `line ->> '${name}' AS "${name.replaceAll('"', '""')}"`).join(', ');
