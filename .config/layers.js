@@ -59,7 +59,11 @@ const PACKAGES = [
   ],
   ['fastest-levenshtein', ['base/suggest.ts'], 'what is near enough for a "did you mean" is decided once'],
   ['pg', ['postgres/', 'segment/source/', 'demo/'], 'they set what must be set on each connection'],
-  ['pg-cursor', ['segment/source/'], 'only segment/source/ reads rows; the control plane never holds one'],
+  [
+    'pg-cursor',
+    ['segment/source/', 'postgres/distinct-values.ts'],
+    'only segment/source/ reads rows; of these, the control plane lists the values that folders are named by',
+  ],
 ];
 
 /** The rule `layers/imports`, to be set to `error` for src. */

@@ -55,8 +55,9 @@ function addCommand(
     .option('--config <file>', `config file (default: $PGSLUICE_CONFIG, then ${DEFAULT_CONFIG})`)
     .option('--json', 'print one JSON document on stdout; logs go to stderr')
     .addHelpText('after', describeEnd(entry));
-  for (const { flags, does, required, default: byDefault } of entry.options) {
-    if (required === true) command.requiredOption(flags, does, byDefault);
+  for (const { flags, does, required, repeats, default: byDefault } of entry.options) {
+    if (repeats === true) command.option(flags, does, (one: string, others: string[]) => [...others, one], []);
+    else if (required === true) command.requiredOption(flags, does, byDefault);
     else command.option(flags, does, byDefault);
   }
   // The library gives the arguments one by one, several as an array, then the options and the command itself.

@@ -19,6 +19,8 @@ export const BUDGET = Object.freeze({
     bytes: 1800,
     /** What a plan aims for at most; a table with more leaves than that has a segment for each that is large. */
     planned: 10_000,
+    /** The most values that a run may have folders of; each has a segment. */
+    values: 100_000,
   }),
 
   /** From the socket to the encoder. */

@@ -22,6 +22,12 @@ const WINDOWS: readonly CommandOption[] = [
   { flags: '--all', does: 'of an archive of windows: all of them' },
 ];
 
+const PARTITION: CommandOption = {
+  flags: '--partition <column=value>',
+  does: 'of a run with partitionBy: only this value; `column=` is the empty text, `column` NULL; once for each column',
+  repeats: true,
+};
+
 /** Of a command that opens sources and destinations. */
 const BOTH_ENDS: readonly VariableName[] = ['NODE_OPTIONS', 'AWS_*', 'PG*'];
 const INTERRUPTED = 'interrupted';
@@ -153,11 +159,14 @@ export const COMMANDS: readonly CommandEntry[] = [
     arguments: '[archive]',
     does: 'show the runs that the destination holds',
     example: 'pgsluice list fetch_queue --json',
-    options: [ALLOW_UNSIGNED, { flags: '--windows', does: 'of an archive of windows: a calendar of them' }],
+    options: [ALLOW_UNSIGNED, { flags: '--windows', does: 'of an archive of windows: a calendar of them' }, PARTITION],
     exits: { 1: 'the destination does not answer', 2: 'usage or config' },
     variables: ['NODE_OPTIONS', 'AWS_*'],
     run: async (invocation, given) =>
-      (await import('./list.ts')).listCommand(invocation, given.arguments[0], { windows: given.flag('windows') }),
+      (await import('./list.ts')).listCommand(invocation, given.arguments[0], {
+        windows: given.flag('windows'),
+        partition: given.list('partition'),
+      }),
   },
   {
     name: 'verify',
@@ -171,6 +180,7 @@ export const COMMANDS: readonly CommandEntry[] = [
         flags: '--sample <n>',
         does: 'read only so many objects, evenly spread, the first and the last among them',
       },
+      PARTITION,
     ],
     exits: {
       1: 'the destination does not answer',
@@ -184,6 +194,7 @@ export const COMMANDS: readonly CommandEntry[] = [
         ...given.run(),
         ...given.texts('sample', 'from', 'to'),
         ...(given.flag('all') ? { all: true } : {}),
+        partition: given.list('partition'),
       }),
   },
   {
@@ -208,6 +219,7 @@ export const COMMANDS: readonly CommandEntry[] = [
         does: 'only rows from this key on; values of several columns with commas between, \\, for a comma in one',
       },
       { flags: '--key-to <key>', does: 'only rows up to this key' },
+      PARTITION,
     ],
     exits: { 1: 'the restore failed', 2: 'usage or config, or it was refused: nothing was written', 130: INTERRUPTED },
     variables: BOTH_ENDS,
@@ -217,6 +229,7 @@ export const COMMANDS: readonly CommandEntry[] = [
         ...given.texts('into', 'source', 'keyFrom', 'keyTo', 'from', 'to'),
         ...(given.flag('all') ? { all: true } : {}),
         create: given.flag('create'),
+        partition: given.list('partition'),
         onConflict: given.text('onConflict'),
         selfReferences: given.text('selfReferences'),
       }),

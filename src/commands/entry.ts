@@ -25,6 +25,8 @@ export interface CommandOption {
   does: string;
   default?: string;
   required?: boolean;
+  /** Whether it may be given several times. */
+  repeats?: boolean;
 }
 
 /** Exit codes of the contract. */
@@ -73,6 +75,12 @@ export class Given {
   /** An option that has a default. */
   text(name: string): string {
     return String(this.#options[name]);
+  }
+
+  /** All that an option that repeats was given; empty without. */
+  list(name: string): string[] {
+    const given = this.#options[name];
+    return Array.isArray(given) ? given.map(String) : [];
   }
 
   /** Those of the options that were given. */

@@ -4,6 +4,7 @@ import { NEVER } from '../base/signals.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { isChosen, readChoices } from '../ledger/partitions.ts';
 import { listRuns, type StoredRun } from '../ledger/runs.ts';
 import { isWindowed } from '../run/subject.ts';
 import { calendarLines, overviewOf, windowRunOf, type WindowRun } from '../windows/overview.ts';
@@ -33,15 +34,18 @@ interface ListedRun {
 export async function listCommand(
   invocation: Invocation,
   name: string | undefined,
-  options: { windows: boolean } = { windows: false },
+  options: { windows: boolean; partition?: readonly string[] } = { windows: false },
 ): Promise<number> {
+  const { partition = [] } = options;
+  if (options.windows && partition.length > 0)
+    throw new UsageError('--windows and --partition do not go together: leave one of them out');
   const config = openConfig(invocation);
   if (options.windows) return listWindows(invocation, config, name);
   const archives = name === undefined ? Object.values(config.archives) : chooseArchives(config, [name]);
   const printer = invocation.json ? new JsonList(invocation) : new Table(invocation);
   let block: ListedRun[] = [];
   for (const archive of archives) {
-    for await (const run of listArchive(config, archive)) {
+    for await (const run of listArchive(config, archive, partition)) {
       block.push(run);
       if (block.length < PRINTED_AT_ONCE) continue;
       printer.add(block);
@@ -69,8 +73,31 @@ async function listWindows(invocation: Invocation, config: Config, name: string 
   return EXIT.done;
 }
 
-async function* listArchive(config: Config, archive: ArchiveConfig): AsyncGenerator<ListedRun, void, undefined> {
-  for await (const run of readRuns(config, archive)) yield describeRun(run);
+async function* listArchive(
+  config: Config,
+  archive: ArchiveConfig,
+  partition: readonly string[],
+): AsyncGenerator<ListedRun, void, undefined> {
+  for await (const run of readRuns(config, archive)) {
+    const part = partition.length === 0 ? run : partOf(run, partition);
+    if (part !== undefined) yield describeRun(part);
+  }
+}
+
+/** A committed run as if it had the objects of these values alone; undefined for one that has none. */
+function partOf(run: StoredRun, partition: readonly string[]): StoredRun | undefined {
+  if (run.manifest === undefined) return undefined;
+  const choices = readChoices(partition, run.manifest.partitionBy ?? []);
+  if (typeof choices === 'string') return undefined;
+  const objects = run.manifest.objects.filter((object) => isChosen(object.partition, choices));
+  if (objects.length === 0) return undefined;
+  const sums = { rows: 0, jsonBytes: 0, bytes: 0 };
+  for (const { rows, jsonBytes, bytes } of objects) {
+    sums.rows += rows;
+    sums.jsonBytes += jsonBytes;
+    sums.bytes += bytes;
+  }
+  return { ...run, manifest: { ...run.manifest, ...sums, objects }, receipts: objects.length };
 }
 
 async function* readRuns(config: Config, archive: ArchiveConfig): AsyncGenerator<StoredRun, void, undefined> {

@@ -9,6 +9,9 @@ import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import { whileReading } from '../postgres/snapshot.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
 import { dataKey, fullKey, manifestKey } from '../ledger/names.ts';
+import { partitionOf } from '../ledger/partitions.ts';
+import { folderOf } from '../ledger/segments.ts';
+import { requireKeysFit, warnOfLayout } from '../run/layout.ts';
 import { planRun } from '../run/plan.ts';
 import { warnOfSubject } from '../run/subject-warnings.ts';
 import { isWindowed } from '../run/subject.ts';
@@ -30,7 +33,8 @@ interface PlanReport {
   estimatedRows: number;
   estimatedBytes: number;
   columns: { name: string; type: string; encoding: string }[];
-  segments: { segment: number; key: string; rows: string }[];
+  /** `partition` is the value of each column of partitionBy. */
+  segments: { segment: number; key: string; rows: string; partition?: Record<string, string | null> }[];
   /** What will not come back as it was. */
   warnings: string[];
   manifest: string;
@@ -106,6 +110,8 @@ async function planOne(client: Client, config: Config, archive: ArchiveConfig, i
   const plan = await whileReading(client, () => planRun(client, archive, parseRunId(id)));
   const destination = destinationOf(config, archive);
   const { extension } = CODEC_FILES[archive.compression.codec];
+  const { partitionBy = [] } = archive;
+  requireKeysFit({ destination, archive: archive.name, run: id, extension, partitionBy }, plan.segments);
   return {
     archive: archive.name,
     run: id,
@@ -117,12 +123,14 @@ async function planOne(client: Client, config: Config, archive: ArchiveConfig, i
     columns: plan.subject.selection.columns.map(({ name, type, encoding }) => ({ name, type, encoding })),
     segments: plan.segments.map((segment) => ({
       segment: segment.index,
-      key: fullKey(destination, dataKey(archive.name, id, segment.index, extension)),
+      key: fullKey(destination, dataKey(archive.name, id, segment.index, extension, folderOf(partitionBy, segment))),
       rows: plan.cut.describe(segment),
+      ...(segment.partition === undefined ? {} : { partition: partitionOf(partitionBy, segment.partition) }),
     })),
     warnings: [
       ...warnOfPooler(client),
       ...plan.warnings,
+      ...(await warnOfLayout(client, archive, plan.subject)),
       ...warnOfNulls(plan.subject.selection.columns),
       ...warnOfSubject(plan.subject),
     ],
@@ -149,16 +157,12 @@ function describeReport(report: AnyReport): string[] {
   return 'missing' in report ? describeWindows(report) : describePlan(report);
 }
 
-/** So many windows at either end of the list are shown. */
+/** So many windows, or values, at either end of the list are shown. */
 const MOST_SHOWN = 10;
 
 function describeWindows(report: WindowsPlanReport): string[] {
   const { archive, window, missing, committed, first, warnings, more } = report;
-  const lines = missing.map(({ run, from, to }) => `  ${run}  from ${from} to ${to}`);
-  const shown =
-    lines.length <= 2 * MOST_SHOWN
-      ? lines
-      : [...lines.slice(0, MOST_SHOWN), `  … ${lines.length - 2 * MOST_SHOWN} more …`, ...lines.slice(-MOST_SHOWN)];
+  const shown = bothEnds(missing.map(({ run, from, to }) => `  ${run}  from ${from} to ${to}`));
   return [
     `${archive}: ${countOf(missing.length, 'window')}${more ? ' and more' : ''} of ${window.column} by ${window.every} (${window.timezone}) to make, ${countOf(committed, 'run')} committed`,
     ...shown,
@@ -167,11 +171,17 @@ function describeWindows(report: WindowsPlanReport): string[] {
   ];
 }
 
+function bothEnds(lines: readonly string[]): readonly string[] {
+  if (lines.length <= 2 * MOST_SHOWN) return lines;
+  return [...lines.slice(0, MOST_SHOWN), `  … ${lines.length - 2 * MOST_SHOWN} more …`, ...lines.slice(-MOST_SHOWN)];
+}
+
 function describePlan(report: PlanReport): string[] {
+  const segments = report.segments.map(({ segment, key, rows }) => `  ${String(segment).padStart(5)}  ${key}  ${rows}`);
   return [
     `${report.archive} ${report.run}: ${report.subject}, about ${countOf(report.estimatedRows, 'row')}, ${formatBytes(report.estimatedBytes)}`,
     `  ${countOf(report.segments.length, 'segment')} by ${report.by}: ${report.why}`,
-    ...report.segments.map(({ segment, key, rows }) => `  ${String(segment).padStart(5)}  ${key}  ${rows}`),
+    ...(report.by === 'value' ? bothEnds(segments) : segments),
     `         ${report.manifest}`,
     ...report.warnings.map((warning) => `  warning  ${warning}`),
   ];

@@ -31,6 +31,8 @@ export interface RestoreOptions extends WindowChoice {
   selfReferences: string;
   keyFrom?: string;
   keyTo?: string;
+  /** Each as it was typed, such as `domain_id=42`. */
+  partition?: readonly string[];
 }
 
 export async function restoreCommand(invocation: Invocation, name: string, options: RestoreOptions): Promise<number> {
@@ -43,11 +45,19 @@ export async function restoreCommand(invocation: Invocation, name: string, optio
     if (invocation.json) printJson(invocation, isChoice(options) ? results : results[0]);
     else for (const result of results) printResult(invocation, result);
     if (interrupt.interrupted) return EXIT.interrupted;
+    requireSome(requests, results);
     const last = results.at(-1);
     return last === undefined ? EXIT.done : EXITS[last.status];
   } finally {
     interrupt.release();
   }
+}
+
+/** A value that no window has is a slip of the pen, and a few that lack it are not. Throws UsageError. */
+function requireSome([request]: readonly RestoreRequest[], results: readonly RestoreResult[]): void {
+  const { wanted = [], mayLack = false } = request?.partition ?? {};
+  if (!mayLack || results.some(({ status, objects }) => status !== 'restored' || objects > 0)) return;
+  throw new UsageError(`none of the windows has rows of ${wanted.join(', ')}`);
 }
 
 const EXITS = { restored: EXIT.done, refused: EXIT.usage, failed: EXIT.failed } as const;
@@ -106,7 +116,7 @@ async function restoreWithBar(
 function readRequest(config: Config, name: string, options: RestoreOptions): RestoreRequest {
   const [archive] = chooseArchives(config, [name]);
   if (archive === undefined) throw new UsageError(`there is no archive "${name}"`);
-  const { run, onConflict, keyFrom, keyTo } = options;
+  const { run, onConflict, keyFrom, keyTo, partition: wanted = [] } = options;
   const selfReferences = SELF_REFERENCE_RULES.find((rule) => rule === options.selfReferences);
   requireOneChoice(archive, options);
   if (archive.window !== undefined && run === undefined && !isChoice(options))
@@ -133,6 +143,7 @@ function readRequest(config: Config, name: string, options: RestoreOptions): Res
     onConflict,
     selfReferences,
     keys,
+    ...(wanted.length === 0 ? {} : { partition: { wanted, mayLack: isChoice(options) } }),
   };
 }
 

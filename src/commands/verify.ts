@@ -7,6 +7,7 @@ import type { ArchiveConfig, DestinationConfig } from '../config/schema.ts';
 import { describeMissingRun } from '../ledger/missing-run.ts';
 import { findLatestCommitted } from '../ledger/runs.ts';
 import { fullKey } from '../ledger/names.ts';
+import { isChosen, readChoices } from '../ledger/partitions.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import { chooseRuns, type WindowChoice } from '../windows/choose.ts';
@@ -28,6 +29,8 @@ export interface VerifyCommandOptions extends WindowChoice {
   run?: string;
   /** How many objects to read, as it was typed. */
   sample?: string;
+  /** Each as it was typed, such as `domain_id=42`. */
+  partition?: readonly string[];
 }
 
 /** What `verify --json` prints. Rows and sizes are those of the objects that were read. */
@@ -54,10 +57,13 @@ export async function verifyCommand(
   const interrupt = watchInterrupts();
   const store = openStore(destination, interrupt.signal);
   const windowBytes = readableWindowBytes(config);
-  const work: Work = { archive, destination, store, sample, windowBytes, signal: interrupt.signal };
+  const { partition = [] } = options;
+  const work: Work = { archive, destination, store, sample, partition, windowBytes, signal: interrupt.signal };
   try {
     if (isChoice(options)) return await verifyWindows(invocation, work, openKnownRuns(config, archive), options);
     const report = await verify(invocation, work, options.run);
+    if (partition.length > 0 && report.ok && report.objectsTotal === 0)
+      throw new UsageError(`run ${report.run ?? ''} has no rows of ${partition.join(', ')}`);
     if (invocation.json) printJson(invocation, report);
     else printLines(invocation, describeReport(report));
     return report.ok ? EXIT.done : EXIT.different;
@@ -81,6 +87,8 @@ async function verifyWindows(
   const reports: VerifyReport[] = [];
   for (const { run } of chooseRuns(work.archive, committed, choice)) {
     const report = await verify(invocation, work, run);
+    // Not every window has rows of it.
+    if (work.partition.length > 0 && report.ok && report.objectsTotal === 0) continue;
     reports.push(report);
     if (!invocation.json) printLines(invocation, describeReport(report));
   }
@@ -94,6 +102,7 @@ interface Work {
   destination: DestinationConfig;
   store: Store;
   sample: number | undefined;
+  partition: readonly string[];
   windowBytes: number;
   signal: AbortSignal;
 }
@@ -107,12 +116,16 @@ async function verify(invocation: Invocation, work: Work, id: string | undefined
   const { run } = folder;
   const manifest = await manifestOrProblem(folder);
   if ('message' in manifest) return nothingToVerify(archive.name, run, manifest.message);
+  const choices = readChoices(work.partition, manifest.partitionBy ?? []);
+  if (typeof choices === 'string') throw new UsageError(`run ${run}: ${choices}`);
+  const objectsTotal = manifest.objects.filter(({ partition }) => isChosen(partition, choices)).length;
   const bar = openProgressBar(invocation.stderr, work.signal);
   const read = performance.now();
   try {
     const verification = await verifyRun(folder, manifest, {
       keyPrefix: fullKey(work.destination, ''),
       sample: work.sample,
+      choices,
       windowBytes: work.windowBytes,
       retry: archive.retry,
       signal: work.signal,
@@ -121,7 +134,7 @@ async function verify(invocation: Invocation, work: Work, id: string | undefined
       },
     });
     const seconds = Math.round(performance.now() - started) / 1000;
-    return { archive: archive.name, run, ...verification, objectsTotal: manifest.objects.length, seconds };
+    return { archive: archive.name, run, ...verification, objectsTotal, seconds };
   } finally {
     bar.close();
   }

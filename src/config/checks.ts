@@ -128,6 +128,7 @@ function reportArchive(entry: Entry): void {
   if (!entry.has('query') && entry.has('params')) entry.report('params', 'needs a query; a table takes none');
   if (!entry.has('table')) reportQueryOptions(entry);
   reportWindow(entry);
+  reportLayout(entry);
   reportPurge(entry);
   reportCompression(entry);
 }
@@ -157,6 +158,32 @@ function reportWindow(entry: Entry): void {
     'window',
     'cannot be together with window: each slot makes all windows that are missing',
   );
+}
+
+/** The other readers take `run` for the folder of the run; and what the lines do not hold would not come back. */
+function reportLayout(entry: Entry): void {
+  const columns = entry.get('partitionBy');
+  if (!Array.isArray(columns)) return;
+  const said = columns.map((column, at): string | undefined => {
+    if (columns.indexOf(column) !== at) return 'has a column twice';
+    if (String(column).toLowerCase() === 'run')
+      return 'has "run", which is the folder of the run; archive it by a query under another name';
+    if (listHas(entry, 'exclude', column)) return 'has a column that exclude leaves out of the lines';
+    return entry.has('columns') && !listHas(entry, 'columns', column)
+      ? 'has a column that columns leaves out of the lines'
+      : undefined;
+  });
+  for (const problem of new Set(said)) if (problem !== undefined) entry.report('partitionBy', problem);
+  if (entry.get('segments', 'by') === 'pages')
+    entry.report(
+      'segments/by',
+      'cannot be pages together with partitionBy: each value is a segment, and a large one is cut by key',
+    );
+}
+
+function listHas(entry: Entry, key: string, item: unknown): boolean {
+  const list = entry.get(key);
+  return Array.isArray(list) && list.includes(item);
 }
 
 /** Only a whole table is archived so that its rows can be told again. */

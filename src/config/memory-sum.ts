@@ -24,7 +24,7 @@ export interface MemorySum {
 export function memorySum(
   config: Config,
   budget: Budget = BUDGET,
-  segments: number = budget.segments.planned,
+  segments: number = mostSegments(config, budget),
 ): MemorySum {
   const { threads, maxOldGenerationSizeMb, maxYoungGenerationSizeMb } = config.workers;
   const perThread: MemoryTerm[] = [
@@ -38,6 +38,12 @@ export function memorySum(
     ...perThread.map(({ name, bytes }) => ({ name: `${threads} x ${name}`, bytes: threads * bytes })),
   ];
   return { terms, totalBytes: total(terms) };
+}
+
+/** What the largest run may have. */
+function mostSegments({ archives }: Config, { segments }: Budget): number {
+  const isByValue = Object.values(archives).some(({ partitionBy }) => partitionBy !== undefined);
+  return segments.planned + (isByValue ? segments.values : 0);
 }
 
 /** What a thread needs besides its heap to archive; or to restore, where that is more. */

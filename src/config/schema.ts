@@ -33,6 +33,9 @@ declare module 'zod' {
 /** Names of sources, destinations and archives; an archive's name is part of its keys. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/;
 
+/** The most columns that folders by value may be of. */
+export const MAX_PARTITION_COLUMNS = 16;
+
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
 
@@ -273,6 +276,15 @@ const archive = z.strictObject({
     description: 'Archives by windows of time, each once: a slot makes every closed window that is not there yet.',
     defaultText: 'each run archives all rows that it selects',
   }),
+  partitionBy: names()
+    .max(MAX_PARTITION_COLUMNS, `must have at most ${MAX_PARTITION_COLUMNS} columns`)
+    .optional()
+    .meta({
+      description:
+        'Columns by whose values a run lies in folders, `<column>=<value>/`, one below the other: bool, integers, text, varchar, ' +
+        'uuid, date or enum; see docs/layout.md.',
+      defaultText: 'no folders',
+    }),
   catchUp: z
     .enum(['last', 'all', 'none'])
     .default('last')

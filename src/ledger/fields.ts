@@ -1,5 +1,6 @@
 /** What the fields of our documents in the bucket are made of. Each text has a longest form, each list a greatest count. */
 import { z } from 'zod';
+import { MAX_PARTITION_COLUMNS } from '../config/schema.ts';
 
 /** The most segments that a run may have. */
 export const MAX_SEGMENTS = 400_000;
@@ -98,6 +99,19 @@ export function keyValues(): z.ZodType<string[]> {
 function isKeyValues(value: unknown): boolean {
   if (!Array.isArray(value) || value.length > MAX_COLUMNS) return false;
   return value.every((item) => typeof item === 'string' && item.length <= MAX_TEXT_CHARS);
+}
+
+/** A value for each column of a layout by value; null is NULL. By hand, as a plan has one for each of its segments. */
+export function partitionValues(): z.ZodType<(string | null)[]> {
+  return z.custom<(string | null)[]>(
+    isPartitionValues,
+    `must be a list of 1 to ${MAX_PARTITION_COLUMNS} texts or nulls, texts of at most ${MAX_NAME_CHARS} characters`,
+  );
+}
+
+function isPartitionValues(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length === 0 || value.length > MAX_PARTITION_COLUMNS) return false;
+  return value.every((item) => item === null || (typeof item === 'string' && item.length <= MAX_NAME_CHARS));
 }
 
 /** The program that wrote the document. */

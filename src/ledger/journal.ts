@@ -1,6 +1,7 @@
 /** The plan of an unfinished run, beside its data: the first object of its journal, which is gone after the commit. */
 import os from 'node:os';
 import { z } from 'zod';
+import { MAX_PARTITION_COLUMNS } from '../config/schema.ts';
 import type { Failure } from '../base/errors.ts';
 import type { DocumentKind } from './documents.ts';
 import {
@@ -16,7 +17,8 @@ import {
   TOOL_FIELDS,
 } from './fields.ts';
 import { dataKey, runPrefix, segmentOfDataKey } from './names.ts';
-import { cutBy, describeMisfit, plannedSegment, plannedSegments } from './segments.ts';
+import type { Receipt } from './receipts.ts';
+import { cutBy, describeMisfit, folderOf, plannedSegment, plannedSegments } from './segments.ts';
 import { segmentsRef } from './segments-apart.ts';
 
 export const PLAN_FORMAT = 'pgsluice/plan/2';
@@ -69,6 +71,11 @@ const ended = z.strictObject({
   failure: z.strictObject(FAILURE_FIELDS).exactOptional(),
 });
 
+/** A plan that this one is a continuation of: its first segments are those, and its receipts say what they said. */
+const extended = z.strictObject({ fingerprint: hex(64), segments: count().max(MAX_SEGMENTS) });
+/** Each is a session that found new values. */
+const MAX_EXTENDED = 10_000;
+
 /** The manifest that is about to be written. */
 const committing = z.strictObject({ sha256: hex(64), bytes: count() });
 
@@ -79,6 +86,10 @@ const plan = z.strictObject({
   segmentsIn: segmentsRef.exactOptional(),
   /** How the names of its objects end; null in one that was of the first format, which does not say it. */
   extension: name().nullable(),
+  /** Columns by whose values the objects lie in folders; only there with such a layout. */
+  partitionBy: list(name(), MAX_PARTITION_COLUMNS).exactOptional(),
+  /** What this plan was before values came to it that the source did not have then. */
+  extended: list(extended, MAX_EXTENDED).exactOptional(),
   /** Objects that earlier plans of this run named and this one does not, by their names in the folder. */
   formerKeys: list(name(), MAX_SEGMENTS),
   /** Whose lock its owner held; null where it was not said. */
@@ -129,15 +140,46 @@ export function endedAs(plan: JournalPlan, how: 'failed' | 'cancelled' | 'draine
 }
 
 /** All keys that this plan or one before it has named: a late request may still write to each of them. */
-export function keysEverNamed({ archive, run, segments, extension, formerKeys }: JournalPlan): string[] {
+export function keysEverNamed(plan: JournalPlan): string[] {
+  const { archive, run, segments, formerKeys } = plan;
   const folder = runPrefix(archive, run);
-  const named = extension === null ? [] : segments.map(({ index }) => dataKey(archive, run, index, extension));
+  const named = segments.flatMap((segment) => dataKeyOf(plan, segment) ?? []);
   return [...named, ...formerKeys.map((key) => folder + key)].filter(
     (key) => segmentOfDataKey(archive, run, key) !== undefined,
   );
 }
 
+/** The key of a segment's object; undefined in a plan that does not say how its names end. */
+export function dataKeyOf(
+  { archive, run, extension, partitionBy }: Pick<JournalPlan, 'archive' | 'run' | 'extension' | 'partitionBy'>,
+  segment: JournalPlan['segments'][number],
+): string | undefined {
+  return extension === null
+    ? undefined
+    : dataKey(archive, run, segment.index, extension, folderOf(partitionBy, segment));
+}
+
+/** Whether a receipt is one of this plan's, or of one that it goes on from. */
+export function isReceiptOf(
+  { fingerprint, extended = [] }: Pick<JournalPlan, 'fingerprint' | 'extended'>,
+  receipt: Pick<Receipt, 'fingerprint' | 'segment'>,
+): boolean {
+  if (receipt.fingerprint === fingerprint) return true;
+  return extended.some((one) => one.fingerprint === receipt.fingerprint && receipt.segment < one.segments);
+}
+
+/** What is wrong with the segments of a plan for the layout that it says; undefined when nothing is. */
+export function describeLayout({
+  by,
+  partitionBy = [],
+  segments,
+}: Pick<JournalPlan, 'by' | 'partitionBy' | 'segments'>): string | undefined {
+  if ((by === 'value') !== partitionBy.length > 0) return ': partitionBy does not go with how they are cut';
+  const values = segments[0]?.partition?.length ?? partitionBy.length;
+  return values === partitionBy.length ? undefined : `[0]: it has ${values} values for ${partitionBy.length} columns`;
+}
+
 function describeSegments(plan: PlanDocument): string | undefined {
-  if (plan.segmentsIn === undefined) return describeMisfit(plan);
+  if (plan.segmentsIn === undefined) return describeMisfit(plan) ?? describeLayout(plan);
   return plan.segments.length === 0 ? undefined : ': they are here, and lie elsewhere as well';
 }

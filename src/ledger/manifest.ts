@@ -1,5 +1,6 @@
 /** The manifest: the object that says a run is done. Its presence is the commit. */
 import { z } from 'zod';
+import { MAX_PARTITION_COLUMNS } from '../config/schema.ts';
 import { isRunId } from './run-id.ts';
 import type { DocumentKind } from './documents.ts';
 import {
@@ -17,6 +18,7 @@ import {
   time,
   TOOL_FIELDS,
 } from './fields.ts';
+import { partitionFolder } from './partitions.ts';
 import { cutBy } from './segments.ts';
 
 export const MANIFEST_FORMAT = 'pgsluice/manifest/1';
@@ -70,6 +72,10 @@ const object = z.object({
     description: 'The ETag that it got; a copy has another one, so that nothing is proved by it.',
   }),
   snapshot: name().meta({ description: 'Id of the snapshot that it was read under.' }),
+  partition: z.record(name(), name().nullable()).exactOptional().meta({
+    description:
+      'Of a run with partitionBy: the value of each of its columns that all rows of the object have, as Postgres prints it; null is NULL.',
+  }),
 });
 /** An object of a run; `key` is its whole key in the bucket, or its path in the folder. */
 export type ManifestObject = z.infer<typeof object>;
@@ -107,6 +113,9 @@ const BEFORE_OBJECTS = {
     description:
       'Domains, enums and composites that the columns are of, and those that these are made of. Absent in the first manifests.',
   }),
+  partitionBy: list(name(), MAX_PARTITION_COLUMNS).exactOptional().meta({
+    description: 'The columns by whose values the objects lie in folders, in the order of the folders. Absent without.',
+  }),
   primaryKey: columnNames.meta({
     description: "Columns of the table's primary key; empty without one, and for a query.",
   }),
@@ -117,7 +126,7 @@ const BEFORE_OBJECTS = {
     .object({
       by: cutBy.meta({
         description:
-          'key: each object holds one range of the key, in its order. pages: ranges of heap pages. none: one object.',
+          'key: each object holds one range of the key, in its order. pages: ranges of heap pages. none: one object. value: one value of partitionBy, or a range of the key of its rows.',
       }),
       key: columnNames.meta({
         description: 'The columns that firstKey and lastKey of the objects are of; empty without a key.',
@@ -171,17 +180,40 @@ function hasOneSubject({ table, query }: { table?: unknown; query?: unknown }): 
   return (table === undefined) !== (query === undefined);
 }
 
+/**
+ * The folder in that of the run that an object must lie in; undefined for one that may be in any, as it has no rows, and was left
+ * of another layout.
+ */
+export function folderOfObject(
+  { partitionBy = [] }: Pick<Manifest, 'partitionBy'>,
+  { rows, partition }: Pick<ManifestObject, 'rows' | 'partition'>,
+): string | undefined {
+  if (partition === undefined && rows === 0) return undefined;
+  const values = partitionBy.map((column) => partition?.[column] ?? null);
+  return partitionFolder(partitionBy, values);
+}
+
 /** The two together, in the order in which manifests are written. */
 export function completeManifest(head: ManifestHead, objects: ManifestObject[]): Manifest {
   const { startedAt, finishedAt, host, tool, ...before } = head;
   return { ...before, objects, startedAt, finishedAt, host, tool };
 }
 
+/** Before it is written as well: such a manifest could not be read again. */
+function findStrayPartition({ partitionBy = [], objects }: Manifest): string | undefined {
+  const stray = objects.findIndex(({ rows, partition }) => {
+    if (partition === undefined) return rows > 0 && partitionBy.length > 0;
+    const isWhole = partitionBy.every((column) => Object.hasOwn(partition, column));
+    return !isWhole || Object.keys(partition).length !== partitionBy.length || partitionBy.length === 0;
+  });
+  return stray === -1 ? undefined : `[${stray}].partition: it is not one value for each column of partitionBy`;
+}
+
 export const MANIFEST: DocumentKind<Manifest> = {
   name: 'manifest',
   format: MANIFEST_FORMAT,
   schema: manifestSchema,
-  longList: { field: 'objects', item: object, mostItems: MAX_SEGMENTS },
+  longList: { field: 'objects', item: object, mostItems: MAX_SEGMENTS, problem: findStrayPartition },
   maxBytes: MOST_BYTES,
   code: 'bad-manifest',
   stage: 'verify',

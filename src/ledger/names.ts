@@ -1,5 +1,7 @@
-/** The names of a run's objects, relative to the destination's prefix. They depend on the archive and the run id only. */
+/** The names of a run's objects, relative to the destination's prefix. They depend on the archive, the run id and the layout only. */
+import { createHash } from 'node:crypto';
 import type { DestinationConfig } from '../config/schema.ts';
+import { isPartitionFolder } from './partitions.ts';
 
 /** Folder of an archive; the `/` at its end keeps `event` apart from `events`. */
 export function archivePrefix(archive: string): string {
@@ -14,8 +16,9 @@ export function runPrefix(archive: string, run: string): string {
   return `${archive}/${FOLDER_KEY}=${run}/`;
 }
 
-export function dataKey(archive: string, run: string, segment: number, extension: string): string {
-  return `${runPrefix(archive, run)}${partName(segment)}.${extension}`;
+/** `folder` is that of the segment's value, see partitions.ts; '' without a layout by value. */
+export function dataKey(archive: string, run: string, segment: number, extension: string, folder = ''): string {
+  return `${runPrefix(archive, run)}${folder}${partName(segment)}.${extension}`;
 }
 
 export function manifestKey(archive: string, run: string): string {
@@ -56,24 +59,40 @@ export function segmentsKey(archive: string, run: string, sha256: string): strin
   return `${journalPrefix(archive, run)}segments-${sha256}.json`;
 }
 
-/** Of an empty segment, by the name of its object: its number may be that of a segment of the plan, too. */
+/**
+ * Of an empty segment, by the name of its object: its number may be that of a segment of the plan, too. A name with folders may
+ * be as long as a key can be, and stands there as its digest.
+ */
 export function emptyReceiptKey(archive: string, run: string, key: string): string {
-  return `${journalPrefix(archive, run)}${EMPTY}${key.slice(runPrefix(archive, run).length)}.json`;
+  const name = key.slice(runPrefix(archive, run).length);
+  const short = name.includes('/') ? createHash('sha256').update(name).digest('hex') : name;
+  return `${journalPrefix(archive, run)}${EMPTY}${short}.json`;
 }
 
-/** The key of the empty segment whose receipt has this key in the run; undefined when {@link emptyReceiptKey} makes no such key. */
-export function emptyOfReceiptKey(archive: string, run: string, key: string): string | undefined {
-  const start = `${journalPrefix(archive, run)}${EMPTY}`;
-  if (!key.startsWith(start) || !key.endsWith('.json')) return undefined;
-  const dataKey = runPrefix(archive, run) + key.slice(start.length, -'.json'.length);
-  return segmentOfDataKey(archive, run, dataKey) === undefined ? undefined : dataKey;
+/** Whether receipts of empty segments have such keys. */
+export function isEmptyReceiptKey(archive: string, run: string, key: string): boolean {
+  return key.startsWith(`${journalPrefix(archive, run)}${EMPTY}`) && key.endsWith('.json');
 }
 
 /** The number of the segment whose object has this key in the run; undefined when {@link dataKey} makes no such key. */
 export function segmentOfDataKey(archive: string, run: string, key: string): number | undefined {
   const [, number, extension = ''] = /\/part-(\d{5,6})\.([a-z]{1,10}(?:\.[a-z]{1,10})?)$/.exec(key) ?? [];
   const segment = Number(number);
-  return dataKey(archive, run, segment, extension) === key ? segment : undefined;
+  const folder = folderOfDataKey(archive, run, key);
+  if (folder === undefined || !isPartitionFolder(folder)) return undefined;
+  return dataKey(archive, run, segment, extension, folder) === key ? segment : undefined;
+}
+
+/** What stands in a key of the run between the run's own folder and the last name; undefined for a key that is not of it. */
+export function folderOfDataKey(archive: string, run: string, key: string): string | undefined {
+  const prefix = runPrefix(archive, run);
+  return key.startsWith(prefix) ? key.slice(prefix.length, key.lastIndexOf('/') + 1) : undefined;
+}
+
+/** The run that a key of the archive is of, whatever it names there; undefined when it is of none. */
+export function runOfKey(archive: string, key: string): string | undefined {
+  const prefix = archivePrefix(archive);
+  return key.startsWith(prefix) ? runOfFolder(key.slice(0, key.indexOf('/', prefix.length))) : undefined;
 }
 
 /** The lowest number of the segments whose receipts have this key in the run; undefined when {@link receiptKey} makes no such key. */
@@ -95,6 +114,6 @@ export function partName(segment: number): string {
 }
 
 /** The whole key in the bucket, or the path below the folder: what a manifest names and other tools take. */
-export function fullKey({ location }: DestinationConfig, key: string): string {
+export function fullKey({ location }: Pick<DestinationConfig, 'location'>, key: string): string {
   return location.kind === 's3' ? location.prefix + key : key;
 }

@@ -5,14 +5,15 @@ import { fail, FailureError } from '../base/errors.ts';
 import { visible } from '../base/visible.ts';
 import type { PutResult, Replaces, Store, StoredObject } from '../store/store.ts';
 import { badDocument, readDocument, writeDocument, type DocumentKind } from './documents.ts';
-import { PLAN, type JournalPlan, type PlanDocument } from './journal.ts';
-import { MANIFEST, type Manifest } from './manifest.ts';
+import { describeLayout, isReceiptOf, PLAN, type JournalPlan, type PlanDocument } from './journal.ts';
+import { folderOfObject, MANIFEST, type Manifest } from './manifest.ts';
 import { PURGE, type PurgeRecord } from './purge.ts';
 import {
   aliveKey,
   dataKey,
-  emptyOfReceiptKey,
   emptyReceiptKey,
+  folderOfDataKey,
+  isEmptyReceiptKey,
   journalPrefix,
   manifestKey,
   planKey,
@@ -56,6 +57,9 @@ export interface ReceiptSeen {
   unreadable?: (failure: FailureError) => void;
 }
 
+/** The plan that receipts are wanted of. */
+export type ReceiptsOf = Pick<JournalPlan, 'fingerprint' | 'extended'>;
+
 /** A manifest that is about to be written, as it will be. */
 export interface SealedManifest {
   body: Buffer;
@@ -95,19 +99,25 @@ export class RunFolder {
     return this.store.url + manifestKey(this.archive, this.run);
   }
 
-  dataKey(segment: number, extension: string): string {
-    return dataKey(this.archive, this.run, segment, extension);
+  /** `folder` is that of the segment's value; '' without a layout by value. */
+  dataKey(segment: number, extension: string, folder = ''): string {
+    return dataKey(this.archive, this.run, segment, extension, folder);
   }
 
   /** Where an object of the run's manifest lies, relative to the destination's prefix, wherever the folder was moved to. */
   keyOf({ key }: { key: string }): string {
-    return this.prefix + key.slice(key.lastIndexOf('/') + 1);
+    return key.slice(key.lastIndexOf(this.prefix));
+  }
+
+  /** The folder of a data object in that of the run, such as `domain_id=42/`; '' for one that lies there itself. */
+  folderOf(key: string): string {
+    return folderOfDataKey(this.archive, this.run, key) ?? '';
   }
 
   /** Whether readers of the archive take the object of this key for data: they skip names that begin with `_`. */
   isReadAsData(key: string): boolean {
     const isOurs = key === manifestKey(this.archive, this.run) || key.startsWith(journalPrefix(this.archive, this.run));
-    return !isOurs && !key.slice(this.prefix.length).startsWith('_');
+    return !isOurs && (this.isDataKey(key) || !key.slice(this.prefix.length).startsWith('_'));
   }
 
   /** Whether the key is one of a data object of this run. */
@@ -115,9 +125,9 @@ export class RunFolder {
     return segmentOfDataKey(this.archive, this.run, key) !== undefined;
   }
 
-  /** All objects that are there. */
-  list(): AsyncIterable<StoredObject> {
-    return this.store.list(this.prefix);
+  /** All objects that are there, or that are below a folder of values such as `domain_id=42/`. */
+  list(folder = ''): AsyncIterable<StoredObject> {
+    return this.store.list(this.prefix + folder);
   }
 
   /** The same at once, by key. */
@@ -159,7 +169,7 @@ export class RunFolder {
     const { segmentsIn, ...plan } = found.document;
     if (segmentsIn === undefined) return { plan, etag: found.etag };
     const segments = await this.#segmentsOf(plan, segmentsIn, mostBytes);
-    if (segments !== undefined) return { plan: { ...plan, segments }, etag: found.etag };
+    if (segments !== undefined) return { plan: this.#withSegments(plan, segments), etag: found.etag };
     // They go with the plan when somebody commits the run.
     if ((await this.planEtag()) !== found.etag) return this.plan(mostBytes);
     throw badDocument(
@@ -175,16 +185,16 @@ export class RunFolder {
   }
 
   /**
-   * Tells of the receipts of the plan with this fingerprint, in any order; undefined for those of all plans. What `seen`
-   * throws ends it. Throws FailureError for one of a newer version.
+   * Tells of the receipts of this plan, in any order; undefined for those of all plans. What `seen` throws ends it. Throws
+   * FailureError for one of a newer version.
    */
-  async eachReceipt(fingerprint: string | undefined, seen: ReceiptSeen): Promise<void> {
+  async eachReceipt(plan: ReceiptsOf | undefined, seen: ReceiptSeen): Promise<void> {
     // One that all readers draw from: what lies there is not held.
     const listed = this.store.list(journalPrefix(this.archive, this.run))[Symbol.asyncIterator]();
     const read = async (): Promise<void> => {
       try {
         for (let next = await listed.next(); next.done !== true; next = await listed.next())
-          await this.#readReceipts(next.value.key, fingerprint, seen);
+          await this.#readReceipts(next.value.key, plan, seen);
       } catch (error) {
         listed.return?.().catch(() => undefined);
         throw error;
@@ -206,10 +216,10 @@ export class RunFolder {
     return this.store.put(key, body, { ...JSON_OBJECT, replaces });
   }
 
-  /** How many segments have receipts of the plan with this fingerprint. */
-  async countReceipts(fingerprint?: string): Promise<number> {
+  /** How many segments have receipts of this plan. */
+  async countReceipts(plan?: ReceiptsOf): Promise<number> {
     const segments = new Set<number>();
-    await this.eachReceipt(fingerprint, { receipt: ({ segment }) => segments.add(segment) });
+    await this.eachReceipt(plan, { receipt: ({ segment }) => segments.add(segment) });
     return segments.size;
   }
 
@@ -345,29 +355,38 @@ export class RunFolder {
     await this.store.put(key, this.#sign(writeDocument(RECEIPTS, document, this.store.url + key)), JSON_OBJECT);
   }
 
-  async #readReceipts(key: string, fingerprint: string | undefined, seen: ReceiptSeen): Promise<void> {
+  async #readReceipts(key: string, plan: ReceiptsOf | undefined, seen: ReceiptSeen): Promise<void> {
     const lowest = segmentOfReceiptKey(this.archive, this.run, key);
-    const emptyKey = emptyOfReceiptKey(this.archive, this.run, key);
-    if (lowest === undefined && emptyKey === undefined) return;
+    if (lowest === undefined && !isEmptyReceiptKey(this.archive, this.run, key)) return;
     let receipts: readonly Receipt[] = [];
     try {
-      receipts = await this.#receiptsAt(key, { lowest, emptyKey });
+      receipts = await this.#receiptsAt(key, lowest);
     } catch (error) {
       if (!(error instanceof FailureError) || !UNREADABLE.has(error.failure.code)) throw error;
       seen.unreadable?.(error);
     }
     for (const receipt of receipts) {
-      if (fingerprint !== undefined && receipt.fingerprint !== fingerprint) continue;
-      if (lowest === undefined) seen.empty?.(receipt);
-      else seen.receipt(receipt, lowest);
+      // Where a plan has grown, a key that had been given up may be one of its own again.
+      if (lowest === undefined && (plan === undefined || receipt.fingerprint === plan.fingerprint))
+        seen.empty?.(receipt);
+      if (lowest !== undefined && (plan === undefined || isReceiptOf(plan, receipt))) seen.receipt(receipt, lowest);
     }
   }
 
   #manifestOf(body: Buffer, url: string): Manifest {
     const manifest = this.#open(MANIFEST, body, url);
-    const stray = manifest.objects.findIndex(({ key }) => !this.#holds(key));
-    if (stray === -1) return manifest;
-    throw badDocument(MANIFEST, url, `objects[${stray}].key: it does not lie in ${this.prefix}`);
+    for (const [at, object] of manifest.objects.entries()) {
+      const where = `objects[${at}].key`;
+      if (!this.#holds(object.key)) throw badDocument(MANIFEST, url, `${where}: it does not lie in ${this.prefix}`);
+      const folder = folderOfObject(manifest, object);
+      if (folder !== undefined && folder !== this.folderOf(this.keyOf(object)))
+        throw badDocument(
+          MANIFEST,
+          url,
+          `${where}: it does not lie in the folder of its value, ${visible(this.prefix + folder)}`,
+        );
+    }
+    return manifest;
   }
 
   /** A document that says it is of this very run. */
@@ -386,11 +405,11 @@ export class RunFolder {
     throw misplaced(kind, url, document);
   }
 
-  /** Receipts that speak of the segments, or of the empty one, by which they are named, and of those segments' own objects. */
-  async #receiptsAt(
-    key: string,
-    { lowest, emptyKey }: { lowest: number | undefined; emptyKey: string | undefined },
-  ): Promise<readonly Receipt[]> {
+  /**
+   * Receipts that speak of the segments, or of the empty one, by which they are named, and of those segments' own objects.
+   * `lowest` is undefined for one of an empty segment.
+   */
+  async #receiptsAt(key: string, lowest: number | undefined): Promise<readonly Receipt[]> {
     const found = await this.store.get(key, RECEIPTS.maxBytes);
     if (found === undefined) return [];
     const url = this.store.url + key;
@@ -398,12 +417,24 @@ export class RunFolder {
     const stray = receipts.find((receipt) => segmentOfDataKey(this.archive, this.run, receipt.key) !== receipt.segment);
     if (stray !== undefined)
       throw badDocument(RECEIPTS, url, `it names an object that is not of segment ${stray.segment}`);
+    const [first] = receipts;
     const isNamed =
-      emptyKey === undefined
-        ? receipts[0]?.segment === lowest && receipts.every((receipt, at) => isAfter(receipt, receipts[at - 1]))
-        : receipts.length === 1 && receipts[0]?.key === emptyKey;
+      lowest === undefined
+        ? receipts.length === 1 && key === emptyReceiptKey(this.archive, this.run, first?.key ?? '')
+        : first?.segment === lowest && receipts.every((receipt, at) => isAfter(receipt, receipts[at - 1]));
     if (isNamed) return receipts;
-    throw badDocument(RECEIPTS, url, `it is not that of ${emptyKey ?? `segment ${lowest ?? ''}`}`);
+    throw badDocument(
+      RECEIPTS,
+      url,
+      lowest === undefined ? 'it is not that of its name' : `it is not that of segment ${lowest}`,
+    );
+  }
+
+  #withSegments(plan: JournalPlan, segments: PlannedSegment[]): JournalPlan {
+    const whole = { ...plan, segments };
+    const problem = describeLayout(whole);
+    if (problem === undefined) return whole;
+    throw badDocument(PLAN, this.store.url + planKey(this.archive, this.run), `segments${problem}`);
   }
 
   /** A manifest names whole keys, and the prefix of the destination that it was written to may have been another one. */

@@ -125,7 +125,7 @@ async function readRun(folder: RunFolder): Promise<StoredRun | undefined> {
     const journal = (await folder.plan())?.plan;
     if (journal === undefined && (await folder.isEmpty())) return undefined;
     // Those of an earlier plan stay until the commit; without a plan, nothing says which of them count.
-    const receipts = journal === undefined ? 0 : await folder.countReceipts(journal.fingerprint);
+    const receipts = journal === undefined ? 0 : await folder.countReceipts(journal);
     return { archive, run, isCommitted: false, ...(journal === undefined ? {} : { journal }), receipts };
   } catch (error) {
     const problem = toFailure(error, 'journal');

@@ -1,8 +1,9 @@
 /** The segments of a plan as plain data, as the journal keeps them: numbers, names and bounds, and never a piece of SQL. */
 import { z } from 'zod';
-import { count, keyValues, list, MAX_SEGMENTS, name, text } from './fields.ts';
+import { count, keyValues, list, MAX_SEGMENTS, name, partitionValues, text } from './fields.ts';
+import { partitionFolder } from './partitions.ts';
 
-export const cutBy = z.enum(['key', 'pages', 'none']);
+export const cutBy = z.enum(['key', 'pages', 'none', 'value']);
 export type CutBy = z.infer<typeof cutBy>;
 
 /** Rows from `lower` on, below `upper`; null is no bound. */
@@ -35,31 +36,48 @@ const MAX_LEAVES = 10_000;
 const wholeLeaf = z.strictObject(pageRange.pick({ leaf: true, name: true }).shape);
 export type WholeLeaf = z.infer<typeof wholeLeaf>;
 
-/** One segment of a plan. It has the field of its own cut, and no other; by pages, that is one of two. */
+/** One segment of a plan. It has the field of its own cut, and no other; by pages, that is one of two; by value, a range may stand beside it. */
 export const plannedSegment = z.strictObject({
   /** From 0; the number in the object's name. */
   index: count(),
   range: keyRange.exactOptional(),
   pages: z.union([pageRange, namedPageRange]).exactOptional(),
   leaves: list(wholeLeaf, MAX_LEAVES).exactOptional(),
+  /** A value for each column of the layout. */
+  partition: partitionValues().exactOptional(),
 });
 export type PlannedSegment = z.infer<typeof plannedSegment>;
 
 export const plannedSegments = list(plannedSegment, MAX_SEGMENTS);
 
-const FIELDS: Readonly<Record<CutBy, readonly string[]>> = { key: ['range'], pages: ['pages', 'leaves'], none: [] };
+const FIELDS: Readonly<Record<CutBy, readonly string[]>> = {
+  key: ['range'],
+  pages: ['pages', 'leaves'],
+  none: [],
+  value: ['partition'],
+};
+
+/** The folder of a segment in that of its run, such as `domain_id=42/`; '' where the run has no layout by value. */
+export function folderOf(
+  partitionBy: readonly string[] = [],
+  { partition = [] }: Pick<PlannedSegment, 'partition'>,
+): string {
+  return partitionFolder(partitionBy, partition);
+}
 
 /** The first segment that does not belong to such a cut, and why. The cut itself asks the catalogue for the rest. */
 export function findMisfit(by: CutBy, segments: readonly PlannedSegment[]): { index: number; why: string } | undefined {
-  if (segments.length === 0) return { index: 0, why: 'there are no segments' };
+  // A run by value that found no row has none.
+  if (segments.length === 0 && by !== 'value') return { index: 0, why: 'there are no segments' };
   for (const [index, segment] of segments.entries()) {
     if (segment.index !== index) return { index, why: `its index is ${segment.index}` };
-    const fields = Object.keys(segment).filter((field) => field !== 'index');
+    const fields = Object.keys(segment).filter((field) => field !== 'index' && !(by === 'value' && field === 'range'));
     const own = fields.filter((field) => FIELDS[by].includes(field));
     if (fields.length !== own.length || own.length !== Math.min(1, FIELDS[by].length))
       return { index, why: `it is no segment by ${by}` };
   }
   if (by === 'none' && segments.length !== 1) return { index: 0, why: `it is one of ${segments.length}, not all rows` };
+  if (by === 'value') return findValueGap(segments);
   return by === 'key' ? findKeyGap(segments) : findPageGap(segments);
 }
 
@@ -95,6 +113,31 @@ function findKeyGap(segments: readonly PlannedSegment[]): { index: number; why: 
 function isSame(a: readonly string[] | null, b: readonly string[] | null): boolean {
   if (a === null || b === null) return a === b;
   return a.length === b.length && a.every((value, at) => value === b[at]);
+}
+
+/** The segments of one value stand together, and are all of its rows; each value is there once. */
+function findValueGap(segments: readonly PlannedSegment[]): { index: number; why: string } | undefined {
+  const seen = new Set<string>();
+  for (let start = 0; start < segments.length;) {
+    const group = valueGroup(segments, start);
+    const value = JSON.stringify(segments[start]?.partition);
+    if (seen.has(value)) return { index: start, why: 'its value is there twice' };
+    if (segments[start]?.partition?.length !== segments[0]?.partition?.length)
+      return { index: start, why: 'it has values of other columns' };
+    const gap = group.every(({ range }) => range === undefined) && group.length === 1 ? undefined : findKeyGap(group);
+    if (gap !== undefined) return { index: start + gap.index, why: gap.why };
+    seen.add(value);
+    start += group.length;
+  }
+  return undefined;
+}
+
+/** The segments from `start` on that are of the same value. */
+export function valueGroup(segments: readonly PlannedSegment[], start: number): readonly PlannedSegment[] {
+  const value = JSON.stringify(segments[start]?.partition);
+  let end = start + 1;
+  while (end < segments.length && JSON.stringify(segments[end]?.partition) === value) end += 1;
+  return segments.slice(start, end);
 }
 
 /** Each leaf must be there from its page 0 to its end. */

@@ -1,7 +1,7 @@
 /** Aborts multipart uploads that dead runs of an archive left behind. Only ever called under the archive's lock. */
 import type { Log } from '../base/log.ts';
 import type { Store } from '../store/store.ts';
-import { archivePrefix, runOfFolder } from './names.ts';
+import { archivePrefix, runOfKey } from './names.ts';
 import { unlessDenied, warnOnce } from './optional-rights.ts';
 import { RunFolder } from './run-folder.ts';
 
@@ -30,7 +30,7 @@ export async function sweepUploads(store: Store, archive: string, log: Log, ours
   const dead = new Map<string, { isCommitted: boolean; isPlanned: boolean }>();
   let aborted = 0;
   for (const { key, uploadId, startedAt } of pending) {
-    const run = runOfFolder(key.slice(0, key.lastIndexOf('/')));
+    const run = runOfKey(archive, key);
     if (run === undefined) continue;
     if (run !== ours) {
       const state = dead.get(run) ?? (await stateOf(new RunFolder(store, archive, run)));

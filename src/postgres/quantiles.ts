@@ -20,6 +20,8 @@ export interface Sampling {
   parts: number;
   /** Pages of the table; undefined for a query, which is sampled by reading its keys. */
   pages: number | undefined;
+  /** A condition of ours: only such rows are cut. */
+  predicate?: string;
 }
 
 /**
@@ -35,13 +37,14 @@ export async function sampleQuantiles(client: Client, sampling: Sampling): Promi
   }
 }
 
-function firstPercent(pages: number, parts: number): number {
+/** The share of a table's pages that is sampled first. */
+export function firstPercent(pages: number, parts: number): number {
   return Math.min(100, Math.max(0.01, (100 * Math.max(LEAST_PAGES, PAGES_A_PART * parts)) / Math.max(1, pages)));
 }
 
 async function sampleOnce(
   client: Client,
-  { selection, key, parts }: Sampling,
+  { selection, key, parts, predicate }: Sampling,
   percent: number | undefined,
 ): Promise<{ rows: number; bounds: KeyValues[] }> {
   const list = key.map(({ reference }, index) => `${reference} AS k${index + 1}`).join(', ');
@@ -52,7 +55,7 @@ async function sampleOnce(
     `pg_catalog.floor((${n}) OPERATOR(pg_catalog.*) ${parts}::pg_catalog.float8 OPERATOR(pg_catalog./) total)`;
   // Rows without a key belong to the first part; they would sort last here and shift the others.
   const text = `
-WITH sample AS MATERIALIZED (SELECT ${list} FROM ${sampledFrom(selection, percent)}),
+WITH sample AS MATERIALIZED (SELECT ${list} FROM ${sampledFrom(selection, percent, predicate)}),
 numbered AS (
   SELECT ${names},
     (pg_catalog.row_number() OVER (ORDER BY ${names}) OPERATOR(pg_catalog.-) 1)::pg_catalog.float8 AS n,
@@ -72,11 +75,14 @@ ORDER BY n`;
   }
 }
 
-/** A fixed seed: the same data gives the same plan. */
-function sampledFrom(selection: Selection, percent: number | undefined): string {
-  if (selection.kind === 'query') return fromSelection(selection);
+/** What is read of a selection for a sample. A fixed seed: the same data gives the same plan. */
+export function sampledFrom(selection: Selection, percent: number | undefined, predicate?: string): string {
+  const filter = selection.kind === 'relation' ? selection.where : undefined;
+  const conditions = [filter, predicate].flatMap((one) => (one === undefined ? [] : [`(${one}\n)`]));
+  const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
+  if (selection.kind === 'query') return `${fromSelection(selection)}${where}`;
   const sample = percent === undefined || percent >= 100 ? '' : ` TABLESAMPLE SYSTEM (${percent}) REPEATABLE (20)`;
-  return `${selection.from}${sample}${selection.where === undefined ? '' : ` WHERE (${selection.where}\n)`}`;
+  return `${selection.from}${sample}${where}`;
 }
 
 /** A key of a query may not be unique: bounds that are alike would make empty parts. */

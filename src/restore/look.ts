@@ -2,6 +2,7 @@
 import type { Client } from '../postgres/connect.ts';
 import { defineTypes, type TypeDefinition } from '../postgres/type-definitions.ts';
 import type { Manifest } from '../ledger/manifest.ts';
+import { isChosen, readChoices } from '../ledger/partitions.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
 import { lookAtConstraints, NO_CONSTRAINTS, type ConstraintFacts } from './constraints.ts';
 import type { KeyFacts } from './keys.ts';
@@ -42,6 +43,8 @@ export interface RestoreFacts {
   definitions: readonly TypeDefinition[];
   keys: KeyFacts;
   constraints: ConstraintFacts;
+  /** What stands against the values that were asked for. */
+  partitionProblems: readonly string[];
   /** Objects that may hold rows of the range that was asked for. */
   objects: readonly FoundObject[];
   /** The destination, as the operator knows it. */
@@ -69,7 +72,9 @@ export async function look(
     target === undefined || !WRITABLE_KINDS.has(target.kind)
       ? NO_CONSTRAINTS
       : await lookAtConstraints(client, target, manifest);
-  const objects = await lookAtObjects(folder.store, chooseObjects(folder, manifest, keys.outside));
+  const chosen = choosePartition(request, manifest);
+  const outside = new Set([...keys.outside, ...chosen.outside]);
+  const objects = await lookAtObjects(folder.store, chooseObjects(folder, manifest, outside));
   const counts = await countRestored(
     client,
     hasRows,
@@ -91,6 +96,7 @@ export async function look(
     definitions,
     keys,
     constraints,
+    partitionProblems: chosen.problems,
     objects,
     storeUrl,
   };
@@ -117,6 +123,19 @@ async function lookForRows(client: Client, place: Surroundings, target: Target):
   if (!WRITABLE_KINDS.has(kind) || !place.canUseSchema || !canSelect || hasRowSecurity) return undefined;
   const { rows } = await client.query<{ found: boolean }>(`SELECT EXISTS (SELECT FROM ${name}) AS found`);
   return rows[0]?.found === true;
+}
+
+/** Indexes of the objects that are not of the values that were asked for, and what is wrong with what was asked for. */
+export function choosePartition(
+  { partition }: Pick<RestoreRequest, 'partition'>,
+  { run, partitionBy = [], objects }: Pick<Manifest, 'run' | 'partitionBy' | 'objects'>,
+): { outside: ReadonlySet<number>; problems: string[] } {
+  if (partition === undefined) return { outside: new Set(), problems: [] };
+  const choices = readChoices(partition.wanted, partitionBy);
+  if (typeof choices === 'string') return { outside: new Set(objects.keys()), problems: [`run ${run}: ${choices}`] };
+  const outside = new Set([...objects.keys()].filter((at) => !isChosen(objects[at]?.partition, choices)));
+  const isLacking = outside.size === objects.length && !partition.mayLack;
+  return { outside, problems: isLacking ? [`run ${run} has no rows of ${partition.wanted.join(', ')}`] : [] };
 }
 
 /** The run's objects but those outside. Where they lie is known from the run: of the manifest's keys, only the names are taken. */

@@ -32,9 +32,10 @@ const BEGUN = '';
 /** Of the record's comment; a longer one is none of ours. */
 const MAX_COMMENT_CHARS = 1_000_000;
 
-/** The same restore has the same id; another run, another commit of it, or another range of keys does not. */
-export function restoreIdOf({ keys }: RestoreRequest, { archive, run, finishedAt }: Manifest): string {
-  const content = JSON.stringify([archive, run, finishedAt, keys.from ?? null, keys.to ?? null]);
+/** The same restore has the same id; another run, another commit of it, another range of keys or other values do not. */
+export function restoreIdOf({ keys, partition }: RestoreRequest, { archive, run, finishedAt }: Manifest): string {
+  const values = partition === undefined ? [] : [[...partition.wanted].sort()];
+  const content = JSON.stringify([archive, run, finishedAt, keys.from ?? null, keys.to ?? null, ...values]);
   return createHash('sha256').update(content).digest('hex').slice(0, 32);
 }
 

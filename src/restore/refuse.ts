@@ -34,6 +34,7 @@ export function refuse(request: RestoreRequest, manifest: Manifest, facts: Resto
       ? checkCreation(request, manifest, facts)
       : checkExisting(request, manifest, facts, facts.target)),
     ...facts.keys.problems,
+    ...facts.partitionProblems,
     ...facts.objects.flatMap((found) => checkObject(found, facts.storeUrl)),
   ];
 }

@@ -19,6 +19,14 @@ export interface RestoreRequest {
   selfReferences: SelfReferenceRule;
   /** Only rows whose key is in this range, ends included; an end is the values of the key's columns as text. */
   keys: KeyBounds;
+  /** Only the objects of these values, as `--partition` was given; absent for all. */
+  partition?: PartitionRequest;
+}
+
+export interface PartitionRequest {
+  wanted: readonly string[];
+  /** Whether a run need not have them, as one of many windows. */
+  mayLack: boolean;
 }
 
 /**

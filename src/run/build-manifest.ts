@@ -11,6 +11,7 @@ import {
   type ManifestHead,
   type ManifestObject,
 } from '../ledger/manifest.ts';
+import { partitionOf } from '../ledger/partitions.ts';
 import type { Column } from '../postgres/columns.ts';
 import { isSameSnapshot, type Snapshot, type SourceIdentity } from '../postgres/snapshot.ts';
 import type { RunPlan } from './plan.ts';
@@ -20,8 +21,12 @@ export interface ManifestInput {
   archive: string;
   run: string;
   consistency: ArchiveConfig['consistency'];
+  /** Columns of the layout; absent without one. */
+  partitionBy?: readonly string[] | undefined;
   plan: RunPlan;
   source: SourceIdentity;
+  /** What its session sees, for a run that has read nothing. */
+  snapshot: Snapshot;
   /** One for each segment, in the order of the plan. */
   receipts: readonly Receipt[];
   /** Those of empty segments, which stand under keys of earlier plans. */
@@ -32,10 +37,13 @@ export interface ManifestInput {
 
 /** Puts the manifest of a finished run together. */
 export function buildManifest(input: ManifestInput): Manifest {
-  const { receipts, empties, fullKey } = input;
+  const { receipts, empties, fullKey, plan, partitionBy } = input;
   const head = describeRun(input);
   const objects = [
-    ...receipts.map((receipt) => describeObject(receipt, fullKey)),
+    ...receipts.map((receipt, at) => ({
+      ...describeObject(receipt, fullKey),
+      ...(partitionBy === undefined ? {} : { partition: partitionOf(partitionBy, plan.segments[at]?.partition ?? []) }),
+    })),
     // They have no rows: under which snapshot none was read is the same for all.
     ...empties.map((receipt) => describeObject({ ...receipt, snapshot: head.snapshot }, fullKey)),
   ];
@@ -44,7 +52,7 @@ export function buildManifest(input: ManifestInput): Manifest {
 
 /** All but the objects. */
 function describeRun(input: ManifestInput): ManifestHead {
-  const { archive, run, plan, receipts, empties } = input;
+  const { archive, run, plan, partitionBy, receipts, empties } = input;
   const objects = [...receipts, ...empties];
   const { selection, relation, name, window, where, types = [] } = plan.subject;
   return {
@@ -56,11 +64,12 @@ function describeRun(input: ManifestInput): ManifestHead {
     ...(window === undefined ? {} : { window }),
     columns: selection.columns.map(describeColumn),
     types: [...types],
+    ...(partitionBy === undefined ? {} : { partitionBy: [...partitionBy] }),
     primaryKey: relation?.primaryKey ?? [],
     ...(hasHeirs(relation) ? { inherited: true } : {}),
     cut: { by: plan.cut.name, key: [...plan.subject.key] },
     source: input.source,
-    ...describeSnapshots(receipts, input.consistency),
+    ...describeSnapshots(input),
     rows: sum(objects, (object) => object.rows),
     jsonBytes: sum(objects, (object) => object.jsonBytes),
     bytes: sum(objects, (object) => object.bytes),
@@ -72,13 +81,13 @@ function describeRun(input: ManifestInput): ManifestHead {
 }
 
 /** Under how many snapshots the rows were read, and which: by the receipts alone, whoever wrote them. */
-function describeSnapshots(
-  receipts: readonly Receipt[],
-  asked: ArchiveConfig['consistency'],
-): Pick<ManifestHead, 'snapshot' | 'consistency' | 'snapshots'> {
+function describeSnapshots({
+  receipts,
+  snapshot,
+  consistency: asked,
+}: ManifestInput): Pick<ManifestHead, 'snapshot' | 'consistency' | 'snapshots'> {
   const snapshots = distinctSnapshots(receipts);
-  const latest = snapshots.at(-1);
-  if (latest === undefined) throw new Error('a run without segments cannot be committed');
+  const latest = snapshots.at(-1) ?? snapshot;
   const isResumed = snapshots.length > 1;
   const seen = isResumed ? 'resumed' : 'single-snapshot';
   return { snapshot: latest, consistency: asked === 'none' ? 'none' : seen, ...(isResumed ? { snapshots } : {}) };

@@ -4,7 +4,7 @@ import { FAILURES } from '../base/failures.ts';
 import { NEVER } from '../base/signals.ts';
 import { formatCount, formatDuration } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
-import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
+import type { ArchiveConfig, Config, DestinationConfig, SourceConfig } from '../config/schema.ts';
 import { isSuperuser, mayWrite } from '../postgres/role.ts';
 import { withConnection, type Client } from '../postgres/connect.ts';
 import { inspectServer } from '../postgres/server.ts';
@@ -13,6 +13,9 @@ import { whileReading } from '../postgres/snapshot.ts';
 import { inspectStandby, type StandbyFacts } from '../postgres/standby.ts';
 import { openStore } from '../store/open.ts';
 import type { KeptConditions, Store } from '../store/store.ts';
+import { CODEC_FILES } from '../format/compress/codec.ts';
+import { formatRunId } from '../ledger/run-id.ts';
+import { requireKeysFit, warnOfLayout } from './layout.ts';
 import { planRun } from './plan.ts';
 import { nameSubject, slotOf } from './subject.ts';
 import { warnOfSubject } from './subject-warnings.ts';
@@ -38,6 +41,7 @@ export async function checkOnline(config: Config): Promise<OnlineFinding[]> {
   for (const source of sources) {
     findings.push(
       ...(await checkSource(
+        config,
         source,
         archives.filter((archive) => sourceOf(config, archive) === source),
       )),
@@ -89,7 +93,11 @@ function describeUploads({ url }: Store, subject: string, listsUploads: boolean)
 const LATE_HINT =
   'What comes before the commit is found, and the run fails; after it, `pgsluice verify` finds it. See "Late writes" in docs/architecture.md.';
 
-async function checkSource(source: SourceConfig, archives: readonly ArchiveConfig[]): Promise<OnlineFinding[]> {
+async function checkSource(
+  config: Config,
+  source: SourceConfig,
+  archives: readonly ArchiveConfig[],
+): Promise<OnlineFinding[]> {
   const subject = `sources.${source.name}`;
   const look = async (client: Client): Promise<OnlineFinding[]> => {
     const findings = await checkServer(client, subject);
@@ -98,7 +106,8 @@ async function checkSource(source: SourceConfig, archives: readonly ArchiveConfi
     const { role, isSuperuser: isSuper } = await isSuperuser(client);
     if (isSuper) findings.push({ ...NEEDLESS_RIGHTS, subject, message: `the role ${role} is a superuser` });
     for (const archive of archives) {
-      const known = { role: isSuper ? undefined : role, isStandby: standby !== undefined };
+      const destination = destinationOf(config, archive);
+      const known = { role: isSuper ? undefined : role, isStandby: standby !== undefined, destination };
       findings.push(...(await collect(`archives.${archive.name}`, () => checkArchive(client, archive, known))));
     }
     return findings;
@@ -158,12 +167,14 @@ const NEEDLESS_RIGHTS = {
 interface KnownSource {
   role: string | undefined;
   isStandby: boolean;
+  /** Of the archive. */
+  destination: DestinationConfig;
 }
 
 async function checkArchive(
   client: Client,
   archive: ArchiveConfig,
-  { role, isStandby }: KnownSource,
+  { role, isStandby, destination }: KnownSource,
 ): Promise<OnlineFinding[]> {
   const subject = `archives.${archive.name}`;
   const plan = await whileReading(client, async () =>
@@ -174,7 +185,15 @@ async function checkArchive(
   findings.push(...plan.warnings.map((warning) => ({ level: 'warning' as const, subject, message: warning })));
   if (isStandby && plan.cut.name === 'pages') findings.push({ ...PAGES_ON_STANDBY, subject });
   const { relation, name } = plan.subject;
-  for (const warning of warnOfSubject(plan.subject)) findings.push({ level: 'warning', subject, message: warning });
+  const { extension } = CODEC_FILES[archive.compression.codec];
+  const { partitionBy = [] } = archive;
+  requireKeysFit(
+    { destination, archive: archive.name, run: formatRunId(new Date()), extension, partitionBy },
+    plan.segments,
+  );
+  const layout = await warnOfLayout(client, archive, plan.subject);
+  for (const warning of [...warnOfSubject(plan.subject), ...layout])
+    findings.push({ level: 'warning', subject, message: warning });
   if (role !== undefined && relation !== undefined && (await mayWrite(client, relation.oid)))
     findings.push({ ...NEEDLESS_RIGHTS, subject, message: `the role ${role} may change the rows of ${name}` });
   return findings;

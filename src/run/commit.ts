@@ -31,6 +31,8 @@ export async function commitRun(run: Run, attempt: Attempt): Promise<Manifest> {
     archive: folder.archive,
     run: folder.run,
     consistency: run.archive.consistency,
+    partitionBy: run.archive.partitionBy,
+    snapshot: session.snapshot,
     plan,
     source: session.identity,
     receipts,

@@ -11,6 +11,7 @@ import { segmentOfDataKey } from '../ledger/names.ts';
 import type { Receipt } from '../ledger/receipts.ts';
 import type { Attempt } from './attempt.ts';
 import type { Run } from './run.ts';
+import { dataKeyIn } from './segment-task.ts';
 import { drawToken, lookAgain, replacing } from './upload-condition.ts';
 
 /** Objects that are written at once. */
@@ -24,8 +25,7 @@ const ENGINES: Record<Codec, CompressorChoice> = {
 
 /** Keys of the run's data objects that its plan does not name: of former plans, and of those that lie there without one. */
 export function formerKeys(run: Run, { journal, listed, plan }: Attempt): string[] {
-  const extension = CODEC_FILES[run.archive.compression.codec].extension;
-  const own = new Set(plan.segments.map(({ index }) => run.folder.dataKey(index, extension)));
+  const own = new Set(plan.segments.map((segment) => dataKeyIn(run, segment)));
   const there = [...listed.keys()].filter((key) => run.folder.isDataKey(key));
   return [...new Set([...keysEverNamed(journal), ...there])]
     .filter((key) => !own.has(key) && codecOf(key) !== undefined)

@@ -1,10 +1,12 @@
 /** The story of one run: lock, snapshot, plan or resume, dispatch, commit; again from the receipts when the session is lost. */
-import { toFailure, type Failure } from '../base/errors.ts';
+import { fail, toFailure, type Failure } from '../base/errors.ts';
 import type { FailureCode } from '../base/failures.ts';
 import { retrying } from '../base/retry.ts';
+import { formatCount } from '../base/units.ts';
 import { endedAs } from '../ledger/journal.ts';
 import { warnOfLongLine } from '../ledger/long-line.ts';
 import type { Manifest } from '../ledger/manifest.ts';
+import { isSameSnapshot } from '../postgres/snapshot.ts';
 import type { SegmentTask } from '../segment/task.ts';
 import { dispatchTasks } from '../work/dispatch.ts';
 import { noteTrouble } from '../work/trouble-log.ts';
@@ -155,6 +157,7 @@ async function archiveRows(run: Run, attempt: Attempt, sign: SignOfLife): Promis
   for (const warning of attempt.plan.warnings) run.log.warn(warning);
   try {
     await dispatch(run, attempt, sign);
+    requireCounted(attempt);
     await writeEmptySegments(run, attempt);
     if (run.verifySource) await verifySource(run, attempt);
     await attempt.session.require();
@@ -214,6 +217,23 @@ async function dispatch(run: Run, attempt: Attempt, sign: SignOfLife): Promise<v
     },
   });
   progress.sawHeap(summary.peakHeapBytes);
+}
+
+/** What was counted while the run was planned is what was read, where all of it was read under that snapshot. */
+function requireCounted({ session, plan, done }: Attempt): void {
+  const counted = plan.cut.countedRows?.();
+  const receipts = [...done.values()];
+  if (counted === undefined || !receipts.every(({ snapshot }) => isSameSnapshot(snapshot, session.snapshot))) return;
+  const read = receipts.reduce((sum, { rows }) => sum + rows, 0);
+  if (read === counted) return;
+  throw fail(
+    { code: 'row-count-mismatch', transient: false },
+    {
+      stage: 'read',
+      message: `${plan.subject.name} has ${formatCount(counted)} rows by its values, and ${formatCount(read)} came; the run is not committed`,
+      hint: 'A filter or a query that gives other rows each time, by now() or random(), cannot be laid out by value: use :slot, or leave partitionBy out.',
+    },
+  );
 }
 
 /** What was attached to a table in mid-run belongs to some segments and not to others: then all are done again. */

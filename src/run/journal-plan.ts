@@ -7,7 +7,7 @@ import { CODEC_FILES } from '../format/compress/codec.ts';
 import { keysEverNamed, PLAN_FORMAT, type JournalPlan } from '../ledger/journal.ts';
 import type { SourceIdentity } from '../postgres/snapshot.ts';
 import { drawOwner } from './ownership.ts';
-import type { RunPlan } from './plan.ts';
+import type { ReplannedRun, RunPlan } from './plan.ts';
 import type { Run } from './run.ts';
 import type { Session } from './session.ts';
 
@@ -33,6 +33,7 @@ export function fingerprintOf(
     contentEncoding: archive.contentEncoding ?? null,
     // What was read without an instant of its own is no part of a run that promises one.
     ...(archive.consistency === 'none' ? { consistency: 'none' } : {}),
+    ...(archive.partitionBy === undefined ? {} : { partitionBy: archive.partitionBy }),
   };
   return createHash('sha256').update(JSON.stringify(content)).digest('hex');
 }
@@ -54,6 +55,7 @@ export function journalPlan(
     by: plan.cut.name,
     why: plan.why,
     segments: [...plan.segments],
+    ...(archive.partitionBy === undefined ? {} : { partitionBy: [...archive.partitionBy] }),
     extension: CODEC_FILES[archive.compression.codec].extension,
     formerKeys: [],
     snapshot,
@@ -67,7 +69,30 @@ export function journalPlan(
   if (earlier === undefined) return journal;
   const own = new Set(keysEverNamed(journal));
   const former = keysEverNamed(earlier).filter((key) => !own.has(key));
-  return { ...journal, formerKeys: [...new Set(former)].map((key) => key.slice(key.lastIndexOf('/') + 1)).sort() };
+  return { ...journal, formerKeys: [...new Set(former)].map((key) => key.slice(run.folder.prefix.length)).sort() };
+}
+
+/** The plan of an earlier try, which goes on with more segments: receipts of those that it had are still its own. */
+export function extendedPlan(
+  run: Run,
+  session: Session,
+  plan: ReplannedRun,
+  journal: JournalPlan,
+): { plan: RunPlan; journal: JournalPlan } {
+  const { problem: _problem, more, ...kept } = plan;
+  if (more.length === 0) return { plan: kept, journal };
+  const segments = [...plan.segments, ...more];
+  const grown = { ...kept, segments };
+  const { fingerprint, extended = [] } = journal;
+  return {
+    plan: grown,
+    journal: {
+      ...journal,
+      segments,
+      fingerprint: fingerprintOf(run.archive, grown, session.identity),
+      extended: [...extended, { fingerprint, segments: plan.segments.length }],
+    },
+  };
 }
 
 /** The same plan, but one that no later try goes on with: what was written by it is not to be believed. */

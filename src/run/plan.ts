@@ -8,6 +8,7 @@ import { hasBinaryEncoder } from '../format/jsonl/write/binary/column.ts';
 import type { CutBy, PlannedSegment } from '../ledger/segments.ts';
 import type { Column } from '../postgres/columns.ts';
 import type { Client } from '../postgres/connect.ts';
+import { areAsPrinted, hasValues } from '../postgres/distinct-values.ts';
 import { explainStatement, type Estimate } from '../postgres/estimate.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { describeKeyTypes } from '../postgres/key-types.ts';
@@ -23,9 +24,11 @@ import { findCorrelation, findLeaves, isUniqueKey, type Leaf } from '../postgres
 import { chooseCut, type CutFacts } from './cut/choose.ts';
 import { warnOfUncovered } from './coverage.ts';
 import type { Cut } from './cut/cut.ts';
-import { cutByKey } from './cut/key.ts';
+import { cutByKey, type KeyCutParts } from './cut/key.ts';
 import { cutByPages } from './cut/pages.ts';
+import { cutByValue } from './cut/value.ts';
 import { wholeCut } from './cut/whole.ts';
+import { chooseSkip, describeLayout, readValues } from './layout.ts';
 import { describeSubject, type Subject } from './subject.ts';
 import { warnOfCasts } from './subject-warnings.ts';
 
@@ -68,7 +71,7 @@ export async function planRun(client: Client, archive: ArchiveConfig, slot: Date
   const bytes = await bytesToRead(client, subject, estimate, leaves);
   const cut = await openCut(by, { client, archive, subject, leaves, bytes });
   const segments = await cut.segments();
-  return segments.length <= 1 && archive.segments.by === 'auto' && cut !== wholeCut
+  return segments.length <= 1 && archive.segments.by === 'auto' && cut !== wholeCut && by !== 'value'
     ? {
         subject,
         estimate,
@@ -84,6 +87,8 @@ export async function planRun(client: Client, archive: ArchiveConfig, slot: Date
 export interface ReplannedRun extends RunPlan {
   /** Why its segments are no cut of what the catalogue lists now; undefined when they are. */
   problem: string | undefined;
+  /** What came since to the segments that were kept; empty where they are all rows as they are. */
+  more: readonly PlannedSegment[];
 }
 
 /** The plan of an earlier try by what `client` sees now; its segments are taken over as they are. */
@@ -96,7 +101,8 @@ export async function replanRun(
   const { subject, estimate, warnings, leaves } = await lookAt(client, archive, slot);
   const cut = await openCut(by, { client, archive, subject, leaves, bytes: estimate.bytes });
   const problem = cut.problem(segments) ?? (await cut.problemByServer?.(segments));
-  return { subject, estimate, cut, why, segments, warnings, problem };
+  const more = problem === undefined ? ((await cut.moreSegments?.(segments)) ?? []) : [];
+  return { subject, estimate, cut, why, segments, warnings, problem, more };
 }
 
 interface Look extends Pick<RunPlan, 'subject' | 'estimate' | 'warnings'> {
@@ -129,12 +135,15 @@ async function gatherFacts(
   leaves: readonly Leaf[],
 ): Promise<CutFacts> {
   // The rows of a table are its own; only a filter can look at others.
-  const canDiffer = selection.kind === 'query' ? key.length > 0 : selection.where !== undefined && leaves.length > 0;
-  const mustAsk = canDiffer && archive.segments.by !== 'none';
+  const { partitionBy } = archive;
+  const isCut = partitionBy !== undefined || archive.segments.by !== 'none';
+  const isMany = partitionBy !== undefined || key.length > 0;
+  const mustAsk = isCut && (selection.kind === 'query' ? isMany : selection.where !== undefined && leaves.length > 0);
+  const layout = partitionBy === undefined ? {} : { partitionBy };
   const rowChoice = mustAsk ? await findRowChoice(client, selection, key) : undefined;
   if (relation === undefined) {
     const canCutKey = key.length > 0;
-    return { name, kind: 'query', key, canCutKey, canCutPages: false, correlation: undefined, rowChoice };
+    return { name, kind: 'query', ...layout, key, canCutKey, canCutPages: false, correlation: undefined, rowChoice };
   }
   const [leading] = key;
   const { versionNumber } = await inspectServer(client);
@@ -143,6 +152,7 @@ async function gatherFacts(
   return {
     name,
     kind: relation.kind,
+    ...layout,
     ...(relation.kind === 'partitioned' && leaves.length === 0 ? { isLeafless: true } : {}),
     key,
     ...(canReadKey ? {} : { isKeyHidden: true }),
@@ -191,7 +201,7 @@ async function requireUnique(client: Client, relation: Relation, key: readonly s
 }
 
 async function openCut(by: CutBy, input: CutInput): Promise<Cut> {
-  const { client, archive, subject, leaves } = input;
+  const { subject, leaves } = input;
   switch (by) {
     case 'none':
       return wholeCut;
@@ -200,28 +210,69 @@ async function openCut(by: CutBy, input: CutInput): Promise<Cut> {
       return cutByPages({ leaves, table, targetBytes: targetBytes(input) });
     }
     case 'key': {
-      const columns = await keyColumns(client, subject);
-      const nullable = mayHoldNulls(archive, subject);
-      return cutByKey({
-        columns,
-        nullable,
-        findBounds: () => findBounds(input, columns),
-        findDescent: (bounds) => findDescent(client, subject.selection, columns, bounds),
-      });
+      const key = await openKey(input);
+      const parts = Math.round(input.bytes / targetBytes(input));
+      return cutByKey({ ...key, findBounds: () => findBounds(input, key.columns, parts) });
     }
+    case 'value':
+      return openValueCut(input);
   }
+}
+
+async function openKey({ client, archive, subject }: CutInput): Promise<Omit<KeyCutParts, 'findBounds'>> {
+  const columns = await keyColumns(client, subject);
+  return {
+    columns,
+    nullable: mayHoldNulls(archive, subject),
+    findDescent: (bounds) => findDescent(client, subject.selection, columns, bounds),
+  };
+}
+
+async function openValueCut(input: CutInput): Promise<Cut> {
+  const { client, archive, subject, leaves, bytes } = input;
+  const columns = await describeLayout(client, archive, subject);
+  const size = { pages: pagesOf(leaves) ?? 0, parts: Math.max(1, Math.round(bytes / targetBytes(input))) };
+  const skip = await chooseSkip(client, subject, columns, size);
+  const key = subject.key.length === 0 ? undefined : await openKey(input);
+  const isSplit = key !== undefined && archive.segments.by !== 'none' && (await canCutKey(client, subject, leaves));
+  return cutByValue({
+    columns: columns.map(({ name }) => name),
+    listValues: () => readValues(client, { selection: subject.selection, columns, skip }),
+    countsAll: skip === undefined && archive.consistency !== 'none',
+    hasValues: (values) => hasValues(columns, values),
+    areAsPrinted: (values) => areAsPrinted(client, columns, values),
+    key: key && {
+      ...key,
+      partsOf: (share) => (isSplit ? Math.round((share * bytes) / targetBytes(input)) : 1),
+      findBounds: (values, parts) => findBounds(input, key.columns, parts, hasValues(columns, values)),
+    },
+  });
+}
+
+/** Whether ranges of the key can be read. */
+async function canCutKey(client: Client, { relation, key }: Subject, leaves: readonly Leaf[]): Promise<boolean> {
+  if (key.length === 0 || relation === undefined) return key.length > 0;
+  return leaves.length > 0 && mayRead(client, relation.oid, key);
+}
+
+function pagesOf(leaves: readonly Leaf[]): number | undefined {
+  return leaves.length === 0 ? undefined : leaves.reduce((sum, leaf) => sum + leaf.pages, 0);
 }
 
 function targetBytes({ archive, bytes }: CutInput): number {
   return Math.max(archive.segments.targetBytes, bytes / MAX_SEGMENTS);
 }
 
-async function findBounds(input: CutInput, key: readonly Compared[]): Promise<KeyValues[]> {
-  const { client, subject, leaves, bytes } = input;
-  const parts = Math.round(bytes / targetBytes(input));
+/** The bounds of so many parts of the rows, or of those that a condition of ours leaves. */
+async function findBounds(
+  { client, subject, leaves }: CutInput,
+  key: readonly Compared[],
+  parts: number,
+  predicate?: string,
+): Promise<KeyValues[]> {
   if (parts <= 1) return [];
-  const pages = leaves.length === 0 ? undefined : leaves.reduce((sum, leaf) => sum + leaf.pages, 0);
-  return sampleQuantiles(client, { selection: subject.selection, key, parts, pages });
+  const narrowed = predicate === undefined ? {} : { predicate };
+  return sampleQuantiles(client, { selection: subject.selection, key, parts, pages: pagesOf(leaves), ...narrowed });
 }
 
 /**

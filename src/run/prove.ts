@@ -4,6 +4,7 @@ import type { Log } from '../base/log.ts';
 import type { JournalPlan } from '../ledger/journal.ts';
 import type { Receipt } from '../ledger/receipts.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
+import { folderOf } from '../ledger/segments.ts';
 import { isSameSnapshot } from '../postgres/snapshot.ts';
 import type { StoredObject } from '../store/store.ts';
 import type { Cut } from './cut/cut.ts';
@@ -40,9 +41,9 @@ export async function proveReceipts(
     done.set(receipt.segment, receipt);
     together.set(lowest, [...(together.get(lowest) ?? []), receipt.segment]);
   };
-  await folder.eachReceipt(plan.fingerprint, {
+  await folder.eachReceipt(plan, {
     receipt: (receipt, lowest) => {
-      if (!belongsTo(receipt, plan, cut)) return;
+      if (!belongsTo(receipt, plan, cut, folder)) return;
       if (isSameState(receipt, listed.get(receipt.key))) believe(receipt, lowest);
       else doubtful.push({ receipt, lowest });
     },
@@ -84,9 +85,19 @@ function isSameState(receipt: Receipt, there: StoredObject | undefined): boolean
   return (receipt.etag ?? '') !== '' && there?.etag !== '' && isSameObject(receipt, there);
 }
 
-/** Some segments mean their rows under the plan's own snapshot only, even where two plans have the same ones. */
-function belongsTo({ segment, snapshot }: Receipt, plan: JournalPlan, cut: Pick<Cut, 'survivesSnapshot'>): boolean {
-  return segment < plan.segments.length && (cut.survivesSnapshot || isSameSnapshot(snapshot, plan.snapshot));
+/**
+ * Some segments mean their rows under the plan's own snapshot only, even where two plans have the same ones. An object in the
+ * folder of another value is none of this segment.
+ */
+function belongsTo(
+  { segment: index, key, snapshot }: Receipt,
+  plan: JournalPlan,
+  cut: Pick<Cut, 'survivesSnapshot'>,
+  folder: RunFolder,
+): boolean {
+  const segment = plan.segments[index];
+  if (segment === undefined || folder.folderOf(key) !== folderOf(plan.partitionBy, segment)) return false;
+  return cut.survivesSnapshot || isSameSnapshot(snapshot, plan.snapshot);
 }
 
 async function proveOne(

@@ -9,12 +9,14 @@ import { CODEC_FILES } from '../format/compress/codec.ts';
 import { PLAN_FORMAT, type JournalPlan } from '../ledger/journal.ts';
 import { manifestKey } from '../ledger/names.ts';
 import { parseRunId } from '../ledger/run-id.ts';
+import type { PlannedSegment } from '../ledger/segments.ts';
 import type { StoredPlan } from '../ledger/run-folder.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
 import type { StoredObject } from '../store/store.ts';
 import type { Attempt, OwnedPlan } from './attempt.ts';
 import { requireOwnerGone } from './former-owner.ts';
-import { fingerprintOf, journalPlan } from './journal-plan.ts';
+import { extendedPlan, fingerprintOf, journalPlan } from './journal-plan.ts';
+import { requireKeysFit } from './layout.ts';
 import { drawOwner, isPlanOf, lostRun, ownPlan } from './ownership.ts';
 import type { RunPlan } from './plan.ts';
 import { proveReceipts } from './prove.ts';
@@ -124,7 +126,21 @@ async function keepPlan(
     return undefined;
   }
   const { extension } = CODEC_FILES[run.archive.compression.codec];
-  return { plan, journal: { ...ours(run, session, earlier), extension } };
+  const kept = extendedPlan(run, session, plan, { ...ours(run, session, earlier), extension });
+  requireKeys(run, plan.more);
+  if (plan.more.length > 0)
+    run.log.info(
+      { segments: plan.more.length },
+      'the source has values that it had not when the run was begun: they get segments',
+    );
+  return kept;
+}
+
+/** Before anything is written. Throws FailureError `partition-key`. */
+function requireKeys({ archive, id, destination }: Run, segments: readonly PlannedSegment[]): void {
+  const { name, partitionBy = [], compression } = archive;
+  const { extension } = CODEC_FILES[compression.codec];
+  requireKeysFit({ destination, archive: name, run: id, extension, partitionBy }, segments);
 }
 
 function whyUseless({ ended }: JournalPlan): string {
@@ -140,6 +156,7 @@ async function planAnew(
   earlier: JournalPlan | undefined,
 ): Promise<{ plan: RunPlan; journal: JournalPlan }> {
   const plan = await session.view.plan(run.archive, parseRunId(run.id));
+  requireKeys(run, plan.segments);
   const fingerprint = fingerprintOf(run.archive, plan, session.identity);
   return { plan, journal: journalPlan(run, session, plan, fingerprint, earlier) };
 }

@@ -2,7 +2,7 @@
 import { maxRowBytes } from '../base/memory-budget.ts';
 import { readerOf } from '../config/reader.ts';
 import { chooseCompressor, CODEC_FILES } from '../format/compress/codec.ts';
-import type { PlannedSegment } from '../ledger/segments.ts';
+import { folderOf, type PlannedSegment } from '../ledger/segments.ts';
 import type { SegmentTask } from '../segment/task.ts';
 import type { Attempt } from './attempt.ts';
 import { segmentSelect, type RunPlan } from './plan.ts';
@@ -30,13 +30,19 @@ export function segmentTask(run: Run, { session, plan }: Attempt, segment: Plann
     subject: subject.name,
     range: plan.cut.describe(segment),
     keyColumns: keyColumnIndexes(plan),
-    key: run.folder.dataKey(segment.index, CODEC_FILES[archive.compression.codec].extension),
+    key: dataKeyIn(run, segment),
     compression: archive.compression,
     compressor: chooseCompressor(archive.compression),
     ...(archive.contentEncoding === undefined ? {} : { contentEncoding: archive.contentEncoding }),
     ...(run.verifySource ? { wantsLineDigest: true } : {}),
     maxRowBytes: maxRowBytes(run.config.workers.maxOldGenerationSizeMb),
   };
+}
+
+/** The key of a segment's object. */
+export function dataKeyIn({ archive, folder }: Run, segment: PlannedSegment): string {
+  const { extension } = CODEC_FILES[archive.compression.codec];
+  return folder.dataKey(segment.index, extension, folderOf(archive.partitionBy, segment));
 }
 
 /** Where the key's columns stand among those that are read; none when a part of the key is left out. */

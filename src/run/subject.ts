@@ -180,7 +180,7 @@ function chooseColumns(all: readonly Column[], archive: ArchiveConfig): Column[]
 }
 
 /** The columns of these names, in their order. Throws FailureError that names every one that is not there. */
-function requireColumns(all: readonly Column[], names: readonly string[], option: string): Column[] {
+export function requireColumns(all: readonly Column[], names: readonly string[], option: string): Column[] {
   const unknown = names.filter((name) => !all.some((column) => column.name === name));
   if (unknown.length > 0) {
     throw fail('column-not-found', {

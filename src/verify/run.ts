@@ -7,6 +7,7 @@ import type { Store } from '../store/store.ts';
 import { compareKeys } from './key-order.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
 import { findStrayFolders } from '../ledger/runs.ts';
+import { commonFolder, isChosen, type PartitionChoice } from '../ledger/partitions.ts';
 import { contradictionsOf } from '../ledger/whole.ts';
 import type { Manifest, ManifestColumn, ManifestObject } from '../ledger/manifest.ts';
 import { Problems, tellsOfObject, verifyObject, type Problem } from './object.ts';
@@ -16,6 +17,8 @@ export interface VerifyOptions {
   keyPrefix: string;
   /** Objects that are read; undefined for all. The others are only looked for in the list of the folder. */
   sample: number | undefined;
+  /** Only objects of these values are looked at; absent for all. */
+  choices?: readonly PartitionChoice[];
   /** What a decompressor may take for its window; see config/memory-sum.ts. */
   windowBytes: number;
   /** For trouble with the destination while an object is read. */
@@ -68,7 +71,7 @@ interface Entry {
 /** Throws FailureError when the destination fails, which is no difference, and the signal's reason when it aborts. */
 export async function verifyRun(folder: RunFolder, manifest: Manifest, options: VerifyOptions): Promise<Verification> {
   const entries = entriesOf(folder, manifest, options);
-  const strays = await compareWithFolder(folder, entries);
+  const strays = await compareWithFolder(folder, manifest, entries, options);
   compareNeighbours(manifest, entries);
   await readObjects(folder.store, manifest, entries, options);
   const objects = [
@@ -91,9 +94,10 @@ export async function verifyRun(folder: RunFolder, manifest: Manifest, options: 
 }
 
 /** Objects lie beside the manifest, wherever the destination was moved to since: restore goes by the same rule. */
-function entriesOf(folder: RunFolder, manifest: Manifest, { sample }: VerifyOptions): Entry[] {
-  const chosen = chooseEvenly(manifest.objects.length, sample ?? manifest.objects.length);
-  return manifest.objects.map((object, at) => {
+function entriesOf(folder: RunFolder, manifest: Manifest, { sample, choices = [] }: VerifyOptions): Entry[] {
+  const objects = manifest.objects.filter(({ partition }) => isChosen(partition, choices));
+  const chosen = chooseEvenly(objects.length, sample ?? objects.length);
+  return objects.map((object, at) => {
     return { object, key: folder.keyOf(object), problems: new Problems(), wanted: chosen.has(at), read: false };
   });
 }
@@ -105,12 +109,22 @@ export function chooseEvenly(total: number, count: number): Set<number> {
   return new Set(Array.from({ length: picks }, (_, at) => Math.round((at * (total - 1)) / (picks - 1))));
 }
 
-/** Looks every object up in the list of the run's folder, and returns the data objects that are there too many. */
-async function compareWithFolder(folder: RunFolder, entries: readonly Entry[]): Promise<string[]> {
+/**
+ * Looks every object up in the list of the run's folder, and returns the data objects that are there too many: of some values, those
+ * in the one folder that all of these have.
+ */
+async function compareWithFolder(
+  folder: RunFolder,
+  { partitionBy = [], objects }: Manifest,
+  entries: readonly Entry[],
+  { choices = [] }: VerifyOptions,
+): Promise<string[]> {
   const missing = new Map(entries.map((entry) => [entry.key, entry]));
   if (missing.size < entries.length) for (const entry of repeated(entries)) entry.problems.add('it is named twice');
   const strays: string[] = [];
-  for await (const { key, bytes } of folder.list()) {
+  const others = entries.length === objects.length ? undefined : new Set(objects.map((object) => folder.keyOf(object)));
+  const isOneFolder = choices.length === 0 || choices.length === partitionBy.length;
+  for await (const { key, bytes } of folder.list(commonFolder(partitionBy, choices))) {
     const entry = missing.get(key);
     if (entry !== undefined) {
       missing.delete(key);
@@ -119,7 +133,7 @@ async function compareWithFolder(folder: RunFolder, entries: readonly Entry[]): 
         entry.problems.add(
           `it has ${countOf(bytes, 'byte')}, the manifest says ${formatCount(entry.object.bytes)}; it was not read`,
         );
-    } else if (folder.isReadAsData(key)) strays.push(key);
+    } else if (isOneFolder && folder.isReadAsData(key) && others?.has(key) !== true) strays.push(key);
   }
   for (const entry of missing.values()) {
     entry.problems.add('it is not there');

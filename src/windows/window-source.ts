@@ -8,6 +8,7 @@ import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import { describeRelation } from '../postgres/relation.ts';
 import { asOneStatement, columnReference } from '../postgres/select.ts';
 import { whileReading } from '../postgres/snapshot.ts';
+import { findLeadingColumns } from '../postgres/value-columns.ts';
 import { bindPlaceholders, placeholdersOf, trimStatement } from '../postgres/sql-text.ts';
 import { describeWindowedQuery } from '../run/subject.ts';
 import { liesBetween, openCalendar, pointLiteral, type WindowOption } from '../run/window.ts';
@@ -86,7 +87,8 @@ async function describe(client: Client, archive: WindowedArchive): Promise<Descr
     return { text: `${from} WHERE ${liesBetween(name, first, last)}${filter}`, column: name, params: [] };
   };
   const isView = relation.kind === 'view' || relation.kind === 'foreign';
-  const hasIndex = isView ? undefined : await hasLeadingIndex(client, relation.oid, column.name);
+  const leading = isView ? undefined : await findLeadingColumns(client, relation.oid);
+  const hasIndex = leading?.some((index) => index.name === column.name);
   const createIndex = hasIndex === false ? `CREATE INDEX CONCURRENTLY ON ${from} (${name})` : undefined;
   const outside = hasIndex === true ? outsideSql(from, name, kind, archive.where) : undefined;
   return { kind, calendar, rowsFrom, createIndex, outside };
@@ -153,18 +155,6 @@ function lastPoint(kind: ColumnKind): string {
 
 function zoneOf(kind: ColumnKind): string {
   return kind === 'timestamptz' ? '+00' : '';
-}
-
-const INDEX_SQL = `
-SELECT FROM pg_catalog.pg_index i
-JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid
-  AND a.attnum OPERATOR(pg_catalog.=) i.indkey[0]
-WHERE i.indrelid OPERATOR(pg_catalog.=) $1::pg_catalog.oid AND a.attname OPERATOR(pg_catalog.=) $2::pg_catalog.name
-  AND i.indisvalid AND i.indpred IS NULL`;
-
-async function hasLeadingIndex(client: Client, oid: number, column: string): Promise<boolean> {
-  const { rowCount } = await client.query(INDEX_SQL, [oid, column]);
-  return (rowCount ?? 0) > 0;
 }
 
 /**

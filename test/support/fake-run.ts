@@ -17,6 +17,7 @@ import type { Run } from '../../src/run/run.ts';
 import type { Session } from '../../src/run/session.ts';
 import type { SourceView } from '../../src/run/source-view.ts';
 import type { FactsOf, ObjectFacts, Outcome, SegmentTask, Task } from '../../src/segment/task.ts';
+import type { PlannedSegment } from '../../src/ledger/segments.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Place, TaskHooks } from '../../src/work/place.ts';
 import { RunProgress } from '../../src/work/progress.ts';
@@ -61,6 +62,8 @@ export class FakeSource {
   identity: SourceIdentity = { database: 'app', serverVersion: '18.0', systemIdentifier: '7442' };
   columns: Column[] = [KEY];
   digest: RowDigest = { rows: 40, sum: 0n };
+  /** What a plan that is gone on with gets beside its segments. */
+  more: PlannedSegment[] = [];
   /** How often it was planned anew. */
   planned = 0;
   /** Called before each plan, and before each look whether the source was rewritten. */
@@ -77,8 +80,8 @@ export class FakeSource {
       },
       replan: async (_archive, _slot, { by, why, segments }) => {
         this.onPlan();
-        const cut = by === 'none' ? this.cut : CUTS[by];
-        return { ...(await this.#plan()), cut, why, segments, problem: cut.problem(segments) };
+        const cut = by === 'none' || by === 'value' ? this.cut : CUTS[by];
+        return { ...(await this.#plan()), cut, why, segments, problem: cut.problem(segments), more: this.more };
       },
       requireNotRewritten: async () => {
         await this.onLook();

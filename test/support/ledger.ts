@@ -95,7 +95,7 @@ export async function receiptsOf(
   fingerprint?: string,
 ): Promise<{ receipts: Receipt[]; empties: Receipt[]; unreadable: Failure[] }> {
   const found = { receipts: [] as Receipt[], empties: [] as Receipt[], unreadable: [] as Failure[] };
-  await folder.eachReceipt(fingerprint, {
+  await folder.eachReceipt(fingerprint === undefined ? undefined : { fingerprint }, {
     receipt: (receipt) => found.receipts.push(receipt),
     empty: (receipt) => found.empties.push(receipt),
     unreadable: ({ failure }) => found.unreadable.push(failure),

@@ -14,6 +14,8 @@ import type { Store } from '../../src/store/store.ts';
 import type { Cut } from '../../src/run/cut/cut.ts';
 import { cutByKey } from '../../src/run/cut/key.ts';
 import { cutByPages } from '../../src/run/cut/pages.ts';
+import { cutByValue } from '../../src/run/cut/value.ts';
+import { hasValues } from '../../src/postgres/distinct-values.ts';
 import { aManifest, aPlan, aReceipt, ARCHIVE, FINGERPRINT, receiptsOf, RUN } from './ledger.ts';
 import { mutate } from './mutations.ts';
 
@@ -26,6 +28,10 @@ const LEAF = {
   bytes: 240_000,
   isReadable: true,
 };
+const VALUE_COLUMNS = [
+  { name: 'tenant', reference: '"tenant"', type: 'pg_catalog.text', isText: true },
+  { name: 'day', reference: '"day"', type: 'pg_catalog.date', isText: false },
+];
 const CUTS: Record<JournalPlan['by'], Cut | undefined> = {
   key: cutByKey({
     columns: [{ reference: '"id"', type: 'bigint', operators: 'pg_catalog' }],
@@ -35,6 +41,22 @@ const CUTS: Record<JournalPlan['by'], Cut | undefined> = {
   }),
   pages: cutByPages({ leaves: [LEAF], table: { oid: LEAF.oid, name: '"events"' }, targetBytes: 80_000 }),
   none: undefined,
+  value: cutByValue({
+    columns: ['tenant', 'day'],
+    async *listValues() {
+      // None are listed here.
+    },
+    countsAll: true,
+    hasValues: (values) => hasValues(VALUE_COLUMNS, values),
+    areAsPrinted: () => Promise.resolve(true),
+    key: {
+      columns: [{ reference: '"id"', type: 'bigint', operators: 'pg_catalog' }],
+      nullable: true,
+      partsOf: () => 1,
+      findBounds: async () => [],
+      findDescent: () => Promise.resolve(undefined),
+    },
+  }),
 };
 
 const byPages = aPlan({
@@ -44,11 +66,34 @@ const byPages = aPlan({
     { index: 1, pages: { leaf: LEAF.oid, name: LEAF.name, fromPage: 15, toPage: null } },
   ],
 });
+const byValue = aPlan({
+  by: 'value',
+  partitionBy: ['tenant', 'day'],
+  segments: [
+    { index: 0, partition: ["'; DROP TABLE t; --", '2024-01-01'] },
+    { index: 1, partition: ['\\', null], range: { lower: null, upper: ['5'] } },
+    { index: 2, partition: ['\\', null], range: { lower: ['5'], upper: null } },
+    { index: 3, partition: ['', 'infinity'] },
+  ],
+  extended: [{ fingerprint: FINGERPRINT, segments: 3 }],
+});
+const inFolders = aManifest(2);
+const DIRECTORY = `pg/${ARCHIVE}/run=${RUN}/tenant=`;
+const manifestByValue = {
+  ...inFolders,
+  partitionBy: ['tenant'],
+  objects: inFolders.objects.map((object, at) => ({
+    ...object,
+    key: `${DIRECTORY}${at === 0 ? 'a%2Fb' : '__HIVE_DEFAULT_PARTITION__'}/part-0000${at}.jsonl.gz`,
+    partition: { tenant: at === 0 ? 'a/b' : null },
+  })),
+};
 const committing = aPlan({ committing: { sha256: 'a'.repeat(64), bytes: 1000 }, formerKeys: ['part-00009.jsonl.zst'] });
 const DOCUMENTS: readonly [key: string, document: string][] = [
-  ...[aPlan(), byPages, committing].map((plan): [string, string] => [planKey(ARCHIVE, RUN), write(plan)]),
+  ...[aPlan(), byPages, byValue, committing].map((plan): [string, string] => [planKey(ARCHIVE, RUN), write(plan)]),
   [receiptKey(ARCHIVE, RUN, 1), write({ format: RECEIPTS_FORMAT, receipts: [aReceipt(1), aReceipt(2)] })],
   [manifestKey(ARCHIVE, RUN), write(aManifest(4))],
+  [manifestKey(ARCHIVE, RUN), write(manifestByValue)],
 ];
 
 function write(document: object): string {
@@ -136,6 +181,13 @@ const SHAPES = [
     String.raw`^ (?:\(NAMES\) OPERATOR\(pg_catalog\.>=\) \('value'::bigint\))?` +
       String.raw`(?:(?: AND )?\(\(NAMES\) OPERATOR\(pg_catalog\.>=\) \('value'::bigint\)\) IS NOT TRUE)?` +
       String.raw`(?: AND \(NAMES\) OPERATOR\(pg_catalog\.<=\) \('value'::bigint\))? NAMES$`,
+  ),
+  new RegExp(
+    String.raw`^ (?:NAMES OPERATOR\(pg_catalog\.=\) ?'value'::pg_catalog\.text|NAMES IS NULL)` +
+      String.raw` AND (?:NAMES OPERATOR\(pg_catalog\.=\) ?'value'::pg_catalog\.date|NAMES IS NULL)` +
+      String.raw`(?: AND \(NAMES\) OPERATOR\(pg_catalog\.>=\) \('value'::bigint\))?` +
+      String.raw`(?: AND \(\(NAMES\) OPERATOR\(pg_catalog\.>=\) \('value'::bigint\)\) IS NOT TRUE)?` +
+      String.raw`(?: AND \(NAMES\) OPERATOR\(pg_catalog\.<=\) \('value'::bigint\))? (?:NAMES)?$`,
   ),
   /^NAMES\.NAMES (?:ctid OPERATOR\(pg_catalog\.>=\)'value'::pg_catalog\.tid(?: AND ctid OPERATOR\(pg_catalog\.<\)'value'::pg_catalog\.tid)?)? $/,
   /^SELECT pg_catalog\.format_type\(t\.oid, \$2\) AS name\s+FROM \(SELECT COALESCE\(pg_catalog\.to_regtype\(\$3\), pg_catalog\.to_regtype\(\$1\)\)::pg_catalog\.oid AS oid\) AS t\s+WHERE t\.oid IS NOT NULL$/,

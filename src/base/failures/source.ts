@@ -67,6 +67,24 @@ export const SOURCE_FAILURES = {
     meaning: 'The rows cannot be cut into segments in the way that segments.by asks for.',
     hint: 'Set segments.by to auto, or name a key.',
   },
+  'partition-column': {
+    transient: false,
+    meaning: 'A column of partitionBy cannot name folders.',
+    hint: 'Take a column of type bool, integer, text or varchar with a deterministic collation, uuid, date or enum; or archive a query that casts it: amount::text AS amount_text, name COLLATE "C" AS name.',
+    exit: '1, and 2 for `plan`',
+  },
+  'partition-count': {
+    transient: false,
+    meaning: 'The columns of partitionBy have more values than a run may have folders.',
+    hint: 'Take a column with fewer values, or windows, each of which has fewer; or leave partitionBy out, and look values up in the lines.',
+    exit: '1, and 2 for `plan`',
+  },
+  'partition-key': {
+    transient: false,
+    meaning: 'A value of partitionBy makes a key that the destination does not take; nothing was written.',
+    hint: 'Leave such rows out with where; or archive a query that has something shorter instead, such as left(name, 100) or md5(name).',
+    exit: '1, and 2 for `plan`',
+  },
   'several-servers': {
     transient: false,
     meaning: 'The url of the source leads to several servers, of which one only has the snapshot of the run.',
@@ -161,7 +179,8 @@ export const SOURCE_FAILURES = {
   },
   'row-count-mismatch': {
     transient: 'depends',
-    meaning: 'Rows read, rows encoded, lines stored and what the server says it sent are not the same number.',
+    meaning:
+      'Rows read, rows encoded, lines stored and what the server says it sent, or has by value, are not the same number.',
     hint: 'A proxy between may have cut the answer short. Connect to Postgres directly.',
     retried: 'yes, when fewer rows came than the server sent; no, when rows were lost between the stages',
   },

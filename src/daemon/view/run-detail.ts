@@ -153,7 +153,7 @@ async function readFrom(folder: RunFolder, late: AbortSignal): Promise<Stored> {
   const plan = (await folder.plan(MOST_SHOWN_BYTES))?.plan;
   if (plan === undefined) return { isCommitted: false };
   const done = new Map<number, { rows: number; bytes: number }>();
-  await folder.eachReceipt(plan.fingerprint, {
+  await folder.eachReceipt(plan, {
     receipt: ({ segment, rows, bytes }) => {
       late.throwIfAborted();
       done.set(segment, { rows, bytes });

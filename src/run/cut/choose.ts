@@ -11,6 +11,8 @@ export interface CutFacts {
   kind: RelationKind | 'query';
   /** Whether it is partitioned, and has no partitions yet: there is nothing to cut, by whatever. */
   isLeafless?: boolean;
+  /** The columns of a layout by value; absent without one. */
+  partitionBy?: readonly string[];
   /** The names of the key's columns; empty without one. */
   key: readonly string[];
   /** Whether the role may not read the key. */
@@ -38,6 +40,7 @@ const PAGES_TAKE =
 
 /** Chooses the cut. Throws FailureError `cannot-cut` when the config asks for one that is not possible. */
 export function chooseCut(wanted: ArchiveConfig['segments']['by'], facts: CutFacts): CutChoice {
+  if (facts.partitionBy !== undefined) return byValue(wanted, facts, facts.partitionBy);
   if (facts.rowChoice !== undefined && wanted !== 'none') return withoutCut(wanted, facts, facts.rowChoice);
   if (facts.isLeafless === true && wanted !== 'none')
     return { by: 'none', why: 'a partitioned table without partitions has no rows to cut' };
@@ -46,13 +49,7 @@ export function chooseCut(wanted: ArchiveConfig['segments']['by'], facts: CutFac
       return { by: 'none', why: 'segments.by is none' };
     case 'key':
       if (facts.canCutKey) return { by: 'key', why: 'segments.by is key' };
-      throw cannotCut(
-        facts,
-        'key',
-        facts.isKeyHidden === true
-          ? `the role may not read its key (${facts.key.join(', ')})`
-          : 'it has no primary key, and the archive names no other key',
-      );
+      throw withoutKey(facts);
     case 'pages':
       if (facts.canCutPages) return { by: 'pages', why: 'segments.by is pages' };
       throw cannotCut(facts, 'pages', PAGES_TAKE);
@@ -61,11 +58,22 @@ export function chooseCut(wanted: ArchiveConfig['segments']['by'], facts: CutFac
   }
 }
 
+/** Each value is a segment; a large one is cut by the key, where that is possible and allowed. */
+function byValue(wanted: ArchiveConfig['segments']['by'], facts: CutFacts, columns: readonly string[]): CutChoice {
+  if (facts.rowChoice !== undefined) return withoutCut('value', facts, facts.rowChoice);
+  if (wanted === 'pages') throw cannotCut(facts, 'pages', 'partitionBy makes a segment of each value');
+  if (wanted === 'key' && !facts.canCutKey) throw withoutKey(facts);
+  const large =
+    wanted !== 'none' && facts.canCutKey ? `, and large ones are cut by the key (${facts.key.join(', ')})` : '';
+  return { by: 'value', why: `each value of partitionBy (${columns.join(', ')}) has a folder${large}` };
+}
+
 /** Each segment runs the statement anew; one that picks its rows as it runs would give each of them other rows to cut. */
 function withoutCut(wanted: string, facts: CutFacts, rowChoice: string): CutChoice {
   const why = `the ${facts.kind === 'query' ? 'query' : 'filter'} has ${rowChoice}, and may give other rows each time it is run`;
   if (wanted === 'auto') return { by: 'none', why };
-  throw cannotCut(facts, wanted, why, 'Set segments.by to none, or let the SQL choose the same rows each time.');
+  const instead = wanted === 'value' ? 'Leave partitionBy out' : 'Set segments.by to none';
+  throw cannotCut(facts, wanted, why, `${instead}, or let the SQL choose the same rows each time.`);
 }
 
 function chooseAutomatically(facts: CutFacts): CutChoice {
@@ -93,6 +101,16 @@ function chooseAutomatically(facts: CutFacts): CutChoice {
           ? 'a query without a key'
           : `a ${RELATION_WORDS[kind]} has no pages and no key to cut by`,
   };
+}
+
+function withoutKey(facts: CutFacts): FailureError {
+  return cannotCut(
+    facts,
+    'key',
+    facts.isKeyHidden === true
+      ? `the role may not read its key (${facts.key.join(', ')})`
+      : 'it has no primary key, and the archive names no other key',
+  );
 }
 
 function cannotCut(

@@ -6,8 +6,15 @@ export interface Cut {
   readonly name: CutBy;
   /** Whether a segment means the same rows under another snapshot, so that a run can go on from its receipts. */
   readonly survivesSnapshot: boolean;
-  /** The segments of a new plan: at least one, numbered from 0, together all rows, and no row twice. */
+  /** The segments of a new plan: numbered from 0, together all rows, and no row twice. At least one, but for a layout by value. */
   segments(): Promise<PlannedSegment[]>;
+  /**
+   * What another snapshot has beside the segments of an earlier one: those of new values, with the next numbers. Absent where
+   * segments are always all rows.
+   */
+  moreSegments?(segments: readonly PlannedSegment[]): Promise<PlannedSegment[]>;
+  /** Rows that were counted while the segments were found, which are all of this snapshot; undefined where none were. */
+  countedRows?(): number | undefined;
   /**
    * What is wrong with segments that were read from a journal: that they leave rows out, hold some twice, or mean what the
    * server does not list. Undefined when nothing is.

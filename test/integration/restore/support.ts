@@ -16,6 +16,9 @@ import type { RunOptions } from '../../../src/run/run.ts';
 import { runArchive, type RunResult } from '../../../src/run/run-archive.ts';
 import type { Scope, TestDatabase } from '../../support/postgres.ts';
 
+/** What a test says of how a run is done. */
+type YardOptions = Pick<RunOptions, 'verifySource' | 'drain' | 'onProgress'>;
+
 export class Yard {
   readonly folder: string;
   readonly database: TestDatabase;
@@ -41,7 +44,7 @@ export class Yard {
   }
 
   /** Archives with these parts of a config; the archive is called `it`. */
-  async archive(archive: Record<string, unknown>, options: Pick<RunOptions, 'verifySource'> = {}): Promise<RunResult> {
+  async archive(archive: Record<string, unknown>, options: YardOptions = {}): Promise<RunResult> {
     this.#runs += 1;
     const id = `20261123T02${String(Math.floor(this.#runs / 60)).padStart(2, '0')}${String(this.#runs % 60).padStart(2, '0')}Z`;
     const result = await this.run(archive, id, options);
@@ -50,15 +53,12 @@ export class Yard {
   }
 
   /** The same, under this run id, however it ends. */
-  async run(
-    archive: Record<string, unknown>,
-    id: string,
-    options: Pick<RunOptions, 'verifySource'> = {},
-  ): Promise<RunResult> {
-    const file = path.join(this.folder, 'config.yaml');
+  async run(archive: Record<string, unknown>, id: string, options: YardOptions = {}): Promise<RunResult> {
+    const file = this.configFile;
     const config = {
       sources: { default: { url: this.database.url } },
       destinations: { default: { url: `file://${this.folder}/store` } },
+      state: `${this.folder}/state`,
       archives: { it: { retry: { attempts: 2, backoff: '50ms' }, ...archive } },
       workers: { threads: 2, maxOldGenerationSizeMb: 64 },
     };
@@ -67,6 +67,10 @@ export class Yard {
     this.#generation = this.#bindings.add(this.#config);
     this.#threads ??= new Threads(this.#config.workers, this.#bindings);
     return runArchive({ ...this.#context(), ...options, config: this.#config }, this.#config.archives['it']!, id);
+  }
+
+  get configFile(): string {
+    return path.join(this.folder, 'config.yaml');
   }
 
   /** Restores the latest run into `public.TABLE`. */

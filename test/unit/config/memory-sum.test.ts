@@ -99,6 +99,7 @@ describe('each number of the budget', () => {
     configOf({ a: 'compression: { codec: zstd }' }),
     configOf({ a: 'compression: { engine: isal }' }),
     configOf({ a: 'compression: { codec: none }' }, tiny),
+    configOf({ a: 'partitionBy: [tenant]' }),
   ];
 
   for (const [stage, numbers] of Object.entries(BUDGET))

@@ -246,6 +246,25 @@ for (const [text, message] of CASES) {
   });
 }
 
+for (const [options, message] of [
+  ['▸partitionBy: [a, a]', 'has a column twice'],
+  ['▸partitionBy: [Run]', 'has "run", which is the folder of the run; archive it by a query under another name'],
+  ['exclude: [a]\n    ▸partitionBy: [a]', 'has a column that exclude leaves out of the lines'],
+  ['columns: [b]\n    ▸partitionBy: [b, a]', 'has a column that columns leaves out of the lines'],
+] as const)
+  test(`reports of a layout by value: it ${message}`, () => {
+    assertProblems(inTable(options), [`archives.a.partitionBy: ${message}`]);
+  });
+
+test('reports of a layout by value that it has no columns, too many, or is cut by pages', () => {
+  assertProblems(inTable('partitionBy: ▸[]'), ['archives.a.partitionBy: must not be an empty list']);
+  const many = Array.from({ length: 17 }, (_, at) => `c${at}`).join(', ');
+  assertProblems(inTable(`partitionBy: ▸[${many}]`), ['archives.a.partitionBy: must have at most 16 columns']);
+  assertProblems(inTable('partitionBy: [a]\n    segments: { ▸by: pages }'), [
+    'archives.a.segments.by: cannot be pages together with partitionBy: each value is a segment, and a large one is cut by key',
+  ]);
+});
+
 const GOOD = [
   inTable('schedule: 15 2 * * *'),
   inTable('schedule: "*/30 * * * * *"'),
@@ -256,6 +275,7 @@ const GOOD = [
   inTable('compression: { engine: isal, level: 0 }'),
   inTable('compression: { codec: zstd, level: 22 }'),
   inTable('segments: { by: pages }'),
+  inTable('partitionBy: [tenant, day]\n    columns: [id, day, tenant]'),
   inTable('contentEncoding: gzip'),
   inArchive('query: select 1\n    key: id\n    segments: { by: key }'),
   inArchive('query: select 1\n    read: copy'),

@@ -161,7 +161,7 @@ describe('documents of ours', () => {
 
   testRefusals<JournalPlan>(PLAN, aPlan, {
     'a fingerprint that is none': [(value) => (value.fingerprint = 'x'), /fingerprint: /],
-    'an unknown cut': [(value) => (value.by = 'value' as never), /by: /],
+    'an unknown cut': [(value) => (value.by = 'hash' as never), /by: /],
     'SQL in a segment': [
       (value) => Object.assign(value.segments[1]!, { from: 'x; DROP TABLE t' }),
       /segments\[1\]: Unrecognized key: "from"/,

@@ -107,7 +107,10 @@ describe('the receipts of a run', () => {
     await folder.record([aReceipt(2), aReceipt(5), aReceipt(7)]);
     await forge(receiptKey(ARCHIVE, RUN, 3), { format: 'pgsluice/receipt/1', ...aReceipt(3) });
     const seen: [segment: number, lowest: number][] = [];
-    await folder.eachReceipt(FINGERPRINT, { receipt: ({ segment }, lowest) => seen.push([segment, lowest]) });
+    await folder.eachReceipt(
+      { fingerprint: FINGERPRINT },
+      { receipt: ({ segment }, lowest) => seen.push([segment, lowest]) },
+    );
     assert.deepEqual(
       seen.sort(([a], [b]) => a - b),
       [
@@ -117,7 +120,7 @@ describe('the receipts of a run', () => {
         [7, 2],
       ],
     );
-    assert.equal(await folder.countReceipts(FINGERPRINT), 4);
+    assert.equal(await folder.countReceipts({ fingerprint: FINGERPRINT }), 4);
   });
 
   test('of one segment may be several; it counts once', async () => {
@@ -181,7 +184,7 @@ describe('the receipts of a run', () => {
     await forge(`${ARCHIVE}/run=${RUN}/_pgsluice/empty-part-00001.jsonl.zst.json`, document(aReceipt(0, { key })));
     const { receipts, empties, unreadable } = await receiptsOf(folder, FINGERPRINT);
     assert.deepEqual([receipts, empties], [[aReceipt(0)], [aReceipt(0, { key, rows: 0 })]]);
-    assert.match(unreadable[0]?.message ?? '', /it is not that of events.*part-00001\.jsonl\.zst/);
+    assert.match(unreadable[0]?.message ?? '', /empty-part-00001\.jsonl\.zst\.json is .*it is not that of its name/);
     assert.equal(await folder.countReceipts(), 1);
   });
 

@@ -146,6 +146,7 @@ export function facts(changes: Partial<RestoreFacts> = {}): RestoreFacts {
     keys: ALL_KEYS,
     constraints: NO_CONSTRAINTS,
     objects: [0, 1].map((index) => ({ object: { ...object(index), index }, bytes: 50 })),
+    partitionProblems: [],
     storeUrl: 's3://archive/pg/',
     ...changes,
   };

@@ -60,6 +60,8 @@ export interface TestCut {
   survivesSnapshot?: boolean;
   /** What the cut says of segments that it is given. */
   problem?: string;
+  /** Segments that come to those of a plan that is gone on with. */
+  more?: readonly PlannedSegment[];
   /** A filter of the archive. */
   where?: string;
 }
@@ -99,7 +101,7 @@ export function aSession(
   source: TestCut = {},
   snapshot = { ...SNAPSHOT, id: '00000009-1', takenAt: '2026-11-23T03:00:00.000Z' },
 ): Session {
-  const { problem, ...cut } = source;
+  const { problem, more = [], ...cut } = source;
   return {
     identity: { database: 'app', serverVersion: '18.0', systemIdentifier: '7442' },
     instance: INSTANCE,
@@ -109,7 +111,7 @@ export function aSession(
     view: {
       plan: () => Promise.resolve(aRunPlan(cut)),
       replan: (_archive: unknown, _slot: Date, { segments }: { segments: readonly PlannedSegment[] }) =>
-        Promise.resolve({ ...aRunPlan({ ...cut, segments }), problem }),
+        Promise.resolve({ ...aRunPlan({ ...cut, segments }), problem, more }),
     },
   } as unknown as Session;
 }

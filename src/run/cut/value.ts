@@ -1,0 +1,106 @@
+/** Cuts a run by the values of columns: each has a segment, or several by key. Such a segment means the same rows under any snapshot. */
+import { visible } from '../../base/visible.ts';
+import type { PartitionValues } from '../../ledger/partitions.ts';
+import { describeMisfit, folderOf, valueGroup, type PlannedSegment } from '../../ledger/segments.ts';
+import type { KeyValues } from '../../postgres/quantiles.ts';
+import type { Cut } from './cut.ts';
+import { cutByKey, type KeyCutParts } from './key.ts';
+
+/** A value, and how many of the rows that were counted have it. */
+export interface CountedValue {
+  values: PartitionValues;
+  rows: number;
+}
+
+export interface ValueCutParts {
+  columns: readonly string[];
+  /** All values that there are, each once. Throws FailureError when there are too many. */
+  listValues: () => AsyncIterable<CountedValue>;
+  /** Whether all rows are counted, and not a sample of them. */
+  countsAll: boolean;
+  /** The condition that a row has these values. */
+  hasValues: (values: PartitionValues) => string;
+  /** Whether all are values, and spelt as Postgres does; else the rows of one may be those of another one. */
+  areAsPrinted: (values: readonly PartitionValues[]) => Promise<boolean>;
+  /** What large values are cut by; undefined where there is nothing. */
+  key: ValueKey | undefined;
+}
+
+export interface ValueKey extends Omit<KeyCutParts, 'findBounds'> {
+  /** As of a cut by key, among the rows of this value. */
+  findBounds: (values: PartitionValues, parts: number) => Promise<KeyValues[]>;
+  /** Into how many segments the rows of a value go, by their share of all rows. */
+  partsOf: (share: number) => number;
+}
+
+export function cutByValue({ columns, listValues, countsAll, hasValues, areAsPrinted, key }: ValueCutParts): Cut {
+  let counted: number | undefined;
+  const ranges = key && cutByKey({ ...key, findBounds: () => Promise.resolve([]) });
+  /** The segments of one value, from that number on. */
+  const segmentsOf = async (index: number, { values, rows }: CountedValue, all: number): Promise<PlannedSegment[]> => {
+    const partition = [...values];
+    const parts = key?.partsOf(rows / Math.max(1, all)) ?? 1;
+    if (key === undefined || parts <= 1) return [{ index, partition }];
+    const cut = await cutByKey({ ...key, findBounds: () => key.findBounds(values, parts) }).segments();
+    if (cut.length <= 1) return [{ index, partition }];
+    return cut.map((part, at) => ({ ...part, index: index + at, partition }));
+  };
+  /** Those of values that `known` has none of. All are listed first, as the connection does one thing at a time. */
+  const segmentsBeside = async (known: readonly PlannedSegment[]): Promise<PlannedSegment[]> => {
+    const seen = new Set(known.map(({ partition }) => JSON.stringify(partition)));
+    const others: CountedValue[] = [];
+    let all = 0;
+    for await (const value of listValues()) {
+      all += value.rows;
+      if (!seen.has(JSON.stringify(value.values))) others.push(value);
+    }
+    if (countsAll) counted = all;
+    const segments: PlannedSegment[] = [];
+    for (const value of others) segments.push(...(await segmentsOf(known.length + segments.length, value, all)));
+    return segments;
+  };
+  return {
+    name: 'value',
+    survivesSnapshot: true,
+    segments: () => segmentsBeside([]),
+    moreSegments: segmentsBeside,
+    countedRows: () => counted,
+    problem: (segments) => {
+      const misfit = describeMisfit({ by: 'value', segments });
+      if (misfit !== undefined) return `segments${misfit}`;
+      if (segments.some(({ partition }) => partition?.length !== columns.length)) return 'it is of other columns';
+      for (const group of cutValues(segments)) {
+        const problem = ranges === undefined ? 'there is no key to cut a value by' : ranges.problem(group);
+        if (problem !== undefined) return problem;
+      }
+      return undefined;
+    },
+    problemByServer: async (segments) => {
+      if (!(await areAsPrinted(segments.map(({ partition = [] }) => partition))))
+        return 'a value is not spelt as Postgres does';
+      for (const group of cutValues(segments)) {
+        const problem = await ranges?.problemByServer?.(group);
+        if (problem !== undefined) return problem;
+      }
+      return undefined;
+    },
+    narrow: (segment) => {
+      const condition = hasValues(segment.partition ?? []);
+      const { predicate, ...order } = segment.range === undefined ? {} : (ranges?.narrow(segment) ?? {});
+      return { ...order, predicate: predicate === undefined ? condition : `${condition} AND ${predicate}` };
+    },
+    describe: (segment) => {
+      const folder = visible(folderOf(columns, segment).slice(0, -1));
+      return segment.range === undefined ? folder : `${folder} ${ranges?.describe(segment) ?? ''}`;
+    },
+  };
+}
+
+/** The segments of each value that was cut by key. */
+function* cutValues(segments: readonly PlannedSegment[]): Generator<readonly PlannedSegment[], void, undefined> {
+  for (let start = 0; start < segments.length;) {
+    const group = valueGroup(segments, start);
+    if (group[0]?.range !== undefined) yield group;
+    start += group.length;
+  }
+}
