@@ -36,6 +36,24 @@ export function linkSignals(others: readonly AbortSignal[], graceMs = 0): Linked
   };
 }
 
+/**
+ * What `work` resolves to. After `limitMs` it is not waited for any more: its signal aborts, and so does this one, with what
+ * `late` makes.
+ */
+export async function within<T>(
+  limitMs: number,
+  late: () => Error,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(late()), limitMs);
+  try {
+    return await untilAborted(work(limit.signal), limit.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** What `work` resolves to, or the signal's reason as soon as it aborts, whatever becomes of the work then. */
 export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();

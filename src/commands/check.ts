@@ -38,28 +38,53 @@ interface CheckReport {
 }
 
 export async function checkCommand(invocation: Invocation, options: { online: boolean }): Promise<number> {
-  const report = await check(invocation, options.online);
-  if (invocation.json) printJson(invocation, report);
-  else {
-    printLines(invocation, describeReport(report));
-    printLines(invocation, report.problems, invocation.stderr);
-  }
-  return report.ok ? EXIT.done : EXIT.usage;
+  const print = new Printer(invocation);
+  const report = await check(invocation, options.online, print);
+  print.end(report);
+  if (report.ok) return EXIT.done;
+  return report.online === null ? EXIT.usage : EXIT.failed;
 }
 
-async function check(invocation: Invocation, online: boolean): Promise<CheckReport> {
+/** Prints each thing as soon as it is known; as JSON, all of it in the end. */
+class Printer {
+  readonly #invocation: Invocation;
+
+  constructor(invocation: Invocation) {
+    this.#invocation = invocation;
+  }
+
+  config(report: CheckReport): void {
+    this.#print([...describeReport(report), ...report.warnings.map((warning) => `warning: ${warning}`)]);
+  }
+
+  finding(finding: OnlineFinding): void {
+    if (finding.level === 'error') this.#print([describeFinding(finding)], this.#invocation.stderr);
+    else this.#print([`${finding.level}: ${describeFinding(finding)}`]);
+  }
+
+  end(report: CheckReport): void {
+    if (this.#invocation.json) printJson(this.#invocation, report);
+    else if (report.memory === null) this.#print(report.problems, this.#invocation.stderr);
+    else this.#print([report.ok ? 'the config is good' : 'the config is bad']);
+  }
+
+  #print(lines: readonly string[], stream?: Invocation['stdout']): void {
+    if (!this.#invocation.json) printLines(this.#invocation, lines, stream);
+  }
+}
+
+async function check(invocation: Invocation, online: boolean, print: Printer): Promise<CheckReport> {
   try {
     const config = openConfig(invocation);
-    const findings = online ? [...(await checkOnline(config)), ...(await checkWindows(config))] : null;
-    const problems = (findings ?? []).filter((finding) => finding.level === 'error').map(describeFinding);
-    const warnings = (findings ?? []).filter((finding) => finding.level === 'warning').map(describeFinding);
-    return {
+    const report: CheckReport = {
       ...describeConfig(invocation, config),
-      ok: problems.length === 0,
-      problems,
-      warnings: [...offlineWarnings(invocation, config), ...warnings],
-      online: findings,
+      ok: true,
+      problems: [],
+      warnings: offlineWarnings(invocation, config),
+      online: null,
     };
+    print.config(report);
+    return online ? await lookAround(config, report, print) : report;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     return {
@@ -72,6 +97,23 @@ async function check(invocation: Invocation, online: boolean): Promise<CheckRepo
       online: null,
     };
   }
+}
+
+async function lookAround(config: Config, report: CheckReport, print: Printer): Promise<CheckReport> {
+  const tell = (finding: OnlineFinding): void => {
+    print.finding(finding);
+  };
+  const online = [...(await checkOnline(config, tell)), ...(await checkWindows(config, tell))];
+  const textsOf = (level: OnlineFinding['level']): string[] =>
+    online.filter((finding) => finding.level === level).map(describeFinding);
+  const problems = textsOf('error');
+  return {
+    ...report,
+    ok: problems.length === 0,
+    problems,
+    warnings: [...report.warnings, ...textsOf('warning')],
+    online,
+  };
 }
 
 function describeConfig(invocation: Invocation, config: Config): Pick<CheckReport, 'config' | 'memory' | 'archives'> {
@@ -102,9 +144,6 @@ function describeReport(report: CheckReport): string[] {
     'memory, at most:',
     ...terms.map(({ name, bytes }) => `  ${formatBytes(bytes).padStart(10)}  ${name}`),
     `  ${formatBytes(totalBytes).padStart(10)}  in all, of ${formatBytes(limitBytes)} (${limitFrom})`,
-    ...(report.online ?? []).filter(({ level }) => level === 'ok').map((finding) => `ok: ${describeFinding(finding)}`),
-    ...report.warnings.map((warning) => `warning: ${warning}`),
-    report.ok ? 'the config is good' : 'the config is bad',
   ];
 }
 

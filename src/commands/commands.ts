@@ -39,7 +39,10 @@ export const COMMANDS: readonly CommandEntry[] = [
     does: 'validate the config, and print what memory it can need',
     example: 'pgsluice check --online --config ./pgsluice.yaml',
     options: [{ flags: '--online', does: 'also connect: grants, tables, bucket, clocks' }],
-    exits: { 2: 'the config is bad, or what it names cannot be used' },
+    exits: {
+      1: 'something that the config names does not answer, is not there or not granted',
+      2: 'the config is bad',
+    },
     variables: BOTH_ENDS,
     run: async (invocation, given) =>
       (await import('./check.ts')).checkCommand(invocation, { online: given.flag('online') }),

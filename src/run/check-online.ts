@@ -1,18 +1,18 @@
 /** Checks what a config names by looking at it: sources, destinations, and the table or query of each archive. */
-import { toFailure } from '../base/errors.ts';
+import { fail, toFailure } from '../base/errors.ts';
 import { FAILURES } from '../base/failures.ts';
-import { NEVER } from '../base/signals.ts';
+import { within } from '../base/signals.ts';
 import { formatCount, formatDuration } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, DestinationConfig, SourceConfig } from '../config/schema.ts';
 import { isSuperuser, mayWrite } from '../postgres/role.ts';
-import { withConnection, type Client } from '../postgres/connect.ts';
+import { socketOf, withConnection, type Client } from '../postgres/connect.ts';
 import { inspectServer } from '../postgres/server.ts';
 import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import { whileReading } from '../postgres/snapshot.ts';
 import { inspectStandby, type StandbyFacts } from '../postgres/standby.ts';
 import { openStore } from '../store/open.ts';
-import type { KeptConditions, Store } from '../store/store.ts';
+import type { KeptConditions, ProbeResult, Store } from '../store/store.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import { requireKeysFit, warnOfLayout } from './layout.ts';
@@ -32,48 +32,82 @@ export interface OnlineFinding {
 const MAX_CLOCK_SKEW_MS = 30_000;
 const OLDEST_SERVER = 130000;
 
-/** Connects to everything that the config's archives use. Findings in the order of the config; never throws. */
-export async function checkOnline(config: Config): Promise<OnlineFinding[]> {
+/** Each look at a source or an archive is given up after that; those at a destination have limits of their own. */
+const LOOK_LIMIT_MS = 30_000;
+
+/** Gets each finding as soon as it is found. */
+export type TellFinding = (finding: OnlineFinding) => void;
+
+/**
+ * Connects to everything that the config's archives use, each look in no more than `limitMs`. Findings in the order of the
+ * config: told at once, and returned in the end. Never throws.
+ */
+export async function checkOnline(
+  config: Config,
+  tell: TellFinding = () => undefined,
+  limitMs: number = LOOK_LIMIT_MS,
+): Promise<OnlineFinding[]> {
   const archives = Object.values(config.archives);
-  const sources = new Set(archives.map((archive) => sourceOf(config, archive)));
-  const destinations = new Set(archives.map((archive) => destinationOf(config, archive)));
   const findings: OnlineFinding[] = [];
-  for (const source of sources) {
-    findings.push(
-      ...(await checkSource(
-        config,
-        source,
-        archives.filter((archive) => sourceOf(config, archive) === source),
-      )),
-    );
+  const add = (found: readonly OnlineFinding[]): void => {
+    for (const finding of found) {
+      findings.push(finding);
+      tell(finding);
+    }
+  };
+  for (const source of new Set(archives.map((archive) => sourceOf(config, archive)))) {
+    const own = archives.filter((archive) => sourceOf(config, archive) === source);
+    await checkSource(config, source, own, add, limitMs);
   }
-  for (const destination of destinations) {
-    findings.push(
-      ...(await collect(`destinations.${destination.name}`, async () => {
-        const store = openStore(destination, NEVER);
-        try {
-          return await checkStore(store, `destinations.${destination.name}`);
-        } finally {
-          store.close();
-        }
-      })),
-    );
-  }
+  for (const destination of new Set(archives.map((archive) => destinationOf(config, archive))))
+    await checkDestination(destination, add, limitMs);
   return findings;
 }
 
-async function checkStore(store: Store, subject: string): Promise<OnlineFinding[]> {
-  const { clockSkewMs, keeps, left, listsUploads, facts = [] } = await store.probe();
-  // The store says how far this machine is ahead.
-  const skewMs = clockSkewMs === undefined ? undefined : -clockSkewMs;
-  const can = left === undefined ? 'written, read, listed and cleaned' : 'written, read and listed';
-  const findings = describeClock(subject, skewMs, `${store.url} can be ${can}`);
-  findings.push(...describeConditions(store, subject, keeps), ...describeUploads(store, subject, listsUploads));
-  for (const message of facts) findings.push({ level: 'ok', subject, message });
-  if (left === undefined) return findings;
-  const { failure, key } = left;
-  const message = `${store.url}${key} was written to try the destination, and could not be removed: ${failure.message}`;
-  return [...findings, { level: 'warning', subject, message, hint: `${failure.hint} Then remove it by hand.` }];
+type Add = (found: readonly OnlineFinding[]) => void;
+
+async function checkDestination(destination: DestinationConfig, add: Add, limitMs: number): Promise<void> {
+  const subject = `destinations.${destination.name}`;
+  // What was given up ends with it.
+  const over = new AbortController();
+  add(
+    await collect(subject, async () => {
+      const store = openStore(destination, over.signal);
+      try {
+        await store.probe((found) => {
+          add(describeProbe(store, subject, found));
+        }, limitMs);
+        return [];
+      } finally {
+        over.abort(new Error('the check is over'));
+        store.close();
+      }
+    }),
+  );
+}
+
+/** What one step of the probe found out. */
+function describeProbe(store: Store, subject: string, found: Partial<ProbeResult>): OnlineFinding[] {
+  const { keeps, left, listsUploads, facts = [] } = found;
+  const findings: OnlineFinding[] = facts.map((message) => ({ level: 'ok', subject, message }));
+  if ('clockSkewMs' in found) {
+    // The store says how far this machine is ahead.
+    const skewMs = found.clockSkewMs === undefined ? undefined : -found.clockSkewMs;
+    findings.push(...describeClock(subject, skewMs, `${store.url} can be written, read and listed`));
+  }
+  if (keeps !== undefined) findings.push(...describeConditions(store, subject, keeps));
+  if (listsUploads !== undefined) findings.push(...describeUploads(store, subject, listsUploads));
+  if (left !== undefined) findings.push(describeLeft(store, subject, left));
+  return findings;
+}
+
+function describeLeft(
+  { url }: Store,
+  subject: string,
+  { failure, key }: NonNullable<ProbeResult['left']>,
+): OnlineFinding {
+  const message = `${url}${key} was written to try the destination, and could not be removed: ${failure.message}`;
+  return { level: 'warning', subject, message, hint: `${failure.hint} Then remove it by hand.` };
 }
 
 /** Nothing else says it: a run does what helps there in any case. */
@@ -97,23 +131,47 @@ async function checkSource(
   config: Config,
   source: SourceConfig,
   archives: readonly ArchiveConfig[],
-): Promise<OnlineFinding[]> {
+  add: Add,
+  limitMs: number,
+): Promise<void> {
   const subject = `sources.${source.name}`;
-  const look = async (client: Client): Promise<OnlineFinding[]> => {
+  let known: Omit<KnownSource, 'destination'> | undefined;
+  const lookAtSource = async (client: Client): Promise<OnlineFinding[]> => {
     const findings = await checkServer(client, subject);
     const standby = await inspectStandby(client);
     if (standby !== undefined) findings.push(...describeStandby(subject, standby));
     const { role, isSuperuser: isSuper } = await isSuperuser(client);
     if (isSuper) findings.push({ ...NEEDLESS_RIGHTS, subject, message: `the role ${role} is a superuser` });
-    for (const archive of archives) {
-      const destination = destinationOf(config, archive);
-      const known = { role: isSuper ? undefined : role, isStandby: standby !== undefined, destination };
-      findings.push(...(await collect(`archives.${archive.name}`, () => checkArchive(client, archive, known))));
-    }
+    known = { role: isSuper ? undefined : role, isStandby: standby !== undefined };
     return findings;
   };
-  return collect(subject, () => withConnection({ url: source.url, applicationName: 'pgsluice check' }, look));
+  add(await collect(subject, () => lookWithin(limitMs, source, lookAtSource)));
+  if (known === undefined) return;
+  const ofSource: Omit<KnownSource, 'destination'> = known;
+  for (const archive of archives) {
+    const facts = { ...ofSource, destination: destinationOf(config, archive) };
+    const lookAtArchive = (client: Client): Promise<OnlineFinding[]> => checkArchive(client, archive, facts);
+    add(await collect(`archives.${archive.name}`, () => lookWithin(limitMs, source, lookAtArchive)));
+  }
 }
+
+/** Each look has a connection of its own, which is cut when it takes too long. */
+function lookWithin<T>(limitMs: number, { url }: SourceConfig, look: (client: Client) => Promise<T>): Promise<T> {
+  const message = `it took more than ${formatDuration(limitMs)}, and was given up`;
+  const late = (): Error => fail('timeout', { stage: 'connect', message, hint: LATE_SOURCE_HINT });
+  return within(limitMs, late, (signal) =>
+    withConnection(
+      { url, applicationName: 'pgsluice check' },
+      (client) => {
+        signal.addEventListener('abort', () => socketOf(client)?.destroy(), { once: true });
+        return look(client);
+      },
+      signal,
+    ),
+  );
+}
+
+const LATE_SOURCE_HINT = 'Look at the load of the server, and in pg_locks at what it waits for.';
 
 async function checkServer(client: Client, subject: string): Promise<OnlineFinding[]> {
   const server = await inspectServer(client);

@@ -1,33 +1,76 @@
 /** Proves that a destination can be used, by using it. */
 import { randomUUID } from 'node:crypto';
 import { fail, toFailure, type FailureError } from '../base/errors.ts';
+import { within } from '../base/signals.ts';
+import { formatDuration } from '../base/units.ts';
 import type { KeptConditions, ProbeResult, Store } from './store.ts';
 
 /** A key as those of journals are, so that whoever may remove a journal may remove it. No archive can have this name. */
 export const PROBE_FOLDER = '_pgsluice-probe/_pgsluice/';
 
-/**
- * Writes, reads, lists and removes a small object; leaves nothing behind that it may remove, also when it fails on the way.
- * `probeConditions` tries to overwrite it on conditions that do not hold.
- */
+/** A step that takes longer is given up: whoever asks sits and waits. It leaves time for a second try to connect. */
+const STEP_LIMIT_MS = 30_000;
+
+/** What a kind of destination adds to the probe. */
+export interface ProbeSteps {
+  /** Tries to overwrite the object on conditions that do not hold. */
+  conditions: (key: string, body: Buffer) => Promise<KeptConditions>;
+  /** How far this machine's clock was ahead at the last answer. */
+  clockSkewMs: () => number | undefined;
+  /** What else the destination says of itself, each in no more than that time; they do not throw. */
+  facts: readonly ((limitMs: number) => Promise<string>)[];
+}
+
+/** See {@link Store.probe}. Leaves nothing behind that it may remove, also when it fails on the way. */
 export async function probeStore(
   store: Store,
-  probeConditions: (key: string, body: Buffer) => Promise<KeptConditions>,
-): Promise<Omit<ProbeResult, 'clockSkewMs'>> {
+  steps: ProbeSteps,
+  tell: (found: Partial<ProbeResult>) => void = () => undefined,
+  limitMs = STEP_LIMIT_MS,
+): Promise<ProbeResult> {
   const key = `${PROBE_FOLDER}${randomUUID()}`;
   const body = Buffer.from(`pgsluice was here to see whether it can write. This object can be removed. ${key}\n`);
+  const found: ProbeResult = { clockSkewMs: undefined, keeps: { put: false, complete: false }, listsUploads: false };
+  const add = (more: Partial<ProbeResult>): void => {
+    Object.assign(found, more);
+    tell(more);
+  };
+  const step = <T>(what: string, work: () => Promise<T>): Promise<T> =>
+    within(limitMs, () => lateFailure(`${store.url}: ${what}`, limitMs), work);
   try {
-    await store.put(key, body, { contentType: 'text/plain' });
-    await checkRead(store, key, body);
-    await checkListed(store, key);
-    const keeps = await probeConditions(key, body);
-    const listsUploads = typeof (await store.listUploads(key)) !== 'string';
-    return { keeps, listsUploads, ...(await tidyUp(store, key)) };
+    await step('to write, read and list an object', () => use(store, key, body));
+    add({ clockSkewMs: steps.clockSkewMs() });
+    add({ keeps: await step('to try the conditions of writes', () => steps.conditions(key, body)) });
+    add({ listsUploads: await step('to list unfinished uploads', () => listsUploads(store, key)) });
+    const { left } = await step('to remove an object', () => tidyUp(store, key));
+    if (left !== undefined) add({ left });
   } catch (error) {
     // The failure that led here is the one to report.
-    await store.remove([key]).catch(() => undefined);
+    await step('to remove an object', () => store.remove([key])).catch(() => undefined);
     throw error;
   }
+  const facts: string[] = [];
+  for (const ask of steps.facts) {
+    const fact = await ask(limitMs);
+    facts.push(fact);
+    tell({ facts: [fact] });
+  }
+  return facts.length === 0 ? found : { ...found, facts };
+}
+
+async function use(store: Store, key: string, body: Buffer): Promise<void> {
+  await store.put(key, body, { contentType: 'text/plain' });
+  await checkRead(store, key, body);
+  await checkListed(store, key);
+}
+
+async function listsUploads(store: Store, key: string): Promise<boolean> {
+  return typeof (await store.listUploads(key)) !== 'string';
+}
+
+function lateFailure(what: string, limitMs: number): FailureError {
+  const message = `${what} took more than ${formatDuration(limitMs)}, and was given up`;
+  return fail('timeout', { stage: 'connect', message });
 }
 
 /** What may be written may not always be removed: then it stays, and is named. */

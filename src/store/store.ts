@@ -121,7 +121,10 @@ export interface Store {
   listUploads(prefix: string): Promise<PendingUpload[] | 'unsupported' | 'forbidden'>;
   /** Aborts an unfinished upload; one that is gone already is no error. */
   abortUpload(key: string, uploadId: string): Promise<void>;
-  /** Proves that the destination can be used: writes, reads, lists and removes a small object. Throws when it cannot. */
-  probe(): Promise<ProbeResult>;
+  /**
+   * Proves that the destination can be used: writes, reads, lists and removes a small object. Throws when it cannot, or when
+   * one of its steps takes longer than `limitMs`. `tell` gets each thing as soon as it is found out.
+   */
+  probe(tell?: (found: Partial<ProbeResult>) => void, limitMs?: number): Promise<ProbeResult>;
   close(): void;
 }

@@ -4,16 +4,19 @@ import { countOf } from '../base/units.ts';
 import { sourceOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
 import { withConnection } from '../postgres/connect.ts';
-import type { OnlineFinding } from '../run/check-online.ts';
+import type { OnlineFinding, TellFinding } from '../run/check-online.ts';
 import { isWindowed } from '../run/subject.ts';
 import { lookAtWindows, windowWarnings } from './look.ts';
 import type { WindowedArchive } from './window-source.ts';
 
-/** In the order of the config; never throws. */
-export async function checkWindows(config: Config): Promise<OnlineFinding[]> {
+/** In the order of the config: told at once, and returned in the end. Never throws. */
+export async function checkWindows(config: Config, tell: TellFinding): Promise<OnlineFinding[]> {
   const findings: OnlineFinding[] = [];
-  for (const archive of Object.values(config.archives))
-    if (isWindowed(archive)) findings.push(...(await checkArchive(config, archive)));
+  for (const archive of Object.values(config.archives)) {
+    const found = isWindowed(archive) ? await checkArchive(config, archive) : [];
+    for (const finding of found) tell(finding);
+    findings.push(...found);
+  }
   return findings;
 }
 

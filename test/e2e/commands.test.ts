@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
-import { type Ending, runCli } from '../support/cli.ts';
+import { type Ending, eventually, runCli } from '../support/cli.ts';
 import { createGatedView, openSite, PREFIX, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
@@ -116,7 +116,24 @@ workers: { threads: 0 }
     assert.deepEqual(await site.keys(), before);
   });
 
-  test('--online names all that is missing at once, with what to do, and exits with 2', async () => {
+  test('--online prints what it finds as it finds it, into a pipe as well', async () => {
+    const config = await site.writeConfig({ archives: { events: { table: 'events' } } });
+    const { promise: until, resolve: letGo } = Promise.withResolvers<undefined>();
+    site.proxy.order('ListMultipartUploads', { kind: 'hold', until });
+    const cli = site.start(['check', '--online'], config);
+    await eventually('the first findings', () => Promise.resolve(cli.stdout.includes('the conditions of all writes')));
+    assert.match(
+      cli.stdout,
+      /^ok: sources\.default:.*\n[^]*^ok: archives\.events:.*\n[^]*^ok: destinations\.default: .*listed$/m,
+    );
+    assert.doesNotMatch(cli.stdout, /unfinished uploads can be found/);
+    letGo(undefined);
+    assert.equal((await cli.ended()).code, 0);
+    assert.match(cli.stdout, /unfinished uploads can be found\n[^]*whether it has Object Lock|it has no Object Lock/);
+    assert.match(cli.stdout, /\nthe config is good\n$/);
+  });
+
+  test('--online names all that is missing at once, with what to do, and exits with 1', async () => {
     const wrong = new URL(site.database.url);
     wrong.password = 'wrong-pass-word';
     const config = await site.writeConfig({
@@ -130,7 +147,7 @@ workers: { threads: 0 }
       },
     });
     const { code, stdout, stderr } = await site.run(['check', '--online'], config);
-    assert.equal(code, 2);
+    assert.equal(code, 1);
     assert.match(stdout, /ok: archives\.events:/);
     assert.match(stderr, /^archives\.gone: .*gone.*does not exist/m);
     assert.match(stderr, /^archives\.bad_filter: .*nonsense/m);

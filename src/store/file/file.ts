@@ -16,6 +16,7 @@ import { etagOf, putInPlace } from './put-in-place.ts';
 import { probeStore } from '../probe.ts';
 import { tellTrouble, type OnTrouble } from '../trouble.ts';
 import type {
+  KeptConditions,
   PendingUpload,
   ProbeResult,
   PutOptions,
@@ -185,12 +186,12 @@ class FileStore implements Store {
     await this.#pruneFolders(path.dirname(temporary));
   }
 
-  async probe(): Promise<ProbeResult> {
-    const findings = await probeStore(this, async (key, body) => {
+  probe(tell?: (found: Partial<ProbeResult>) => void, limitMs?: number): Promise<ProbeResult> {
+    const conditions = async (key: string, body: Buffer): Promise<KeptConditions> => {
       const { outcome } = await this.put(key, body, { contentType: 'text/plain', replaces: 'nothing' });
       return { put: outcome === 'exists', complete: outcome === 'exists' };
-    });
-    return { ...findings, clockSkewMs: undefined };
+    };
+    return probeStore(this, { conditions, clockSkewMs: () => undefined, facts: [] }, tell, limitMs);
   }
 
   close(): void {

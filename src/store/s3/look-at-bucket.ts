@@ -4,49 +4,76 @@ import {
   GetBucketVersioningCommand,
   GetObjectLockConfigurationCommand,
 } from '@aws-sdk/client-s3';
+import { within } from '../../base/signals.ts';
+import { formatDuration } from '../../base/units.ts';
 import { S3_REQUESTS, type S3Request } from './actions.ts';
 import type { S3Target } from './client.ts';
 import { hasStatus } from './errors.ts';
+import { targetUnder } from './under.ts';
 
-/** Never throws FailureError: what cannot be known is no reason not to use a bucket. */
-export async function lookAtBucket(target: S3Target): Promise<string[]> {
-  return [await versions(target), await lock(target), await rule(target)];
+/** Each asks one thing, in no more than that time. None throws: what cannot be known is no reason not to use a bucket. */
+export function bucketFacts(target: S3Target): ((limitMs: number) => Promise<string>)[] {
+  const { signal } = target;
+  return QUESTIONS.map(
+    ({ request, what, look }) =>
+      (limitMs) =>
+        ask(request, what, signal, () =>
+          within(
+            limitMs,
+            () => new Late(limitMs),
+            (late) => look(targetUnder(target, late)),
+          ),
+        ),
+  );
 }
 
-function versions({ client, bucket: Bucket, signal }: S3Target): Promise<string> {
-  return ask('GetBucketVersioning', signal, 'whether it keeps versions', async () => {
-    const { Status } = await client.send(new GetBucketVersioningCommand({ Bucket }));
-    if (Status !== 'Enabled') return 'it keeps no versions';
-    return 'it keeps versions: docs/s3.md has the rules that remove those of journals';
-  });
+interface Question {
+  request: S3Request;
+  what: string;
+  look: (target: S3Target) => Promise<string>;
 }
 
-function lock({ client, bucket: Bucket, signal }: S3Target): Promise<string> {
-  return ask('GetObjectLockConfiguration', signal, 'whether it has Object Lock', async () => {
-    const { ObjectLockConfiguration } = await client.send(new GetObjectLockConfigurationCommand({ Bucket }));
-    if (ObjectLockConfiguration?.ObjectLockEnabled !== 'Enabled') return 'it has no Object Lock';
-    return 'it has Object Lock: leave checksums at when-supported';
-  });
+const QUESTIONS: readonly Question[] = [
+  { request: 'GetBucketVersioning', what: 'whether it keeps versions', look: versions },
+  { request: 'GetObjectLockConfiguration', what: 'whether it has Object Lock', look: lock },
+  { request: 'GetBucketLifecycleConfiguration', what: 'whether a rule aborts unfinished uploads', look: rule },
+];
+
+async function versions({ client, bucket: Bucket }: S3Target): Promise<string> {
+  const { Status } = await client.send(new GetBucketVersioningCommand({ Bucket }));
+  if (Status !== 'Enabled') return 'it keeps no versions';
+  return 'it keeps versions: docs/s3.md has the rules that remove those of journals';
 }
 
-function rule({ client, bucket: Bucket, signal }: S3Target): Promise<string> {
-  return ask('GetBucketLifecycleConfiguration', signal, 'whether a rule aborts unfinished uploads', async () => {
-    const { Rules = [] } = await client.send(new GetBucketLifecycleConfigurationCommand({ Bucket }));
-    const aborts = Rules.some((one) => one.Status === 'Enabled' && one.AbortIncompleteMultipartUpload !== undefined);
-    return aborts ? 'a rule aborts unfinished uploads' : 'no rule aborts unfinished uploads: docs/install.md has one';
-  });
+async function lock({ client, bucket: Bucket }: S3Target): Promise<string> {
+  const { ObjectLockConfiguration } = await client.send(new GetObjectLockConfigurationCommand({ Bucket }));
+  if (ObjectLockConfiguration?.ObjectLockEnabled !== 'Enabled') return 'it has no Object Lock';
+  return 'it has Object Lock: leave checksums at when-supported';
+}
+
+async function rule({ client, bucket: Bucket }: S3Target): Promise<string> {
+  const { Rules = [] } = await client.send(new GetBucketLifecycleConfigurationCommand({ Bucket }));
+  const aborts = Rules.some((one) => one.Status === 'Enabled' && one.AbortIncompleteMultipartUpload !== undefined);
+  return aborts ? 'a rule aborts unfinished uploads' : 'no rule aborts unfinished uploads: docs/install.md has one';
+}
+
+class Late extends Error {
+  constructor(limitMs: number) {
+    super(`within ${formatDuration(limitMs)}`);
+  }
 }
 
 async function ask(
   request: S3Request,
-  signal: AbortSignal,
   what: string,
+  signal: AbortSignal,
   look: () => Promise<string>,
 ): Promise<string> {
   try {
     return await look();
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof Late) return `it does not say ${what} ${error.message}`;
     const why = hasStatus(error, 403) ? `; that takes ${S3_REQUESTS[request].action}` : '';
     return `it does not say ${what}${why}`;
   }

@@ -19,7 +19,7 @@ import { hasName, hasStatus, isNotImplemented, type S3Operation, toS3Failure } f
 import { getFromS3, readFromS3 } from './get.ts';
 import { probeStore } from '../probe.ts';
 import type { OnTrouble } from '../trouble.ts';
-import { lookAtBucket } from './look-at-bucket.ts';
+import { bucketFacts } from './look-at-bucket.ts';
 import { removeFromS3 } from './remove.ts';
 import { probeConditions } from './probe-conditions.ts';
 import { putToS3 } from './put.ts';
@@ -172,10 +172,13 @@ class S3Store implements Store {
     }
   }
 
-  async probe(): Promise<ProbeResult> {
-    const findings = await probeStore(this, (key, body) => probeConditions(this.#target, this.#fullKey(key), body));
-    const facts = await lookAtBucket(this.#target);
-    return { ...findings, facts, clockSkewMs: this.#clock.skewMs };
+  probe(tell?: (found: Partial<ProbeResult>) => void, limitMs?: number): Promise<ProbeResult> {
+    const steps = {
+      conditions: (key: string, body: Buffer) => probeConditions(this.#target, this.#fullKey(key), body),
+      clockSkewMs: () => this.#clock.skewMs,
+      facts: bucketFacts(this.#target),
+    };
+    return probeStore(this, steps, tell, limitMs);
   }
 
   close(): void {

@@ -7,6 +7,8 @@ import { loadConfig } from '../../../src/config/load.ts';
 import { checkOnline, type OnlineFinding } from '../../../src/run/check-online.ts';
 import { startPostgres } from '../../../src/demo/embedded-postgres.ts';
 import { connect, testDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { startProxy } from '../../support/s3-proxy.ts';
+import { startS3 } from '../../support/s3-server.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-check-'));
 after(() => {
@@ -122,5 +124,43 @@ test('a materialized view that was never filled is a warning, and what is no tab
   assert.match(
     (await said('table: leafless, segments: { by: key }')).join(),
     /^ok: partitioned table public\.leafless without partitions, about 0 rows, 1 columns, 1 segments by none $/,
+  );
+});
+
+test('what does not answer in time is named, and the rest is looked at all the same', async (t) => {
+  const s3 = await startS3();
+  t.after(() => s3.stop());
+  await s3.createBucket('archive');
+  const proxy = await startProxy(s3);
+  t.after(() => proxy.stop());
+  const holder = await connect(database.url);
+  t.after(() => holder.end());
+  await database.client.query('CREATE TABLE held (id int PRIMARY KEY)');
+  await holder.query('BEGIN; LOCK TABLE held');
+  proxy.order('GetBucketVersioning', { kind: 'stall' }, Infinity);
+  const file = path.join(folder, 'slow.yaml');
+  writeFileSync(
+    file,
+    `sources: { default: { url: "${database.url}" } }
+destinations:
+  default: { url: s3://archive/pg, endpoint: "${proxy.endpoint}", forcePathStyle: true, region: ${s3.region},
+    accessKeyId: "${s3.accessKeyId}", secretAccessKey: "${s3.secretAccessKey}" }
+archives: { held: { table: held }, free: { table: t } }
+`,
+  );
+  const told: OnlineFinding[] = [];
+  const findings = await checkOnline(loadConfig(file, {}), (finding) => told.push(finding), 4000);
+  assert.deepEqual(told, findings);
+  const texts = findings.map(({ level, subject, message }) => `${level} ${subject}: ${message}`);
+  const at = (start: string): number => texts.findIndex((text) => text.startsWith(start));
+  assert.ok(at('error archives.held: it took more than 4.0 s, and was given up') > 0, texts.join('\n'));
+  assert.ok(at('ok archives.free: public.t') > at('error archives.held'), texts.join('\n'));
+  assert.ok(
+    at('ok destinations.default: it does not say whether it keeps versions within 4.0 s') > 0,
+    texts.join('\n'),
+  );
+  assert.ok(
+    at('ok destinations.default: it does not say whether it has Object Lock') > 0 ||
+      at('ok destinations.default: it has no Object Lock') > 0,
   );
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { FailureError } from '../../../src/base/errors.ts';
-import { probeStore } from '../../../src/store/probe.ts';
-import type { Store } from '../../../src/store/store.ts';
+import { probeStore, type ProbeSteps } from '../../../src/store/probe.ts';
+import type { ProbeResult, Store } from '../../../src/store/store.ts';
 
 /** Keeps what it is given, but for what `faults` does otherwise; `keys` tells what is left in it. */
 function storeWith(faults: { altersBody?: boolean; hidesFromList?: boolean }): { store: Store; keys: () => string[] } {
@@ -28,11 +28,32 @@ function storeWith(faults: { altersBody?: boolean; hidesFromList?: boolean }): {
 }
 
 const KEPT = { put: true, complete: false };
+const STEPS: ProbeSteps = { conditions: async () => KEPT, clockSkewMs: () => 7, facts: [async () => 'it is a test'] };
 
 describe('the probe of a destination', () => {
   test('says what it can do, and leaves nothing behind', async () => {
     const { store, keys } = storeWith({});
-    assert.deepEqual(await probeStore(store, async () => KEPT), { keeps: KEPT, listsUploads: false });
+    const told: Partial<ProbeResult>[] = [];
+    const facts = ['it is a test'];
+    assert.deepEqual(await probeStore(store, STEPS, (found) => told.push(found)), {
+      clockSkewMs: 7,
+      keeps: KEPT,
+      listsUploads: false,
+      facts,
+    });
+    assert.deepEqual(told, [{ clockSkewMs: 7 }, { keeps: KEPT }, { listsUploads: false }, { facts }]);
+    assert.deepEqual(keys(), []);
+  });
+
+  test('gives a step up that takes too long, after it has told what it found before, and leaves nothing behind', async () => {
+    const { store, keys } = storeWith({});
+    store.listUploads = () => new Promise(() => undefined);
+    const told: Partial<ProbeResult>[] = [];
+    await assert.rejects(
+      probeStore(store, STEPS, (found) => told.push(found), 100),
+      /to list unfinished uploads took more than 0.1 s, and was given up/,
+    );
+    assert.deepEqual(told, [{ clockSkewMs: 7 }, { keeps: KEPT }]);
     assert.deepEqual(keys(), []);
   });
 
@@ -42,15 +63,12 @@ describe('the probe of a destination', () => {
   ] as const) {
     test(`${what} fails for good, and leaves nothing behind`, async () => {
       const { store, keys } = storeWith(faults);
-      await assert.rejects(
-        probeStore(store, async () => KEPT),
-        (error) => {
-          assert.ok(error instanceof FailureError);
-          assert.deepEqual([error.failure.code, error.failure.transient], ['probe-failed', false]);
-          assert.match(error.message, message);
-          return true;
-        },
-      );
+      await assert.rejects(probeStore(store, STEPS), (error) => {
+        assert.ok(error instanceof FailureError);
+        assert.deepEqual([error.failure.code, error.failure.transient], ['probe-failed', false]);
+        assert.match(error.message, message);
+        return true;
+      });
       assert.deepEqual(keys(), []);
     });
   }
