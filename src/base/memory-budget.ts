@@ -82,6 +82,8 @@ export const BUDGET = Object.freeze({
     contentBytes: 128 * KIB,
     /** Window of a zstd that is read, of the levels up to 19. Those above take up to 16 times as much; they count where the config has them. */
     windowBytes: 8 * MIB,
+    /** Of one object at the same time: rows that are too long for COPY need their lengths first. */
+    readings: 2,
     /** Such pieces, and the rows that are made of them, as they wait between the stages. */
     waiting: 8,
     /** Copies of an array or a composite outside of the heap: its pieces, and what they are joined to. */

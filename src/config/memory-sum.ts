@@ -113,7 +113,8 @@ function uploadTerms(destination: DestinationConfig, budget: Budget): MemoryTerm
 function restoreBytes(config: Config, budget: Budget): number {
   const { unpack } = budget;
   const valueBytes = unpack.valueCopies * maxRowBytes(config.workers.maxOldGenerationSizeMb);
-  return unpack.readBytes + unpack.waiting * unpack.contentBytes + valueBytes + readableWindowBytes(config, budget);
+  const readingBytes = unpack.readBytes + unpack.waiting * unpack.contentBytes + readableWindowBytes(config, budget);
+  return unpack.readings * readingBytes + valueBytes;
 }
 
 /**

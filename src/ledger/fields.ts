@@ -139,6 +139,7 @@ export const OBJECT_FIELDS = {
   }),
   lastKey: keyValues().nullable().meta({ description: 'The same of the last row.' }),
   longestLine: count().exactOptional().meta({
-    description: 'Bytes of its longest line; there only when that is too long for COPY, 1 GB, to bring it back.',
+    description:
+      'Bytes of its longest line; there only above half a GB, from which on the text form of COPY, which has 1 GB with all escapes, may not take its row.',
   }),
 };

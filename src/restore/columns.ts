@@ -16,10 +16,11 @@ export async function planColumns(
   const found = await resolveForms(client, filled);
   const columns = manifest.columns.map(({ name, nullable, encoding }, index): RestoreColumn => {
     const match = matches[index];
-    const form = match === undefined || match.isGenerated ? undefined : found[filled.indexOf(match)]?.form;
-    if (form === undefined) return { name };
-    if (encoding === 'text') return { name, form: { kind: 'value' } };
-    return { name, form: form.kind === 'json' && !nullable ? { ...form, notNull: true } : form };
+    const way = match === undefined || match.isGenerated ? undefined : found[filled.indexOf(match)];
+    if (way === undefined) return { name };
+    const { form, input } = way;
+    if (encoding === 'text') return { name, form: { kind: 'value' }, input };
+    return { name, form: form.kind === 'json' && !nullable ? { ...form, notNull: true } : form, input };
   });
   const texts = new Set(manifest.columns.filter(({ encoding }) => encoding === 'text').map(({ name }) => name));
   const doubts = filled.flatMap(({ name, type }, index) => {

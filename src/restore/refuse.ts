@@ -124,7 +124,7 @@ function checkPlace({ schemaExists, canUseSchema, isReadOnly, role }: Surroundin
 function checkCreation(
   { create, into, onConflict, keys }: RestoreRequest,
   manifest: Manifest,
-  { place, types, publications }: RestoreFacts,
+  { place, types, publications, objects }: RestoreFacts,
 ): string[] {
   if (!create) {
     return place.schemaExists
@@ -145,7 +145,7 @@ function checkCreation(
       ? [`the archive has ${formatCount(names.length)} columns, and a table has ${formatCount(MAX_COLUMNS)} at most`]
       : []),
     ...(missing.size === 0 ? refusePublications(into, publications, creating(into, manifest, types)) : []),
-    ...checkTemp({ keys, onConflict }, place),
+    ...checkTemp(whyStaged({ keys, onConflict }, objects), place),
     ...checkCreate(place),
   ];
 }
@@ -157,18 +157,14 @@ function howMade(type: string, known: Definitions): string {
 }
 
 /** What stands against restoring into a table that is there. */
-function checkExisting(
-  request: RestoreRequest,
-  manifest: Manifest,
-  { place, record, emptied, hasRows, recount, constraints, definitions, objects }: RestoreFacts,
-  target: Target,
-): string[] {
+function checkExisting(request: RestoreRequest, manifest: Manifest, facts: RestoreFacts, target: Target): string[] {
+  const { record, emptied, hasRows, recount, constraints, objects } = facts;
   return [
     ...(request.create && record === undefined && emptied === undefined
       ? [`table ${target.name} exists already; restore into it without --create`]
       : []),
-    ...checkTarget(manifest, target, request, place, definitions),
-    ...(request.onConflict === 'fail' && isRange(request) ? refuseRules(target) : []),
+    ...checkTarget(manifest, target, request, facts),
+    ...(request.onConflict === 'fail' ? refuseRules(whyStaged(request, objects), target) : []),
     ...(request.onConflict === 'skip' ? refuseSkip(manifest, target, constraints.hasHeirs) : []),
     ...refuseByConstraints(target, constraints, objects, request),
     ...(emptied === undefined || hasRows === false || request.onConflict === 'skip'
@@ -178,17 +174,12 @@ function checkExisting(
   ];
 }
 
-function checkTarget(
-  manifest: Manifest,
-  target: Target,
-  request: RestoreRequest,
-  place: Surroundings,
-  definitions: readonly TypeDefinition[],
-): string[] {
+function checkTarget(manifest: Manifest, target: Target, request: RestoreRequest, facts: RestoreFacts): string[] {
+  const { place, definitions } = facts;
   if (!WRITABLE_KINDS.has(target.kind)) return [`${target.name} is no table`];
   return [
     ...checkColumns(manifest, target, definitions),
-    ...checkRights(manifest, target, request, place),
+    ...checkRights(manifest, target, request, facts),
     ...(target.hasRowSecurity
       ? [`row-level security of ${target.name} applies to role ${place.role}; it needs BYPASSRLS, or to own the table`]
       : []),
@@ -233,7 +224,12 @@ function missing(column: ManifestColumn, unmatched: readonly TargetColumn[]): st
     : 'is not in the target';
 }
 
-function checkRights(manifest: Manifest, target: Target, request: RestoreRequest, place: Surroundings): string[] {
+function checkRights(
+  manifest: Manifest,
+  target: Target,
+  request: RestoreRequest,
+  { place, objects }: RestoreFacts,
+): string[] {
   const filled = target.columns.filter(
     ({ name, isGenerated }) => !isGenerated && manifest.columns.some((column) => column.name === name),
   );
@@ -250,7 +246,7 @@ function checkRights(manifest: Manifest, target: Target, request: RestoreRequest
         ]),
     ...(target.canSelect ? [] : [`role ${place.role} may not read ${target.name}: GRANT SELECT`]),
     ...sequences.map(({ name }) => `role ${place.role} may not set sequence ${name}: GRANT SELECT, UPDATE ON SEQUENCE`),
-    ...checkTemp(request, place),
+    ...checkTemp(whyStaged(request, objects), place),
     ...checkCreate(place),
   ];
 }
@@ -260,21 +256,24 @@ function isRange({ keys: { from, to } }: Pick<RestoreRequest, 'keys'>): boolean 
 }
 
 /** COPY passes rules by, and INSERT does not. */
-function refuseRules({ name, rules }: Target): string[] {
-  if (rules.length === 0) return [];
-  return [
-    `a range of the key does not go with rules, and ${name} has ${rules.map(quoteIdentifier).join(', ')}: drop them`,
-  ];
+function refuseRules(what: string | undefined, { name, rules }: Target): string[] {
+  if (what === undefined || rules.length === 0) return [];
+  return [`${what} does not go with rules, and ${name} has ${rules.map(quoteIdentifier).join(', ')}: drop them`];
 }
 
-/** Where rows are to be told from others, they go through a table of our own. */
-function checkTemp(
-  { onConflict, keys }: Pick<RestoreRequest, 'onConflict' | 'keys'>,
-  { canMakeTemp, role }: Surroundings,
-): string[] {
-  if (canMakeTemp || (onConflict !== 'skip' && !isRange({ keys }))) return [];
-  const what = onConflict === 'skip' ? '--on-conflict skip' : 'a range of the key';
+function checkTemp(what: string | undefined, { canMakeTemp, role }: Surroundings): string[] {
+  if (what === undefined || canMakeTemp) return [];
   return [`role ${role} may not make temporary tables, which ${what} needs: GRANT TEMP ON DATABASE`];
+}
+
+/** Why rows go through a table of our own: they are to be told from others, or are too long for COPY. */
+function whyStaged(
+  { onConflict, keys }: Pick<RestoreRequest, 'onConflict' | 'keys'>,
+  objects: RestoreFacts['objects'],
+): string | undefined {
+  if (onConflict === 'skip') return '--on-conflict skip';
+  if (isRange({ keys })) return 'a range of the key';
+  return objects.some(({ object }) => object.longestLine !== undefined) ? 'a row that is too long for COPY' : undefined;
 }
 
 /** The record of the restore is a table beside the target. */

@@ -73,10 +73,11 @@ function restoreTask(
 
 /** An object that lies inside of the range goes in as it is. */
 function toRestore(object: PlannedObject, { where, keys }: RestorePlan): ObjectToRestore {
-  const { index, key, rows, jsonBytes, bytes, sha256, crc32 } = object;
+  const { index, key, rows, jsonBytes, bytes, sha256, crc32, longestLine } = object;
   const expected = { rows, jsonBytes, bytes, sha256, crc32 };
   const condition = where === undefined || keys.inside.has(index) ? {} : { where };
-  return { segment: index, key, codec: requireCodec(key), expected, ...condition };
+  const length = longestLine === undefined ? {} : { isTooLong: true as const };
+  return { segment: index, key, codec: requireCodec(key), expected, ...length, ...condition };
 }
 
 /** The manifest lies in the bucket, where others may write; what it names must be something that we wrote. */

@@ -45,7 +45,7 @@ export const RESTORE_FAILURES = {
   },
   'line-too-long': {
     transient: false,
-    meaning: 'A row is longer than COPY takes at once, 1 GB; nothing of its object was restored.',
+    meaning: 'A row is longer than the server takes at once, 1 GB; nothing of its object was restored.',
     hint: 'Bring the other objects back by ranges of the key (--key-from, --key-to); this one can be read as docs/format.md says, and its row be put together in parts.',
   },
   'value-too-wide': {

@@ -23,4 +23,14 @@ export interface RestoreColumn {
   name: string;
   /** Absent for a column that the target computes itself: its value is passed over. */
   form?: ValueForm;
+  /** There with `form`. */
+  input?: ValueInput;
+}
+
+/** The SQL around a text, or of bytea the bytes, that makes it a value of the target's type as COPY would; a length and the like come after. */
+export interface ValueInput {
+  before: string;
+  after: string;
+  /** Whether it is bytea, or a domain over it. */
+  isBytea: boolean;
 }

@@ -11,6 +11,8 @@ export interface ObjectToRestore {
   codec: Codec;
   /** What the manifest says of it. */
   expected: { rows: number; jsonBytes: number; bytes: number; sha256: string; crc32: string };
+  /** Whether a row of it may be too long for COPY's text form. */
+  isTooLong?: true;
   /** Only rows that meet this SQL condition on the target's columns; absent for all. */
   where?: string;
 }

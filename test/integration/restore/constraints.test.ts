@@ -1,9 +1,6 @@
 /** What rows may fail by though they were fine where they came from: said before the first row, with the way out, which works. */
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { before, describe, test } from 'node:test';
-import type { Manifest } from '../../../src/ledger/manifest.ts';
 import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { countRows, difference, openYard, type Yard } from './support.ts';
 
@@ -16,13 +13,6 @@ before(async () => {
   database = await testDatabase();
   yard = await openYard(database);
 });
-
-async function changeManifest(run: string, change: (manifest: Manifest) => void): Promise<void> {
-  const file = path.join(yard.folder, 'store/it', `run=${run}`, '_manifest.json');
-  const manifest = JSON.parse(await readFile(file, 'utf8')) as Manifest;
-  change(manifest);
-  await writeFile(file, JSON.stringify(manifest));
-}
 
 describe('a table that refers to itself', () => {
   test('is refused where its rows come in several objects, with statements that bring it back', async () => {
@@ -147,7 +137,7 @@ test('a run that was resumed says what can be twice, and does not send anybody t
   await database.client.query(
     'DROP TABLE member_back; CREATE TABLE member_back (id int PRIMARY KEY, email text UNIQUE)',
   );
-  await changeManifest(run, (manifest) => {
+  await yard.changeManifest(run, (manifest) => {
     manifest.consistency = 'resumed';
     manifest.snapshots = [{ ...manifest.snapshot, takenAt: '2026-11-23T02:00:00.000Z' }, manifest.snapshot];
   });
@@ -163,17 +153,77 @@ test('a run that was resumed says what can be twice, and does not send anybody t
   );
 });
 
-test('an object with a line that COPY does not take is warned of', async () => {
-  const { run } = await yard.archive({ table: 'flat', segments: { by: 'none' } });
-  await changeManifest(run, ({ objects }) => {
-    objects[0]!.longestLine = 1_080_000_000;
+describe('an object with a line that COPY does not take', () => {
+  let run = '';
+
+  before(async () => {
+    await database.client.query(
+      `CREATE DOMAIN raw AS bytea CHECK (length(VALUE) < 400000);
+       CREATE TABLE wide (id int PRIMARY KEY, tabs text, bytes bytea, raw raw, short varchar(3));
+       INSERT INTO wide SELECT i, repeat(E'\\t\\n\\\\N', 40000 * i), decode(repeat('00ff5c', 50001 * i), 'hex'), '\\x00', 'abc'
+         FROM generate_series(0, 2) AS i;
+       INSERT INTO wide VALUES (3, NULL, NULL, '', NULL)`,
+    );
+    ({ run } = await yard.archive({ table: 'wide', segments: { by: 'none' } }));
+    await yard.changeManifest(run, ({ objects }) => {
+      objects[0]!.longestLine = 1_080_000_000;
+    });
   });
-  const { warnings, status } = await yard.restore('flat_back', { create: true });
-  assert.equal(status, 'restored');
-  assert.match(
-    warnings.join('\n'),
-    /^a line of it\/run=.*\/part-00000\.jsonl\.gz has 1,080,000,000 bytes, and COPY takes rows of 1,073,741,823 at most: .* does not come back/,
-  );
+
+  test('comes back by its values, which is said', async () => {
+    const { warnings, status, rows, error } = await yard.restore('wide_back', { create: true });
+    assert.equal(status, 'restored', JSON.stringify(error));
+    assert.equal(rows, 4);
+    assert.match(
+      warnings.join('\n'),
+      /^a line of it\/run=.*\/part-00000\.jsonl\.gz has 1,080,000,000 bytes, and COPY takes rows of 1,073,741,823 at most, .*: restore brings this object value by value/,
+    );
+    assert.deepEqual(await difference(database.client, 't.*', 'wide', 'wide_back'), []);
+  });
+
+  test('is passed over row by row where rows are there, and chosen from by a range', async () => {
+    await database.client.query('DELETE FROM wide_back WHERE id IN (1, 3)');
+    const skipping = await yard.restore('wide_back', { onConflict: 'skip' });
+    assert.deepEqual([skipping.status, skipping.rows, skipping.skipped], ['restored', 2, 2]);
+    assert.deepEqual(await difference(database.client, 't.*', 'wide', 'wide_back'), []);
+    await database.client.query('TRUNCATE wide_back');
+    const range = await yard.restore('wide_back', { keys: { from: '1', to: '2' } });
+    assert.deepEqual([range.status, range.rows], ['restored', 2]);
+    assert.deepEqual(
+      await difference(database.client, 't.*', '(SELECT * FROM wide WHERE id IN (1, 2))', 'wide_back'),
+      [],
+    );
+  });
+
+  test('is refused where rules would see its rows, or fails whole where a value does not fit', async () => {
+    await database.client.query(
+      `TRUNCATE wide_back; CREATE RULE wide_rule AS ON INSERT TO wide_back WHERE NEW.id = 2 DO INSTEAD NOTHING`,
+    );
+    const ruled = await yard.restore('wide_back');
+    assert.match(
+      ruled.problems.join(),
+      /a row that is too long for COPY does not go with rules, and .* has "wide_rule"/,
+    );
+    await database.client.query(
+      `DROP RULE wide_rule ON wide_back; ALTER TABLE wide_back ADD CHECK (id < 2 OR raw <> '\\x00');
+       CREATE FUNCTION no_copy() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN IF current_query() LIKE 'COPY%' THEN RAISE 'by COPY'; END IF; RETURN NEW; END $$;
+       CREATE TRIGGER no_copy BEFORE INSERT ON wide_back FOR EACH ROW EXECUTE FUNCTION no_copy()`,
+    );
+    const { status, error } = await yard.restore('wide_back');
+    assert.deepEqual([status, error?.code], ['failed', 'constraint-violated']);
+    assert.equal(await countRows(database.client, 'wide_back'), 0);
+  });
+
+  test('is damaged when it is not what the manifest says, and nothing of it is restored', async () => {
+    await database.client.query('DROP TABLE wide_back');
+    await yard.changeManifest(run, ({ objects }) => {
+      objects[0]!.crc32 = '00000000';
+    });
+    const { status, error } = await yard.restore('wide_back', { create: true });
+    assert.deepEqual([status, error?.code], ['failed', 'object-damaged']);
+    assert.equal(await countRows(database.client, 'wide_back'), 0);
+  });
 });
 
 test('a composite whose type got attributes, or has them in another order, comes back by their names', async () => {

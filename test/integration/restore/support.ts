@@ -1,6 +1,6 @@
 /** Archives and restores inside the process of the test, to a folder: an end-to-end run without the start of a process. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
@@ -8,6 +8,7 @@ import type { Client } from 'pg';
 import { createLog } from '../../../src/base/log.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
+import type { Manifest } from '../../../src/ledger/manifest.ts';
 import { restoreArchive } from '../../../src/restore/restore-archive.ts';
 import type { RestoreRequest, RestoreResult } from '../../../src/restore/request.ts';
 import { Bindings } from '../../../src/work/bindings.ts';
@@ -71,6 +72,14 @@ export class Yard {
 
   get configFile(): string {
     return path.join(this.folder, 'config.yaml');
+  }
+
+  /** Writes the manifest of a run anew, as somebody may who writes to the bucket. */
+  async changeManifest(run: string, change: (manifest: Manifest) => void): Promise<void> {
+    const file = path.join(this.folder, 'store/it', `run=${run}`, '_manifest.json');
+    const manifest = JSON.parse(await readFile(file, 'utf8')) as Manifest;
+    change(manifest);
+    await writeFile(file, JSON.stringify(manifest));
   }
 
   /** Restores the latest run into `public.TABLE`. */

@@ -1,0 +1,132 @@
+/** Reads an object back to rows of COPY: read -> prove -> decompress -> prove -> rows. */
+import { pipeline, type Transform } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { fail, type FailureError } from '../../base/errors.ts';
+import { BUDGET } from '../../base/memory-budget.ts';
+import { withoutZstdToken } from '../../format/compress/token.ts';
+import { createZstdReader, describeWindowExcess, freeChunk } from '../../format/compress/unpack.ts';
+import { CopyRows } from '../../format/jsonl/read/rows.ts';
+import { ContentProof, ObjectProof } from '../../format/proof.ts';
+import type { Store } from '../../store/store.ts';
+import type { ObjectTask } from './task.ts';
+
+/** Bytes that a decompressor gives at once; Node's default is far less. */
+const CHUNK_BYTES = BUDGET.unpack.contentBytes;
+
+/** A manifest may say anything. */
+const LEAST_CHUNK_BYTES = 1024;
+
+export interface ReadHooks {
+  signal: AbortSignal;
+  onProgress: (progress: { rows: number; jsonBytes: number; bytes: number }) => void;
+}
+
+/**
+ * Yields the object's rows in COPY's text form, cut anywhere; each buffer is lent until the next one is asked for. Throws FailureError,
+ * at the latest at the end, where the object is not what the manifest says: until then, nothing of it counts.
+ */
+export async function* readRows(
+  task: ObjectTask,
+  store: Store,
+  { signal, onProgress }: ReadHooks,
+): AsyncGenerator<Buffer, void, undefined> {
+  const object = new ObjectProof();
+  const content = new ContentProof();
+  const rows = new CopyRows(task.columns, task.maxValueBytes);
+  try {
+    for await (const slice of unpack(task, proveObject(task, object, store.read(task.key, signal)))) {
+      content.add(slice);
+      // A megabyte may hold ten gigabytes, of which nothing is to be kept.
+      if (content.bytes > task.expected.jsonBytes || content.lines > task.expected.rows) throw tooMuch(task);
+      yield* rows.push(slice);
+      if (task.codec !== 'none') freeChunk(slice);
+      onProgress({ rows: rows.rows, jsonBytes: content.bytes, bytes: object.bytes });
+    }
+  } catch (error) {
+    throw isOfCompression(error) ? brokenCompression(task, error) : error;
+  }
+  checkContent(task, content, rows.rows);
+  rows.end();
+}
+
+async function* proveObject(
+  task: ObjectTask,
+  object: ObjectProof,
+  slices: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer, void, undefined> {
+  for await (const slice of slices) {
+    object.add(slice);
+    if (object.bytes > task.expected.bytes) throw tooMuch(task);
+    yield slice;
+  }
+  checkObject(task, object);
+}
+
+/** What goes wrong before the decompressor comes out of it. */
+function unpack(task: ObjectTask, slices: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  const decompressor = createDecompressor(task);
+  if (decompressor === undefined) return slices;
+  const packed = task.codec === 'zstd' ? withoutZstdToken(slices) : slices;
+  return pipeline(packed, decompressor, () => undefined);
+}
+
+/** Of many small objects, each would have a buffer of the full size, which is most of the work of the collector then. */
+function chunkBytesFor({ expected }: ObjectTask): number {
+  return Math.min(CHUNK_BYTES, Math.max(LEAST_CHUNK_BYTES, expected.jsonBytes + 1));
+}
+
+function createDecompressor(task: ObjectTask): Transform | undefined {
+  const { codec, windowBytes } = task;
+  const chunkSize = chunkBytesFor(task);
+  switch (codec) {
+    case 'gzip':
+      return createGunzip({ chunkSize });
+    case 'zstd':
+      return createZstdReader(windowBytes);
+    case 'none':
+      return undefined;
+  }
+}
+
+function brokenCompression({ key, codec, windowBytes }: ObjectTask, error: unknown): FailureError {
+  const excess = describeWindowExcess(error, windowBytes);
+  if (excess === undefined) return damaged(key, `its ${codec} is broken`, 'a whole one');
+  return fail('object-damaged', { stage: 'restore', message: `${key} is not restored: ${excess}` });
+}
+
+/** zlib finds a broken object before its digest is known. */
+function isOfCompression(error: unknown): boolean {
+  const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
+  return typeof code === 'string' && /^(?:Z_|ZSTD_)/.test(code);
+}
+
+function checkObject({ key, expected }: ObjectTask, proof: ObjectProof): void {
+  const digest = proof.digest();
+  if (proof.bytes === expected.bytes && digest === expected.sha256) return;
+  throw damaged(key, `it has ${proof.bytes} bytes and SHA-256 ${digest}`, `${expected.bytes} and ${expected.sha256}`);
+}
+
+function checkContent({ key, expected }: ObjectTask, proof: ContentProof, rows: number): void {
+  const same = proof.lines === expected.rows && rows === expected.rows && proof.bytes === expected.jsonBytes;
+  if (same && proof.crc32 === expected.crc32) return;
+  throw damaged(
+    key,
+    `it holds ${proof.lines} lines, ${proof.bytes} bytes, CRC ${proof.crc32}`,
+    `${expected.rows}, ${expected.jsonBytes}, ${expected.crc32}`,
+  );
+}
+
+function tooMuch({ key, expected: { bytes, rows, jsonBytes } }: ObjectTask): FailureError {
+  return damaged(
+    key,
+    'it holds more, and was read no further,',
+    `${bytes} bytes, ${rows} lines, ${jsonBytes} bytes of them`,
+  );
+}
+
+function damaged(key: string, found: string, expected: string): FailureError {
+  return fail('object-damaged', {
+    stage: 'restore',
+    message: `${key} is not what the manifest says: ${found} instead of ${expected}; nothing of it was restored`,
+  });
+}
