@@ -1,13 +1,16 @@
 /**
  * What the destination holds of an archive: its latest committed run, and at the start of the daemon the runs that a
- * stopped or killed process left unfinished. Their uploads are aborted.
+ * stopped or killed process left unfinished. Their uploads are aborted, and journals that outlived a commit are
+ * removed.
  */
 import { toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { JOURNAL_STAYS, unlessDenied } from '../ledger/optional-rights.ts';
+import type { RunFolder } from '../ledger/run-folder.ts';
 import { formatRunId } from '../ledger/run-id.ts';
-import { findLatestCommitted, findUnfinished } from '../ledger/runs.ts';
+import { findBrokenOff, findLatestCommitted } from '../ledger/runs.ts';
 import type { Manifest } from '../ledger/manifest.ts';
 import { withLock } from '../run/lock.ts';
 import { lockTargetOf } from '../run/run.ts';
@@ -41,8 +44,9 @@ export async function findLeftovers(
   const store = openStore(destinationOf(config, archive), signal);
   try {
     found.latest = await readLatest(store, archive.name);
-    const unfinished = await findUnfinished(store, archive.name);
+    const { unfinished, withJournal } = await findBrokenOff(store, archive.name);
     found.unfinished = await chooseOwnRuns(known, store, archive, unfinished, log);
+    for (const folder of withJournal) await clearLeftJournal(folder, log);
     if (found.unfinished.length === 0) found.abortedUploads = await sweepUnderLock(config, archive, store, log);
   } catch (error) {
     const failure = toFailure(error, 'lock');
@@ -57,6 +61,18 @@ export async function findLeftovers(
     store.close();
   }
   return found;
+}
+
+/** Its process was killed, or its destination lost, between manifest and removal. A manifest that cannot be read keeps its journal. */
+async function clearLeftJournal(folder: RunFolder, log: Log): Promise<void> {
+  const { archive, run, store } = folder;
+  try {
+    if ((await folder.manifest()) === undefined) return;
+  } catch {
+    return;
+  }
+  if (await unlessDenied(log, store, JOURNAL_STAYS, () => folder.clearJournal()))
+    log.info({ archive, run }, 'removed the journal that was left of a committed run');
 }
 
 /** The manifest of the latest committed run; undefined when there is none, or the destination cannot be asked. */

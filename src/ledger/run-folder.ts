@@ -153,6 +153,12 @@ export class RunFolder {
     return (await this.store.head(planKey(this.archive, this.run))) !== undefined;
   }
 
+  /** Whether anything of its journal lies there. */
+  async hasJournal(): Promise<boolean> {
+    for await (const _ of this.store.list(journalPrefix(this.archive, this.run))) return true;
+    return false;
+  }
+
   /**
    * The manifest; undefined when the run is not committed. Throws FailureError for one that cannot be believed, or that is
    * larger than `mostBytes`.

@@ -25,6 +25,8 @@ export interface StoredRun {
 
 /** The daemon looks this far back for runs to take up. */
 const MOST_UNFINISHED_BACK = 100;
+/** A process that is killed right after its commits leaves few journals, of the latest runs. */
+const MOST_JOURNALS_BACK = 10;
 /** And so far for one that is committed: whoever can write there could else keep it busy for days. */
 const MOST_COMMITTED_BACK = 1000;
 
@@ -83,15 +85,28 @@ export async function* listRuns(store: Store, archive: string): AsyncGenerator<S
   }
 }
 
-/** Run ids that were planned and not committed, oldest first, among the latest hundred. */
-export async function findUnfinished(store: Store, archive: string): Promise<string[]> {
-  const unfinished: string[] = [];
-  for (const id of (await listRunIds(store, archive)).slice(-MOST_UNFINISHED_BACK)) {
+/** What processes left that ended in the middle, oldest first. */
+export interface BrokenOff {
+  /** Ids of runs that were planned and not committed. */
+  unfinished: string[];
+  /** Runs that are committed, and whose journal lies there all the same. */
+  withJournal: RunFolder[];
+}
+
+/** Looks for what was broken off: for unfinished runs among the latest hundred, for journals among the latest ten. */
+export async function findBrokenOff(store: Store, archive: string): Promise<BrokenOff> {
+  const found: BrokenOff = { unfinished: [], withJournal: [] };
+  const ids = (await listRunIds(store, archive)).slice(-MOST_UNFINISHED_BACK);
+  for (const [index, id] of ids.entries()) {
     const folder = folderAt(store, archive, id);
-    if (await folder.isCommitted()) continue;
-    if (await folder.isPlanned()) unfinished.push(folder.run);
+    const mayHaveJournal = index >= ids.length - MOST_JOURNALS_BACK;
+    if (!(await folder.isCommitted())) {
+      if (await folder.isPlanned()) found.unfinished.push(folder.run);
+    } else if (mayHaveJournal && (await folder.hasJournal())) {
+      found.withJournal.push(folder);
+    }
   }
-  return unfinished;
+  return found;
 }
 
 /**

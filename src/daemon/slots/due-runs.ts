@@ -136,14 +136,21 @@ export class DueRuns {
       { archive: name, missed: missed.length, from: missed[0], until: missed.at(-1), catchUp, caughtUp: runs.length },
       'slots have passed that are not archived',
     );
-    const inLane = this.#inLane(name);
-    const left = missed.filter((slot) => !chosen.includes(slot)).map(formatRunId);
-    for (const run of left.slice(-MOST_NAMED))
-      if (!inLane.has(run) && !history.wasCancelled(name, run))
-        this.#parts.board.skip(name, { run, trigger: 'catch-up', reason: 'not caught up' });
+    this.#leaveOut(name, missed.filter((slot) => !chosen.includes(slot)).map(formatRunId));
     for (const run of runs) {
       onCatchUp(name);
       this.#offer(archive, run, 'catch-up');
+    }
+  }
+
+  /** Says of each that it is left out, but of those that are in line all the same, and of those that were said to be skipped before. */
+  #leaveOut(name: string, runs: readonly string[]): void {
+    const { board, history } = this.#parts;
+    const inLane = this.#inLane(name);
+    for (const run of runs.slice(-MOST_NAMED)) {
+      const wasSkipped = history.attemptsOf(name, run)[0]?.status === 'skipped';
+      if (!inLane.has(run) && !wasSkipped && !history.wasCancelled(name, run))
+        board.skip(name, { run, trigger: 'catch-up', reason: 'not caught up' });
     }
   }
 

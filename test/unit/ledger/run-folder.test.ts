@@ -6,7 +6,7 @@ import { MANIFEST } from '../../../src/ledger/manifest.ts';
 import { manifestKey, planKey, receiptKey } from '../../../src/ledger/names.ts';
 import { RECEIPTS, RECEIPTS_FORMAT, type Receipt } from '../../../src/ledger/receipts.ts';
 import { RunFolder } from '../../../src/ledger/run-folder.ts';
-import { findLatestCommitted, findUnfinished, listRuns } from '../../../src/ledger/runs.ts';
+import { findBrokenOff, findLatestCommitted, listRuns } from '../../../src/ledger/runs.ts';
 import type { Store } from '../../../src/store/store.ts';
 import {
   aManifest,
@@ -327,7 +327,7 @@ describe('the runs of an archive', () => {
         ['5Z', false, undefined, undefined, undefined, 0],
       ],
     );
-    assert.deepEqual(await findUnfinished(store, ARCHIVE), [at(3).run, at(4).run]);
+    assert.deepEqual((await findBrokenOff(store, ARCHIVE)).unfinished, [at(3).run, at(4).run]);
     assert.equal((await findLatestCommitted(store, ARCHIVE))?.run, at(2).run);
     assert.equal(await findLatestCommitted(store, 'event'), undefined);
   });

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, test } from 'node:test';
-import { findLatestCommitted, findUnfinished, listRuns } from '../../../src/ledger/runs.ts';
+import { findBrokenOff, findLatestCommitted, listRuns } from '../../../src/ledger/runs.ts';
 import { formatRunId } from '../../../src/ledger/run-id.ts';
 import { RunFolder } from '../../../src/ledger/run-folder.ts';
 import type { Store } from '../../../src/store/store.ts';
@@ -26,7 +26,7 @@ test('a run whose manifest is a FIFO is listed with what is wrong, and hides no 
       [RUN, true, undefined],
     ],
   );
-  assert.deepEqual(await findUnfinished(store, ARCHIVE), [odd.run]);
+  assert.deepEqual((await findBrokenOff(store, ARCHIVE)).unfinished, [odd.run]);
 });
 
 test('a folder in which no object lies, or none yet, is no run', async () => {
@@ -46,7 +46,7 @@ test('generations of a window stand behind its first run, in the order of their 
   const store = temporaryStore();
   const runs = ['20261101T000000Z', '20261101T000000Z_2', '20261101T000000Z_10', '20261101T000001Z'];
   for (const run of runs.toReversed()) await new RunFolder(store, ARCHIVE, run).own(aPlan({ run }));
-  assert.deepEqual(await findUnfinished(store, ARCHIVE), runs);
+  assert.deepEqual((await findBrokenOff(store, ARCHIVE)).unfinished, runs);
 });
 
 describe('an archive with a folder for every minute of some days', () => {
@@ -80,7 +80,7 @@ describe('an archive with a folder for every minute of some days', () => {
   });
 
   test('has a hundred of them looked at for what is unfinished', async () => {
-    assert.deepEqual(await findUnfinished(storeWith(idAt(0)), ARCHIVE), []);
+    assert.deepEqual((await findBrokenOff(storeWith(idAt(0)), ARCHIVE)).unfinished, []);
     assert.equal(heads.length, 200);
     assert.ok(heads[0]?.includes(idAt(COUNT - 100)), 'the oldest of them first');
   });

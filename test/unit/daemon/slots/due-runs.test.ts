@@ -118,6 +118,15 @@ describe('slots that passed before the start', () => {
     assert.deepEqual(skips, ['20261123T090000Z not caught up']);
   });
 
+  test('are not said to be left out a second time', () => {
+    knownSince(6);
+    history.add(ending(at(7), { status: 'skipped', reason: 'busy' }));
+    history.add(ending(at(8), { status: 'failed', reason: 'connection-refused' }));
+    const { archive, due } = setUp('last');
+    due.begin(archive);
+    assert.deepEqual(skips, ['20261123T080000Z not caught up', '20261123T090000Z not caught up']);
+  });
+
   test('are none for an archive that nobody knew, whose schedule was changed, or that is paused', () => {
     const unknown = setUp('all');
     unknown.due.begin(unknown.archive);
