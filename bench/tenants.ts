@@ -1,0 +1,150 @@
+/**
+ * Daily windows of many tenants, each in a folder of its own: what they cost, and whether they come back by tenant and by day.
+ * By hand, `DAYS=365 node bench/tenants.ts`: the article's rows over a year, or that part of it.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import os from 'node:os';
+import path from 'node:path';
+import { json, text } from 'node:stream/consumers';
+import pg from 'pg';
+import { Closers } from '../src/base/closers.ts';
+import { createArticleTable } from '../src/demo/article-table.ts';
+import { startPostgres } from '../src/demo/embedded-postgres.ts';
+import { startS3Child } from '../src/demo/s3-child.ts';
+
+const DAYS = Number(process.env['DAYS'] ?? 7);
+const TENANTS = Number(process.env['TENANTS'] ?? 200);
+const ROWS = Number(process.env['ROWS'] ?? Math.round((466_000 * DAYS) / 365));
+const FIRST_DAY = Date.UTC(2025, 0, 1);
+const BUCKET = 'tenants';
+
+interface Counted {
+  endpoint: string;
+  requests: number;
+}
+
+/** Passes requests on, and counts them. */
+async function countRequests(upstream: string, closers: Closers): Promise<Counted> {
+  const agent = new http.Agent({ keepAlive: true });
+  const counted = { endpoint: '', requests: 0 };
+  const server = http.createServer((asked, answer) => {
+    counted.requests += 1;
+    const { method, url, headers } = asked;
+    const passed = http.request(new URL(url ?? '/', upstream), { method, headers, agent, setHost: false }, (reply) => {
+      answer.writeHead(reply.statusCode ?? 502, reply.headers);
+      reply.pipe(answer);
+    });
+    passed.on('error', () => answer.destroy());
+    asked.pipe(passed);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  closers.add('the counter of requests', () => {
+    server.closeAllConnections();
+    server.close();
+    agent.destroy();
+  });
+  counted.endpoint = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+  return counted;
+}
+
+async function fillTable(client: pg.Client): Promise<void> {
+  await createArticleTable(client, { rows: ROWS });
+  await client.query(`
+    CREATE TABLE visits AS SELECT a.*, (a.id * 7919 % ${TENANTS})::int AS tenant,
+      '2025-01-01 00:00:00+00'::timestamptz + (a.id % ${DAYS}) * interval '1 day' + (a.id % 86399) * interval '1 s' AS at
+    FROM fetch_queue a;
+    ALTER TABLE visits ADD PRIMARY KEY (id);
+    CREATE INDEX ON visits (tenant, at);
+    CREATE INDEX ON visits (at);
+    CREATE TABLE back (LIKE visits INCLUDING ALL)`);
+  await client.query('VACUUM (ANALYZE) visits');
+}
+
+interface Ended {
+  status: string;
+  rows: number;
+  objects: number;
+}
+
+const closers = new Closers();
+try {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-tenants-'));
+  closers.add('the folder', () => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const postgres = await startPostgres();
+  closers.add('Postgres', () => postgres.stop());
+  const s3 = await startS3Child(BUCKET);
+  closers.add('S3', () => s3.stop());
+  const counted = await countRequests(s3.endpoint, closers);
+  const client = new pg.Client({ connectionString: postgres.url });
+  await client.connect();
+  closers.add('the connection', () => client.end());
+  await fillTable(client);
+  const configFile = path.join(folder, 'config.yaml');
+  const credentials = { accessKeyId: s3.accessKeyId, secretAccessKey: s3.secretAccessKey, region: s3.region };
+  const config = {
+    sources: { default: { url: postgres.url } },
+    destinations: {
+      default: { url: `s3://${BUCKET}/pg`, endpoint: counted.endpoint, forcePathStyle: true, ...credentials },
+    },
+    archives: { visits: { table: 'visits', window: { column: 'at', every: 'day' }, partitionBy: ['tenant'] } },
+    state: path.join(folder, 'state'),
+    log: { level: 'warn' },
+  };
+  writeFileSync(configFile, JSON.stringify(config));
+  const archived = await measure('archived', configFile, counted, ['run', 'visits']);
+  if (archived.some(({ status }) => status !== 'committed')) throw new Error(JSON.stringify(archived));
+  const tenant = 17 % TENANTS;
+  await restore(`tenant ${tenant} restored`, `tenant = ${tenant}`, ['--all', '--partition', `tenant=${tenant}`]);
+  const days = [0, 1].map((day) => new Date(FIRST_DAY + day * 86_400_000).toISOString().slice(0, 10));
+  await restore(`${days[0]} restored`, `at < '${days[1]} 00:00:00+00'`, [
+    '--from',
+    days[0] ?? '',
+    '--to',
+    days[1] ?? '',
+  ]);
+  await restore('all restored', 'true', ['--all']);
+
+  /** Throws unless the rows that came back are those of the table. */
+  async function restore(what: string, condition: string, options: readonly string[]): Promise<void> {
+    await client.query('TRUNCATE back');
+    await measure(what, configFile, counted, ['restore', 'visits', '--into', 'public.back', ...options]);
+    const { rows } = await client.query<{ differ: string }>(
+      `SELECT count(*) AS differ FROM (
+         (SELECT * FROM visits WHERE ${condition} EXCEPT ALL SELECT * FROM back)
+         UNION ALL (SELECT * FROM back EXCEPT ALL SELECT * FROM visits WHERE ${condition})) AS d`,
+    );
+    if (rows[0]?.differ !== '0') throw new Error(`${what}: ${rows[0]?.differ ?? '?'} rows differ`);
+  }
+} finally {
+  await closers.close();
+}
+
+/** Runs a command, and prints what it took. */
+async function measure(what: string, configFile: string, counted: Counted, args: readonly string[]): Promise<Ended[]> {
+  const [requests, started] = [counted.requests, performance.now()];
+  const program = path.join(import.meta.dirname, '../src/cli.ts');
+  const child = spawn(process.execPath, [program, ...args, '--json', '--config', configFile], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const [ended, said] = await Promise.all([
+    json(child.stdout) as Promise<Ended[]>,
+    text(child.stderr),
+    once(child, 'close'),
+  ]);
+  if (child.exitCode !== 0) throw new Error(said);
+  const sum = (field: 'rows' | 'objects'): number => ended.reduce((total, one) => total + one[field], 0);
+  const figures = {
+    runs: ended.length,
+    rows: sum('rows'),
+    objects: sum('objects'),
+    requests: counted.requests - requests,
+  };
+  console.log(what, { ...figures, seconds: Math.round((performance.now() - started) / 100) / 10 });
+  return ended;
+}
