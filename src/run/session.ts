@@ -58,7 +58,7 @@ export async function openSession(target: LockTarget, signal: AbortSignal): Prom
     return new PostgresSession(target, client, found);
   } catch (error) {
     await endConnection(client);
-    throw error;
+    throw postgresFailure(error, 'snapshot', 'opening the session of the run');
   }
 }
 

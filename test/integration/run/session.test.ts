@@ -5,7 +5,7 @@ import type { Failure } from '../../../src/base/errors.ts';
 import { toFailure } from '../../../src/base/errors.ts';
 import type { SourceConfig } from '../../../src/config/schema.ts';
 import { openSession, type Session } from '../../../src/run/session.ts';
-import { type PostgresProxy, startPostgresProxy } from '../../support/postgres-proxy.ts';
+import { type Edit, type PostgresProxy, startPostgresProxy } from '../../support/postgres-proxy.ts';
 import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { message } from '../../support/wire.ts';
 
@@ -78,4 +78,33 @@ describe('a session that is lost', () => {
     assert.equal(cause, undefined);
     assert.match(hint, /time-outs of proxies/);
   });
+});
+
+/** An ErrorResponse in place of what answers the statement after that many, until the next one may come. */
+function endAfter(statements: number): Edit {
+  let left = statements;
+  return ({ type }, bytes) => {
+    if (type === 'Z') left -= 1;
+    if (left !== 0 || type === 'Z') return bytes;
+    left = -1;
+    return bytesOf({ type: 'E', state: '57P01', text: 'terminating connection due to administrator command' });
+  };
+}
+
+test('a session that is ended while it is opened may be opened again, whatever it was asked then', async () => {
+  const target = { source: { url: proxy.url } as SourceConfig, archive: 'events', folderUrl: 'file:///events' };
+  const codes: string[] = [];
+  for (let statements = 1; statements < 30; statements += 1) {
+    proxy.onConnection = () => endAfter(statements);
+    try {
+      const session = await openSession(target, new AbortController().signal);
+      await session.close();
+      break;
+    } catch (error) {
+      const { code, transient } = toFailure(error, 'snapshot');
+      codes.push(`${code}${transient ? '' : ', for good'}`);
+    }
+  }
+  assert.ok(codes.length > 4, `${codes.length} statements`);
+  assert.deepEqual([...new Set(codes)], ['connection-lost']);
 });
