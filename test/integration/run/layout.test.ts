@@ -189,13 +189,12 @@ describe('a layout by value', () => {
     const several = { partitionBy: ['tenant', 'day'] };
     const expected = [0, 1, 2].flatMap((tenant) => ['01', '02'].map((day) => `tenant=${tenant}/day=2024-01-${day}`));
     for (const archive of [
-      { table: 'visits' },
       { table: 'visits', where: 'id <= 30' },
       { query: 'SELECT note, day, tenant, id FROM visits WHERE id <= $1', params: [40] },
     ]) {
       const result = await yard.archive({ ...archive, ...several }, { verifySource: true });
       assert.deepEqual([...linesByFolder(result).keys()].sort(), expected);
-      assert.ok([60, 30, 40].includes(result.rows));
+      assert.ok([30, 40].includes(result.rows));
       for (const { partition, rows, key } of manifestOf(result).objects) {
         assert.deepEqual(Object.keys(partition ?? {}), ['tenant', 'day']);
         assert.ok(rows > 0 && key.includes(`tenant=${partition?.['tenant']}/day=${partition?.['day']}/`));
