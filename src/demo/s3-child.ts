@@ -16,7 +16,9 @@ export interface S3Child {
 
 /** Starts it with an empty bucket on a free loopback port. It ends with this process, however that ends. */
 export async function startS3Child(bucket: string): Promise<S3Child> {
-  const child = spawn(process.execPath, [ownModule('demo/s3-server-process'), bucket], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [ownModule('demo/s3-server-process'), bucket], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   const trouble: Buffer[] = [];
   child.stderr.on('data', (chunk: Buffer) => trouble.push(chunk));
   const lines = createInterface({ input: child.stdout });
