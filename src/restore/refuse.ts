@@ -43,7 +43,7 @@ export function refuse(request: RestoreRequest, manifest: Manifest, facts: Resto
 export function tellOfDropped({ target, aside }: Pick<RestoreFacts, 'target' | 'aside'>): string[] {
   if (target === undefined || aside.length === 0) return [];
   return [
-    `${target.name} is without ${aside.map(({ name }) => quoteIdentifier(name)).join(', ')} until a restore into it is done; before its record is dropped, put back what is missing: ${byHand(target.name, aside).join('; ')}`,
+    `${target.name} is without ${aside.map(({ name }) => quoteIdentifier(name)).join(', ')} until a restore into it is done; before its record is dropped, put back what is missing, and validate it once its rows are whole: ${byHand(target.name, aside).join('; ')}`,
   ];
 }
 

@@ -87,6 +87,7 @@ describe('a target that changes', () => {
     );
     await other.end();
     assert.deepEqual([result.status, result.error?.code], ['failed', 'rows-missing']);
+    assert.match(result.error?.message ?? '', /was dropped and made again while it was restored into/);
     await client.query('TRUNCATE target');
     const again = await yard.restore('target', { run: first });
     assert.deepEqual([again.status, await records()], ['restored', []]);
