@@ -120,28 +120,33 @@ interface OrderedFaults {
   cancel: () => void;
 }
 
-function orderFaults(archive: string): OrderedFaults {
+function untilThen(until: Promise<unknown>): Fault {
+  return { kind: 'hold', until };
+}
+
+/** What a process may live through by itself. */
+function passingFaults(): Fault[] {
+  return [
+    untilThen(sleep(random.integer(200, 4000))),
+    { kind: 'delay', ms: random.integer(50, 1500) },
+    { kind: 'lose-answer' },
+    { kind: 'error', status: 503, code: 'SlowDown' },
+  ];
+}
+
+/** With `isOvertaken`, one alone: data of the first process waits until the second has committed, and its sender lives. */
+function orderFaults(archive: string, isOvertaken: boolean): OrderedFaults {
   const { promise: late, resolve: letGo } = Promise.withResolvers<undefined>();
   const { promise: afterOther, resolve: otherHasEnded } = Promise.withResolvers<undefined>();
   const canHappen = ([operation]: (typeof TARGETS)[number]): boolean =>
     archive === 'wide' || !operation.includes('Upload');
   const orders: OrderedFault[] = [];
-  for (let faults = random.integer(2, 5); faults > 0; faults -= 1) {
+  for (let faults = isOvertaken ? 1 : random.integer(2, 5); faults > 0; faults -= 1) {
     const isLast = faults === 1;
-    const [operation, keyEnd, mostPassed] = random.pick((isLast ? LAST_WORDS : TARGETS).filter(canHappen));
-    const soon = sleep(random.integer(200, 4000));
-    const fault = random.pick<Fault>([
-      { kind: 'hold', until: late },
-      ...(isLast
-        ? ([{ kind: 'hold', until: afterOther }] as const)
-        : ([
-            { kind: 'hold', until: late },
-            { kind: 'hold', until: soon },
-            { kind: 'delay', ms: random.integer(50, 1500) },
-            { kind: 'lose-answer' },
-            { kind: 'error', status: 503, code: 'SlowDown' },
-          ] as const)),
-    ]);
+    const lasts = isOvertaken ? LAST_WORDS.slice(0, 2) : LAST_WORDS;
+    const [operation, keyEnd, mostPassed] = random.pick((isLast ? lasts : TARGETS).filter(canHappen));
+    const held = [isOvertaken ? afterOther : late, ...(isLast ? [afterOther] : [late])];
+    const fault = random.pick([...held.map(untilThen), ...(isLast ? [] : passingFaults())]);
     const passed = random.integer(0, mostPassed);
     const ordered = site.proxy.order(operation, fault, 1, keyEnd, passed, (seen) => isOf(archive, seen));
     orders.push(ordered);
@@ -209,17 +214,24 @@ async function endOrKill(archive: string, cli: CliProcess): Promise<void> {
 }
 
 /** A primary and a standby, or one server whose lock was lost: two processes at one run, of which none knows of the other. */
-async function race(archive: string, run: string, config: string, secondHasEnded: () => Promise<void>): Promise<void> {
+async function race(
+  archive: string,
+  run: string,
+  config: string,
+  isOvertaken: boolean,
+  secondHasEnded: () => Promise<void>,
+): Promise<void> {
   const start = (file: string): CliProcess => site.start(['run', archive, '--run-id', run, '--json'], file);
-  const isOneServer = chance(35);
+  const isOneServer = !isOvertaken && chance(35);
   const first = start(config);
-  const disturbing = isOneServer || chance(70) ? disturb(archive, first, 'anything') : undefined;
+  const disturbing = isOneServer || (!isOvertaken && chance(70)) ? disturb(archive, first, 'anything') : undefined;
   if (isOneServer) {
     await disturbing;
     if ((await endBackends(archive)) > 0) counts.locksLost += 1;
-  } else await untilSent(archive, first, random.integer(0, REQUESTS_OF_A_RUN / 2));
+  } else await untilSent(archive, first, isOvertaken ? Infinity : random.integer(0, REQUESTS_OF_A_RUN / 2));
   const second = start(random.pick(isOneServer ? configs.primary : configs.standby));
-  const disturbingSecond = chance(50) ? disturb(archive, second, isOneServer ? 'its end' : 'anything') : undefined;
+  const disturbingSecond =
+    !isOvertaken && chance(50) ? disturb(archive, second, isOneServer ? 'its end' : 'anything') : undefined;
   const thawSecond = await disturbingSecond;
   if (chance(50)) (await disturbing)?.();
   thawSecond?.();
@@ -263,14 +275,15 @@ function isWell(): boolean {
 }
 
 async function oneRound(archive: string, run: string): Promise<void> {
-  const { otherHasEnded, letGo, cancel } = orderFaults(archive);
+  const isOvertaken = chance(25);
+  const { otherHasEnded, letGo, cancel } = orderFaults(archive, isOvertaken);
   const config = random.pick(chance(60) ? configs.primary.slice(0, 1) : configs.primary);
   const { length } = site.proxy.requests;
   /** The manifest as it was when it came. */
   let committed: Buffer | undefined;
   const manifest = async (): Promise<Buffer | undefined> =>
     (await site.stored(`pg/${archive}/run=${run}/_manifest.json`))?.body;
-  await race(archive, run, config, async () => {
+  await race(archive, run, config, isOvertaken, async () => {
     committed = await manifest();
     otherHasEnded();
   });
