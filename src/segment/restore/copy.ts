@@ -67,7 +67,7 @@ export class CopyIn extends Writable {
     socket.write(header);
     socket.write(chunk, (error) => {
       // What broke the connection is said by the driver, which may still have the server's own word to read.
-      if (error == null) done();
+      if (!error) done();
     });
     socket.uncork();
   }
