@@ -73,16 +73,13 @@ export function generatePrivateKey(): string {
   return generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
 }
 
-export function signBytes(bytes: Buffer, key: KeyObject): Signature {
-  return { key: keyId(key), ed25519: sign(null, digestOf(bytes), key).toString('base64') };
+/** Signs what has this SHA-256. */
+export function signDigest(sha256: Buffer, key: KeyObject): Signature {
+  return { key: keyId(key), ed25519: sign(null, sha256, key).toString('base64') };
 }
 
-/** Whether one of the trusted keys has signed exactly these bytes. */
-export function isSignedBy(bytes: Buffer, { key, ed25519 }: Signature, trust: Signing['trust']): boolean {
+/** Whether one of the trusted keys has signed exactly what has this SHA-256. */
+export function isSignedBy(sha256: Buffer, { key, ed25519 }: Signature, trust: Signing['trust']): boolean {
   const signer = trust.get(key);
-  return signer !== undefined && verify(null, digestOf(bytes), signer, Buffer.from(ed25519, 'base64'));
-}
-
-function digestOf(bytes: Buffer): Buffer {
-  return createHash('sha256').update(bytes).digest();
+  return signer !== undefined && verify(null, sha256, signer, Buffer.from(ed25519, 'base64'));
 }

@@ -6,7 +6,7 @@ import { archiveNamed, destinationOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
 import { countRows, DEMO_ARCHIVE, openDemo, type DemoEnvironment } from '../demo/environment.ts';
 import { readContent } from '../verify/content.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestObject } from '../ledger/manifest.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import type { RunResult } from '../run/run-archive.ts';
 import { openStore } from '../store/open.ts';
@@ -68,10 +68,10 @@ async function archiveAndProve(invocation: Invocation, demo: DemoEnvironment, si
     if (result !== undefined) printLines(invocation, describeResult(result));
     return EXIT.failed;
   }
-  const { manifest, proof } = await prove(config, demo, result, signal);
+  const { objects, proof } = await prove(config, demo, result, signal);
   const equal = proof.tableRows === proof.archivedRows;
   if (invocation.json) printJson(invocation, { ...result, ...proof, equal });
-  else printLines(invocation, describeDemo(result, manifest, proof));
+  else printLines(invocation, describeDemo(result, objects, proof));
   return equal ? EXIT.done : EXIT.different;
 }
 
@@ -81,7 +81,7 @@ async function prove(
   demo: DemoEnvironment,
   result: RunResult,
   signal: AbortSignal,
-): Promise<{ manifest: Manifest; proof: Proof }> {
+): Promise<{ objects: ManifestObject[]; proof: Proof }> {
   const archive = archiveNamed(config, DEMO_ARCHIVE);
   if (archive === undefined) throw new Error('the demo config has no archive');
   const store = openStore(destinationOf(config, archive), signal);
@@ -89,18 +89,19 @@ async function prove(
     const folder = new RunFolder(store, archive.name, result.run);
     const manifest = await folder.manifest();
     if (manifest === undefined) throw new Error('the demo has no manifest');
+    const objects = await Array.fromAsync(manifest.objects);
     let archivedRows = 0;
-    for (const object of manifest.objects) {
+    for (const object of objects) {
       const content = await readContent(store, folder.keyOf(object), archive.compression.codec, signal);
       archivedRows += content.lines;
     }
-    return { manifest, proof: { tableRows: await countRows(demo.databaseUrl), archivedRows } };
+    return { objects, proof: { tableRows: await countRows(demo.databaseUrl), archivedRows } };
   } finally {
     store.close();
   }
 }
 
-function describeDemo(result: RunResult, manifest: Manifest, proof: Proof): string[] {
+function describeDemo(result: RunResult, objects: readonly ManifestObject[], proof: Proof): string[] {
   const rate = (amount: number): number => amount / Math.max(result.seconds, 0.001);
   const equal = proof.tableRows === proof.archivedRows;
   return [
@@ -112,7 +113,7 @@ function describeDemo(result: RunResult, manifest: Manifest, proof: Proof): stri
     `  time              ${result.seconds.toFixed(1)} s`,
     `  peak worker heap  ${formatBytes(result.peakHeapBytes)}`,
     `  peak RSS          ${formatBytes(result.peakRssBytes)}, the whole process`,
-    ...manifest.objects.map((object) => `  object            ${object.key}  ${formatBytes(object.bytes)}`),
+    ...objects.map((object) => `  object            ${object.key}  ${formatBytes(object.bytes)}`),
     `  manifest          ${result.manifest ?? ''}`,
     `  proof             ${countOf(proof.archivedRows, 'row')} in the objects, ${formatCount(proof.tableRows)} in the table: ${equal ? 'equal' : 'DIFFERENT'}`,
   ];

@@ -5,6 +5,7 @@ import { formatBytes, formatCount } from '../base/units.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { isChosen, readChoices } from '../ledger/partitions.ts';
+import type { ManifestSummary } from '../ledger/manifest.ts';
 import { listRuns, type StoredRun } from '../ledger/runs.ts';
 import { isWindowed } from '../run/subject.ts';
 import { calendarLines, overviewOf, windowRunOf, type WindowRun } from '../windows/overview.ts';
@@ -79,26 +80,31 @@ async function* listArchive(
   partition: readonly string[],
 ): AsyncGenerator<ListedRun, void, undefined> {
   for await (const run of readRuns(config, archive)) {
-    const part = partition.length === 0 ? run : partOf(run, partition);
+    const part = partition.length === 0 ? run : await partOf(run, partition);
     if (part !== undefined) yield describeRun(part);
   }
 }
 
 /** A committed run as if it had the objects of these values alone; undefined for one that has none. */
-function partOf(run: StoredRun, partition: readonly string[]): StoredRun | undefined {
+async function partOf(run: StoredRun, partition: readonly string[]): Promise<SummedRun | undefined> {
   if (run.manifest === undefined) return undefined;
   const choices = readChoices(partition, run.manifest.partitionBy ?? []);
   if (typeof choices === 'string') return undefined;
-  const objects = run.manifest.objects.filter((object) => isChosen(object.partition, choices));
-  if (objects.length === 0) return undefined;
   const sums = { rows: 0, jsonBytes: 0, bytes: 0 };
-  for (const { rows, jsonBytes, bytes } of objects) {
+  let length = 0;
+  for await (const { partition: values, rows, jsonBytes, bytes } of run.manifest.objects) {
+    if (!isChosen(values, choices)) continue;
+    length += 1;
     sums.rows += rows;
     sums.jsonBytes += jsonBytes;
     sums.bytes += bytes;
   }
-  return { ...run, manifest: { ...run.manifest, ...sums, objects }, receipts: objects.length };
+  if (length === 0) return undefined;
+  return { ...run, manifest: { ...run.manifest, ...sums, objects: { length } }, receipts: length };
 }
+
+/** A run, and of its manifest how many objects it names. */
+type SummedRun = Omit<StoredRun, 'manifest'> & { manifest?: ManifestSummary };
 
 async function* readRuns(config: Config, archive: ArchiveConfig): AsyncGenerator<StoredRun, void, undefined> {
   // Nothing is to be tidied up: Ctrl-C ends the process.
@@ -110,7 +116,7 @@ async function* readRuns(config: Config, archive: ArchiveConfig): AsyncGenerator
   }
 }
 
-function describeRun({ archive, run, isCommitted, manifest, journal, problem, receipts }: StoredRun): ListedRun {
+function describeRun({ archive, run, isCommitted, manifest, journal, problem, receipts }: SummedRun): ListedRun {
   const failure = problem ?? journal?.ended?.failure;
   return {
     archive,

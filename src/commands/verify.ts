@@ -7,9 +7,9 @@ import type { ArchiveConfig, DestinationConfig } from '../config/schema.ts';
 import { describeMissingRun } from '../ledger/missing-run.ts';
 import { findLatestCommitted } from '../ledger/runs.ts';
 import { fullKey } from '../ledger/names.ts';
-import { isChosen, readChoices } from '../ledger/partitions.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import { readChoices } from '../ledger/partitions.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
+import type { StoredManifest } from '../ledger/stored-manifest.ts';
 import { chooseRuns, type WindowChoice } from '../windows/choose.ts';
 import { committedRuns, type KnownRuns } from '../windows/committed.ts';
 import { openKnownRuns } from '../windows/known-runs.ts';
@@ -22,7 +22,7 @@ import { watchInterrupts } from './interrupt.ts';
 import { EXIT } from './entry.ts';
 import { chooseArchives, openConfig, type Invocation } from './invocation.ts';
 import { openProgressBar } from './terminal/bar.ts';
-import { printJson, printLines } from './terminal/print.ts';
+import { JsonList, printJsonWithList, printLines, type WithList } from './terminal/print.ts';
 import { progressOfBytes } from './terminal/progress.ts';
 
 export interface VerifyCommandOptions extends WindowChoice {
@@ -33,13 +33,11 @@ export interface VerifyCommandOptions extends WindowChoice {
   partition?: readonly string[];
 }
 
-/** What `verify --json` prints. Rows and sizes are those of the objects that were read. */
+/** What `verify --json` prints, with all objects at its end. Rows and sizes are those of the objects that were read. */
 interface VerifyReport extends Verification {
   archive: string;
   /** Null when there is no committed run. */
   run: string | null;
-  /** Objects that the manifest names. */
-  objectsTotal: number;
   seconds: number;
 }
 
@@ -64,8 +62,8 @@ export async function verifyCommand(
     const report = await verify(invocation, work, options.run);
     if (partition.length > 0 && report.ok && report.objectsTotal === 0)
       throw new UsageError(`run ${report.run ?? ''} has no rows of ${partition.join(', ')}`);
-    if (invocation.json) printJson(invocation, report);
-    else printLines(invocation, describeReport(report));
+    if (invocation.json) await printJsonWithList(invocation, asJson(report));
+    else await printReport(invocation, report);
     return report.ok ? EXIT.done : EXIT.different;
   } catch (error) {
     if (!interrupt.interrupted) throw error;
@@ -84,17 +82,21 @@ async function verifyWindows(
   choice: WindowChoice,
 ): Promise<number> {
   const committed = await committedRuns(work.store, work.archive.name, known);
-  const reports: VerifyReport[] = [];
-  for (const { run } of chooseRuns(work.archive, committed, choice)) {
+  const chosen = chooseRuns(work.archive, committed, choice);
+  const list = new JsonList(invocation);
+  let [isOk, told] = [true, 0];
+  for (const { run } of chosen) {
     const report = await verify(invocation, work, run);
     // Not every window has rows of it.
     if (work.partition.length > 0 && report.ok && report.objectsTotal === 0) continue;
-    reports.push(report);
-    if (!invocation.json) printLines(invocation, describeReport(report));
+    isOk &&= report.ok;
+    told += 1;
+    if (invocation.json) await list.addWithList(asJson(report));
+    else await printReport(invocation, report);
   }
-  if (invocation.json) printJson(invocation, reports);
-  else if (reports.length === 0) printLines(invocation, [`${work.archive.name}: no committed window is chosen`]);
-  return reports.every(({ ok }) => ok) ? EXIT.done : EXIT.different;
+  if (invocation.json) list.end();
+  else if (told === 0) printLines(invocation, [`${work.archive.name}: no committed window is chosen`]);
+  return isOk ? EXIT.done : EXIT.different;
 }
 
 interface Work {
@@ -118,7 +120,6 @@ async function verify(invocation: Invocation, work: Work, id: string | undefined
   if ('message' in manifest) return nothingToVerify(archive.name, run, manifest.message);
   const choices = readChoices(work.partition, manifest.partitionBy ?? []);
   if (typeof choices === 'string') throw new UsageError(`run ${run}: ${choices}`);
-  const objectsTotal = manifest.objects.filter(({ partition }) => isChosen(partition, choices)).length;
   const bar = openProgressBar(invocation.stderr, work.signal);
   const read = performance.now();
   try {
@@ -134,7 +135,7 @@ async function verify(invocation: Invocation, work: Work, id: string | undefined
       },
     });
     const seconds = Math.round(performance.now() - started) / 1000;
-    return { archive: archive.name, run, ...verification, objectsTotal, seconds };
+    return { archive: archive.name, run, ...verification, seconds };
   } finally {
     bar.close();
   }
@@ -143,7 +144,7 @@ async function verify(invocation: Invocation, work: Work, id: string | undefined
 const TELL_OF_MANIFEST: ReadonlySet<string> = new Set(['bad-manifest', 'misplaced', 'newer-journal', 'untrusted']);
 
 /** A manifest that cannot be read is a difference too. */
-async function manifestOrProblem(folder: RunFolder): Promise<Manifest | Problem> {
+async function manifestOrProblem(folder: RunFolder): Promise<StoredManifest | Problem> {
   try {
     return (await folder.manifest()) ?? (await missingOrUnfinished(folder));
   } catch (error) {
@@ -162,13 +163,32 @@ async function missingOrUnfinished(folder: RunFolder): Promise<Problem> {
 
 function nothingToVerify(archive: string, run: string | null, message: string): VerifyReport {
   const nothing = { rows: 0, jsonBytes: 0, bytes: 0, objectsRead: 0, objectsTotal: 0, seconds: 0 };
-  return { archive, run, ok: false, ...nothing, objects: [], problems: [{ message }] };
+  return { archive, run, ok: false, ...nothing, objects: noObjects, problems: [{ message }] };
 }
 
 function parseSample(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new UsageError(`--sample must be a number of objects, not "${text}"`);
   return Number(text);
+}
+
+async function* noObjects(): AsyncGenerator<never, undefined> {
+  // There are none.
+  return undefined;
+}
+
+function asJson({ objects, ...document }: VerifyReport): WithList {
+  return { document, field: 'objects', items: objects('all') };
+}
+
+async function printReport(invocation: Invocation, report: VerifyReport): Promise<void> {
+  printLines(invocation, describeReport(report));
+  if (report.ok) return;
+  for await (const { key, problems } of report.objects('different'))
+    printLines(
+      invocation,
+      problems.map((problem) => `  ${key}: ${describeProblem(problem)}`),
+    );
 }
 
 function describeReport(report: VerifyReport): string[] {
@@ -179,12 +199,7 @@ function describeReport(report: VerifyReport): string[] {
       ? countOf(objectsTotal, 'object')
       : `a sample of ${formatCount(objectsRead)} of ${countOf(objectsTotal, 'object')}`;
   const amounts = `${countOf(report.rows, 'row')} in ${part}, ${formatBytes(report.bytes)}, ${formatDuration(report.seconds * 1000)}`;
-  const differences = [
-    ...report.problems.map((problem) => `  ${describeProblem(problem)}`),
-    ...report.objects.flatMap(({ key, problems }) =>
-      problems.map((problem) => `  ${key}: ${describeProblem(problem)}`),
-    ),
-  ];
+  const differences = report.problems.map((problem) => `  ${describeProblem(problem)}`);
   if (report.ok) return [`${subject}: verified, ${amounts}`];
   return [`${subject}: different${objectsTotal === 0 ? '' : `; read were ${amounts}`}`, ...differences];
 }

@@ -11,7 +11,7 @@ import { JOURNAL_STAYS, unlessDenied } from '../ledger/optional-rights.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import { findBrokenOff, findLatestCommitted } from '../ledger/runs.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestSummary } from '../ledger/manifest.ts';
 import { withLock } from '../run/lock.ts';
 import { lockTargetOf } from '../run/run.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
@@ -22,7 +22,7 @@ import { chooseOwnRuns, type KnownRuns } from './own-runs.ts';
 
 /** What was found; nothing where it could not be looked at. */
 export interface Leftovers {
-  latest: Manifest | undefined;
+  latest: ManifestSummary | undefined;
   /** Run ids that were begun and not committed, and that are ours, oldest first. */
   unfinished: string[];
   /** Uploads that were found and aborted. */
@@ -80,7 +80,7 @@ export async function findLatest(
   config: Config,
   archive: ArchiveConfig,
   signal: AbortSignal,
-): Promise<Manifest | undefined> {
+): Promise<ManifestSummary | undefined> {
   const store = openStore(destinationOf(config, archive), signal);
   try {
     return await readLatest(store, archive.name);
@@ -91,7 +91,7 @@ export async function findLatest(
   }
 }
 
-async function readLatest(store: Store, archive: string): Promise<Manifest | undefined> {
+async function readLatest(store: Store, archive: string): Promise<ManifestSummary | undefined> {
   // What lies in the future settles nothing, and must not hide what does.
   const notAfter = formatRunId(new Date(Date.now() + MOST_AHEAD_MS));
   return (await findLatestCommitted(store, archive, notAfter))?.manifest();

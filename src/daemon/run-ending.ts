@@ -144,12 +144,9 @@ function isEndedElsewhere({ code }: Failure): boolean {
 }
 
 function troublesOf(progress: RunProgress | undefined): SegmentTrouble[] {
-  return (progress?.segments ?? [])
-    .filter(({ attempts, failure }) => attempts > 1 || failure !== undefined)
-    .slice(0, MOST_TROUBLES)
-    .map(({ index, attempts, failure }) => ({
-      index,
-      attempts,
-      error: failure === undefined ? null : showFailure(failure),
-    }));
+  return [...(progress?.segments.troubled().take(MOST_TROUBLES) ?? [])].map(({ index, attempts, failure }) => ({
+    index,
+    attempts,
+    error: failure === undefined ? null : showFailure(failure),
+  }));
 }

@@ -207,9 +207,9 @@ function createBackend({ facts, events, history, actions, metrics, signal }: Bac
     state: () => buildState(facts()),
     events,
     history: (limit, archive) => history.list(limit, archive),
-    runDetail: (archive, run) => {
+    runDetail: (asked) => {
       const { generation, board } = facts();
-      return describeRun(generation.config, board.entryOf(archive), history, archive, run, signal);
+      return describeRun(generation.config, board.entryOf(asked.archive), history, asked, signal);
     },
     actions,
     metrics: () => metrics.text(),

@@ -4,7 +4,7 @@ import { fail, type FailureError, type Stage } from '../base/errors.ts';
 import { TOOL } from '../base/tool.ts';
 import { visible } from '../base/visible.ts';
 import { describeExcess, measureJson } from './json-limits.ts';
-import { cutList, fillList } from './long-list.ts';
+import { fillList, ListCutter } from './long-list.ts';
 
 /** A kind of document. */
 export interface DocumentKind<T> {
@@ -34,41 +34,119 @@ export interface LongList<T> {
   problem?(document: T): string | undefined;
 }
 
-/** Over all items of a long list: those of a manifest of 400,000 objects have 6,000,000, which take some 230 MB. */
+/** Over all items of a long list: those of a manifest of 400,000 objects have 6,000,000. */
 const MOST_VALUES = 10_000_000;
+/** Of one item: two keys of a few texts of the greatest length that there is. */
+const MOST_ITEM_BYTES = 32 * 1024 ** 2;
+/** Of all but the long list. */
+const MOST_REST_BYTES = 64 * 1024 ** 2;
 /** Of what a document says no more than this is shown. */
 const SHOWN_CHARS = 100;
 
 /** What a document says, which lies at `url`. Throws FailureError. */
 export function readDocument<T>(kind: DocumentKind<T>, body: Buffer, url: string): T {
   const items: unknown[] = [];
-  let values = 0;
-  const { longList } = kind;
-  const rest = longList === undefined ? body : cutList(body, longList.field, (item) => items.push(readItem(item)));
-  const excess = describeExcess(rest, kind.mostValues);
-  if (excess !== undefined) throw badDocument(kind, url, excess);
-  const value = parseJson(rest);
-  if (value === undefined) throw badDocument(kind, url, 'it is no JSON');
-  const { format } = asRecord(value);
-  const known = [kind, ...(kind.earlier ?? [])].find((one) => one.format === format);
-  if (known === undefined && isOurs(format, kind)) throw newerDocument(kind, url, value, format);
-  const parsed = (known ?? kind).schema.safeParse(value);
-  if (!parsed.success) throw badDocument(kind, url, firstProblem(parsed.error));
-  const { document, problem } = withItems(kind, parsed.data, items);
+  const reader = new DocumentReader(kind, url, (item) => items.push(item));
+  reader.write(body);
+  const { document, problem } = withItems(kind, reader.end(), items);
   if (problem !== undefined) throw badDocument(kind, url, problem);
   return document;
+}
 
-  function readItem(item: Buffer): unknown {
-    const where = `${longList?.field ?? ''}[${items.length}]`;
-    if (items.length === longList?.mostItems) throw badDocument(kind, url, `${where}: there are too many`);
-    const { excess: tooMuch, values: more } = measureJson(item);
-    values += more;
-    if (tooMuch !== undefined) throw badDocument(kind, url, `${where}: ${tooMuch}`);
-    if (values > MOST_VALUES) throw badDocument(kind, url, `${where}: it has more than ${MOST_VALUES} values`);
-    const { value: found, problem: wrong } = parseItem(kind, parseValue(item));
-    if (wrong !== undefined) throw badDocument(kind, url, `${where}${wrong}`);
-    return found;
+/** Reads a document as it comes, and holds no item of its long list. Each of its methods throws FailureError. */
+export class DocumentReader<T> {
+  readonly #kind: DocumentKind<T>;
+  readonly #url: string;
+  readonly #onItem: (item: unknown, bytes: Buffer, from: number) => void;
+  readonly #cutter: ListCutter | undefined;
+  readonly #rest: Buffer[] = [];
+  #restBytes = 0;
+  #items = 0;
+  #values = 0;
+
+  /** `onItem` gets each item, and its bytes, from where on they stand in the document; they are valid until it returns. */
+  constructor(
+    kind: DocumentKind<T>,
+    url: string,
+    onItem: (item: unknown, bytes: Buffer, from: number) => void = () => undefined,
+  ) {
+    this.#kind = kind;
+    this.#url = url;
+    this.#onItem = onItem;
+    if (kind.longList === undefined) return;
+    this.#cutter = new ListCutter(kind.longList.field, {
+      rest: (bytes) => {
+        this.#keep(bytes);
+      },
+      item: (bytes, from) => {
+        this.#readItem(bytes, from);
+      },
+    });
   }
+
+  /** The next bytes, which the reader may go on to hold. */
+  write(piece: Buffer): void {
+    if (this.#cutter === undefined) this.#keep(piece);
+    else this.#cutter.write(piece);
+    if ((this.#cutter?.heldBytes ?? 0) > MOST_ITEM_BYTES)
+      throw this.#bad(`${this.#place}: it has more than ${MOST_ITEM_BYTES} bytes`);
+  }
+
+  /** What the document says, with an empty list in the place of the long one. */
+  end(): T {
+    const kind = this.#kind;
+    const rest = this.#rest.length === 1 && this.#rest[0] !== undefined ? this.#rest[0] : Buffer.concat(this.#rest);
+    const excess = describeExcess(rest, kind.mostValues);
+    if (excess !== undefined) throw this.#bad(excess);
+    const value = parseJson(rest);
+    if (value === undefined) throw this.#bad('it is no JSON');
+    const { format } = asRecord(value);
+    const known = [kind, ...(kind.earlier ?? [])].find((one) => one.format === format);
+    if (known === undefined && isOurs(format, kind)) throw newerDocument(kind, this.#url, value, format);
+    const parsed = (known ?? kind).schema.safeParse(value);
+    if (!parsed.success) throw this.#bad(firstProblem(parsed.error));
+    const { longList } = kind;
+    if (longList !== undefined && (asRecord(parsed.data)[longList.field] as unknown[]).length > 0)
+      throw this.#bad(`${longList.field}: it is there twice, or does not end`);
+    return parsed.data;
+  }
+
+  get #place(): string {
+    return `${this.#kind.longList?.field ?? ''}[${this.#items}]`;
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#restBytes += bytes.length;
+    if (this.#cutter !== undefined && this.#restBytes > MOST_REST_BYTES)
+      throw this.#bad(`it has more than ${MOST_REST_BYTES} bytes besides ${this.#kind.longList?.field ?? ''}`);
+    this.#rest.push(bytes);
+  }
+
+  #readItem(bytes: Buffer, from: number): void {
+    if (this.#items === this.#kind.longList?.mostItems) throw this.#bad(`${this.#place}: there are too many`);
+    const { excess, values } = measureJson(bytes);
+    this.#values += values;
+    if (excess !== undefined) throw this.#bad(`${this.#place}: ${excess}`);
+    if (this.#values > MOST_VALUES) throw this.#bad(`${this.#place}: it has more than ${MOST_VALUES} values`);
+    const { value, problem } = parseItem(this.#kind, parseValue(bytes));
+    if (problem !== undefined) throw this.#bad(`${this.#place}${problem}`);
+    this.#items += 1;
+    this.#onItem(value, bytes, from);
+  }
+
+  #bad(why: string): FailureError {
+    return badDocument(this.#kind, this.#url, why);
+  }
+}
+
+/** Items of a part of a document that was read before as a whole: the bytes from the first one to the last one. */
+export function readItems(kind: DocumentKind<unknown>, bytes: Buffer): unknown[] {
+  const values = JSON.parse(`[${bytes.toString()}]`) as unknown[];
+  return values.map((value) => {
+    const { value: item, problem } = parseItem(kind, value);
+    if (problem !== undefined) throw new Error(`an item that was read before is no item any more${problem}`);
+    return item;
+  });
 }
 
 /** The bytes of a document that is to lie at `url`. Throws FailureError for one that could not be read again. */
@@ -107,14 +185,11 @@ function parseItem(kind: DocumentKind<unknown>, item: unknown): { value?: unknow
 
 /** The document with the items of its long list, which is empty until then. */
 function withItems<T>(
-  kind: DocumentKind<T>,
+  { longList }: DocumentKind<T>,
   document: T,
   items: readonly unknown[],
 ): { document: T; problem?: string } {
-  const { longList } = kind;
   if (longList === undefined) return { document };
-  if ((asRecord(document)[longList.field] as unknown[]).length > 0)
-    return { document, problem: `${longList.field}: it is there twice, or does not end` };
   const whole = { ...document, [longList.field]: items };
   const problem = longList.problem?.(whole);
   return problem === undefined ? { document: whole } : { document: whole, problem: `${longList.field}${problem}` };

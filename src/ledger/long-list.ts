@@ -12,68 +12,136 @@ const END_LIST = 0x5d;
 const BEGIN_OBJECT = 0x7b;
 const END_OBJECT = 0x7d;
 
+/** Who takes what a document is cut into. The bytes are those of the pieces. */
+export interface ListParts {
+  /** Of the document with an empty list. */
+  rest: (bytes: Buffer) => void;
+  /** An item, with the blanks around it, and where it begins in the document. Items are a comma apart. */
+  item: (bytes: Buffer, from: number) => void;
+}
+
 /**
- * Tells of each item of the list that the document's own field `name` holds, as bytes of the document. Returns the document with
- * an empty list in its place; as it is where there is no such list, or where it does not end. Whether all that is JSON is for
- * a parser to say.
+ * Cuts out of a document, as it comes, the items of the list that its own field `name` holds. Whether all that is JSON is for
+ * a parser to say: of a list that does not end, no end is in the rest.
  */
-export function cutList(document: Buffer, name: string, onItem: (item: Buffer) => void): Buffer {
-  const start = findList(document, name);
-  if (start === undefined) return document;
-  const end = eachItem(document, start, onItem);
-  if (end === undefined) return document;
-  return Buffer.concat([document.subarray(0, start), document.subarray(end)]);
-}
+export class ListCutter {
+  readonly #name: Buffer;
+  readonly #parts: ListParts;
+  #where: 'before' | 'inside' | 'behind' = 'before';
+  /** Levels that are open: in the document, and in the item. */
+  #depth = 0;
+  #itemDepth = 0;
+  #isText = false;
+  #isEscaped = false;
+  /** How many bytes of the text at hand are those of the name; -1 once one is not. */
+  #alike = -1;
+  /** What has to come next for this to be the list. */
+  #awaited: 'nothing' | 'colon' | 'list' = 'nothing';
+  /** Bytes of the document before the piece at hand. */
+  #before = 0;
+  /** Of the item at hand: where it begins, and what earlier pieces had of it. */
+  #from = 0;
+  #begun: Buffer[] = [];
+  #begunBytes = 0;
+  #isFirst = true;
 
-/** Right behind the bracket that begins the list. */
-function findList(document: Buffer, name: string): number | undefined {
-  const field = Buffer.from(JSON.stringify(name));
-  let depth = 0;
-  for (let at = 0; at < document.length; at += 1) {
-    const byte = document[at];
-    if (byte === QUOTE) {
-      const end = endOfText(document, at);
-      if (depth === 1 && document.subarray(at, end + 1).equals(field)) {
-        const colon = skipBlanks(document, end + 1);
-        const value = skipBlanks(document, colon + 1);
-        if (document[colon] === COLON && document[value] === BEGIN_LIST) return value + 1;
-      }
-      at = end;
-    } else if (byte === BEGIN_LIST || byte === BEGIN_OBJECT) depth += 1;
-    else if (byte === END_LIST || byte === END_OBJECT) depth -= 1;
+  constructor(name: string, parts: ListParts) {
+    this.#name = Buffer.from(name);
+    this.#parts = parts;
   }
-  return undefined;
-}
 
-/** Returns where the bracket stands that ends the list; undefined when there is none. */
-function eachItem(document: Buffer, start: number, onItem: (item: Buffer) => void): number | undefined {
-  let depth = 0;
-  let begin = start;
-  for (let at = start; at < document.length; at += 1) {
-    const byte = document[at];
-    if (byte === QUOTE) at = endOfText(document, at);
-    else if (byte === BEGIN_LIST || byte === BEGIN_OBJECT) depth += 1;
-    else if (depth > 0 && (byte === END_LIST || byte === END_OBJECT)) depth -= 1;
-    else if (depth === 0 && (byte === COMMA || byte === END_LIST)) {
-      const isEmpty = byte === END_LIST && begin === start && skipBlanks(document, begin) === at;
-      if (!isEmpty) onItem(document.subarray(begin, at));
-      begin = at + 1;
-      if (byte === END_LIST) return at;
+  /** Bytes of an item that are held until its end comes. */
+  get heldBytes(): number {
+    return this.#begunBytes;
+  }
+
+  write(piece: Buffer): void {
+    let at = 0;
+    if (this.#where === 'before') {
+      at = this.#findList(piece);
+      if (at > 0) this.#parts.rest(piece.subarray(0, at));
     }
+    if (this.#where === 'inside') at = this.#eachItem(piece, at);
+    if (this.#where === 'behind' && at < piece.length) this.#parts.rest(piece.subarray(at));
+    this.#before += piece.length;
   }
-  return undefined;
+
+  /** Returns where the first item begins, or the piece ends. */
+  #findList(piece: Buffer): number {
+    for (let at = 0; at < piece.length; at += 1) {
+      const byte = piece[at];
+      if (this.#isText) this.#passText(byte);
+      else if (byte === QUOTE) {
+        this.#isText = true;
+        this.#alike = 0;
+      } else if (byte === COLON) this.#awaited = this.#awaited === 'colon' ? 'list' : 'nothing';
+      else if (!isBlank(byte)) {
+        if (byte === BEGIN_LIST && this.#awaited === 'list') {
+          this.#where = 'inside';
+          this.#from = this.#before + at + 1;
+          return at + 1;
+        }
+        this.#awaited = 'nothing';
+        if (byte === BEGIN_LIST || byte === BEGIN_OBJECT) this.#depth += 1;
+        else if (byte === END_LIST || byte === END_OBJECT) this.#depth -= 1;
+      }
+    }
+    return piece.length;
+  }
+
+  /** A byte of a text, which may be the name of the list. */
+  #passText(byte: number | undefined): void {
+    if (this.#isEscaped) this.#isEscaped = false;
+    else if (byte === BACKSLASH) {
+      this.#isEscaped = true;
+      this.#alike = -1;
+    } else if (byte === QUOTE) {
+      this.#isText = false;
+      this.#awaited = this.#depth === 1 && this.#alike === this.#name.length ? 'colon' : 'nothing';
+    } else this.#alike = this.#alike >= 0 && this.#name[this.#alike] === byte ? this.#alike + 1 : -1;
+  }
+
+  /** Returns where the bracket stands that ends the list, or the piece ends. */
+  #eachItem(piece: Buffer, start: number): number {
+    let begin = start;
+    let [isText, isEscaped, depth] = [this.#isText, this.#isEscaped, this.#itemDepth];
+    for (let at = start; at < piece.length; at += 1) {
+      const byte = piece[at];
+      if (isText) {
+        if (isEscaped) isEscaped = false;
+        else if (byte === BACKSLASH) isEscaped = true;
+        else if (byte === QUOTE) isText = false;
+      } else if (byte === QUOTE) isText = true;
+      else if (byte === BEGIN_LIST || byte === BEGIN_OBJECT) depth += 1;
+      else if (depth > 0 && (byte === END_LIST || byte === END_OBJECT)) depth -= 1;
+      else if (depth === 0 && (byte === COMMA || byte === END_LIST)) {
+        this.#endItem(piece.subarray(begin, at), byte === END_LIST);
+        begin = at + 1;
+        this.#from = this.#before + begin;
+        if (byte !== END_LIST) continue;
+        this.#where = 'behind';
+        return at;
+      }
+    }
+    [this.#isText, this.#isEscaped, this.#itemDepth] = [isText, isEscaped, depth];
+    const begun = piece.subarray(begin);
+    if (begun.length > 0) this.#begun.push(Buffer.from(begun));
+    this.#begunBytes += begun.length;
+    return piece.length;
+  }
+
+  #endItem(end: Buffer, isLast: boolean): void {
+    const item = this.#begunBytes === 0 ? end : Buffer.concat([...this.#begun, end]);
+    this.#begun = [];
+    this.#begunBytes = 0;
+    const isEmptyList = isLast && this.#isFirst && item.every(isBlank);
+    this.#isFirst = false;
+    if (!isEmptyList) this.#parts.item(item, this.#from);
+  }
 }
 
-function skipBlanks(document: Buffer, start: number): number {
-  let at = start;
-  while (document[at] === 0x20 || document[at] === 0x0a || document[at] === 0x0d || document[at] === 0x09) at += 1;
-  return at;
-}
-
-function endOfText(document: Buffer, start: number): number {
-  let at = start + 1;
-  while (at < document.length && document[at] !== QUOTE) at += document[at] === BACKSLASH ? 2 : 1;
-  return at;
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
 /** The document, whose field `name` is an empty list, with the items in it. Their length is summed up first: so it is there once. */

@@ -176,6 +176,11 @@ export type Manifest = z.infer<typeof manifestSchema>;
 /** What a manifest says but for its objects. */
 export type ManifestHead = Omit<Manifest, 'objects'>;
 
+/** The same, and how many objects it names. */
+export interface ManifestSummary extends ManifestHead {
+  objects: { readonly length: number };
+}
+
 function hasOneSubject({ table, query }: { table?: unknown; query?: unknown }): boolean {
   return (table === undefined) !== (query === undefined);
 }
@@ -199,14 +204,22 @@ export function completeManifest(head: ManifestHead, objects: ManifestObject[]):
   return { ...before, objects, startedAt, finishedAt, host, tool };
 }
 
+export const STRAY_PARTITION = 'it is not one value for each column of partitionBy';
+
+/** Whether an object has not one value for each column of the layout. */
+export function isStrayPartition(
+  { partitionBy = [] }: Pick<Manifest, 'partitionBy'>,
+  { rows, partition }: Pick<ManifestObject, 'rows' | 'partition'>,
+): boolean {
+  if (partition === undefined) return rows > 0 && partitionBy.length > 0;
+  const isWhole = partitionBy.every((column) => Object.hasOwn(partition, column));
+  return !isWhole || Object.keys(partition).length !== partitionBy.length || partitionBy.length === 0;
+}
+
 /** Before it is written as well: such a manifest could not be read again. */
-function findStrayPartition({ partitionBy = [], objects }: Manifest): string | undefined {
-  const stray = objects.findIndex(({ rows, partition }) => {
-    if (partition === undefined) return rows > 0 && partitionBy.length > 0;
-    const isWhole = partitionBy.every((column) => Object.hasOwn(partition, column));
-    return !isWhole || Object.keys(partition).length !== partitionBy.length || partitionBy.length === 0;
-  });
-  return stray === -1 ? undefined : `[${stray}].partition: it is not one value for each column of partitionBy`;
+function findStrayPartition(manifest: Manifest): string | undefined {
+  const stray = manifest.objects.findIndex((object) => isStrayPartition(manifest, object));
+  return stray === -1 ? undefined : `[${stray}].partition: ${STRAY_PARTITION}`;
 }
 
 export const MANIFEST: DocumentKind<Manifest> = {

@@ -6,7 +6,7 @@ import { visible } from '../base/visible.ts';
 import type { PutResult, Replaces, Store, StoredObject } from '../store/store.ts';
 import { badDocument, readDocument, writeDocument, type DocumentKind } from './documents.ts';
 import { describeLayout, isReceiptOf, PLAN, type JournalPlan, type PlanDocument } from './journal.ts';
-import { folderOfObject, MANIFEST, type Manifest } from './manifest.ts';
+import { folderOfObject, isStrayPartition, MANIFEST, STRAY_PARTITION, type Manifest } from './manifest.ts';
 import { PURGE, type PurgeRecord } from './purge.ts';
 import {
   aliveKey,
@@ -28,6 +28,7 @@ import {
 import { openDocument, signDocument } from './signature.ts';
 import { RECEIPTS, RECEIPTS_FORMAT, type Receipt } from './receipts.ts';
 import type { PlannedSegment } from './segments.ts';
+import { ManifestReader, type StoredManifest } from './stored-manifest.ts';
 import { lieApart, SEGMENTS, SEGMENTS_FORMAT, type SegmentsApart, type SegmentsRef } from './segments-apart.ts';
 
 /** How reading fails where a receipt is no receipt. */
@@ -159,13 +160,9 @@ export class RunFolder {
     return false;
   }
 
-  /**
-   * The manifest; undefined when the run is not committed. Throws FailureError for one that cannot be believed, or that is
-   * larger than `mostBytes`.
-   */
-  async manifest(mostBytes = MANIFEST.maxBytes): Promise<Manifest | undefined> {
-    const found = await this.store.get(manifestKey(this.archive, this.run), mostBytes);
-    return found && this.#manifestOf(found.body, this.manifestUrl);
+  /** The manifest; undefined when the run is not committed. Throws FailureError for one that cannot be believed. */
+  async manifest(): Promise<StoredManifest | undefined> {
+    return this.#manifestAt(manifestKey(this.archive, this.run));
   }
 
   /** The plan; undefined when there is none. Throws FailureError for one that cannot be believed, or that is too large. */
@@ -260,11 +257,12 @@ export class RunFolder {
   }
 
   /** The manifest of that digest which was staged, and what it says; undefined when it is not there. Throws FailureError. */
-  async staged(sha256: string): Promise<(SealedManifest & { manifest: Manifest }) | undefined> {
+  async staged(sha256: string): Promise<(SealedManifest & { manifest: StoredManifest }) | undefined> {
     const key = stagedManifestKey(this.archive, this.run, sha256);
     const found = await this.store.get(key, MANIFEST.maxBytes);
     if (found === undefined || digestOf(found.body) !== sha256) return undefined;
-    return { body: found.body, sha256, manifest: this.#manifestOf(found.body, this.store.url + key) };
+    const manifest = await this.#manifestAt(key);
+    return manifest && { body: found.body, sha256, manifest };
   }
 
   /**
@@ -379,20 +377,41 @@ export class RunFolder {
     }
   }
 
-  #manifestOf(body: Buffer, url: string): Manifest {
-    const manifest = this.#open(MANIFEST, body, url);
-    for (const [at, object] of manifest.objects.entries()) {
-      const where = `objects[${at}].key`;
-      if (!this.#holds(object.key)) throw badDocument(MANIFEST, url, `${where}: it does not lie in ${this.prefix}`);
+  async #manifestAt(key: string): Promise<StoredManifest | undefined> {
+    const url = this.store.url + key;
+    let stray: number | undefined;
+    let isPlain = true;
+    const reader = new ManifestReader(url, (object, index) => {
+      if (!this.#holds(object.key)) stray ??= index;
+      else isPlain &&= object.partition === undefined && this.folderOf(this.keyOf(object)) === '';
+    });
+    const found = await this.store.scan(key, MANIFEST.maxBytes, (piece) => {
+      reader.write(piece);
+    });
+    if (found === undefined) return undefined;
+    const manifest = reader.end(this.store.signing, (from, bytes) => this.store.getPart(key, from, bytes));
+    this.#requireOwn(MANIFEST, manifest, url);
+    if (stray !== undefined)
+      throw badDocument(MANIFEST, url, `objects[${stray}].key: it does not lie in ${this.prefix}`);
+    // By which columns the folders are is known at the end, so that the objects are read again.
+    if (!isPlain || manifest.partitionBy !== undefined) await this.#requireFolders(manifest, url);
+    return manifest;
+  }
+
+  async #requireFolders(manifest: StoredManifest, url: string): Promise<void> {
+    let at = 0;
+    for await (const object of manifest.objects) {
+      if (isStrayPartition(manifest, object))
+        throw badDocument(MANIFEST, url, `objects[${at}].partition: ${STRAY_PARTITION}`);
       const folder = folderOfObject(manifest, object);
       if (folder !== undefined && folder !== this.folderOf(this.keyOf(object)))
         throw badDocument(
           MANIFEST,
           url,
-          `${where}: it does not lie in the folder of its value, ${visible(this.prefix + folder)}`,
+          `objects[${at}].key: it does not lie in the folder of its value, ${visible(this.prefix + folder)}`,
         );
+      at += 1;
     }
-    return manifest;
   }
 
   /** A document that says it is of this very run. */
@@ -407,8 +426,12 @@ export class RunFolder {
 
   #open<T extends { archive: string; run: string }>(kind: DocumentKind<T>, body: Buffer, url: string): T {
     const document = readDocument(kind, openDocument(body, this.store.signing, url), url);
-    if (document.archive === this.archive && document.run === this.run) return document;
-    throw misplaced(kind, url, document);
+    this.#requireOwn(kind, document, url);
+    return document;
+  }
+
+  #requireOwn(kind: DocumentKind<unknown>, document: { archive: string; run: string }, url: string): void {
+    if (document.archive !== this.archive || document.run !== this.run) throw misplaced(kind, url, document);
   }
 
   /**

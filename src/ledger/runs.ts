@@ -3,9 +3,9 @@ import { toFailure, type Failure } from '../base/errors.ts';
 import { codecOf } from '../format/compress/codec.ts';
 import type { Store } from '../store/store.ts';
 import type { JournalPlan } from './journal.ts';
-import type { Manifest } from './manifest.ts';
 import { archivePrefix, runOfFolder } from './names.ts';
 import { RunFolder } from './run-folder.ts';
+import type { StoredManifest } from './stored-manifest.ts';
 import { isRunId, packRunId, unpackRunId } from './run-id.ts';
 
 /** A run as its objects tell it: committed with a manifest, or begun with a journal. */
@@ -14,7 +14,7 @@ export interface StoredRun {
   run: string;
   isCommitted: boolean;
   /** Undefined when the run is not committed. */
-  manifest?: Manifest;
+  manifest?: StoredManifest;
   /** Undefined when the run is committed, or was never planned. */
   journal?: JournalPlan;
   /** Why its manifest or its plan is not believed; then it is not here. */

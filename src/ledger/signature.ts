@@ -1,6 +1,7 @@
 /** Where a document carries its signature: in a line of its own, the last of its fields, so that anybody can take it off again. */
+import { createHash } from 'node:crypto';
 import { fail } from '../base/errors.ts';
-import { isSignedBy, signBytes, type Signature, type Signing } from '../base/signing.ts';
+import { isSignedBy, signDigest, type Signature, type Signing } from '../base/signing.ts';
 
 /** A document of ours ends so. */
 const END = '\n}\n';
@@ -12,7 +13,7 @@ const MOST_BYTES = FIELD.length + 160;
 /** The document with its signature; as it is where the destination has no key. */
 export function signDocument(body: Buffer, signing: Signing | undefined): Buffer {
   if (signing?.key === undefined) return body;
-  const { key, ed25519 } = signBytes(body, signing.key);
+  const { key, ed25519 } = signDigest(createHash('sha256').update(body).digest(), signing.key);
   const line = `${FIELD}{ "key": "${key}", "ed25519": "${ed25519}" }${END}`;
   return Buffer.concat([body.subarray(0, -END.length), Buffer.from(line)]);
 }
@@ -20,12 +21,61 @@ export function signDocument(body: Buffer, signing: Signing | undefined): Buffer
 /** The document without its signature. Throws FailureError `untrusted` when it is not signed by one who is trusted. */
 export function openDocument(found: Buffer, signing: Signing | undefined, url: string): Buffer {
   const { body, signature } = split(found);
-  if (signing === undefined || signing.trust.size === 0) return body;
+  requireTrust(signature, () => createHash('sha256').update(body).digest(), signing, url);
+  return body;
+}
+
+/** Takes the signature off a document as it comes, and judges it at the end: until then, nothing of the document counts. */
+export class SignatureCutter {
+  readonly #onBody: (piece: Buffer) => void;
+  readonly #hash = createHash('sha256');
+  /** The last bytes, in which the signature may stand. */
+  #last: Buffer = Buffer.alloc(0);
+
+  /** `onBody` gets the document without its signature, piece by piece. */
+  constructor(onBody: (piece: Buffer) => void) {
+    this.#onBody = onBody;
+  }
+
+  write(piece: Buffer): void {
+    if (piece.length < MOST_BYTES) {
+      const held = Buffer.concat([this.#last, piece]);
+      this.#pass(held.subarray(0, -MOST_BYTES));
+      this.#last = held.subarray(-MOST_BYTES);
+    } else {
+      this.#pass(this.#last);
+      this.#pass(piece.subarray(0, -MOST_BYTES));
+      this.#last = Buffer.from(piece.subarray(-MOST_BYTES));
+    }
+  }
+
+  /** Throws FailureError `untrusted` when the document is not signed by one who is trusted. */
+  end(signing: Signing | undefined, url: string): void {
+    const { body, signature } = split(this.#last);
+    this.#pass(body);
+    requireTrust(signature, () => this.#hash.digest(), signing, url);
+  }
+
+  #pass(piece: Buffer): void {
+    if (piece.length === 0) return;
+    this.#hash.update(piece);
+    this.#onBody(piece);
+  }
+}
+
+/** Throws FailureError `untrusted`. */
+function requireTrust(
+  signature: Signature | undefined,
+  digest: () => Buffer,
+  signing: Signing | undefined,
+  url: string,
+): void {
+  if (signing === undefined || signing.trust.size === 0) return;
   if (signature === undefined) {
-    if (signing.allowUnsigned) return body;
+    if (signing.allowUnsigned) return;
     throw untrusted(`${url} has no signature`, UNSIGNED_HINT);
   }
-  if (isSignedBy(body, signature, signing.trust)) return body;
+  if (isSignedBy(digest(), signature, signing.trust)) return;
   const isKnown = signing.trust.has(signature.key);
   throw untrusted(
     isKnown

@@ -4,14 +4,14 @@ import type { FixedCode } from '../base/failures.ts';
 import { formatDuration } from '../base/units.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import type { Column } from '../postgres/columns.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
 import { exactRows, isKeyType } from './exact.ts';
 import type { PurgeFacts, Reference } from './look.ts';
 import type { Problem, PurgeOption } from './request.ts';
 
 /** What the run is, and what its owner accepts. */
 export interface PurgeCase {
-  manifest: Manifest;
+  manifest: ManifestHead;
   option: Pick<PurgeOption, 'accept' | 'afterMs'>;
   /** Whether the run was named, so that its age does not matter. */
   isNamed: boolean;
@@ -56,18 +56,22 @@ function serverProblems({ server }: PurgeFacts): Problem[] {
   return problems;
 }
 
-function sourceProblems({ identity, relation }: PurgeFacts, { source, table }: Manifest): Problem[] {
+function sourceProblems({ identity, relation }: PurgeFacts, { source, table }: ManifestHead): Problem[] {
   const named = `${relation.schema}.${relation.name}`;
   if (table !== undefined && table !== named)
     return [problem('purge-wrong-source', `the run is of table ${table}, and the archive is of ${named} now`)];
   const same = source.systemIdentifier !== null && source.systemIdentifier === identity.systemIdentifier;
   if (same && source.database === identity.database) return [];
-  const describe = ({ database, systemIdentifier }: Manifest['source']): string =>
+  const describe = ({ database, systemIdentifier }: ManifestHead['source']): string =>
     `database ${database} of system ${systemIdentifier ?? 'that the role may not ask for'}`;
   return [problem('purge-wrong-source', `the run is of ${describe(source)}, connected is ${describe(identity)}`)];
 }
 
-function ageProblems({ server }: PurgeFacts, { run, finishedAt }: Manifest, option: PurgeCase['option']): Problem[] {
+function ageProblems(
+  { server }: PurgeFacts,
+  { run, finishedAt }: ManifestHead,
+  option: PurgeCase['option'],
+): Problem[] {
   const ageMs = server.now.getTime() - Date.parse(finishedAt);
   if (ageMs >= option.afterMs) return [];
   const wanted = formatDuration(option.afterMs);
@@ -75,7 +79,7 @@ function ageProblems({ server }: PurgeFacts, { run, finishedAt }: Manifest, opti
   return [problem('purge-too-young', message)];
 }
 
-function tableProblems(facts: PurgeFacts, manifest: Manifest): Problem[] {
+function tableProblems(facts: PurgeFacts, manifest: ManifestHead): Problem[] {
   const { relation, foreignLeaves, rules } = facts;
   const problems: Problem[] = [];
   if (manifest.table === undefined)
@@ -110,7 +114,7 @@ export function keyOf({ keys, relation }: PurgeFacts): Column[] | undefined {
   return undefined;
 }
 
-function columnProblems({ relation }: PurgeFacts, { columns }: Manifest): Problem[] {
+function columnProblems({ relation }: PurgeFacts, { columns }: ManifestHead): Problem[] {
   const describe = ({ name, type }: { name: string; type: string }): string => `${quoteIdentifier(name)} ${type}`;
   const differing = Array.from({ length: Math.max(relation.columns.length, columns.length) }, (_, at) => at).find(
     (at) => {

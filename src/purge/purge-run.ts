@@ -2,11 +2,12 @@
 import { FailureError, toFailure } from '../base/errors.ts';
 import { readableWindowBytes } from '../config/memory-sum.ts';
 import { destinationOf } from '../config/resolve.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
 import { describeMissingRun } from '../ledger/missing-run.ts';
 import { fullKey } from '../ledger/names.ts';
 import type { Totals } from '../ledger/purge.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
+import type { StoredManifest } from '../ledger/stored-manifest.ts';
 import { findLatestCommitted } from '../ledger/runs.ts';
 import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
 import { lockTargetOf } from '../run/run.ts';
@@ -27,6 +28,8 @@ import { prepare, type PreparedPurge } from './target.ts';
 const MOST_ROUNDS = 3;
 /** So long the facts of the preflight are believed while rows go. */
 const LOOK_INTERVAL_MS = 30_000;
+/** More are not named: `verify` names them all. */
+const MOST_DIFFERENCES = 1000;
 /** How often one purge goes through what refers to itself, leaves first. */
 const MOST_PASSES = 1000;
 
@@ -153,7 +156,7 @@ async function purge(
 }
 
 /** One that cannot be believed is a difference. */
-async function readManifest(folder: RunFolder): Promise<Manifest> {
+async function readManifest(folder: RunFolder): Promise<StoredManifest> {
   const tells: ReadonlySet<string> = new Set(['bad-manifest', 'misplaced', 'newer-journal', 'untrusted']);
   try {
     const manifest = await folder.manifest();
@@ -169,7 +172,7 @@ async function readManifest(folder: RunFolder): Promise<Manifest> {
 async function lookAgain(
   client: Client,
   { archive, run }: PurgeRequest,
-  manifest: Manifest,
+  manifest: ManifestHead,
   found: FoundRecord,
 ): Promise<PurgeFacts> {
   if (archive.table === undefined) throw new Refused([noRun(`${archive.name} archives a query`)]);
@@ -189,7 +192,7 @@ async function proveRun(
   { config, signal, onProof }: PurgeContext,
   { archive }: PurgeRequest,
   folder: RunFolder,
-  manifest: Manifest,
+  manifest: StoredManifest,
 ): Promise<void> {
   const verification = await verifyRun(folder, manifest, {
     keyPrefix: fullKey(destinationOf(config, archive), ''),
@@ -200,17 +203,19 @@ async function proveRun(
     onProgress: (progress) => onProof?.(progress),
   });
   if (verification.ok) return;
-  throw new Different([
-    ...verification.problems.map(({ message }) => message),
-    ...verification.objects.flatMap(({ key, problems }) => problems.map(({ message }) => `${key}: ${message}`)),
-  ]);
+  const differences = verification.problems.map(({ message }) => message);
+  for await (const { key, problems } of verification.objects('different')) {
+    differences.push(...problems.map(({ message }) => `${key}: ${message}`));
+    if (differences.length > MOST_DIFFERENCES) break;
+  }
+  throw new Different(differences);
 }
 
 interface Parts {
   context: PurgeContext;
   request: PurgeRequest;
   folder: RunFolder;
-  manifest: Manifest;
+  manifest: StoredManifest;
   client: Client;
   prepared: PreparedPurge;
   notes: PurgeNotes;
@@ -304,7 +309,7 @@ class Work {
   async #object(at: number): Promise<Totals | undefined> {
     await this.#lookOnceMore();
     const { context, folder, manifest, prepared, notes } = this.#parts;
-    const object = manifest.objects[at];
+    const object = await manifest.objects.at(at);
     if (object === undefined) throw damaged(folder.prefix, `it has no object ${at}`);
     const toVerify = {
       store: folder.store,

@@ -1,5 +1,5 @@
 /** Makes the statements of a purge from the facts of its preflight. */
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
 import type { Client } from '../postgres/connect.ts';
 import { describeKeyTypes } from '../postgres/key-types.ts';
 import type { PurgeFacts } from './look.ts';
@@ -20,7 +20,7 @@ export interface PreparedPurge {
 const WINDOW_TYPES = { 1082: 'date', 1114: 'timestamp', 1184: 'timestamptz' } as const;
 
 /** Only for facts against which nothing stands. */
-export async function prepare(client: Client, facts: PurgeFacts, manifest: Manifest): Promise<PreparedPurge> {
+export async function prepare(client: Client, facts: PurgeFacts, manifest: ManifestHead): Promise<PreparedPurge> {
   const { relation, references } = facts;
   const columns = keyOf(facts);
   if (columns === undefined) throw new Error('a table without a key is not purged');
@@ -44,7 +44,7 @@ export async function prepare(client: Client, facts: PurgeFacts, manifest: Manif
   return { statements, key, bounds, oid: relation.oid, hazards: facts.hazards };
 }
 
-function windowOf({ relation }: PurgeFacts, { window }: Manifest): PurgeTarget['window'] {
+function windowOf({ relation }: PurgeFacts, { window }: ManifestHead): PurgeTarget['window'] {
   if (window === undefined) return undefined;
   const oid = relation.columns.find(({ name }) => name === window.column)?.baseTypeOid;
   const type = Object.entries(WINDOW_TYPES).find(([known]) => Number(known) === oid)?.[1];

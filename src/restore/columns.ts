@@ -1,6 +1,6 @@
 /** Says of each column of the archive how its values go into the target. */
 import type { Client } from '../postgres/connect.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
 import type { RestoreColumn } from '../format/jsonl/forms.ts';
 import { resolveForms } from './forms.ts';
 import type { Target } from './target.ts';
@@ -8,7 +8,7 @@ import type { Target } from './target.ts';
 /** The archive's columns in the order of its lines; `doubts` says of which not all values can come back. */
 export async function planColumns(
   client: Client,
-  manifest: Manifest,
+  manifest: ManifestHead,
   target: Target,
 ): Promise<{ columns: RestoreColumn[]; doubts: string[] }> {
   const matches = manifest.columns.map(({ name }) => target.columns.find((column) => column.name === name));

@@ -2,7 +2,8 @@
 import type { Client } from '../postgres/connect.ts';
 import { sqlStateOf } from '../postgres/errors.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestObject } from '../ledger/manifest.ts';
+import type { StoredManifest } from '../ledger/stored-manifest.ts';
 import type { Target } from './target.ts';
 
 /** What only the catalogue tells of the target's constraints. */
@@ -33,9 +34,12 @@ export interface PartitionFacts {
   count: number;
   /** Whether some partition, at whatever level, is for the rows that no other takes. */
   hasDefault: boolean;
-  /** Objects, by their place in the manifest, of which an end of the key goes into no partition; undefined where it is not known. */
-  unplaced: readonly number[] | undefined;
+  /** Objects of which an end of the key goes into no partition; undefined where it is not known. */
+  unplaced: readonly KeyEnds[] | undefined;
 }
+
+/** The ends of an object. */
+export type KeyEnds = Pick<ManifestObject, 'firstKey' | 'lastKey'>;
 
 export const NO_CONSTRAINTS: ConstraintFacts = {
   foreignKeys: [],
@@ -96,7 +100,11 @@ SELECT pg_catalog.pg_get_partition_constraintdef(c.oid) AS takes,
 FROM below JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) below.oid
 WHERE c.relkind OPERATOR(pg_catalog.<>) 'p'`;
 
-export async function lookAtConstraints(client: Client, target: Target, manifest: Manifest): Promise<ConstraintFacts> {
+export async function lookAtConstraints(
+  client: Client,
+  target: Target,
+  manifest: StoredManifest,
+): Promise<ConstraintFacts> {
   const ask = async <T extends object>(sql: string): Promise<T[]> => (await client.query<T>(sql, [target.oid])).rows;
   const [heirs] = await ask<{ found: boolean }>(HEIRS_SQL);
   return {
@@ -107,7 +115,7 @@ export async function lookAtConstraints(client: Client, target: Target, manifest
   };
 }
 
-async function lookAtPartitions(client: Client, target: Target, manifest: Manifest): Promise<PartitionFacts> {
+async function lookAtPartitions(client: Client, target: Target, manifest: StoredManifest): Promise<PartitionFacts> {
   const { rows: leaves } = await client.query<{ takes: string | null; isDefault: boolean }>(LEAVES_SQL, [target.oid]);
   const hasDefault = leaves.some(({ isDefault }) => isDefault);
   const takes = leaves.flatMap(({ takes }) => takes ?? []);
@@ -124,9 +132,9 @@ async function lookAtPartitions(client: Client, target: Target, manifest: Manife
 async function findUnplaced(
   client: Client,
   { columns }: Target,
-  { cut, objects }: Manifest,
+  { cut, objects }: StoredManifest,
   takes: readonly string[],
-): Promise<number[] | undefined> {
+): Promise<KeyEnds[] | undefined> {
   if (cut?.by !== 'key' || objects.length > MOST_OBJECTS) return undefined;
   const key = cut.key.map((name) => columns.find((column) => column.name === name));
   if (key.length === 0 || key.includes(undefined)) return undefined;
@@ -134,7 +142,9 @@ async function findUnplaced(
     (column, at) =>
       `(e.key OPERATOR(pg_catalog.->>) ${at})::${column?.type ?? ''} AS ${quoteIdentifier(column?.name ?? '')}`,
   );
-  const ends = objects.flatMap(({ firstKey, lastKey }, at) =>
+  const all: KeyEnds[] = [];
+  for await (const { rows, firstKey, lastKey } of objects) if (rows > 0) all.push({ firstKey, lastKey });
+  const ends = all.flatMap(({ firstKey, lastKey }, at) =>
     [firstKey, lastKey].flatMap((key) => (key === null || key.includes('') ? [] : [{ at, key }])),
   );
   await client.query('BEGIN');
@@ -149,7 +159,7 @@ async function findUnplaced(
        WHERE NOT (${takes.map((one) => `COALESCE(${one}, false)`).join(' OR ')}) ORDER BY 1`,
       [JSON.stringify(ends)],
     );
-    return rows.map(({ at }) => at);
+    return rows.flatMap(({ at }) => all[at] ?? []);
   } catch (error) {
     if (/^(?:22|23|42)/.test(sqlStateOf(error))) return undefined;
     throw error;

@@ -1,13 +1,13 @@
 /** Makes the target from the columns and the key that the manifest names. */
 import type { Client } from '../postgres/connect.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
 
 /** `types` has the server's name of each type: the manifest's own words are in the statement as quoted names only. */
 export async function createTable(
   client: Client,
   into: { schema: string; table: string },
-  manifest: Pick<Manifest, 'columns' | 'primaryKey'>,
+  manifest: Pick<ManifestHead, 'columns' | 'primaryKey'>,
   types: ReadonlyMap<string, string>,
 ): Promise<void> {
   await client.query(creating(into, manifest, types));
@@ -15,7 +15,7 @@ export async function createTable(
 
 export function creating(
   into: { schema: string; table: string },
-  manifest: Pick<Manifest, 'columns' | 'primaryKey'>,
+  manifest: Pick<ManifestHead, 'columns' | 'primaryKey'>,
   types: ReadonlyMap<string, string>,
 ): string {
   return `CREATE TABLE ${quoteTableName(into)} (${describeColumns(manifest, types).join(', ')})`;
@@ -23,7 +23,7 @@ export function creating(
 
 /** The columns and the key as CREATE TABLE takes them. */
 export function describeColumns(
-  { columns, primaryKey }: Pick<Manifest, 'columns' | 'primaryKey'>,
+  { columns, primaryKey }: Pick<ManifestHead, 'columns' | 'primaryKey'>,
   types: ReadonlyMap<string, string>,
 ): string[] {
   const lines = columns.map(({ name, type, nullable }) => {

@@ -1,15 +1,15 @@
 /** Finds the run that is to be restored: the one that is named, or the latest committed one. */
-import type { Manifest } from '../ledger/manifest.ts';
 import { describeMissingRun } from '../ledger/missing-run.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import { findLatestCommitted } from '../ledger/runs.ts';
+import type { StoredManifest } from '../ledger/stored-manifest.ts';
 import type { Store } from '../store/store.ts';
 import { Refusal } from './refusal.ts';
 
 /** A committed run. */
 export interface FoundRun {
   folder: RunFolder;
-  manifest: Manifest;
+  manifest: StoredManifest;
 }
 
 /** Throws Refusal when there is no such run. */

@@ -1,9 +1,8 @@
 /** Says which constraints of the target stand against a restore, with the way out. Pure: no query. */
 import { quoteIdentifier } from '../postgres/identifiers.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
 import type { ConstraintFacts, ForeignKey, PartitionFacts } from './constraints.ts';
 import type { RestoreFacts } from './look.ts';
-import type { FoundObject, PlannedObject } from './objects.ts';
 import type { RestoreRequest } from './request.ts';
 import type { Target } from './target.ts';
 
@@ -12,37 +11,30 @@ type Named = Pick<Target, 'name' | 'kind'>;
 /** More objects without a partition are not named. */
 const MOST_NAMED = 3;
 
-/** One line for each reason. */
+/** One line for each reason; `filled` is how many objects have rows. */
 export function refuseByConstraints(
   { name, kind }: Named,
   { foreignKeys, partitions }: ConstraintFacts,
-  objects: readonly FoundObject[],
+  filled: number,
   { keys, selfReferences }: Pick<RestoreRequest, 'keys' | 'selfReferences'>,
 ): string[] {
-  const toItself = selfReferences === 'refuse' ? keysToItself({ foreignKeys }, objects) : [];
+  const toItself = selfReferences === 'refuse' ? keysToItself({ foreignKeys }, filled) : [];
   return [
     ...toItself.map((foreignKey) => describeToItself({ name, kind }, foreignKey)),
-    ...(partitions === undefined ? [] : refuseByPartitions(name, partitions, filledOf(objects), keys)),
+    ...(partitions === undefined ? [] : refuseByPartitions(name, partitions, filled, keys)),
   ];
 }
 
 /** Foreign keys to the table itself that rows may fail by: a statement checks them at its end, so that one object meets them. */
-export function keysToItself(
-  { foreignKeys }: Pick<ConstraintFacts, 'foreignKeys'>,
-  objects: readonly FoundObject[],
-): ForeignKey[] {
-  return filledOf(objects).length > 1 ? foreignKeys.filter(({ isToItself }) => isToItself) : [];
-}
-
-function filledOf(objects: readonly FoundObject[]): PlannedObject[] {
-  return objects.map(({ object }) => object).filter(({ rows }) => rows > 0);
+export function keysToItself({ foreignKeys }: Pick<ConstraintFacts, 'foreignKeys'>, filled: number): ForeignKey[] {
+  return filled > 1 ? foreignKeys.filter(({ isToItself }) => isToItself) : [];
 }
 
 /** What should be known, and stands against nothing by itself. */
 export function warnOfConstraints(
   { name }: Named,
   { foreignKeys, exclusions, partitions, hasHeirs }: ConstraintFacts,
-  { inherited, table }: Pick<Manifest, 'inherited' | 'table'>,
+  { inherited, table }: Pick<ManifestHead, 'inherited' | 'table'>,
 ): string[] {
   const others = foreignKeys.filter(({ isToItself }) => !isToItself);
   return [
@@ -71,7 +63,7 @@ export function warnOfSelfReferences(
   { selfReferences }: Pick<RestoreRequest, 'selfReferences'>,
   { target, constraints, objects, aside }: Pick<RestoreFacts, 'target' | 'constraints' | 'objects' | 'aside'>,
 ): string[] {
-  const keys = keysToItself(constraints, objects).map(({ name }) => name);
+  const keys = keysToItself(constraints, objects.filled).map(({ name }) => name);
   const table = target?.name ?? '';
   const names = (of: readonly string[]): string => of.map(quoteIdentifier).join(', ');
   if (selfReferences === 'ordered' && keys.length > 0)
@@ -102,19 +94,17 @@ function dropAndAdd(name: string, constraint: string, definition: string): strin
 function refuseByPartitions(
   name: string,
   { count, unplaced = [] }: PartitionFacts,
-  objects: readonly PlannedObject[],
+  filled: number,
   keys: RestoreRequest['keys'],
 ): string[] {
-  if (count === 0 && objects.length > 0)
-    return [`${name} has no partition that takes rows: create its partitions first`];
+  if (count === 0 && filled > 0) return [`${name} has no partition that takes rows: create its partitions first`];
   // Of an object that is only read in part, the ends may not be wanted.
   if (keys.from !== undefined || keys.to !== undefined) return [];
-  const without = objects.filter(({ index }) => unplaced.includes(index));
-  if (without.length === 0) return [];
-  const ranges = without
+  if (unplaced.length === 0) return [];
+  const ranges = unplaced
     .slice(0, MOST_NAMED)
     .map(({ firstKey, lastKey }) => `(${firstKey?.join(', ') ?? ''}) to (${lastKey?.join(', ') ?? ''})`);
-  const more = without.length > MOST_NAMED ? ` and ${without.length - MOST_NAMED} more` : '';
+  const more = unplaced.length > MOST_NAMED ? ` and ${unplaced.length - MOST_NAMED} more` : '';
   return [
     `${name} has no partition for keys of objects with ${ranges.join(', ')}${more}: create the partitions that are missing, or one by PARTITION OF ${name} DEFAULT`,
   ];

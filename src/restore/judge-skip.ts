@@ -1,11 +1,11 @@
 /** Finds the index by which rows that are there already are told from others, or says what stands against that. Pure: no query. */
 import type { ConflictKey } from '../segment/restore/task.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
 import type { TargetIndex } from './indexes.ts';
 import type { Target } from './target.ts';
 
-type Keyed = Pick<Manifest, 'cut' | 'primaryKey' | 'columns'>;
+type Keyed = Pick<ManifestHead, 'cut' | 'primaryKey' | 'columns'>;
 type Indexed = Pick<Target, 'name' | 'columns' | 'indexes' | 'rules'>;
 
 /** The archive's key with the operators of the index that it is found by; undefined when rows cannot be told by it for certain. */

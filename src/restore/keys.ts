@@ -1,7 +1,7 @@
 /** Narrows a restore to a range of the key. Pure: what only the server can tell comes as {@link KeyFacts}. */
 import { quoteLiteral } from '../postgres/identifiers.ts';
 import { compareRow, type Compared } from '../postgres/row-comparison.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
 import type { KeyBounds } from './request.ts';
 import type { Target } from './target.ts';
 
@@ -28,9 +28,9 @@ export interface KeyFacts {
   /** What stands against the range. */
   problems: readonly string[];
   /** Indexes in the manifest of objects that hold no such row for certain. */
-  outside: ReadonlySet<number>;
+  outside: Pick<ReadonlySet<number>, 'has'>;
   /** Of those that hold no other row for certain. */
-  inside: ReadonlySet<number>;
+  inside: Pick<ReadonlySet<number>, 'has'>;
 }
 
 export const ALL_KEYS: KeyFacts = {
@@ -50,7 +50,7 @@ const ORDERED_ALIKE = /^(?:smallint|integer|bigint|uuid|date|timestamp(?:\(\d\))
  * server's names of the archive's types.
  */
 export function keyColumns(
-  { cut, primaryKey, columns }: Pick<Manifest, 'cut' | 'primaryKey' | 'columns'>,
+  { cut, primaryKey, columns }: Pick<ManifestHead, 'cut' | 'primaryKey' | 'columns'>,
   target: Pick<Target, 'columns'> | undefined,
   types: ReadonlyMap<string, string>,
 ): KeyColumn[] | string {

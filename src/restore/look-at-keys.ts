@@ -3,7 +3,8 @@ import { errorText } from '../base/errors.ts';
 import type { Client } from '../postgres/connect.ts';
 import { sqlStateOf } from '../postgres/errors.ts';
 import { compareRow, type Compared } from '../postgres/row-comparison.ts';
-import type { Manifest, ManifestObject } from '../ledger/manifest.ts';
+import type { ManifestObject } from '../ledger/manifest.ts';
+import type { StoredManifest } from '../ledger/stored-manifest.ts';
 import {
   ALL_KEYS,
   endTexts,
@@ -16,6 +17,7 @@ import {
 } from './keys.ts';
 import type { KeyBounds } from './request.ts';
 import { describeKey } from './key-types.ts';
+import { inParts } from './parts.ts';
 import type { Target } from './target.ts';
 
 /** Objects whose keys are compared by one query. */
@@ -25,7 +27,7 @@ const OBJECTS_A_QUERY = 1000;
 export async function lookAtKeys(
   client: Client,
   bounds: KeyBounds,
-  manifest: Manifest,
+  manifest: StoredManifest,
   target: Target | undefined,
   types: ReadonlyMap<string, string>,
 ): Promise<KeyFacts> {
@@ -84,18 +86,19 @@ async function checkOrder(
  */
 async function placeObjects(
   client: Client,
-  { cut, objects }: Manifest,
+  { cut, objects }: StoredManifest,
   columns: readonly KeyColumn[],
   range: Pick<KeyFacts, 'key' | 'from' | 'to'>,
 ): Promise<Pick<KeyFacts, 'outside' | 'inside' | 'problems'>> {
-  const outside = new Set<number>();
-  const inside = new Set<number>();
+  const outside = new Places(objects.length);
+  const inside = new Places(objects.length);
   if (cut?.by !== 'key' || columns.some(({ isCollatable }) => isCollatable)) return { outside, inside, problems: [] };
   try {
-    for (let start = 0; start < objects.length; start += OBJECTS_A_QUERY) {
-      const part = objects.slice(start, start + OBJECTS_A_QUERY);
+    let start = 0;
+    for await (const part of inParts(objects, OBJECTS_A_QUERY)) {
       for (const { at, isOutside } of await askPlaces(client, part, range))
         (isOutside ? outside : inside).add(start + at);
+      start += part.length;
     }
     return { outside, inside, problems: [] };
   } catch (error) {
@@ -106,6 +109,23 @@ async function placeObjects(
       inside,
       problems: [`the manifest's keys are not of the type of the key (${types}): ${errorText(error)}`],
     };
+  }
+}
+
+/** Places in the manifest, a byte for each object. */
+class Places {
+  readonly #places: Uint8Array;
+
+  constructor(objects: number) {
+    this.#places = new Uint8Array(objects);
+  }
+
+  add(place: number): void {
+    this.#places[place] = 1;
+  }
+
+  has(place: number): boolean {
+    return this.#places[place] === 1;
   }
 }
 

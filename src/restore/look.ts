@@ -1,13 +1,13 @@
 /** Gathers the facts that a restore is decided by: of the server, the target and the objects. Decides nothing, writes nothing. */
 import type { Client } from '../postgres/connect.ts';
 import { defineTypes, type TypeDefinition } from '../postgres/type-definitions.ts';
-import type { Manifest } from '../ledger/manifest.ts';
 import { isChosen, readChoices } from '../ledger/partitions.ts';
+import type { StoredManifest } from '../ledger/stored-manifest.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
 import { lookAtConstraints, NO_CONSTRAINTS, type ConstraintFacts } from './constraints.ts';
 import type { KeyFacts } from './keys.ts';
 import { lookAtKeys } from './look-at-keys.ts';
-import { lookAtObjects, type FoundObject, type PlannedObject } from './objects.ts';
+import { chooseObjects, lookAtObjects, type ObjectFacts, type PlannedObjects } from './objects.ts';
 import { findRecord, NO_RECORD, restoreIdOf, type RestoreRecord } from './record.ts';
 import { canCountRanges, countRows, recount, type Countable, type Recount } from './recount.ts';
 import type { SetAside } from './record-comment.ts';
@@ -45,24 +45,24 @@ export interface RestoreFacts {
   constraints: ConstraintFacts;
   /** What stands against the values that were asked for. */
   partitionProblems: readonly string[];
-  /** Objects that may hold rows of the range that was asked for. */
-  objects: readonly FoundObject[];
-  /** The destination, as the operator knows it. */
-  storeUrl: string;
+  /** Of the objects that may hold rows of the range that was asked for. */
+  objects: ObjectFacts;
+  /** These themselves. */
+  planned: PlannedObjects;
 }
 
 export async function look(
   client: Client,
   folder: RunFolder,
   request: RestoreRequest,
-  manifest: Manifest,
+  manifest: StoredManifest,
 ): Promise<RestoreFacts> {
   const restore = restoreIdOf(request, manifest);
   const { schema } = request.into;
   const place = await describeSurroundings(client, schema);
   const target = await describeTarget(client, request.into);
   const { record, emptied, aside } =
-    target === undefined ? NO_RECORD : await findRecord(client, target, schema, restore);
+    target === undefined ? NO_RECORD : await findRecord(client, target, schema, manifest, restore);
   const hasRows = target === undefined ? undefined : await lookForRows(client, place, target);
   const types = target === undefined ? await resolveTypes(client, manifest.columns) : new Map<string, string>();
   const publications = target === undefined ? await findPublications(client, schema) : NO_PUBLICATIONS;
@@ -72,16 +72,13 @@ export async function look(
     target === undefined || !WRITABLE_KINDS.has(target.kind)
       ? NO_CONSTRAINTS
       : await lookAtConstraints(client, target, manifest);
-  const chosen = choosePartition(request, manifest);
-  const outside = new Set([...keys.outside, ...chosen.outside]);
-  const objects = await lookAtObjects(folder.store, chooseObjects(folder, manifest, outside));
-  const counts = await countRestored(
-    client,
-    hasRows,
-    record,
-    target && { manifest, target, keys, objects: objects.map(({ object }) => object) },
-  );
-  const { url: storeUrl } = folder.store;
+  const chosen = await choosePartition(request, manifest);
+  const outside = { has: (index: number): boolean => keys.outside.has(index) || chosen.outside.has(index) };
+  const objects = await lookAtObjects(folder, manifest, outside);
+  const planned: PlannedObjects = {
+    [Symbol.asyncIterator]: () => chooseObjects(folder, manifest, outside),
+  };
+  const counts = await countRestored(client, hasRows, record, target && { manifest, target, keys, objects: planned });
   return {
     restore,
     place,
@@ -98,7 +95,7 @@ export async function look(
     constraints,
     partitionProblems: chosen.problems,
     objects,
-    storeUrl,
+    planned,
   };
 }
 
@@ -113,7 +110,7 @@ async function countRestored(
     const recounted = record.done.size === 0 ? undefined : await recount(client, countable, record);
     return { rowsBefore: record.rowsBefore, recount: recounted };
   }
-  const mustCount = hasRows && !canCountRanges(countable);
+  const mustCount = hasRows && !(await canCountRanges(countable));
   return { rowsBefore: mustCount ? await countRows(client, countable) : 0, recount: undefined };
 }
 
@@ -125,22 +122,21 @@ async function lookForRows(client: Client, place: Surroundings, target: Target):
   return rows[0]?.found === true;
 }
 
-/** Indexes of the objects that are not of the values that were asked for, and what is wrong with what was asked for. */
-export function choosePartition(
+/** The objects, by their places, that are not of the values that were asked for, and what is wrong with what was asked for. */
+export async function choosePartition(
   { partition }: Pick<RestoreRequest, 'partition'>,
-  { run, partitionBy = [], objects }: Pick<Manifest, 'run' | 'partitionBy' | 'objects'>,
-): { outside: ReadonlySet<number>; problems: string[] } {
+  { run, partitionBy = [], objects }: Pick<StoredManifest, 'run' | 'partitionBy' | 'objects'>,
+): Promise<{ outside: Pick<ReadonlySet<number>, 'has'>; problems: string[] }> {
   if (partition === undefined) return { outside: new Set(), problems: [] };
   const choices = readChoices(partition.wanted, partitionBy);
-  if (typeof choices === 'string') return { outside: new Set(objects.keys()), problems: [`run ${run}: ${choices}`] };
-  const outside = new Set([...objects.keys()].filter((at) => !isChosen(objects[at]?.partition, choices)));
-  const isLacking = outside.size === objects.length && !partition.mayLack;
-  return { outside, problems: isLacking ? [`run ${run} has no rows of ${partition.wanted.join(', ')}`] : [] };
-}
-
-/** The run's objects but those outside. Where they lie is known from the run: of the manifest's keys, only the names are taken. */
-export function chooseObjects(folder: RunFolder, manifest: Manifest, outside: ReadonlySet<number>): PlannedObject[] {
-  return manifest.objects
-    .map((object, index) => ({ ...object, index, key: folder.keyOf(object) }))
-    .filter(({ index }) => !outside.has(index));
+  if (typeof choices === 'string') return { outside: { has: () => true }, problems: [`run ${run}: ${choices}`] };
+  const chosen = new Set<number>();
+  let at = 0;
+  for await (const object of objects) {
+    if (isChosen(object.partition, choices)) chosen.add(at);
+    at += 1;
+  }
+  const isLacking = chosen.size === 0 && !partition.mayLack;
+  const problems = isLacking ? [`run ${run} has no rows of ${partition.wanted.join(', ')}`] : [];
+  return { outside: { has: (index) => !chosen.has(index) }, problems };
 }

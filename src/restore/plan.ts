@@ -2,8 +2,7 @@
 import type { Client } from '../postgres/connect.ts';
 import { quoteTableName } from '../postgres/identifiers.ts';
 import { defineTypes } from '../postgres/type-definitions.ts';
-import { warnOfLongLine } from '../ledger/long-line.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { StoredManifest } from '../ledger/stored-manifest.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
 import { restoreFailure } from '../segment/restore/errors.ts';
 import type { ConflictKey } from '../segment/restore/task.ts';
@@ -13,7 +12,7 @@ import { warnOfConstraints, warnOfSelfReferences } from './judge-constraints.ts'
 import { conflictKey } from './judge-skip.ts';
 import { conditionOf, type KeyFacts } from './keys.ts';
 import { look, type RestoreFacts } from './look.ts';
-import type { PlannedObject } from './objects.ts';
+import type { ObjectFacts, PlannedObjects } from './objects.ts';
 import { prepare } from './prepare.ts';
 import { warnOfPublications } from './publications.ts';
 import type { RestoreRecord } from './record.ts';
@@ -25,10 +24,12 @@ import { warnOfSnapshots } from './snapshots.ts';
 import type { Target } from './target.ts';
 
 export interface RestorePlan {
-  manifest: Manifest;
+  manifest: StoredManifest;
   target: Target;
   columns: RestoreColumn[];
-  objects: PlannedObject[];
+  objects: PlannedObjects;
+  /** How many they are, and their rows. */
+  amounts: Pick<ObjectFacts, 'count' | 'rows'>;
   /** SQL condition on the rows; undefined for all. */
   where: string | undefined;
   keys: KeyFacts;
@@ -45,7 +46,7 @@ export async function planRestore(
   client: Client,
   folder: RunFolder,
   request: RestoreRequest,
-  manifest: Manifest,
+  manifest: StoredManifest,
   say: (warnings: readonly string[]) => void,
 ): Promise<RestorePlan> {
   try {
@@ -64,7 +65,8 @@ export async function planRestore(
       manifest,
       target,
       columns,
-      objects: facts.objects.map(({ object }) => object),
+      objects: facts.planned,
+      amounts: facts.objects,
       where: conditionOf(facts.keys),
       keys: facts.keys,
       conflictKey: request.onConflict === 'skip' ? conflictKey(manifest, target) : undefined,
@@ -77,7 +79,7 @@ export async function planRestore(
 }
 
 /** What is known before anything is made. */
-function warnAhead(request: RestoreRequest, manifest: Manifest, facts: RestoreFacts): string[] {
+function warnAhead(request: RestoreRequest, manifest: StoredManifest, facts: RestoreFacts): string[] {
   return [
     ...(facts.target === undefined
       ? warnOfPublications(request.into, facts.publications)
@@ -85,11 +87,16 @@ function warnAhead(request: RestoreRequest, manifest: Manifest, facts: RestoreFa
     ...warnOfVersion(manifest, facts.place),
     ...warnOfSelfReferences(request, facts),
     ...warnOfSnapshots(manifest, quoteTableName(request.into)),
-    ...facts.objects.flatMap(({ object }) => warnOfLongLine(object)),
+    ...facts.objects.warnings,
   ];
 }
 
-function warnOfTarget(request: RestoreRequest, manifest: Manifest, target: Target, facts: RestoreFacts): string[] {
+function warnOfTarget(
+  request: RestoreRequest,
+  manifest: StoredManifest,
+  target: Target,
+  facts: RestoreFacts,
+): string[] {
   return [
     ...warn(request, target, facts),
     ...warnOfAttributes(manifest, target, facts.definitions),

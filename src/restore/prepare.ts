@@ -1,7 +1,7 @@
 /** Makes the target ready for the first row: its table when asked for, and the record of the restore. */
 import type { Client } from '../postgres/connect.ts';
 import { defineTypes } from '../postgres/type-definitions.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
 import { createTable } from './create-table.ts';
 import { keysToItself } from './judge-constraints.ts';
 import type { RestoreFacts } from './look.ts';
@@ -16,7 +16,7 @@ import { describeTarget, type Target } from './target.ts';
 export async function prepare(
   client: Client,
   request: RestoreRequest,
-  manifest: Manifest,
+  manifest: ManifestHead,
   facts: RestoreFacts,
 ): Promise<{ target: Target; record: RestoreRecord }> {
   await client.query('BEGIN');
@@ -35,7 +35,7 @@ async function setKeysAside(
   target: Target,
   record: RestoreRecord,
 ): Promise<RestoreRecord> {
-  const keys = selfReferences === 'later' ? keysToItself(constraints, objects) : [];
+  const keys = selfReferences === 'later' ? keysToItself(constraints, objects.filled) : [];
   if (keys.length === 0) return record;
   const names = new Set(keys.map(({ name }) => name));
   const earlier = record.aside.filter(({ name }) => !names.has(name));
@@ -47,7 +47,7 @@ async function setKeysAside(
 async function makeTarget(
   client: Client,
   { into }: RestoreRequest,
-  manifest: Manifest,
+  manifest: ManifestHead,
   { types }: RestoreFacts,
 ): Promise<Target> {
   await createTable(client, into, manifest, types);

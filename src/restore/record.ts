@@ -6,7 +6,8 @@
 import { createHash } from 'node:crypto';
 import type { Client } from '../postgres/connect.ts';
 import { quoteLiteral, quoteTableName } from '../postgres/identifiers.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
+import { DoneObjects } from './done-objects.ts';
 import { readComment, writeComment, type SetAside } from './record-comment.ts';
 import { Refusal } from './refusal.ts';
 import type { RestoreRequest } from './request.ts';
@@ -20,11 +21,17 @@ export interface RestoreRecord {
   resumed: boolean;
   /** Rows that the table held before the first object, where they were counted; else 0. */
   rowsBefore: number;
-  /** What became of the objects that are in the target, by their keys. */
-  done: Map<string, { rows: number; skipped: number }>;
+  /** What became of the objects that are in the target. */
+  done: DoneObjects;
   /** Foreign keys that are dropped until the restore is done. */
   aside: readonly SetAside[];
 }
+
+/** Names a run. */
+type RunName = Pick<ManifestHead, 'archive' | 'run'>;
+
+/** Entries that are read by one query. */
+const ENTRIES_A_QUERY = 10_000;
 
 /** The entry that says that a restore was begun; its rows are those that were there before. */
 const BEGUN = '';
@@ -33,7 +40,7 @@ const BEGUN = '';
 const MAX_COMMENT_CHARS = 1_000_000;
 
 /** The same restore has the same id; another run, another commit of it, another range of keys or other values do not. */
-export function restoreIdOf({ keys, partition }: RestoreRequest, { archive, run, finishedAt }: Manifest): string {
+export function restoreIdOf({ keys, partition }: RestoreRequest, { archive, run, finishedAt }: ManifestHead): string {
   const values = partition === undefined ? [] : [[...partition.wanted].sort()];
   const content = JSON.stringify([archive, run, finishedAt, keys.from ?? null, keys.to ?? null, ...values]);
   return createHash('sha256').update(content).digest('hex').slice(0, 32);
@@ -54,28 +61,44 @@ export async function findRecord(
   client: Client,
   target: Target,
   schema: string,
+  run: RunName,
   restore: string,
 ): Promise<FoundRecord> {
   const table = tableName(target, schema);
   if ((await persistenceOf(client, target, schema)) === undefined) return NO_RECORD;
   const aside = await findAside(client, table);
-  const { rows } = await client.query<{ object: string; rows: string; skipped: string }>(
-    `SELECT object, rows, skipped FROM ${table} WHERE restore OPERATOR(pg_catalog.=) $1`,
-    [restore],
-  );
-  const begun = rows.find(({ object }) => object === BEGUN);
-  if (begun === undefined)
-    return { record: undefined, emptied: (await hasBegun(client, table)) ? undefined : table, aside };
-  const done = rows.filter(({ object }) => object !== BEGUN);
-  const record = {
-    table,
-    restore,
-    resumed: true,
-    rowsBefore: Number(begun.rows),
-    done: new Map(done.map(({ object, rows, skipped }) => [object, { rows: Number(rows), skipped: Number(skipped) }])),
-    aside,
-  };
-  return { record, emptied: undefined, aside };
+  const done = new DoneObjects(run);
+  let rowsBefore: number | undefined;
+  for await (const { object, rows, skipped } of eachEntry(client, table, restore)) {
+    if (object === BEGUN) rowsBefore = Number(rows);
+    else done.set(object, { rows: Number(rows), skipped: Number(skipped) });
+  }
+  if (rowsBefore !== undefined)
+    return { record: { table, restore, resumed: true, rowsBefore, done, aside }, emptied: undefined, aside };
+  return { record: undefined, emptied: (await hasBegun(client, table)) ? undefined : table, aside };
+}
+
+/** Numbers come as texts. */
+interface Entry {
+  object: string;
+  rows: string;
+  skipped: string;
+}
+
+/** All entries of a restore, of which there may be one for each of 400,000 objects. */
+async function* eachEntry(client: Client, table: string, restore: string): AsyncGenerator<Entry, undefined> {
+  let last: string | undefined;
+  for (;;) {
+    const { rows } = await client.query<Entry>(
+      `SELECT object, rows, skipped FROM ${table}
+       WHERE restore OPERATOR(pg_catalog.=) $1 AND ($2::pg_catalog.text IS NULL OR object OPERATOR(pg_catalog.>) $2)
+       ORDER BY object LIMIT ${ENTRIES_A_QUERY}`,
+      [restore, last ?? null],
+    );
+    yield* rows;
+    last = rows.at(-1)?.object;
+    if (rows.length < ENTRIES_A_QUERY) return undefined;
+  }
 }
 
 /** Throws Refusal when the comment that names them was changed. */
@@ -149,12 +172,12 @@ export async function openRecord(
   target: Target,
   schema: string,
   restore: string,
-  manifest: Manifest,
+  manifest: ManifestHead,
   rowsBefore: number,
 ): Promise<RestoreRecord> {
   const table = tableName(target, schema);
   if ((await persistenceOf(client, target, schema)) === 'p') await client.query(`ALTER TABLE ${table} SET UNLOGGED`);
-  const { record: earlier, aside } = await findRecord(client, target, schema, restore);
+  const { record: earlier, aside } = await findRecord(client, target, schema, manifest, restore);
   if (earlier !== undefined) return earlier;
   await client.query(
     `CREATE UNLOGGED TABLE IF NOT EXISTS ${table} (
@@ -171,7 +194,7 @@ export async function openRecord(
      VALUES ($1, $2, $3, $4, $5, 0, pg_catalog.now())`,
     [restore, manifest.archive, manifest.run, BEGUN, rowsBefore],
   );
-  return { table, restore, resumed: false, rowsBefore, done: new Map(), aside };
+  return { table, restore, resumed: false, rowsBefore, done: new DoneObjects(manifest), aside };
 }
 
 /** Writes down which foreign keys are dropped, inside the open transaction. */

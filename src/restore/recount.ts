@@ -3,11 +3,12 @@ import { sqlStateOf } from '../postgres/errors.ts';
 import type { Client } from '../postgres/connect.ts';
 import { compareRow, type Compared } from '../postgres/row-comparison.ts';
 import { setForTransaction } from '../postgres/settings.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
 import { hasIndexFor } from './indexes.ts';
 import { describeKey } from './key-types.ts';
 import { conditionOf, endTexts, keyColumns, knownKey, type KeyColumn, type KeyFacts } from './keys.ts';
-import type { PlannedObject } from './objects.ts';
+import type { PlannedObject, PlannedObjects } from './objects.ts';
+import { inParts } from './parts.ts';
 import type { RestoreRecord } from './record.ts';
 import type { Target } from './target.ts';
 
@@ -36,12 +37,12 @@ const QUERY_CANCELED = '57014';
 
 /** What is counted, and what it is counted by. */
 export interface Countable {
-  manifest: Manifest;
+  manifest: ManifestHead;
   target: Target;
   /** The range that was asked for. */
   keys: KeyFacts;
   /** All objects of the restore. */
-  objects: readonly PlannedObject[];
+  objects: PlannedObjects;
 }
 
 /** Object by object where each is a range of the key, else all together. */
@@ -50,23 +51,35 @@ export async function recount(
   countable: Countable,
   { done, rowsBefore }: Pick<RestoreRecord, 'done' | 'rowsBefore'>,
 ): Promise<Recount> {
-  const { objects } = countable;
-  const noted = objects.flatMap((object) => {
-    const counts = done.get(object.key);
-    return counts === undefined ? [] : [{ object, noted: counts.rows + counts.skipped }];
-  });
-  const key = rangeKey(countable);
+  const key = await rangeKey(countable);
   const byRange =
-    key === undefined ? undefined : await countRanges(client, countable, await describeKey(client, key), noted);
+    key === undefined ? undefined : await countRanges(client, countable, await describeKey(client, key), done);
   if (byRange !== undefined) return byRange;
-  const restored = [...done.values()].reduce((sum, { rows }) => sum + rows, 0);
-  const all = noted.reduce((sum, { noted }) => sum + noted, 0);
-  return { noted: Math.max(all, rowsBefore + restored), found: await countRows(client, countable), short: [] };
+  let all = 0;
+  for await (const { noted } of notedObjects(countable, done)) all += noted;
+  return { noted: Math.max(all, rowsBefore + done.sums.rows), found: await countRows(client, countable), short: [] };
 }
 
 /** Whether the rows of an object can be told from all others by their keys, without a scan of the whole table for each object. */
-export function canCountRanges(countable: Countable): boolean {
-  return rangeKey(countable) !== undefined;
+export async function canCountRanges(countable: Countable): Promise<boolean> {
+  return (await rangeKey(countable)) !== undefined;
+}
+
+interface NotedObject {
+  object: PlannedObject;
+  noted: number;
+}
+
+/** The objects that are noted to be in the target, with the rows that must be there for each. */
+async function* notedObjects(
+  { objects }: Countable,
+  done: RestoreRecord['done'],
+): AsyncGenerator<NotedObject, undefined> {
+  for await (const object of objects) {
+    const counts = done.get(object.key);
+    if (counts !== undefined) yield { object, noted: counts.rows + counts.skipped };
+  }
+  return undefined;
 }
 
 /** Rows of the table, in the range that was asked for. */
@@ -96,17 +109,15 @@ export async function countRowsInTime(
 }
 
 /** The order of text depends on a collation, which may be another one here: its ranges would hold other rows. */
-function rangeKey({ manifest, target, objects }: Countable): readonly KeyColumn[] | undefined {
+async function rangeKey({ manifest, target, objects }: Countable): Promise<readonly KeyColumn[] | undefined> {
   if (manifest.cut?.by !== 'key') return undefined;
   const key = keyColumns(manifest, target, new Map());
   if (typeof key === 'string' || key.some(({ isCollatable }) => isCollatable)) return undefined;
   const names = key.map(({ name }) => name);
   if (!hasIndexFor(target.indexes, names)) return undefined;
-  const areKnown = objects.every(
-    ({ rows, firstKey, lastKey }) =>
-      rows === 0 || (knownKey(firstKey, key) !== null && knownKey(lastKey, key) !== null),
-  );
-  return areKnown ? key : undefined;
+  for await (const { rows, firstKey, lastKey } of objects)
+    if (rows > 0 && (knownKey(firstKey, key) === null || knownKey(lastKey, key) === null)) return undefined;
+  return key;
 }
 
 /** Undefined when the manifest's keys are no values of the key. */
@@ -114,15 +125,15 @@ async function countRanges(
   client: Client,
   countable: Countable,
   key: readonly Compared[],
-  noted: readonly { object: PlannedObject; noted: number }[],
+  done: RestoreRecord['done'],
 ): Promise<Recount | undefined> {
   const sums: Recount = { noted: 0, found: 0, short: [] };
-  const filled = noted.filter((of) => of.noted > 0);
   try {
-    for (let start = 0; start < filled.length; start += OBJECTS_A_QUERY) {
-      const part = filled.slice(start, start + OBJECTS_A_QUERY);
-      const counts = await askCounts(client, countable, key, part);
-      for (const [at, { object, noted }] of part.entries()) {
+    for await (const part of inParts(notedObjects(countable, done), OBJECTS_A_QUERY)) {
+      const filled = part.filter(({ noted }) => noted > 0);
+      if (filled.length === 0) continue;
+      const counts = await askCounts(client, countable, key, filled);
+      for (const [at, { object, noted }] of filled.entries()) {
         const found = Math.min(noted, counts[at] ?? 0);
         sums.noted += noted;
         sums.found += found;

@@ -3,15 +3,13 @@ import { formatCount } from '../base/units.ts';
 import { nearestName } from '../base/suggest.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import type { TypeDefinition } from '../postgres/type-definitions.ts';
-import type { Manifest, ManifestColumn } from '../ledger/manifest.ts';
-import { contradictionsOf } from '../ledger/whole.ts';
+import type { ManifestHead, ManifestColumn } from '../ledger/manifest.ts';
 import { attributesToCome, definitionsOf, describeType, fits, isSameName, type Definitions } from './compare-types.ts';
 import { creating } from './create-table.ts';
 import { refuseByConstraints } from './judge-constraints.ts';
 import { refuseSkip, refuseSkipIntoNew } from './judge-skip.ts';
 import type { RestoreFacts } from './look.ts';
 import { describeLoss } from './loss.ts';
-import type { FoundObject } from './objects.ts';
 import { refusePublications } from './publications.ts';
 import type { RestoreRecord } from './record.ts';
 import type { Recount } from './recount.ts';
@@ -26,16 +24,16 @@ const INTO_OTHER_TYPES =
 const MAX_COLUMNS = 1600;
 
 /** One line for each reason, in the order in which an operator would remove them; empty when nothing stands against it. */
-export function refuse(request: RestoreRequest, manifest: Manifest, facts: RestoreFacts): string[] {
+export function refuse(request: RestoreRequest, manifest: ManifestHead, facts: RestoreFacts): string[] {
   return [
-    ...contradictionsOf(manifest),
+    ...facts.objects.contradictions,
     ...checkPlace(facts.place, request.into.schema),
     ...(facts.target === undefined
       ? checkCreation(request, manifest, facts)
       : checkExisting(request, manifest, facts, facts.target)),
     ...facts.keys.problems,
     ...facts.partitionProblems,
-    ...facts.objects.flatMap((found) => checkObject(found, facts.storeUrl)),
+    ...facts.objects.problems,
   ];
 }
 
@@ -67,7 +65,7 @@ export function warn(
 
 /** An older server lacks some values of types that it has: nobody knows whether they are there before they come. */
 export function warnOfVersion(
-  { source: { serverVersion } }: Pick<Manifest, 'source'>,
+  { source: { serverVersion } }: Pick<ManifestHead, 'source'>,
   { version }: Pick<Surroundings, 'version'>,
 ): string[] {
   const archived = Number.parseInt(serverVersion, 10);
@@ -79,7 +77,7 @@ export function warnOfVersion(
 
 /** Attributes that composites got since they were archived: no value of them is in the archive. */
 export function warnOfAttributes(
-  { columns, types }: Pick<Manifest, 'columns' | 'types'>,
+  { columns, types }: Pick<ManifestHead, 'columns' | 'types'>,
   target: Pick<Target, 'columns'>,
   definitions: readonly TypeDefinition[],
 ): string[] {
@@ -96,7 +94,7 @@ export function warnOfAttributes(
 
 /** Whether the table that was made from the manifest is what the manifest says: a name may have been cut, a type read otherwise. */
 export function checkMade(
-  manifest: Pick<Manifest, 'columns' | 'types'>,
+  manifest: Pick<ManifestHead, 'columns' | 'types'>,
   target: Pick<Target, 'columns'>,
   definitions: readonly TypeDefinition[],
 ): string[] {
@@ -123,7 +121,7 @@ function checkPlace({ schemaExists, canUseSchema, isReadOnly, role }: Surroundin
 /** What stands against making the table. */
 function checkCreation(
   { create, into, onConflict, keys }: RestoreRequest,
-  manifest: Manifest,
+  manifest: ManifestHead,
   { place, types, publications, objects }: RestoreFacts,
 ): string[] {
   if (!create) {
@@ -157,7 +155,7 @@ function howMade(type: string, known: Definitions): string {
 }
 
 /** What stands against restoring into a table that is there. */
-function checkExisting(request: RestoreRequest, manifest: Manifest, facts: RestoreFacts, target: Target): string[] {
+function checkExisting(request: RestoreRequest, manifest: ManifestHead, facts: RestoreFacts, target: Target): string[] {
   const { record, emptied, hasRows, recount, constraints, objects } = facts;
   return [
     ...(request.create && record === undefined && emptied === undefined
@@ -166,7 +164,7 @@ function checkExisting(request: RestoreRequest, manifest: Manifest, facts: Resto
     ...checkTarget(manifest, target, request, facts),
     ...(request.onConflict === 'fail' ? refuseRules(whyStaged(request, objects), target) : []),
     ...(request.onConflict === 'skip' ? refuseSkip(manifest, target, constraints.hasHeirs) : []),
-    ...refuseByConstraints(target, constraints, objects, request),
+    ...refuseByConstraints(target, constraints, objects.filled, request),
     ...(emptied === undefined || hasRows === false || request.onConflict === 'skip'
       ? []
       : [lostRecord(target, emptied)]),
@@ -174,7 +172,7 @@ function checkExisting(request: RestoreRequest, manifest: Manifest, facts: Resto
   ];
 }
 
-function checkTarget(manifest: Manifest, target: Target, request: RestoreRequest, facts: RestoreFacts): string[] {
+function checkTarget(manifest: ManifestHead, target: Target, request: RestoreRequest, facts: RestoreFacts): string[] {
   const { place, definitions } = facts;
   if (!WRITABLE_KINDS.has(target.kind)) return [`${target.name} is no table`];
   return [
@@ -186,7 +184,7 @@ function checkTarget(manifest: Manifest, target: Target, request: RestoreRequest
   ];
 }
 
-function checkColumns(manifest: Manifest, target: Target, definitions: readonly TypeDefinition[]): string[] {
+function checkColumns(manifest: ManifestHead, target: Target, definitions: readonly TypeDefinition[]): string[] {
   const [known, here] = [definitionsOf(manifest.types), definitionsOf(definitions)];
   const archived = new Map(manifest.columns.map((column) => [column.name, column]));
   const there = new Map(target.columns.map((column) => [column.name, column]));
@@ -225,7 +223,7 @@ function missing(column: ManifestColumn, unmatched: readonly TargetColumn[]): st
 }
 
 function checkRights(
-  manifest: Manifest,
+  manifest: ManifestHead,
   target: Target,
   request: RestoreRequest,
   { place, objects }: RestoreFacts,
@@ -273,7 +271,7 @@ function whyStaged(
 ): string | undefined {
   if (onConflict === 'skip') return '--on-conflict skip';
   if (isRange({ keys })) return 'a range of the key';
-  return objects.some(({ object }) => object.longestLine !== undefined) ? 'a row that is too long for COPY' : undefined;
+  return objects.warnings.length > 0 ? 'a row that is too long for COPY' : undefined;
 }
 
 /** The record of the restore is a table beside the target. */
@@ -296,10 +294,4 @@ function checkStillThere({ name }: Target, { table }: RestoreRecord, recount: Re
   return [
     `a restore of this run was broken off, and rows that it had brought are gone: ${loss}; to begin anew, DROP TABLE ${table}, and empty ${name} or pass over what is left with --on-conflict skip`,
   ];
-}
-
-function checkObject({ object, bytes }: FoundObject, storeUrl: string): string[] {
-  if (bytes === undefined) return [`object ${object.key} is missing in ${storeUrl}`];
-  if (bytes === object.bytes) return [];
-  return [`object ${object.key} has ${bytes} bytes, and ${object.bytes} in the manifest: it was changed or damaged`];
 }

@@ -6,6 +6,7 @@ import { dispatchTasks } from '../work/dispatch.ts';
 import { RunProgress } from '../work/progress.ts';
 import { noteTrouble, watchStall } from '../work/trouble-log.ts';
 import type { RestoreTask } from '../segment/restore/task.ts';
+import type { PlannedObject } from './objects.ts';
 import { openStore } from '../store/open.ts';
 import { findRun } from './find-run.ts';
 import { describeLoss } from './loss.ts';
@@ -113,21 +114,19 @@ async function fill(
   const progress = new RunProgress(request.archive.name, plan.manifest.run, context.onProgress);
   const { done } = plan.record;
   tally.resumed = plan.record.resumed;
-  for (const { rows, skipped } of done.values()) {
-    tally.rows += rows;
-    tally.skipped += skipped;
-    tally.objects += 1;
-  }
-  const open = plan.objects.filter(({ key }) => !done.has(key));
-  const tasks = restoreTasks(context, request, plan, open);
-  const together = new Map(tasks.map(({ segment, objects }) => [segment, objects]));
-  progress.begin(
-    { segments: plan.objects, estimate: { rows: plan.objects.reduce((sum, { rows }) => sum + rows, 0) } },
-    new Map(plan.objects.filter(({ key }) => done.has(key)).map((object) => [object.index, object])),
-  );
+  tally.objects = done.size;
+  tally.rows = done.sums.rows;
+  tally.skipped = done.sums.skipped;
+  const { count, rows } = plan.amounts;
+  const left = count - done.size;
+  /** The objects of each task that is under way, by the first one of them. */
+  const together = new Map<number, RestoreTask['objects']>();
+  const open = openObjects(plan, progress);
+  const tasks = noted(restoreTasks(context, request, plan, open, left), together);
+  progress.begin({ segments: plan.manifest.objects, count, estimate: { rows } }, new Map());
   const stopWatching = watchStall(context.log, progress);
   try {
-    const summary = await dispatchTasks<RestoreTask>(tasks, {
+    const summary = await dispatchTasks<RestoreTask>(Object.assign(tasks, { length: left }), {
       place: context.place,
       log: context.log,
       retry: request.archive.retry,
@@ -146,7 +145,8 @@ async function fill(
       onTrouble: (segment, trouble) => {
         noteTrouble(context.log, progress, trouble, segment);
       },
-      onFinished: async ({ objects }, facts) => {
+      onFinished: async ({ segment, objects }, facts) => {
+        together.delete(segment);
         for (const [at, one] of facts.entries()) {
           const object = objects[at];
           if (object === undefined) continue;
@@ -164,6 +164,26 @@ async function fill(
     tally.peakHeapBytes = Math.max(tally.peakHeapBytes, progress.counts.peakHeapBytes);
     progress.end();
   }
+}
+
+/** The objects that are not in the target yet. */
+async function* openObjects({ objects, record }: RestorePlan, progress: RunProgress): AsyncGenerator<PlannedObject> {
+  for await (const object of objects) {
+    if (record.done.get(object.key) === undefined) yield object;
+    else progress.wasDone(object.index, object);
+  }
+}
+
+/** Each task is told of as it is made. */
+async function* noted(
+  tasks: AsyncIterable<RestoreTask>,
+  together: Map<number, RestoreTask['objects']>,
+): AsyncGenerator<RestoreTask, undefined> {
+  for await (const task of tasks) {
+    together.set(task.segment, task.objects);
+    yield task;
+  }
+  return undefined;
 }
 
 /**

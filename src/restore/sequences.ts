@@ -2,7 +2,7 @@
 import type { Client } from '../postgres/connect.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { restoreFailure } from '../segment/restore/errors.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
 import type { Target, TargetColumn, TargetSequence } from './target.ts';
 
 /** Only ever moves a sequence on, in the direction that it counts. Resolves to what should be known of those that stay. */
@@ -22,7 +22,7 @@ export async function advanceSequences(client: Client, target: Target): Promise<
 
 /** What the operator has to do himself, for the columns that get values of the archive. */
 export function warnOfSequences(
-  { columns }: Pick<Manifest, 'columns'>,
+  { columns }: Pick<ManifestHead, 'columns'>,
   target: { columns: readonly Pick<TargetColumn, 'name' | 'isGenerated' | 'sequences'>[] },
 ): string[] {
   const filled = target.columns.filter(

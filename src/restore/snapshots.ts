@@ -1,9 +1,9 @@
 /** What is special in bringing a run back whose objects were read under several snapshots. */
 import type { Failure } from '../base/errors.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
 
-type Read = Pick<Manifest, 'consistency' | 'snapshots' | 'cut' | 'primaryKey'>;
+type Read = Pick<ManifestHead, 'consistency' | 'snapshots' | 'cut' | 'primaryKey'>;
 
 /** Said before the first row. */
 export function warnOfSnapshots(manifest: Read, into: string): string[] {
@@ -26,7 +26,7 @@ export function warnOfSnapshots(manifest: Read, into: string): string[] {
 }
 
 /** A row that is there twice is none that was there before: to pass over it would lose it. */
-export function explainTwice(failure: Failure, { consistency }: Pick<Manifest, 'consistency'>): Failure {
+export function explainTwice(failure: Failure, { consistency }: Pick<ManifestHead, 'consistency'>): Failure {
   if (failure.code !== 'row-exists' || consistency === 'single-snapshot') return failure;
   return {
     ...failure,

@@ -1,10 +1,8 @@
 /** Makes the tasks of a restore from its objects. */
-import { fail } from '../base/errors.ts';
 import { maxRowBytes } from '../base/memory-budget.ts';
 import { readableWindowBytes } from '../config/memory-sum.ts';
-import { codecOf, type Codec } from '../format/compress/codec.ts';
 import type { ObjectToRestore, RestoreTask } from '../segment/restore/task.ts';
-import type { PlannedObject } from './objects.ts';
+import { requireCodec, type PlannedObject, type PlannedObjects } from './objects.ts';
 import type { RestorePlan } from './plan.ts';
 import type { RestoreContext, RestoreRequest } from './request.ts';
 
@@ -14,32 +12,43 @@ const SMALL_BYTES = 256 * 1024;
 const TOGETHER_BYTES = 2 * 1024 * 1024;
 const MOST_TOGETHER = 200;
 
-/** The tasks of these objects, in their order: one for each, or for small neighbours that share a transaction. */
-export function restoreTasks(
+/**
+ * The tasks of objects, in their order: one for each, or for small neighbours that share a transaction. `count` is how many
+ * objects there are. Each is made when it is asked for.
+ */
+export async function* restoreTasks(
   context: Pick<RestoreContext, 'config' | 'generation'>,
   request: RestoreRequest,
   plan: RestorePlan,
-  objects: readonly PlannedObject[],
-): RestoreTask[] {
-  return gather(objects, context.config.workers.threads).map((some) => restoreTask(context, request, plan, some));
+  objects: PlannedObjects,
+  count: number,
+): AsyncGenerator<RestoreTask, undefined> {
+  for await (const some of gather(objects, count, context.config.workers.threads))
+    yield restoreTask(context, request, plan, some);
+  return undefined;
 }
 
 /** There is work for all threads before anything is gathered. */
-function gather(objects: readonly PlannedObject[], threads: number): PlannedObject[][] {
-  const most = Math.min(MOST_TOGETHER, Math.ceil(objects.length / threads));
-  const groups: PlannedObject[][] = [];
+async function* gather(
+  objects: PlannedObjects,
+  count: number,
+  threads: number,
+): AsyncGenerator<PlannedObject[], undefined> {
+  const most = Math.min(MOST_TOGETHER, Math.ceil(count / threads));
+  let group: PlannedObject[] = [];
   let bytes = TOGETHER_BYTES;
-  for (const object of objects) {
-    const group = groups.at(-1);
+  for await (const object of objects) {
     const isSmall = object.jsonBytes <= SMALL_BYTES;
     bytes += object.jsonBytes;
-    if (group !== undefined && isSmall && group.length < most && bytes <= TOGETHER_BYTES) group.push(object);
+    if (group.length > 0 && isSmall && group.length < most && bytes <= TOGETHER_BYTES) group.push(object);
     else {
-      groups.push([object]);
+      if (group.length > 0) yield group;
+      group = [object];
       bytes = isSmall ? object.jsonBytes : TOGETHER_BYTES;
     }
   }
-  return groups;
+  if (group.length > 0) yield group;
+  return undefined;
 }
 
 function restoreTask(
@@ -78,15 +87,4 @@ function toRestore(object: PlannedObject, { where, keys }: RestorePlan): ObjectT
   const condition = where === undefined || keys.inside.has(index) ? {} : { where };
   const length = longestLine === undefined ? {} : { isTooLong: true as const };
   return { segment: index, key, codec: requireCodec(key), expected, ...length, ...condition };
-}
-
-/** The manifest lies in the bucket, where others may write; what it names must be something that we wrote. */
-function requireCodec(key: string): Codec {
-  const codec = codecOf(key);
-  if (codec !== undefined) return codec;
-  throw fail('bad-manifest', {
-    stage: 'restore',
-    message: `the manifest names the object ${key}, whose ending is none of ours`,
-    hint: 'The manifest was changed or written by something else. Bring it back from a copy or an older version.',
-  });
 }

@@ -3,7 +3,7 @@
  * the journal goes.
  */
 import { fail, toFailure, type FailureError } from '../base/errors.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestSummary } from '../ledger/manifest.ts';
 import { fullKey } from '../ledger/names.ts';
 import type { Receipt } from '../ledger/receipts.ts';
 import type { SealedManifest } from '../ledger/run-folder.ts';
@@ -20,13 +20,13 @@ import type { Run } from './run.ts';
 import type { Session } from './session.ts';
 
 /** Commits a run. Throws FailureError; then nothing is committed, unless the plan says that it may be. */
-export async function commitRun(run: Run, attempt: Attempt): Promise<Manifest> {
+export async function commitRun(run: Run, attempt: Attempt): Promise<ManifestSummary> {
   const { folder } = run;
   const { session, plan } = attempt;
   const receipts = requireAll(plan, attempt.done);
   const empties = inOrder(attempt.empties.values());
   await sweepAgain(run, attempt);
-  requireUnchanged(run, [...receipts, ...empties], await folder.listing());
+  await requireUnchanged(run, [...receipts, ...empties], await folder.listing());
   const manifest = buildManifest({
     archive: folder.archive,
     run: folder.run,
@@ -52,7 +52,7 @@ export async function commitRun(run: Run, attempt: Attempt): Promise<Manifest> {
  * Commits a run whose plan says that it is being committed, with the very manifest that was to be written. Throws
  * FailureError `object-changed` when it cannot be any more.
  */
-export async function commitAsItStands(run: Run, session: Session, { journal }: Committing): Promise<Manifest> {
+export async function commitAsItStands(run: Run, session: Session, { journal }: Committing): Promise<ManifestSummary> {
   const { committing } = journal;
   if (committing === undefined) throw new Error('the plan is not one that is being committed');
   const { folder } = run;
@@ -60,10 +60,9 @@ export async function commitAsItStands(run: Run, session: Session, { journal }: 
   if (staged === undefined)
     throw objectChanged(`${folder.store.url}${folder.prefix} has not the manifest that its plan says is being written`);
   const { manifest } = staged;
-  const objects = manifest.objects.map((object) => ({ ...object, key: folder.keyOf(object) }));
   // Listed after the uploads of dead tries were swept: none of them can change it any more.
-  requireUnchanged(run, objects, await folder.listing());
-  run.log.info({ segments: objects.length }, 'run was being committed, and is committed as it stands');
+  await requireUnchanged(run, manifest.objects, await folder.listing());
+  run.log.info({ segments: manifest.objects.length }, 'run was being committed, and is committed as it stands');
   return writeManifest(run, session, staged, manifest);
 }
 
@@ -71,8 +70,8 @@ async function writeManifest(
   run: Run,
   session: Session,
   sealed: SealedManifest,
-  manifest: Manifest,
-): Promise<Manifest> {
+  manifest: ManifestSummary,
+): Promise<ManifestSummary> {
   const { folder } = run;
   await session.require();
   await folder.commit(sealed);
@@ -106,19 +105,26 @@ function requireAll({ segments }: RunPlan, done: ReadonlyMap<number, Receipt>): 
   });
 }
 
+/** An object as a receipt or a manifest has it. */
+type Stored = Pick<Receipt, 'key' | 'bytes' | 'etag'>;
+
 /** Each object must still be the one that its receipt is of. */
-function requireUnchanged(
+async function requireUnchanged(
   { folder }: Run,
-  objects: readonly Pick<Receipt, 'key' | 'bytes' | 'etag'>[],
+  objects: AsyncIterable<Stored> | Iterable<Stored>,
   listed: ReadonlyMap<string, StoredObject>,
-): void {
-  const changed = objects.filter((object) => !isSameObject(object, listed.get(object.key)));
-  const [first] = changed;
+): Promise<void> {
+  let first: string | undefined;
+  let changed = 0;
+  for await (const object of objects) {
+    const key = folder.keyOf(object);
+    if (isSameObject(object, listed.get(key))) continue;
+    first ??= key;
+    changed += 1;
+  }
   if (first === undefined) return;
-  const others = changed.length === 1 ? '' : ` and ${changed.length - 1} more`;
-  throw objectChanged(
-    `${folder.store.url}${first.key}${others} changed after it was uploaded; the run is not committed`,
-  );
+  const others = changed === 1 ? '' : ` and ${changed - 1} more`;
+  throw objectChanged(`${folder.store.url}${first}${others} changed after it was uploaded; the run is not committed`);
 }
 
 function objectChanged(message: string): FailureError {

@@ -5,7 +5,7 @@ import { retrying } from '../base/retry.ts';
 import { formatCount } from '../base/units.ts';
 import { endedAs } from '../ledger/journal.ts';
 import { warnOfLongLine } from '../ledger/long-line.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestSummary } from '../ledger/manifest.ts';
 import { isSameSnapshot } from '../postgres/snapshot.ts';
 import type { SegmentTask } from '../segment/task.ts';
 import { dispatchTasks } from '../work/dispatch.ts';
@@ -38,7 +38,7 @@ const SESSION_CODES: ReadonlySet<FailureCode> = new Set<FailureCode>([
 /** How a run ended that did not fail. */
 export interface Commit {
   status: 'committed' | 'already-committed';
-  manifest: Manifest;
+  manifest: ManifestSummary;
 }
 
 /** Runs until the manifest is written. Throws the failure that ended it; then the run can be taken up again. */
@@ -134,7 +134,7 @@ async function endedElsewhere(run: Run, error: unknown): Promise<Commit> {
   return { status: 'already-committed', manifest };
 }
 
-async function goOn(run: Run, session: Session): Promise<Manifest> {
+async function goOn(run: Run, session: Session): Promise<ManifestSummary> {
   const taken = await takeUp(run, session);
   const sign = giveSigns(run, taken);
   try {
@@ -144,7 +144,7 @@ async function goOn(run: Run, session: Session): Promise<Manifest> {
   }
 }
 
-async function finishCommit(run: Run, session: Session, committing: Committing): Promise<Manifest> {
+async function finishCommit(run: Run, session: Session, committing: Committing): Promise<ManifestSummary> {
   try {
     return await commitAsItStands(run, session, committing);
   } catch (error) {
@@ -153,7 +153,7 @@ async function finishCommit(run: Run, session: Session, committing: Committing):
   }
 }
 
-async function archiveRows(run: Run, attempt: Attempt, sign: SignOfLife): Promise<Manifest> {
+async function archiveRows(run: Run, attempt: Attempt, sign: SignOfLife): Promise<ManifestSummary> {
   for (const warning of attempt.plan.warnings) run.log.warn(warning);
   try {
     await dispatch(run, attempt, sign);

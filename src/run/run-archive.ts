@@ -4,7 +4,7 @@ import type { Log } from '../base/log.ts';
 import { retrying } from '../base/retry.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import { executeRun, type Commit } from './execute.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestSummary } from '../ledger/manifest.ts';
 import { JOURNAL_STAYS, unlessDenied } from '../ledger/optional-rights.ts';
 import { RunProgress } from '../work/progress.ts';
 import { watchStall } from '../work/trouble-log.ts';
@@ -76,7 +76,7 @@ async function openAndRun(run: Run): Promise<Ending> {
 }
 
 /** A destination that is busy for a moment must not cost the whole run before it has begun. */
-async function findManifest(run: Run): Promise<Manifest | undefined> {
+async function findManifest(run: Run): Promise<ManifestSummary | undefined> {
   const policy = run.archive.retry;
   return retrying(
     policy,

@@ -103,6 +103,13 @@ export interface Store {
   put(key: string, body: Buffer, options: PutOptions): Promise<PutResult>;
   /** Reads a small object whole; undefined when it is absent. Throws when it is larger than `limitBytes`. */
   get(key: string, limitBytes: number): Promise<{ body: Buffer; etag: string } | undefined>;
+  /** Reads `bytes` of an object from `from` on, or as many as there are; undefined when it is absent. */
+  getPart(key: string, from: number, bytes: number): Promise<Buffer | undefined>;
+  /**
+   * Reads an object of any size piece by piece, once, and resolves to its ETag; undefined when it is absent. Throws when it is
+   * larger than `limitBytes`, and what `onPiece` throws.
+   */
+  scan(key: string, limitBytes: number, onPiece: (piece: Buffer) => void): Promise<{ etag: string } | undefined>;
   /** Streams an object; throws when it is absent. */
   read(key: string, signal: AbortSignal): AsyncIterable<Buffer>;
   /** The object's size and ETag, or undefined when it is absent. */

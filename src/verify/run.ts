@@ -3,13 +3,14 @@ import { FailureError } from '../base/errors.ts';
 import { retrying, type RetryPolicy } from '../base/retry.ts';
 import { countOf, formatCount } from '../base/units.ts';
 import { visible } from '../base/visible.ts';
-import type { Store } from '../store/store.ts';
-import { compareKeys } from './key-order.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
-import { findStrayFolders } from '../ledger/runs.ts';
 import { commonFolder, isChosen, type PartitionChoice } from '../ledger/partitions.ts';
-import { contradictionsOf } from '../ledger/whole.ts';
-import type { Manifest, ManifestColumn, ManifestObject } from '../ledger/manifest.ts';
+import { findStrayFolders } from '../ledger/runs.ts';
+import type { StoredManifest } from '../ledger/stored-manifest.ts';
+import { Wholeness } from '../ledger/whole.ts';
+import type { ManifestObject } from '../ledger/manifest.ts';
+import { FolderIndex } from './folder-index.ts';
+import { compareNeighbours } from './neighbours.ts';
 import { Problems, tellsOfObject, verifyObject, type Problem } from './object.ts';
 
 export interface VerifyOptions {
@@ -51,55 +52,38 @@ export interface Verification {
   jsonBytes: number;
   bytes: number;
   objectsRead: number;
-  objects: VerifiedObject[];
+  /** Objects that are looked at: those of the manifest, or of the values that were chosen. */
+  objectsTotal: number;
   /** What is wrong with the run as a whole. */
   problems: Problem[];
+  /**
+   * All that were looked at, in the order of the manifest, then those that it does not name; or those alone that something is wrong
+   * with. They are not held: whoever asks for all has the manifest read again.
+   */
+  objects: (which: 'all' | 'different') => AsyncIterable<VerifiedObject>;
 }
 
 /** Objects that are read at once. */
 const READ_AT_ONCE = 2;
+/** Objects of which it is kept what is wrong with them. */
+const MOST_DIFFERENT = 10_000;
 
+/** An object that is to be read. */
 interface Entry {
+  at: number;
   object: ManifestObject;
   /** Relative to the destination's prefix. */
   key: string;
-  problems: Problems;
-  wanted: boolean;
-  read: boolean;
 }
 
 /** Throws FailureError when the destination fails, which is no difference, and the signal's reason when it aborts. */
-export async function verifyRun(folder: RunFolder, manifest: Manifest, options: VerifyOptions): Promise<Verification> {
-  const entries = entriesOf(folder, manifest, options);
-  const strays = await compareWithFolder(folder, manifest, entries, options);
-  compareNeighbours(manifest, entries);
-  await readObjects(folder.store, manifest, entries, options);
-  const objects = [
-    ...entries.map(({ key, problems, read }) => describe(options.keyPrefix + key, problems.list, read)),
-    ...strays.map((key) =>
-      describe(options.keyPrefix + key, [{ message: 'the manifest does not name this object' }], false),
-    ),
-  ];
-  const problems = [...contradictionsOf(manifest).map((message) => ({ message })), ...(await findNeighbours(folder))];
-  const read = entries.filter((entry) => entry.read).map(({ object }) => object);
-  return {
-    ok: problems.length === 0 && objects.every((object) => object.ok),
-    rows: sum(read, ({ rows }) => rows),
-    jsonBytes: sum(read, ({ jsonBytes }) => jsonBytes),
-    bytes: sum(read, ({ bytes }) => bytes),
-    objectsRead: read.length,
-    objects,
-    problems,
-  };
-}
-
-/** Objects lie beside the manifest, wherever the destination was moved to since: restore goes by the same rule. */
-function entriesOf(folder: RunFolder, manifest: Manifest, { sample, choices = [] }: VerifyOptions): Entry[] {
-  const objects = manifest.objects.filter(({ partition }) => isChosen(partition, choices));
-  const chosen = chooseEvenly(objects.length, sample ?? objects.length);
-  return objects.map((object, at) => {
-    return { object, key: folder.keyOf(object), problems: new Problems(), wanted: chosen.has(at), read: false };
-  });
+export async function verifyRun(
+  folder: RunFolder,
+  manifest: StoredManifest,
+  options: VerifyOptions,
+): Promise<Verification> {
+  const { choices = [] } = options;
+  return new RunVerification(folder, manifest, options, await countChosen(manifest, choices)).verify();
 }
 
 /** `count` of the numbers below `total`, as far from each other as can be; the first and the last are always among them. */
@@ -109,144 +93,201 @@ export function chooseEvenly(total: number, count: number): Set<number> {
   return new Set(Array.from({ length: picks }, (_, at) => Math.round((at * (total - 1)) / (picks - 1))));
 }
 
-/**
- * Looks every object up in the list of the run's folder, and returns the data objects that are there too many: of some values, those
- * in the one folder that all of these have.
- */
-async function compareWithFolder(
-  folder: RunFolder,
-  { partitionBy = [], objects }: Manifest,
-  entries: readonly Entry[],
-  { choices = [] }: VerifyOptions,
-): Promise<string[]> {
-  const missing = new Map(entries.map((entry) => [entry.key, entry]));
-  if (missing.size < entries.length) for (const entry of repeated(entries)) entry.problems.add('it is named twice');
-  const strays: string[] = [];
-  const others = entries.length === objects.length ? undefined : new Set(objects.map((object) => folder.keyOf(object)));
-  const isOneFolder = choices.length === 0 || choices.length === partitionBy.length;
-  for await (const { key, bytes } of folder.list(commonFolder(partitionBy, choices))) {
-    const entry = missing.get(key);
-    if (entry !== undefined) {
-      missing.delete(key);
+async function countChosen({ objects }: StoredManifest, choices: readonly PartitionChoice[]): Promise<number> {
+  if (choices.length === 0) return objects.length;
+  let count = 0;
+  for await (const { partition } of objects) if (isChosen(partition, choices)) count += 1;
+  return count;
+}
+
+/** Goes through a manifest once. Of an object it keeps a byte or two, and what is wrong with it. */
+class RunVerification {
+  readonly #folder: RunFolder;
+  readonly #manifest: StoredManifest;
+  readonly #options: VerifyOptions;
+  readonly #choices: readonly PartitionChoice[];
+  /** Places among those that are looked at; undefined for all. */
+  readonly #sample: ReadonlySet<number> | undefined;
+  readonly #total: number;
+  readonly #wasRead: Uint8Array;
+  readonly #problems = new Map<number, Problems>();
+  /** Objects that differ, beyond those of which it is kept how. */
+  #unkept = 0;
+  readonly #progress: VerifyProgress;
+  readonly #sums = { rows: 0, jsonBytes: 0, bytes: 0, objectsRead: 0 };
+
+  constructor(folder: RunFolder, manifest: StoredManifest, options: VerifyOptions, total: number) {
+    const { length } = manifest.objects;
+    this.#folder = folder;
+    this.#manifest = manifest;
+    this.#options = options;
+    this.#choices = options.choices ?? [];
+    this.#total = total;
+    this.#sample = options.sample === undefined ? undefined : chooseEvenly(total, options.sample);
+    this.#wasRead = new Uint8Array(length);
+    const objects = this.#sample?.size ?? total;
+    // Those of a sample are taken to be about as large as the others.
+    const bytes = Math.round((manifest.bytes * objects) / Math.max(1, length));
+    this.#progress = { objects, objectsDone: 0, bytes, bytesDone: 0 };
+  }
+
+  async verify(): Promise<Verification> {
+    const { partitionBy = [] } = this.#manifest;
+    const index = await FolderIndex.read(this.#folder, commonFolder(partitionBy, this.#choices));
+    // Of several values, what others have in the same folders is not looked at.
+    if (this.#choices.length > 0 && this.#choices.length < partitionBy.length) index.ignoreUnnamed();
+    const wholeness = new Wholeness(this.#manifest);
+    await this.#readObjects(this.#compare(index, wholeness));
+    const problems = [
+      ...wholeness.contradictions().map((message) => ({ message })),
+      ...this.#countUnkept(index.uncounted),
+      ...(await findNeighbours(this.#folder)),
+    ];
+    const hasStrays = index.unnamed().next().done !== true;
+    return {
+      ok: problems.length === 0 && this.#problems.size === 0 && !hasStrays,
+      ...this.#sums,
+      objectsTotal: this.#total,
+      problems,
+      objects: (which) => this.#describe(which, index),
+    };
+  }
+
+  /** Compares all objects with the list of the folder, and with each other; those are given that are to be read. */
+  async *#compare(index: FolderIndex, wholeness: Wholeness): AsyncGenerator<Entry, undefined> {
+    const problemsOf = compareNeighbours(this.#manifest);
+    let [at, place] = [-1, -1];
+    for await (const object of this.#manifest.objects) {
+      at += 1;
+      wholeness.add(object);
+      const key = this.#folder.keyOf(object);
+      const { bytes, isRepeated } = index.find(key);
+      if (!isChosen(object.partition, this.#choices)) continue;
+      place += 1;
+      const isWanted = this.#sample?.has(place) ?? true;
+      if (isRepeated) this.#add(at, 'it is named twice');
+      if (bytes === undefined) this.#add(at, 'it is not there');
       // One that is read is compared byte by byte.
-      if (!entry.wanted && bytes !== entry.object.bytes)
-        entry.problems.add(
-          `it has ${countOf(bytes, 'byte')}, the manifest says ${formatCount(entry.object.bytes)}; it was not read`,
+      else if (!isWanted && bytes !== object.bytes)
+        this.#add(
+          at,
+          `it has ${countOf(bytes, 'byte')}, the manifest says ${formatCount(object.bytes)}; it was not read`,
         );
-    } else if (isOneFolder && folder.isReadAsData(key) && others?.has(key) !== true) strays.push(key);
+      for (const problem of problemsOf(object)) this.#add(at, problem);
+      if (isWanted && bytes !== undefined) yield { at, object, key };
+      else if (isWanted) {
+        this.#progress.objects -= 1;
+        this.#progress.bytes -= object.bytes;
+      }
+    }
+    return undefined;
   }
-  for (const entry of missing.values()) {
-    entry.problems.add('it is not there');
-    entry.wanted = false;
+
+  async #readObjects(entries: AsyncGenerator<Entry, undefined>): Promise<void> {
+    const { onProgress } = this.#options;
+    const stop = new AbortController();
+    const signal = AbortSignal.any([this.#options.signal, stop.signal]);
+    const work = async (): Promise<void> => {
+      for (let next = await entries.next(); next.done !== true; next = await entries.next()) {
+        signal.throwIfAborted();
+        await this.#readWithRetries(next.value, signal);
+        this.#progress.objectsDone += 1;
+        onProgress(this.#progress);
+      }
+    };
+    const workers = Array.from({ length: READ_AT_ONCE }, async () => {
+      try {
+        await work();
+      } catch (error) {
+        stop.abort(error);
+      }
+    });
+    await Promise.all(workers);
+    signal.throwIfAborted();
   }
-  return strays;
-}
 
-function repeated(entries: readonly Entry[]): Entry[] {
-  const keys = new Set<string>();
-  return entries.filter(({ key }) => {
-    const isRepeated = keys.has(key);
-    keys.add(key);
-    return isRepeated;
-  });
-}
-
-/**
- * Ranges of a key must be disjoint and in order. Where the order is not ours to know, as that of text, which depends on
- * its collation, at least no two ranges may share a bound.
- */
-function compareNeighbours({ columns, cut }: Manifest, entries: readonly Entry[]): void {
-  if (cut?.by !== 'key') return;
-  const keys = cut.key.flatMap((name) => columns.find((column) => column.name === name) ?? []);
-  if (keys.length < cut.key.length) return;
-  let before: ManifestObject | undefined;
-  for (const { object, problems } of entries) {
-    const { firstKey, lastKey } = object;
-    if (firstKey === null || lastKey === null) continue;
-    if (isAbove(firstKey, lastKey, keys))
-      problems.add(`its first key (${firstKey.join(', ')}) lies above its last (${lastKey.join(', ')})`);
-    if (before?.lastKey && isNotBelow(before.lastKey, firstKey, keys))
-      problems.add(
-        `its first key (${firstKey.join(', ')}) does not lie above the last of ${before.key} (${before.lastKey.join(', ')})`,
-      );
-    before = object;
-  }
-}
-
-function isAbove(a: readonly string[], b: readonly string[], columns: readonly ManifestColumn[]): boolean {
-  return (compareKeys(a, b, columns) ?? -1) > 0;
-}
-
-function isNotBelow(a: readonly string[], b: readonly string[], columns: readonly ManifestColumn[]): boolean {
-  return (compareKeys(a, b, columns) ?? -1) >= 0;
-}
-
-async function readObjects(
-  store: Store,
-  manifest: Manifest,
-  entries: readonly Entry[],
-  options: VerifyOptions,
-): Promise<void> {
-  const waiting = entries.filter((entry) => entry.wanted);
-  const progress = {
-    objects: waiting.length,
-    objectsDone: 0,
-    bytes: sum(waiting, (entry) => entry.object.bytes),
-    bytesDone: 0,
-  };
-  const stop = new AbortController();
-  const signal = AbortSignal.any([options.signal, stop.signal]);
-  const work = async (): Promise<void> => {
-    for (let entry = waiting.shift(); entry !== undefined; entry = waiting.shift()) {
-      await readWithRetries(store, manifest, entry, { ...options, signal }, (bytes) => {
-        progress.bytesDone += bytes;
-        options.onProgress(progress);
+  async #readWithRetries({ at, object, key }: Entry, signal: AbortSignal): Promise<void> {
+    const { retry, windowBytes, onProgress } = this.#options;
+    const { columns, cut } = this.#manifest;
+    const toVerify = { store: this.#folder.store, key, object, columns, keyColumns: cut?.key ?? [], windowBytes };
+    const onBytes = (bytes: number): void => {
+      this.#progress.bytesDone += bytes;
+      onProgress(this.#progress);
+    };
+    let problems = new Problems();
+    let seenBytes = 0;
+    const read = async (): Promise<void> => {
+      problems = new Problems();
+      seenBytes = 0;
+      await verifyObject(toVerify, problems, signal, (bytes) => {
+        seenBytes += bytes;
+        onBytes(bytes);
       });
-      progress.objectsDone += 1;
-      options.onProgress(progress);
-    }
-  };
-  const workers = Array.from({ length: READ_AT_ONCE }, async () => {
+    };
     try {
-      await work();
+      await retrying(retry, signal, read, (error) => {
+        onBytes(-seenBytes);
+        return error instanceof FailureError && error.failure.transient;
+      });
+      this.#noteRead(at, object);
     } catch (error) {
-      stop.abort(error);
+      if (!tellsOfObject(error)) throw error;
+      problems.add(error.failure.message);
     }
-  });
-  await Promise.all(workers);
-  signal.throwIfAborted();
-}
-
-async function readWithRetries(
-  store: Store,
-  { columns, cut }: Manifest,
-  entry: Entry,
-  { retry, signal, windowBytes }: VerifyOptions,
-  onBytes: (bytes: number) => void,
-): Promise<void> {
-  const object = { store, key: entry.key, object: entry.object, columns, keyColumns: cut?.key ?? [], windowBytes };
-  let problems = new Problems();
-  let seenBytes = 0;
-  const read = async (): Promise<void> => {
-    problems = new Problems();
-    seenBytes = 0;
-    await verifyObject(object, problems, signal, (bytes) => {
-      seenBytes += bytes;
-      onBytes(bytes);
-    });
-  };
-  try {
-    await retrying(retry, signal, read, (error) => {
-      onBytes(-seenBytes);
-      return error instanceof FailureError && error.failure.transient;
-    });
-    entry.read = true;
-  } catch (error) {
-    if (!tellsOfObject(error)) throw error;
-    problems.add(error.failure.message);
+    // Beside those that were found before the reading: what the last attempt found.
+    for (const { message, line } of problems.list) this.#add(at, message, line);
   }
-  // Beside those that were found before the reading: what the last attempt found.
-  for (const { message, line } of problems.list) entry.problems.add(message, line);
+
+  #noteRead(at: number, { rows, jsonBytes, bytes }: ManifestObject): void {
+    this.#wasRead[at] = 1;
+    this.#sums.objectsRead += 1;
+    this.#sums.rows += rows;
+    this.#sums.jsonBytes += jsonBytes;
+    this.#sums.bytes += bytes;
+  }
+
+  #add(at: number, message: string, line?: number): void {
+    const known = this.#problems.get(at);
+    if (known !== undefined) known.add(message, line);
+    else if (this.#problems.size === MOST_DIFFERENT) this.#unkept += 1;
+    else {
+      const problems = new Problems();
+      problems.add(message, line);
+      this.#problems.set(at, problems);
+    }
+  }
+
+  #countUnkept(strays: number): Problem[] {
+    const unkept = this.#unkept === 0 ? [] : [`${countOf(this.#unkept, 'further difference')} of objects`];
+    const uncounted = strays === 0 ? [] : [`${countOf(strays, 'further object')} that the manifest does not name`];
+    return [...unkept, ...uncounted].map((message) => ({ message: `there are ${message}` }));
+  }
+
+  async *#describe(which: 'all' | 'different', index: FolderIndex): AsyncGenerator<VerifiedObject, undefined> {
+    const { keyPrefix } = this.#options;
+    if (which === 'all') {
+      let at = 0;
+      for await (const object of this.#manifest.objects) {
+        if (isChosen(object.partition, this.#choices)) yield this.#describeOne(at, object);
+        at += 1;
+      }
+    } else
+      for (const at of [...this.#problems.keys()].sort((a, b) => a - b)) {
+        const object = await this.#manifest.objects.at(at);
+        if (object !== undefined) yield this.#describeOne(at, object);
+      }
+    for (const key of index.unnamed()) {
+      const problems = [{ message: 'the manifest does not name this object' }];
+      yield { key: keyPrefix + key, ok: false, read: false, problems };
+    }
+    return undefined;
+  }
+
+  #describeOne(at: number, object: ManifestObject): VerifiedObject {
+    const problems = this.#problems.get(at)?.list ?? [];
+    const key = this.#options.keyPrefix + this.#folder.keyOf(object);
+    return { key, ok: problems.length === 0, read: this.#wasRead[at] === 1, problems };
+  }
 }
 
 /** Whoever reads an archive by a glob, as most readers do, takes the rows of such folders for the archive's. */
@@ -257,12 +298,4 @@ async function findNeighbours({ store, archive }: RunFolder): Promise<Problem[]>
       `${visible(folder)} is no run folder and holds data: who reads the archive by a glob reads its rows too`,
     );
   return problems.list;
-}
-
-function describe(key: string, problems: Problem[], read: boolean): VerifiedObject {
-  return { key, ok: problems.length === 0, read, problems };
-}
-
-function sum<T>(items: readonly T[], value: (item: T) => number): number {
-  return items.reduce((total, item) => total + value(item), 0);
 }

@@ -5,7 +5,7 @@ import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { archivePrefix, runOfFolder } from '../ledger/names.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import { compareRunIds, isRunId } from '../ledger/run-id.ts';
-import type { Manifest } from '../ledger/manifest.ts';
+import type { ManifestSummary } from '../ledger/manifest.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 
@@ -75,7 +75,7 @@ async function readRun(store: Store, archive: string, run: string): Promise<Comm
 }
 
 /** What is kept of a manifest. */
-export function summarize(manifest: Manifest): CommittedRun {
+export function summarize(manifest: ManifestSummary): CommittedRun {
   const { run, window, rows, objects, jsonBytes, bytes, finishedAt } = manifest;
   return { run, ...(window && { window }), rows, objects: objects.length, jsonBytes, bytes, finishedAt };
 }

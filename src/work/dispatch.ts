@@ -36,11 +36,8 @@ export interface DispatchSummary {
   peakHeapBytes: number;
 }
 
-/** Tasks in their order; they may be made as they are asked for. */
-export interface Tasks<T> {
-  [Symbol.iterator](): Iterator<T, undefined>;
-  readonly length: number;
-}
+/** Tasks in their order; they may be made as they are asked for. `length` is how many there are, or at most. */
+export type Tasks<T> = (Iterable<T, undefined> | AsyncIterable<T, undefined>) & { readonly length: number };
 
 /** Runs all tasks. Throws the first failure that is not to be retried, once no segment runs any more. */
 export async function dispatchTasks<T extends Task>(
@@ -50,14 +47,18 @@ export async function dispatchTasks<T extends Task>(
   const summary: DispatchSummary = { peakHeapBytes: 0 };
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
-  const waiting: Iterator<T, undefined> = tasks[Symbol.iterator]();
-  const takeNext = (): T | undefined => waiting.next().value;
-  let unfinished = tasks.length;
+  const waiting = Symbol.asyncIterator in tasks ? tasks[Symbol.asyncIterator]() : tasks[Symbol.iterator]();
+  const takeNext = async (): Promise<T | undefined> => (await waiting.next()).value;
+  let [isOver, taken, finished] = [false, 0, 0];
   const work = async (): Promise<void> => {
-    for (let task = takeNext(); task !== undefined && !signal.aborted && !options.drain.aborted; task = takeNext()) {
+    while (!signal.aborted && !options.drain.aborted) {
       try {
+        const task = await takeNext();
+        isOver ||= task === undefined;
+        if (task === undefined) return;
+        taken += 1;
         await options.onFinished(task, await runWithRetries(task, { ...options, signal }, summary));
-        unfinished -= 1;
+        finished += 1;
       } catch (error) {
         // A segment that the drain found waiting has not failed.
         if (error !== options.drain.reason) stop.abort(error);
@@ -68,7 +69,7 @@ export async function dispatchTasks<T extends Task>(
   // Only the first failure became the reason; the others followed from it.
   stop.signal.throwIfAborted();
   options.signal.throwIfAborted();
-  if (unfinished > 0) throw drained(unfinished);
+  if (finished < taken || (!isOver && finished < tasks.length)) throw drained(tasks.length - finished);
   return summary;
 }
 

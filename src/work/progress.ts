@@ -1,8 +1,8 @@
 /** How far a run is: segment by segment, and summed over them. */
 import type { Failure } from '../base/errors.ts';
-import type { ObjectFacts } from '../segment/task.ts';
 import type { StoreTrouble } from '../store/trouble.ts';
 import type { TaskProgress } from './place.ts';
+import { SegmentTable, type Amounts } from './segment-table.ts';
 import { Waiting } from './waiting.ts';
 
 /** A run's state at one instant. Sizes in bytes; `ended` is true in the last one. */
@@ -25,25 +25,14 @@ export interface ProgressSnapshot {
 
 export type ProgressListener = (snapshot: ProgressSnapshot) => void;
 
-/** One segment of the run. Sizes in bytes. */
-export interface SegmentState extends Amounts {
-  index: number;
-  state: 'waiting' | 'running' | 'done' | 'failed';
-  /** How often it was begun in this process. */
-  attempts: number;
-  /** Heap of its worker while it runs. */
-  heapBytes: number;
-  /** Why its last attempt failed. */
-  failure: Failure | undefined;
-}
-
 /** What a run is going to do. */
 interface Plan {
-  segments: readonly { index: number }[];
+  /** Numbered from 0. */
+  segments: { readonly length: number };
+  /** How many of them are to be done; absent for all. */
+  count?: number;
   estimate: { rows: number };
 }
-
-type Amounts = Pick<ObjectFacts, 'rows' | 'jsonBytes' | 'bytes'>;
 
 const NOTHING: Amounts = { rows: 0, jsonBytes: 0, bytes: 0 };
 
@@ -74,7 +63,9 @@ export class RunProgress {
   readonly #archive: string;
   readonly #run: string;
   readonly #listener: ProgressListener | undefined;
-  readonly #segments = new Map<number, SegmentState>();
+  #segments = new SegmentTable(0);
+  /** Those of them that are to be done. */
+  #count = 0;
   readonly #waiting = new Waiting();
   #estimatedRows = 0;
   #heapBytes = 0;
@@ -110,30 +101,30 @@ export class RunProgress {
 
   /** How many segments are done, over all sessions of the run. */
   get segmentsDone(): number {
-    return [...this.#segments.values()].filter(({ state }) => state === 'done').length;
+    return this.#segments.count('done');
   }
 
-  /** In the order of the plan; none before there is one. */
-  get segments(): readonly Readonly<SegmentState>[] {
-    return [...this.#segments.values()];
+  /** Those of the plan; none before there is one. */
+  get segments(): Pick<SegmentTable, 'length' | 'from' | 'in' | 'troubled'> {
+    return this.#segments;
   }
 
   /** Begins, or begins again under a new session; `done` is what is there already, by segment. */
   begin(plan: Plan, done: ReadonlyMap<number, Amounts>, snapshotAt?: Date): void {
-    const before = new Map(this.#segments);
-    this.#segments.clear();
-    for (const { index } of plan.segments) {
-      const { attempts = 0, failure } = before.get(index) ?? {};
-      const amounts = done.get(index);
-      const state = amounts === undefined ? 'waiting' : 'done';
-      this.#segments.set(index, { index, state, attempts, heapBytes: 0, failure, ...amountsOf(amounts ?? NOTHING) });
-    }
+    this.#segments = new SegmentTable(plan.segments.length, this.#segments);
+    this.#count = plan.count ?? plan.segments.length;
+    for (const [index, amounts] of done) this.wasDone(index, amounts);
     this.#resumed ||= done.size > 0;
     this.#snapshotAt = snapshotAt;
     this.#estimatedRows = plan.estimate.rows;
     this.#startedAt ??= performance.now();
     this.#waiting.moved();
     this.#emit(false);
+  }
+
+  /** A segment is there already. */
+  wasDone(segment: number, facts: Amounts): void {
+    this.#segments.change(segment, { state: 'done', ...amountsOf(facts) });
   }
 
   /** The run is one that `host` had begun. */
@@ -171,7 +162,7 @@ export class RunProgress {
   attempt(segment: number, attempt: number): void {
     if (attempt > 1) this.#counts.retries += 1;
     const attempts = (this.#segments.get(segment)?.attempts ?? 0) + 1;
-    this.#change(segment, { state: 'running', attempts, ...NOTHING });
+    this.#segments.change(segment, { state: 'running', attempts, ...NOTHING });
   }
 
   update(segment: number, progress: TaskProgress): void {
@@ -179,7 +170,7 @@ export class RunProgress {
     const before = this.#segments.get(segment);
     if (before?.state !== 'running') return;
     if (progress.rows !== before.rows || progress.bytes !== before.bytes) this.#waiting.moved();
-    this.#change(segment, { heapBytes: progress.heapBytes, ...amountsOf(progress) });
+    this.#segments.change(segment, { heapBytes: progress.heapBytes, ...amountsOf(progress) });
     this.#heapBytes = progress.heapBytes;
     this.sawHeap(progress.heapBytes);
     this.#emit(false);
@@ -189,7 +180,7 @@ export class RunProgress {
     this.#counts.segmentsFinishedHere += 1;
     this.#waiting.forget(`segment-${segment}`);
     this.#waiting.moved();
-    this.#change(segment, { state: 'done', heapBytes: 0, ...amountsOf(facts) });
+    this.#segments.change(segment, { state: 'done', heapBytes: 0, ...amountsOf(facts) });
     this.#emit(false);
   }
 
@@ -197,7 +188,7 @@ export class RunProgress {
   fail(segment: number, failure: Failure, isLast: boolean): void {
     this.#waiting.forget(`segment-${segment}`);
     this.#failures.set(failure.code, (this.#failures.get(failure.code) ?? 0) + 1);
-    this.#change(segment, { state: isLast ? 'failed' : 'waiting', failure, heapBytes: 0, ...NOTHING });
+    this.#segments.change(segment, { state: isLast ? 'failed' : 'waiting', failure, heapBytes: 0, ...NOTHING });
   }
 
   /** To be called once, however the run ended; nothing is said of a run that never began. */
@@ -208,14 +199,12 @@ export class RunProgress {
   /** The run as it is now; undefined before there is a plan. */
   snapshot(ended = false): ProgressSnapshot | undefined {
     if (this.#startedAt === undefined) return undefined;
-    const sum = { ...NOTHING };
-    for (const amounts of this.#segments.values()) addTo(sum, amounts);
     return {
       archive: this.#archive,
       run: this.#run,
-      segments: this.#segments.size,
+      segments: this.#count,
       segmentsDone: this.segmentsDone,
-      ...sum,
+      ...this.#segments.sums,
       estimatedRows: this.#estimatedRows,
       heapBytes: this.#heapBytes,
       elapsedMs: performance.now() - this.#startedAt,
@@ -225,15 +214,9 @@ export class RunProgress {
 
   /** Where no request is in trouble. */
   #otherWait(): string {
-    if (this.#segments.size === 0) return 'the source: its lock, its snapshot, or the plan';
-    const states = new Set([...this.#segments.values()].map(({ state }) => state));
-    if (states.has('running')) return 'rows of the source';
-    return states.has('waiting') ? 'a free thread, or the end of a pause' : 'the end of the run';
-  }
-
-  #change(segment: number, change: Partial<SegmentState>): void {
-    const state = this.#segments.get(segment);
-    if (state !== undefined) Object.assign(state, change);
+    if (this.#segments.length === 0) return 'the source: its lock, its snapshot, or the plan';
+    if (this.#segments.count('running') > 0) return 'rows of the source';
+    return this.#segments.count('waiting') > 0 ? 'a free thread, or the end of a pause' : 'the end of the run';
   }
 
   #emit(ended: boolean): void {
@@ -244,10 +227,4 @@ export class RunProgress {
 
 function amountsOf({ rows, jsonBytes, bytes }: Amounts): Amounts {
   return { rows, jsonBytes, bytes };
-}
-
-function addTo(sum: Amounts, more: Amounts): void {
-  sum.rows += more.rows;
-  sum.jsonBytes += more.jsonBytes;
-  sum.bytes += more.bytes;
 }

@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { crc32, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { verifyCommand } from '../../src/commands/verify.ts';
 import type { Manifest } from '../../src/ledger/manifest.ts';
-import type { Verification } from '../../src/verify/run.ts';
+import type { Verification, VerifiedObject } from '../../src/verify/run.ts';
 import { happened } from '../support/cli.ts';
 import { commandInProcess, runInProcess } from '../support/in-process.ts';
 import { createRows, partKey, putObject, removeObject, RUN, segmented, startQuickly } from '../support/segments.ts';
@@ -14,7 +14,8 @@ import { openSite, PREFIX, type Site } from '../support/site.ts';
 
 const ROWS = 2000;
 
-interface Report extends Verification {
+interface Report extends Omit<Verification, 'objects'> {
+  objects: VerifiedObject[];
   archive: string;
   run: string | null;
   objectsTotal: number;

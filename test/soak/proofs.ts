@@ -5,7 +5,8 @@ import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { PassThrough } from 'node:stream';
 import { NEVER } from '../../src/base/signals.ts';
-import type { Manifest, ManifestObject } from '../../src/ledger/manifest.ts';
+import type { ManifestObject } from '../../src/ledger/manifest.ts';
+import type { StoredManifest } from '../../src/ledger/stored-manifest.ts';
 import { archivePrefix, runOfFolder, runPrefix } from '../../src/ledger/names.ts';
 import { RunFolder } from '../../src/ledger/run-folder.ts';
 import { parseRunId } from '../../src/ledger/run-id.ts';
@@ -87,7 +88,7 @@ export class Proofs {
     this.removed += 1;
   }
 
-  async #prove(table: SoakTable, run: string, manifest: Manifest): Promise<void> {
+  async #prove(table: SoakTable, run: string, manifest: StoredManifest): Promise<void> {
     const name = `${table.archive} ${run}`;
     this.#proved.add(name);
     this.verified += 1;
@@ -100,13 +101,13 @@ export class Proofs {
       signal: NEVER,
       onProgress: () => undefined,
     });
-    const objects = verification.objects.flatMap(({ key, problems }) =>
+    const objects = (await Array.fromAsync(verification.objects('different'))).flatMap(({ key, problems }) =>
       problems.map((one) => `${key}: ${one.message}`),
     );
     for (const message of [...verification.problems.map((one) => one.message), ...objects])
       this.problems.push(`${name}: ${message}`);
     if (manifest.consistency === 'resumed') this.resumed += 1;
-    const rows = await this.#readBalances(manifest.objects);
+    const rows = await this.#readBalances(await Array.fromAsync(manifest.objects));
     if (rows.length !== table.rows) this.problems.push(`${name}: ${rows.length} rows, not ${table.rows}`);
     const sum = rows.reduce((all, balance) => all + balance, 0n);
     if (manifest.consistency === 'single-snapshot' && sum !== sumOf(table))

@@ -144,6 +144,12 @@ export function aManifest(objects = 3, changes: Partial<Manifest> = {}): Manifes
   };
 }
 
+/** The manifest of a run with all its objects, as it was written; undefined when the run is not committed. */
+export async function wholeManifest(folder: RunFolder): Promise<Manifest | undefined> {
+  const manifest = await folder.manifest();
+  return manifest && { ...manifest, objects: await Array.fromAsync(manifest.objects) };
+}
+
 function partName(segment: number): string {
   return `part-${String(segment).padStart(5, '0')}.jsonl.gz`;
 }

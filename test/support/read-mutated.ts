@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { parentPort, workerData } from 'node:worker_threads';
 import { fail, FailureError } from '../../src/base/errors.ts';
 import type { JournalPlan } from '../../src/ledger/journal.ts';
-import type { Manifest } from '../../src/ledger/manifest.ts';
+import type { ManifestHead } from '../../src/ledger/manifest.ts';
 import { manifestKey, planKey, receiptKey } from '../../src/ledger/names.ts';
 import { RECEIPTS_FORMAT } from '../../src/ledger/receipts.ts';
 import { RunFolder } from '../../src/ledger/run-folder.ts';
@@ -103,12 +103,18 @@ function write(document: object): string {
 /** A run's folder in which this one document lies. */
 function folderWith(key: string, text: string): RunFolder {
   const body = Buffer.from(text);
-  const store = {
+  const store: Store = {
     url: 's3://bucket/',
     async get(asked: string, limitBytes: number) {
       if (asked !== key) return undefined;
       if (body.length > limitBytes) throw fail('object-too-large', { stage: 'upload', message: 'as any store says' });
       return { body, etag: 'x' };
+    },
+    async scan(asked: string, limitBytes: number, onPiece: (piece: Buffer) => void) {
+      const found = await store.get(asked, limitBytes);
+      if (found === undefined) return undefined;
+      for (let at = 0; at < body.length; at += 1000) onPiece(body.subarray(at, at + 1000));
+      return { etag: found.etag };
     },
     async *list() {
       yield { key, bytes: body.length, etag: 'x' };
@@ -139,7 +145,7 @@ function statementsOfPlan({ by, segments }: JournalPlan): string[] {
   });
 }
 
-async function statementsOfManifest(manifest: Manifest): Promise<string[]> {
+async function statementsOfManifest(manifest: ManifestHead): Promise<string[]> {
   const sent: string[] = [];
   const client = {
     /** Knows two types, as a server would. */

@@ -11,6 +11,19 @@ export function printJson(invocation: Invocation, value: unknown): void {
   invocation.stdout.write(`${cleanJson(value)}\n`);
 }
 
+/** A document with one more field, a list that may be long: its items come one after the other, and are not held. */
+export interface WithList {
+  document: object;
+  field: string;
+  items: AsyncIterable<unknown>;
+}
+
+/** As {@link printJson} prints the document with the list as its last field. */
+export async function printJsonWithList({ stdout }: Pick<Invocation, 'stdout'>, whole: WithList): Promise<void> {
+  await writeWithList(stdout, whole, '');
+  stdout.write('\n');
+}
+
 /** A list as {@link printJson} prints it, from items that come one after the other and are not held. */
 export class JsonList {
   readonly #stdout: Invocation['stdout'];
@@ -22,14 +35,41 @@ export class JsonList {
 
   add(items: readonly unknown[]): void {
     for (const item of items) {
-      this.#stdout.write(`${this.#isEmpty ? '[' : ','}\n  ${cleanJson(item).replaceAll('\n', '\n  ')}`);
+      this.#stdout.write(`${this.#isEmpty ? '[' : ','}\n  ${indented(item, '  ')}`);
       this.#isEmpty = false;
     }
+  }
+
+  async addWithList(item: WithList): Promise<void> {
+    this.#stdout.write(`${this.#isEmpty ? '[' : ','}\n  `);
+    this.#isEmpty = false;
+    await writeWithList(this.#stdout, item, '  ');
   }
 
   end(): void {
     this.#stdout.write(this.#isEmpty ? '[]\n' : '\n]\n');
   }
+}
+
+async function writeWithList(
+  stdout: Invocation['stdout'],
+  { document, field, items }: WithList,
+  indent: string,
+): Promise<void> {
+  const empty = indented({ ...document, [field]: [] }, indent);
+  const end = `]\n${indent}}`;
+  stdout.write(empty.slice(0, -end.length));
+  const inner = `${indent}    `;
+  let isFirst = true;
+  for await (const item of items) {
+    stdout.write(`${isFirst ? '' : ','}\n${inner}${indented(item, inner)}`);
+    isFirst = false;
+  }
+  stdout.write(isFirst ? end : `\n${indent}  ${end}`);
+}
+
+function indented(value: unknown, indent: string): string {
+  return cleanJson(value).replaceAll('\n', `\n${indent}`);
 }
 
 function cleanJson(value: unknown): string {

@@ -16,7 +16,8 @@ export interface Backend {
   events: EventStream;
   history: (limit: number, archive?: string) => RunEnding[];
   /** Undefined when nothing is known of the run. */
-  runDetail: (archive: string, run: string) => Promise<unknown>;
+  /** Some of its segments, from `from` on. */
+  runDetail: (asked: { archive: string; run: string; from: number }) => Promise<unknown>;
   actions: Actions;
   /** The text of the metrics, and its type. */
   metrics: () => Promise<{ body: string; type: string }>;
@@ -81,7 +82,8 @@ function reads(
   parts: readonly string[],
 ): (() => Promise<Reply>) | undefined {
   const [first, second, archive = '', run = ''] = parts;
-  if (first === 'api' && second === 'runs' && parts.length === 4) return () => replyRun(backend, archive, run);
+  if (first === 'api' && second === 'runs' && parts.length === 4)
+    return () => replyRun(backend, archive, run, searchParams);
   switch (pathname) {
     case '/api/state':
       return async () => json(backend.state());
@@ -110,8 +112,10 @@ function reads(
   }
 }
 
-async function replyRun(backend: Backend, archive: string, run: string): Promise<Reply> {
-  const detail = isRunId(run) ? await backend.runDetail(archive, run) : undefined;
+async function replyRun(backend: Backend, archive: string, run: string, query: URLSearchParams): Promise<Reply> {
+  const from = query.get('from') ?? '0';
+  if (!/^\d{1,7}$/.test(from)) return refusal(400, 'bad-from', 'from must be the number of a segment');
+  const detail = isRunId(run) ? await backend.runDetail({ archive, run, from: Number(from) }) : undefined;
   return detail === undefined ? refusal(404, 'no-such-run', 'nothing is known of this run') : json(detail);
 }
 

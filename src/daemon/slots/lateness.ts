@@ -4,7 +4,7 @@
  */
 import type { Log } from '../../base/log.ts';
 import type { ArchiveConfig } from '../../config/schema.ts';
-import type { Manifest } from '../../ledger/manifest.ts';
+import type { ManifestSummary } from '../../ledger/manifest.ts';
 import { isOverdue, type Standings } from './standings.ts';
 import type { Schedule } from './schedule.ts';
 
@@ -13,7 +13,7 @@ export interface LatenessParts {
   standings: Standings;
   log: Log;
   /** Asks the destination for its latest run; undefined when it has none or cannot be asked. Never rejects. */
-  findLatest: (archive: ArchiveConfig) => Promise<Manifest | undefined>;
+  findLatest: (archive: ArchiveConfig) => Promise<ManifestSummary | undefined>;
   /** Whether no window of the archive is missing, by its source and its destination. Never rejects. */
   isComplete: (archive: ArchiveConfig) => Promise<boolean>;
   onLate: (archive: string, slot: Date) => void;

@@ -1,6 +1,6 @@
 /** How each archive stands: its last success and failure, and the oldest slot that is due and not archived. */
 import type { ArchiveConfig } from '../../config/schema.ts';
-import type { Manifest } from '../../ledger/manifest.ts';
+import type { ManifestSummary } from '../../ledger/manifest.ts';
 import { formatRunId, parseRunId } from '../../ledger/run-id.ts';
 import type { History } from '../history/history.ts';
 import { isFault, type RunEnding, type ShownFailure } from '../run-ending.ts';
@@ -95,7 +95,7 @@ export class Standings {
   }
 
   /** Takes in what the destination has. The slots of an archive that was not known before count from there. */
-  found(archive: string, manifest: Manifest): void {
+  found(archive: string, manifest: ManifestSummary): void {
     const standing = this.#standings.get(archive);
     if (standing === undefined) return;
     const { run, finishedAt, startedAt, rows, jsonBytes, bytes } = manifest;

@@ -34,7 +34,9 @@ export class Live {
       this.#count(entry.progress);
     }
     const rowsPerSecond = entries.reduce((sum, entry) => sum + this.rowsPerSecond(entry), 0);
-    const heaps = entries.flatMap(({ progress }) => (progress?.segments ?? []).map(({ heapBytes }) => heapBytes));
+    const heaps = entries.flatMap(({ progress }) =>
+      [...(progress?.segments.in('running') ?? [])].map(({ heapBytes }) => heapBytes),
+    );
     const heapBytes = Math.max(0, ...heaps);
     this.#samples.push([nowMs, process.memoryUsage.rss(), heapBytes, Math.round(rowsPerSecond), this.#rows]);
     if (this.#samples.length > MOST_SAMPLES) this.#samples.shift();

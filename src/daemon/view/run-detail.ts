@@ -2,13 +2,13 @@
  * All that is known of one run: from the board while it is in progress, else from its destination, and from the
  * history.
  */
-import { errorText, FailureError } from '../../base/errors.ts';
+import { errorText } from '../../base/errors.ts';
 import { scrub } from '../../base/secrets.ts';
-import { formatBytes } from '../../base/units.ts';
 import { archiveNamed, destinationOf } from '../../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../../config/schema.ts';
-import type { Manifest } from '../../ledger/manifest.ts';
+import { completeManifest, type Manifest, type ManifestObject } from '../../ledger/manifest.ts';
 import { RunFolder } from '../../ledger/run-folder.ts';
+import type { StoredManifest } from '../../ledger/stored-manifest.ts';
 import { openStore } from '../../store/open.ts';
 import { FairQueue } from '../../work/fair-queue.ts';
 import type { History } from '../history/history.ts';
@@ -31,8 +31,14 @@ export interface RunDetail {
   startedAt: string | null;
   finishedAt: string | null;
   rows: number;
+  /** Bytes of the objects that are done. */
+  bytes: number;
+  /** Some of the segments, one after the other. */
   segments: SegmentDetail[];
+  segmentsTotal: number;
+  segmentsDone: number;
   error: ShownFailure | null;
+  /** With the objects of the segments that are here. */
   manifest: Manifest | null;
   /** Rows of the history, newest first. */
   attempts: RunEnding[];
@@ -42,24 +48,30 @@ export interface RunDetail {
 
 /** Reading a destination that does not answer ends after this. */
 const TIMEOUT_MS = 10_000;
-/** A larger plan or manifest is not shown: parsed, it takes some five times as much. */
-const MOST_SHOWN_BYTES = 8 * 1024 ** 2;
+/** Of a run of many segments, so many are in one answer. */
+export const MOST_SHOWN = 1000;
 
 /** Whoever may see the page may ask, as often as he likes: so one run is read at a time. */
 const reading = new FairQueue(1);
+
+/** A run that is asked for, and the first of its segments that are wanted. */
+export interface AskedRun {
+  archive: string;
+  run: string;
+  from: number;
+}
 
 /** Undefined when nothing is known of the run. The destination is not read any more once the signal aborts. */
 export async function describeRun(
   config: Config,
   entry: BoardEntry | undefined,
   history: History,
-  archive: string,
-  run: string,
+  { archive, run, from }: AskedRun,
   signal: AbortSignal,
 ): Promise<RunDetail | undefined> {
   const attempts = history.attemptsOf(archive, run);
-  if (entry?.run === run && entry.state !== 'standby') return describeLive(entry, entry.state, attempts);
-  const stored = await readStored(config, archive, run, signal);
+  if (entry?.run === run && entry.state !== 'standby') return describeLive(entry, entry.state, attempts, from);
+  const stored = await readStored(config, { archive, run, from }, signal);
   const [last] = attempts;
   if (last === undefined && !stored.isCommitted && stored.segments === undefined) return undefined;
   return {
@@ -69,7 +81,10 @@ export async function describeRun(
     startedAt: stored.manifest?.startedAt ?? last?.startedAt ?? null,
     finishedAt: stored.manifest?.finishedAt ?? last?.finishedAt ?? null,
     rows: stored.manifest?.rows ?? last?.rows ?? 0,
+    bytes: stored.bytes ?? 0,
     segments: withTroubles(stored.segments ?? [], last),
+    segmentsTotal: stored.segmentsTotal ?? 0,
+    segmentsDone: stored.segmentsDone ?? 0,
     error: !stored.isCommitted ? (last?.error ?? stored.error ?? null) : null,
     manifest: stored.manifest ?? null,
     attempts,
@@ -81,15 +96,21 @@ function describeLive(
   { archive, run, startedAt, progress }: BoardEntry,
   state: 'waiting' | 'running',
   attempts: RunEnding[],
+  from: number,
 ): RunDetail {
+  const snapshot = progress?.snapshot();
+  const shown = progress?.segments.from(from).take(MOST_SHOWN) ?? [];
   return {
     archive,
     run,
     status: state,
     startedAt: startedAt.toISOString(),
     finishedAt: null,
-    rows: progress?.snapshot()?.rows ?? 0,
-    segments: (progress?.segments ?? []).map(({ index, state, attempts, rows, bytes, failure }) => ({
+    rows: snapshot?.rows ?? 0,
+    bytes: snapshot?.bytes ?? 0,
+    segmentsTotal: snapshot?.segments ?? 0,
+    segmentsDone: snapshot?.segmentsDone ?? 0,
+    segments: [...shown].map(({ index, state, attempts, rows, bytes, failure }) => ({
       index,
       state,
       attempts,
@@ -103,20 +124,19 @@ function describeLive(
   };
 }
 
-interface Stored {
+interface Stored extends Partial<Pick<RunDetail, 'bytes' | 'segments' | 'segmentsTotal' | 'segmentsDone'>> {
   isCommitted: boolean;
   manifest?: Manifest | undefined;
-  segments?: SegmentDetail[] | undefined;
   error?: ShownFailure | undefined;
   destinationError?: string;
 }
 
-async function readStored(config: Config, name: string, run: string, signal: AbortSignal): Promise<Stored> {
-  const archive = archiveNamed(config, name);
+async function readStored(config: Config, asked: AskedRun, signal: AbortSignal): Promise<Stored> {
+  const archive = archiveNamed(config, asked.archive);
   if (archive === undefined) return { isCommitted: false };
   const late = AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), signal]);
   // The place is given back when the reading has ended, and not when nobody waits for it any more.
-  const stored = reading.run(name, late, () => readFromDestination(config, archive, run, late));
+  const stored = reading.run(asked.archive, late, () => readFromDestination(config, archive, asked, late));
   try {
     return await untilLate(stored, late);
   } catch (error) {
@@ -127,47 +147,50 @@ async function readStored(config: Config, name: string, run: string, signal: Abo
 async function readFromDestination(
   config: Config,
   archive: ArchiveConfig,
-  run: string,
+  { run, from }: AskedRun,
   late: AbortSignal,
 ): Promise<Stored> {
   const store = openStore(destinationOf(config, archive), late);
   const folder = new RunFolder(store, archive.name, run);
   try {
-    return await readFrom(folder, late);
-  } catch (error) {
-    if (!(error instanceof FailureError) || error.failure.code !== 'object-too-large') throw error;
-    return { isCommitted: await folder.isCommitted(), segments: [], destinationError: TOO_LARGE };
+    const manifest = await folder.manifest();
+    return manifest === undefined ? await readJournal(folder, from, late) : await showManifest(manifest, from);
   } finally {
     store.close();
   }
 }
 
-const TOO_LARGE = `the run has a plan or a manifest of more than ${formatBytes(MOST_SHOWN_BYTES)}, which is not shown here; \`pgsluice list\` and \`pgsluice verify\` read it`;
-
-async function readFrom(folder: RunFolder, late: AbortSignal): Promise<Stored> {
-  const manifest = await folder.manifest(MOST_SHOWN_BYTES);
-  if (manifest !== undefined) {
-    const segments = manifest.objects.map(({ rows, bytes }, index) => segment(index, 'done', rows, bytes));
-    return { isCommitted: true, manifest, segments };
+async function showManifest({ objects: all, ...head }: StoredManifest, from: number): Promise<Stored> {
+  const objects: ManifestObject[] = [];
+  for await (const object of all.from(from)) {
+    if (objects.length === MOST_SHOWN) break;
+    objects.push(object);
   }
-  const plan = (await folder.plan(MOST_SHOWN_BYTES))?.plan;
+  const segments = objects.map(({ rows, bytes }, at) => segment(from + at, 'done', rows, bytes));
+  const counts = { bytes: head.bytes, segmentsTotal: all.length, segmentsDone: all.length };
+  return { isCommitted: true, manifest: completeManifest(head, objects), segments, ...counts };
+}
+
+async function readJournal(folder: RunFolder, from: number, late: AbortSignal): Promise<Stored> {
+  const plan = (await folder.plan())?.plan;
   if (plan === undefined) return { isCommitted: false };
-  const done = new Map<number, { rows: number; bytes: number }>();
+  const shown = plan.segments.slice(from, from + MOST_SHOWN);
+  const segments = new Map(shown.map(({ index }) => [index, segment(index, 'waiting', 0, 0)]));
+  const done = new Uint8Array(plan.segments.length);
+  const counts = { bytes: 0, segmentsTotal: plan.segments.length, segmentsDone: 0 };
   await folder.eachReceipt(plan, {
-    receipt: ({ segment, rows, bytes }) => {
+    receipt: ({ segment: index, rows, bytes }) => {
       late.throwIfAborted();
-      done.set(segment, { rows, bytes });
+      if (done[index] !== 0) return;
+      done[index] = 1;
+      counts.segmentsDone += 1;
+      counts.bytes += bytes;
+      if (segments.has(index)) segments.set(index, segment(index, 'done', rows, bytes));
     },
-  });
-  const segments = plan.segments.map(({ index }) => {
-    const receipt = done.get(index);
-    return receipt === undefined
-      ? segment(index, 'waiting', 0, 0)
-      : segment(index, 'done', receipt.rows, receipt.bytes);
   });
   const failure = plan.ended?.failure;
   const error = failure && { code: failure.code, message: failure.message, hint: failure.hint };
-  return { isCommitted: false, segments, error };
+  return { isCommitted: false, segments: [...segments.values()], ...counts, error };
 }
 
 async function untilLate<T>(work: Promise<T>, late: AbortSignal): Promise<T> {

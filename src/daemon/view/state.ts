@@ -137,15 +137,13 @@ export function heapLimitBytes({ workers }: Config): number {
 
 /** The workers of a run that are busy. */
 export function describeWorkers({ archive, run, progress, config }: BoardEntry): WorkerState[] {
-  return (progress?.segments ?? [])
-    .filter(({ state }) => state === 'running')
-    .map(({ index, heapBytes }) => ({
-      archive,
-      run,
-      segment: index,
-      heapBytes,
-      heapLimitBytes: heapLimitBytes(config),
-    }));
+  return [...(progress?.segments.in('running') ?? [])].map(({ index, heapBytes }) => ({
+    archive,
+    run,
+    segment: index,
+    heapBytes,
+    heapLimitBytes: heapLimitBytes(config),
+  }));
 }
 
 function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): ArchiveState {

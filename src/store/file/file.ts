@@ -103,17 +103,23 @@ class FileStore implements Store {
   }
 
   async get(key: string, limitBytes: number): Promise<{ body: Buffer; etag: string } | undefined> {
-    const target = await this.#pathFor(key);
-    return this.#try(`reading ${target}`, async () => {
-      const file = await openExisting(target);
-      if (file === undefined) return undefined;
-      try {
-        const found = await file.stat({ bigint: true });
-        if (found.size > limitBytes) throw tooLarge(target, limitBytes);
-        return { body: await readBytes(file, Number(found.size)), etag: etagOf(found) };
-      } finally {
-        await file.close();
-      }
+    return this.#withFile(key, async (file, found, target) => {
+      if (found.size > limitBytes) throw tooLarge(target, limitBytes);
+      return { body: await readBytes(file, 0, Number(found.size)), etag: etagOf(found) };
+    });
+  }
+
+  async getPart(key: string, from: number, bytes: number): Promise<Buffer | undefined> {
+    return this.#withFile(key, (file, { size }) => readBytes(file, from, Math.min(bytes, Number(size) - from)));
+  }
+
+  async scan(key: string, limitBytes: number, onPiece: (piece: Buffer) => void): Promise<{ etag: string } | undefined> {
+    return this.#withFile(key, async (file, found, target) => {
+      if (found.size > limitBytes) throw tooLarge(target, limitBytes);
+      const bytes = Number(found.size);
+      for (let at = 0; at < bytes; at += READ_BYTES)
+        onPiece(await readBytes(file, at, Math.min(READ_BYTES, bytes - at)));
+      return { etag: etagOf(found) };
     });
   }
 
@@ -196,6 +202,23 @@ class FileStore implements Store {
 
   close(): void {
     // Nothing stays open between calls.
+  }
+
+  /** What `read` makes of a file; undefined when there is none. */
+  async #withFile<T>(
+    key: string,
+    read: (file: FileHandle, found: BigIntStats, target: string) => Promise<T>,
+  ): Promise<T | undefined> {
+    const target = await this.#pathFor(key);
+    return this.#try(`reading ${target}`, async () => {
+      const file = await openExisting(target);
+      if (file === undefined) return undefined;
+      try {
+        return await read(file, await file.stat({ bigint: true }), target);
+      } finally {
+        await file.close();
+      }
+    });
   }
 
   async #pathFor(key: string): Promise<string> {
@@ -360,12 +383,12 @@ async function openExisting(target: string): Promise<FileHandle | undefined> {
   throw notAFile(target);
 }
 
-/** The first `bytes` of a file, or all when it has become shorter. */
-async function readBytes(file: FileHandle, bytes: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(bytes);
+/** So many bytes of a file, or all when it has become shorter. */
+async function readBytes(file: FileHandle, from: number, bytes: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(Math.max(0, bytes));
   let filled = 0;
   while (filled < bytes) {
-    const { bytesRead } = await file.read(buffer, filled);
+    const { bytesRead } = await file.read(buffer, filled, bytes - filled, from + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }

@@ -19,11 +19,67 @@ export interface ReadObject {
 
 /** Undefined when it is absent. Throws FailureError, also when it is larger than `limitBytes`. */
 export async function getFromS3(target: S3Target, key: string, limitBytes: number): Promise<ReadObject | undefined> {
+  return withAnswer(target, { key }, async (answer) => {
+    // As it says how long it is, a long one is in memory once.
+    const body = Buffer.allocUnsafeSlow(Math.min(answer.ContentLength ?? 0, limitBytes));
+    const surplus: Buffer[] = [];
+    const bytes = await eachPiece(answer, limitBytes, key, (piece, at) => {
+      if (at + piece.length <= body.length) piece.copy(body, at);
+      else surplus.push(piece);
+    });
+    return {
+      body: surplus.length === 0 ? body.subarray(0, bytes) : Buffer.concat([body, ...surplus]),
+      etag: bareETag(answer.ETag),
+      token: answer.Metadata?.[TOKEN_METADATA],
+    };
+  });
+}
+
+/** The same piece by piece. Throws also what `onPiece` throws, if that is a FailureError. */
+export async function scanS3(
+  target: S3Target,
+  key: string,
+  limitBytes: number,
+  onPiece: (piece: Buffer) => void,
+): Promise<{ etag: string } | undefined> {
+  return withAnswer(target, { key }, async (answer) => {
+    await eachPiece(answer, limitBytes, key, onPiece);
+    return { etag: bareETag(answer.ETag) };
+  });
+}
+
+/** Some bytes of an object; fewer where it ends before. Undefined when it is absent. Throws FailureError. */
+export async function getPartFromS3(
+  target: S3Target,
+  key: string,
+  from: number,
+  bytes: number,
+): Promise<Buffer | undefined> {
+  return withAnswer(target, { key, range: `bytes=${from}-${from + bytes - 1}` }, async (answer) => {
+    // A server that knows no ranges begins at the begin.
+    let skipped = answer.ContentRange === undefined ? 0 : from;
+    const part = Buffer.allocUnsafeSlow(bytes);
+    let filled = 0;
+    for await (const chunk of answer.Body as Readable) {
+      const piece = chunk as Buffer;
+      const wanted = piece.subarray(Math.max(0, from - skipped));
+      skipped += piece.length - wanted.length;
+      filled += wanted.copy(part, filled, 0, bytes - filled);
+      if (filled === bytes) return part;
+    }
+    return part.subarray(0, filled);
+  });
+}
+
+/** What `read` makes of the answer, which is cut off once that has ended; undefined when the object is absent. */
+async function withAnswer<T>(
+  target: S3Target,
+  { key, range }: { key: string; range?: string },
+  read: (answer: GetObjectCommandOutput) => Promise<T>,
+): Promise<T | undefined> {
   const cut = linkSignals([target.signal]);
   try {
-    const answer = await sendGet(target, key, cut.signal);
-    const body = await collect(answer, limitBytes, key);
-    return { body, etag: bareETag(answer.ETag), token: answer.Metadata?.[TOKEN_METADATA] };
+    return await read(await sendGet(target, key, cut.signal, range));
   } catch (error) {
     if (hasName(error, 'NoSuchKey', 'NotFound')) return undefined;
     target.signal.throwIfAborted();
@@ -69,28 +125,32 @@ async function sendGet(
   { client, bucket }: S3Target,
   key: string,
   abortSignal: AbortSignal,
+  Range?: string,
 ): Promise<GetObjectCommandOutput> {
-  const answer = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal });
+  const command = new GetObjectCommand({ Bucket: bucket, Key: key, ...(Range === undefined ? {} : { Range }) });
+  const answer = await client.send(command, { abortSignal });
   // When the reader has left, the SDK's stream finds that the checksum of the rest is wrong, and tells nobody.
   (answer.Body as Readable).on('error', () => undefined);
   return answer;
 }
 
-async function collect(answer: GetObjectCommandOutput, limitBytes: number, key: string): Promise<Buffer> {
+/** `onPiece` is told where the piece begins. Returns how many bytes there were. */
+async function eachPiece(
+  answer: GetObjectCommandOutput,
+  limitBytes: number,
+  key: string,
+  onPiece: (piece: Buffer, at: number) => void,
+): Promise<number> {
   if ((answer.ContentLength ?? 0) > limitBytes) throw tooLarge(key, limitBytes);
-  // As it says how long it is, a long one is in memory once.
-  const body = Buffer.allocUnsafeSlow(answer.ContentLength ?? 0);
-  const surplus: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of answer.Body as Readable) {
     const piece = chunk as Buffer;
     if (bytes + piece.length > limitBytes) throw tooLarge(key, limitBytes);
-    if (bytes + piece.length <= body.length) piece.copy(body, bytes);
-    else surplus.push(piece);
+    onPiece(piece, bytes);
     bytes += piece.length;
   }
   requireWhole(answer, bytes, key);
-  return surplus.length === 0 ? body.subarray(0, bytes) : Buffer.concat([body, ...surplus]);
+  return bytes;
 }
 
 function tooLarge(key: string, limitBytes: number): FailureError {

@@ -16,7 +16,7 @@ import { openS3Target, targetUnder } from './under.ts';
 import { bareETag } from './conditions.ts';
 import { readFailure } from './denied.ts';
 import { hasName, hasStatus, isNotImplemented, type S3Operation, toS3Failure } from './errors.ts';
-import { getFromS3, readFromS3 } from './get.ts';
+import { getFromS3, getPartFromS3, readFromS3, scanS3 } from './get.ts';
 import { probeStore } from '../probe.ts';
 import type { OnTrouble } from '../trouble.ts';
 import { bucketFacts } from './look-at-bucket.ts';
@@ -104,6 +104,14 @@ class S3Store implements Store {
   async get(key: string, limitBytes: number): Promise<{ body: Buffer; etag: string } | undefined> {
     const found = await getFromS3(this.#target, this.#fullKey(key), limitBytes);
     return found && { body: found.body, etag: found.etag };
+  }
+
+  getPart(key: string, from: number, bytes: number): Promise<Buffer | undefined> {
+    return getPartFromS3(this.#target, this.#fullKey(key), from, bytes);
+  }
+
+  scan(key: string, limitBytes: number, onPiece: (piece: Buffer) => void): Promise<{ etag: string } | undefined> {
+    return scanS3(this.#target, this.#fullKey(key), limitBytes, onPiece);
   }
 
   read(key: string, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {

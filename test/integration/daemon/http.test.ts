@@ -36,7 +36,7 @@ function backend(): Backend {
     state: () => ({ text: stateText }) as never,
     events,
     history: () => [],
-    runDetail: async (archive) => (archive === 'large' ? { text: 'x'.repeat(LARGE_BYTES) } : undefined),
+    runDetail: async ({ archive }) => (archive === 'large' ? { text: 'x'.repeat(LARGE_BYTES) } : undefined),
     actions: { run: act('run'), cancel: act('cancel'), pause: act('pause'), resume: act('resume') },
     metrics: async () => ({ body: 'a_metric 1\n', type: 'text/plain; version=0.0.4' }),
     readiness: async () => ({ ready: false, checks: [] }),

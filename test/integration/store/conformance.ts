@@ -287,6 +287,30 @@ function testSmallObjects(store: () => Store): void {
     assert.equal((await store().get('small/big', 1000))?.body.length, 1000);
   });
 
+  it('reads an object piece by piece, up to a limit', async () => {
+    const body = Buffer.from(Array.from({ length: 300_000 }, (_, at) => at % 251));
+    const etag = await etagOf(store().put('small/pieces', body, text));
+    const pieces: Buffer[] = [];
+    const scan = (limit: number): Promise<{ etag: string } | undefined> =>
+      store().scan('small/pieces', limit, (piece) => pieces.push(Buffer.from(piece)));
+    assert.deepEqual(await scan(body.length), { etag });
+    assert.ok(Buffer.concat(pieces).equals(body));
+    assert.equal((await failureOf(scan(body.length - 1))).code, 'object-too-large');
+    assert.equal(await store().scan('small/absent', 10, () => undefined), undefined);
+  });
+
+  it('reads a part of an object, or as much of it as there is', async () => {
+    await store().put('small/part', Buffer.from('0123456789'), text);
+    for (const [from, bytes, expected] of [
+      [0, 4, '0123'],
+      [3, 4, '3456'],
+      [7, 100, '789'],
+      [0, 10, '0123456789'],
+    ] as const)
+      assert.equal((await store().getPart('small/part', from, bytes))?.toString(), expected);
+    assert.equal(await store().getPart('small/absent', 0, 4), undefined);
+  });
+
   it('tells an absent object from an empty one', async () => {
     assert.equal(await store().get('absent', 10), undefined);
     assert.equal(await store().head('absent'), undefined);

@@ -17,6 +17,7 @@ import {
   receiptsOf,
   RUN,
   temporaryRunFolder,
+  wholeManifest,
 } from '../../support/ledger.ts';
 
 const PREFIX = `${ARCHIVE}/run=${RUN}/`;
@@ -149,13 +150,13 @@ describe('a manifest by value', () => {
 
   async function read(manifest: Manifest): Promise<Manifest | undefined> {
     await folder.store.put(manifestKey(ARCHIVE, RUN), Buffer.from(JSON.stringify(manifest)), { contentType: 'x' });
-    return folder.manifest();
+    return wholeManifest(folder);
   }
 
   test('says where its objects lie, wherever the destination was moved to', async () => {
     const manifest = manifestByValue();
     await folder.commit(folder.seal(manifest));
-    assert.deepEqual(await folder.manifest(), manifest);
+    assert.deepEqual(await wholeManifest(folder), manifest);
     assert.equal(folder.keyOf(manifest.objects[0]!), `${PREFIX}tenant=a%2Fb/part-00000.jsonl.gz`);
     assert.ok(folder.isReadAsData(`${PREFIX}_hidden=1/part-00000.jsonl.gz`));
     assert.ok(!folder.isReadAsData(`${PREFIX}_purge.json`));

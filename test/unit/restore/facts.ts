@@ -1,6 +1,7 @@
 /** Facts of a restore that nothing stands against, for tests that change one of them. */
 import type { Manifest, ManifestColumn, ManifestObject } from '../../../src/ledger/manifest.ts';
 import { NO_CONSTRAINTS } from '../../../src/restore/constraints.ts';
+import { DoneObjects } from '../../../src/restore/done-objects.ts';
 import type { TargetIndex } from '../../../src/restore/indexes.ts';
 import { ALL_KEYS } from '../../../src/restore/keys.ts';
 import type { RestoreFacts } from '../../../src/restore/look.ts';
@@ -103,12 +104,14 @@ export function target(changes: Partial<Target> = {}): Target {
 }
 
 export function record(rows: number): RestoreRecord {
+  const done = new DoneObjects({ archive: 'events', run: RUN });
+  done.set(`events/run=${RUN}/part-00000.jsonl.gz`, { rows, skipped: 0 });
   return {
     table: '"public"."pgsluice_restore_16400"',
     restore: 'r',
     resumed: true,
     rowsBefore: 0,
-    done: new Map([['events/part-00000.jsonl.gz', { rows, skipped: 0 }]]),
+    done,
     aside: [],
   };
 }
@@ -145,9 +148,9 @@ export function facts(changes: Partial<RestoreFacts> = {}): RestoreFacts {
     definitions: [],
     keys: ALL_KEYS,
     constraints: NO_CONSTRAINTS,
-    objects: [0, 1].map((index) => ({ object: { ...object(index), index }, bytes: 50 })),
+    objects: { count: 2, filled: 2, rows: 20, problems: [], warnings: [], contradictions: [] },
     partitionProblems: [],
-    storeUrl: 's3://archive/pg/',
+    planned: [0, 1].map((index) => ({ ...object(index), index })),
     ...changes,
   };
 }

@@ -5,7 +5,7 @@ import { ALL_KEYS } from '../../../src/restore/keys.ts';
 import { checkMade, refuse, warn, warnOfVersion } from '../../../src/restore/refuse.ts';
 import type { RestoreFacts } from '../../../src/restore/look.ts';
 import type { RestoreRequest } from '../../../src/restore/request.ts';
-import { column, facts, manifest, object, record, request, target, targetColumn } from './facts.ts';
+import { column, facts, manifest, record, request, target, targetColumn } from './facts.ts';
 
 const TYPES = new Map([
   ['integer', 'integer'],
@@ -62,13 +62,17 @@ describe('a restore is refused', () => {
         'when the manifest is not that of the whole run',
         [
           'the manifest says 20 rows, its objects together have 10',
-          'the manifest says 200 jsonBytes, its objects together have 100',
-          'the manifest says 100 bytes, its objects together have 50',
           'the manifest does not name part-00000: it is not that of the whole run',
         ],
-        {},
-        {},
-        { objects: [object(1)] },
+        {
+          objects: {
+            ...facts().objects,
+            contradictions: [
+              'the manifest says 20 rows, its objects together have 10',
+              'the manifest does not name part-00000: it is not that of the whole run',
+            ],
+          },
+        },
       ],
       [
         'on a standby',
@@ -209,10 +213,13 @@ describe('a restore is refused', () => {
           'object b has 10 bytes, and 50 in the manifest: it was changed or damaged',
         ],
         {
-          objects: [
-            { object: { ...object(0), key: 'a', index: 0 }, bytes: undefined },
-            { object: { ...object(1), key: 'b', index: 1 }, bytes: 10 },
-          ],
+          objects: {
+            ...facts().objects,
+            problems: [
+              'object a is missing in s3://archive/pg/',
+              'object b has 10 bytes, and 50 in the manifest: it was changed or damaged',
+            ],
+          },
         },
       ],
     ];
@@ -227,7 +234,7 @@ describe('a restore is refused', () => {
       place: { ...place, isReadOnly: true },
       target: target({ kind: 'v' }),
       keys: { ...ALL_KEYS, problems: ['the range'] },
-      objects: [{ object: { ...object(0), key: 'a', index: 0 }, bytes: undefined }],
+      objects: { ...facts().objects, problems: ['object a is missing'] },
     });
     assert.deepEqual(
       found.map((problem) => /standby|no table|range|missing/.exec(problem)?.[0]),

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { beforeEach, describe, test } from 'node:test';
 import { fail, FailureError } from '../../../src/base/errors.ts';
 import type { JournalPlan } from '../../../src/ledger/journal.ts';
-import type { Manifest } from '../../../src/ledger/manifest.ts';
+import type { ManifestSummary } from '../../../src/ledger/manifest.ts';
 import { manifestKey, stagedManifestKey } from '../../../src/ledger/names.ts';
 import type { Receipt } from '../../../src/ledger/receipts.ts';
 import type { Attempt } from '../../../src/run/attempt.ts';
@@ -11,7 +11,16 @@ import { commitAsItStands, commitRun } from '../../../src/run/commit.ts';
 import { takeUp } from '../../../src/run/resume.ts';
 import type { Session } from '../../../src/run/session.ts';
 import type { Store } from '../../../src/store/store.ts';
-import { aPlan, aReceipt, ARCHIVE, changed, RUN, SNAPSHOT, temporaryStore } from '../../support/ledger.ts';
+import {
+  aPlan,
+  aReceipt,
+  ARCHIVE,
+  changed,
+  RUN,
+  SNAPSHOT,
+  temporaryStore,
+  wholeManifest,
+} from '../../support/ledger.ts';
 import { aRun, aRunPlan, aSession, type TestRun } from './support.ts';
 
 const LATER = { ...SNAPSHOT, id: '00000004-1', takenAt: '2026-11-23T02:30:00.000Z' };
@@ -78,8 +87,9 @@ describe('the commit of a run', () => {
   test('names the objects of all segments in their order, adds them up, and leaves no journal', async () => {
     attempt.done = new Map([...attempt.done].reverse());
     const { run } = aRun(store);
-    const manifest = await commitRun(run, attempt);
-    assert.deepEqual(await run.folder.manifest(), manifest);
+    const { rows } = await commitRun(run, attempt);
+    const manifest = (await wholeManifest(run.folder))!;
+    assert.equal(rows, 300);
     assert.deepEqual(
       manifest.objects.map(({ key }) => key),
       DATA.map((name) => `pg/events/run=20261123T021500Z/${name}`),
@@ -95,7 +105,8 @@ describe('the commit of a run', () => {
 
   test('of segments that were read under two snapshots says so', async () => {
     attempt.done.set(2, { ...attempt.done.get(2)!, snapshot: LATER });
-    const manifest = await commitRun(aRun(store).run, attempt);
+    await commitRun(aRun(store).run, attempt);
+    const manifest = (await wholeManifest(aRun(store).run.folder))!;
     assert.deepEqual([manifest.consistency, manifest.snapshots], ['resumed', [SNAPSHOT, LATER]]);
     assert.deepEqual(
       manifest.objects.map(({ snapshot }) => snapshot),
@@ -133,9 +144,10 @@ describe('the commit of a run', () => {
   });
 
   test('of a run that somebody else has committed fails, and leaves theirs', async () => {
-    const first = await commitRun(aRun(store).run, attempt);
+    await commitRun(aRun(store).run, attempt);
+    const first = await wholeManifest(aRun(store).run.folder);
     assert.equal((await commitFails(aRun(store))).code, 'already-committed');
-    assert.deepEqual(await aRun(store).run.folder.manifest(), first);
+    assert.deepEqual(await wholeManifest(aRun(store).run.folder), first);
   });
 
   for (const [what, change] of [
@@ -184,7 +196,7 @@ describe('the commit of a run', () => {
     return staged;
   }
 
-  async function goOnCommitting(): Promise<Manifest> {
+  async function goOnCommitting(): Promise<ManifestSummary> {
     const { run } = aRun(store);
     const session = aSession({ where: 'id > 7', problem: 'no table' });
     const taken = await takeUp(run, session);
@@ -195,7 +207,7 @@ describe('the commit of a run', () => {
   test('of a run whose plan says so is done by whoever takes it up, byte for byte, whatever the source is by then', async () => {
     const staged = await killedBeforeManifest();
     const manifest = await goOnCommitting();
-    assert.deepEqual(await aRun(store).run.folder.manifest(), manifest);
+    assert.equal(manifest.objects.length, 3);
     assert.ok((await store.get(manifestKey(ARCHIVE, RUN), 1e6))?.body.equals(staged));
     assert.deepEqual([manifest.rows, manifest.snapshot], [300, SNAPSHOT]);
     assert.deepEqual(await keys(), ['_manifest.json', ...DATA]);

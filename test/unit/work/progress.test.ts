@@ -55,11 +55,11 @@ describe('the progress of a run', () => {
     progress.update(0, { kind: 'progress', rows: 4, jsonBytes: 40, bytes: 8, heapBytes: 1 });
     progress.fail(0, FAILURE, false);
     assert.equal(progress.snapshot()?.rows, 0);
-    assert.equal(progress.segments[0]?.state, 'waiting');
+    assert.equal([...progress.segments.from(0)][0]?.state, 'waiting');
     progress.attempt(0, 2);
     assert.equal(progress.snapshot()?.rows, 0);
     progress.fail(0, FAILURE, true);
-    assert.equal(progress.segments.map(({ state }) => state)[0], 'failed');
+    assert.equal([...progress.segments.from(0)][0]?.state, 'failed');
     assert.deepEqual([...progress.counts.failures], [['throttled', 2]]);
     assert.equal(progress.counts.retries, 1);
   });
@@ -75,7 +75,7 @@ describe('the progress of a run', () => {
     assert.equal(progress.resumed, true);
     assert.deepEqual(progress.snapshotAt, new Date(2000));
     assert.deepEqual(
-      progress.segments.map(({ state, attempts }) => [state, attempts]),
+      [...progress.segments.from(0)].map(({ state, attempts }) => [state, attempts]),
       [
         ['done', 1],
         ['waiting', 1],

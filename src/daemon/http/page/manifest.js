@@ -29,21 +29,25 @@ export function createManifestView() {
     nothing,
   );
   let text = '';
-  const update = (/** @type {Manifest | null} */ manifest) => {
+  const update = (/** @type {Manifest | null} */ manifest, /** @type {number} */ objects) => {
     tree.hidden = copy.hidden = manifest === null;
     nothing.hidden = manifest !== null;
     const changed = manifest === null ? '' : JSON.stringify(manifest, null, 2);
     if (changed === text) return;
     text = changed;
-    setText(note, manifest === null ? '' : summaryOf(manifest));
+    setText(note, manifest === null ? '' : summaryOf(manifest, objects));
     setChildren(tree, manifest === null ? [] : entriesOf(manifest, true));
   };
   return { element, update };
 }
 
-/** @param {Manifest} manifest */
-function summaryOf({ objects, rows, bytes: size }) {
-  return `${plural(objects.length, 'object')}, ${count(rows)} rows, ${bytes(size)}`;
+/**
+ * @param {Manifest} manifest
+ * @param {number} total
+ */
+function summaryOf({ objects, rows, bytes: size }, total) {
+  const part = objects.length < total ? `; ${count(objects.length)} of the objects are here` : '';
+  return `${plural(total, 'object')}, ${count(rows)} rows, ${bytes(size)}${part}`;
 }
 
 /**

@@ -27,7 +27,12 @@ export function openRunPage(archive, run) {
   const state = createBadge('waiting');
   const facts = h('dl', { class: 'figures inset', hidden: true });
   const failure = h('div', { hidden: true });
-  const segments = createSegmentsPanel();
+  let from = 0;
+  const segments = createSegmentsPanel((first) => {
+    from = first;
+    clearTimeout(timer);
+    void load();
+  });
   const attempts = createAttemptsPanel();
   const manifest = createManifestView();
   const problem = h('p', { class: 'problem tinted', 'data-tone': 'bad', role: 'alert', hidden: true });
@@ -49,7 +54,9 @@ export function openRunPage(archive, run) {
 
   const load = async () => {
     try {
-      const answer = /** @type {RunDetail} */ (await request(`/api/runs/${encode(archive)}/${encode(run)}`));
+      const answer = /** @type {RunDetail} */ (
+        await request(`/api/runs/${encode(archive)}/${encode(run)}?from=${from}`)
+      );
       if (closed) return;
       say(
         answer.destinationError === undefined ? '' : `The destination could not be asked: ${answer.destinationError}.`,
@@ -79,9 +86,9 @@ export function openRunPage(archive, run) {
     setChildren(facts, factsOf(answer));
     failure.hidden = answer.error === null;
     setChildren(failure, answer.error === null ? [] : [failurePanel(answer.error)]);
-    segments.update(answer.segments);
+    segments.update(answer);
     attempts.update(answer.attempts);
-    manifest.update(answer.manifest);
+    manifest.update(answer.manifest, answer.segmentsTotal);
   };
   void load();
   const close = () => {
@@ -93,7 +100,6 @@ export function openRunPage(archive, run) {
 
 /** @param {RunDetail} run */
 function factsOf(run) {
-  const stored = run.manifest?.bytes ?? run.segments.reduce((sum, segment) => sum + segment.bytes, 0);
   const seconds =
     run.finishedAt === null || run.startedAt === null
       ? undefined
@@ -101,7 +107,7 @@ function factsOf(run) {
   const last = run.attempts[0];
   return [
     fact('Rows', count(run.rows), run.rows > 0 && seconds !== undefined && seconds > 0 ? rate(run.rows / seconds) : ''),
-    fact('Stored', bytes(stored), run.manifest === null ? '' : `from ${bytes(run.manifest.jsonBytes)} of JSON`),
+    fact('Stored', bytes(run.bytes), run.manifest === null ? '' : `from ${bytes(run.manifest.jsonBytes)} of JSON`),
     fact('Duration', duration(seconds), run.startedAt === null ? '' : `began ${dateTime(run.startedAt)}`),
     fact('Peak worker heap', bytes(last?.peakHeapBytes), last ? `process ${bytes(last.peakRssBytes)}` : ''),
   ];

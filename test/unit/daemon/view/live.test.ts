@@ -5,7 +5,8 @@ import type { BoardEntry } from '../../../../src/daemon/run-board.ts';
 
 /** As much of a run as is looked at. */
 function runOf(rows: number[]): BoardEntry {
-  const progress = { segments: [{ heapBytes: 5 }, { heapBytes: 7 }], snapshot: () => ({ rows: rows.at(-1) ?? 0 }) };
+  const segments = { in: () => [{ heapBytes: 5 }, { heapBytes: 7 }] };
+  const progress = { segments, snapshot: () => ({ rows: rows.at(-1) ?? 0 }) };
   return { progress } as unknown as BoardEntry;
 }
 
