@@ -2,6 +2,7 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { DestinationConfig } from '../../config/schema.ts';
 import type { OnTrouble } from '../trouble.ts';
+import { boundAnswers } from './bound-answers.ts';
 import { createClient, timeoutsOf, type Learned, type S3Location, type S3Target, type S3Timeouts } from './client.ts';
 import { FEWEST_IN_FLIGHT } from './parts-in-flight.ts';
 import { sendRequest, type AnyCommand, type SendOptions } from './send.ts';
@@ -21,6 +22,7 @@ export function openS3Target(
 ): S3Target {
   const timeouts = { ...timeoutsOf(destination), ...overrides };
   const client = createClient(destination, timeouts);
+  boundAnswers(client);
   const learned = learnedOf(destination);
   return targetUnder({ client, bucket, prefix, destination, timeouts, signal, learned, onTrouble }, signal);
 }
