@@ -1,5 +1,6 @@
 /** `pgsluice check`: validates the config; with --online also what it names. */
 import { UsageError } from '../base/errors.ts';
+import { BUDGET } from '../base/memory-budget.ts';
 import { countOf, formatBytes } from '../base/units.ts';
 import { memorySum } from '../config/memory-sum.ts';
 import { memoryLimit } from '../config/memory-limit.ts';
@@ -62,6 +63,11 @@ class Printer {
     else this.#print([`${finding.level}: ${describeFinding(finding)}`]);
   }
 
+  /** Where the largest run that was planned takes more than was said. */
+  memory(totalBytes: number): void {
+    this.#print([`memory, at most, with the largest run that was planned: ${formatBytes(totalBytes)}`]);
+  }
+
   end(report: CheckReport): void {
     if (this.#invocation.json) printJson(this.#invocation, report);
     else if (report.memory === null) this.#print(report.problems, this.#invocation.stderr);
@@ -77,14 +83,14 @@ async function check(invocation: Invocation, online: boolean, print: Printer): P
   try {
     const config = openConfig(invocation);
     const report: CheckReport = {
-      ...describeConfig(invocation, config),
+      ...describeConfig(invocation, config, BUDGET.segments.planned),
       ok: true,
       problems: [],
       warnings: offlineWarnings(invocation, config),
       online: null,
     };
     print.config(report);
-    return online ? await lookAround(config, report, print) : report;
+    return online ? await lookAround(invocation, config, report, print) : report;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     return {
@@ -99,7 +105,12 @@ async function check(invocation: Invocation, online: boolean, print: Printer): P
   }
 }
 
-async function lookAround(config: Config, report: CheckReport, print: Printer): Promise<CheckReport> {
+async function lookAround(
+  invocation: Invocation,
+  config: Config,
+  report: CheckReport,
+  print: Printer,
+): Promise<CheckReport> {
   const tell = (finding: OnlineFinding): void => {
     print.finding(finding);
   };
@@ -107,8 +118,11 @@ async function lookAround(config: Config, report: CheckReport, print: Printer): 
   const textsOf = (level: OnlineFinding['level']): string[] =>
     online.filter((finding) => finding.level === level).map(describeFinding);
   const problems = textsOf('error');
+  const { memory } = describeConfig(invocation, config, mostSegments(online));
+  if (memory !== null && memory.totalBytes !== report.memory?.totalBytes) print.memory(memory.totalBytes);
   return {
     ...report,
+    memory,
     ok: problems.length === 0,
     problems,
     warnings: [...report.warnings, ...textsOf('warning')],
@@ -116,8 +130,17 @@ async function lookAround(config: Config, report: CheckReport, print: Printer): 
   };
 }
 
-function describeConfig(invocation: Invocation, config: Config): Pick<CheckReport, 'config' | 'memory' | 'archives'> {
-  const { terms, totalBytes } = memorySum(config);
+/** Of the largest run that was planned, as far as one is known; and no fewer than a plan may have by itself. */
+export function mostSegments(findings: readonly OnlineFinding[]): number {
+  return Math.max(BUDGET.segments.planned, ...findings.map(({ segments = 0 }) => segments));
+}
+
+function describeConfig(
+  invocation: Invocation,
+  config: Config,
+  segments: number,
+): Pick<CheckReport, 'config' | 'memory' | 'archives'> {
+  const { terms, totalBytes } = memorySum(config, BUDGET, segments);
   const limit = memoryLimit();
   return {
     config: invocation.configFile,

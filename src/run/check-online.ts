@@ -26,6 +26,8 @@ export interface OnlineFinding {
   subject: string;
   message: string;
   hint?: string;
+  /** Of an archive that can be planned: how many segments a run would have now. */
+  segments?: number;
 }
 
 /** A clock that is further off than this makes run ids and `:slot` misleading, and S3 refuses requests at 15 minutes. */
@@ -239,7 +241,7 @@ async function checkArchive(
     planRun(client, archive, await slotOf(client, archive, new Date())),
   );
   const message = `${nameSubject(plan.subject)}, about ${formatCount(plan.estimate.rows)} rows, ${plan.subject.selection.columns.length} columns, ${plan.segments.length} segments by ${plan.cut.name}`;
-  const findings: OnlineFinding[] = [{ level: 'ok', subject, message }];
+  const findings: OnlineFinding[] = [{ level: 'ok', subject, message, segments: plan.segments.length }];
   findings.push(...plan.warnings.map((warning) => ({ level: 'warning' as const, subject, message: warning })));
   if (isStandby && plan.cut.name === 'pages') findings.push({ ...PAGES_ON_STANDBY, subject });
   const { relation, name } = plan.subject;

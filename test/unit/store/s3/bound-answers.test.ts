@@ -61,7 +61,7 @@ describe('an answer of S3 that never ends', () => {
       answer = { status, begin, piece };
       await assert.rejects(
         async () => {
-          for await (const _ of store.list('events/')) assert.fail('nothing is listed');
+          for await (const { key } of store.list('events/')) assert.fail(`${key} is listed`);
         },
         (error) => {
           assert.ok(error instanceof FailureError, String(error));
