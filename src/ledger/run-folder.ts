@@ -379,11 +379,10 @@ export class RunFolder {
 
   async #manifestAt(key: string): Promise<StoredManifest | undefined> {
     const url = this.store.url + key;
-    let stray: number | undefined;
-    let isPlain = true;
+    const seen = { stray: -1, isPlain: true };
     const reader = new ManifestReader(url, (object, index) => {
-      if (!this.#holds(object.key)) stray ??= index;
-      else isPlain &&= object.partition === undefined && this.folderOf(this.keyOf(object)) === '';
+      if (!this.#holds(object.key)) seen.stray = seen.stray === -1 ? index : seen.stray;
+      else seen.isPlain &&= object.partition === undefined && this.folderOf(this.keyOf(object)) === '';
     });
     const found = await this.store.scan(key, MANIFEST.maxBytes, (piece) => {
       reader.write(piece);
@@ -391,10 +390,10 @@ export class RunFolder {
     if (found === undefined) return undefined;
     const manifest = reader.end(this.store.signing, (from, bytes) => this.store.getPart(key, from, bytes));
     this.#requireOwn(MANIFEST, manifest, url);
-    if (stray !== undefined)
-      throw badDocument(MANIFEST, url, `objects[${stray}].key: it does not lie in ${this.prefix}`);
+    if (seen.stray !== -1)
+      throw badDocument(MANIFEST, url, `objects[${seen.stray}].key: it does not lie in ${this.prefix}`);
     // By which columns the folders are is known at the end, so that the objects are read again.
-    if (!isPlain || manifest.partitionBy !== undefined) await this.#requireFolders(manifest, url);
+    if (!seen.isPlain || manifest.partitionBy !== undefined) await this.#requireFolders(manifest, url);
     return manifest;
   }
 
