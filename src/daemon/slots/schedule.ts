@@ -18,11 +18,6 @@ const CLOCK_TOLERANCE_MS = 60_000;
 /** The most slots that are reported at once, after a long sleep; the oldest are left out. */
 export const MOST_SLOTS_AT_ONCE = 1000;
 
-/**
- * node-cron walks all slots that a jump of the clock passes over, one by one and in one go: 60 days of seconds took minutes. So
- * the clock is looked at right before each of its timers, and its tasks are made anew when it has jumped.
- */
-const LOOK_BEFORE_MS = 1;
 /** By more than this, the clock has gone further than time has. */
 const JUMP_MS = 5000;
 
@@ -53,6 +48,7 @@ interface Entry {
   /** Slots up to here have been reported. */
   reportedMs: number;
   nextMs: number;
+  /** For the next slot alone, while schedules run. */
   task: ScheduledTask | undefined;
 }
 
@@ -90,7 +86,7 @@ export class Schedule {
 
   start(): void {
     this.#running = true;
-    for (const entry of this.#entries.values()) entry.task ??= this.#startTask(entry);
+    for (const entry of this.#entries.values()) entry.task ??= this.#taskFor(entry.nextMs);
     this.#armWatch();
   }
 
@@ -124,8 +120,7 @@ export class Schedule {
       if (nowMs < entry.reportedMs - CLOCK_TOLERANCE_MS) this.#beginAgain(entry, nowMs);
       if (nowMs < entry.nextMs) continue;
       const due = entry.slots.between(new Date(entry.reportedMs), new Date(nowMs), MOST_SLOTS_AT_ONCE);
-      entry.reportedMs = nowMs;
-      entry.nextMs = nextMsOf(entry.slots, nowMs);
+      this.#goOnFrom(entry, nowMs);
       this.#onSlots(archive, due);
     }
   }
@@ -137,15 +132,25 @@ export class Schedule {
     return { expression, timezone, slots, begunAt: new Date(reportedMs), reportedMs, nextMs, task: undefined };
   }
 
-  #startTask({ expression, timezone, nextMs }: Entry): ScheduledTask | undefined {
-    if (nextMs === Infinity) return undefined;
-    const options = { timezone, missedExecutionTolerance: TOLERATED_LATENESS_MS, suppressMissedWarning: true };
+  #goOnFrom(entry: Entry, nowMs: number): void {
+    entry.reportedMs = nowMs;
+    entry.nextMs = nextMsOf(entry.slots, nowMs);
+    this.#renewTask(entry);
+  }
+
+  #renewTask(entry: Entry): void {
+    endTask(entry);
+    if (this.#running) entry.task = this.#taskFor(entry.nextMs);
+  }
+
+  #taskFor(slotMs: number): ScheduledTask | undefined {
+    if (slotMs === Infinity) return undefined;
     return startTask(
-      expression,
+      onlyAt(new Date(slotMs)),
       () => {
         this.tick();
       },
-      options,
+      { timezone: 'UTC', missedExecutionTolerance: TOLERATED_LATENESS_MS, suppressMissedWarning: true },
     );
   }
 
@@ -156,24 +161,18 @@ export class Schedule {
     this.#looked = { nowMs, elapsedMs };
     if (Math.abs(byMs) < JUMP_MS) return;
     this.#events.onJump(byMs);
-    for (const entry of this.#entries.values()) {
-      if (entry.task === undefined) continue;
-      endTask(entry);
-      entry.task = this.#startTask(entry);
-    }
+    for (const entry of this.#entries.values()) this.#renewTask(entry);
   }
 
   #beginAgain(entry: Entry, nowMs: number): void {
     this.#events.onSetBack(entry.reportedMs - nowMs);
-    entry.reportedMs = nowMs;
-    entry.nextMs = nextMsOf(entry.slots, nowMs);
+    this.#goOnFrom(entry, nowMs);
   }
 
   #armWatch(): void {
     clearTimeout(this.#watch);
     const nextMs = Math.min(...[...this.#entries.values()].map((entry) => entry.nextMs));
-    const aheadMs = nextMs - this.#clocks.now();
-    const waitMs = aheadMs > LOOK_BEFORE_MS ? aheadMs - LOOK_BEFORE_MS : Math.max(0, aheadMs) + WATCH_AFTER_MS;
+    const waitMs = Math.max(0, nextMs - this.#clocks.now()) + WATCH_AFTER_MS;
     this.#watch = setTimeout(
       () => {
         this.tick();
@@ -182,6 +181,15 @@ export class Schedule {
       Math.min(LONGEST_WAIT_MS, waitMs),
     );
   }
+}
+
+/**
+ * A schedule of this second of the year, in UTC. Whenever one of its timers fires, node-cron walks all slots since the last,
+ * in one go: of a schedule in seconds, 400 days took minutes and a gigabyte. Here a year has one.
+ */
+function onlyAt(slot: Date): string {
+  const [second, minute, hour] = [slot.getUTCSeconds(), slot.getUTCMinutes(), slot.getUTCHours()];
+  return `${second} ${minute} ${hour} ${slot.getUTCDate()} ${slot.getUTCMonth() + 1} *`;
 }
 
 function endTask(entry: Entry): void {
