@@ -99,7 +99,12 @@ describe('a destination with the rights that the docs name', () => {
     const verified = await commandInProcess(site, config, (invocation) => verifyCommand(invocation, 'life', {}));
     assert.equal(verified.code, 0, verified.stdout);
     const restored = await commandInProcess(site, config, (invocation) =>
-      restoreCommand(invocation, 'life', { into: 'public.back', onConflict: 'fail', selfReferences: 'refuse', create: false }),
+      restoreCommand(invocation, 'life', {
+        into: 'public.back',
+        onConflict: 'fail',
+        selfReferences: 'refuse',
+        create: false,
+      }),
     );
     assert.equal(restored.code, 0, restored.stdout);
     const refused = site.proxy.requests.filter(({ status }) => status === 403).map(({ operation }) => operation);

@@ -226,7 +226,8 @@ describe('--self-references later', () => {
 
   test('fails at the end where rows refer to nothing: the key is there, and new rows are held to it', async () => {
     const { status, rows, error, dropped } = await yard.restore('back', { run: part, selfReferences: 'later' });
-    assert.deepEqual([status, rows, error?.code, dropped], ['failed', 249, 'constraint-violated', undefined]);
+    assert.deepEqual([status, rows, dropped], ['failed', 249, undefined]);
+    assert.equal(error?.code, 'constraint-violated');
     assert.match(
       error?.message ?? '',
       /^all rows were restored, and some of "public"\."back" refer by "to ""up" to rows/,

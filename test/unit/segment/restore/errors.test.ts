@@ -11,7 +11,7 @@ function failureOf(fields: Record<string, unknown>): Failure {
 const STATES: readonly (readonly [state: string, code: FailureCode, transient: boolean, hint: RegExp])[] = [
   ['23505', 'row-exists', false, /--on-conflict skip/],
   ['23502', 'constraint-violated', false, /Drop it/],
-  ['23503', 'constraint-violated', false, /Drop it/],
+  ['23503', 'constraint-violated', false, /Restore first what it refers to/],
   ['23514', 'constraint-violated', false, /--create/],
   ['22P02', 'bad-value', false, /types of the manifest/],
   ['22001', 'bad-value', false, /types of the manifest/],
