@@ -11,6 +11,7 @@ export type Tool =
   | 'pgbouncer'
   | 'openssl'
   | 'dbus-daemon'
+  | 'faketime'
   | 'jq'
   | 'psql'
   | 'python3';
