@@ -1,5 +1,6 @@
 /** `pgsluice daemon`: runs on schedule until it is stopped. */
 import { errorText } from '../base/errors.ts';
+import { tellTlsMeanings } from '../config/tls-meaning.ts';
 import { Daemon } from '../daemon/daemon.ts';
 import { openHistory } from '../daemon/history/history.ts';
 import { openNotify } from '../daemon/systemd/notify.ts';
@@ -10,6 +11,7 @@ export async function daemonCommand(invocation: Invocation): Promise<number> {
   const config = openConfig(invocation);
   const log = openLog(invocation, config.log.level);
   for (const warning of offlineWarnings(invocation, config)) log.warn(warning);
+  tellTlsMeanings(log, Object.values(config.sources));
   const notify = await openNotify(invocation.environment, (problem) => {
     log.warn(problem);
   });

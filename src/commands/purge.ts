@@ -4,6 +4,7 @@ import { UsageError } from '../base/errors.ts';
 import { countOf, formatCount, formatDuration } from '../base/units.ts';
 import { sourceNamed, sourceOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
+import { tellTlsMeanings } from '../config/tls-meaning.ts';
 import { isRunId } from '../ledger/run-id.ts';
 import { OUTCOMES, type Outcome } from '../ledger/purge.ts';
 import { purgeRun } from '../purge/purge-run.ts';
@@ -114,6 +115,7 @@ async function purgeWithBar(
     },
   };
   try {
+    tellTlsMeanings(context.log, [request.source]);
     const { confirm } = request;
     if (confirm === undefined) return await purgeRun(context, request);
     const askBetween: typeof confirm = async (what) => {

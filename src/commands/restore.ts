@@ -3,6 +3,7 @@ import { FailureError, UsageError } from '../base/errors.ts';
 import { countOf, formatBytes, formatCount } from '../base/units.ts';
 import { sourceNamed, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
+import { tellTlsMeanings } from '../config/tls-meaning.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
 import { restoreArchive } from '../restore/restore-archive.ts';
 import { type KeyBounds, type RestoreRequest, type RestoreResult, SELF_REFERENCE_RULES } from '../restore/request.ts';
@@ -102,6 +103,7 @@ async function restoreWithBar(
     const log = openLog(invocation, quiet ? 'warn' : config.log.level);
     const results: RestoreResult[] = [];
     for (const request of requests) {
+      tellTlsMeanings(log, [request.source]);
       const result = await restoreArchive({ config, generation, place: threads, log, signal, onProgress }, request);
       results.push(result);
       if (result.status !== 'restored') break;

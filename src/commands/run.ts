@@ -1,7 +1,9 @@
 /** `pgsluice run`: archives now, in the foreground. */
 import { UsageError } from '../base/errors.ts';
 import { countOf, formatBytes } from '../base/units.ts';
+import { sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { tellTlsMeanings } from '../config/tls-meaning.ts';
 import { engineFallbacks } from '../run/engines.ts';
 import type { ProgressSnapshot } from '../work/progress.ts';
 import { Bindings } from '../work/bindings.ts';
@@ -89,6 +91,10 @@ export async function runWithBar(
   try {
     const log = openLog(invocation, quiet ? 'warn' : config.log.level);
     for (const fallback of engineFallbacks(config)) log.info(fallback);
+    tellTlsMeanings(
+      log,
+      archives.map((archive) => sourceOf(config, archive)),
+    );
     const how = { config, generation, place: threads, log, signal, onProgress, verifySource };
     return await runArchives(how, archives, async (archive) =>
       isWindowed(archive) && runId === undefined

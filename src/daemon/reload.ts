@@ -4,6 +4,7 @@ import type { Log } from '../base/log.ts';
 import { describeChanges } from '../config/diff.ts';
 import { archiveNamed } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
+import { tellTlsMeanings } from '../config/tls-meaning.ts';
 import type { Generations } from './generations.ts';
 import type { Listeners } from './http/listeners.ts';
 import type { LookAround } from './look-around.ts';
@@ -64,6 +65,7 @@ export class Reload {
     const before = generations.current.config;
     generations.advance(config, board.settled());
     log.level = config.log.level;
+    tellTlsMeanings(log, Object.values(config.sources));
     const archives = Object.values(config.archives);
     for (const name of namesOfRescheduled(before, config)) board.dropSlots(name);
     standings.set(archives, new Date());

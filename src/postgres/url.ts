@@ -12,6 +12,8 @@ export interface PostgresUrl {
   database: string | undefined;
   /** Undefined when the URL says nothing of TLS. */
   tls: TlsMode | undefined;
+  /** The sslmode that verifies as `verify-full` here, and less in libpq; undefined for any other one. */
+  stricterThan: string | undefined;
   /** Paths of PEM files. */
   files: { ca?: string; cert?: string; key?: string };
   sslnegotiation: 'postgres' | 'direct' | undefined;
@@ -140,6 +142,7 @@ function toPostgresUrl(url: URL): PostgresUrl {
     password: parameter('password') ?? nonEmpty(decode(url.password)),
     database: parameter('dbname') ?? nonEmpty(decode(url.pathname.slice(1))),
     tls: tlsMode(parameter),
+    stricterThan: stricterThan(parameter),
     files: Object.fromEntries(Object.entries(files).filter(([, file]) => file !== undefined)),
     sslnegotiation: parameter('sslnegotiation') as PostgresUrl['sslnegotiation'],
     channelBinding: ['prefer', 'require'].includes(parameter('channel_binding') ?? ''),
@@ -166,6 +169,11 @@ function tlsMode(parameter: (name: string) => string | undefined): TlsMode | und
     default:
       return impliesTls(parameter) ? 'verify' : undefined;
   }
+}
+
+function stricterThan(parameter: (name: string) => string | undefined): string | undefined {
+  const mode = parameter('sslmode');
+  return mode !== 'verify-full' && tlsMode(parameter) === 'verify' ? mode : undefined;
 }
 
 function impliesTls(parameter: (name: string) => string | undefined): boolean {
