@@ -8,7 +8,7 @@ const ENDED_BY_TIMEOUT: FailureKind = {
 };
 const SERVER_STOPPED: FailureKind = {
   code: 'connection-lost',
-  hint: 'The server was stopped or the session was terminated. It is tried again.',
+  hint: 'The server was stopped or the session was terminated: see its log.',
 };
 const UNREACHABLE: FailureKind = {
   code: 'connection-lost',

@@ -5,6 +5,7 @@ import type { Client } from '../postgres/connect.ts';
 import { dispatchTasks } from '../work/dispatch.ts';
 import { RunProgress } from '../work/progress.ts';
 import { noteTrouble, watchStall } from '../work/trouble-log.ts';
+import { restoreFailure } from '../segment/restore/errors.ts';
 import type { RestoreTask } from '../segment/restore/task.ts';
 import type { PlannedObject } from './objects.ts';
 import { openStore } from '../store/open.ts';
@@ -17,7 +18,7 @@ import { Refusal } from './refusal.ts';
 import type { RestoreContext, RestoreRequest, RestoreResult } from './request.ts';
 import { advanceSequences } from './sequences.ts';
 import { byHand, putBack } from './self-references.ts';
-import { openRestoreSession, type RestoreSession } from './session.ts';
+import { GO_ON, openRestoreSession, type RestoreSession } from './session.ts';
 import { explainTwice } from './snapshots.ts';
 import { describeTarget, type Target } from './target.ts';
 import { restoreTasks } from './tasks.ts';
@@ -84,15 +85,9 @@ async function restore(context: RestoreContext, request: RestoreRequest, tally: 
     const session = await openRestoreSession(request, manifest.run);
     try {
       const plan = await planRestore(session.client, folder, request, manifest, note);
-      const { target, record } = plan;
-      if (record.aside.length > 0) tally.dropped = byHand(target.name, record.aside);
+      if (plan.record.aside.length > 0) tally.dropped = byHand(plan.target.name, plan.record.aside);
       await fill(context, request, session, plan, tally);
-      await countAgain(session.client, request.into, plan, tally);
-      note(await advanceSequences(session.client, target));
-      const broken = await putBack(session.client, target, record.aside);
-      await closeRecord(session.client, target, record);
-      delete tally.dropped;
-      if (broken !== undefined) throw broken;
+      await finish(session.client, request.into, plan, tally, note);
     } catch (error) {
       if (session.lost.aborted && !context.signal.aborted) throw session.lost.reason;
       throw error instanceof FailureError ? new FailureError(explainTwice(error.failure, manifest)) : error;
@@ -101,6 +96,27 @@ async function restore(context: RestoreContext, request: RestoreRequest, tally: 
     }
   } finally {
     store.close();
+  }
+}
+
+/** What comes after the last object: rows are counted, sequences set, keys put back, and the record goes. */
+async function finish(
+  client: Client,
+  into: RestoreRequest['into'],
+  plan: RestorePlan,
+  tally: Tally,
+  note: (warnings: readonly string[]) => void,
+): Promise<void> {
+  const { target, record } = plan;
+  try {
+    await countAgain(client, into, plan, tally);
+    note(await advanceSequences(client, target));
+    const broken = await putBack(client, target, record.aside);
+    await closeRecord(client, target, record);
+    delete tally.dropped;
+    if (broken !== undefined) throw broken;
+  } catch (error) {
+    throw restoreFailure(error, `finishing the restore into ${target.name}`);
   }
 }
 
@@ -225,14 +241,17 @@ function tableGone({ name }: Target, now: Target | undefined): FailureError {
   });
 }
 
-/** What an operator does about an interrupted run is not what he does about an interrupted restore. */
+/** What an operator does about a run that is interrupted or cut off is not what he does about such a restore. */
 function forRestore(failure: Failure): Failure {
-  if (failure.code !== 'interrupted' && failure.code !== 'aborted') return failure;
-  return {
-    ...failure,
-    stage: 'restore',
-    hint: 'Give the same command again: it goes on with the objects that are missing.',
-  };
+  switch (failure.code) {
+    case 'interrupted':
+    case 'aborted':
+      return { ...failure, stage: 'restore', hint: GO_ON };
+    case 'connection-lost':
+      return { ...failure, hint: `${failure.hint} ${GO_ON}` };
+    default:
+      return failure;
+  }
 }
 
 /** The line's context names the archive and the table already. */

@@ -7,6 +7,9 @@ import { isPooled } from '../postgres/settings.ts';
 import { restoreFailure } from '../segment/restore/errors.ts';
 import type { RestoreRequest } from './request.ts';
 
+/** What an operator does about a restore that was broken off. */
+export const GO_ON = 'Give the same command again: it goes on with the objects that are missing.';
+
 export interface RestoreSession {
   client: Client;
   /** Aborts when the connection breaks: then the lock is gone. */
@@ -58,6 +61,6 @@ function sessionLost(name: string): FailureError {
   return fail('session-lost', {
     stage: 'restore',
     message: `the connection that held the lock of ${name} broke`,
-    hint: 'Give the same command again: it goes on with the objects that are missing.',
+    hint: GO_ON,
   });
 }

@@ -99,6 +99,42 @@ describe('a target that changes', () => {
     assert.equal((await records()).length, 1);
   }
 
+  /** Ends the session of the restore while a statement of it waits for a lock, which `holder` has. */
+  async function endWhereItWaits(holder: Client, restoring: Promise<RestoreResult>): Promise<RestoreResult> {
+    await eventually('it waits', async () => {
+      const { rowCount } = await client.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()
+         AND application_name LIKE 'pgsluice restore % on %' AND wait_event_type = 'Lock' AND wait_event = 'relation'`,
+      );
+      return rowCount === 1;
+    });
+    const result = await restoring;
+    await holder.query('ROLLBACK');
+    return result;
+  }
+
+  test('while the session is ended in mid-statement, is gone on with as the hint says', async () => {
+    const holder = await connect(database.url);
+    await holder.query('BEGIN; LOCK TABLE target');
+    const ahead = await endWhereItWaits(holder, yard.restore('target', { run: first }));
+    await holder.query(`SELECT pg_advisory_lock(${HOLD})`);
+    const restoring = yard.restore('target', { run: first });
+    await begun();
+    await holder.query(
+      `BEGIN; LOCK TABLE ${(await records())[0]!} IN ACCESS SHARE MODE; SELECT pg_advisory_unlock_all()`,
+    );
+    // Its record is dropped last.
+    const atEnd = await endWhereItWaits(holder, restoring);
+    await holder.end();
+    for (const { status, error } of [ahead, atEnd]) {
+      assert.deepEqual([status, error?.code], ['failed', 'connection-lost'], error?.message);
+      assert.match(error?.hint ?? '', /Give the same command again: it goes on/);
+      assert.doesNotMatch(error?.hint ?? '', /tried again/);
+    }
+    const { status, resumed, rows, counted } = await yard.restore('target', { run: first });
+    assert.deepEqual([status, resumed, rows, counted], ['restored', true, ROWS, ROWS]);
+  });
+
   test('that was dropped and made again, under another oid, is filled anew; the old record goes', async () => {
     await breakOff();
     await makeTarget();
