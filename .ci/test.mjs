@@ -1,8 +1,8 @@
 /**
- * Runs the static checks and all tests. With arguments (`npm test -- test/unit/x.test.ts --test-name-pattern=…`) only
- * what they select, and the checks besides with `--checks`. The runner's summary comes last, after the list of what was
- * skipped and why. An older Node must be able to load this file, as it hands over to the pinned one: so node:fs is not
- * imported by name, for its globSync.
+ * Runs all tests, and the static checks beside them. With arguments (`npm test -- test/unit/x.test.ts
+ * --test-name-pattern=…`) only what they select, and the checks besides with `--checks`. The runner's summary comes last,
+ * after what the checks say and the list of what was skipped and why. An older Node must be able to load this file, as it
+ * hands over to the pinned one: so node:fs is not imported by name, for its globSync.
  */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -45,9 +45,10 @@ async function main() {
     },
   });
   const selective = positionals.length > 0 || values['test-name-pattern'] !== undefined;
-  const failedChecks = values.checks || !selective ? await runChecks() : [];
-  await runTests(filesOf(positionals), values, failedChecks);
-  if (failedChecks.length > 0) process.exitCode = 1;
+  const files = filesOf(positionals);
+  // Tests wait for much of their time, which the checks fill.
+  const checks = values.checks || !selective ? runChecks() : Promise.resolve([]);
+  await runTests(files, values, checks);
 }
 
 function filesOf(patterns) {
@@ -58,7 +59,7 @@ function filesOf(patterns) {
   return process.exit(2);
 }
 
-async function runTests(files, values, failedChecks) {
+async function runTests(files, values, checks) {
   const events = run({
     files: files.map((file) => join(ROOT, file)),
     concurrency: Number(values['test-concurrency']),
@@ -70,16 +71,20 @@ async function runTests(files, values, failedChecks) {
       ? undefined
       : join(ROOT, 'test/support/global-setup.ts'),
   });
-  for await (const text of report(events, failedChecks)) process.stdout.write(text);
+  for await (const text of report(events, checks)) process.stdout.write(text);
 }
 
-/** The built-in `spec` report, with the failures first, then what was skipped, and the summary at the very end. */
-async function* report(events, failedChecks) {
+/** The built-in `spec` report, then the checks, then what was skipped, then what failed of the checks, and the summary. */
+async function* report(events, checks) {
   const skipped = [];
   const summary = [];
   yield* Readable.from(withoutSummary(events, skipped, summary)).pipe(new Spec());
+  const results = await checks;
+  for (const { text } of results) yield `${text}\n`;
+  const failed = results.filter(({ ok }) => !ok);
+  if (failed.length > 0) process.exitCode = 1;
   if (skipped.length > 0) yield `\nSkipped:\n${skipped.map((line) => `  ${line}\n`).join('')}\n`;
-  for (const name of failedChecks) yield `✖ ${name}\n`;
+  for (const { name } of failed) yield `✖ ${name}\n`;
   for (const line of summary) yield `ℹ ${line}\n`;
 }
 
