@@ -5,6 +5,7 @@ import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { assertAccessible, assertNoSidewaysScroll, openPage, reasonForNoBrowser } from '../support/browser.ts';
+import type { ArchiveState } from '../../src/daemon/view/state.ts';
 import { TOKEN } from '../support/fake-daemon.ts';
 import { openPageOf } from '../support/page.ts';
 import {
@@ -108,6 +109,15 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
     daemon.say({ archives: [archiveOf('fetch_queue', {}, { current: runningRun('fetch_queue', 382_586) })] });
     await page.getByText('382,586 of ~466,000').waitFor();
     assert.equal(await bar.getAttribute('aria-valuenow'), '82');
+    const stalled = { seconds: 340, waitsFor: ['UploadPart of pg/fetch_queue/part-00003'] };
+    const stall = (one: ArchiveState): ArchiveState => ({
+      ...one,
+      current: one.current && { ...one.current, stalled },
+    });
+    daemon.say({ lie: (state) => ({ ...state, archives: state.archives.map(stall) }) });
+    await page.getByText('Nothing has moved for 5m 40s. It waits for UploadPart of pg/').waitFor();
+    daemon.say({ lie: (state) => state });
+    await page.getByText('Nothing has moved').waitFor({ state: 'hidden' });
     const archives = [archiveOf('fetch_queue', { lastSuccess: success(0, '20261123T021500Z') })];
     daemon.say({ archives, runs: historyOf(['fetch_queue'], 1) });
     await page.getByText('Nothing is running. Next is fetch_queue, in 4h').waitFor();

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { Metrics, METRICS } from '../../../../src/daemon/view/metrics.ts';
+import type { BoardEntry } from '../../../../src/daemon/run-board.ts';
 import { describeSkip, type RunEnding } from '../../../../src/daemon/run-ending.ts';
 import type { FailureCode } from '../../../../src/base/failures.ts';
 import { RunProgress } from '../../../../src/work/progress.ts';
@@ -65,6 +66,16 @@ describe('the metrics', () => {
     metrics.ended(ending({}), { progress });
     metrics.ended(ending({}), { progress });
     assert.match((await metrics.text()).body, /^pgsluice_s3_retries_total\{archive="events"\} 2$/m);
+  });
+
+  test('say for how long nothing has moved in the run in progress, and nothing of it without one', async () => {
+    const parts = stateParts();
+    const stalledIn = async (): Promise<string | undefined> =>
+      /^pgsluice_stalled_seconds.*$/m.exec((await new Metrics(() => parts).text()).body)?.[0];
+    assert.equal(await stalledIn(), undefined);
+    const entry = { state: 'running', progress: { stall: { seconds: 340, waitsFor: [] } } };
+    parts.board = { ...parts.board, entryOf: () => entry as unknown as BoardEntry };
+    assert.equal(await stalledIn(), 'pgsluice_stalled_seconds{archive="events"} 340');
   });
 
   test('count failures by their declared codes, and any other as other', async () => {
