@@ -5,6 +5,9 @@
  */
 import { readFileSync } from 'fs';
 
+// Without a listener, Node opens its debugger at this signal, and whoever reaches that is the process. The unit closes it before, too.
+process.on('SIGUSR1', () => undefined);
+
 const packageFile = new URL('../package.json', import.meta.url);
 const { engines } = JSON.parse(readFileSync(packageFile, 'utf8')) as { engines: { node: string } };
 const needed = engines.node.replace('>=', '');

@@ -15,8 +15,6 @@ const DEFAULT_CONFIG = '/etc/pgsluice/pgsluice.yaml';
 
 type Options = Record<string, unknown> & { config?: string; json?: boolean };
 
-// Without a listener, Node opens its debugger at this signal, and whoever reaches that is the process.
-process.on('SIGUSR1', () => undefined);
 process.on('uncaughtExceptionMonitor', (error: unknown) => {
   if (error instanceof Error) error.stack = stackOf(error) ?? error.message;
 });

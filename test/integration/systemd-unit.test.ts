@@ -82,3 +82,13 @@ test('the unit gives a drain more time than the default drainTimeout of 60 secon
   const [, seconds] = /^TimeoutStopSec=(\d+)$/m.exec(readFileSync(UNIT, 'utf8')) ?? [];
   assert.ok(Number(seconds) > 60);
 });
+
+test('in the unit, SIGUSR1 opens no debugger even where nothing listens for it', () => {
+  const [, options = ''] = /^Environment=NODE_OPTIONS=(.*)$/m.exec(readFileSync(UNIT, 'utf8')) ?? [];
+  const script = "process.kill(process.pid, 'SIGUSR1'); setTimeout(() => {}, 300)";
+  const { status, stderr } = spawnSync(process.execPath, ['-e', script], {
+    env: { NODE_OPTIONS: options },
+    encoding: 'utf8',
+  });
+  assert.deepEqual([status, stderr], [0, '']);
+});
