@@ -8,22 +8,21 @@ import { within } from '../../base/signals.ts';
 import { formatDuration } from '../../base/units.ts';
 import { S3_REQUESTS, type S3Request } from './actions.ts';
 import type { S3Target } from './client.ts';
-import { hasStatus } from './errors.ts';
+import { hasName, hasStatus } from './errors.ts';
 import { targetUnder } from './under.ts';
 
 /** Each asks one thing, in no more than that time. None throws: what cannot be known is no reason not to use a bucket. */
 export function bucketFacts(target: S3Target): ((limitMs: number) => Promise<string>)[] {
   const { signal } = target;
   return QUESTIONS.map(
-    ({ request, what, look }) =>
-      (limitMs) =>
-        ask(request, what, signal, () =>
-          within(
-            limitMs,
-            () => new Late(limitMs),
-            (late) => look(targetUnder(target, late)),
-          ),
+    (question) => (limitMs) =>
+      ask(question, signal, () =>
+        within(
+          limitMs,
+          () => new Late(limitMs),
+          (late) => question.look(targetUnder(target, late)),
         ),
+      ),
   );
 }
 
@@ -31,12 +30,27 @@ interface Question {
   request: S3Request;
   what: string;
   look: (target: S3Target) => Promise<string>;
+  /** The error by which S3 says that nothing of the kind was ever set; the answer to that. */
+  unset?: { name: string; means: string };
 }
+
+const NO_LOCK = 'it has no Object Lock';
+const NO_RULE = 'no rule aborts unfinished uploads: docs/install.md has one';
 
 const QUESTIONS: readonly Question[] = [
   { request: 'GetBucketVersioning', what: 'whether it keeps versions', look: versions },
-  { request: 'GetObjectLockConfiguration', what: 'whether it has Object Lock', look: lock },
-  { request: 'GetBucketLifecycleConfiguration', what: 'whether a rule aborts unfinished uploads', look: rule },
+  {
+    request: 'GetObjectLockConfiguration',
+    what: 'whether it has Object Lock',
+    look: lock,
+    unset: { name: 'ObjectLockConfigurationNotFoundError', means: NO_LOCK },
+  },
+  {
+    request: 'GetBucketLifecycleConfiguration',
+    what: 'whether a rule aborts unfinished uploads',
+    look: rule,
+    unset: { name: 'NoSuchLifecycleConfiguration', means: NO_RULE },
+  },
 ];
 
 async function versions({ client, bucket: Bucket }: S3Target): Promise<string> {
@@ -47,14 +61,14 @@ async function versions({ client, bucket: Bucket }: S3Target): Promise<string> {
 
 async function lock({ client, bucket: Bucket }: S3Target): Promise<string> {
   const { ObjectLockConfiguration } = await client.send(new GetObjectLockConfigurationCommand({ Bucket }));
-  if (ObjectLockConfiguration?.ObjectLockEnabled !== 'Enabled') return 'it has no Object Lock';
+  if (ObjectLockConfiguration?.ObjectLockEnabled !== 'Enabled') return NO_LOCK;
   return 'it has Object Lock: leave checksums at when-supported';
 }
 
 async function rule({ client, bucket: Bucket }: S3Target): Promise<string> {
   const { Rules = [] } = await client.send(new GetBucketLifecycleConfigurationCommand({ Bucket }));
   const aborts = Rules.some((one) => one.Status === 'Enabled' && one.AbortIncompleteMultipartUpload !== undefined);
-  return aborts ? 'a rule aborts unfinished uploads' : 'no rule aborts unfinished uploads: docs/install.md has one';
+  return aborts ? 'a rule aborts unfinished uploads' : NO_RULE;
 }
 
 class Late extends Error {
@@ -64,8 +78,7 @@ class Late extends Error {
 }
 
 async function ask(
-  request: S3Request,
-  what: string,
+  { request, what, unset }: Question,
   signal: AbortSignal,
   look: () => Promise<string>,
 ): Promise<string> {
@@ -73,6 +86,7 @@ async function ask(
     return await look();
   } catch (error) {
     signal.throwIfAborted();
+    if (unset !== undefined && hasName(error, unset.name)) return unset.means;
     if (error instanceof Late) return `it does not say ${what} ${error.message}`;
     const why = hasStatus(error, 403) ? `; that takes ${S3_REQUESTS[request].action}` : '';
     return `it does not say ${what}${why}`;
