@@ -106,6 +106,9 @@ export type PlanDocument = z.infer<typeof plan>;
 /** The first object of a run: what it will be made of. With its segments, wherever they lie. */
 export type JournalPlan = Omit<PlanDocument, 'segmentsIn'>;
 
+/** A plan of whose segments is known how many there are. */
+export type PlanOutline = Omit<JournalPlan, 'segments'> & { segments: { length: number } };
+
 const firstPlan = z
   .strictObject({
     format: z.literal(FIRST_FORMAT),

@@ -5,9 +5,10 @@ import { fail, FailureError } from '../base/errors.ts';
 import { visible } from '../base/visible.ts';
 import type { PutResult, Replaces, Store, StoredObject } from '../store/store.ts';
 import { badDocument, readDocument, writeDocument, type DocumentKind } from './documents.ts';
-import { describeLayout, isReceiptOf, PLAN, type JournalPlan, type PlanDocument } from './journal.ts';
+import { describeLayout, isReceiptOf, PLAN, type JournalPlan, type PlanDocument, type PlanOutline } from './journal.ts';
 import { folderOfObject, isStrayPartition, MANIFEST, STRAY_PARTITION, type Manifest } from './manifest.ts';
 import { PURGE, type PurgeRecord } from './purge.ts';
+import { MAX_SEGMENTS } from './fields.ts';
 import {
   aliveKey,
   dataKey,
@@ -29,6 +30,7 @@ import { openDocument, signDocument } from './signature.ts';
 import { RECEIPTS, RECEIPTS_FORMAT, type Receipt } from './receipts.ts';
 import type { PlannedSegment } from './segments.ts';
 import { ManifestReader, type StoredManifest } from './stored-manifest.ts';
+import { SignedReader } from './signed-reader.ts';
 import { lieApart, SEGMENTS, SEGMENTS_FORMAT, type SegmentsApart, type SegmentsRef } from './segments-apart.ts';
 
 /** How reading fails where a receipt is no receipt. */
@@ -173,13 +175,25 @@ export class RunFolder {
     if (segmentsIn === undefined) return { plan, etag: found.etag };
     const segments = await this.#segmentsOf(plan, segmentsIn, mostBytes);
     if (segments !== undefined) return { plan: this.#withSegments(plan, segments), etag: found.etag };
-    // They go with the plan when somebody commits the run.
-    if ((await this.planEtag()) !== found.etag) return this.plan(mostBytes);
-    throw badDocument(
-      PLAN,
-      this.store.url + planKey(this.archive, this.run),
-      'the segments that it names are not there',
-    );
+    return this.#withoutSegments(found.etag, () => this.plan(mostBytes));
+  }
+
+  /**
+   * The plan, and how many segments it has, none of which is held: for who shows a run. How they fit together is looked at by
+   * {@link plan}. Throws FailureError for one that cannot be believed.
+   */
+  async outline(): Promise<PlanOutline | undefined> {
+    const found = await this.#scanList(PLAN, planKey(this.archive, this.run));
+    if (found === undefined) return undefined;
+    const { segmentsIn, ...plan } = found.document;
+    if (segmentsIn === undefined) return { ...plan, segments: { length: found.items } };
+    const apart = await this.#scanList(SEGMENTS, segmentsKey(this.archive, this.run, segmentsIn.sha256));
+    if (apart === undefined) return this.#withoutSegments(found.etag, () => this.outline());
+    const url = this.store.url + segmentsKey(this.archive, this.run, segmentsIn.sha256);
+    requireNamed(url, apart, segmentsIn);
+    requireSameCut(url, apart.document, plan);
+    if (found.items > 0) throw badDocument(PLAN, this.store.url + planKey(this.archive, this.run), TWICE);
+    return { ...plan, segments: { length: apart.items } };
   }
 
   /** Whose the run is, without a look at the segments; undefined when there is no plan. Throws as {@link plan} does. */
@@ -221,9 +235,15 @@ export class RunFolder {
 
   /** How many segments have receipts of this plan. */
   async countReceipts(plan?: ReceiptsOf): Promise<number> {
-    const segments = new Set<number>();
-    await this.eachReceipt(plan, { receipt: ({ segment }) => segments.add(segment) });
-    return segments.size;
+    const done = new Uint8Array(MAX_SEGMENTS);
+    let count = 0;
+    await this.eachReceipt(plan, {
+      receipt: ({ segment }) => {
+        count += done[segment] === 0 ? 1 : 0;
+        done[segment] = 1;
+      },
+    });
+    return count;
   }
 
   /** Makes the run ours: writes the plan that it goes by from now on. With `replaces`, only over nothing or over that plan. */
@@ -334,7 +354,7 @@ export class RunFolder {
 
   /** The segments of a plan that lie apart; undefined when they are not there. Throws FailureError. */
   async #segmentsOf(
-    { by }: Pick<JournalPlan, 'by'>,
+    plan: Pick<JournalPlan, 'by'>,
     ref: SegmentsRef,
     mostBytes: number,
   ): Promise<PlannedSegment[] | undefined> {
@@ -342,12 +362,42 @@ export class RunFolder {
     const found = await this.store.get(key, Math.min(mostBytes, SEGMENTS.maxBytes));
     if (found === undefined) return undefined;
     const url = this.store.url + key;
-    if (found.body.length !== ref.bytes || digestOf(found.body) !== ref.sha256)
-      throw badDocument(SEGMENTS, url, 'it is not the one that the plan names');
+    requireNamed(url, { sha256: digestOf(found.body), bytes: found.body.length }, ref);
     const document = this.#open(SEGMENTS, found.body, url);
-    if (document.by !== by) throw badDocument(SEGMENTS, url, `it is cut by ${document.by}, and the plan by ${by}`);
+    requireSameCut(url, document, plan);
     this.#apart.set(document.segments, ref);
     return document.segments;
+  }
+
+  /** When the segments that a plan names are not there. They go with the plan when somebody commits the run: then it is looked for anew. */
+  async #withoutSegments<T>(planEtag: string, again: () => Promise<T>): Promise<T> {
+    if ((await this.planEtag()) !== planEtag) return again();
+    const url = this.store.url + planKey(this.archive, this.run);
+    throw badDocument(PLAN, url, 'the segments that it names are not there');
+  }
+
+  /** A document without the items of its long list, and how many there are; each says that it is the next one. */
+  async #scanList<T extends { archive: string; run: string }>(
+    kind: DocumentKind<T>,
+    key: string,
+  ): Promise<(SegmentsRef & { document: T; items: number; etag: string }) | undefined> {
+    const url = this.store.url + key;
+    const digest = createHash('sha256');
+    let [bytes, items] = [0, 0];
+    const reader = new SignedReader(kind, url, (item) => {
+      const { index } = item as PlannedSegment;
+      if (index !== items) throw badDocument(kind, url, `segments[${items}]: its index is ${index}`);
+      items += 1;
+    });
+    const found = await this.store.scan(key, kind.maxBytes, (piece) => {
+      digest.update(piece);
+      bytes += piece.length;
+      reader.write(piece);
+    });
+    if (found === undefined) return undefined;
+    const document = reader.end(this.store.signing);
+    this.#requireOwn(kind, document, url);
+    return { document, items, etag: found.etag, sha256: digest.digest('hex'), bytes };
   }
 
   #sign(body: Buffer): Buffer {
@@ -473,11 +523,23 @@ export class RunFolder {
   }
 }
 
+const TWICE = 'segments: they are here, and lie elsewhere as well';
+
 /** Of names that a document says no more than this is shown. */
 const MAX_SHOWN_CHARS = 200;
 
 function digestOf(body: Buffer): string {
   return createHash('sha256').update(body).digest('hex');
+}
+
+/** Segments that lie apart must be those that the plan names. */
+function requireNamed(url: string, there: SegmentsRef, named: SegmentsRef): void {
+  if (there.bytes !== named.bytes || there.sha256 !== named.sha256)
+    throw badDocument(SEGMENTS, url, 'it is not the one that the plan names');
+}
+
+function requireSameCut(url: string, apart: Pick<JournalPlan, 'by'>, plan: Pick<JournalPlan, 'by'>): void {
+  if (apart.by !== plan.by) throw badDocument(SEGMENTS, url, `it is cut by ${apart.by}, and the plan by ${plan.by}`);
 }
 
 function isAfter({ segment }: Receipt, before: Receipt | undefined): boolean {

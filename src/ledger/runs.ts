@@ -2,7 +2,7 @@
 import { toFailure, type Failure } from '../base/errors.ts';
 import { codecOf } from '../format/compress/codec.ts';
 import type { Store } from '../store/store.ts';
-import type { JournalPlan } from './journal.ts';
+import type { PlanOutline } from './journal.ts';
 import { archivePrefix, runOfFolder } from './names.ts';
 import { RunFolder } from './run-folder.ts';
 import type { StoredManifest } from './stored-manifest.ts';
@@ -16,7 +16,7 @@ export interface StoredRun {
   /** Undefined when the run is not committed. */
   manifest?: StoredManifest;
   /** Undefined when the run is committed, or was never planned. */
-  journal?: JournalPlan;
+  journal?: PlanOutline;
   /** Why its manifest or its plan is not believed; then it is not here. */
   problem?: Failure;
   /** Segments with a receipt of its plan. */
@@ -137,7 +137,7 @@ async function readRun(folder: RunFolder): Promise<StoredRun | undefined> {
   try {
     const manifest = await folder.manifest();
     if (manifest !== undefined) return { archive, run, isCommitted: true, manifest, receipts: manifest.objects.length };
-    const journal = (await folder.plan())?.plan;
+    const journal = await folder.outline();
     if (journal === undefined && (await folder.isEmpty())) return undefined;
     // Those of an earlier plan stay until the commit; without a plan, nothing says which of them count.
     const receipts = journal === undefined ? 0 : await folder.countReceipts(journal);

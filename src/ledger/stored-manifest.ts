@@ -8,9 +8,9 @@ import { FailureError } from '../base/errors.ts';
 import { retrying } from '../base/retry.ts';
 import { NEVER } from '../base/signals.ts';
 import type { Signing } from '../base/signing.ts';
-import { badDocument, DocumentReader, readItems } from './documents.ts';
+import { badDocument, readItems } from './documents.ts';
 import { MANIFEST, type Manifest, type ManifestHead, type ManifestObject } from './manifest.ts';
-import { SignatureCutter } from './signature.ts';
+import { SignedReader } from './signed-reader.ts';
 
 /** A manifest whose objects are read as they are asked for. */
 export interface StoredManifest extends ManifestHead {
@@ -86,49 +86,28 @@ export class ManifestObjects implements AsyncIterable<ManifestObject> {
 /** Reads a manifest as it comes: once, from its begin to its end. */
 export class ManifestReader {
   readonly #url: string;
-  readonly #documents: DocumentReader<Manifest>;
-  readonly #signatures: SignatureCutter;
+  readonly #reader: SignedReader<Manifest>;
   readonly #blocks = new BlockWriter();
-  readonly #onObject: (object: ManifestObject, index: number) => void;
-  /** Why it cannot be believed. Whether it is signed is known at the end alone, and said first. */
-  #problem: Error | undefined;
 
   /** `onObject` may throw what is wrong with an object. */
   constructor(url: string, onObject: (object: ManifestObject, index: number) => void) {
     this.#url = url;
-    this.#onObject = onObject;
-    this.#documents = new DocumentReader(MANIFEST, url, (item, bytes, from) => {
-      this.#onObject(item as ManifestObject, this.#blocks.items);
+    this.#reader = new SignedReader(MANIFEST, url, (item, bytes, from) => {
+      onObject(item as ManifestObject, this.#blocks.items);
       this.#blocks.add(bytes, from);
-    });
-    this.#signatures = new SignatureCutter((piece) => {
-      this.#try(() => {
-        this.#documents.write(piece);
-      });
     });
   }
 
   write(piece: Buffer): void {
-    this.#signatures.write(piece);
+    this.#reader.write(piece);
   }
 
   /** Throws FailureError when it cannot be believed. `read` is kept for the objects. */
   end(signing: Signing | undefined, read: ReadPart): StoredManifest {
-    this.#signatures.end(signing, this.#url);
-    if (this.#problem !== undefined) throw this.#problem;
-    const head = this.#documents.end();
+    const head = this.#reader.end(signing);
     const { items, blocks, only } = this.#blocks.end();
     const readAgain = only === undefined ? reader(read, this.#url) : () => Promise.resolve(only);
     return { ...head, objects: new ManifestObjects(items, blocks, readAgain) };
-  }
-
-  #try(work: () => void): void {
-    if (this.#problem !== undefined) return;
-    try {
-      work();
-    } catch (error) {
-      this.#problem = error instanceof Error ? error : new Error(String(error));
-    }
   }
 }
 

@@ -172,10 +172,10 @@ async function showManifest({ objects: all, ...head }: StoredManifest, from: num
 }
 
 async function readJournal(folder: RunFolder, from: number, late: AbortSignal): Promise<Stored> {
-  const plan = (await folder.plan())?.plan;
+  const plan = await folder.outline();
   if (plan === undefined) return { isCommitted: false };
-  const shown = plan.segments.slice(from, from + MOST_SHOWN);
-  const segments = new Map(shown.map(({ index }) => [index, segment(index, 'waiting', 0, 0)]));
+  const shown = Math.min(MOST_SHOWN, Math.max(0, plan.segments.length - from));
+  const segments = new Map(Array.from({ length: shown }, (_, at) => [from + at, segment(from + at, 'waiting', 0, 0)]));
   const done = new Uint8Array(plan.segments.length);
   const counts = { bytes: 0, segmentsTotal: plan.segments.length, segmentsDone: 0 };
   await folder.eachReceipt(plan, {

@@ -85,6 +85,15 @@ describe('a plan of many segments', () => {
     assert.deepEqual((await folder.plan())?.plan, plan);
   });
 
+  test('is outlined without one of them being held, wherever they lie', async () => {
+    // What is got is held as a whole.
+    const scanning = folderOf({ get: (key) => assert.fail(`${key} is got`) });
+    await folder.own(plan);
+    assert.deepEqual(await scanning.outline(), { ...plan, segments: { length: MANY } });
+    await store.put(planKey(ARCHIVE, RUN), writeDocument(PLAN, plan, ''), JSON_OBJECT);
+    assert.deepEqual(await scanning.outline(), { ...plan, segments: { length: MANY } });
+  });
+
   test('says whose the run is without them', async () => {
     await folder.own({ ...plan, host: 'db2' });
     const asked: string[] = [];
@@ -124,6 +133,8 @@ describe('segments that lie apart', () => {
     assert.deepEqual((await folder.plan())?.plan.segments, keySegments(3));
   });
 
+  /** What only who holds all of them can tell. */
+  const isOfAllTogether = new Set(['of another cut', 'that are none']);
   for (const [what, changes, inPlan, problem] of [
     ['of another run', { run: '20261123T021501Z' }, {}, /it is that of/],
     ['of another archive', { archive: 'other' }, {}, /it is that of/],
@@ -138,6 +149,7 @@ describe('segments that lie apart', () => {
     test(`${what} are refused`, async () => {
       await forge(changes, inPlan);
       assert.match(await problemOf(folder.plan()), problem);
+      if (!isOfAllTogether.has(what)) assert.match(await problemOf(folder.outline()), problem);
     });
 
   test('whose bytes were changed are refused', async () => {
@@ -145,7 +157,8 @@ describe('segments that lie apart', () => {
     const key = segmentsKey(ARCHIVE, RUN, /-([0-9a-f]{64})/.exec(written[0]?.name ?? '')?.[1] ?? '');
     const { body } = (await store.get(key, SEGMENTS.maxBytes))!;
     await store.put(key, Buffer.from(body.toString().replace('["100"]', '["101"]')), JSON_OBJECT);
-    assert.match(await problemOf(folder.plan()), /it is not the one that the plan names/);
+    for (const read of [folder.plan(), folder.outline()])
+      assert.match(await problemOf(read), /it is not the one that the plan names/);
   });
 
   test('and go while the plan is read were those of a run that is committed meanwhile', async () => {
@@ -157,5 +170,13 @@ describe('segments that lie apart', () => {
       },
     });
     assert.equal(await racing.plan(), undefined);
+    await folder.own({ ...plan, segments: [...plan.segments] });
+    const outlined = folderOf({
+      scan: async (key, limit, onPiece) => {
+        if (key !== planKey(ARCHIVE, RUN)) await folder.clearJournal();
+        return store.scan(key, limit, onPiece);
+      },
+    });
+    assert.equal(await outlined.outline(), undefined);
   });
 });

@@ -71,11 +71,11 @@ test('one run is read at a time', async () => {
   await folder.own(aPlan());
   await folder.record([aReceipt(1)]);
   let [now, most] = [0, 0];
-  const { plan } = RunFolder.prototype;
-  RunFolder.prototype.plan = async function (...parts) {
+  const { outline } = RunFolder.prototype;
+  RunFolder.prototype.outline = async function () {
     now += 1;
     most = Math.max(most, now);
-    const found = await plan.apply(this, parts);
+    const found = await outline.apply(this);
     now -= 1;
     return found;
   };
@@ -88,7 +88,7 @@ test('one run is read at a time', async () => {
         ['waiting', 'done', 'waiting'],
       );
   } finally {
-    RunFolder.prototype.plan = plan;
+    RunFolder.prototype.outline = outline;
   }
   assert.equal(most, 1);
 });
