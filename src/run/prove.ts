@@ -38,7 +38,7 @@ export async function proveReceipts(
   /** Others, and in which document they stand. Those without an ETag are not told yet. */
   const doubtful: { receipt: Receipt; lowest: number }[] = [];
   const believe = (receipt: Receipt, lowest: number): void => {
-    done.set(receipt.segment, receipt);
+    done.set(receipt.segment, sharing(receipt, plan));
     together.set(lowest, [...(together.get(lowest) ?? []), receipt.segment]);
   };
   await folder.eachReceipt(plan, {
@@ -68,6 +68,15 @@ export async function proveReceipts(
       log.warn({ segment, key }, 'a receipt does not match its object; the segment is done again');
   }
   return { done, empties, together };
+}
+
+/** The receipt with the plan's own snapshot and fingerprint, where it says the same: of each text, one is held and not 400,000. */
+function sharing(receipt: Receipt, { fingerprint, snapshot }: JournalPlan): Receipt {
+  return {
+    ...receipt,
+    fingerprint: receipt.fingerprint === fingerprint ? fingerprint : receipt.fingerprint,
+    snapshot: isSameSnapshot(receipt.snapshot, snapshot) ? snapshot : receipt.snapshot,
+  };
 }
 
 /** Whether what is there is what the receipt is of, as far as size and ETag tell. */

@@ -69,6 +69,11 @@ describe('a run that is taken up', () => {
     assert.equal(whyOver(attempt.log), undefined);
   });
 
+  test('holds the snapshot that its receipts have in common once', async () => {
+    const { done: receipts, journal: own } = await goOn();
+    for (const { snapshot } of receipts.values()) assert.ok(snapshot === own.snapshot);
+  });
+
   test('forgets how the last try failed', async () => {
     const failure = { code: 'x', stage: 'plan', message: 'm', hint: 'h' };
     await aRun(store).run.folder.own({
