@@ -5,7 +5,7 @@ import type { FailureCode } from '../../../../src/base/failures.ts';
 import { errorCode, toFileFailure } from '../../../../src/store/file/errors.ts';
 
 const CODES: readonly (readonly [given: string, code: FailureCode, transient: boolean, hint: RegExp])[] = [
-  ['ENOSPC', 'disk-full', false, /Free space/],
+  ['ENOSPC', 'disk-full', false, /Free space.*--run-id/],
   ['EDQUOT', 'disk-full', false, /quota/],
   ['EACCES', 'access-denied', false, /chown/],
   ['EPERM', 'access-denied', false, /chown/],
