@@ -12,6 +12,7 @@ import { Bindings } from '../work/bindings.ts';
 import { Threads } from '../work/threads.ts';
 import { chooseRuns, type WindowChoice } from '../windows/choose.ts';
 import { readCommitted } from '../windows/committed.ts';
+import { chooseDamaged } from '../windows/damaged.ts';
 import { openKnownRuns } from '../windows/known-runs.ts';
 import { isChoice, requireOneChoice } from './window-choice.ts';
 import { describeFailure } from './terminal/failure.ts';
@@ -74,8 +75,11 @@ async function requestWindows(
   signal: AbortSignal,
 ): Promise<RestoreRequest[]> {
   const { archive } = request;
-  const committed = await readCommitted(config, archive, openKnownRuns(config, archive), signal);
-  const runs = chooseRuns(archive, committed, choice);
+  const found = await readCommitted(config, archive, openKnownRuns(config, archive), signal);
+  const [damaged] = chooseDamaged(archive, found, choice);
+  // Rows would be left out without a word.
+  if (damaged !== undefined) throw new FailureError(damaged.failure);
+  const runs = chooseRuns(archive, found.committed, choice);
   if (runs.length === 0) throw new UsageError(`${archive.name} has no committed window of these dates`);
   return runs.map(({ run, window }, index) => {
     const isFirstOfWindow = window?.from !== runs[index - 1]?.window?.from;

@@ -1,17 +1,19 @@
 /** `pgsluice verify`: reads the objects of a run again and proves them against its manifest. */
-import { FailureError, UsageError } from '../base/errors.ts';
+import { UsageError } from '../base/errors.ts';
 import { countOf, formatBytes, formatCount, formatDuration } from '../base/units.ts';
 import { readableWindowBytes } from '../config/memory-sum.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, DestinationConfig } from '../config/schema.ts';
+import { problemOfManifest } from '../ledger/manifest-problem.ts';
 import { describeMissingRun } from '../ledger/missing-run.ts';
 import { findLatestCommitted } from '../ledger/runs.ts';
 import { fullKey } from '../ledger/names.ts';
 import { readChoices } from '../ledger/partitions.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import type { StoredManifest } from '../ledger/stored-manifest.ts';
-import { chooseRuns, type WindowChoice } from '../windows/choose.ts';
+import { byWindow, chooseRuns, type WindowChoice } from '../windows/choose.ts';
 import { committedRuns, type KnownRuns } from '../windows/committed.ts';
+import { chooseDamaged } from '../windows/damaged.ts';
 import { openKnownRuns } from '../windows/known-runs.ts';
 import { isChoice, requireOneChoice } from './window-choice.ts';
 import { verifyRun, type Verification } from '../verify/run.ts';
@@ -74,15 +76,18 @@ export async function verifyCommand(
   }
 }
 
-/** Windows one by one; a difference in one does not hide those of the next. */
+/** Windows one by one; a difference in one, or a manifest that cannot be believed, does not hide those of the next. */
 async function verifyWindows(
   invocation: Invocation,
   work: Work,
   known: KnownRuns,
   choice: WindowChoice,
 ): Promise<number> {
-  const committed = await committedRuns(work.store, work.archive.name, known);
-  const chosen = chooseRuns(work.archive, committed, choice);
+  const found = await committedRuns(work.store, work.archive.name, known);
+  const chosen = [
+    ...chooseRuns(work.archive, found.committed, choice),
+    ...chooseDamaged(work.archive, found, choice),
+  ].sort(byWindow);
   const list = new JsonList(invocation);
   let [isOk, told] = [true, 0];
   for (const { run } of chosen) {
@@ -141,15 +146,13 @@ async function verify(invocation: Invocation, work: Work, id: string | undefined
   }
 }
 
-const TELL_OF_MANIFEST: ReadonlySet<string> = new Set(['bad-manifest', 'misplaced', 'newer-journal', 'untrusted']);
-
 /** A manifest that cannot be read is a difference too. */
 async function manifestOrProblem(folder: RunFolder): Promise<StoredManifest | Problem> {
   try {
     return (await folder.manifest()) ?? (await missingOrUnfinished(folder));
   } catch (error) {
-    const tellsOfManifest = error instanceof FailureError && TELL_OF_MANIFEST.has(error.failure.code);
-    if (tellsOfManifest) return error.failure;
+    const problem = problemOfManifest(error);
+    if (problem !== undefined) return problem;
     throw error;
   }
 }

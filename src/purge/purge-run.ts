@@ -3,6 +3,7 @@ import { FailureError, toFailure } from '../base/errors.ts';
 import { readableWindowBytes } from '../config/memory-sum.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ManifestHead } from '../ledger/manifest.ts';
+import { problemOfManifest } from '../ledger/manifest-problem.ts';
 import { describeMissingRun } from '../ledger/missing-run.ts';
 import { fullKey } from '../ledger/names.ts';
 import type { Totals } from '../ledger/purge.ts';
@@ -157,12 +158,12 @@ async function purge(
 
 /** One that cannot be believed is a difference. */
 async function readManifest(folder: RunFolder): Promise<StoredManifest> {
-  const tells: ReadonlySet<string> = new Set(['bad-manifest', 'misplaced', 'newer-journal', 'untrusted']);
   try {
     const manifest = await folder.manifest();
     if (manifest !== undefined) return manifest;
   } catch (error) {
-    if (error instanceof FailureError && tells.has(error.failure.code)) throw new Different([error.failure.message]);
+    const problem = problemOfManifest(error);
+    if (problem !== undefined) throw new Different([problem.message]);
     throw error;
   }
   throw new Refused([noRun((await describeMissingRun(folder)).message)]);

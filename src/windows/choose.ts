@@ -51,7 +51,8 @@ export function rangeOf(calendar: WindowCalendar, { from, to }: WindowChoice): {
   return { ...(fromMs === undefined ? {} : { fromMs }), ...(toMs === undefined ? {} : { toMs }) };
 }
 
-function byWindow(a: CommittedRun, b: CommittedRun): number {
+/** Oldest window first; of one window, the newest generation first. */
+export function byWindow(a: { run: string }, b: { run: string }): number {
   const [startA, startB] = [a, b].map(({ run }) => parseRunId(run).getTime());
   return startA === startB ? compareRunIds(b.run, a.run) : compareRunIds(a.run, b.run);
 }

@@ -1,8 +1,10 @@
 /** Which windows of an archive have a committed run: by one listing, and by manifests that are read once and then known. */
+import type { Failure } from '../base/errors.ts';
 import type { RunWindow } from '../run/window.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { archivePrefix, runOfFolder } from '../ledger/names.ts';
+import { problemOfManifest } from '../ledger/manifest-problem.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import { compareRunIds, isRunId } from '../ledger/run-id.ts';
 import type { ManifestSummary } from '../ledger/manifest.ts';
@@ -21,6 +23,18 @@ export interface CommittedRun {
   finishedAt: string;
 }
 
+/** A committed run whose manifest cannot be believed. */
+export interface DamagedRun {
+  run: string;
+  failure: Failure;
+}
+
+/** The committed runs of an archive, each in the order of their ids. */
+export interface CommittedRuns {
+  committed: readonly CommittedRun[];
+  damaged: readonly DamagedRun[];
+}
+
 /** Manifests that were read before, by run id: they cannot change. */
 export interface KnownRuns {
   get(run: string): CommittedRun | undefined;
@@ -32,26 +46,31 @@ export interface KnownRuns {
 /** Manifests that are asked for at once. */
 const READ_AT_ONCE = 8;
 
-/** The committed runs of an archive that are there now, in the order of their ids. Throws FailureError. */
-export async function committedRuns(store: Store, archive: string, known: KnownRuns): Promise<CommittedRun[]> {
+/** The committed runs of an archive that are there now. Throws FailureError where the destination cannot be read. */
+export async function committedRuns(store: Store, archive: string, known: KnownRuns): Promise<CommittedRuns> {
   const runs: string[] = [];
   for await (const folder of store.listFolders(archivePrefix(archive))) {
     const run = runOfFolder(folder);
     if (run !== undefined && isRunId(run)) runs.push(run);
   }
-  const found: CommittedRun[] = [];
+  const committed: CommittedRun[] = [];
+  const damaged: DamagedRun[] = [];
   const waiting = runs.values();
   const look = async (): Promise<void> => {
     for (const run of waiting) {
-      const committed = known.get(run) ?? (await readRun(store, archive, run));
-      if (committed === undefined) continue;
-      known.set(run, committed);
-      found.push(committed);
+      const found = known.get(run) ?? (await readRun(store, archive, run));
+      if (found === undefined) continue;
+      if ('failure' in found) {
+        damaged.push(found);
+        continue;
+      }
+      known.set(run, found);
+      committed.push(found);
     }
   };
   await Promise.all(Array.from({ length: READ_AT_ONCE }, look));
   known.save();
-  return found.sort((a, b) => compareRunIds(a.run, b.run));
+  return { committed: committed.sort(byId), damaged: damaged.sort(byId) };
 }
 
 /** The same, by the destination of the config. */
@@ -60,7 +79,7 @@ export async function readCommitted(
   archive: ArchiveConfig,
   known: KnownRuns,
   signal: AbortSignal,
-): Promise<CommittedRun[]> {
+): Promise<CommittedRuns> {
   const store = openStore(destinationOf(config, archive), signal);
   try {
     return await committedRuns(store, archive.name, known);
@@ -69,9 +88,19 @@ export async function readCommitted(
   }
 }
 
-async function readRun(store: Store, archive: string, run: string): Promise<CommittedRun | undefined> {
-  const manifest = await new RunFolder(store, archive, run).manifest();
-  return manifest && summarize(manifest);
+async function readRun(store: Store, archive: string, run: string): Promise<CommittedRun | DamagedRun | undefined> {
+  try {
+    const manifest = await new RunFolder(store, archive, run).manifest();
+    return manifest && summarize(manifest);
+  } catch (error) {
+    const failure = problemOfManifest(error);
+    if (failure === undefined) throw error;
+    return { run, failure };
+  }
+}
+
+function byId(a: { run: string }, b: { run: string }): number {
+  return compareRunIds(a.run, b.run);
 }
 
 /** What is kept of a manifest. */

@@ -1,18 +1,22 @@
 /** What a windowed archive would make now: for `plan`, and for `check --online`. */
+import { countOf } from '../base/units.ts';
 import { NEVER } from '../base/signals.ts';
 import { sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { withConnection, type Client } from '../postgres/connect.ts';
 import { isWindowed } from '../run/subject.ts';
-import { readCommitted } from './committed.ts';
+import { readCommitted, type DamagedRun } from './committed.ts';
+import { damagedWindows } from './damaged.ts';
 import { openKnownRuns } from './known-runs.ts';
 import { missingWindows, MOST_WINDOWS, type FoundWindow, type MissingInput } from './missing.ts';
 import { openWindowSource, type WindowedArchive, type WindowSource } from './window-source.ts';
 
 export interface WindowsLook {
   source: WindowSource;
-  /** Committed runs. */
+  /** Committed runs that can be read. */
   committed: number;
+  /** Those that cannot, and whose windows have nothing else. */
+  damaged: DamagedRun[];
   /** Oldest first. */
   missing: FoundWindow[];
   /** Whether there are more than are listed. */
@@ -29,6 +33,7 @@ export async function lookAtWindows(client: Client, config: Config, archive: Win
   const { source, committed } = input;
   const look: WindowsLook = {
     ...{ source, committed: committed.length, missing: [], more: false, heldOpen: undefined },
+    damaged: damagedWindows(source.calendar, archive, input),
     outside: await source.countOutside(),
   };
   const onHeldOpen = ({ run }: FoundWindow, what: string): void => {
@@ -44,16 +49,18 @@ export async function lookAtWindows(client: Client, config: Config, archive: Win
 
 async function readInput(client: Client, config: Config, archive: WindowedArchive): Promise<MissingInput> {
   const source = await openWindowSource(client, archive);
-  return { archive, source, committed: await readCommitted(config, archive, openKnownRuns(config, archive), NEVER) };
+  return { archive, source, ...(await readCommitted(config, archive, openKnownRuns(config, archive), NEVER)) };
 }
 
-/** Whether all windows that are to be there are, by the source and the destination. False where that cannot be asked. */
+/** Whether all windows that are to be there are, and whole as far as is known, by the source and the destination. False where that cannot be asked. */
 export async function nothingMissing(config: Config, archive: ArchiveConfig): Promise<boolean> {
   if (!isWindowed(archive)) return false;
   try {
     const target = { url: sourceOf(config, archive).url, applicationName: `pgsluice windows ${archive.name}` };
     return await withConnection(target, async (client) => {
-      const first = await missingWindows(await readInput(client, config, archive)).next();
+      const input = await readInput(client, config, archive);
+      if (damagedWindows(input.source.calendar, archive, input).length > 0) return false;
+      const first = await missingWindows(input).next();
       return first.done === true;
     });
   } catch {
@@ -62,7 +69,8 @@ export async function nothingMissing(config: Config, archive: ArchiveConfig): Pr
 }
 
 /** What an operator should know of the windows besides. */
-export function windowWarnings(archive: WindowedArchive, { source, heldOpen, outside }: WindowsLook): string[] {
+export function windowWarnings(archive: WindowedArchive, look: WindowsLook): string[] {
+  const { source, heldOpen, outside } = look;
   const { column } = archive.window;
   const index =
     source.createIndex === undefined
@@ -78,5 +86,17 @@ export function windowWarnings(archive: WindowedArchive, { source, heldOpen, out
           `${outside} rows lie in no window (${column} is NULL, infinite, or not of the years 1 to 9999): never archived`,
         ];
   const open = heldOpen === undefined ? [] : [`the window of run ${heldOpen.run} is held open by ${heldOpen.what}`];
-  return [...index, ...lost, ...uncounted, ...open];
+  return [...index, ...lost, ...uncounted, ...open, ...damageOf(look)];
+}
+
+/** Runs that are named in a warning. */
+const MOST_NAMED = 5;
+
+function damageOf({ damaged }: WindowsLook): string[] {
+  if (damaged.length === 0) return [];
+  const named = damaged.slice(0, MOST_NAMED).map(({ run, failure }) => `${run} (${failure.code})`);
+  const more = damaged.length > MOST_NAMED ? ' and more' : '';
+  return [
+    `${countOf(damaged.length, 'committed run')} cannot be believed, and nothing is made in their place: ${named.join(', ')}${more}`,
+  ];
 }

@@ -6,7 +6,8 @@ import { formatRunId } from '../ledger/run-id.ts';
 import { withConnection, type Client } from '../postgres/connect.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
 import type { RunOptions } from '../run/run.ts';
-import { readCommitted, type CommittedRun, type KnownRuns } from './committed.ts';
+import { readCommitted, type CommittedRuns, type KnownRuns } from './committed.ts';
+import { damagedWindows, failureOf, type RunFailure } from './damaged.ts';
 import { rangeOf } from './choose.ts';
 import { missingWindows, nextGeneration, requireFewWindows, standingRuns, type FoundWindow } from './missing.ts';
 import { openWindowSource, type WindowedArchive, type WindowSource } from './window-source.ts';
@@ -51,7 +52,8 @@ export async function makeWindows(
     const target = { url: sourceOf(options.config, archive).url, applicationName: `pgsluice windows ${archive.name}` };
     const make = async (client: Client): Promise<void> => {
       const source = await openWindowSource(client, archive);
-      for await (const window of findWindows(options, archive, source, known, request)) {
+      const found = await readCommitted(options.config, archive, known, options.signal);
+      for await (const window of findWindows(options.log, archive, source, found, request)) {
         if (options.signal.aborted || options.drain?.aborted === true) return;
         const run = async (): Promise<RunResult> => {
           hooks.begin?.(window.run);
@@ -66,7 +68,13 @@ export async function makeWindows(
           { failure },
           `${MOST_FAILURES_IN_A_ROW} windows in a row have failed alike: the others are left to the next slot`,
         );
-        return;
+        break;
+      }
+      // A window that is made again has a result of its own.
+      if (request.again === true) return;
+      for (const failure of tellDamaged(log, archive, source, found, request)) {
+        hooks.begin?.(failure.run);
+        keep(failedResult(archive, failure));
       }
     };
     await withConnection(target, make, options.signal);
@@ -77,13 +85,12 @@ export async function makeWindows(
 }
 
 async function* findWindows(
-  { config, log, signal }: RunOptions,
+  log: Log,
   archive: WindowedArchive,
   source: WindowSource,
-  known: KnownRuns,
+  found: CommittedRuns,
   request: WindowRequest,
 ): AsyncGenerator<FoundWindow, void, undefined> {
-  const committed = await readCommitted(config, archive, known, signal);
   const onHeldOpen = ({ run }: FoundWindow, what: string): void => {
     log.warn(
       { archive: archive.name, run, what },
@@ -91,22 +98,44 @@ async function* findWindows(
     );
   };
   const range = rangeOf(source.calendar, request);
-  const input = { archive, source, committed, range, onHeldOpen };
-  if (request.again === true) yield* againWindows(source, archive, committed, range);
+  const input = { archive, source, ...found, range, onHeldOpen };
+  if (request.again === true) yield* againWindows(source, archive, found, range);
   else {
     await requireFewWindows(input);
     yield* missingWindows(input);
   }
 }
 
+/** Damaged runs that are told of one by one. */
+const MOST_DAMAGED_TOLD = 20;
+
+/** What is wrong with the windows of the request that stand, and cannot be believed. */
+function tellDamaged(
+  log: Log,
+  archive: WindowedArchive,
+  { calendar }: WindowSource,
+  found: CommittedRuns,
+  request: WindowRequest,
+): RunFailure[] {
+  const damaged = damagedWindows(calendar, archive, found, rangeOf(calendar, request));
+  if (damaged.length > MOST_DAMAGED_TOLD)
+    log.error({ damaged: damaged.length, told: MOST_DAMAGED_TOLD }, 'more windows are damaged than are told of');
+  return damaged.slice(0, MOST_DAMAGED_TOLD).map((run) => {
+    const failure = failureOf(calendar, archive.name, run);
+    log.error({ failure }, 'the manifest of a window cannot be believed: it stands, and is not archived');
+    return failure;
+  });
+}
+
 /** The next generation of each window in the range that has a run. */
 function* againWindows(
   source: WindowSource,
   archive: WindowedArchive,
-  committed: readonly CommittedRun[],
+  found: CommittedRuns,
   { fromMs = -Infinity, toMs = Infinity }: { fromMs?: number; toMs?: number },
 ): Generator<FoundWindow, void, undefined> {
-  for (const [startMs, runs] of standingRuns(source, archive, committed, Infinity)) {
+  const standing = [...standingRuns(source, archive, found, Infinity)].sort(([a], [b]) => a - b);
+  for (const [startMs, runs] of standing) {
     const stretch = source.calendar.startingAt(startMs);
     if (stretch === undefined || stretch.toMs <= fromMs || stretch.fromMs >= toMs) continue;
     yield { stretch, run: nextGeneration(stretch, runs) };
@@ -124,9 +153,13 @@ function sameFailureInARow(results: readonly RunResult[]): RunResult['error'] | 
 function failedSearch(log: Log, archive: WindowedArchive, run: string, error: unknown): RunResult {
   const failure = { ...toFailure(error, 'plan'), archive: archive.name, run };
   log.error({ failure }, 'the windows that are missing could not be found');
+  return failedResult(archive, failure);
+}
+
+function failedResult({ name: archive }: WindowedArchive, error: RunFailure): RunResult {
   return {
-    ...{ archive: archive.name, run, status: 'failed', rows: 0, objects: 0, jsonBytes: 0, bytes: 0, seconds: 0 },
+    ...{ archive, run: error.run, status: 'failed', rows: 0, objects: 0, jsonBytes: 0, bytes: 0, seconds: 0 },
     ...{ manifest: null, peakHeapBytes: 0, peakRssBytes: process.resourceUsage().maxRSS * 1024, resumed: false },
-    error: failure,
+    error,
   };
 }

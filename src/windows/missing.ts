@@ -4,7 +4,7 @@ import { formatCount } from '../base/units.ts';
 import type { Stretch, WindowCalendar } from '../calendar/windows.ts';
 import { formatGeneration, formatRunId, generationOf, parseRunId } from '../ledger/run-id.ts';
 import { pointMs } from './choose.ts';
-import type { CommittedRun } from './committed.ts';
+import type { CommittedRun, CommittedRuns } from './committed.ts';
 import { whyOpen, type WindowedArchive, type WindowSource } from './window-source.ts';
 
 /** A window to be made, or that is there. */
@@ -34,18 +34,33 @@ export interface WindowRange {
   toMs?: number;
 }
 
-/** The runs that stand for windows, by the window's first point. Throws FailureError `window-mixed` for those in their way. */
+/** A run that stands for a window: nobody makes its first run again. */
+export interface StandingRun {
+  run: string;
+}
+
+/**
+ * The runs that stand for windows, by the window's first point; damaged ones do so by their ids. Throws FailureError
+ * `window-mixed` for those in their way.
+ */
 export function standingRuns(
   { calendar }: Pick<WindowSource, 'calendar'>,
   archive: WindowedArchive,
-  committed: readonly CommittedRun[],
+  { committed, damaged }: CommittedRuns,
   lowerMs: number,
-): Map<number, CommittedRun[]> {
-  const standing = new Map<number, CommittedRun[]>();
+): Map<number, StandingRun[]> {
+  const standing = new Map<number, StandingRun[]>();
+  const add = ({ fromMs }: Stretch, run: StandingRun): void => {
+    standing.set(fromMs, [...(standing.get(fromMs) ?? []), run]);
+  };
   for (const run of committed) {
     const stretch = stretchOf(calendar, archive, run);
     if (stretch === undefined) refuseOverlap(calendar, archive, run, lowerMs);
-    else standing.set(stretch.fromMs, [...(standing.get(stretch.fromMs) ?? []), run]);
+    else add(stretch, run);
+  }
+  for (const { run } of damaged) {
+    const stretch = calendar.startingAt(parseRunId(run).getTime());
+    if (stretch !== undefined) add(stretch, { run });
   }
   return standing;
 }
@@ -82,10 +97,9 @@ function refuseOverlap(
   });
 }
 
-export interface MissingInput {
+export interface MissingInput extends CommittedRuns {
   archive: WindowedArchive;
   source: WindowSource;
-  committed: readonly CommittedRun[];
   /** Narrows what is looked at. */
   range?: WindowRange;
   onHeldOpen?: (window: FoundWindow, what: string) => void;
@@ -96,12 +110,12 @@ export interface MissingInput {
  * are passed over. Throws FailureError.
  */
 export async function* missingWindows(input: MissingInput): AsyncGenerator<FoundWindow, void, undefined> {
-  const { archive, source, committed } = input;
+  const { archive, source } = input;
   const { calendar } = source;
   const lowerMs = lowerBound(calendar, archive, input.range);
   const firstRowMs = await source.firstRowFrom(lowerMs);
   if (firstRowMs === undefined) return;
-  const standing = standingRuns(source, archive, committed, configFrom(calendar, archive));
+  const standing = standingRuns(source, archive, input, configFrom(calendar, archive));
   yield* walk(input, standing, Math.max(lowerMs, firstRowMs), firstRowMs);
 }
 
@@ -168,12 +182,13 @@ export async function requireFewWindows(input: MissingInput): Promise<void> {
 }
 
 /** The id of the next run of a window that has `runs` already. */
-export function nextGeneration(stretch: Stretch, runs: readonly CommittedRun[]): string {
+export function nextGeneration(stretch: Stretch, runs: readonly StandingRun[]): string {
   const last = Math.max(0, ...runs.map(({ run }) => generationOf(run)));
   return formatGeneration(new Date(stretch.fromMs), last + 1);
 }
 
-function lowerBound(calendar: WindowCalendar, archive: WindowedArchive, range: WindowRange = {}): number {
+/** Before it, no window is looked at. */
+export function lowerBound(calendar: WindowCalendar, archive: WindowedArchive, range: WindowRange = {}): number {
   return Math.max(configFrom(calendar, archive), range.fromMs ?? -Infinity);
 }
 

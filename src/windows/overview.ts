@@ -6,7 +6,7 @@ import { kindOf } from './choose.ts';
 import type { WindowedArchive } from './window-source.ts';
 
 /** `missing` may be without rows: only the source knows. */
-export type WindowState = 'archived' | 'empty' | 'missing' | 'failed' | 'unfinished';
+export type WindowState = 'archived' | 'empty' | 'missing' | 'failed' | 'unfinished' | 'damaged';
 
 /** A window, with the figures of its latest committed run. Sizes in bytes. */
 export interface ShownWindow {
@@ -26,14 +26,17 @@ export interface WindowRun {
   /** Undefined when it is not committed. */
   committed: { from: string | undefined; rows: number; bytes: number; finishedAt: string } | undefined;
   isFailed: boolean;
+  /** Whether it is committed, and its manifest cannot be believed. */
+  isDamaged: boolean;
 }
 
 /** Without the manifest, which may be large. */
-export function windowRunOf({ run, manifest, journal, problem }: StoredRun): WindowRun {
+export function windowRunOf({ run, isCommitted, manifest, journal, problem }: StoredRun): WindowRun {
+  const isDamaged = isCommitted && problem !== undefined;
   const isFailed = problem !== undefined || journal?.ended?.failure !== undefined;
-  if (manifest === undefined) return { run, committed: undefined, isFailed };
+  if (manifest === undefined) return { run, committed: undefined, isFailed, isDamaged };
   const { window, rows, bytes, finishedAt } = manifest;
-  return { run, committed: { from: window?.from, rows, bytes, finishedAt }, isFailed };
+  return { run, committed: { from: window?.from, rows, bytes, finishedAt }, isFailed, isDamaged };
 }
 
 /** The latest ones that are shown; hours of two years are as many. */
@@ -67,15 +70,16 @@ export function overviewOf(archive: WindowedArchive, runs: readonly WindowRun[],
 function show(calendar: WindowCalendar, { fromMs, toMs }: Stretch, runs: readonly WindowRun[]): ShownWindow {
   const bounds = { from: calendar.format(fromMs), to: calendar.format(toMs) };
   const newest = [...runs].sort((a, b) => generationOf(b.run) - generationOf(a.run));
-  const latest = newest.find(({ committed }) => committed !== undefined);
+  const latest = newest.find(({ committed, isDamaged }) => committed !== undefined || isDamaged);
   if (latest?.committed !== undefined) {
     const { rows, bytes, finishedAt } = latest.committed;
     const isEmpty = runs.every(({ committed }) => (committed?.rows ?? 0) === 0);
     return { ...bounds, state: isEmpty ? 'empty' : 'archived', run: latest.run, rows, bytes, finishedAt };
   }
-  const [begun] = newest;
+  const begun = latest ?? newest[0];
   const none = { run: begun?.run ?? null, rows: null, bytes: null, finishedAt: null };
   if (begun === undefined) return { ...bounds, state: 'missing', ...none };
+  if (begun.isDamaged) return { ...bounds, state: 'damaged', ...none };
   return { ...bounds, state: begun.isFailed ? 'failed' : 'unfinished', ...none };
 }
 
@@ -85,6 +89,7 @@ const MARKS: Readonly<Record<WindowState, string>> = {
   missing: '.',
   failed: '!',
   unfinished: '~',
+  damaged: 'x',
 };
 
 /** How much of a point names a line of the calendar, and which position in it a window has. */

@@ -3,16 +3,20 @@ import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import type { Invocation } from '../../src/commands/invocation.ts';
 import { checkCommand } from '../../src/commands/check.ts';
+import { listCommand } from '../../src/commands/list.ts';
+import { openConfig } from '../../src/commands/invocation.ts';
 import { planCommand } from '../../src/commands/plan.ts';
 import { restoreCommand } from '../../src/commands/restore.ts';
 import { runCommand } from '../../src/commands/run.ts';
 import { verifyCommand } from '../../src/commands/verify.ts';
 import { connectPostgres, endConnection } from '../../src/postgres/connect.ts';
 import type { RunResult } from '../../src/run/run-archive.ts';
+import { nothingMissing } from '../../src/windows/look.ts';
 import { openWindowSource, type WindowedArchive } from '../../src/windows/window-source.ts';
 import { eventually } from '../support/cli.ts';
 import { EVERY_SECOND, HTTP, startDaemon } from '../support/daemon.ts';
 import { commandInProcess } from '../support/in-process.ts';
+import { putObject } from '../support/segments.ts';
 import { openSite, resultsOf, type Site } from '../support/site.ts';
 
 /** Rows of three days of Berlin, each bound included, and of no window at all. */
@@ -68,8 +72,9 @@ describe('the windows of an archive', () => {
   let config: string;
   const command = async (
     work: (invocation: Invocation) => Promise<number>,
+    file = config,
   ): Promise<{ code: number; output: unknown }> => {
-    const { code, stdout } = await commandInProcess(site, config, work);
+    const { code, stdout } = await commandInProcess(site, file, work);
     return { code, output: stdout === '' ? undefined : JSON.parse(stdout) };
   };
   const make = async (request: object = {}): Promise<string[]> => {
@@ -171,20 +176,89 @@ describe('the windows of an archive', () => {
     );
   });
 
-  test('are made by the daemon at its slots, and again where one is gone; it is then on time', async () => {
+  test('are made by the daemon at its slots, and again where one is gone; it is then on time, but where one is damaged', async () => {
     const window = { column: 'day', every: 'day', olderThan: '1d' };
-    const archives = { daily: { table: 'public.events', window, schedule: EVERY_SECOND } };
+    const daily = { table: 'public.events', window, schedule: EVERY_SECOND };
+    const archives = { daily, hurt: daily };
+    await putObject(site, 'pg/hurt/run=20260329T000000Z/_manifest.json', Buffer.from('{"format":'));
     const daemon = await startDaemon(site, await site.writeConfig({ archives, http: HTTP }));
     const days = ['20260328T000000Z', '20260329T000000Z', '20260330T000000Z'];
-    const allThere = async (): Promise<true | undefined> => {
-      const keys = await site.keys('daily');
-      return days.every((day) => keys.includes(`pg/daily/run=${day}/_manifest.json`)) ? true : undefined;
+    const allThere = async (name = 'daily'): Promise<true | undefined> => {
+      const keys = await site.keys(name);
+      return days.every((day) => keys.includes(`pg/${name}/run=${day}/_manifest.json`)) ? true : undefined;
     };
-    await eventually('all windows are there', allThere);
+    await eventually('all windows are there', () => allThere());
     await site.removeRun('daily', '20260329T000000Z');
-    await eventually('the window that was gone is there again', allThere);
+    await eventually('the window that was gone is there again', () => allThere());
     await daemon.until('daily', ({ state, lastSuccess }) => state === 'ok' && lastSuccess?.run === '20260329T000000Z');
+    const hurt = await daemon.until('hurt', ({ failing }) => failing);
+    assert.equal(hurt.lastFailure?.run, '20260329T000000Z');
+    assert.equal(hurt.lastFailure.code, 'bad-manifest');
+    assert.equal(await allThere('hurt'), true);
     await daemon.stop();
+  });
+
+  test('stand where a manifest is cut, and are named; the others are made, and the damaged one as a further generation', async () => {
+    const window = { column: 'created_at', every: 'day', olderThan: '1d', from: '2026-03-28' };
+    const archives = { cut: { table: 'public.events', timezone: 'Europe/Berlin', window } };
+    const file = await site.writeConfig({ log: { level: 'silent' }, archives });
+    const run = async (request: object = {}) => {
+      const work = (invocation: Invocation) => runCommand(invocation, ['cut'], { all: false, ...request });
+      const { code, output } = await command(work, file);
+      const results = output as RunResult[];
+      const said = results.map(({ run: id, status, error }) => `${id} ${error?.code ?? status}`);
+      return { code, said, error: results.at(-1)?.error };
+    };
+    const states = async () => {
+      const work = (invocation: Invocation) => listCommand(invocation, 'cut', { windows: true });
+      const { output } = await command(work, file);
+      return (output as { state: string }[]).slice(0, 3).map(({ state }) => state);
+    };
+    const isComplete = async (): Promise<boolean> => {
+      let isAll = false;
+      await command(async (invocation) => {
+        const opened = openConfig(invocation);
+        isAll = await nothingMissing(opened, opened.archives['cut']!);
+        return 0;
+      }, file);
+      return isAll;
+    };
+    const verified = async () => {
+      const work = (invocation: Invocation) => verifyCommand(invocation, 'cut', { all: true });
+      const { code, output } = await command(work, file);
+      return { code, ok: (output as { ok: boolean }[]).map(({ ok }) => ok) };
+    };
+    const [first, hurt, last] = IDS;
+    await run({ runId: hurt });
+    const key = `pg/cut/run=${hurt}/_manifest.json`;
+    const whole = await site.stored(key);
+    assert.ok(whole !== undefined);
+    await putObject(site, key, whole.body.subarray(0, whole.body.length / 2));
+
+    const made = await run();
+    assert.deepEqual(made.said, [`${first} committed`, `${last} committed`, `${hurt} bad-manifest`]);
+    assert.equal(made.code, 1);
+    assert.deepEqual((await run()).said, [`${hurt} bad-manifest`]);
+    assert.deepEqual((await run({ from: '2026-03-30' })).said, []);
+    assert.deepEqual(await states(), ['archived', 'damaged', 'archived']);
+    assert.deepEqual(await verified(), { code: 3, ok: [true, false, true] });
+    assert.equal(await isComplete(), false);
+    const { output } = await command((invocation) => planCommand(invocation, ['cut'], {}), file);
+    const [plan] = output as { warnings: string[] }[];
+    assert.match(plan?.warnings.join() ?? '', new RegExp(`1 committed run .*${hurt} \\(bad-manifest\\)`));
+    const options = { into: 'public.cut', create: true, onConflict: 'fail', selfReferences: 'refuse', all: true };
+    await assert.rejects(
+      command((invocation) => restoreCommand(invocation, 'cut', options), file),
+      /is no manifest/,
+    );
+
+    const [, from, to] = / --from (\S+) --to (\S+) --again /.exec(made.error?.hint ?? '') ?? [];
+    assert.deepEqual((await run({ from, to, again: true })).said, [`${hurt}_2 committed`]);
+    assert.deepEqual(await run(), { code: 0, said: [], error: undefined });
+    assert.deepEqual(await states(), ['archived', 'archived', 'archived']);
+    assert.equal(await isComplete(), true);
+    await putObject(site, key, whole.body);
+    assert.deepEqual(await verified(), { code: 0, ok: [true, true, true, true] });
   });
 
   test('are held open by whoever writes, whatever he calls himself: by a restore, and by another role with our name', async (t) => {

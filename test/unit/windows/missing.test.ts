@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { FailureError } from '../../../src/base/errors.ts';
 import { WindowCalendar } from '../../../src/calendar/windows.ts';
-import type { CommittedRun } from '../../../src/windows/committed.ts';
+import type { CommittedRun, DamagedRun } from '../../../src/windows/committed.ts';
 import {
   missingWindows,
   MOST_EMPTY,
@@ -61,7 +61,8 @@ function runOf(day: string, changes: Partial<CommittedRun> = {}): CommittedRun {
 
 async function missing(input: Partial<MissingInput> & Pick<MissingInput, 'source'>): Promise<string[]> {
   const found: string[] = [];
-  for await (const { run } of missingWindows({ archive: archiveOf(), committed: [], ...input })) found.push(run);
+  for await (const { run } of missingWindows({ archive: archiveOf(), committed: [], damaged: [], ...input }))
+    found.push(run);
   return found;
 }
 
@@ -88,6 +89,8 @@ describe('missing are', () => {
     source.looks = 0;
     assert.deepEqual(await missing({ source, committed: [...committed, runOf('2026-03-07')] }), []);
     assert.equal(source.looks, 1);
+    const damaged = [{ run: '20260307T000000Z' } as DamagedRun];
+    assert.deepEqual(await missing({ source, committed, damaged }), []);
   });
 
   test('those of a range', async () => {
@@ -184,7 +187,7 @@ describe('too many windows', () => {
     const days = Array.from({ length: 20_010 }, (_, day) =>
       new Date(Date.parse('2026-03-01') - day * DAY_MS).toISOString(),
     );
-    const input = { source: sourceOf(days), committed: [] };
+    const input = { source: sourceOf(days), committed: [], damaged: [] };
     await assert.rejects(
       requireFewWindows({ ...input, archive: archiveOf() }),
       (error: FailureError) =>
@@ -193,7 +196,7 @@ describe('too many windows', () => {
     await requireFewWindows({ ...input, archive: archiveOf({ from: '1900-01-01' }) });
     await requireFewWindows({
       source: sourceOf(['0001-01-01T00:00:00Z', '2026-03-01']),
-      committed: [],
+      ...{ committed: [], damaged: [] },
       archive: archiveOf(),
     });
   });

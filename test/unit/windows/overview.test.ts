@@ -21,6 +21,11 @@ function unfinished(run: string, failure?: object): WindowRun {
   return windowRunOf({ archive: 'events', run, isCommitted: false, receipts: 0, journal } as unknown as StoredRun);
 }
 
+function damaged(run: string): WindowRun {
+  const problem = { code: 'bad-manifest' };
+  return windowRunOf({ archive: 'events', run, isCommitted: true, receipts: 0, problem } as unknown as StoredRun);
+}
+
 describe('the windows of an archive', () => {
   const runs = [
     committed('20260227T230000Z', '2026-02-27T23:00:00Z'),
@@ -45,6 +50,21 @@ describe('the windows of an archive', () => {
     );
     assert.equal(overviewOf(archiveOf({ from: '2026-02-26' }), runs, NOW)[0]?.state, 'missing');
     assert.deepEqual(overviewOf(archiveOf(), [], NOW), []);
+  });
+
+  test('are damaged where the latest run that is committed cannot be believed', () => {
+    const [first, , third] = runs as [WindowRun, WindowRun, WindowRun];
+    const hurt = [first, damaged(`${first.run}_2`), damaged('20260228T230000Z'), damaged('20260301T230000Z'), third];
+    const again = { ...third, run: '20260301T230000Z_2' };
+    const shown = overviewOf(archiveOf(), [...hurt.slice(0, -1), again], new Date('2026-03-03T23:30:00Z'));
+    assert.deepEqual(
+      shown.map(({ state, run }) => [state, run]),
+      [
+        ['damaged', `${first.run}_2`],
+        ['damaged', '20260228T230000Z'],
+        ['empty', '20260301T230000Z_2'],
+      ],
+    );
   });
 
   test('are a calendar on a terminal, by the days of the zone', () => {
