@@ -10,6 +10,7 @@ import type { Client } from '../postgres/connect.ts';
 import { listValues, type ListedValue, type ListRequest, type ValueColumn } from '../postgres/distinct-values.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import { describeValueColumns, findLeadingColumns } from '../postgres/value-columns.ts';
+import { warnOfFolderKeys } from './subject-warnings.ts';
 import { requireColumns, type Subject } from './subject.ts';
 
 /** S3 takes no longer ones, in bytes of UTF-8. */
@@ -133,11 +134,12 @@ function shown(text: string): string {
 export async function warnOfLayout(
   client: Client,
   archive: Pick<ArchiveConfig, 'partitionBy' | 'window'>,
-  subject: Pick<Subject, 'relation'>,
+  subject: Pick<Subject, 'relation' | 'selection'>,
 ): Promise<string[]> {
   const { partitionBy = [] } = archive;
   const hidden = partitionBy.filter((name) => /^[_.]/.test(name));
   return [
+    ...warnOfFolderKeys(subject.selection.columns, partitionBy),
     ...hidden.map((name) => `partitionBy: Athena, Spark and Hive skip folders whose names begin as "${name}" does`),
     ...(partitionBy.length === 0 ? [] : await warnOfScans(client, archive, subject)),
   ];

@@ -51,6 +51,26 @@ export function warnOfNames(columns: readonly { name: string }[]): string[] {
   });
 }
 
+/** bool, integers, date and uuid, which are read from the name of a folder as they were. */
+const READ_ALIKE: ReadonlySet<number> = new Set([16, 20, 21, 23, 1082, 2950]);
+
+/** Of the columns of `partitionBy`, whose values other readers take from the folders, and of those that such a reader takes for them. */
+export function warnOfFolderKeys(
+  columns: readonly Pick<Column, 'name' | 'baseTypeOid'>[],
+  partitionBy: readonly string[],
+): string[] {
+  return partitionBy.flatMap((key) => {
+    const replaced = columns.filter(({ name, baseTypeOid }) =>
+      name === key ? !READ_ALIKE.has(baseTypeOid) : name.toLowerCase() === key.toLowerCase(),
+    );
+    return replaced.map(({ name }) =>
+      name === key
+        ? `column ${name}: readers that take ${key}=… of the folders for a column guess its type, and may take 042 for 42 and an empty text for NULL; docs/format.md says how to read it`
+        : `column ${name}: readers that take ${key}=… of the folders for a column, and ignore case, replace its values by those of ${key}; docs/format.md says how to read it`,
+    );
+  });
+}
+
 function describeFolderKey(names: readonly string[]): string {
   return `column ${names.join(', ')}: readers that take ${FOLDER_KEY}=… of the folders for a column replace its values by the run id; docs/format.md says how to read it`;
 }

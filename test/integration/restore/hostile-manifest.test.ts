@@ -175,6 +175,28 @@ describe('a manifest that is not of the run that was asked for', () => {
   }
 });
 
+test('a manifest that names fewer objects than its run had parts is refused before anything is written', async () => {
+  const refusalOf = async (change: (manifest: Manifest) => void): Promise<string> => {
+    await forge(change);
+    const { status, problems } = await yard.restore('cut_short', { create: true });
+    assert.equal(status, 'refused');
+    return problems.join('; ');
+  };
+  const drop = (manifest: Manifest): void => {
+    const [gone] = manifest.objects.splice(1, 1);
+    manifest.rows -= gone!.rows;
+    manifest.jsonBytes -= gone!.jsonBytes;
+    manifest.bytes -= gone!.bytes;
+  };
+  assert.equal(await refusalOf(drop), 'the manifest does not name part-00001: it is not that of the whole run');
+  assert.match(
+    await refusalOf(({ objects }) => objects.pop()),
+    /^the manifest says 300 rows, its objects together have/,
+  );
+  const { rows } = await database.client.query("SELECT FROM pg_class WHERE relname = 'cut_short'");
+  assert.equal(rows.length, 0);
+});
+
 test('a name cut by the server, or a type of another length, leaves no table', async () => {
   await forge(({ columns }) => {
     columns[1]!.name = 'n'.repeat(80);

@@ -31,8 +31,8 @@ async function findingsAs(url: string, archive = 'table: t'): Promise<OnlineFind
   return findings;
 }
 
-async function warningsAs(url: string): Promise<string[]> {
-  const findings = await findingsAs(url);
+async function warningsAs(url: string, archive?: string): Promise<string[]> {
+  const findings = await findingsAs(url, archive);
   return findings.filter(({ level }) => level === 'warning').map(({ subject, message }) => `${subject}: ${message}`);
 }
 
@@ -87,12 +87,13 @@ test('a standby is named with its delay and its patience, and that a cut by page
 
 test('columns that other readers mistake, and tables that others inherit from, are warned of', async () => {
   await database.client.query('ALTER TABLE t ADD "Run" text, ADD "ID" int; CREATE TABLE heir () INHERITS (t)');
-  const [superuser, ...others] = await warningsAs(database.url);
+  const [superuser, ...others] = await warningsAs(database.url, 'table: t, partitionBy: [id]');
   assert.match(superuser ?? '', /superuser/);
   assert.deepEqual(others, [
     'archives.a: columns id, ID: many readers ignore case, and take one for the other',
     'archives.a: column Run: readers that take run=… of the folders for a column replace its values by the run id; docs/format.md says how to read it',
     'archives.a: tables inherit from public.t: their rows are archived with its own, and a restore puts all of them into one table',
+    'archives.a: column ID: readers that take id=… of the folders for a column, and ignore case, replace its values by those of id; docs/format.md says how to read it',
   ]);
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { warnOfNames } from '../../../src/run/subject-warnings.ts';
+import { warnOfFolderKeys, warnOfNames } from '../../../src/run/subject-warnings.ts';
 
 const warn = (...names: string[]): string[] => warnOfNames(names.map((name) => ({ name })));
 
@@ -22,4 +22,21 @@ test('columns whose names differ in case only are warned of together', () => {
   const [first, second] = warn('run', 'Run');
   assert.match(first ?? '', /^column run, Run: readers that take run=…/);
   assert.equal(second, `columns run, Run: ${readers}`);
+});
+
+test('columns whose values readers take from the folders of partitionBy are warned of, where these may be others', () => {
+  const columns = [
+    { name: 'day', baseTypeOid: 1082 },
+    { name: 'Day', baseTypeOid: 23 },
+    { name: 'code', baseTypeOid: 25 },
+    { name: 'note', baseTypeOid: 25 },
+  ];
+  assert.deepEqual(warnOfFolderKeys(columns, []), []);
+  const [day, code, ...others] = warnOfFolderKeys(columns, ['day', 'code']);
+  assert.match(
+    day ?? '',
+    /^column Day: readers that take day=… .*replace its values by those of day; docs\/format\.md/,
+  );
+  assert.match(code ?? '', /^column code: readers that take code=… .*042 for 42 .* docs\/format\.md/);
+  assert.deepEqual(others, []);
 });
