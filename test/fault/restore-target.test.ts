@@ -72,13 +72,20 @@ describe('a target that changes', () => {
     }
   }
 
-  test('that is truncated while rows come in fails with the figures', async () => {
-    const other = await connect(database.url);
-    const result = await whileRestoring(() => other.query('TRUNCATE target'));
-    await other.end();
-    assert.deepEqual([result.status, result.error?.code], ['failed', 'rows-missing']);
-    await client.query(`DROP TABLE ${(await records())[0]!}`);
-  });
+  const losses: Record<string, string> = {
+    'is truncated': 'TRUNCATE target',
+    'is truncated, and gets as many rows of somebody else,': `TRUNCATE target; INSERT INTO target SELECT -i FROM generate_series(1, ${ROWS}) AS i`,
+    'loses some rows': 'BEGIN; LOCK TABLE target; DELETE FROM target WHERE id < 5; COMMIT',
+  };
+  for (const [what, sql] of Object.entries(losses)) {
+    test(`that ${what} while rows come in fails with the figures`, async () => {
+      const other = await connect(database.url);
+      const result = await whileRestoring(() => other.query(sql));
+      await other.end();
+      assert.deepEqual([result.status, result.error?.code], ['failed', 'rows-missing']);
+      await client.query(`DROP TABLE ${(await records())[0]!}`);
+    });
+  }
 
   test('that is dropped and made again while rows come in fails', async () => {
     const other = await connect(database.url);
