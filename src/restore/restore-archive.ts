@@ -214,12 +214,13 @@ async function countAgain(
   tally: Tally,
 ): Promise<void> {
   const { target, record } = plan;
-  const now = await describeTarget(client, into);
-  if (now?.oid !== target.oid) throw tableGone(target, now);
-  if (!record.resumed && !target.isUnlogged && now.files === target.files) {
+  await requireSame(client, into, target);
+  if (!record.resumed && !target.isUnlogged) {
     const counted = await countRowsInTime(client, plan);
-    if (counted !== undefined) tally.counted = counted;
-    if (counted === undefined || counted >= tally.rows + tally.skipped) return;
+    // Whoever waited for the last object to drop or truncate it came in before the count.
+    const { files } = await requireSame(client, into, target);
+    if (files === target.files && counted !== undefined) tally.counted = counted;
+    if (files === target.files && (counted === undefined || counted >= tally.rows + tally.skipped)) return;
   }
   const loss = describeLoss(await recount(client, plan, record), target.name);
   if (loss !== undefined) {
@@ -230,6 +231,13 @@ async function countAgain(
     });
   }
   tally.counted = await countRows(client, plan);
+}
+
+/** The table as it is now. Throws FailureError `rows-missing` when it is another one, or none. */
+async function requireSame(client: Client, into: RestoreRequest['into'], target: Target): Promise<Target> {
+  const now = await describeTarget(client, into);
+  if (now?.oid !== target.oid) throw tableGone(target, now);
+  return now;
 }
 
 /** Its rows went with it, and those of later objects may be in one that was made in its place. */

@@ -188,6 +188,23 @@ describe('a target that changes', () => {
     await reader.end();
   });
 
+  test('on an older server than that of the archive is filled with a warning', async () => {
+    let archived = '';
+    await yard.changeManifest(first, ({ source }) => {
+      archived = source.serverVersion;
+      source.serverVersion = '99.1 (of a later day)';
+    });
+    const { status, warnings } = await yard.restore('target', { run: first });
+    await yard.changeManifest(first, ({ source }) => {
+      source.serverVersion = archived;
+    });
+    assert.equal(status, 'restored');
+    assert.match(
+      warnings.join('; '),
+      /the archive is of Postgres 99, and this server is Postgres \d+: an object with a value/,
+    );
+  });
+
   test('with row security is filled by its owner, unless that is forced upon him', async () => {
     const role = database.name;
     await client.query(
