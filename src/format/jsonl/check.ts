@@ -133,12 +133,14 @@ export class LineScanner {
     return this.#lastIsWhole ? this.#last.map(textOf) : undefined;
   }
 
-  /** Takes the next bytes. They must stay as they are: the last key is taken from them at the end. */
+  /** Takes the next bytes, and is done with them when it returns. */
   add(chunk: Buffer): void {
     for (let at = 0; at < chunk.length;) at = this.#step(chunk, at);
     this.#lineStart -= chunk.length;
     if (this.#isInKey()) this.#keepHead(chunk);
     this.#valueStart = 0;
+    this.#last.forEach(keepValue);
+    this.#present.forEach(keepValue);
   }
 
   /** To be called once, after the last bytes. */
@@ -385,7 +387,7 @@ export class LineScanner {
     [this.#last, this.#present] = [this.#present, this.#last];
     if (isGood && this.lines === 1) this.#firstKey = this.#last.map(textOf);
     if (isGood) this.#onLine?.(this.#last.map(textOf));
-    for (const token of this.#present) if (token.headBytes > 0) Object.assign(token, emptyToken());
+    this.#present.forEach(forget);
   }
 
   #isInKey(): boolean {
@@ -396,9 +398,7 @@ export class LineScanner {
   /** A value that goes on in the next chunk; how long it may be is nobody's promise. */
   #keepHead(chunk: Buffer): void {
     const token = this.#present[this.#keyParts[this.#column] ?? -1];
-    if (token === undefined) return;
-    token.headBytes += chunk.length - this.#valueStart;
-    if (token.headBytes <= MAX_KEY_BYTES) token.head.push(Buffer.from(chunk.subarray(this.#valueStart)));
+    if (token !== undefined) addToHead(token, chunk, this.#valueStart, chunk.length);
   }
 
   #noteKey(chunk: Buffer, end: number): void {
@@ -465,6 +465,31 @@ function show(byte: number | undefined): string {
 
 function emptyToken(): Token {
   return { head: [], headBytes: 0, chunk: NO_BYTES, start: 0, end: 0 };
+}
+
+function addToHead(token: Token, chunk: Buffer, start: number, end: number): void {
+  token.headBytes += end - start;
+  if (token.headBytes <= MAX_KEY_BYTES) token.head.push(Buffer.from(chunk.subarray(start, end)));
+}
+
+/** Takes what lies in the chunk out of it. */
+function keepValue(token: Token): void {
+  if (token.chunk === NO_BYTES) return;
+  addToHead(token, token.chunk, token.start, token.end);
+  forgetChunk(token);
+}
+
+function forgetChunk(token: Token): void {
+  token.chunk = NO_BYTES;
+  token.start = 0;
+  token.end = 0;
+}
+
+function forget(token: Token): void {
+  forgetChunk(token);
+  if (token.headBytes === 0) return;
+  token.head = [];
+  token.headBytes = 0;
 }
 
 function textOf({ head, headBytes, chunk, start, end }: Token): string | undefined {

@@ -8,19 +8,29 @@ interface Scan {
   problems: string[];
   first: (string | undefined)[] | undefined;
   last: (string | undefined)[] | undefined;
+  /** Of each good line. */
+  all: (string | undefined)[][];
 }
 
-/** Feeds `bytes` in pieces of the given sizes, over and over. */
+/** Feeds `bytes` in pieces of the given sizes, over and over; each is gone once it was given, as chunks of a decompressor are. */
 function scan(bytes: Buffer, columns: string[], keys: number[] = [], sizes: readonly number[] = [bytes.length]): Scan {
   const problems: string[] = [];
-  const scanner = new LineScanner(columns, keys, (line, message) => problems.push(`${line}: ${message}`));
+  const all: (string | undefined)[][] = [];
+  const scanner = new LineScanner(
+    columns,
+    keys,
+    (line, message) => problems.push(`${line}: ${message}`),
+    (key) => all.push(key),
+  );
   for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
     const size = Math.max(1, sizes[turn % sizes.length] ?? 1);
-    scanner.add(bytes.subarray(at, at + size));
+    const piece = Uint8Array.from(bytes.subarray(at, at + size));
+    scanner.add(Buffer.from(piece.buffer));
+    piece.buffer.transfer(0);
     at += size;
   }
   scanner.end();
-  return { lines: scanner.lines, problems, first: scanner.firstKey, last: scanner.lastKey };
+  return { lines: scanner.lines, problems, first: scanner.firstKey, last: scanner.lastKey, all };
 }
 
 function isJson(text: string): boolean {
@@ -126,14 +136,17 @@ describe('the line scanner', () => {
     assert.match(scan(Buffer.from('{"id":"\u0001"}\n'), ['id']).problems.join(), /byte 8 comes 0x01/);
   });
 
-  test('keeps the key of the first and of the last line, wherever the pieces end', () => {
+  test('tells the key of each line, and keeps those of the first and the last, wherever the pieces end', () => {
     const texts = ['a', 'é"\\', 'x'.repeat(50), '😀', '', 'last'];
     const lines = texts.map((text, at) => `{"n":${at * 11},"skip":[{"n":0}],"k":${JSON.stringify(text)}}\n`);
     for (let size = 1; size < 60; size += 1) {
       for (let count = 1; count <= lines.length; count += 1) {
-        const { first, last } = scan(Buffer.from(lines.slice(0, count).join('')), ['n', 'skip', 'k'], [2, 0], [size]);
-        assert.deepEqual(first, ['"a"', '0']);
-        assert.deepEqual(last, [JSON.stringify(texts[count - 1]), String((count - 1) * 11)]);
+        const bytes = Buffer.from(lines.slice(0, count).join(''));
+        const { first, last, all } = scan(bytes, ['n', 'skip', 'k'], [2, 0], [size]);
+        const keys = texts.slice(0, count).map((text, at) => [JSON.stringify(text), String(at * 11)]);
+        assert.deepEqual(first, keys[0]);
+        assert.deepEqual(last, keys.at(-1));
+        assert.deepEqual(all, keys);
       }
     }
   });
