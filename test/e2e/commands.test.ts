@@ -339,7 +339,7 @@ describe('secrets', () => {
       log: { level: 'trace' },
     });
     for (const [args, code] of [
-      [['check', '--online'], 2],
+      [['check', '--online'], 1],
       [['plan', '--json'], 2],
       [['run', '--all'], 1],
     ] as const) {
