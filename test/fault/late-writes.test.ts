@@ -66,8 +66,10 @@ describe('a request that is held over a kill and a second run', () => {
 
 describe('a request that is held over two further tries', () => {
   test('does not take an object that was written again with equal rows for the one that it was to replace', async () => {
+    // One after the other: the second is written when the third fails.
+    const segments = { by: 'key', targetSize: '32KiB', parallel: 1 };
     const configOf = (changes: object): Promise<string> =>
-      site.writeConfig({ archives: { again: segmented('rows', 'key', '32KiB', changes) } });
+      site.writeConfig({ archives: { again: segmented('rows', 'key', '32KiB', { segments, ...changes }) } });
     const [whole, other] = [await configOf({}), await configOf({ columns: ['id'] })];
     const [, second, third] = [0, 1, 2].map((segment) => partKey('again', segment)) as [string, string, string];
     site.proxy.order('PutObject', { kind: 'error', status: 403, code: 'AccessDenied' }, 1, third);
