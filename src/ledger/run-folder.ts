@@ -1,67 +1,35 @@
 /** A run's folder in a destination, and all that is read and written there beside the data. It decides nothing. */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import os from 'node:os';
-import { fail, FailureError } from '../base/errors.ts';
-import { visible } from '../base/visible.ts';
+import { fail, type FailureError } from '../base/errors.ts';
 import type { PutResult, Replaces, Store, StoredObject } from '../store/store.ts';
-import { badDocument, readDocument, writeDocument, type DocumentKind } from './documents.ts';
-import { describeLayout, isReceiptOf, PLAN, type JournalPlan, type PlanDocument, type PlanOutline } from './journal.ts';
-import { folderOfObject, isStrayPartition, MANIFEST, STRAY_PARTITION, type Manifest } from './manifest.ts';
+import { PLAN, type JournalPlan, type PlanOutline } from './journal.ts';
+import { MANIFEST, type Manifest } from './manifest.ts';
 import { PURGE, type PurgeRecord } from './purge.ts';
 import { MAX_SEGMENTS } from './fields.ts';
 import {
   aliveKey,
   dataKey,
-  emptyReceiptKey,
   folderOfDataKey,
-  isEmptyReceiptKey,
   journalPrefix,
   manifestKey,
   planKey,
   purgeKey,
-  receiptKey,
   runPrefix,
   segmentOfDataKey,
-  segmentOfReceiptKey,
-  segmentsKey,
   stagedManifestKey,
 } from './names.ts';
-import { openDocument, signDocument } from './signature.ts';
-import { RECEIPTS, RECEIPTS_FORMAT, type Receipt } from './receipts.ts';
-import type { PlannedSegment } from './segments.ts';
-import { ManifestReader, type StoredManifest } from './stored-manifest.ts';
-import { SignedReader } from './signed-reader.ts';
-import { lieApart, SEGMENTS, SEGMENTS_FORMAT, type SegmentsApart, type SegmentsRef } from './segments-apart.ts';
+import { JSON_OBJECT, putDocument, readOwn, sealDocument, type RunPlace } from './own-documents.ts';
+import { keyInRun, readManifest } from './own-manifest.ts';
+import type { Receipt } from './receipts.ts';
+import type { StoredManifest } from './stored-manifest.ts';
+import { planEtag, readOutline, readPlan, writePlan, type KnownSegments, type StoredPlan } from './stored-plan.ts';
+import { eachReceipt, writeEmptyReceipt, writeReceipts, type ReceiptSeen, type ReceiptsOf } from './stored-receipts.ts';
 
-/** How reading fails where a receipt is no receipt. */
-const UNREADABLE: ReadonlySet<string> = new Set([RECEIPTS.code, 'object-too-large', 'untrusted']);
-
-/** Documents of receipts that are read at once. */
-const READ_AT_ONCE = 8;
 /** What S3 removes in one request. */
 const REMOVED_AT_ONCE = 1000;
 
 const ALIVE_FORMAT = 'pgsluice/alive/1';
-const JSON_OBJECT = { contentType: 'application/json' };
-
-/** A plan as it lies there, with the ETag by which it can be replaced. */
-export interface StoredPlan {
-  plan: JournalPlan;
-  etag: string;
-}
-
-/** Told of each receipt, as it is read. There may be several of one segment: that of a try that is dead may come late. */
-export interface ReceiptSeen {
-  /** `lowest` says in which document it stands. */
-  receipt: (receipt: Receipt, lowest: number) => void;
-  /** Of segments that an earlier plan named. */
-  empty?: (receipt: Receipt) => void;
-  /** Why others cannot be believed: their segments are as good as not done. */
-  unreadable?: (failure: FailureError) => void;
-}
-
-/** The plan that receipts are wanted of. */
-export type ReceiptsOf = Pick<JournalPlan, 'fingerprint' | 'extended'>;
 
 /** A manifest that is about to be written, as it will be. */
 export interface SealedManifest {
@@ -69,7 +37,7 @@ export interface SealedManifest {
   sha256: string;
 }
 
-export class RunFolder {
+export class RunFolder implements RunPlace {
   readonly store: Store;
   readonly archive: string;
   /** The run id. */
@@ -77,8 +45,7 @@ export class RunFolder {
   /** What is being written to the journal, which must not come after its removal. */
   #saying: Promise<unknown> = Promise.resolve();
   #isCleared = false;
-  /** Segments that lie apart already, so that a plan with the same ones does not bring them again. */
-  #apart = new WeakMap<readonly PlannedSegment[], SegmentsRef>();
+  #apart: KnownSegments = new WeakMap();
 
   constructor(store: Store, archive: string, run: string) {
     this.store = store;
@@ -109,7 +76,7 @@ export class RunFolder {
 
   /** Where an object of the run's manifest lies, relative to the destination's prefix, wherever the folder was moved to. */
   keyOf({ key }: { key: string }): string {
-    return key.slice(key.lastIndexOf(this.prefix));
+    return keyInRun(this, key);
   }
 
   /** The folder of a data object in that of the run, such as `domain_id=42/`; '' for one that lies there itself. */
@@ -164,18 +131,12 @@ export class RunFolder {
 
   /** The manifest; undefined when the run is not committed. Throws FailureError for one that cannot be believed. */
   async manifest(): Promise<StoredManifest | undefined> {
-    return this.#manifestAt(manifestKey(this.archive, this.run));
+    return readManifest(this, manifestKey(this.archive, this.run));
   }
 
   /** The plan; undefined when there is none. Throws FailureError for one that cannot be believed, or that is too large. */
   async plan(mostBytes = PLAN.maxBytes): Promise<StoredPlan | undefined> {
-    const found = await this.#read(PLAN, planKey(this.archive, this.run), mostBytes);
-    if (found === undefined) return undefined;
-    const { segmentsIn, ...plan } = found.document;
-    if (segmentsIn === undefined) return { plan, etag: found.etag };
-    const segments = await this.#segmentsOf(plan, segmentsIn, mostBytes);
-    if (segments !== undefined) return { plan: this.#withSegments(plan, segments), etag: found.etag };
-    return this.#withoutSegments(found.etag, () => this.plan(mostBytes));
+    return readPlan(this, this.#apart, mostBytes);
   }
 
   /**
@@ -183,22 +144,12 @@ export class RunFolder {
    * {@link plan}. Throws FailureError for one that cannot be believed.
    */
   async outline(): Promise<PlanOutline | undefined> {
-    const found = await this.#scanList(PLAN, planKey(this.archive, this.run));
-    if (found === undefined) return undefined;
-    const { segmentsIn, ...plan } = found.document;
-    if (segmentsIn === undefined) return { ...plan, segments: { length: found.items } };
-    const apart = await this.#scanList(SEGMENTS, segmentsKey(this.archive, this.run, segmentsIn.sha256));
-    if (apart === undefined) return this.#withoutSegments(found.etag, () => this.outline());
-    const url = this.store.url + segmentsKey(this.archive, this.run, segmentsIn.sha256);
-    requireNamed(url, apart, segmentsIn);
-    requireSameCut(url, apart.document, plan);
-    if (found.items > 0) throw badDocument(PLAN, this.store.url + planKey(this.archive, this.run), TWICE);
-    return { ...plan, segments: { length: apart.items } };
+    return readOutline(this);
   }
 
   /** Whose the run is, without a look at the segments; undefined when there is no plan. Throws as {@link plan} does. */
   async owner(): Promise<Pick<JournalPlan, 'owner' | 'host'> | undefined> {
-    return (await this.#read(PLAN, planKey(this.archive, this.run), PLAN.maxBytes))?.document;
+    return (await readOwn(this, PLAN, planKey(this.archive, this.run)))?.document;
   }
 
   /**
@@ -206,31 +157,18 @@ export class RunFolder {
    * FailureError for one of a newer version.
    */
   async eachReceipt(plan: ReceiptsOf | undefined, seen: ReceiptSeen): Promise<void> {
-    // One that all readers draw from: what lies there is not held.
-    const listed = this.store.list(journalPrefix(this.archive, this.run))[Symbol.asyncIterator]();
-    const read = async (): Promise<void> => {
-      try {
-        for (let next = await listed.next(); next.done !== true; next = await listed.next())
-          await this.#readReceipts(next.value.key, plan, seen);
-      } catch (error) {
-        listed.return?.().catch(() => undefined);
-        throw error;
-      }
-    };
-    await Promise.all(Array.from({ length: READ_AT_ONCE }, read));
+    await eachReceipt(this, plan, seen);
   }
 
   /** What a purge has noted; undefined when none was begun. Throws FailureError for one that cannot be believed. */
   async purge(): Promise<{ record: PurgeRecord; etag: string } | undefined> {
-    const found = await this.#read(PURGE, purgeKey(this.archive, this.run), PURGE.maxBytes);
+    const found = await readOwn(this, PURGE, purgeKey(this.archive, this.run));
     return found && { record: found.document, etag: found.etag };
   }
 
   /** Notes what a purge has done: only over nothing, or over the record that has this ETag. */
   async writePurge(record: PurgeRecord, replaces: Replaces): Promise<PutResult> {
-    const key = purgeKey(this.archive, this.run);
-    const body = this.#sign(writeDocument(PURGE, record, this.store.url + key));
-    return this.store.put(key, body, { ...JSON_OBJECT, replaces });
+    return putDocument(this, PURGE, record, purgeKey(this.archive, this.run), replaces);
   }
 
   /** How many segments have receipts of this plan. */
@@ -248,27 +186,23 @@ export class RunFolder {
 
   /** Makes the run ours: writes the plan that it goes by from now on. With `replaces`, only over nothing or over that plan. */
   async own(plan: JournalPlan, replaces?: Replaces): Promise<PutResult> {
-    const key = planKey(this.archive, this.run);
-    const body = this.#sign(writeDocument(PLAN, await this.#withoutMany(plan), this.store.url + key));
-    return this.store.put(key, body, { ...JSON_OBJECT, ...(replaces === undefined ? {} : { replaces }) });
+    return writePlan(this, this.#apart, plan, replaces);
   }
 
   /** Says that segments are done. In the order of their numbers; what the document held before is gone. */
   async record(receipts: readonly Receipt[]): Promise<void> {
-    const [lowest] = receipts;
-    if (lowest === undefined) throw new Error('there are no receipts');
-    await this.#writeReceipts(receiptKey(this.archive, this.run, lowest.segment), receipts);
+    await writeReceipts(this, receipts);
   }
 
   /** Says that the empty segment is there that stands under a key of an earlier plan. */
   async recordEmpty(receipt: Receipt): Promise<void> {
-    await this.#writeReceipts(emptyReceiptKey(this.archive, this.run, receipt.key), [receipt]);
+    await writeEmptyReceipt(this, receipt);
   }
 
   /** The manifest, byte for byte as it will be. Throws FailureError for one that could not be read again. */
   seal(manifest: Manifest): SealedManifest {
-    const body = this.#sign(writeDocument(MANIFEST, manifest, this.manifestUrl));
-    return { body, sha256: digestOf(body) };
+    const body = sealDocument(this, MANIFEST, manifest, manifestKey(this.archive, this.run));
+    return { body, sha256: hash('sha256', body) };
   }
 
   /** Writes the manifest into the journal, for whoever has to go on with the commit. */
@@ -280,8 +214,8 @@ export class RunFolder {
   async staged(sha256: string): Promise<(SealedManifest & { manifest: StoredManifest }) | undefined> {
     const key = stagedManifestKey(this.archive, this.run, sha256);
     const found = await this.store.get(key, MANIFEST.maxBytes);
-    if (found === undefined || digestOf(found.body) !== sha256) return undefined;
-    const manifest = await this.#manifestAt(key);
+    if (found === undefined || hash('sha256', found.body) !== sha256) return undefined;
+    const manifest = await readManifest(this, key);
     return manifest && { body: found.body, sha256, manifest };
   }
 
@@ -299,7 +233,7 @@ export class RunFolder {
 
   /** The ETag of the plan that lies there; undefined when there is none. */
   async planEtag(): Promise<string | undefined> {
-    return (await this.store.head(planKey(this.archive, this.run)))?.etag;
+    return planEtag(this);
   }
 
   /** Gives a sign of life of who owns the run: no two are equal. None is given once the journal is gone. */
@@ -314,10 +248,10 @@ export class RunFolder {
 
   /** A digest of what lies in the journal, which changes with whatever is written to it. */
   async journalDigest(): Promise<string> {
-    const hash = createHash('sha256');
+    const digest = createHash('sha256');
     for await (const { key, bytes, etag } of this.store.list(journalPrefix(this.archive, this.run)))
-      hash.update(JSON.stringify([key, bytes, etag]));
-    return hash.digest('hex');
+      digest.update(JSON.stringify([key, bytes, etag]));
+    return digest.digest('hex');
   }
 
   /**
@@ -336,230 +270,6 @@ export class RunFolder {
     }
     if (keys.length > 0) await this.store.remove(keys);
   }
-
-  /** The plan as it is to lie there: many segments lie apart, and do so before a plan names them. */
-  async #withoutMany(plan: JournalPlan): Promise<PlanDocument> {
-    const { archive, run } = this;
-    const { by, segments } = plan;
-    const known = this.#apart.get(segments);
-    if (known !== undefined) return { ...plan, segments: [], segmentsIn: known };
-    if (!lieApart(segments)) return plan;
-    const document: SegmentsApart = { format: SEGMENTS_FORMAT, archive, run, by, segments };
-    const body = this.#sign(writeDocument(SEGMENTS, document, this.store.url + this.prefix));
-    const segmentsIn = { sha256: digestOf(body), bytes: body.length };
-    await this.store.put(segmentsKey(archive, run, segmentsIn.sha256), body, JSON_OBJECT);
-    this.#apart.set(segments, segmentsIn);
-    return { ...plan, segments: [], segmentsIn };
-  }
-
-  /** The segments of a plan that lie apart; undefined when they are not there. Throws FailureError. */
-  async #segmentsOf(
-    plan: Pick<JournalPlan, 'by'>,
-    ref: SegmentsRef,
-    mostBytes: number,
-  ): Promise<PlannedSegment[] | undefined> {
-    const key = segmentsKey(this.archive, this.run, ref.sha256);
-    const found = await this.store.get(key, Math.min(mostBytes, SEGMENTS.maxBytes));
-    if (found === undefined) return undefined;
-    const url = this.store.url + key;
-    requireNamed(url, { sha256: digestOf(found.body), bytes: found.body.length }, ref);
-    const document = this.#open(SEGMENTS, found.body, url);
-    requireSameCut(url, document, plan);
-    this.#apart.set(document.segments, ref);
-    return document.segments;
-  }
-
-  /** When the segments that a plan names are not there. They go with the plan when somebody commits the run: then it is looked for anew. */
-  async #withoutSegments<T>(planEtag: string, again: () => Promise<T>): Promise<T> {
-    if ((await this.planEtag()) !== planEtag) return again();
-    const url = this.store.url + planKey(this.archive, this.run);
-    throw badDocument(PLAN, url, 'the segments that it names are not there');
-  }
-
-  /** A document without the items of its long list, and how many there are; each says that it is the next one. */
-  async #scanList<T extends { archive: string; run: string }>(
-    kind: DocumentKind<T>,
-    key: string,
-  ): Promise<(SegmentsRef & { document: T; items: number; etag: string }) | undefined> {
-    const url = this.store.url + key;
-    const digest = createHash('sha256');
-    let [bytes, items] = [0, 0];
-    const reader = new SignedReader(kind, url, (item) => {
-      const { index } = item as PlannedSegment;
-      if (index !== items) throw badDocument(kind, url, `segments[${items}]: its index is ${index}`);
-      items += 1;
-    });
-    const found = await this.store.scan(key, kind.maxBytes, (piece) => {
-      digest.update(piece);
-      bytes += piece.length;
-      reader.write(piece);
-    });
-    if (found === undefined) return undefined;
-    const document = reader.end(this.store.signing);
-    this.#requireOwn(kind, document, url);
-    return { document, items, etag: found.etag, sha256: digest.digest('hex'), bytes };
-  }
-
-  #sign(body: Buffer): Buffer {
-    return signDocument(body, this.store.signing);
-  }
-
-  async #writeReceipts(key: string, receipts: readonly Receipt[]): Promise<void> {
-    const document = { format: RECEIPTS_FORMAT, receipts: [...receipts] } as const;
-    await this.store.put(key, this.#sign(writeDocument(RECEIPTS, document, this.store.url + key)), JSON_OBJECT);
-  }
-
-  async #readReceipts(key: string, plan: ReceiptsOf | undefined, seen: ReceiptSeen): Promise<void> {
-    const lowest = segmentOfReceiptKey(this.archive, this.run, key);
-    if (lowest === undefined && !isEmptyReceiptKey(this.archive, this.run, key)) return;
-    let receipts: readonly Receipt[] = [];
-    try {
-      receipts = await this.#receiptsAt(key, lowest);
-    } catch (error) {
-      if (!(error instanceof FailureError) || !UNREADABLE.has(error.failure.code)) throw error;
-      seen.unreadable?.(error);
-    }
-    for (const receipt of receipts) {
-      // Where a plan has grown, a key that had been given up may be one of its own again.
-      if (lowest === undefined && (plan === undefined || receipt.fingerprint === plan.fingerprint))
-        seen.empty?.(receipt);
-      if (lowest !== undefined && (plan === undefined || isReceiptOf(plan, receipt))) seen.receipt(receipt, lowest);
-    }
-  }
-
-  async #manifestAt(key: string): Promise<StoredManifest | undefined> {
-    const url = this.store.url + key;
-    const seen = { stray: -1, isPlain: true };
-    const reader = new ManifestReader(url, (object, index) => {
-      if (!this.#holds(object.key)) seen.stray = seen.stray === -1 ? index : seen.stray;
-      else seen.isPlain &&= object.partition === undefined && this.folderOf(this.keyOf(object)) === '';
-    });
-    const found = await this.store.scan(key, MANIFEST.maxBytes, (piece) => {
-      reader.write(piece);
-    });
-    if (found === undefined) return undefined;
-    const manifest = reader.end(this.store.signing, (from, bytes) => this.store.getPart(key, from, bytes));
-    this.#requireOwn(MANIFEST, manifest, url);
-    if (seen.stray !== -1)
-      throw badDocument(MANIFEST, url, `objects[${seen.stray}].key: it does not lie in ${this.prefix}`);
-    // By which columns the folders are is known at the end, so that the objects are read again.
-    if (!seen.isPlain || manifest.partitionBy !== undefined) await this.#requireFolders(manifest, url);
-    return manifest;
-  }
-
-  async #requireFolders(manifest: StoredManifest, url: string): Promise<void> {
-    let at = 0;
-    for await (const object of manifest.objects) {
-      if (isStrayPartition(manifest, object))
-        throw badDocument(MANIFEST, url, `objects[${at}].partition: ${STRAY_PARTITION}`);
-      const folder = folderOfObject(manifest, object);
-      if (folder !== undefined && folder !== this.folderOf(this.keyOf(object)))
-        throw badDocument(
-          MANIFEST,
-          url,
-          `objects[${at}].key: it does not lie in the folder of its value, ${visible(this.prefix + folder)}`,
-        );
-      at += 1;
-    }
-  }
-
-  /** A document that says it is of this very run. */
-  async #read<T extends { archive: string; run: string }>(
-    kind: DocumentKind<T>,
-    key: string,
-    mostBytes: number,
-  ): Promise<{ document: T; etag: string } | undefined> {
-    const found = await this.store.get(key, mostBytes);
-    return found && { document: this.#open(kind, found.body, this.store.url + key), etag: found.etag };
-  }
-
-  #open<T extends { archive: string; run: string }>(kind: DocumentKind<T>, body: Buffer, url: string): T {
-    const document = readDocument(kind, openDocument(body, this.store.signing, url), url);
-    this.#requireOwn(kind, document, url);
-    return document;
-  }
-
-  #requireOwn(kind: DocumentKind<unknown>, document: { archive: string; run: string }, url: string): void {
-    if (document.archive !== this.archive || document.run !== this.run) throw misplaced(kind, url, document);
-  }
-
-  /**
-   * Receipts that speak of the segments, or of the empty one, by which they are named, and of those segments' own objects.
-   * `lowest` is undefined for one of an empty segment.
-   */
-  async #receiptsAt(key: string, lowest: number | undefined): Promise<readonly Receipt[]> {
-    const found = await this.store.get(key, RECEIPTS.maxBytes);
-    if (found === undefined) return [];
-    const url = this.store.url + key;
-    const { receipts } = readDocument(RECEIPTS, openDocument(found.body, this.store.signing, url), url);
-    const stray = receipts.find((receipt) => segmentOfDataKey(this.archive, this.run, receipt.key) !== receipt.segment);
-    if (stray !== undefined)
-      throw badDocument(RECEIPTS, url, `it names an object that is not of segment ${stray.segment}`);
-    const [first] = receipts;
-    const isNamed =
-      lowest === undefined
-        ? receipts.length === 1 && key === emptyReceiptKey(this.archive, this.run, first?.key ?? '')
-        : first?.segment === lowest && receipts.every((receipt, at) => isAfter(receipt, receipts[at - 1]));
-    if (isNamed) return receipts;
-    throw badDocument(
-      RECEIPTS,
-      url,
-      lowest === undefined ? 'it is not that of its name' : `it is not that of segment ${lowest}`,
-    );
-  }
-
-  #withSegments(plan: JournalPlan, segments: PlannedSegment[]): JournalPlan {
-    const whole = { ...plan, segments };
-    const problem = describeLayout(whole);
-    if (problem === undefined) return whole;
-    throw badDocument(PLAN, this.store.url + planKey(this.archive, this.run), `segments${problem}`);
-  }
-
-  /** A manifest names whole keys, and the prefix of the destination that it was written to may have been another one. */
-  #holds(key: string): boolean {
-    const at = key.lastIndexOf(this.prefix);
-    const isInFolder = at === 0 || (at > 0 && key[at - 1] === '/');
-    return isInFolder && segmentOfDataKey(this.archive, this.run, key.slice(at)) !== undefined;
-  }
-}
-
-const TWICE = 'segments: they are here, and lie elsewhere as well';
-
-/** Of names that a document says no more than this is shown. */
-const MAX_SHOWN_CHARS = 200;
-
-function digestOf(body: Buffer): string {
-  return createHash('sha256').update(body).digest('hex');
-}
-
-/** Segments that lie apart must be those that the plan names. */
-function requireNamed(url: string, there: SegmentsRef, named: SegmentsRef): void {
-  if (there.bytes !== named.bytes || there.sha256 !== named.sha256)
-    throw badDocument(SEGMENTS, url, 'it is not the one that the plan names');
-}
-
-function requireSameCut(url: string, apart: Pick<JournalPlan, 'by'>, plan: Pick<JournalPlan, 'by'>): void {
-  if (apart.by !== plan.by) throw badDocument(SEGMENTS, url, `it is cut by ${apart.by}, and the plan by ${plan.by}`);
-}
-
-function isAfter({ segment }: Receipt, before: Receipt | undefined): boolean {
-  return before === undefined || before.segment < segment;
-}
-
-/** Of another run than its folder is named for. A run is read from where it lies or not at all: never what its document names elsewhere. */
-function misplaced(
-  kind: DocumentKind<unknown>,
-  url: string,
-  { archive, run }: { archive: string; run: string },
-): FailureError {
-  const whose = visible(`${archive} ${run}`, MAX_SHOWN_CHARS);
-  if (kind.code === 'bad-journal') return badDocument(kind, url, `it is that of ${whose}`);
-  const home = visible(runPrefix(archive, run), MAX_SHOWN_CHARS);
-  return fail('misplaced', {
-    stage: kind.stage,
-    message: `${url} is not of this run: it is that of ${whose}`,
-    hint: `The folder was renamed or copied. Move it back to ${home} of its destination, or remove the copy. An archive that was renamed keeps its old runs under the old name: keep or add an archive of that name in the config to read them.`,
-  });
 }
 
 function committedMeanwhile(url: string): FailureError {

@@ -10,7 +10,7 @@ import { PLAN_FORMAT, type JournalPlan } from '../ledger/journal.ts';
 import { manifestKey } from '../ledger/names.ts';
 import { parseRunId } from '../ledger/run-id.ts';
 import type { PlannedSegment } from '../ledger/segments.ts';
-import type { StoredPlan } from '../ledger/run-folder.ts';
+import type { StoredPlan } from '../ledger/stored-plan.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
 import type { StoredObject } from '../store/store.ts';
 import type { Attempt, OwnedPlan } from './attempt.ts';

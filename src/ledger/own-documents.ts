@@ -1,0 +1,84 @@
+/** Documents in a run's folder: read only where they say that they are of this very run, and signed where the destination has a key. */
+import { fail, type FailureError } from '../base/errors.ts';
+import { visible } from '../base/visible.ts';
+import type { PutResult, Replaces, Store } from '../store/store.ts';
+import { badDocument, readDocument, writeDocument, type DocumentKind } from './documents.ts';
+import { runPrefix } from './names.ts';
+import { openDocument, signDocument } from './signature.ts';
+
+/** Where a run lies. */
+export interface RunPlace {
+  readonly store: Store;
+  readonly archive: string;
+  /** The run id. */
+  readonly run: string;
+}
+
+/** A document that says of which run it is. */
+interface Owned {
+  archive: string;
+  run: string;
+}
+
+export const JSON_OBJECT = { contentType: 'application/json' };
+
+/** Of names that a document says no more than this is shown. */
+const MAX_SHOWN_CHARS = 200;
+
+/** The document of this key; undefined when it is not there. Throws FailureError for one that cannot be believed. */
+export async function readOwn<T extends Owned>(
+  place: RunPlace,
+  kind: DocumentKind<T>,
+  key: string,
+  mostBytes = kind.maxBytes,
+): Promise<{ document: T; etag: string } | undefined> {
+  const found = await place.store.get(key, mostBytes);
+  return found && { document: openOwn(place, kind, found.body, key), etag: found.etag };
+}
+
+/** What the bytes of this key say. Throws FailureError. */
+export function openOwn<T extends Owned>(place: RunPlace, kind: DocumentKind<T>, body: Buffer, key: string): T {
+  const document = openSigned(place, kind, body, key);
+  requireOwn(place, kind, document, place.store.url + key);
+  return document;
+}
+
+/** The same of one that does not say of which run it is. */
+export function openSigned<T>({ store }: RunPlace, kind: DocumentKind<T>, body: Buffer, key: string): T {
+  const url = store.url + key;
+  return readDocument(kind, openDocument(body, store.signing, url), url);
+}
+
+/** Throws FailureError for a document of another run. */
+export function requireOwn(place: RunPlace, kind: DocumentKind<unknown>, document: Owned, url: string): void {
+  if (document.archive !== place.archive || document.run !== place.run) throw misplaced(kind, url, document);
+}
+
+/** Its bytes, as they will lie there. Throws FailureError for one that could not be read again. */
+export function sealDocument<T>({ store }: RunPlace, kind: DocumentKind<T>, value: T, key: string): Buffer {
+  return signDocument(writeDocument(kind, value, store.url + key), store.signing);
+}
+
+/** With `replaces`, only over nothing or over the object that has this ETag. */
+export async function putDocument<T>(
+  place: RunPlace,
+  kind: DocumentKind<T>,
+  value: T,
+  key: string,
+  replaces?: Replaces,
+): Promise<PutResult> {
+  const body = sealDocument(place, kind, value, key);
+  return place.store.put(key, body, { ...JSON_OBJECT, ...(replaces === undefined ? {} : { replaces }) });
+}
+
+/** Of another run than its folder is named for. A run is read from where it lies or not at all: never what its document names elsewhere. */
+function misplaced(kind: DocumentKind<unknown>, url: string, { archive, run }: Owned): FailureError {
+  const whose = visible(`${archive} ${run}`, MAX_SHOWN_CHARS);
+  if (kind.code === 'bad-journal') return badDocument(kind, url, `it is that of ${whose}`);
+  const home = visible(runPrefix(archive, run), MAX_SHOWN_CHARS);
+  return fail('misplaced', {
+    stage: kind.stage,
+    message: `${url} is not of this run: it is that of ${whose}`,
+    hint: `The folder was renamed or copied. Move it back to ${home} of its destination, or remove the copy. An archive that was renamed keeps its old runs under the old name: keep or add an archive of that name in the config to read them.`,
+  });
+}

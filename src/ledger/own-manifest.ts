@@ -1,0 +1,65 @@
+/** Reads a manifest from a run's folder: it is believed only where its objects are of that folder, each in the one of its value. */
+import { visible } from '../base/visible.ts';
+import { badDocument } from './documents.ts';
+import { folderOfObject, isStrayPartition, MANIFEST, STRAY_PARTITION } from './manifest.ts';
+import { folderOfDataKey, runPrefix, segmentOfDataKey } from './names.ts';
+import { requireOwn, type RunPlace } from './own-documents.ts';
+import { ManifestReader, type StoredManifest } from './stored-manifest.ts';
+
+/** The manifest of this key; undefined when it is not there. Throws FailureError for one that cannot be believed. */
+export async function readManifest(place: RunPlace, key: string): Promise<StoredManifest | undefined> {
+  const { store } = place;
+  const url = store.url + key;
+  const seen = { stray: -1, isPlain: true };
+  const reader = new ManifestReader(url, (object, index) => {
+    if (!holds(place, object.key)) seen.stray = seen.stray === -1 ? index : seen.stray;
+    else seen.isPlain &&= object.partition === undefined && folderOf(place, object.key) === '';
+  });
+  const found = await store.scan(key, MANIFEST.maxBytes, (piece) => {
+    reader.write(piece);
+  });
+  if (found === undefined) return undefined;
+  const manifest = reader.end(store.signing, (from, bytes) => store.getPart(key, from, bytes));
+  requireOwn(place, MANIFEST, manifest, url);
+  if (seen.stray !== -1)
+    throw badDocument(MANIFEST, url, `objects[${seen.stray}].key: it does not lie in ${prefixOf(place)}`);
+  // By which columns the folders are is known at the end, so that the objects are read again.
+  if (!seen.isPlain || manifest.partitionBy !== undefined) await requireFolders(place, manifest, url);
+  return manifest;
+}
+
+/** Where an object of a manifest lies, relative to the destination's prefix, wherever the folder was moved to. */
+export function keyInRun(place: Pick<RunPlace, 'archive' | 'run'>, key: string): string {
+  return key.slice(key.lastIndexOf(prefixOf(place)));
+}
+
+/** A manifest names whole keys, and the prefix of the destination that it was written to may have been another one. */
+function holds(place: RunPlace, key: string): boolean {
+  const at = key.lastIndexOf(prefixOf(place));
+  const isInFolder = at === 0 || (at > 0 && key[at - 1] === '/');
+  return isInFolder && segmentOfDataKey(place.archive, place.run, key.slice(at)) !== undefined;
+}
+
+async function requireFolders(place: RunPlace, manifest: StoredManifest, url: string): Promise<void> {
+  let at = 0;
+  for await (const object of manifest.objects) {
+    if (isStrayPartition(manifest, object))
+      throw badDocument(MANIFEST, url, `objects[${at}].partition: ${STRAY_PARTITION}`);
+    const folder = folderOfObject(manifest, object);
+    if (folder !== undefined && folder !== folderOf(place, object.key))
+      throw badDocument(
+        MANIFEST,
+        url,
+        `objects[${at}].key: it does not lie in the folder of its value, ${visible(prefixOf(place) + folder)}`,
+      );
+    at += 1;
+  }
+}
+
+function prefixOf({ archive, run }: Pick<RunPlace, 'archive' | 'run'>): string {
+  return runPrefix(archive, run);
+}
+
+function folderOf(place: RunPlace, key: string): string {
+  return folderOfDataKey(place.archive, place.run, keyInRun(place, key)) ?? '';
+}
