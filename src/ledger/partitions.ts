@@ -65,12 +65,6 @@ export interface PartitionChoice {
   value: string | null;
 }
 
-/** What an option `--partition` asks for: a value of one column. */
-export interface PartitionChoice {
-  column: string;
-  value: string | null;
-}
-
 /**
  * Reads options such as `domain_id=42`, `domain_id=` (the empty text) or `domain_id` (NULL) for a run that lies in folders of
  * these columns; a text for people where one of them cannot be meant.
