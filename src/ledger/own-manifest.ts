@@ -1,7 +1,15 @@
 /** Reads a manifest from a run's folder: it is believed only where its objects are of that folder, each in the one of its value. */
+import { isDeepStrictEqual } from 'node:util';
 import { visible } from '../base/visible.ts';
 import { badDocument } from './documents.ts';
-import { folderOfObject, isStrayPartition, MANIFEST, STRAY_PARTITION } from './manifest.ts';
+import {
+  folderOfObject,
+  isStrayPartition,
+  MANIFEST,
+  STRAY_PARTITION,
+  type ManifestHead,
+  type ManifestObject,
+} from './manifest.ts';
 import { folderOfDataKey, runPrefix, segmentOfDataKey } from './names.ts';
 import { requireOwn, type RunPlace } from './own-documents.ts';
 import { ManifestReader, type StoredManifest } from './stored-manifest.ts';
@@ -10,10 +18,14 @@ import { ManifestReader, type StoredManifest } from './stored-manifest.ts';
 export async function readManifest(place: RunPlace, key: string): Promise<StoredManifest | undefined> {
   const { store } = place;
   const url = store.url + key;
-  const seen = { stray: -1, isPlain: true };
+  const seen = { stray: -1, isInOrder: true };
+  const columns: Pick<ManifestHead, 'partitionBy'> = {};
   const reader = new ManifestReader(url, (object, index) => {
     if (!holds(place, object.key)) seen.stray = seen.stray === -1 ? index : seen.stray;
-    else seen.isPlain &&= object.partition === undefined && folderOf(place, object.key) === '';
+    else if (object.partition !== undefined || object.rows > 0) {
+      columns.partitionBy ??= Object.keys(object.partition ?? {});
+      seen.isInOrder &&= describeMisplaced(place, columns, object) === undefined;
+    }
   });
   const found = await store.scan(key, MANIFEST.maxBytes, (piece) => {
     reader.write(piece);
@@ -23,8 +35,10 @@ export async function readManifest(place: RunPlace, key: string): Promise<Stored
   requireOwn(place, MANIFEST, manifest, url);
   if (seen.stray !== -1)
     throw badDocument(MANIFEST, url, `objects[${seen.stray}].key: it does not lie in ${prefixOf(place)}`);
-  // By which columns the folders are is known at the end, so that the objects are read again.
-  if (!seen.isPlain || manifest.partitionBy !== undefined) await requireFolders(place, manifest, url);
+  // By which columns the folders are is known at the end. The first object names them in the same order, as a rule.
+  const { partitionBy = [] } = manifest;
+  const isAsRead = isDeepStrictEqual(columns.partitionBy ?? partitionBy, partitionBy);
+  if (!seen.isInOrder || !isAsRead) await requireFolders(place, manifest, url);
   return manifest;
 }
 
@@ -43,17 +57,22 @@ function holds(place: RunPlace, key: string): boolean {
 async function requireFolders(place: RunPlace, manifest: StoredManifest, url: string): Promise<void> {
   let at = 0;
   for await (const object of manifest.objects) {
-    if (isStrayPartition(manifest, object))
-      throw badDocument(MANIFEST, url, `objects[${at}].partition: ${STRAY_PARTITION}`);
-    const folder = folderOfObject(manifest, object);
-    if (folder !== undefined && folder !== folderOf(place, object.key))
-      throw badDocument(
-        MANIFEST,
-        url,
-        `objects[${at}].key: it does not lie in the folder of its value, ${visible(prefixOf(place) + folder)}`,
-      );
+    const problem = describeMisplaced(place, manifest, object);
+    if (problem !== undefined) throw badDocument(MANIFEST, url, `objects[${at}].${problem}`);
     at += 1;
   }
+}
+
+/** What is wrong with the value or the folder of an object, beginning with its field; undefined when nothing is. */
+function describeMisplaced(
+  place: RunPlace,
+  columns: Pick<ManifestHead, 'partitionBy'>,
+  object: ManifestObject,
+): string | undefined {
+  if (isStrayPartition(columns, object)) return `partition: ${STRAY_PARTITION}`;
+  const folder = folderOfObject(columns, object);
+  if (folder === undefined || folder === folderOf(place, object.key)) return undefined;
+  return `key: it does not lie in the folder of its value, ${visible(prefixOf(place) + folder)}`;
 }
 
 function prefixOf({ archive, run }: Pick<RunPlace, 'archive' | 'run'>): string {

@@ -6,7 +6,7 @@ import { keysEverNamed, PLAN, type JournalPlan } from '../../../src/ledger/journ
 import type { Manifest } from '../../../src/ledger/manifest.ts';
 import { readDocument, writeDocument } from '../../../src/ledger/documents.ts';
 import { emptyReceiptKey, journalPrefix, manifestKey, planKey } from '../../../src/ledger/names.ts';
-import type { RunFolder } from '../../../src/ledger/run-folder.ts';
+import { RunFolder } from '../../../src/ledger/run-folder.ts';
 import { sweepUploads } from '../../../src/ledger/sweep.ts';
 import {
   aManifest,
@@ -209,6 +209,50 @@ describe('a manifest by value', () => {
       change(manifest);
       await assert.rejects(read(manifest), problem);
     });
+
+  /** It has two parts; of columns whose order is none of the alphabet. */
+  function large(partitionBy = ['tenant', 'day']): Manifest {
+    const manifest = aManifest(5000, { partitionBy, cut: { by: 'value', key: ['id'] } });
+    for (const [at, object] of manifest.objects.entries()) {
+      const values: Record<string, string> = { tenant: 'a', day: String(at % 7), 7: 'c' };
+      object.partition = Object.fromEntries(partitionBy.map((column) => [column, values[column] ?? '']));
+      const below = partitionBy.map((column) => `${column}=${values[column] ?? ''}/`).join('');
+      object.key = object.key.replace(PREFIX, PREFIX + below);
+    }
+    return manifest;
+  }
+
+  async function countParts(manifest: Manifest): Promise<number> {
+    await read(manifest);
+    let parts = 0;
+    const { store } = folder;
+    const counted = changed(store, {
+      getPart: (key, from, bytes) => {
+        parts += 1;
+        return store.getPart(key, from, bytes);
+      },
+    });
+    assert.ok((await new RunFolder(counted, ARCHIVE, RUN).manifest()) !== undefined);
+    return parts;
+  }
+
+  test('that is large is read once; twice where its objects name the columns in another order', async () => {
+    assert.equal(await countParts(large()), 0);
+    assert.ok((await countParts(large(['tenant', '7']))) > 0);
+  });
+
+  test('is not believed where a late object lies elsewhere, or the columns are others than those of all objects', async () => {
+    const late = large();
+    late.objects[4990]!.partition = { tenant: 'b', day: '6' };
+    await assert.rejects(read(late), /objects\[4990\]\.key: it does not lie in the folder of its value/);
+    const bare = large();
+    delete bare.objects[0]!.partition;
+    await assert.rejects(read(bare), /objects\[0\]\.partition: it is not one value/);
+    const { objects } = large();
+    for (const columns of [['tenant'], ['tenant', 'day', 'more'], []])
+      await assert.rejects(read({ ...large(columns), objects }), /objects\[0\]\.partition: it is not one value/);
+    await assert.rejects(read({ ...large(['day', 'tenant']), objects }), /objects\[0\]\.key: .*day=0\/tenant=a\//);
+  });
 
   test('without columns is not believed with an object in a folder', async () => {
     const manifest = aManifest(1);
