@@ -72,7 +72,8 @@ async function holdsData(store: Store, folder: string): Promise<boolean> {
   return false;
 }
 
-function runIdOfFolder(folder: string): string | undefined {
+/** The run whose folder has this name, such as `run=20261123T021500Z`; undefined when it is none of ours. */
+export function runIdOfFolder(folder: string): string | undefined {
   const run = runOfFolder(folder);
   return run !== undefined && isRunId(run) ? run : undefined;
 }

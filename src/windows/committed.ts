@@ -3,10 +3,11 @@ import type { Failure } from '../base/errors.ts';
 import type { RunWindow } from '../run/window.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
-import { archivePrefix, runOfFolder } from '../ledger/names.ts';
+import { archivePrefix } from '../ledger/names.ts';
 import { problemOfManifest } from '../ledger/manifest-problem.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
-import { compareRunIds, isRunId } from '../ledger/run-id.ts';
+import { compareRunIds } from '../ledger/run-id.ts';
+import { runIdOfFolder } from '../ledger/runs.ts';
 import type { ManifestSummary } from '../ledger/manifest.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
@@ -50,8 +51,8 @@ const READ_AT_ONCE = 8;
 export async function committedRuns(store: Store, archive: string, known: KnownRuns): Promise<CommittedRuns> {
   const runs: string[] = [];
   for await (const folder of store.listFolders(archivePrefix(archive))) {
-    const run = runOfFolder(folder);
-    if (run !== undefined && isRunId(run)) runs.push(run);
+    const run = runIdOfFolder(folder);
+    if (run !== undefined) runs.push(run);
   }
   const committed: CommittedRun[] = [];
   const damaged: DamagedRun[] = [];
