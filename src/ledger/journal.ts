@@ -182,7 +182,10 @@ export function describeLayout({
   return values === partitionBy.length ? undefined : `[0]: it has ${values} values for ${partitionBy.length} columns`;
 }
 
+/** Behind the name of the list. */
+export const SEGMENTS_TWICE = ': they are here, and lie elsewhere as well';
+
 function describeSegments(plan: PlanDocument): string | undefined {
   if (plan.segmentsIn === undefined) return describeMisfit(plan) ?? describeLayout(plan);
-  return plan.segments.length === 0 ? undefined : ': they are here, and lie elsewhere as well';
+  return plan.segments.length === 0 ? undefined : SEGMENTS_TWICE;
 }

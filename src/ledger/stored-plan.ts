@@ -2,7 +2,14 @@
 import { createHash, hash } from 'node:crypto';
 import type { PutResult, Replaces } from '../store/store.ts';
 import { badDocument, type DocumentKind } from './documents.ts';
-import { describeLayout, PLAN, type JournalPlan, type PlanDocument, type PlanOutline } from './journal.ts';
+import {
+  describeLayout,
+  PLAN,
+  SEGMENTS_TWICE,
+  type JournalPlan,
+  type PlanDocument,
+  type PlanOutline,
+} from './journal.ts';
 import { planKey, runPrefix, segmentsKey } from './names.ts';
 import {
   JSON_OBJECT,
@@ -25,8 +32,6 @@ export interface StoredPlan {
 
 /** Segments that lie apart already, so that a plan with the same ones does not bring them again. */
 export type KnownSegments = WeakMap<readonly PlannedSegment[], SegmentsRef>;
-
-const TWICE = 'segments: they are here, and lie elsewhere as well';
 
 /** The plan; undefined when there is none. Throws FailureError for one that cannot be believed, or that is too large. */
 export async function readPlan(
@@ -59,7 +64,7 @@ export async function readOutline(place: RunPlace): Promise<PlanOutline | undefi
   if (apart === undefined) return withoutSegments(place, found.etag, () => readOutline(place));
   requireNamed(store.url + key, apart, segmentsIn);
   requireSameCut(store.url + key, apart.document, plan);
-  if (found.items > 0) throw badDocument(PLAN, urlOfPlan(place), TWICE);
+  if (found.items > 0) throw badDocument(PLAN, urlOfPlan(place), `segments${SEGMENTS_TWICE}`);
   return { ...plan, segments: { length: apart.items } };
 }
 
