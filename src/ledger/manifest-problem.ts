@@ -1,7 +1,8 @@
 /** Tells a manifest that cannot be believed from a destination that cannot be read. */
 import { toFailure, type Failure } from '../base/errors.ts';
 
-const TELL_OF_MANIFEST: ReadonlySet<string> = new Set([
+/** Codes of such failures. */
+export const TELL_OF_MANIFEST: ReadonlySet<string> = new Set([
   'bad-manifest',
   'misplaced',
   'newer-journal',

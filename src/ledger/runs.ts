@@ -3,6 +3,7 @@ import { toFailure, type Failure } from '../base/errors.ts';
 import { codecOf } from '../format/compress/codec.ts';
 import type { Store } from '../store/store.ts';
 import type { PlanOutline } from './journal.ts';
+import { TELL_OF_MANIFEST } from './manifest-problem.ts';
 import { archivePrefix, runOfFolder } from './names.ts';
 import { RunFolder } from './run-folder.ts';
 import type { StoredManifest } from './stored-manifest.ts';
@@ -150,13 +151,5 @@ async function readRun(folder: RunFolder): Promise<StoredRun | undefined> {
   }
 }
 
-/** Failures that tell of a document, and not of the way to it. */
-const DOCUMENT_CODES: ReadonlySet<string> = new Set([
-  'bad-manifest',
-  'misplaced',
-  'bad-journal',
-  'newer-journal',
-  'untrusted',
-  'object-too-large',
-  'key-refused',
-]);
+/** Failures that tell of a document, a manifest or one of the journal, and not of the way to it. */
+const DOCUMENT_CODES: ReadonlySet<string> = new Set([...TELL_OF_MANIFEST, 'bad-journal', 'key-refused']);
