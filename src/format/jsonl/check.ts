@@ -6,6 +6,7 @@
  * it writes; the values between follow the grammar of RFC 8259, with UTF-8 that is valid.
  */
 import { lineFrame } from './frame.ts';
+import { KeyValue } from './key-value.ts';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -63,17 +64,6 @@ const WORDS = new Map(['true', 'false', 'null'].map((word) => [word.charCodeAt(0
 
 /** Postgres itself refuses JSON that nests deeper than its stack allows, some 10,000 levels. */
 const MAX_DEPTH = 100_000;
-/** A key that is longer is not compared. */
-const MAX_KEY_BYTES = 1024 ** 2;
-
-/** Where the value of a key column stands: in one chunk, after what earlier ones held of it. */
-interface Token {
-  head: Buffer[];
-  headBytes: number;
-  chunk: Buffer;
-  start: number;
-  end: number;
-}
 
 export class LineScanner {
   /** Line feeds so far. */
@@ -99,8 +89,8 @@ export class LineScanner {
   /** Start of the line in the present chunk; negative when earlier ones hold some of it. */
   #lineStart = 0;
   #valueStart = 0;
-  #present: Token[];
-  #last: Token[];
+  #present: KeyValue[];
+  #last: KeyValue[];
   #firstKey: (string | undefined)[] | undefined;
   #lastIsWhole = false;
 
@@ -119,8 +109,8 @@ export class LineScanner {
     this.#frames = [...prefixes, end].map((text) => Buffer.from(text));
     this.#keyParts = Int32Array.from(columns, (_, at) => keyColumns.indexOf(at));
     this.#onProblem = onProblem;
-    this.#present = keyColumns.map(emptyToken);
-    this.#last = keyColumns.map(emptyToken);
+    this.#present = keyColumns.map(() => new KeyValue());
+    this.#last = keyColumns.map(() => new KeyValue());
   }
 
   /** JSON of the key's values in the first line, if that was good; a part that is too long is undefined. */
@@ -130,17 +120,17 @@ export class LineScanner {
 
   /** The same of the last line. */
   get lastKey(): (string | undefined)[] | undefined {
-    return this.#lastIsWhole ? this.#last.map(textOf) : undefined;
+    return this.#lastIsWhole ? this.#last.map(jsonOf) : undefined;
   }
 
   /** Takes the next bytes, and is done with them when it returns. */
   add(chunk: Buffer): void {
     for (let at = 0; at < chunk.length;) at = this.#step(chunk, at);
     this.#lineStart -= chunk.length;
-    if (this.#isInKey()) this.#keepHead(chunk);
+    if (this.#isInKey()) this.#noteKey(chunk, chunk.length);
     this.#valueStart = 0;
-    this.#last.forEach(keepValue);
-    this.#present.forEach(keepValue);
+    for (const value of this.#last) value.leaveChunk();
+    for (const value of this.#present) value.leaveChunk();
   }
 
   /** To be called once, after the last bytes. */
@@ -385,9 +375,9 @@ export class LineScanner {
     if (this.#present.length === 0) return;
     this.#lastIsWhole = isGood;
     [this.#last, this.#present] = [this.#present, this.#last];
-    if (isGood && this.lines === 1) this.#firstKey = this.#last.map(textOf);
-    if (isGood) this.#onLine?.(this.#last.map(textOf));
-    this.#present.forEach(forget);
+    if (isGood && this.lines === 1) this.#firstKey = this.#last.map(jsonOf);
+    if (isGood) this.#onLine?.(this.#last.map(jsonOf));
+    for (const value of this.#present) value.clear();
   }
 
   #isInKey(): boolean {
@@ -395,18 +385,9 @@ export class LineScanner {
     return this.#state !== frame && this.#state !== badLine && (this.#keyParts[this.#column] ?? -1) >= 0;
   }
 
-  /** A value that goes on in the next chunk; how long it may be is nobody's promise. */
-  #keepHead(chunk: Buffer): void {
-    const token = this.#present[this.#keyParts[this.#column] ?? -1];
-    if (token !== undefined) addToHead(token, chunk, this.#valueStart, chunk.length);
-  }
-
+  /** What there is of the value, as it may go on in the next chunk. */
   #noteKey(chunk: Buffer, end: number): void {
-    const token = this.#present[this.#keyParts[this.#column] ?? -1];
-    if (token === undefined) return;
-    token.chunk = chunk;
-    token.start = this.#valueStart;
-    token.end = end;
+    this.#present[this.#keyParts[this.#column] ?? -1]?.note(chunk, this.#valueStart, end);
   }
 }
 
@@ -463,40 +444,8 @@ function show(byte: number | undefined): string {
     : `0x${(byte ?? 0).toString(16).padStart(2, '0')}`;
 }
 
-function emptyToken(): Token {
-  return { head: [], headBytes: 0, chunk: NO_BYTES, start: 0, end: 0 };
-}
-
-function addToHead(token: Token, chunk: Buffer, start: number, end: number): void {
-  token.headBytes += end - start;
-  if (token.headBytes <= MAX_KEY_BYTES) token.head.push(Buffer.from(chunk.subarray(start, end)));
-}
-
-/** Takes what lies in the chunk out of it. */
-function keepValue(token: Token): void {
-  if (token.chunk === NO_BYTES) return;
-  addToHead(token, token.chunk, token.start, token.end);
-  forgetChunk(token);
-}
-
-function forgetChunk(token: Token): void {
-  token.chunk = NO_BYTES;
-  token.start = 0;
-  token.end = 0;
-}
-
-function forget(token: Token): void {
-  forgetChunk(token);
-  if (token.headBytes === 0) return;
-  token.head = [];
-  token.headBytes = 0;
-}
-
-function textOf({ head, headBytes, chunk, start, end }: Token): string | undefined {
-  if (headBytes + end - start > MAX_KEY_BYTES) return undefined;
-  return Buffer.concat([...head, chunk.subarray(start, end)])
-    .toString()
-    .trim();
+function jsonOf({ json }: KeyValue): string | undefined {
+  return json;
 }
 
 function tableOf(isIn: (byte: number) => boolean): Uint8Array {

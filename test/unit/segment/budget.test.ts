@@ -29,7 +29,7 @@ const OTHER_SIZES: Record<string, string> = {
   'segment/source/cursor.ts': 'rows, which lie in the heap',
   'format/jsonl/write/text-encoder.ts': 'characters, which lie in the heap',
   'format/jsonl/write/binary/simd-text.ts': 'places in the memory, and its pages',
-  'format/jsonl/check.ts': 'a key, which is looked at in the main process',
+  'format/jsonl/key-value.ts': 'a key, which is looked at in the main process',
   'format/compress/zlib.ts': 'how far back deflate looks, in the block before',
   'store/s3/bound-answers.ts': 'the most that the text of an answer may have, which is no buffer',
   'store/s3/client.ts': 'a speed',

@@ -151,6 +151,13 @@ describe('the line scanner', () => {
     }
   });
 
+  test('tells a key without the blanks beside it, wherever the pieces end', () => {
+    const values = ['1 ', '"a" ', ' true', '[1 ]  ', ' {} '];
+    const bytes = Buffer.from(values.map((value) => `{"k":${value},"v":2}\n`).join(''));
+    for (let size = 1; size <= bytes.length; size += 1)
+      assert.deepEqual(scan(bytes, ['k', 'v'], [0], [size]).all, [['1'], ['"a"'], ['true'], ['[1 ]'], ['{}']]);
+  });
+
   test('leaves a key undecided that is too long, and that of a bad line', () => {
     const long = Buffer.from(`{"k":"${'x'.repeat(2 * 1024 ** 2)}"}\n{"k":1}\n{"k":\n`);
     const { first, last } = scan(long, ['k'], [0], [64 * 1024]);
