@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, beforeEach, describe, test } from 'node:test';
 import type { Client } from 'pg';
-import { countRows, difference, openYard, type Yard } from '../integration/restore/support.ts';
+import { countRows, difference, openYard, recordsIn, type Yard } from '../integration/restore/support.ts';
 import { eventually } from '../support/cli.ts';
 import { connect, testDatabase, type TestDatabase } from '../support/postgres.ts';
 import type { RestoreResult } from '../../src/restore/request.ts';
@@ -35,13 +35,6 @@ describe('a target that changes', () => {
        CREATE TRIGGER hold BEFORE INSERT ON ${name} FOR EACH ROW WHEN (NEW.id = 250) EXECUTE FUNCTION hold()`,
     );
   beforeEach(() => makeTarget());
-
-  async function records(): Promise<string[]> {
-    const { rows } = await client.query<{ name: string }>(
-      "SELECT relname AS name FROM pg_class WHERE relname ~ '^pgsluice_restore_[0-9]+$' ORDER BY oid",
-    );
-    return rows.map(({ name }) => name);
-  }
 
   const begun = (): Promise<unknown> =>
     eventually('some rows are in, and the others wait', async () => {
@@ -83,7 +76,7 @@ describe('a target that changes', () => {
       const result = await whileRestoring(() => other.query(sql));
       await other.end();
       assert.deepEqual([result.status, result.error?.code], ['failed', 'rows-missing']);
-      await client.query(`DROP TABLE ${(await records())[0]!}`);
+      await client.query(`DROP TABLE ${(await recordsIn(client))[0]!}`);
     });
   }
 
@@ -97,13 +90,13 @@ describe('a target that changes', () => {
     assert.match(result.error?.message ?? '', /was dropped and made again while it was restored into/);
     await client.query('TRUNCATE target');
     const again = await yard.restore('target', { run: first });
-    assert.deepEqual([again.status, await records()], ['restored', []]);
+    assert.deepEqual([again.status, await recordsIn(client)], ['restored', []]);
   });
 
   async function breakOff(): Promise<void> {
     await client.query(`INSERT INTO target VALUES (${ROWS}, 'mine')`);
     assert.equal((await yard.restore('target', { run: first })).error?.code, 'row-exists');
-    assert.equal((await records()).length, 1);
+    assert.equal((await recordsIn(client)).length, 1);
   }
 
   /** Ends the session of the restore while a statement of it waits for a lock, which `holder` has. */
@@ -128,7 +121,7 @@ describe('a target that changes', () => {
     const restoring = yard.restore('target', { run: first });
     await begun();
     await holder.query(
-      `BEGIN; LOCK TABLE ${(await records())[0]!} IN ACCESS SHARE MODE; SELECT pg_advisory_unlock_all()`,
+      `BEGIN; LOCK TABLE ${(await recordsIn(client))[0]!} IN ACCESS SHARE MODE; SELECT pg_advisory_unlock_all()`,
     );
     // Its record is dropped last.
     const atEnd = await endWhereItWaits(holder, restoring);
@@ -147,19 +140,19 @@ describe('a target that changes', () => {
     await makeTarget();
     const result = await yard.restore('target', { run: first });
     assert.deepEqual([result.status, result.resumed, result.rows], ['restored', false, ROWS]);
-    assert.deepEqual(await records(), []);
+    assert.deepEqual(await recordsIn(client), []);
   });
 
   test('that has the oid of another one by now is not taken for that one', async () => {
     await breakOff();
-    const [record] = await records();
+    const [record] = await recordsIn(client);
     await makeTarget();
     const { rows } = await client.query<{ oid: number }>("SELECT 'target'::regclass::oid AS oid");
     await client.query(`ALTER TABLE ${record!} RENAME TO pgsluice_restore_${rows[0]!.oid}`);
     const result = await yard.restore('target', { run: first });
     assert.equal(result.status, 'refused');
     assert.match(result.problems.join(), /rows that it had brought are gone: .* holds 0 of the \d+ rows/);
-    await client.query(`DROP TABLE ${(await records())[0]!}`);
+    await client.query(`DROP TABLE ${(await recordsIn(client))[0]!}`);
     assert.equal((await yard.restore('target', { run: first })).status, 'restored');
   });
 

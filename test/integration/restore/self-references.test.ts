@@ -5,7 +5,7 @@ import type { Client } from 'pg';
 import type { RestoreResult } from '../../../src/restore/request.ts';
 import { eventually } from '../../support/cli.ts';
 import { connect, testDatabase, type TestDatabase } from '../../support/postgres.ts';
-import { countRows, difference, openYard, type Yard } from './support.ts';
+import { countRows, difference, openYard, recordsIn, type Yard } from './support.ts';
 
 const ROWS = 300;
 const SEGMENTS = { by: 'key', targetSize: '8KiB' };
@@ -61,10 +61,7 @@ async function foreignKeys(): Promise<Standing[]> {
 }
 
 async function recordOf(): Promise<string | undefined> {
-  const { rows } = await client.query<{ name: string }>(
-    "SELECT relname AS name FROM pg_class WHERE relname ~ '^pgsluice_restore_[0-9]+$'",
-  );
-  return rows[0]?.name;
+  return (await recordsIn(client))[0];
 }
 
 /** All rows, the key as it was, and no record. */

@@ -140,6 +140,14 @@ export async function difference(client: Client, columns: string, a: string, b: 
   return rows.map(({ row }) => row);
 }
 
+/** Names of the records of restores that are there, the oldest first. */
+export async function recordsIn(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    "SELECT relname AS name FROM pg_class WHERE relname ~ '^pgsluice_restore_[0-9]+$' ORDER BY oid",
+  );
+  return rows.map(({ name }) => name);
+}
+
 export async function countRows(client: Client, table: string): Promise<number> {
   const { rows } = await client.query<{ count: string }>(`SELECT count(*) FROM ${table}`);
   return Number(rows[0]?.count);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { before, describe, test, type TestContext } from 'node:test';
 import { testDatabase } from '../../support/postgres.ts';
 import type { RestoreResult } from '../../../src/restore/request.ts';
-import { countRows, difference, openYard, type Yard } from './support.ts';
+import { countRows, difference, openYard, recordsIn, type Yard } from './support.ts';
 
 async function yardWith(t: TestContext, sql: string): Promise<Yard> {
   const database = await testDatabase(t);
@@ -504,10 +504,7 @@ describe('a restore that was broken off', () => {
     }
 
     async function dropRecord(): Promise<void> {
-      const { rows } = await yard.client.query<{ name: string }>(
-        "SELECT relname AS name FROM pg_class WHERE relname ~ '^pgsluice_restore_[0-9]+$'",
-      );
-      for (const { name } of rows) await yard.client.query(`DROP TABLE ${name}`);
+      for (const name of await recordsIn(yard.client)) await yard.client.query(`DROP TABLE ${name}`);
     }
   });
 
