@@ -129,10 +129,11 @@ async function fill(
 ): Promise<void> {
   const progress = new RunProgress(request.archive.name, plan.manifest.run, context.onProgress);
   const { done } = plan.record;
+  const { sums } = done;
   tally.resumed = plan.record.resumed;
   tally.objects = done.size;
-  tally.rows = done.sums.rows;
-  tally.skipped = done.sums.skipped;
+  tally.rows = sums.rows;
+  tally.skipped = sums.skipped;
   const { count, rows } = plan.amounts;
   const left = count - done.size;
   /** The objects of each task that is under way, by the first one of them. */
