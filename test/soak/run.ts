@@ -26,7 +26,7 @@ const HELP = `npm run soak -- [options]
 `;
 
 /** The compiled program, which is what users run. */
-const PROGRAM = path.join(import.meta.dirname, '../../dist/cli.js');
+const PROGRAM = path.join(import.meta.dirname, '../../dist/bin.js');
 
 /** In the first third the daemon is killed again and again; then it lives on, as growth shows in a long life alone. */
 const KILLS_PART = 1 / 3;
