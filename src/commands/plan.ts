@@ -7,11 +7,9 @@ import type { Column } from '../postgres/columns.ts';
 import { withConnection, type Client } from '../postgres/connect.ts';
 import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import { whileReading } from '../postgres/snapshot.ts';
-import { CODEC_FILES } from '../format/compress/codec.ts';
-import { dataKey, fullKey, manifestKey } from '../ledger/names.ts';
+import { fullKey, manifestKey } from '../ledger/names.ts';
 import { partitionOf } from '../ledger/partitions.ts';
-import { folderOf } from '../ledger/segments.ts';
-import { requireKeysFit, warnOfLayout } from '../run/layout.ts';
+import { requireKeysFit, segmentKey, warnOfLayout } from '../run/layout.ts';
 import { planRun } from '../run/plan.ts';
 import { warnOfSubject } from '../run/subject-warnings.ts';
 import { isWindowed } from '../run/subject.ts';
@@ -109,9 +107,9 @@ async function planWindows(client: Client, config: Config, archive: WindowedArch
 async function planOne(client: Client, config: Config, archive: ArchiveConfig, id: string): Promise<PlanReport> {
   const plan = await whileReading(client, () => planRun(client, archive, parseRunId(id)));
   const destination = destinationOf(config, archive);
-  const { extension } = CODEC_FILES[archive.compression.codec];
   const { partitionBy = [] } = archive;
-  requireKeysFit({ destination, archive: archive.name, run: id, extension, partitionBy }, plan.segments);
+  const place = { destination, archive, run: id };
+  requireKeysFit(place, plan.segments);
   return {
     archive: archive.name,
     run: id,
@@ -123,7 +121,7 @@ async function planOne(client: Client, config: Config, archive: ArchiveConfig, i
     columns: plan.subject.selection.columns.map(({ name, type, encoding }) => ({ name, type, encoding })),
     segments: plan.segments.map((segment) => ({
       segment: segment.index,
-      key: fullKey(destination, dataKey(archive.name, id, segment.index, extension, folderOf(partitionBy, segment))),
+      key: segmentKey(place, segment),
       rows: plan.cut.describe(segment),
       ...(segment.partition === undefined ? {} : { partition: partitionOf(partitionBy, segment.partition) }),
     })),

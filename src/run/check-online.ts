@@ -13,7 +13,6 @@ import { whileReading } from '../postgres/snapshot.ts';
 import { inspectStandby, type StandbyFacts } from '../postgres/standby.ts';
 import { openStore } from '../store/open.ts';
 import type { KeptConditions, ProbeResult, Store } from '../store/store.ts';
-import { CODEC_FILES } from '../format/compress/codec.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import { requireKeysFit, warnOfLayout } from './layout.ts';
 import { planRun } from './plan.ts';
@@ -245,12 +244,7 @@ async function checkArchive(
   findings.push(...plan.warnings.map((warning) => ({ level: 'warning' as const, subject, message: warning })));
   if (isStandby && plan.cut.name === 'pages') findings.push({ ...PAGES_ON_STANDBY, subject });
   const { relation, name } = plan.subject;
-  const { extension } = CODEC_FILES[archive.compression.codec];
-  const { partitionBy = [] } = archive;
-  requireKeysFit(
-    { destination, archive: archive.name, run: formatRunId(new Date()), extension, partitionBy },
-    plan.segments,
-  );
+  requireKeysFit({ destination, archive, run: formatRunId(new Date()) }, plan.segments);
   const layout = await warnOfLayout(client, archive, plan.subject);
   for (const warning of [...warnOfSubject(plan.subject), ...layout])
     findings.push({ level: 'warning', subject, message: warning });

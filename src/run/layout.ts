@@ -4,6 +4,7 @@ import { BUDGET } from '../base/memory-budget.ts';
 import { formatCount } from '../base/units.ts';
 import { visible } from '../base/visible.ts';
 import type { ArchiveConfig, DestinationConfig } from '../config/schema.ts';
+import { CODEC_FILES } from '../format/compress/codec.ts';
 import { dataKey, fullKey } from '../ledger/names.ts';
 import { folderOf, type PlannedSegment } from '../ledger/segments.ts';
 import type { Client } from '../postgres/connect.ts';
@@ -92,10 +93,15 @@ function tooMany(columns: readonly ValueColumn[], most: number): Error {
 /** What a key is made of besides the segment. */
 export interface KeyPlace {
   destination: Pick<DestinationConfig, 'location'>;
-  archive: string;
+  archive: Pick<ArchiveConfig, 'name' | 'compression' | 'partitionBy'>;
   run: string;
-  extension: string;
-  partitionBy: readonly string[];
+}
+
+/** The key of a segment's object, as the destination has it. */
+export function segmentKey({ destination, archive, run }: KeyPlace, segment: PlannedSegment): string {
+  const { extension } = CODEC_FILES[archive.compression.codec];
+  const folder = folderOf(archive.partitionBy, segment);
+  return fullKey(destination, dataKey(archive.name, run, segment.index, extension, folder));
 }
 
 /** Throws FailureError `partition-key` for the first segment whose key the destination does not take. */
@@ -106,17 +112,13 @@ export function requireKeysFit(place: KeyPlace, segments: readonly PlannedSegmen
   }
 }
 
-function describeKeyProblem(
-  { destination, archive, run, extension, partitionBy }: KeyPlace,
-  segment: PlannedSegment,
-): string | undefined {
-  const folder = folderOf(partitionBy, segment);
-  const key = fullKey(destination, dataKey(archive, run, segment.index, extension, folder));
-  const bytes = Buffer.byteLength(key);
+function describeKeyProblem(place: KeyPlace, segment: PlannedSegment): string | undefined {
+  const folder = folderOf(place.archive.partitionBy, segment);
+  const bytes = Buffer.byteLength(segmentKey(place, segment));
   if (bytes > MOST_KEY_BYTES)
     return `the key of ${shown(folder)} has ${formatCount(bytes)} bytes, and ${formatCount(MOST_KEY_BYTES)} are the most that S3 takes`;
   if (/[\ufffe\uffff]/.test(folder)) return `${shown(folder)} has a character that no list of S3 can show`;
-  if (destination.location.kind !== 'file') return undefined;
+  if (place.destination.location.kind !== 'file') return undefined;
   const long = folder.split('/').find((name) => Buffer.byteLength(name) > MOST_NAME_BYTES);
   if (long === undefined) return undefined;
   return `the folder ${shown(long)} has ${formatCount(Buffer.byteLength(long))} bytes, and a file system takes ${MOST_NAME_BYTES}`;

@@ -138,9 +138,7 @@ async function keepPlan(
 
 /** Before anything is written. Throws FailureError `partition-key`. */
 function requireKeys({ archive, id, destination }: Run, segments: readonly PlannedSegment[]): void {
-  const { name, partitionBy = [], compression } = archive;
-  const { extension } = CODEC_FILES[compression.codec];
-  requireKeysFit({ destination, archive: name, run: id, extension, partitionBy }, segments);
+  requireKeysFit({ destination, archive, run: id }, segments);
 }
 
 function whyUseless({ ended }: JournalPlan): string {
