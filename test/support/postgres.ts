@@ -55,6 +55,16 @@ export async function connect(url: string): Promise<pg.Client> {
   return client;
 }
 
+/** The rows of one statement, which has a connection of its own. */
+export async function query<T>(url: string, sql: string): Promise<T[]> {
+  const client = await connect(url);
+  try {
+    return (await client.query(sql)).rows as T[];
+  } finally {
+    await client.end();
+  }
+}
+
 /** `url` with another database's name. */
 export function withDatabase(url: string, name: string): string {
   const changed = new URL(url);
@@ -75,15 +85,6 @@ after(async () => {
   for (const cleanUp of cleanUpsOfFile.reverse()) await cleanUp();
   await (await ownServer)?.stop();
 });
-
-async function query(url: string, sql: string): Promise<void> {
-  const client = await connect(url);
-  try {
-    await client.query(sql);
-  } finally {
-    await client.end();
-  }
-}
 
 async function majorVersion(client: pg.Client): Promise<number> {
   const { rows } = await client.query<{ version: number }>(

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { type EmbeddedPostgres, startPostgres } from '../../src/demo/embedded-postgres.ts';
 import { eventually } from './cli.ts';
-import { connect } from './postgres.ts';
+import { connect, query } from './postgres.ts';
 
 const REPLICATES = { wal_level: 'replica', max_wal_senders: '2', wal_receiver_status_interval: '1s' };
 /** What a copy of a running server leaves out. */
@@ -29,9 +29,9 @@ export class ServerPair {
 
   /** Resolves once the standby has all that the primary has committed. */
   async inStep(): Promise<void> {
-    const [{ lsn } = { lsn: '' }] = await ask<{ lsn: string }>(this.primaryUrl, 'SELECT pg_current_wal_lsn() AS lsn');
+    const [{ lsn } = { lsn: '' }] = await query<{ lsn: string }>(this.primaryUrl, 'SELECT pg_current_wal_lsn() AS lsn');
     await eventually('the standby is in step', async () => {
-      const [row] = await ask<{ there: boolean }>(
+      const [row] = await query<{ there: boolean }>(
         this.standbyUrl,
         `SELECT pg_last_wal_replay_lsn() >= '${lsn}' AS there`,
       );
@@ -42,7 +42,7 @@ export class ServerPair {
   /** The primary is gone at once, and the standby takes its place. */
   async failOver(): Promise<void> {
     this.primary.kill();
-    await ask(this.standbyUrl, 'SELECT pg_promote()');
+    await query(this.standbyUrl, 'SELECT pg_promote()');
   }
 
   async stop(): Promise<void> {
@@ -54,7 +54,7 @@ export async function startServerPair(): Promise<ServerPair> {
   const [primary, standby] = await Promise.all([startPostgres({ settings: REPLICATES }), startPostgres()]);
   // The copy has the passwords of what it is copied from.
   const { password } = new URL(standby.url);
-  await ask(primary.url, `ALTER ROLE postgres PASSWORD '${password}'`);
+  await query(primary.url, `ALTER ROLE postgres PASSWORD '${password}'`);
   const primaryUrl = standby.url.replace(`:${standby.port}/`, `:${primary.port}/`);
   standby.kill();
   await copy(primary, primaryUrl, standby.dataDir);
@@ -78,13 +78,4 @@ async function copy({ dataDir }: EmbeddedPostgres, url: string, target: string):
   const { uid, gid } = await stat(target);
   await chown(label, uid, gid);
   await client.end();
-}
-
-async function ask<T>(url: string, statement: string): Promise<T[]> {
-  const client = await connect(url);
-  try {
-    return (await client.query(statement)).rows as T[];
-  } finally {
-    await client.end();
-  }
 }
