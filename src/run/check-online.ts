@@ -33,7 +33,7 @@ export interface OnlineFinding {
 const MAX_CLOCK_SKEW_MS = 30_000;
 const OLDEST_SERVER = 130000;
 
-/** Each look at a source or an archive is given up after that; those at a destination have limits of their own. */
+/** Each look at a source or an archive, and each step at a destination, is given up after that. */
 const LOOK_LIMIT_MS = 30_000;
 
 /** Gets each finding as soon as it is found. */

@@ -1,7 +1,7 @@
 /**
- * Reports slots as they come. node-cron fires; each time, all slots that have come by the clock are reported, so that
- * none is lost or reported twice. A watch of our own finds what node-cron leaves out: the hour that is repeated when
- * clocks are set back, and times in which the machine slept or its clock was set.
+ * Reports slots as they come. node-cron fires for the next one; each time, all slots that have come by the clock are
+ * reported, so that none is lost or reported twice. A watch of our own finds what its timers miss: times in which the
+ * machine slept or its clock was set.
  */
 import { schedule as startTask, type ScheduledTask } from 'node-cron';
 import type { ArchiveConfig } from '../../config/schema.ts';
