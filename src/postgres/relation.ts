@@ -32,6 +32,11 @@ export interface Relation {
   isPopulated: boolean;
 }
 
+/** Whether the rows lie in it, or in its partitions: in pages, and under indexes. */
+export function holdsRows({ kind }: Pick<Relation, 'kind'>): boolean {
+  return kind !== 'view' && kind !== 'foreign';
+}
+
 const KINDS: Record<string, RelationKind> = {
   r: 'table',
   p: 'partitioned',

@@ -10,6 +10,7 @@ import { folderOf, type PlannedSegment } from '../ledger/segments.ts';
 import type { Client } from '../postgres/connect.ts';
 import { listValues, type ListedValue, type ListRequest, type ValueColumn } from '../postgres/distinct-values.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
+import { holdsRows } from '../postgres/relation.ts';
 import { describeValueColumns, findLeadingColumns } from '../postgres/value-columns.ts';
 import { warnOfFolderKeys } from './subject-warnings.ts';
 import { requireColumns, type Subject } from './subject.ts';
@@ -153,7 +154,7 @@ async function warnOfScans(
   { partitionBy = [], window }: Pick<ArchiveConfig, 'partitionBy' | 'window'>,
   { relation }: Pick<Subject, 'relation'>,
 ): Promise<string[]> {
-  if (relation === undefined || !['table', 'partitioned', 'materialized'].includes(relation.kind)) return [];
+  if (relation === undefined || !holdsRows(relation)) return [];
   const helpful = [...new Set([...partitionBy, ...(window === undefined ? [] : [window.column])])];
   const leading = await findLeadingColumns(client, relation.oid);
   if (leading.some(({ name }) => helpful.includes(name))) return [];

@@ -15,7 +15,7 @@ import { describeKeyTypes } from '../postgres/key-types.ts';
 import { sampleQuantiles, type KeyValues } from '../postgres/quantiles.ts';
 import type { Compared } from '../postgres/row-comparison.ts';
 import { buildSelect, columnReference, type Statement } from '../postgres/select.ts';
-import { RELATION_WORDS, type Relation } from '../postgres/relation.ts';
+import { holdsRows, RELATION_WORDS, type Relation } from '../postgres/relation.ts';
 import { mayRead } from '../postgres/role.ts';
 import { inspectServer } from '../postgres/server.ts';
 import { findRowChoice } from '../postgres/row-choice.ts';
@@ -125,7 +125,7 @@ export function segmentSelect({ subject, cut }: RunPlan, segment: PlannedSegment
 
 function leavesOf(client: Client, { relation }: Subject): Promise<readonly Leaf[]> | readonly Leaf[] {
   if (relation === undefined) return [];
-  return ['table', 'partitioned', 'materialized'].includes(relation.kind) ? findLeaves(client, relation.oid) : [];
+  return holdsRows(relation) ? findLeaves(client, relation.oid) : [];
 }
 
 async function gatherFacts(
@@ -187,7 +187,7 @@ async function bytesToRead(
 
 async function requireUnique(client: Client, relation: Relation, key: readonly string[], name: string): Promise<void> {
   if (await isUniqueKey(client, relation.oid, key)) return;
-  if (relation.kind === 'view' || relation.kind === 'foreign') {
+  if (!holdsRows(relation)) {
     throw fail('key-not-unique', {
       stage: 'plan',
       message: `${name} is a ${RELATION_WORDS[relation.kind]}, which has no index that a key could be backed by`,

@@ -5,7 +5,7 @@ import type { ArchiveConfig } from '../config/schema.ts';
 import type { Client } from '../postgres/connect.ts';
 import { postgresFailure } from '../postgres/errors.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
-import { describeRelation } from '../postgres/relation.ts';
+import { describeRelation, holdsRows } from '../postgres/relation.ts';
 import { asOneStatement, columnReference } from '../postgres/select.ts';
 import { whileReading } from '../postgres/snapshot.ts';
 import { findLeadingColumns } from '../postgres/value-columns.ts';
@@ -86,8 +86,7 @@ async function describe(client: Client, archive: WindowedArchive): Promise<Descr
     const filter = where === undefined ? '' : ` AND (${bindPlaceholders(where, { from: first, to: last })}\n)`;
     return { text: `${from} WHERE ${liesBetween(name, first, last)}${filter}`, column: name, params: [] };
   };
-  const isView = relation.kind === 'view' || relation.kind === 'foreign';
-  const leading = isView ? undefined : await findLeadingColumns(client, relation.oid);
+  const leading = holdsRows(relation) ? await findLeadingColumns(client, relation.oid) : undefined;
   const hasIndex = leading?.some((index) => index.name === column.name);
   const createIndex = hasIndex === false ? `CREATE INDEX CONCURRENTLY ON ${from} (${name})` : undefined;
   const outside = hasIndex === true ? outsideSql(from, name, kind, archive.where) : undefined;
