@@ -92,6 +92,8 @@ for (const [what, text, shown, widths] of [
   describe(`a text from outside that is ${what}`, { skip: noBrowser ?? false }, () => {
     const failure = { code: text, message: text, hint: text };
     // One that failed; all texts of an answer must be less than the server has unsent at once.
+    /** A server that has as much unsent as it may says so to the next request, and the page asks again. */
+    const isOfThePage = (complaint: string): boolean => text !== LONG || !complaint.includes('status of 503');
     const runs = historyOf([text], 6)
       .filter((run) => run.error !== null)
       .map((run) => ({ ...run, error: failure }));
@@ -125,10 +127,7 @@ for (const [what, text, shown, widths] of [
         await article.locator('.failure-message').getByText(shown).waitFor();
         await page.getByRole('row').filter({ hasText: shown }).first().waitFor();
         await assertCalm(page);
-        assert.deepEqual(
-          complaints.filter((complaint) => text !== LONG || !complaint.includes('status of 503')),
-          [],
-        );
+        assert.deepEqual(complaints.filter(isOfThePage), []);
       });
 
       test(`is shown as a text of a run, ${width}`, async () => {
@@ -138,11 +137,7 @@ for (const [what, text, shown, widths] of [
         await page.locator('td .failure-message').getByText(shown).waitFor();
         await page.locator('.json').getByText(shown).first().waitFor();
         await assertCalm(page);
-        // A server that has as much unsent as it may says so to the next request, and the page asks again.
-        assert.deepEqual(
-          complaints.filter((complaint) => text !== LONG || !complaint.includes('status of 503')),
-          [],
-        );
+        assert.deepEqual(complaints.filter(isOfThePage), []);
       });
     }
   });
