@@ -4,7 +4,7 @@ import { fail, type FailureError } from '../base/errors.ts';
 import { asOneStatement } from './select.ts';
 import { resolveEncodings, type BareColumn, type Column } from './columns.ts';
 import { postgresFailure } from './errors.ts';
-import { parseTableName, quoteTableName } from './identifiers.ts';
+import { parseTableName, quoteIdentifier, quoteTableName } from './identifiers.ts';
 import { isNotNull, TREE_SQL } from './table-stats.ts';
 
 export type RelationKind = 'table' | 'partitioned' | 'view' | 'materialized' | 'foreign';
@@ -35,6 +35,15 @@ export interface Relation {
 /** Whether the rows lie in it, or in its partitions: in pages, and under indexes. */
 export function holdsRows({ kind }: Pick<Relation, 'kind'>): boolean {
   return kind !== 'view' && kind !== 'foreign';
+}
+
+/** The statement that makes an index, for hints. On a partitioned table, Postgres makes none concurrently. */
+export function createIndexSql(
+  { kind, schema, name }: Pick<Relation, 'kind' | 'schema' | 'name'>,
+  columns: readonly string[],
+): string {
+  const create = kind === 'partitioned' ? 'CREATE INDEX' : 'CREATE INDEX CONCURRENTLY';
+  return `${create} ON ${quoteTableName({ schema, table: name })} (${columns.map(quoteIdentifier).join(', ')})`;
 }
 
 const KINDS: Record<string, RelationKind> = {

@@ -9,8 +9,7 @@ import { dataKey, fullKey } from '../ledger/names.ts';
 import { folderOf, type PlannedSegment } from '../ledger/segments.ts';
 import type { Client } from '../postgres/connect.ts';
 import { listValues, type ListedValue, type ListRequest, type ValueColumn } from '../postgres/distinct-values.ts';
-import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
-import { holdsRows } from '../postgres/relation.ts';
+import { createIndexSql, holdsRows } from '../postgres/relation.ts';
 import { describeValueColumns, findLeadingColumns } from '../postgres/value-columns.ts';
 import { warnOfFolderKeys } from './subject-warnings.ts';
 import { requireColumns, type Subject } from './subject.ts';
@@ -158,9 +157,7 @@ async function warnOfScans(
   const helpful = [...new Set([...partitionBy, ...(window === undefined ? [] : [window.column])])];
   const leading = await findLeadingColumns(client, relation.oid);
   if (leading.some(({ name }) => helpful.includes(name))) return [];
-  const create = relation.kind === 'partitioned' ? 'CREATE INDEX' : 'CREATE INDEX CONCURRENTLY';
-  const on = `${quoteTableName({ schema: relation.schema, table: relation.name })} (${helpful.map(quoteIdentifier).join(', ')})`;
   return [
-    `no index leads with ${helpful.join(' or ')}, so that the segment of each value reads the whole table: ${create} ON ${on}`,
+    `no index leads with ${helpful.join(' or ')}, so that the segment of each value reads the whole table: ${createIndexSql(relation, helpful)}`,
   ];
 }

@@ -5,7 +5,7 @@ import type { ArchiveConfig } from '../config/schema.ts';
 import type { Client } from '../postgres/connect.ts';
 import { postgresFailure } from '../postgres/errors.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
-import { describeRelation, holdsRows } from '../postgres/relation.ts';
+import { createIndexSql, describeRelation, holdsRows } from '../postgres/relation.ts';
 import { asOneStatement, columnReference } from '../postgres/select.ts';
 import { whileReading } from '../postgres/snapshot.ts';
 import { findLeadingColumns } from '../postgres/value-columns.ts';
@@ -88,7 +88,7 @@ async function describe(client: Client, archive: WindowedArchive): Promise<Descr
   };
   const leading = holdsRows(relation) ? await findLeadingColumns(client, relation.oid) : undefined;
   const hasIndex = leading?.some((index) => index.name === column.name);
-  const createIndex = hasIndex === false ? `CREATE INDEX CONCURRENTLY ON ${from} (${name})` : undefined;
+  const createIndex = hasIndex === false ? createIndexSql(relation, [column.name]) : undefined;
   const outside = hasIndex === true ? outsideSql(from, name, kind, archive.where) : undefined;
   return { kind, calendar, rowsFrom, createIndex, outside };
 }

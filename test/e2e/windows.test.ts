@@ -291,6 +291,19 @@ describe('the windows of an archive', () => {
     await client.query(`DROP ROLE ${role}`);
   });
 
+  test('of a partitioned table name an index that can be made there', async (t) => {
+    const { client, url } = site.database;
+    await client.query('CREATE TABLE bare (id int, day date) PARTITION BY RANGE (id)');
+    const ours = await connectPostgres({ url, applicationName: 'test' });
+    t.after(() => endConnection(ours));
+    const archive = { table: 'public.bare', timezone: 'UTC', window: { column: 'day', every: 'day' } };
+    const { createIndex = '' } = await openWindowSource(ours, archive as unknown as WindowedArchive);
+    assert.equal(createIndex, 'CREATE INDEX ON "public"."bare" ("day")');
+    await client.query(createIndex);
+    const { createIndex: another } = await openWindowSource(ours, archive as unknown as WindowedArchive);
+    assert.equal(another, undefined);
+  });
+
   test('are not asked for where there are none', async () => {
     await assert.rejects(
       command((invocation) => runCommand(invocation, ['plain'], { all: false, from: '2026-01-01' })),
