@@ -123,7 +123,7 @@ async function lookForRows(client: Client, place: Surroundings, target: Target):
 }
 
 /** The objects, by their places, that are not of the values that were asked for, and what is wrong with what was asked for. */
-export async function choosePartition(
+async function choosePartition(
   { partition }: Pick<RestoreRequest, 'partition'>,
   { run, partitionBy = [], objects }: Pick<StoredManifest, 'run' | 'partitionBy' | 'objects'>,
 ): Promise<{ outside: Pick<ReadonlySet<number>, 'has'>; problems: string[] }> {
