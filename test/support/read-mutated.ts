@@ -175,8 +175,7 @@ async function orRefused<T>(reading: Promise<T>): Promise<T | undefined> {
 /** A statement without its names and values, of which there may be any number. */
 function shapeOf(statement: string): string {
   return statement
-    .replaceAll(/"(?:[^"]|"")*"/g, '"name"')
-    .replaceAll(/ ?E?'(?:[^'\\]|''|\\\\)*'/g, "'value'")
+    .replaceAll(/"(?:[^"]|"")*"| ?E?'(?:[^'\\]|''|\\\\)*'/g, (part) => (part.startsWith('"') ? '"name"' : "'value'"))
     .replaceAll(/"name" (?:bigint|text)(?: NOT NULL)?/g, 'COLUMN')
     .replaceAll(/COLUMN(?:, COLUMN)*/g, 'COLUMNS')
     .replaceAll(/"name"(?:, "name")*/g, 'NAMES');
