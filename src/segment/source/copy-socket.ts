@@ -58,8 +58,8 @@ export class CopySocket {
         driver.execute({});
         driver.sync();
       },
-      // The driver reports here that the connection broke, which the socket has told already.
-      handleError: () => undefined,
+      // That the connection broke, which the socket tells as well; but it has told nobody where it broke before the COPY began.
+      handleError: this.#onClose,
     } as never);
   }
 

@@ -42,8 +42,11 @@ function complete(tag: string): Buffer {
   return Buffer.concat([message('C', Buffer.from(`${tag}\0`)), READY]);
 }
 
-/** The lines that come of the answer, and how it ended. */
-async function read(answer: Buffer[], { end = false } = {}): Promise<{ lines: string; failure: Failure | undefined }> {
+/** The lines that come of the answer, and how it ended; `gone` says that the connection has ended when the reading begins. */
+async function read(
+  answer: Buffer[],
+  { end = false, gone = false } = {},
+): Promise<{ lines: string; failure: Failure | undefined }> {
   let lines = '';
   let failure: Failure | undefined;
   const job = {
@@ -56,6 +59,7 @@ async function read(answer: Buffer[], { end = false } = {}): Promise<{ lines: st
   await withScriptedPostgres(
     Buffer.concat(answer),
     async (client) => {
+      if (gone) await assert.rejects(client.query('SELECT 1'));
       try {
         for await (const buffer of readCopy(client, job, { rows: 0 }, { first: null, last: null }))
           lines += buffer.toString();
@@ -64,7 +68,7 @@ async function read(answer: Buffer[], { end = false } = {}): Promise<{ lines: st
         ({ failure } = error);
       }
     },
-    { end },
+    { end: end || gone },
   );
   return { lines, failure };
 }
@@ -114,6 +118,11 @@ describe('what COPY sends', () => {
 
   test('fails, and is read again, when the connection ends in the middle', async () => {
     const { failure } = await read([BINARY, rows(1)], { end: true });
+    assert.deepEqual([failure?.code, failure?.transient], ['connection-lost', true]);
+  });
+
+  test('fails, and is read again, when the connection has ended before it began', async () => {
+    const { failure } = await read([], { gone: true });
     assert.deepEqual([failure?.code, failure?.transient], ['connection-lost', true]);
   });
 
