@@ -14,6 +14,7 @@ export const ROOMS = [
   ['verify', 'proves what was archived; making an archive does not need it'],
   ['windows', 'finds which windows an archive lacks, and has them made; a run knows its own window alone'],
   ['run', 'is the story of a run; what is below is called by it and calls nobody back'],
+  ['pace', 'says when work on a database may go on; it knows neither runs nor purges'],
   ['work', 'hands tasks to the threads; it knows neither plans nor manifests'],
   ['ledger', 'is all that lies in the bucket beside the data; it reads and writes, and decides nothing'],
   ['segment', 'is the data plane: it gets plain data in a task, and does not reach into the control plane'],

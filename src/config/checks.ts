@@ -130,6 +130,7 @@ function reportArchive(entry: Entry): void {
   reportWindow(entry);
   reportLayout(entry);
   reportPurge(entry);
+  reportPace(entry);
   reportCompression(entry);
 }
 
@@ -190,6 +191,24 @@ function listHas(entry: Entry, key: string, item: unknown): boolean {
 function reportPurge(entry: Entry): void {
   for (const key of ['query', 'columns', 'exclude'])
     entry.refuseTogether('purge', key, `cannot be together with ${key}: only a table that is archived whole is purged`);
+}
+
+/** What a snapshot does not outlive cannot go on under another one. */
+function reportPace(entry: Entry): void {
+  const sql = entry.get('pace', 'pauseWhile');
+  const problem = typeof sql === 'string' ? describeSqlProblem(sql) : undefined;
+  if (problem !== undefined) entry.report('pace/pauseWhile', problem);
+  if (entry.get('pace', 'ignoreReplicas') !== undefined && entry.get('pace', 'maxLag') === undefined)
+    entry.report('pace/ignoreReplicas', 'is of no use without maxLag');
+  if (entry.get('pace', 'maxSnapshotAge') === undefined) return;
+  const by = entry.get('segments', 'by');
+  if (by === 'pages' || by === 'none')
+    entry.report(
+      'pace/maxSnapshotAge',
+      `cannot be together with segments.by ${by}: such segments mean their rows under one snapshot only; cut by key`,
+    );
+  else if (entry.has('query') && !entry.has('key') && !entry.has('partitionBy'))
+    entry.report('pace/maxSnapshotAge', 'needs the option key, as a query without one is a single segment');
 }
 
 /** The name itself is not echoed, as it may come from a file with a secret. */

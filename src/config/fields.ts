@@ -82,3 +82,18 @@ export function duration(minMs: number, maxMs: number) {
         .brand<'ms'>(),
     );
 }
+
+/** Bytes a second, as a size is written; its name says already what it is of. */
+export function bytesPerSecond(min: number, max: number) {
+  return size(min, max).transform((bytes): number => bytes);
+}
+
+/** A part of a whole, written as a percentage and parsed to a number up to 1. */
+export function share() {
+  const error = 'must be a percentage from 1% to 100%, such as 50%';
+  return z
+    .string({ error })
+    .regex(/^\s*\d{1,3}(\.\d+)?\s*%\s*$/, error)
+    .transform((value) => Number.parseFloat(value) / 100)
+    .pipe(z.number({ error }).min(0.01, error).max(1, error));
+}

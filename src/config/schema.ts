@@ -4,11 +4,24 @@
  */
 import path from 'node:path';
 import { z } from 'zod';
+import { describeSpanProblem } from '../calendar/daily-span.ts';
 import { LENGTHS, WindowCalendar } from '../calendar/windows.ts';
 import { readPrivateKey, readPublicKey } from '../base/signing.ts';
 import { describePostgresUrlProblem } from '../postgres/url.ts';
 import { describeCronProblem } from './cron.ts';
-import { checked, count, describeProblemOf, duration, named, names, safeNumber, size, text } from './fields.ts';
+import {
+  bytesPerSecond,
+  checked,
+  count,
+  describeProblemOf,
+  duration,
+  named,
+  names,
+  safeNumber,
+  share,
+  size,
+  text,
+} from './fields.ts';
 import {
   describeEndpointProblem,
   describeHostProblem,
@@ -235,6 +248,50 @@ const purge = z.strictObject({
     }),
 });
 
+const pace = z.strictObject({
+  bytesPerSecond: bytesPerSecond(1024, 1024 * GIB)
+    .optional()
+    .meta({
+      description: 'JSON Lines a second that are read or deleted, over all segments of the run.',
+      defaultText: 'as fast as it goes',
+    }),
+  share: share().optional().meta({
+    description:
+      'Part of the time that a purge works, such as `50%`; together with `bytesPerSecond`, the slower one wins.',
+    defaultText: 'all of it',
+  }),
+  between: checked(describeSpanProblem).optional().meta({
+    description:
+      "Hours of the day, such as `22:00-06:00`, by the archive's `timezone`: runs, segments and batches begin only then.",
+    defaultText: 'at any time',
+  }),
+  maxLag: duration(100, 7 * 86_400_000)
+    .optional()
+    .meta({
+      description:
+        'Nothing begins while a streaming replica of the source, or the standby that is read, is further behind.',
+      defaultText: 'replicas are not looked at',
+      unit: 'ms',
+    }),
+  ignoreReplicas: names().max(100).optional().meta({
+    description: 'Replicas, by application_name, and inactive slots, by name, that `maxLag` is not about.',
+    defaultText: 'none',
+  }),
+  pauseWhile: text().optional().meta({
+    description:
+      'Query of one value, asked in a read-only transaction for at most 1 s: nothing begins while it is true or above 0.',
+    defaultText: 'nothing is asked',
+  }),
+  maxSnapshotAge: duration(1000, 31 * 86_400_000)
+    .optional()
+    .meta({
+      description:
+        'A snapshot that is older is let go once no segment runs, and the run goes on under a new one; for cuts by key only.',
+      defaultText: 'as long as the run',
+      unit: 'ms',
+    }),
+});
+
 const archive = z.strictObject({
   source: text().default('default').meta({ description: 'Name of the source.' }),
   destination: text().default('default').meta({ description: 'Name of the destination.' }),
@@ -270,7 +327,7 @@ const archive = z.strictObject({
     defaultText: 'runs by hand only',
   }),
   timezone: checked(describeTimezoneProblem).default('UTC').meta({
-    description: 'Time zone of the schedule, and of the bounds of windows.',
+    description: 'Time zone of the schedule, of the bounds of windows, and of `pace.between`.',
   }),
   window: window.optional().meta({
     description: 'Archives by windows of time, each once: a slot makes every closed window that is not there yet.',
@@ -333,6 +390,10 @@ const archive = z.strictObject({
     description: 'How rows are read: through a cursor or with COPY.',
   }),
   retry: retry.prefault({}).meta({ description: 'How failures that may pass are retried, per segment.' }),
+  pace: pace.optional().meta({
+    description: 'How fast, and when, the source is read and purged; see docs/pace.md.',
+    defaultText: 'at any time, as fast as it goes',
+  }),
   purge: purge.optional().meta({
     description: 'Lets `pgsluice purge` delete from the table what a run was proved to hold; see docs/purge.md.',
     defaultText: 'nothing is ever deleted',

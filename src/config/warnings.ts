@@ -6,7 +6,12 @@ import type { ArchiveConfig, Config } from './schema.ts';
 /** Lines for `check` and the log; empty when there is nothing to say. */
 export function configWarnings(config: Config): string[] {
   const archives = Object.values(config.archives);
-  return [...archives.flatMap(warnOfClock), ...archives.flatMap(warnOfWindow), ...warnOfCase(config, archives)];
+  return [
+    ...archives.flatMap(warnOfClock),
+    ...archives.flatMap(warnOfWindow),
+    ...archives.flatMap(warnOfPace),
+    ...warnOfCase(config, archives),
+  ];
 }
 
 const CLOCK =
@@ -34,6 +39,21 @@ function warnOfWindow({ name, window, where }: ArchiveConfig): string[] {
   return [
     `archives.${name}.where: names ${window.column}, the column of the windows; rows that it leaves out of a window are never archived`,
   ];
+}
+
+/** Under each new snapshot the values are listed again; a row that went from one to another is in both of them, or in none. */
+function warnOfPace({ name, pace, partitionBy, purge }: ArchiveConfig): string[] {
+  const moves =
+    pace?.maxSnapshotAgeMs === undefined || partitionBy === undefined
+      ? []
+      : [
+          `archives.${name}.pace.maxSnapshotAge: with partitionBy, a row whose value changes between two snapshots of a run may be in neither folder, or in both`,
+        ];
+  const idle =
+    pace?.share === undefined || purge !== undefined
+      ? []
+      : [`archives.${name}.pace.share: is for purges, and the archive has no purge`];
+  return [...moves, ...idle];
 }
 
 /** A file system that ignores case would put both into one folder. */

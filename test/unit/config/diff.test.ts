@@ -59,6 +59,17 @@ test('a filter on the clock is worth a warning', () => {
   assert.deepEqual(warn('table: t, where: known and at < :slot'), []);
 });
 
+test('a pace that may lose what moves, or that nothing goes by, is worth a warning', () => {
+  const warn = (options: string) => configWarnings(load(MINIMAL.replace('table: t', `table: t, ${options}`)));
+  assert.match(
+    warn('partitionBy: [a], pace: { maxSnapshotAge: 2h }').join(),
+    /^archives\.a\.pace\.maxSnapshotAge: with /,
+  );
+  assert.deepEqual(warn('pace: { maxSnapshotAge: 2h }'), []);
+  assert.match(warn('pace: { share: 50% }').join(), /^archives\.a\.pace\.share: is for purges/);
+  assert.deepEqual(warn('pace: { share: 50% }, purge: { after: 1d }'), []);
+});
+
 test('archives that differ in case only are worth a warning in a folder, and none in a bucket', () => {
   const text = (url: string) =>
     `${MINIMAL.split('\n')[0] ?? ''}\ndestinations: { default: { url: "${url}" } }\narchives: { a: { table: t }, A: { table: t } }`;

@@ -51,6 +51,20 @@ test('a minimal config gets all defaults', () => {
   });
 });
 
+test('the options of a pace are parsed', () => {
+  const pace =
+    '{ bytesPerSecond: 50MiB, share: 12.5%, between: 22:00-06:00, maxLag: 30s, ignoreReplicas: [a], pauseWhile: SELECT true, maxSnapshotAge: 2h }';
+  assert.deepEqual(loadArchive(`table: t, pace: ${pace}`).pace, {
+    bytesPerSecond: 50 * 1024 ** 2,
+    share: 0.125,
+    between: '22:00-06:00',
+    maxLagMs: 30_000,
+    ignoreReplicas: ['a'],
+    pauseWhile: 'SELECT true',
+    maxSnapshotAgeMs: 7_200_000,
+  });
+});
+
 test('the config is frozen throughout', () => {
   const config = load(MINIMAL);
   assert.ok(Object.isFrozen(config));

@@ -21,6 +21,26 @@ const CASES: [text: string, message: string][] = [
     atRoot('▸xyzzy: {}'),
     'xyzzy: unknown key; known are: sources, destinations, archives, workers, http, notify, log, control, state, drainTimeout',
   ],
+  [
+    inTable('pace: { between: ▸"22-06" }'),
+    'archives.a.pace.between: must be two times of the day, such as 22:00-06:00',
+  ],
+  [inTable('pace: { share: ▸150% }'), 'archives.a.pace.share: must be a percentage from 1% to 100%, such as 50%'],
+  [inTable('pace: { share: ▸0.5 }'), 'archives.a.pace.share: must be a percentage from 1% to 100%, such as 50%'],
+  [inTable('pace: { bytesPerSecond: ▸1 }'), 'archives.a.pace.bytesPerSecond: must be at least 1.0 KiB'],
+  [
+    inTable('pace: { ▸pauseWhile: "SELECT 1; SELECT 2" }'),
+    'archives.a.pace.pauseWhile: must be one statement, without a semicolon inside',
+  ],
+  [inTable('pace: { ▸ignoreReplicas: [a] }'), 'archives.a.pace.ignoreReplicas: is of no use without maxLag'],
+  [
+    inTable('segments: { by: pages }\n    pace: { ▸maxSnapshotAge: 2h }'),
+    'archives.a.pace.maxSnapshotAge: cannot be together with segments.by pages: such segments mean their rows under one snapshot only; cut by key',
+  ],
+  [
+    inArchive('query: SELECT 1\n    pace: { ▸maxSnapshotAge: 2h }'),
+    'archives.a.pace.maxSnapshotAge: needs the option key, as a query without one is a single segment',
+  ],
   [inTable('segments: { ▸bye: key }'), 'archives.a.segments.bye: unknown key; did you mean "by"?'],
   [inTable('segments: { ▸xx: key }'), 'archives.a.segments.xx: unknown key; known are: by, targetSize, parallel'],
   [atRoot('log: { ▸Level: info }'), 'log.Level: unknown key; did you mean "level"?'],
