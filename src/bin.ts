@@ -22,8 +22,6 @@ if (isOlder(running, needed)) {
 }
 
 async function start(): Promise<void> {
-  const { growHeapsSlowly } = await import('./base/process-memory.ts');
-  growHeapsSlowly();
   const { keepCompiledCode } = await import('./base/compile-cache.ts');
   keepCompiledCode(process.env);
   await import('./cli.ts');

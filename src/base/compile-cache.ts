@@ -13,8 +13,8 @@ const ANY_ACCESS = 0o077;
 const STICKY = 0o1000;
 
 /**
- * To be called before the program is loaded, and after V8's flags are set: code that was compiled under others is not
- * taken. Threads keep theirs in the same folder. Where there is no fit folder, nothing is kept.
+ * To be called before the program is loaded. Code that was compiled under other flags of V8 is not taken. Threads keep
+ * theirs in the same folder. Where there is no fit folder, nothing is kept.
  */
 export function keepCompiledCode(environment: NodeJS.ProcessEnv, user = process.geteuid?.()): void {
   // Node itself looks at this one, at its start.

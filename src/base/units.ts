@@ -44,9 +44,9 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value.toString() : value.toFixed(1)} ${names[unit] ?? ''}`;
 }
 
-/** `466,000` for 466000. */
+/** `466,000` for 466000. By hand: the first number that the system's tables format takes 13 ms of a start. */
 export function formatCount(count: number): string {
-  return Math.round(count).toLocaleString('en-US');
+  return String(Math.round(count)).replace(/\B(?=(?:\d{3})+$)/g, ',');
 }
 
 /** `1 row`, `466,000 rows`. */

@@ -6,23 +6,14 @@ const MOST_OFFSETS_KEPT = 10_000;
 
 /** Wall times are written as if they were UTC, in ms. */
 export class Zone {
-  readonly #formatter: Intl.DateTimeFormat;
+  readonly #name: string;
+  /** Made when it is first asked: it takes some ms, and most commands look at no clock. */
+  #formatter: Intl.DateTimeFormat | undefined;
   readonly #offsets = new Map<number, number>();
 
   /** The name has been validated. */
   constructor(name: string) {
-    this.#formatter = new Intl.DateTimeFormat('en-US', {
-      timeZone: name,
-      calendar: 'iso8601',
-      hourCycle: 'h23',
-      era: 'short',
-      year: 'numeric',
-      month: 'numeric',
-      day: 'numeric',
-      hour: 'numeric',
-      minute: 'numeric',
-      second: 'numeric',
-    });
+    this.#name = name;
   }
 
   /** What the clock shows at an instant. */
@@ -70,6 +61,7 @@ export class Zone {
 
   #shownAt(ms: number): number {
     const parts: Record<string, string> = {};
+    this.#formatter ??= openFormatter(this.#name);
     for (const { type, value } of this.#formatter.formatToParts(ms)) parts[type] = value;
     const [year = 1, month = 1, day = 1, hour = 0, minute = 0, second = 0] = [
       'year',
@@ -83,6 +75,21 @@ export class Zone {
       utcMs(parts['era'] === 'BC' ? 1 - year : year, month, day) + ((hour * 60 + minute) * 60 + second) * SECOND_MS
     );
   }
+}
+
+function openFormatter(timeZone: string): Intl.DateTimeFormat {
+  return new Intl.DateTimeFormat('en-US', {
+    timeZone,
+    calendar: 'iso8601',
+    hourCycle: 'h23',
+    era: 'short',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric',
+  });
 }
 
 /** Midnight of a date in UTC. Unlike `Date.UTC`, it takes years below 100 as they are. */

@@ -1,5 +1,5 @@
 /** Turns what zod found into problems in plain words, at their positions, without echoing a value. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { nearestName } from '../base/suggest.ts';
 import type { Draft, Path } from './draft.ts';
 import { optionKeys } from './options.ts';

@@ -1,5 +1,5 @@
 /** The kinds of values that options have. What they say about a bad value never echoes it, as it may be a secret. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { errorText } from '../base/errors.ts';
 import { formatBytes, parseDuration, parseSize } from '../base/units.ts';
 

@@ -1,5 +1,5 @@
 /** Finds the declaration of an option by its path. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Path } from './draft.ts';
 import { configSchema } from './schema.ts';
 import { nameWithUnit, type Unit } from './unit-names.ts';

@@ -1,5 +1,5 @@
 /** Turns validated options into the config: units and names of entries added, locations parsed, frozen throughout. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { ownEntry } from '../base/own.ts';
 import { parseLocation, type Location } from './location.ts';
 import { withUnits } from './options.ts';

@@ -3,7 +3,7 @@
  * follow.
  */
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { describeSpanProblem } from '../calendar/daily-span.ts';
 import { LENGTHS, WindowCalendar } from '../calendar/windows.ts';
 import { readPrivateKey, readPublicKey } from '../base/signing.ts';

@@ -1,5 +1,5 @@
 /** What an option with a unit is called once its value is a number: `backoff: 2s` becomes `backoffMs: 2000`. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 
 /** The units that values are parsed to. */
 export type Unit = 'bytes' | 'ms';

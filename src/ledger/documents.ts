@@ -1,5 +1,5 @@
 /** Reads and writes our documents in the bucket: what does not have the form of its declaration is refused, whoever wrote it. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { fail, type FailureError, type Stage } from '../base/errors.ts';
 import { TOOL } from '../base/tool.ts';
 import { visible } from '../base/visible.ts';

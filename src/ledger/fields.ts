@@ -1,5 +1,5 @@
 /** What the fields of our documents in the bucket are made of. Each text has a longest form, each list a greatest count. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { MAX_PARTITION_COLUMNS } from '../config/schema.ts';
 
 /** The most segments that a run may have. */

@@ -1,6 +1,6 @@
 /** The plan of an unfinished run, beside its data: the first object of its journal, which is gone after the commit. */
 import os from 'node:os';
-import { z } from 'zod';
+import * as z from 'zod';
 import { MAX_PARTITION_COLUMNS } from '../config/schema.ts';
 import type { Failure } from '../base/errors.ts';
 import type { DocumentKind } from './documents.ts';

@@ -1,5 +1,5 @@
 /** The manifest: the object that says a run is done. Its presence is the commit. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { MAX_PARTITION_COLUMNS } from '../config/schema.ts';
 import { isRunId } from './run-id.ts';
 import type { DocumentKind } from './documents.ts';

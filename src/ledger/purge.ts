@@ -1,5 +1,5 @@
 /** What a purge notes in the run's folder: how far it came, and what became of each line. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DocumentKind } from './documents.ts';
 import { count, list, MAX_SEGMENTS, name, time, TOOL_FIELDS } from './fields.ts';
 

@@ -1,5 +1,5 @@
 /** Receipts: each says that one segment is done. A small document of the journal holds one or several of them. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DocumentKind } from './documents.ts';
 import { count, ETAG_FIELD, hex, list, MAX_SEGMENTS, name, OBJECT_FIELDS, SNAPSHOT_FIELDS } from './fields.ts';
 

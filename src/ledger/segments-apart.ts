@@ -2,7 +2,7 @@
  * The segments of a plan that has many of them: they lie beside plan.json, by their digest, so that who owns the run and
  * that it is being committed are small writes. They never change: another list has another name.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DocumentKind } from './documents.ts';
 import { count, hex, MAX_SEGMENTS, MOST_BYTES, name } from './fields.ts';
 import { cutBy, describeMisfit, plannedSegment, plannedSegments, type PlannedSegment } from './segments.ts';

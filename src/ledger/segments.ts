@@ -1,5 +1,5 @@
 /** The segments of a plan as plain data, as the journal keeps them: numbers, names and bounds, and never a piece of SQL. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { count, keyValues, list, MAX_SEGMENTS, name, partitionValues, text } from './fields.ts';
 import { partitionFolder } from './partitions.ts';
 

@@ -4,6 +4,7 @@
  */
 import os from 'node:os';
 import { fail } from '../base/errors.ts';
+import { growHeapsSlowly } from '../base/process-memory.ts';
 import { TOOL } from '../base/tool.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
 import { PLAN_FORMAT, type JournalPlan } from '../ledger/journal.ts';
@@ -26,6 +27,8 @@ import type { Session } from './session.ts';
 /** How often another process may be faster before the run is left to it. */
 const DECISIONS = 5;
 const MOST_NAMED = 10;
+/** With more than these, plan and receipts count in the memory of the process. */
+const MANY_SEGMENTS = 1000;
 
 /** A run whose manifest may be on its way: it is committed as its plan says, or not at all. */
 export type Committing = OwnedPlan;
@@ -172,6 +175,7 @@ function ours(run: Run, session: Session, { ended: _ended, ...plan }: JournalPla
 }
 
 async function own({ folder }: Run, journal: JournalPlan, replaces: string): Promise<OwnedPlan | undefined> {
+  if (journal.segments.length > MANY_SEGMENTS) growHeapsSlowly();
   const etag = await ownPlan(folder, journal, replaces);
   return etag === undefined ? undefined : { journal, etag };
 }

@@ -1,5 +1,5 @@
 /** The JSON Schema of the config file, for editors, from the declarations of the options. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { configSchema } from '../config/schema.ts';
 
 /** The parts of JSON Schema that the declarations use, with what their meta adds. */

@@ -1,5 +1,5 @@
 /** The JSON Schema of `_manifest.json`, for those who read it without pgsluice, from the declaration that it is read by. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { itemOf } from '../ledger/fields.ts';
 import { manifestSchema } from '../ledger/manifest.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { testDatabase } from '../../support/postgres.ts';
 import { openYard, type Yard } from './support.ts';
 

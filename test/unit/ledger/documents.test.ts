@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { FailureError } from '../../../src/base/errors.ts';
 import { readDocument, writeDocument, type DocumentKind } from '../../../src/ledger/documents.ts';
 import { PLAN, type JournalPlan } from '../../../src/ledger/journal.ts';
