@@ -16,6 +16,27 @@ export interface Stretch {
   toMs: number;
 }
 
+/** The windows of a column, and how points of it are read and written. */
+export interface Calendar {
+  /** The window that holds a point of the column; undefined for one that lies in none. */
+  holding(pointMs: number): Stretch | undefined;
+  /** The window that begins at this point; undefined when none does. */
+  startingAt(pointMs: number): Stretch | undefined;
+  /** The windows from the one that holds `fromMs` (or the first one after it) on, oldest first. */
+  from(fromMs: number): Generator<Stretch, void, undefined>;
+  /** The instant from which on a point has passed: in the zone and in UTC, where the column does not say which it means. */
+  instantOf(pointMs: number): number;
+  /** The point of a date of the config or of the command line, `2024-01-01`, or of an instant or a local time. */
+  parse(text: string): number | undefined;
+  /** A point as Postgres reads it, in a session of any zone. */
+  format(pointMs: number): string;
+}
+
+/** The window that holds a point, or the first one after it; undefined when there is none. */
+export function firstFrom(calendar: Calendar, pointMs: number): Stretch | undefined {
+  return calendar.from(pointMs).next().value ?? undefined;
+}
+
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** The first day of 1970 was a Thursday. */
@@ -25,7 +46,7 @@ const FIRST_MONDAY_MS = 4 * DAY_MS;
 export const FIRST_MS = utcMs(1, 1, 1);
 export const LAST_MS = utcMs(10_000, 1, 1);
 
-export class WindowCalendar {
+export class WindowCalendar implements Calendar {
   readonly #kind: ColumnKind;
   readonly #length: WindowLength;
   readonly #zone: Zone;
@@ -36,7 +57,6 @@ export class WindowCalendar {
     this.#zone = new Zone(timezone);
   }
 
-  /** The window that holds a point of the column; undefined for one that lies in none. */
   holding(pointMs: number): Stretch | undefined {
     if (!(pointMs >= FIRST_MS && pointMs < LAST_MS)) return undefined;
     let date = this.#startOf(this.#wallOf(pointMs));
@@ -46,29 +66,25 @@ export class WindowCalendar {
     return this.#stretch(date);
   }
 
-  /** The window that begins at this point; undefined when none does. */
   startingAt(pointMs: number): Stretch | undefined {
     const stretch = this.holding(pointMs);
     return stretch?.fromMs === pointMs ? stretch : undefined;
   }
 
-  /** The windows from the one that holds `fromMs` (or the first one after it) on, oldest first. */
   *from(fromMs: number): Generator<Stretch, void, undefined> {
     let stretch = this.holding(Math.max(fromMs, FIRST_MS));
-    // The first and the last one may be cut off by the bounds of run ids.
-    if (stretch === undefined && fromMs < LAST_MS) stretch = this.holding(FIRST_MS + 400 * DAY_MS);
+    // The first one may be cut off by the bounds of run ids.
+    if (stretch === undefined && fromMs < FIRST_MS + 400 * DAY_MS) stretch = this.holding(FIRST_MS + 400 * DAY_MS);
     while (stretch !== undefined) {
       yield stretch;
       stretch = this.holding(stretch.toMs);
     }
   }
 
-  /** The instant from which on a point has passed: in the zone and in UTC, where the column does not say which it means. */
   instantOf(pointMs: number): number {
     return this.#kind === 'timestamptz' ? pointMs : Math.max(pointMs, this.#zone.instantOf(pointMs));
   }
 
-  /** The point of a date of the config or of the command line, `2024-01-01`, or of an instant or a local time. */
   parse(text: string): number | undefined {
     const wall = parseLocal(text);
     if (wall !== undefined) return this.#kind === 'timestamptz' ? this.#zone.instantOf(wall) : wall;
@@ -77,7 +93,6 @@ export class WindowCalendar {
     return this.#kind === 'timestamptz' ? instant : this.#zone.wallAt(instant);
   }
 
-  /** A point as Postgres reads it, in a session of any zone. */
   format(pointMs: number): string {
     const text = new Date(pointMs).toISOString();
     switch (this.#kind) {

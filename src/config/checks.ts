@@ -154,6 +154,8 @@ function reportWindow(entry: Entry): void {
   if (!windowed) return;
   if (entry.has('query') && entry.get('window', 'from') === undefined)
     entry.report('window', 'needs from, as a query has no oldest row that could be found quickly');
+  if (entry.has('query') && entry.get('window', 'every') === 'partition')
+    entry.report('window/every', 'cannot be partition with a query, which has none; name the table');
   entry.refuseTogether(
     'catchUp',
     'window',

@@ -204,8 +204,9 @@ const window = z.strictObject({
   column: text().meta({
     description: 'Column of type `date`, `timestamp` or `timestamptz` that rows are told apart by.',
   }),
-  every: z.enum(LENGTHS).meta({
-    description: 'How long a window is; weeks begin on Monday, and hours of a `timestamptz` are those of UTC.',
+  every: z.enum([...LENGTHS, 'partition']).meta({
+    description:
+      'How long a window is; weeks begin on Monday, and hours of a `timestamptz` are those of UTC. With `partition`, each partition of a table that is partitioned by range over the column.',
   }),
   olderThan: duration(0, 100 * 366 * 86_400_000)
     .prefault('1h')

@@ -49,11 +49,16 @@ function isKnown({ schedule, history }: KnownRuns, archive: ArchiveConfig, run: 
   return window === undefined ? isSlot(schedule, name, run) : beginsWindow({ ...archive, window }, run);
 }
 
-/** Whether a window that is over begins at the time of the run, whatever the type of its column. */
+/**
+ * Whether a window that is over begins at the time of the run, whatever the type of its column. Which partitions there are, only
+ * the source says: the next slot makes what it lacks.
+ */
 function beginsWindow({ window, timezone }: ArchiveConfig & { window: WindowOption }, run: string): boolean {
+  const { every } = window;
+  if (every === 'partition') return false;
   const startMs = parseRunId(run).getTime();
   return (['timestamptz', 'timestamp'] as const).some((kind) => {
-    const stretch = new WindowCalendar(kind, window.every, timezone).startingAt(startMs);
+    const stretch = new WindowCalendar(kind, every, timezone).startingAt(startMs);
     return stretch !== undefined && stretch.fromMs <= Date.now() + CLOCK_TOLERANCE_MS;
   });
 }

@@ -26,6 +26,7 @@ export const MANIFEST_FORMAT = 'pgsluice/manifest/1';
 const MAX_TYPES = 20_000;
 const MAX_LABELS = 100_000;
 const MAX_QUERY_CHARS = 16 * 1024 ** 2;
+const MAX_BOUND_CHARS = 1000;
 
 /** Later versions add fields, which readers may do without: so what is not known is left out, and not refused. */
 const column = z.object({
@@ -89,6 +90,15 @@ export const runWindow = z
   })
   .refine(({ from, to }) => from.length === to.length && from < to, { error: 'it must end after it begins' });
 
+/** The partition that a run is of; what comes from elsewhere as one is held to the same. */
+export const runPartition = z.object({
+  name: name().meta({ description: 'Its name, schema.name.' }),
+  oid: count().meta({ description: 'Its OID in the source.' }),
+  bound: text(MAX_BOUND_CHARS).meta({
+    description: "Its bound as Postgres prints it in UTC: FOR VALUES FROM ('2024-01-01') TO ('2024-02-01').",
+  }),
+});
+
 const columnNames = list(name(), MAX_COLUMNS);
 
 const BEFORE_OBJECTS = {
@@ -107,6 +117,10 @@ const BEFORE_OBJECTS = {
   window: runWindow.exactOptional().meta({
     description:
       'The window of a time column that the rows are of, half-open. Of a date 2024-01-01, of a timestamp 2024-01-01T00:00:00, of a timestamptz the same with a Z, in UTC.',
+  }),
+  partition: runPartition.exactOptional().meta({
+    description:
+      'With every: partition, the partition of the table that the rows are of. No value of partitionBy: those are on the objects.',
   }),
   columns: list(column, MAX_COLUMNS).meta({ description: 'The columns, in the order of each line.' }),
   types: list(typeDefinition, MAX_TYPES).exactOptional().meta({

@@ -13,6 +13,7 @@ import {
 } from '../ledger/manifest.ts';
 import { partitionOf } from '../ledger/partitions.ts';
 import type { Column } from '../postgres/columns.ts';
+import type { RangePartition } from '../postgres/range-partitions.ts';
 import { isSameSnapshot, type Snapshot, type SourceIdentity } from '../postgres/snapshot.ts';
 import type { RunPlan } from './plan.ts';
 import { hasHeirs } from './subject-warnings.ts';
@@ -54,7 +55,7 @@ export function buildManifest(input: ManifestInput): Manifest {
 function describeRun(input: ManifestInput): ManifestHead {
   const { archive, run, plan, partitionBy, receipts, empties } = input;
   const objects = [...receipts, ...empties];
-  const { selection, relation, name, window, where, types = [] } = plan.subject;
+  const { selection, relation, name, window, partition, where, types = [] } = plan.subject;
   return {
     format: MANIFEST_FORMAT,
     archive,
@@ -62,6 +63,7 @@ function describeRun(input: ManifestInput): ManifestHead {
     ...(selection.kind === 'query' ? { query: selection.sql } : { table: name }),
     ...(where === undefined ? {} : { where }),
     ...(window === undefined ? {} : { window }),
+    ...(partition === undefined ? {} : { partition: describePartition(partition) }),
     columns: selection.columns.map(describeColumn),
     types: [...types],
     ...(partitionBy === undefined ? {} : { partitionBy: [...partitionBy] }),
@@ -110,6 +112,10 @@ function distinctSnapshots(receipts: readonly Receipt[]): Snapshot[] {
   for (const { snapshot } of receipts)
     if (!distinct.some((known) => isSameSnapshot(known, snapshot))) distinct.push(snapshot);
   return distinct.sort((a, b) => a.takenAt.localeCompare(b.takenAt));
+}
+
+function describePartition({ oid, schema, name, bound }: RangePartition): NonNullable<ManifestHead['partition']> {
+  return { name: `${schema}.${name}`, oid, bound };
 }
 
 function describeColumn({ name, type, typeOid, nullable, encoding }: Column): ManifestColumn {

@@ -25,6 +25,8 @@ export function fingerprintOf(
       subject.selection.kind === 'query'
         ? [subject.selection.sql, subject.selection.params]
         : (subject.selection.where ?? null),
+    // The rows of another partition that begins with the same second are others.
+    ...(subject.partition === undefined ? {} : { partition: [subject.partition.oid, subject.partition.bound] }),
     columns: subject.selection.columns.map(({ name, type, encoding }) => [name, type, encoding]),
     key: [subject.key, subject.keyOrder],
     // Segments of another plan have the same numbers and other rows.

@@ -206,7 +206,9 @@ async function openCut(by: CutBy, input: CutInput): Promise<Cut> {
     case 'none':
       return wholeCut;
     case 'pages': {
-      const table = { oid: subject.relation?.oid ?? 0, name: quoteIdentifier(subject.relation?.name ?? '') };
+      // A leaf that goes by another name than its own is given that one.
+      const oid = subject.alias === undefined ? subject.relation?.oid : undefined;
+      const table = { oid, name: quoteIdentifier(calledBy(subject)) };
       return cutByPages({ leaves, table, targetBytes: targetBytes(input) });
     }
     case 'key': {
@@ -285,16 +287,22 @@ function mayHoldNulls(archive: ArchiveConfig, { relation }: Subject): boolean {
 }
 
 /** A column of a table goes with the table's name: alone, ORDER BY would take it for a column of the output. */
-async function keyColumns(client: Client, { selection, relation, key }: Subject): Promise<Compared[]> {
+async function keyColumns(client: Client, subject: Subject): Promise<Compared[]> {
+  const { selection, relation, key } = subject;
   const all = relation?.columns ?? selection.columns;
   const indexes = key.map((name) => all.findIndex((column) => column.name === name));
   const types = await describeKeyTypes(
     client,
     indexes.map((index) => all[index]?.type ?? ''),
   );
-  const table = relation === undefined ? '' : `${quoteIdentifier(relation.name)}.`;
+  const table = relation === undefined ? '' : `${quoteIdentifier(calledBy(subject))}.`;
   return types.map((type, at) => ({
     ...type,
     reference: `${table}${columnReference({ ...selection, columns: all }, indexes[at] ?? -1)}`,
   }));
+}
+
+/** The name that SQL has for the rows of a relation. */
+function calledBy({ alias, relation }: Subject): string {
+  return alias ?? relation?.name ?? '';
 }

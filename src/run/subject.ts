@@ -4,8 +4,10 @@ import { fail } from '../base/errors.ts';
 import { nearestName } from '../base/suggest.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import type { Column } from '../postgres/columns.ts';
+import { firstFrom } from '../calendar/windows.ts';
 import { defineTypes, type TypeDefinition } from '../postgres/type-definitions.ts';
-import { quoteTableName } from '../postgres/identifiers.ts';
+import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
+import type { RangePartition } from '../postgres/range-partitions.ts';
 import { describeKeyOrder } from '../postgres/table-stats.ts';
 import { describeQuery, describeRelation, RELATION_WORDS, type Relation } from '../postgres/relation.ts';
 import {
@@ -16,6 +18,7 @@ import {
   type Placeholder,
 } from '../postgres/sql-text.ts';
 import type { Selection } from '../postgres/select.ts';
+import { boundLiterals, openWindows, partitionAt, type OpenWindows } from './partition-windows.ts';
 import { openCalendar, pointLiteral, windowOf, withinWindow, type RunWindow, type WindowOption } from './window.ts';
 
 /** What an archive reads, as of one slot. */
@@ -23,12 +26,16 @@ export interface Subject {
   /** As the operator knows it: `public.fetch_queue`, or `query`. */
   name: string;
   selection: Selection;
-  /** Undefined for a query. */
+  /** What the rows lie in, with the columns of what was asked for; undefined for a query. */
   relation: Relation | undefined;
+  /** What SQL calls the rows by, where that is not the name of the relation. */
+  alias?: string;
   /** Column names that a key cut may use: the configured key, else the primary key; only names that are read. */
   key: readonly string[];
   /** Of a windowed archive: the window of the run. */
   window?: RunWindow;
+  /** The partition that is the window: the relation is this one alone. */
+  partition?: RangePartition;
   /** The filter of the config as it was bound; undefined without one. */
   where?: string;
   /** What the types of the columns are made of. */
@@ -77,7 +84,7 @@ async function describeBound(
     return { sql, columns: await describeQuery(client, sql, params) };
   }
   const columns = await describeWindowedQuery(client, archive);
-  const { kind, ...window } = windowOf(archive, columns, slot);
+  const { kind, stretch: _stretch, ...window } = windowOf(archive, openCalendar(archive, columns), slot);
   const sql = bindWith({ from: pointLiteral(kind, window.from), to: pointLiteral(kind, window.to) });
   return { sql, columns, window };
 }
@@ -104,11 +111,13 @@ export function nameSubject({ name, relation }: Pick<Subject, 'name' | 'relation
 /** A slot that the archive can be described for: now, or the start of the window that now lies in. */
 export async function slotOf(client: Client, archive: ArchiveConfig, now: Date): Promise<Date> {
   if (!isWindowed(archive)) return now;
-  const columns =
+  const { calendar } =
     archive.table === undefined
-      ? await describeWindowedQuery(client, archive)
-      : (await describeRelation(client, archive.table)).columns;
-  return new Date(openCalendar(archive, columns).calendar.holding(now.getTime())?.fromMs ?? now);
+      ? openCalendar(archive, await describeWindowedQuery(client, archive))
+      : await openWindows(client, archive, await describeRelation(client, archive.table));
+  // Partitions may end before, or begin after.
+  const around = calendar.holding(now.getTime()) ?? firstFrom(calendar, -Infinity);
+  return new Date(around?.fromMs ?? now);
 }
 
 /** Whether the archive is one of windows. */
@@ -131,33 +140,57 @@ async function describeTable(client: Client, archive: ArchiveConfig, table: stri
   const columns = printAs(archive, chooseColumns(relation.columns, archive));
   const key = archive.key ?? relation.primaryKey;
   if (archive.key !== undefined) requireColumns(relation.columns, archive.key, 'key');
-  const { where, window } = bindTable(archive, relation, slot);
+  const bound = await bindTable(client, archive, relation, slot);
+  const { where, window, partition } = bound;
   return {
     name: `${relation.schema}.${relation.name}`,
-    selection: {
-      kind: 'relation',
-      from: quoteTableName({ schema: relation.schema, table: relation.name }),
-      where: window === undefined ? where : allOf(withinWindow(window), where),
-      columns,
-    },
-    relation,
+    ...(await readFrom(client, relation, bound, columns)),
     key,
-    keyOrder: await describeKeyOrder(client, relation.oid, key),
+    keyOrder: await describeKeyOrder(client, partition?.oid ?? relation.oid, key),
     ...(window && { window: { column: window.column, from: window.from, to: window.to } }),
     ...(where === undefined ? {} : { where }),
   };
 }
 
-function bindTable(
-  archive: ArchiveConfig,
-  relation: Relation,
-  slot: Date,
-): { where: string | undefined; window?: ReturnType<typeof windowOf> } {
+interface BoundTable {
+  where: string | undefined;
+  window?: ReturnType<typeof windowOf>;
+  partition?: RangePartition | undefined;
+}
+
+async function bindTable(client: Client, archive: ArchiveConfig, relation: Relation, slot: Date): Promise<BoundTable> {
   const { where } = archive;
   if (!isWindowed(archive)) return { where: where === undefined ? undefined : bindSlot(where, slot) };
-  const window = windowOf(archive, relation.columns, slot);
-  const values = { from: pointLiteral(window.kind, window.from), to: pointLiteral(window.kind, window.to) };
-  return { where: where === undefined ? undefined : bindPlaceholders(where, values), window };
+  const windows: OpenWindows = await openWindows(client, archive, relation);
+  const window = windowOf(archive, windows, slot);
+  const bound = where === undefined ? undefined : bindPlaceholders(where, boundLiterals(windows, window.stretch));
+  return { where: bound, window, partition: partitionAt(windows, window.stretch) };
+}
+
+/**
+ * The rows of the window: those of the table between its bounds, or all of a partition. That is read by its own name, and goes
+ * by the name of its table, as a filter may say it; what is below it is read as well.
+ */
+async function readFrom(
+  client: Client,
+  relation: Relation,
+  { where, window, partition }: BoundTable,
+  columns: readonly Column[],
+): Promise<Pick<Subject, 'selection' | 'relation' | 'alias' | 'partition'>> {
+  if (partition === undefined) {
+    const from = quoteTableName({ schema: relation.schema, table: relation.name });
+    const within = window === undefined ? where : allOf(withinWindow(window), where);
+    return { selection: { kind: 'relation', from, where: within, columns }, relation };
+  }
+  const name = quoteTableName({ schema: partition.schema, table: partition.name });
+  const own = await describeRelation(client, name);
+  const from = `${name} AS ${quoteIdentifier(relation.name)}`;
+  return {
+    selection: { kind: 'relation', from, where, columns },
+    relation: { ...own, columns: relation.columns, primaryKey: relation.primaryKey },
+    alias: relation.name,
+    partition,
+  };
 }
 
 /** The filter may end in a comment, which ends with its line. */

@@ -1,7 +1,7 @@
 /** The window that a run of a windowed archive is of: a function of the run's id, the config, and the type of the column. */
 import { fail } from '../base/errors.ts';
 import { nearestName } from '../base/suggest.ts';
-import { WindowCalendar, type ColumnKind } from '../calendar/windows.ts';
+import { WindowCalendar, type Calendar, type ColumnKind, type Stretch } from '../calendar/windows.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import type { Column } from '../postgres/columns.ts';
@@ -24,26 +24,36 @@ const KINDS: Readonly<Record<number, ColumnKind>> = { 1082: 'date', 1114: 'times
 export function openCalendar(
   { window, timezone }: { window: WindowOption; timezone: string },
   columns: readonly Column[],
-): { column: Column; kind: ColumnKind; calendar: WindowCalendar } {
+): { column: Column; kind: ColumnKind; calendar: Calendar } {
+  const { column, kind } = timeColumn({ window }, columns);
+  const { every } = window;
+  if (every === 'partition') throw badColumn('every: partition takes a table that is partitioned by range');
+  if (kind === 'date' && every === 'hour') throw badColumn(`"${column.name}" is a date, which has no hours`);
+  return { column, kind, calendar: new WindowCalendar(kind, every, timezone) };
+}
+
+/** The column of the windows. Throws FailureError `window-column`. */
+export function timeColumn(
+  { window }: { window: WindowOption },
+  columns: readonly Column[],
+): { column: Column; kind: ColumnKind } {
   const column = columns.find(({ name }) => name === window.column);
   if (column === undefined) throw badColumn(`there is no column "${window.column}"${near(columns, window.column)}`);
   const kind = KINDS[column.baseTypeOid];
   if (kind === undefined) throw badColumn(`"${column.name}" is of type ${column.type}`);
-  if (kind === 'date' && window.every === 'hour') throw badColumn(`"${column.name}" is a date, which has no hours`);
-  return { column, kind, calendar: new WindowCalendar(kind, window.every, timezone) };
+  return { column, kind };
 }
 
-/** The window that begins at the time of a run id. Throws FailureError `no-window`. */
+/** The window of a column that begins at the time of a run id. Throws FailureError `no-window`. */
 export function windowOf(
-  archive: ArchiveConfig & { window: WindowOption },
-  columns: readonly Column[],
+  archive: Pick<ArchiveConfig, 'name'>,
+  { column, kind, calendar }: { column: Column; kind: ColumnKind; calendar: Calendar },
   start: Date,
-): RunWindow & { kind: ColumnKind } {
-  const { column, kind, calendar } = openCalendar(archive, columns);
+): RunWindow & { kind: ColumnKind; stretch: Stretch } {
   const stretch = calendar.startingAt(start.getTime());
   if (stretch !== undefined) {
     const { fromMs, toMs } = stretch;
-    return { column: column.name, kind, from: calendar.format(fromMs), to: calendar.format(toMs) };
+    return { column: column.name, kind, stretch, from: calendar.format(fromMs), to: calendar.format(toMs) };
   }
   const around = calendar.holding(start.getTime());
   throw fail('no-window', {

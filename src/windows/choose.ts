@@ -1,6 +1,6 @@
 /** Chooses committed runs of a windowed archive by their windows: for a restore, a verification, a list. */
 import { UsageError } from '../base/errors.ts';
-import { COLUMN_KINDS, WindowCalendar, type ColumnKind } from '../calendar/windows.ts';
+import { COLUMN_KINDS, WindowCalendar, type Calendar, type ColumnKind } from '../calendar/windows.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import { compareRunIds, parseRunId } from '../ledger/run-id.ts';
 import type { RunWindow } from '../run/window.ts';
@@ -45,7 +45,7 @@ export function chooseRuns(
 }
 
 /** The command line has been checked; what is no date there is none. */
-export function rangeOf(calendar: WindowCalendar, { from, to }: WindowChoice): { fromMs?: number; toMs?: number } {
+export function rangeOf(calendar: Calendar, { from, to }: WindowChoice): { fromMs?: number; toMs?: number } {
   const fromMs = from === undefined ? undefined : calendar.parse(from);
   const toMs = to === undefined ? undefined : calendar.parse(to);
   return { ...(fromMs === undefined ? {} : { fromMs }), ...(toMs === undefined ? {} : { toMs }) };

@@ -17,6 +17,8 @@ export interface CommittedRun {
   run: string;
   /** Undefined for a run that is none of a window. */
   window?: RunWindow;
+  /** Of a run that was made with `every: partition`. */
+  partition?: NonNullable<ManifestSummary['partition']>;
   rows: number;
   objects: number;
   jsonBytes: number;
@@ -106,6 +108,7 @@ function byId(a: { run: string }, b: { run: string }): number {
 
 /** What is kept of a manifest. */
 export function summarize(manifest: ManifestSummary): CommittedRun {
-  const { run, window, rows, objects, jsonBytes, bytes, finishedAt } = manifest;
-  return { run, ...(window && { window }), rows, objects: objects.length, jsonBytes, bytes, finishedAt };
+  const { run, window, partition, rows, objects, jsonBytes, bytes, finishedAt } = manifest;
+  const place = { ...(window && { window }), ...(partition && { partition }) };
+  return { run, ...place, rows, objects: objects.length, jsonBytes, bytes, finishedAt };
 }

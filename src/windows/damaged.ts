@@ -3,7 +3,8 @@
  * over it, and is not archived until its manifest is whole again or a later generation is there.
  */
 import type { Failure } from '../base/errors.ts';
-import { WindowCalendar } from '../calendar/windows.ts';
+import { PartitionCalendar } from '../calendar/partitions.ts';
+import { WindowCalendar, type Calendar } from '../calendar/windows.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import { generationOf, parseRunId } from '../ledger/run-id.ts';
 import { kindOf, rangeOf, type WindowChoice } from './choose.ts';
@@ -16,7 +17,7 @@ export type RunFailure = Failure & { run: string };
 
 /** Those of the windows that are wanted, but for those with a good later generation, by run id. */
 export function damagedWindows(
-  calendar: WindowCalendar,
+  calendar: Calendar,
   archive: WindowedArchive,
   { committed, damaged }: CommittedRuns,
   range: WindowRange = {},
@@ -40,13 +41,18 @@ export function chooseDamaged(
   if (window === undefined || damaged.length === 0) return [];
   // What the column is, only those tell that can be read.
   const point = committed.find((run) => run.window !== undefined)?.window?.from;
-  const calendar = new WindowCalendar(kindOf(point ?? 'TZ'), window.every, timezone);
+  const kind = kindOf(point ?? 'TZ');
+  // Which partitions there are, only the source says: a damaged one ends at its own time, as far as is known.
+  const calendar =
+    window.every === 'partition'
+      ? new PartitionCalendar(kind, timezone, [])
+      : new WindowCalendar(kind, window.every, timezone);
   const range = rangeOf(calendar, choice);
   return damaged.filter(({ run }) => liesIn(calendar, run, range));
 }
 
 /** The same failure, with what gets the window back. */
-export function failureOf(calendar: WindowCalendar, archive: string, { run, failure }: DamagedRun): RunFailure {
+export function failureOf(calendar: Calendar, archive: string, { run, failure }: DamagedRun): RunFailure {
   const own = { ...failure, archive, run };
   if (failure.code === 'newer-journal') return own;
   const stretch = calendar.startingAt(startOf(run));
@@ -58,7 +64,7 @@ export function failureOf(calendar: WindowCalendar, archive: string, { run, fail
 }
 
 /** One that begins no window ends at its own time, as far as is known. */
-function liesIn(calendar: WindowCalendar, run: string, { fromMs = -Infinity, toMs = Infinity }: WindowRange): boolean {
+function liesIn(calendar: Calendar, run: string, { fromMs = -Infinity, toMs = Infinity }: WindowRange): boolean {
   const startMs = startOf(run);
   return (calendar.startingAt(startMs)?.toMs ?? startMs) > fromMs && startMs < toMs;
 }

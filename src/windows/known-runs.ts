@@ -6,7 +6,7 @@ import { makeFolderSync } from '../base/make-folder.ts';
 import { keyId, readPublicKey } from '../base/signing.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, DestinationConfig } from '../config/schema.ts';
-import { runWindow } from '../ledger/manifest.ts';
+import { runPartition, runWindow } from '../ledger/manifest.ts';
 import { isRunId } from '../ledger/run-id.ts';
 import type { CommittedRun, KnownRuns } from './committed.ts';
 
@@ -70,8 +70,9 @@ function write(folder: string, file: string, place: string, known: ReadonlyMap<s
 
 function isCommittedRun(value: unknown): value is CommittedRun {
   if (typeof value !== 'object' || value === null) return false;
-  const { run, window, rows, objects, jsonBytes, bytes, finishedAt } = value as Record<string, unknown>;
-  const isWindow = window === undefined || runWindow.safeParse(window).success;
+  const { run, window, partition, rows, objects, jsonBytes, bytes, finishedAt } = value as Record<string, unknown>;
+  const isPartition = partition === undefined || runPartition.safeParse(partition).success;
+  const isWindow = isPartition && (window === undefined || runWindow.safeParse(window).success);
   const isCounted = [rows, objects, jsonBytes, bytes].every((count) => Number.isSafeInteger(count));
   return typeof run === 'string' && isRunId(run) && isWindow && isCounted && typeof finishedAt === 'string';
 }

@@ -82,9 +82,7 @@ export function windowWarnings(archive: WindowedArchive, look: WindowsLook): str
   const lost =
     outside === undefined || outside === 0
       ? []
-      : [
-          `${outside} rows lie in no window (${column} is NULL, infinite, or not of the years 1 to 9999): never archived`,
-        ];
+      : [`${outside} rows lie in no window (${source.outsideOf}): never archived`];
   const open = heldOpen === undefined ? [] : [`the window of run ${heldOpen.run} is held open by ${heldOpen.what}`];
   return [...index, ...lost, ...uncounted, ...open, ...damageOf(look)];
 }

@@ -9,7 +9,14 @@ import type { RunOptions } from '../run/run.ts';
 import { readCommitted, type CommittedRuns, type KnownRuns } from './committed.ts';
 import { damagedWindows, failureOf, type RunFailure } from './damaged.ts';
 import { rangeOf } from './choose.ts';
-import { missingWindows, nextGeneration, requireFewWindows, standingRuns, type FoundWindow } from './missing.ts';
+import {
+  missingWindows,
+  nextGeneration,
+  requireFewWindows,
+  standingRuns,
+  takenIds,
+  type FoundWindow,
+} from './missing.ts';
 import { openWindowSource, type WindowedArchive, type WindowSource } from './window-source.ts';
 
 /** Dates of the command line, in the zone of the archive. */
@@ -134,11 +141,12 @@ function* againWindows(
   found: CommittedRuns,
   { fromMs = -Infinity, toMs = Infinity }: { fromMs?: number; toMs?: number },
 ): Generator<FoundWindow, void, undefined> {
-  const standing = [...standingRuns(source, archive, found, Infinity)].sort(([a], [b]) => a - b);
-  for (const [startMs, runs] of standing) {
+  const standing = [...standingRuns(source, archive, found, Infinity).keys()].sort((a, b) => a - b);
+  const taken = takenIds(found);
+  for (const startMs of standing) {
     const stretch = source.calendar.startingAt(startMs);
     if (stretch === undefined || stretch.toMs <= fromMs || stretch.fromMs >= toMs) continue;
-    yield { stretch, run: nextGeneration(stretch, runs) };
+    yield { stretch, run: nextGeneration(stretch, taken.get(startMs) ?? []) };
   }
 }
 

@@ -1,7 +1,7 @@
 /** Which windows of an archive are to be made: those that are closed and have no run standing for them. */
 import { fail } from '../base/errors.ts';
 import { formatCount } from '../base/units.ts';
-import type { Stretch, WindowCalendar } from '../calendar/windows.ts';
+import { firstFrom, type Calendar, type Stretch } from '../calendar/windows.ts';
 import { formatGeneration, formatRunId, generationOf, parseRunId } from '../ledger/run-id.ts';
 import { pointMs } from './choose.ts';
 import type { CommittedRun, CommittedRuns } from './committed.ts';
@@ -20,6 +20,7 @@ export const MOST_EMPTY = 31;
 export const MOST_WINDOWS = 20_000;
 
 const DAY_MS = 86_400_000;
+/** Partitions are as many as they are. */
 const SHORTEST_MS = {
   hour: DAY_MS / 24,
   day: DAY_MS,
@@ -66,24 +67,25 @@ export function standingRuns(
 }
 
 /** The window that a run stands for; undefined when it stands for none that is wanted. */
-function stretchOf(
-  calendar: WindowCalendar,
-  archive: WindowedArchive,
-  { run, window }: CommittedRun,
-): Stretch | undefined {
+function stretchOf(calendar: Calendar, archive: WindowedArchive, { run, window }: CommittedRun): Stretch | undefined {
   const stretch = calendar.startingAt(parseRunId(run).getTime());
   if (stretch === undefined || window?.column !== archive.window.column) return undefined;
   const isSame = window.from === calendar.format(stretch.fromMs) && window.to === calendar.format(stretch.toMs);
   return isSame ? stretch : undefined;
 }
 
-/** A run that ends before everything that is wanted does no harm. One without a window ends at its own time, as far as is known. */
+/**
+ * A run that ends before everything that is wanted does no harm. One without a window ends at its own time, as far as is known. One
+ * of a partition that is there no more, or was cut anew, is what it was: its rows are archived, and those of now are of others.
+ */
 function refuseOverlap(
-  calendar: WindowCalendar,
+  calendar: Calendar,
   archive: WindowedArchive,
-  { run, window }: CommittedRun,
+  { run, window, partition }: CommittedRun,
   lowerMs: number,
 ): void {
+  const isFormer = partition !== undefined && window?.column === archive.window.column;
+  if (isFormer && archive.window.every === 'partition') return;
   const endMs = window === undefined ? parseRunId(run).getTime() : pointMs(window.to);
   if (endMs <= lowerMs) return;
   const what =
@@ -116,7 +118,9 @@ export async function* missingWindows(input: MissingInput): AsyncGenerator<Found
   const firstRowMs = await source.firstRowFrom(lowerMs);
   if (firstRowMs === undefined) return;
   const standing = standingRuns(source, archive, input, configFrom(calendar, archive));
-  yield* walk(input, standing, Math.max(lowerMs, firstRowMs), firstRowMs);
+  const taken = takenIds(input);
+  for await (const stretch of walk(input, standing, Math.max(lowerMs, firstRowMs), firstRowMs))
+    yield found(stretch, taken);
 }
 
 async function* walk(
@@ -124,10 +128,10 @@ async function* walk(
   standing: ReadonlyMap<number, unknown>,
   startMs: number,
   firstRowMs: number,
-): AsyncGenerator<FoundWindow, void, undefined> {
+): AsyncGenerator<Stretch, void, undefined> {
   const { source } = input;
   let rowMs: number | undefined = firstRowMs;
-  let stretch = source.calendar.holding(startMs);
+  let stretch = firstFrom(source.calendar, startMs);
   while (stretch !== undefined && isWanted(input, stretch)) {
     if (!standing.has(stretch.fromMs)) {
       if (rowMs !== undefined && rowMs < stretch.fromMs) rowMs = await source.firstRowFrom(stretch.fromMs);
@@ -135,16 +139,16 @@ async function* walk(
         const empties = emptyStretch(input, stretch, rowMs);
         if (empties === undefined) {
           if (rowMs === undefined) return;
-          stretch = source.calendar.holding(rowMs);
+          stretch = firstFrom(source.calendar, rowMs);
           continue;
         }
-        for (const empty of empties) if (!standing.has(empty.fromMs)) yield found(empty);
-        stretch = source.calendar.holding(empties.at(-1)?.toMs ?? stretch.toMs);
+        for (const empty of empties) if (!standing.has(empty.fromMs)) yield empty;
+        stretch = firstFrom(source.calendar, empties.at(-1)?.toMs ?? stretch.toMs);
         continue;
       }
-      yield found(stretch);
+      yield stretch;
     }
-    stretch = source.calendar.holding(stretch.toMs);
+    stretch = firstFrom(source.calendar, stretch.toMs);
   }
 }
 
@@ -170,14 +174,22 @@ function isWanted({ archive, source, range, onHeldOpen }: MissingInput, stretch:
 export async function requireFewWindows(input: MissingInput): Promise<void> {
   const { archive, source } = input;
   if (archive.window.from !== undefined) return;
+  if (archive.window.every === 'partition') {
+    if ((source.partitions?.length ?? 0) > MOST_WINDOWS) throw tooMany(archive);
+    return;
+  }
   const firstRowMs = await source.firstRowFrom(-Infinity);
   const spanMs = (source.clock.nowMs ?? 0) - (firstRowMs ?? Infinity);
   if (spanMs / SHORTEST_MS[archive.window.every] <= MOST_WINDOWS) return;
   const missing = missingWindows(input);
   for (let count = 0; count <= MOST_WINDOWS; count += 1) if ((await missing.next()).done === true) return;
-  throw fail('window-count', {
+  throw tooMany(archive);
+}
+
+function tooMany({ name }: WindowedArchive): Error {
+  return fail('window-count', {
     stage: 'plan',
-    message: `more than ${formatCount(MOST_WINDOWS)} windows of ${archive.name} are to be made`,
+    message: `more than ${formatCount(MOST_WINDOWS)} windows of ${name} are to be made`,
   });
 }
 
@@ -188,14 +200,21 @@ export function nextGeneration(stretch: Stretch, runs: readonly StandingRun[]): 
 }
 
 /** Before it, no window is looked at. */
-export function lowerBound(calendar: WindowCalendar, archive: WindowedArchive, range: WindowRange = {}): number {
+export function lowerBound(calendar: Calendar, archive: WindowedArchive, range: WindowRange = {}): number {
   return Math.max(configFrom(calendar, archive), range.fromMs ?? -Infinity);
 }
 
-function configFrom(calendar: WindowCalendar, { window: { from } }: WindowedArchive): number {
+function configFrom(calendar: Calendar, { window: { from } }: WindowedArchive): number {
   return from === undefined ? -Infinity : (calendar.parse(from) ?? -Infinity);
 }
 
-function found(stretch: Stretch): FoundWindow {
-  return { stretch, run: formatRunId(new Date(stretch.fromMs)) };
+/** Runs by the second that their ids begin with: a partition that was cut anew may begin where a former one did. */
+export function takenIds({ committed, damaged }: CommittedRuns): Map<number, StandingRun[]> {
+  return Map.groupBy([...committed, ...damaged], ({ run }) => parseRunId(run).getTime());
+}
+
+function found(stretch: Stretch, taken: ReadonlyMap<number, StandingRun[]> = new Map()): FoundWindow {
+  const runs = taken.get(stretch.fromMs) ?? [];
+  const run = runs.length === 0 ? formatRunId(new Date(stretch.fromMs)) : nextGeneration(stretch, runs);
+  return { stretch, run };
 }

@@ -1,8 +1,9 @@
 /** The windows of an archive as the destination tells them: which are archived, and which are not there. */
-import { WindowCalendar, type Stretch, type WindowLength } from '../calendar/windows.ts';
+import { PartitionCalendar } from '../calendar/partitions.ts';
+import { WindowCalendar, type Calendar, type Stretch, type WindowLength } from '../calendar/windows.ts';
 import { generationOf, parseRunId } from '../ledger/run-id.ts';
 import type { StoredRun } from '../ledger/runs.ts';
-import { kindOf } from './choose.ts';
+import { kindOf, pointMs } from './choose.ts';
 import type { WindowedArchive } from './window-source.ts';
 
 /** `missing` may be without rows: only the source knows. */
@@ -24,7 +25,8 @@ export interface ShownWindow {
 export interface WindowRun {
   run: string;
   /** Undefined when it is not committed. */
-  committed: { from: string | undefined; rows: number; bytes: number; finishedAt: string } | undefined;
+  committed:
+    { from: string | undefined; to: string | undefined; rows: number; bytes: number; finishedAt: string } | undefined;
   isFailed: boolean;
   /** Whether it is committed, and its manifest cannot be believed. */
   isDamaged: boolean;
@@ -36,7 +38,7 @@ export function windowRunOf({ run, isCommitted, manifest, journal, problem }: St
   const isFailed = problem !== undefined || journal?.ended?.failure !== undefined;
   if (manifest === undefined) return { run, committed: undefined, isFailed, isDamaged };
   const { window, rows, bytes, finishedAt } = manifest;
-  return { run, committed: { from: window?.from, rows, bytes, finishedAt }, isFailed, isDamaged };
+  return { run, committed: { from: window?.from, to: window?.to, rows, bytes, finishedAt }, isFailed, isDamaged };
 }
 
 /** The latest ones that are shown; hours of two years are as many. */
@@ -45,7 +47,12 @@ const MOST_SHOWN = 20_000;
 /** The windows from the first one that is there, or `window.from`, to the last one that should be, oldest first. */
 export function overviewOf(archive: WindowedArchive, runs: readonly WindowRun[], now: Date): ShownWindow[] {
   const point = runs.find(({ committed }) => committed?.from !== undefined)?.committed?.from;
-  const calendar = new WindowCalendar(kindOf(point ?? 'TZ'), archive.window.every, archive.timezone);
+  const kind = kindOf(point ?? 'TZ');
+  const { every } = archive.window;
+  const calendar =
+    every === 'partition'
+      ? new PartitionCalendar(kind, archive.timezone, stretchesOf(runs))
+      : new WindowCalendar(kind, every, archive.timezone);
   const byStart = new Map<number, WindowRun[]>();
   for (const run of runs) {
     const startMs = parseRunId(run.run).getTime();
@@ -67,7 +74,19 @@ export function overviewOf(archive: WindowedArchive, runs: readonly WindowRun[],
   return shown.slice(-MOST_SHOWN);
 }
 
-function show(calendar: WindowCalendar, { fromMs, toMs }: Stretch, runs: readonly WindowRun[]): ShownWindow {
+/** The windows of the runs; where a partition was cut anew, those of the earlier ones. */
+function stretchesOf(runs: readonly WindowRun[]): Stretch[] {
+  const stretches = runs
+    .flatMap(({ committed: { from, to } = { from: undefined, to: undefined } }) =>
+      from === undefined || to === undefined ? [] : [{ fromMs: pointMs(from), toMs: pointMs(to) }],
+    )
+    .sort((a, b) => a.fromMs - b.fromMs || a.toMs - b.toMs);
+  const apart: Stretch[] = [];
+  for (const stretch of stretches) if (stretch.fromMs >= (apart.at(-1)?.toMs ?? -Infinity)) apart.push(stretch);
+  return apart;
+}
+
+function show(calendar: Calendar, { fromMs, toMs }: Stretch, runs: readonly WindowRun[]): ShownWindow {
   const bounds = { from: calendar.format(fromMs), to: calendar.format(toMs) };
   const newest = [...runs].sort((a, b) => generationOf(b.run) - generationOf(a.run));
   const latest = newest.find(({ committed, isDamaged }) => committed !== undefined || isDamaged);
@@ -103,7 +122,7 @@ const LINES: Readonly<Record<WindowLength, { name: (from: string) => string; at:
 
 /** A calendar for a terminal: a line for a day of hours, a month of days, a year of weeks or months, ten years. */
 export function calendarLines({ window, timezone }: WindowedArchive, windows: readonly ShownWindow[]): string[] {
-  const { name, at } = LINES[window.every];
+  const { name, at } = LINES[window.every === 'partition' ? lengthOf(windows) : window.every];
   const lines = new Map<string, string[]>();
   const clock = new WindowCalendar('timestamp', 'hour', timezone);
   for (const { from, state } of windows) {
@@ -120,6 +139,20 @@ export function calendarLines({ window, timezone }: WindowedArchive, windows: re
   );
   return windows.length === 0 ? ['no windows'] : [...rows, '', legend];
 }
+
+/** As long as the shortest partition, so that each has a place of its own. */
+function lengthOf(windows: readonly ShownWindow[]): WindowLength {
+  const days = Math.min(...windows.map(({ from, to }) => pointMs(to) - pointMs(from))) / 86_400_000;
+  const [length = 'hour'] = SHORTEST_DAYS.find(([, shortest]) => days >= shortest) ?? [];
+  return length;
+}
+
+const SHORTEST_DAYS: readonly (readonly [WindowLength, number])[] = [
+  ['year', 365],
+  ['month', 28],
+  ['week', 7],
+  ['day', 0.9],
+];
 
 /** A point of a timestamptz as the zone's clock shows it. */
 function localText(from: string, clock: WindowCalendar): string {

@@ -1,6 +1,6 @@
 /** What the source says of an archive's windows: its clock, what holds windows open, and where its rows are. */
 import { fail } from '../base/errors.ts';
-import { FIRST_MS, type ColumnKind, type Stretch, type WindowCalendar } from '../calendar/windows.ts';
+import { FIRST_MS, type Calendar, type ColumnKind, type Stretch } from '../calendar/windows.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import type { Client } from '../postgres/connect.ts';
 import { postgresFailure } from '../postgres/errors.ts';
@@ -11,7 +11,9 @@ import { whileReading } from '../postgres/snapshot.ts';
 import { findLeadingColumns } from '../postgres/value-columns.ts';
 import { bindPlaceholders, placeholdersOf, trimStatement } from '../postgres/sql-text.ts';
 import { describeWindowedQuery } from '../run/subject.ts';
+import { openWindows, type PartitionWindow } from '../run/partition-windows.ts';
 import { liesBetween, openCalendar, pointLiteral, type WindowOption } from '../run/window.ts';
+import { describeOfPartitions, type Described } from './partition-source.ts';
 
 export type WindowedArchive = ArchiveConfig & { window: WindowOption };
 
@@ -24,24 +26,19 @@ interface Clock {
 }
 
 export interface WindowSource {
-  calendar: WindowCalendar;
+  calendar: Calendar;
   kind: ColumnKind;
   clock: Clock;
+  /** Of `every: partition`, those that are windows. */
+  partitions?: readonly PartitionWindow[];
   /** What makes a look for rows quick, where no index leads with the column; undefined for what has one, or takes none. */
   createIndex: string | undefined;
   /** The point of the first row at or after this one, rounded down to the second; undefined when there is none. */
   firstRowFrom(pointMs: number): Promise<number | undefined>;
   /** Rows that lie in no window: without a point, or with one that is infinite or too far away. Undefined without an index. */
   countOutside(): Promise<number | undefined>;
-}
-
-interface Described {
-  kind: ColumnKind;
-  calendar: WindowCalendar;
-  rowsFrom: RowsFrom;
-  createIndex: string | undefined;
-  /** Undefined where they cannot be counted cheaply. */
-  outside: string | undefined;
+  /** Why such rows lie in none. */
+  outsideOf: string;
 }
 
 /** A stretch of SQL that has the archive's rows from a point on. */
@@ -50,13 +47,11 @@ type RowsFrom = (from: string, to: string) => { text: string; column: string; pa
 /** Asks the source. `client` is used for further looks until the source is dropped. Throws FailureError. */
 export async function openWindowSource(client: Client, archive: WindowedArchive): Promise<WindowSource> {
   return whileReading(client, async () => {
-    const { kind, calendar, rowsFrom, createIndex, outside } = await describe(client, archive);
+    const { firstRow, outside, ...described } = await describe(client, archive);
     return {
-      kind,
-      calendar,
-      createIndex,
+      ...described,
       clock: await readClock(client),
-      firstRowFrom: (pointMs) => whileReading(client, () => findFirstRow(client, kind, calendar, rowsFrom, pointMs)),
+      firstRowFrom: (pointMs) => whileReading(client, () => firstRow(pointMs)),
       countOutside: async () =>
         outside === undefined ? undefined : whileReading(client, () => count(client, outside)),
     };
@@ -78,7 +73,9 @@ export function whyOpen(
 async function describe(client: Client, archive: WindowedArchive): Promise<Described> {
   if (archive.table === undefined) return describeOfQuery(client, archive);
   const relation = await describeRelation(client, archive.table);
-  const { column, kind, calendar } = openCalendar(archive, relation.columns);
+  const windows = await openWindows(client, archive, relation);
+  if (windows.partitions !== undefined) return describeOfPartitions(client, archive, relation, windows);
+  const { column, kind, calendar } = windows;
   const from = quoteTableName({ schema: relation.schema, table: relation.name });
   const name = quoteIdentifier(column.name);
   const rowsFrom: RowsFrom = (first, last) => {
@@ -90,7 +87,13 @@ async function describe(client: Client, archive: WindowedArchive): Promise<Descr
   const hasIndex = leading?.some((index) => index.name === column.name);
   const createIndex = hasIndex === false ? createIndexSql(relation, [column.name]) : undefined;
   const outside = hasIndex === true ? outsideSql(from, name, kind, archive.where) : undefined;
-  return { kind, calendar, rowsFrom, createIndex, outside };
+  const firstRow = (pointMs: number): Promise<number | undefined> =>
+    findFirstRow(client, kind, calendar, rowsFrom, pointMs);
+  return { kind, calendar, firstRow, createIndex, outside, outsideOf: outsideOf(column.name) };
+}
+
+function outsideOf(column: string): string {
+  return `${column} is NULL, infinite, or not of the years 1 to 9999`;
 }
 
 /** A filter that is bound to a window says nothing of rows that lie in none. */
@@ -122,13 +125,15 @@ async function describeOfQuery(client: Client, archive: WindowedArchive): Promis
     const names = columns.map((_, index) => `c${index + 1}`).join(', ');
     return { text: `(\n${sql}\n) AS q(${names}) WHERE ${liesBetween(name, first, last)}`, column: name, params };
   };
-  return { kind, calendar, rowsFrom, createIndex: undefined, outside: undefined };
+  const firstRow = (pointMs: number): Promise<number | undefined> =>
+    findFirstRow(client, kind, calendar, rowsFrom, pointMs);
+  return { kind, calendar, firstRow, createIndex: undefined, outside: undefined, outsideOf: outsideOf(column.name) };
 }
 
 async function findFirstRow(
   client: Client,
   kind: ColumnKind,
-  calendar: WindowCalendar,
+  calendar: Calendar,
   rowsFrom: RowsFrom,
   pointMs: number,
 ): Promise<number | undefined> {

@@ -291,6 +291,99 @@ describe('the windows of an archive', () => {
     await client.query(`DROP ROLE ${role}`);
   });
 
+  test('that are partitions are read one by one, with all that is below each; what is in no window is counted', async () => {
+    const { client } = site.database;
+    await client.query(`
+      CREATE TABLE parts (gone int, id int NOT NULL, at timestamptz, note text) PARTITION BY RANGE (at);
+      ALTER TABLE parts DROP COLUMN gone;
+      CREATE TABLE parts_jan PARTITION OF parts FOR VALUES FROM ('2026-01-01 00:00+00') TO ('2026-02-01 00:00+00');
+      CREATE TABLE parts_other (note text, at timestamptz, id int NOT NULL);
+      ALTER TABLE parts ATTACH PARTITION parts_other FOR VALUES FROM ('2026-02-01 00:00+00') TO ('2026-02-03 12:00+00');
+      CREATE TABLE parts_sub PARTITION OF parts FOR VALUES FROM ('2026-03-01 00:00+00') TO ('2026-04-01 00:00+00')
+        PARTITION BY HASH (id);
+      CREATE TABLE parts_sub_0 PARTITION OF parts_sub FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+      CREATE TABLE parts_sub_1 PARTITION OF parts_sub FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+      CREATE TABLE parts_first PARTITION OF parts FOR VALUES FROM (MINVALUE) TO ('2026-01-01 00:00+00');
+      CREATE TABLE parts_rest PARTITION OF parts DEFAULT;
+      INSERT INTO parts (id, at, note) SELECT i, timestamptz '2025-12-31 20:00+00' + i * interval '1 hour', 'n' || i
+        FROM generate_series(0, 2400) AS i;
+      INSERT INTO parts (id, at) VALUES (-1, NULL), (-2, 'infinity')`);
+    const window = { column: 'at', every: 'partition', olderThan: '1d' };
+    const table = { table: 'public.parts', timezone: 'Europe/Berlin' };
+    const file = await site.writeConfig({
+      log: { level: 'silent' },
+      archives: { parts: { ...table, where: 'parts.id >= -2', window } },
+    });
+    const run = async (work: (invocation: Invocation) => Promise<number>) => command(work, file);
+    const make = async (request: object = {}) => {
+      const { output } = await run((invocation) => runCommand(invocation, ['parts'], { all: false, ...request }));
+      return (output as RunResult[]).map(({ run: id, rows, error }) => `${id} ${error?.message ?? rows}`);
+    };
+    const { output: planned } = await run((invocation) => planCommand(invocation, ['parts'], {}));
+    const [plan] = planned as { rowsInNoWindow: number; missing: { run: string }[]; warnings: string[] }[];
+    const ids = ['20260101T000000Z', '20260201T000000Z', '20260301T000000Z'];
+    assert.deepEqual([plan?.missing.map(({ run: id }) => id), plan?.rowsInNoWindow], [ids, 4 + 612 + 237 + 2]);
+    assert.match(plan?.warnings.join() ?? '', /in public.parts_first, public.parts_rest, which are default/);
+
+    assert.deepEqual(await make({ from: '2026-02-02', to: '2026-02-03' }), [`${ids[1]} 60`]);
+    assert.deepEqual(await make(), [`${ids[0]} 744`, `${ids[2]} 744`]);
+    assert.deepEqual(await make(), []);
+    const manifest = await site.manifest('parts', ids[1] ?? '');
+    const { rows: oids } = await client.query(`SELECT 'parts_other'::regclass::oid::int AS oid`);
+    assert.deepEqual(manifest?.partition, {
+      name: 'public.parts_other',
+      oid: (oids[0] as { oid: number }).oid,
+      bound: "FOR VALUES FROM ('2026-02-01 00:00:00+00') TO ('2026-02-03 12:00:00+00')",
+    });
+    assert.deepEqual([manifest.table, manifest.window?.to], ['public.parts', '2026-02-03T12:00:00Z']);
+    assert.deepEqual(
+      manifest.columns.map(({ name }) => name),
+      ['id', 'at', 'note'],
+    );
+
+    await client.query(`
+      ALTER TABLE parts DETACH PARTITION parts_jan;
+      CREATE TABLE parts_jan_1 PARTITION OF parts FOR VALUES FROM ('2026-01-01 00:00+00') TO ('2026-01-02 00:00+00');
+      INSERT INTO parts_jan_1 SELECT * FROM parts_jan WHERE at < '2026-01-02 00:00+00'`);
+    assert.deepEqual(await make(), [`${ids[0]}_2 24`]);
+    const { output: listed } = await run((invocation) => listCommand(invocation, 'parts', { windows: true }));
+    assert.deepEqual(
+      (listed as { state: string }[]).map(({ state }) => state),
+      ['archived', 'archived', 'archived'],
+    );
+    const { code } = await run((invocation) => verifyCommand(invocation, 'parts', { all: true }));
+    assert.equal(code, 0);
+    const options = { into: 'public.parts_back', create: true, onConflict: 'fail', selfReferences: 'refuse' };
+    const restored = await run((invocation) =>
+      restoreCommand(invocation, 'parts', { ...options, from: '2026-02-02', to: '2026-05-01' }),
+    );
+    assert.equal(restored.code, 0, JSON.stringify(restored.output));
+    const { rows } = await client.query(`
+      SELECT count(*)::int AS back, count(*) FILTER (WHERE p IS NOT DISTINCT FROM b)::int AS alike
+      FROM parts_back b LEFT JOIN (SELECT id, at, note FROM parts) p USING (id)`);
+    assert.deepEqual(rows, [{ back: 804, alike: 804 }]);
+  });
+
+  for (const [how, key] of [
+    ['by list', 'LIST (at)'],
+    ['by hash', 'HASH (at)'],
+    ['by an expression', "RANGE ((at + interval '1 day'))"],
+    ['by several columns', 'RANGE (at, id)'],
+    ['by another column', 'RANGE (id)'],
+    ['not at all', undefined],
+  ] as const)
+    test(`that are partitions are refused where the table is partitioned ${how}`, async () => {
+      const name = `cut_${how.replaceAll(' ', '_')}`;
+      const partitioned = key === undefined ? '' : `PARTITION BY ${key}`;
+      await site.database.client.query(`CREATE TABLE ${name} (id int, at timestamp) ${partitioned}`);
+      const archives = { cut: { table: `public.${name}`, window: { column: 'at', every: 'partition' } } };
+      const file = await site.writeConfig({ log: { level: 'silent' }, archives });
+      const { code, output } = await command((invocation) => planCommand(invocation, ['cut'], {}), file);
+      const [report] = output as { error: { code: string; hint: string } }[];
+      assert.deepEqual([code, report?.error.code], [2, 'window-partition']);
+      assert.match(report?.error.hint ?? '', /window\.every to day/);
+    });
+
   test('of a partitioned table name an index that can be made there', async (t) => {
     const { client, url } = site.database;
     await client.query('CREATE TABLE bare (id int, day date) PARTITION BY RANGE (id)');

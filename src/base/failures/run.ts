@@ -48,6 +48,12 @@ export const RUN_FAILURES = {
     hint: 'Name in window.column a column of type date, timestamp or timestamptz; of a query, one that it gives.',
     exit: '1, and 2 for `plan`',
   },
+  'window-partition': {
+    transient: false,
+    meaning: 'The partitions of the table cannot be windows: it is not partitioned by range over that column alone.',
+    hint: 'Set window.every to day, or to another length: then windows do not follow the partitions.',
+    exit: '1, and 2 for `plan`',
+  },
   'window-mixed': {
     transient: false,
     meaning: 'A committed run of the archive overlaps a window that is wanted, with other bounds or without any.',

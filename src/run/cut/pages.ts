@@ -8,8 +8,8 @@ import type { Cut } from './cut.ts';
 export interface PagesCutParts {
   /** All that the catalogue lists below the table. */
   leaves: readonly Leaf[];
-  /** The table that was asked for: its OID, and its name, quoted. A filter may call it so, and a leaf takes that name on. */
-  table: { oid: number; name: string };
+  /** The table that was asked for: its OID where it has this name itself, and its name, quoted. A filter may call it so, and a leaf takes that name on. */
+  table: { oid: number | undefined; name: string };
   /** What a segment is to have, TOAST included. */
   targetBytes: number;
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { PartitionCalendar } from '../../../src/calendar/partitions.ts';
 import { COLUMN_KINDS, LENGTHS, WindowCalendar, type ColumnKind } from '../../../src/calendar/windows.ts';
 import { formatRunId } from '../../../src/ledger/run-id.ts';
 
@@ -111,4 +112,20 @@ describe('the bounds of time', () => {
     assert.equal(new WindowCalendar('date', 'day', 'Europe/Berlin').instantOf(noon), noon);
     assert.equal(new WindowCalendar('timestamptz', 'day', 'America/New_York').instantOf(noon), noon);
   });
+});
+
+test('windows that are given are found by their points, and those after a gap by what is before it', () => {
+  const stretches = [
+    { fromMs: 20, toMs: 30 },
+    { fromMs: 0, toMs: 10 },
+  ];
+  const calendar = new PartitionCalendar('timestamptz', 'UTC', stretches);
+  const [late, early] = stretches;
+  const held = [-1, 0, 9, 10, 19, 20, 30, Number.NaN].map((point) => calendar.holding(point));
+  assert.deepEqual(held, [undefined, early, early, undefined, undefined, late, undefined, undefined]);
+  assert.deepEqual([calendar.startingAt(20), calendar.startingAt(21)], [late, undefined]);
+  assert.deepEqual(
+    [-Infinity, 9, 10, 29, 30].map((from) => [...calendar.from(from)].length),
+    [2, 2, 1, 1, 0],
+  );
 });

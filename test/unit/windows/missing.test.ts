@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { FailureError } from '../../../src/base/errors.ts';
+import { PartitionCalendar } from '../../../src/calendar/partitions.ts';
 import { WindowCalendar } from '../../../src/calendar/windows.ts';
 import type { CommittedRun, DamagedRun } from '../../../src/windows/committed.ts';
 import {
@@ -32,6 +33,7 @@ function sourceOf(rows: readonly string[], open?: string): WindowSource & { look
     kind: 'timestamptz' as const,
     calendar,
     createIndex: undefined,
+    outsideOf: '',
     looks: 0,
     clock: {
       nowMs: Date.parse(NOW),
@@ -180,6 +182,49 @@ describe('runs of another kind in the way', () => {
       );
       assert.deepEqual(await missing({ source, committed: [run], archive: archiveOf({ from: '2026-03-12' }) }), []);
     });
+});
+
+describe('windows that are partitions', () => {
+  const point = (day: string): number => Date.parse(`2026-03-${day}T00:00:00Z`);
+  const sourceOfPartitions = (...bounds: [string, string][]): WindowSource => ({
+    ...sourceOf(['2026-03-01', '2026-03-02T01:00', '2026-03-05']),
+    calendar: new PartitionCalendar(
+      'timestamptz',
+      'UTC',
+      bounds.map(([from, to]) => ({ fromMs: point(from), toMs: point(to) })),
+    ),
+  });
+  const archive = archiveOf({ every: 'partition' });
+  const partition = { name: 'public.p', oid: 1, bound: '' };
+  const made = (from: string, to: string, changes: Partial<CommittedRun> = {}): CommittedRun =>
+    runOf(`2026-03-${from}`, {
+      window: { column: 'at', from: `2026-03-${from}T00:00:00Z`, to: `2026-03-${to}T00:00:00Z` },
+      partition,
+      ...changes,
+    });
+
+  test('are missing over the gaps between them, oldest first, and no longer once made', async () => {
+    const source = sourceOfPartitions(['04', '07'], ['01', '02'], ['08', '20']);
+    assert.deepEqual(await missing({ source, archive }), ['20260301T000000Z', '20260304T000000Z']);
+    assert.deepEqual(await missing({ source, archive, committed: [made('01', '02')] }), ['20260304T000000Z']);
+  });
+
+  test('that were cut anew are matched by their bounds, and get the next generation where their id is taken', async () => {
+    const source = sourceOfPartitions(['01', '02'], ['02', '04'], ['04', '06']);
+    const former = [made('01', '06'), made('01', '06', { run: '20260301T000000Z_2' })];
+    const expected = ['20260301T000000Z_3', '20260302T000000Z', '20260304T000000Z'];
+    assert.deepEqual(await missing({ source, archive, committed: former }), expected);
+    const again = made('01', '02', { run: '20260301T000000Z_3' });
+    assert.deepEqual(await missing({ source, archive, committed: [...former, again] }), expected.slice(1));
+  });
+
+  test('are refused over runs that were made of no partition', async () => {
+    const source = sourceOfPartitions(['01', '06']);
+    await assert.rejects(
+      missing({ source, archive, committed: [runOf('2026-03-01')] }),
+      ({ failure }: FailureError) => failure.code === 'window-mixed',
+    );
+  });
 });
 
 describe('too many windows', () => {
