@@ -34,6 +34,13 @@ export const BUDGET = Object.freeze({
     windowBytes: 256 * KIB,
   }),
 
+  /** Of the encoder, beside the window and the lines. */
+  encode: Object.freeze({
+    tableBytes: 16 * KIB,
+    /** What it is told of the columns. With more of them, or longer names, rows are encoded in another way. */
+    programBytes: 64 * KIB,
+  }),
+
   /** From the encoder to the compressor. */
   lines: Object.freeze({
     /** One is filled, and the others are with the compressor, whose thread so has work while this one is busy. */

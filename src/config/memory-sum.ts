@@ -65,7 +65,8 @@ function bufferTerms(config: Config, budget: Budget): MemoryTerm[] {
 function rowsBytes(budget: Budget): number {
   const { socketBytes, waitingBytes, surplusBytes, windowBytes } = budget.read;
   const lineBytes = budget.lines.buffers * (budget.lines.bytes + widestLinesBytes(budget));
-  return socketBytes + waitingBytes + surplusBytes + windowBytes + lineBytes;
+  const encodeBytes = budget.encode.tableBytes + budget.encode.programBytes;
+  return socketBytes + waitingBytes + surplusBytes + windowBytes + encodeBytes + lineBytes;
 }
 
 /**

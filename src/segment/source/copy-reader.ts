@@ -5,6 +5,7 @@ import { formatCount } from '../../base/units.ts';
 import { readInt32, readUint16 } from '../../format/jsonl/write/binary/numbers.ts';
 import { unquote } from '../../format/jsonl/write/json-text.ts';
 import type { RowEncoder } from '../../format/jsonl/write/binary/row-encoder.ts';
+import { RowPass } from '../../format/jsonl/write/binary/row-pass.ts';
 import type { EncodeBuffers } from '../../format/jsonl/write/binary/simd-text.ts';
 import { LineBuffer } from '../../format/jsonl/line-buffer.ts';
 import {
@@ -56,6 +57,7 @@ export class CopyReader {
   readonly #window: CopyWindow;
   readonly #lines: LineBuffer;
   readonly #encoder: RowEncoder;
+  readonly #pass: RowPass | undefined;
   readonly #encoding: CopyEncoding;
   readonly #count: ReadCount;
   readonly #keys: KeySpan;
@@ -69,6 +71,7 @@ export class CopyReader {
     this.#window = new CopyWindow(source, encoding.buffers.window);
     this.#lines = new LineBuffer(encoding.buffers.lines);
     this.#encoder = encoding.encoder;
+    this.#pass = RowPass.open(encoding.encoder, encoding.buffers);
     this.#encoding = encoding;
     this.#count = count;
     this.#keys = keys;
@@ -105,7 +108,10 @@ export class CopyReader {
     const window = this.#window;
     const { bytes } = window;
     let lastRow = -1;
-    while (!this.#lines.isFull && window.length >= HEADER_BYTES && bytes[window.start] === MESSAGE.copyData) {
+    for (;;) {
+      lastRow = this.#passRows() ?? lastRow;
+      // What was left alone there, if there is more: one row, and the others may go that way again.
+      if (this.#lines.isFull || window.length < HEADER_BYTES || bytes[window.start] !== MESSAGE.copyData) break;
       const end = window.start + readInt32(bytes, window.start + 1) + 1;
       if (end > window.end) break;
       const at = window.start + HEADER_BYTES;
@@ -123,6 +129,20 @@ export class CopyReader {
     }
     // The bytes of the last row of this pass are still there; of all passes, the last one's counts.
     if (lastRow >= 0) this.#keys.last = this.#keyValuesAt(lastRow);
+  }
+
+  /** Encodes rows in WebAssembly, as far as that goes; returns where the last one is, if there were any. */
+  #passRows(): number | undefined {
+    const pass = this.#pass;
+    const lines = this.#lines;
+    const window = this.#window;
+    const rows = pass?.run(window.start, window.end, lines.bytes, lines.length, BUDGET.lines.fullBytes) ?? 0;
+    if (pass === undefined || rows === 0) return undefined;
+    this.#keys.first ??= this.#keyValuesAt(pass.first);
+    this.#count.rows += rows;
+    lines.length = pass.length;
+    window.start = pass.stop;
+    return pass.last;
   }
 
   /** Returns false, and leaves the row where it is, when its line would be too long to be made in one go. */

@@ -27,7 +27,7 @@ describe('the memory sum', () => {
         ['run of 10,000 segments', (10_000 * 2000) / KIB],
         ['3 x old generation of the heap', 3 * 64 * KIB],
         ['3 x young generation of the heap', 3 * 16 * KIB],
-        ['3 x rows on their way', 3 * (128 + 256 + 128 + 256 + 3 * (576 + 512 + 640))],
+        ['3 x rows on their way', 3 * (128 + 256 + 128 + 256 + 16 + 64 + 3 * (576 + 512 + 640))],
         ['3 x compressor', 3 * 3 * (384 + 512 + 640 + 128)],
         ['3 x parts in flight, 8 x 5.0 MiB', 3 * (8 * 5 + 1) * KIB],
         ['3 x parts encrypted for TLS, 6 x 5.0 MiB', 3 * 6 * 5 * KIB],

@@ -10,6 +10,7 @@ import { isalProblem } from '../../../src/format/compress/isal.ts';
 import { createUnpacker } from '../../../src/format/compress/unpack.ts';
 import { LineBuffer } from '../../../src/format/jsonl/line-buffer.ts';
 import { lendBuffers, plainBuffers } from '../../../src/format/jsonl/write/binary/simd-text.ts';
+import { TABLES_END } from '../../../src/format/jsonl/write/binary/wasm/places.ts';
 import { TextEncoder } from '../../../src/format/jsonl/write/text-encoder.ts';
 import { ContentProof } from '../../../src/format/proof.ts';
 import type { Column } from '../../../src/postgres/columns.ts';
@@ -51,7 +52,8 @@ function noise(bytes: number): Buffer {
 }
 
 describe('the stages allocate by the budget', () => {
-  test('the window and the buffers of lines', () => {
+  test('the tables of the encoder, the window and the buffers of lines', () => {
+    assert.ok(TABLES_END <= BUDGET.encode.tableBytes);
     for (const { window, lines } of [lendBuffers(), plainBuffers()]) {
       assert.equal(window.length, BUDGET.read.windowBytes);
       assert.deepEqual(

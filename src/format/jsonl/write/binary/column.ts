@@ -13,6 +13,24 @@ import {
 import { copyHex, copyJson, copyJsonb, BYTEA_START, encodeBytea, encodeText, encodeUuid, escapeText } from './text.ts';
 import type { Encode, Encoder } from './encoder.ts';
 import { encodeDate, encodeTimestamp, encodeTimestamptz } from './times.ts';
+import {
+  OP_ARRAY,
+  OP_BOOLEAN,
+  OP_BYTEA,
+  OP_DATE,
+  OP_FLOAT4,
+  OP_FLOAT8,
+  OP_INT2,
+  OP_INT4,
+  OP_INT8,
+  OP_JSON,
+  OP_JSONB,
+  OP_NUMERIC,
+  OP_TEXT,
+  OP_TIMESTAMP,
+  OP_TIMESTAMPTZ,
+  OP_UUID,
+} from './wasm/places.ts';
 
 const QUOTE = Buffer.from('"');
 const NOTHING = Buffer.alloc(0);
@@ -21,46 +39,50 @@ const TEXT: Encoder = {
   encode: encodeText,
   pieces: { start: QUOTE, encode: escapeText, end: QUOTE, skip: 0 },
   element: undefined,
+  op: OP_TEXT,
 };
 const JSON_TEXT: Encoder = {
   encode: copyJson,
   pieces: { start: NOTHING, encode: copyJson, end: NOTHING, skip: 0 },
   element: undefined,
+  op: OP_JSON,
 };
 const BYTEA: Encoder = {
   encode: encodeBytea,
   pieces: { start: BYTEA_START, encode: copyHex, end: QUOTE, skip: 0 },
   element: undefined,
+  op: OP_BYTEA,
 };
 const JSONB: Encoder = {
   encode: copyJsonb,
   pieces: { start: NOTHING, encode: copyJson, end: NOTHING, skip: 1 },
   element: undefined,
+  op: OP_JSONB,
 };
 
-function fixed(encode: Encode): Encoder {
-  return { encode, pieces: undefined, element: undefined };
+function fixed(encode: Encode, op: number): Encoder {
+  return { encode, pieces: undefined, element: undefined, op };
 }
 
 /** By the OID of the type below all domains. */
 const BY_OID = new Map<number, Encoder>([
-  [16, fixed(encodeBoolean)],
+  [16, fixed(encodeBoolean, OP_BOOLEAN)],
   [17, BYTEA],
   [19, TEXT], // name
-  [20, fixed(encodeInt8)],
-  [21, fixed(encodeInt2)],
-  [23, fixed(encodeInt4)],
+  [20, fixed(encodeInt8, OP_INT8)],
+  [21, fixed(encodeInt2, OP_INT2)],
+  [23, fixed(encodeInt4, OP_INT4)],
   [25, TEXT],
   [114, JSON_TEXT],
-  [700, fixed(encodeFloat4)],
-  [701, fixed(encodeFloat8)],
+  [700, fixed(encodeFloat4, OP_FLOAT4)],
+  [701, fixed(encodeFloat8, OP_FLOAT8)],
   [1042, TEXT], // bpchar
   [1043, TEXT], // varchar
-  [1082, fixed(encodeDate)],
-  [1114, fixed(encodeTimestamp)],
-  [1184, fixed(encodeTimestamptz)],
-  [1700, fixed(encodeNumeric)],
-  [2950, fixed(encodeUuid)],
+  [1082, fixed(encodeDate, OP_DATE)],
+  [1114, fixed(encodeTimestamp, OP_TIMESTAMP)],
+  [1184, fixed(encodeTimestamptz, OP_TIMESTAMPTZ)],
+  [1700, fixed(encodeNumeric, OP_NUMERIC)],
+  [2950, fixed(encodeUuid, OP_UUID)],
   [3802, JSONB],
 ]);
 
@@ -80,7 +102,7 @@ function findEncoder(column: Column): Encoder | undefined {
     const element = BY_OID.get(column.elementTypeOid);
     return element === undefined
       ? undefined
-      : { encode: binaryArrayEncoder(element.encode), pieces: undefined, element };
+      : { encode: binaryArrayEncoder(element.encode), pieces: undefined, element, op: OP_ARRAY + element.op };
   }
   if (column.encoding === 'server') return undefined;
   return column.isEnum ? TEXT : BY_OID.get(column.baseTypeOid);

@@ -18,4 +18,6 @@ export interface Encoder {
   pieces: Pieces | undefined;
   /** The encoder of an array's elements. */
   element: Encoder | undefined;
+  /** The same in wasm/, by the codes of places.ts. */
+  op: number;
 }

@@ -1,12 +1,14 @@
 /**
- * Text to JSON by SIMD, 16 bytes at a time: buffers that lie in a WebAssembly memory, and the two functions that work in
- * it. The module is simd-text.wat. Measured on the article's table: text.ts alone took half a second more, of 3.3.
+ * Buffers that lie in a WebAssembly memory, and the functions of wasm/ that work in it: one for whole rows, and two for text,
+ * 16 bytes at a time, of rows that are left to the encoders here.
  *
  * A thread has one such memory, lent to one segment at a time. Buffers that are not in it, and machines without SIMD, go
- * through the loops of text.ts, which do the same.
+ * through the encoders here alone, which do the same.
  */
 import { BUDGET } from '../../../../base/memory-budget.ts';
-import { ESCAPES, HEX } from './escapes.ts';
+import { fillTables } from './wasm-tables.ts';
+import { WASM_MODULE } from './wasm-module.ts';
+import { RESULT_AT } from './wasm/places.ts';
 
 /** What a segment is read into, and the buffers that its lines are written to in turn. */
 export interface EncodeBuffers {
@@ -20,19 +22,11 @@ const LINE_BUFFERS = BUDGET.lines.buffers;
 /** The functions read and write so much at once, also at the end of a value. */
 export const SIMD_BYTES = 16;
 
-const HEX_AT = 256;
-const WINDOW_AT = 1024;
+const PROGRAM_AT = BUDGET.encode.tableBytes;
+const WINDOW_AT = PROGRAM_AT + BUDGET.encode.programBytes;
 const LINES_AT = WINDOW_AT + WINDOW_BYTES;
 const PAGE_BYTES = 64 * 1024;
 const PAGES = Math.ceil((LINES_AT + LINE_BUFFERS * LINES_BYTES) / PAGE_BYTES);
-
-/** simd-text.wat, assembled. */
-export const SIMD_MODULE =
-  'AGFzbQEAAAABCAFgA39/fwF/Ag4BAmpzBm1lbW9yeQIAAQMDAgAABxICBmVzY2FwZQAABWJsYW5rAAEKsAIC1wECAXsEfwJAA0Ag' +
-  'ACABTw0BIAEgAGshBCACIAD9AAQAIgP9CwQAQX8gBEEQIARBEEkbdCADQSD9D/0mIANBIv0P/SMgA0HcAP0P/SP9UP1Q/WRyaCEF' +
-  'IAAgBWohACACIAVqIQIgBUEQRg0AIAAgAU8NASAALQAAIgYtAAAhByACQdwAOgAAIAdBAUYEQCACQfXgwAE2AgEgAiAGQQR2LQCA' +
-  'AjoABCACIAZBD3EtAIACOgAFIAJBBmohAgUgAiAHOgABIAJBAmohAgsgAEEBaiEADAALCyACC1UCAXsBfyACIAEgAGtqIQQCQANA' +
-  'IAAgAU8NASACQSD9DyAA/QAEACIDIANBCv0P/SMgA0EN/Q/9I/1Q/VL9CwQAIABBEGohACACQRBqIQIMAAsLIAQL';
 
 type OverMemory = (at: number, end: number, to: number) => number;
 
@@ -40,10 +34,28 @@ type OverMemory = (at: number, end: number, to: number) => number;
 interface WebAssemblyApi {
   Memory: new (limits: { initial: number; maximum: number }) => { buffer: ArrayBuffer };
   Module: new (bytes: Uint8Array) => object;
-  Instance: new (module: object, imports: object) => { exports: { escape: OverMemory; blank: OverMemory } };
+  Instance: new (module: object, imports: object) => { exports: Exports };
+}
+
+interface Exports {
+  escape: OverMemory;
+  blank: OverMemory;
+  encodeRows: (program: number, at: number, end: number, to: number, full: number, limit: number) => void;
+}
+
+/** The memory as whole rows are encoded in it. */
+export interface EncodeMemory {
+  buffer: ArrayBuffer;
+  programBytes: number;
+  /** Puts the columns' program in its place, if it is not there. */
+  load: (program: Uint8Array) => void;
+  encodeRows: (at: number, end: number, to: number, full: number, limit: number) => void;
+  /** What the last call came to. */
+  result: Uint32Array;
 }
 
 let simd: EncodeBuffers | undefined;
+let encodeMemory: EncodeMemory | undefined;
 let isLent = false;
 let isTried = false;
 
@@ -67,7 +79,12 @@ export function giveBuffersBack(buffers: EncodeBuffers): void {
   if (buffers === simd) isLent = false;
 }
 
-/** Buffers outside of the SIMD memory. */
+/** Undefined for buffers that do not lie in it. */
+export function memoryOf(buffers: EncodeBuffers): EncodeMemory | undefined {
+  return buffers === simd ? encodeMemory : undefined;
+}
+
+/** Buffers outside of the memory. */
 export function plainBuffers(): EncodeBuffers {
   return {
     window: new Uint8Array(WINDOW_BYTES),
@@ -98,10 +115,9 @@ function openMemory(): void {
   try {
     const { WebAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyApi };
     const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES });
-    const module = new WebAssembly.Module(Buffer.from(SIMD_MODULE, 'base64'));
-    const { exports } = new WebAssembly.Instance(module, { js: { memory } });
-    new Uint8Array(memory.buffer).set(ESCAPES);
-    new Uint8Array(memory.buffer).set(HEX, HEX_AT);
+    const module = new WebAssembly.Module(Buffer.from(WASM_MODULE, 'base64'));
+    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+    fillTables(memory.buffer);
     simdWindow = new Uint8Array(memory.buffer, WINDOW_AT, WINDOW_BYTES);
     const lines = Array.from(
       { length: LINE_BUFFERS },
@@ -110,8 +126,27 @@ function openMemory(): void {
     [simdLines0, simdLines1, simdLines2] = lines;
     escapeInMemory = exports.escape;
     blankInMemory = exports.blank;
+    encodeMemory = encodeMemoryOf(memory.buffer, exports);
     simd = { window: simdWindow, lines };
   } catch {
     // A processor without SIMD, or a limit on virtual memory: text.ts does it as well, and more slowly.
   }
+}
+
+function encodeMemoryOf(buffer: ArrayBuffer, { encodeRows }: Exports): EncodeMemory {
+  const bytes = new Uint8Array(buffer);
+  let loaded: Uint8Array | undefined;
+  return {
+    buffer,
+    programBytes: BUDGET.encode.programBytes,
+    load: (program) => {
+      if (program === loaded) return;
+      bytes.set(program, PROGRAM_AT);
+      loaded = program;
+    },
+    encodeRows: (at, end, to, full, limit) => {
+      encodeRows(PROGRAM_AT, at, end, to, full, limit);
+    },
+    result: new Uint32Array(buffer, RESULT_AT, 5),
+  };
 }

@@ -1,0 +1,1 @@
+export function compileModule(): Promise<Uint8Array>;
