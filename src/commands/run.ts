@@ -82,8 +82,7 @@ export async function runWithBar(
   const bar = openProgressBar(invocation.stderr, signal);
   const bindings = new Bindings();
   const generation = bindings.add(config);
-  const threads = new Threads(config.workers, bindings);
-  threads.warmUp();
+  const threads = new Threads(config.workers, bindings, { doesEmptyHere: true });
   const onProgress = (snapshot: ProgressSnapshot): void => {
     bar.update(progressOfRows(snapshot));
   };

@@ -41,6 +41,8 @@ export interface RunPlan {
   segments: readonly PlannedSegment[];
   /** What is to be said before it is run. */
   warnings: readonly string[];
+  /** By the server's word, there is no row: no page of the table, or a filter that lets nothing through. */
+  isExpectedEmpty?: true;
 }
 
 /** The cut of an earlier try, as its journal has it. */
@@ -71,16 +73,10 @@ export async function planRun(client: Client, archive: ArchiveConfig, slot: Date
   const bytes = await bytesToRead(client, subject, estimate, leaves);
   const cut = await openCut(by, { client, archive, subject, leaves, bytes });
   const segments = await cut.segments();
+  const look = { subject, estimate, warnings, ...expectations(estimate, leaves) };
   return segments.length <= 1 && archive.segments.by === 'auto' && cut !== wholeCut && by !== 'value'
-    ? {
-        subject,
-        estimate,
-        cut: wholeCut,
-        why: `${formatBytes(bytes)} are one segment`,
-        segments: await wholeCut.segments(),
-        warnings,
-      }
-    : { subject, estimate, cut, why, segments, warnings };
+    ? { ...look, cut: wholeCut, why: `${formatBytes(bytes)} are one segment`, segments: await wholeCut.segments() }
+    : { ...look, cut, why, segments };
 }
 
 /** The plan of an earlier try, described anew. */
@@ -103,6 +99,12 @@ export async function replanRun(
   const problem = cut.problem(segments) ?? (await cut.problemByServer?.(segments));
   const more = problem === undefined ? ((await cut.moreSegments?.(segments)) ?? []) : [];
   return { subject, estimate, cut, why, segments, warnings, problem, more };
+}
+
+/** A page that comes after this look holds no row that the snapshot sees. */
+function expectations({ rows }: Estimate, leaves: readonly Leaf[]): Pick<RunPlan, 'isExpectedEmpty'> {
+  const isPageless = leaves.length > 0 && leaves.every(({ pages, hasPages }) => hasPages && pages === 0);
+  return rows === 0 || isPageless ? { isExpectedEmpty: true } : {};
 }
 
 interface Look extends Pick<RunPlan, 'subject' | 'estimate' | 'warnings'> {

@@ -35,6 +35,7 @@ export function segmentTask(run: Run, { session, plan }: Attempt, segment: Plann
     compressor: chooseCompressor(archive.compression),
     ...(archive.contentEncoding === undefined ? {} : { contentEncoding: archive.contentEncoding }),
     ...(run.verifySource ? { wantsLineDigest: true } : {}),
+    ...(plan.isExpectedEmpty === true ? { isExpectedEmpty: true } : {}),
     maxRowBytes: maxRowBytes(run.config.workers.maxOldGenerationSizeMb),
   };
 }

@@ -33,6 +33,8 @@ export interface WorkerInput {
   /** Generations of the config that a run still goes by; the thread forgets the others. */
   generations: readonly number[];
   port: MessagePort;
+  /** The task is given back once there are more bytes of lines than that. */
+  mostJsonBytes?: number;
 }
 
 /** Handed to a thread so that it loads what it needs before there is a task. */

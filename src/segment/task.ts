@@ -50,6 +50,8 @@ export interface SegmentTask {
   contentEncoding?: string;
   /** Whether the facts shall have a digest of the lines; it costs time. */
   wantsLineDigest?: true;
+  /** By the server's word, no row is to be expected. */
+  isExpectedEmpty?: true;
   /** Rows wider than this on the wire fail when they are read through a cursor; see base/memory-budget.ts. */
   maxRowBytes: number;
 }

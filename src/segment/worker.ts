@@ -1,6 +1,7 @@
 /** The thread's entry: receive a task, do what it asks for, send back an outcome. It never throws, as an error would lose its class. */
 import { flushCompileCache } from 'node:module';
 import { getHeapStatistics } from 'node:v8';
+import { isMainThread } from 'node:worker_threads';
 import { fail, type FailureError, toFailure } from '../base/errors.ts';
 import { archiveSegment } from './archive.ts';
 import { bindTask, type Binding } from './binding.ts';
@@ -11,17 +12,26 @@ import type { FactsOf, Outcome, Task } from './task.ts';
 
 const REPORT_INTERVAL_MS = 200;
 
-/** What the pool calls. */
+/** Why a task is dropped that is too large for where it is run. */
+const GIVEN_BACK = Symbol('given back');
+
+/** What the pool calls; and who runs a task in the main thread. Resolves to nothing where the task is given back. */
 export default async function work(input: WorkerInput | typeof WARM_UP): Promise<Outcome<FactsOf<Task>> | undefined> {
   if (input === WARM_UP) return undefined;
   const outcome = await runTask(input);
-  // A thread is ended, and then writes nothing any more. What is in the cache already is not written again.
-  flushCompileCache();
+  // A thread is ended, and then writes nothing any more; what is in the cache already is not written again, so that the main
+  // thread waits for its end.
+  if (!isMainThread) flushCompileCache();
   return outcome;
 }
 
-/** Runs one task; what it says on the way goes through `port`. */
-async function runTask({ task, generations, port }: WorkerInput): Promise<Outcome<FactsOf<Task>>> {
+/** Runs one task; what it says on the way goes through `port`. Undefined where it is given back. */
+async function runTask({
+  task,
+  generations,
+  port,
+  mostJsonBytes = Infinity,
+}: WorkerInput): Promise<Outcome<FactsOf<Task>> | undefined> {
   const started = performance.now();
   const heap = new HeapMeter();
   const abort = new AbortController();
@@ -43,6 +53,7 @@ async function runTask({ task, generations, port }: WorkerInput): Promise<Outcom
       report,
       signal: abort.signal,
       onProgress: (progress: { rows: number; jsonBytes: number; bytes: number }) => {
+        if (progress.jsonBytes > mostJsonBytes) abort.abort(GIVEN_BACK);
         const heapBytes = heap.sample();
         const now = performance.now();
         if (now - reportedAt < REPORT_INTERVAL_MS) return;
@@ -58,6 +69,7 @@ async function runTask({ task, generations, port }: WorkerInput): Promise<Outcom
     heap.sample();
     return { ok: true, facts, peakHeapBytes: heap.peakBytes, seconds: (performance.now() - started) / 1000 };
   } catch (error) {
+    if (abort.signal.reason === GIVEN_BACK) return undefined;
     const failure = toFailure(error, 'worker');
     return {
       ok: false,

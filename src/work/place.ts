@@ -24,6 +24,8 @@ export interface Place {
    * outcome `aborted`, unless it was done by then.
    */
   run<T extends Task>(task: T, signal: AbortSignal, hooks: TaskHooks): Promise<Outcome<FactsOf<T>>>;
+  /** A task is about to come: who needs time before the first one may take it now. */
+  warmUp?(): void;
   /** Nothing may be running any more. */
   close(): Promise<void>;
 }

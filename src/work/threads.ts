@@ -16,6 +16,15 @@ export interface ThreadLimits {
   maxYoungGenerationSizeMb: number;
 }
 
+/** How tasks come to threads. */
+export interface ThreadChoices {
+  /** Whether a segment without rows is done in the main thread where no thread is there yet: the start of one takes longer. */
+  doesEmptyHere?: boolean;
+}
+
+/** A segment that turns out to have more than so many bytes of lines is no empty one. No request was sent for it by then. */
+const EMPTY_BYTES = 1024 ** 2;
+
 /** An idle thread is kept this long for the next task. */
 const IDLE_TIMEOUT_MS = 10_000;
 
@@ -23,6 +32,7 @@ export class Threads implements Place {
   readonly #piscina: Piscina<unknown, Outcome<never>>;
   readonly #queue: FairQueue;
   readonly #limits: ThreadLimits;
+  readonly #choices: ThreadChoices;
   readonly #bindings: Bindings;
   /** Fails a task that no thread has taken up yet. */
   readonly #notBegun = new Set<(error: unknown) => void>();
@@ -30,8 +40,9 @@ export class Threads implements Place {
   #warming: Promise<unknown> | undefined;
 
   /** No thread starts before there is work. Tasks may name any generation of the config that `bindings` has. */
-  constructor(limits: ThreadLimits, bindings: Bindings) {
+  constructor(limits: ThreadLimits, bindings: Bindings, choices: ThreadChoices = {}) {
     this.#limits = limits;
+    this.#choices = choices;
     this.#bindings = bindings;
     this.#queue = new FairQueue(limits.threads);
     this.#piscina = new Piscina({
@@ -65,10 +76,16 @@ export class Threads implements Place {
     });
   }
 
-  /** Starts a thread while there is no task yet: it takes as long to load as a run to be planned. */
+  /** Starts a thread where there is none: while it loads, its run is made ours. */
   warmUp(): void {
+    if (!this.#isCold) return;
     // If it fails, so does the first task, which tells.
     this.#warming = this.#piscina.run(WARM_UP).catch(() => undefined);
+  }
+
+  /** Whether there is no thread, and none to come. */
+  get #isCold(): boolean {
+    return this.#piscina.threads.length === 0 && this.#warming === undefined;
   }
 
   async close(): Promise<void> {
@@ -76,6 +93,29 @@ export class Threads implements Place {
   }
 
   async #runNow<T extends Task>(task: T, signal: AbortSignal, hooks: TaskHooks): Promise<Outcome<FactsOf<T>>> {
+    const isEmpty = task.kind === 'archive-segment' && task.isExpectedEmpty === true;
+    const here = isEmpty && this.#choices.doesEmptyHere === true && this.#isCold;
+    return (here ? await this.#runHere(task, signal, hooks) : undefined) ?? this.#runInThread(task, signal, hooks);
+  }
+
+  /** Does what a thread does, in the thread that calls. Undefined where there are rows after all, and the task is still to be done. */
+  async #runHere<T extends Task>(
+    task: T,
+    signal: AbortSignal,
+    hooks: TaskHooks,
+  ): Promise<Outcome<FactsOf<T>> | undefined> {
+    const { default: work } = await import('../segment/worker.ts');
+    const binding = this.#bindings.of(task.generation);
+    const talk = new Conversation({ binding, signal, hooks, onFirstWord: () => undefined });
+    try {
+      const input = { task, generations: this.#bindings.generations, port: talk.port, mostJsonBytes: EMPTY_BYTES };
+      return (await work(input)) as Outcome<FactsOf<T>> | undefined;
+    } finally {
+      talk.close();
+    }
+  }
+
+  async #runInThread<T extends Task>(task: T, signal: AbortSignal, hooks: TaskHooks): Promise<Outcome<FactsOf<T>>> {
     const binding = this.#bindings.of(task.generation);
     const ends = bindTask(task, binding);
     const { promise: neverBegan, reject: failUnbegun } = Promise.withResolvers<never>();

@@ -236,7 +236,10 @@ describe('a cut by the primary key', () => {
       const planned = await plan({ table }, 'key', KIB);
       const counts = await assertAllRowsOnce(planned, `SELECT * FROM ${table}`);
       assert.ok(counts.length <= Math.max(1, table === 'few' ? 7 : 1), `${table}: ${counts.join()}`);
+      assert.equal(planned.isExpectedEmpty, table === 'none' ? true : undefined, table);
     }
+    assert.equal((await plan({ table: 'few', where: 'false' }, 'key', KIB)).isExpectedEmpty, true);
+    assert.equal((await plan({ table: 'few', where: 'id < 0' }, 'key', KIB)).isExpectedEmpty, undefined);
   });
 
   test('that the archive names must be unique and NOT NULL, in any order of its columns', async () => {

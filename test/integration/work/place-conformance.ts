@@ -26,6 +26,8 @@ export interface Subject {
   add(binding: Binding): number;
   /** Ends whoever works on something, without a warning. */
   kill(): Promise<void>;
+  /** How many threads were started, where they are started by need. */
+  started?(): number;
 }
 
 const ROWS = 300;
@@ -48,6 +50,7 @@ export function placeConformance(name: string, open: (room: number) => Promise<S
     before(async () => {
       site = await openSite();
       await createWideTable(site, 'rows', ROWS);
+      await site.database.client.query('CREATE TABLE nothing (id int PRIMARY KEY, pad text)');
       subject = await open(1);
       generation = subject.add(bindingOf(site));
     });
@@ -124,6 +127,23 @@ export function placeConformance(name: string, open: (room: number) => Promise<S
 
     const stored = async (task: SegmentTask): Promise<Buffer | undefined> =>
       (await site.stored(PREFIX + task.key))?.body;
+
+    // The first ones: no thread is there yet.
+    it('needs no thread for a segment without rows, and writes its object', async () => {
+      const task = await taskOf('nothing', { isExpectedEmpty: true });
+      const { key, rows, bytes, firstKey } = await succeed(task);
+      assert.deepEqual([key, rows, bytes, firstKey], [task.key, 0, 0, null]);
+      assert.equal((await stored(task))?.length, 0);
+      assert.equal(subject.started?.() ?? 0, 0);
+    });
+
+    it('loses no row of a segment that is not empty, as was expected', async () => {
+      const task = await taskOf('rows', { isExpectedEmpty: true });
+      assert.equal((await succeed(task)).rows, ROWS);
+      const lines = (await stored(task))?.toString().trimEnd().split('\n');
+      assert.deepEqual(lines, await oracleLines(site.database.url, 'rows'));
+      assert.equal(subject.started?.() ?? 1, 1);
+    });
 
     it('resolves to what is known of the object, which is there then', async () => {
       const task = await taskOf('rows');

@@ -4,8 +4,10 @@ import { Threads } from '../../../src/work/threads.ts';
 import { placeConformance } from './place-conformance.ts';
 
 const alive = new Set<Worker>();
+let started = 0;
 
 process.on('worker', (worker) => {
+  started += 1;
   alive.add(worker);
   worker.once('exit', () => alive.delete(worker));
 });
@@ -13,7 +15,10 @@ process.on('worker', (worker) => {
 placeConformance('a set of threads', async (room) => {
   const bindings = new Bindings();
   return {
-    place: new Threads({ threads: room, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 }, bindings),
+    place: new Threads({ threads: room, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 }, bindings, {
+      doesEmptyHere: true,
+    }),
+    started: () => started,
     add: (binding) => bindings.add(binding),
     kill: async () => {
       for (const worker of alive) await worker.terminate();

@@ -51,6 +51,7 @@ export function aRun(store: Store): TestRun {
     progress: new RunProgress(ARCHIVE, RUN, undefined),
     signal: new AbortController().signal,
     drain: new AbortController().signal,
+    place: {},
   } as unknown as Run;
   return { run, log };
 }
