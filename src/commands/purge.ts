@@ -77,6 +77,7 @@ function readRequests(
   return [...new Set(runs.length === 0 ? ['latest'] : runs)].map((run) => ({
     archive: { ...archive, purge },
     run: run === 'latest' ? undefined : run,
+    byAge: run === 'latest',
     source,
     execute,
     ...(isAsked ? { confirm: (what) => ask(archive.name, what) } : {}),

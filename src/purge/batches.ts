@@ -7,6 +7,7 @@ import { setAllForTransaction } from '../postgres/settings.ts';
 import type { Outcome, Totals } from '../ledger/purge.ts';
 import { readHazards } from './hazards.ts';
 import type { Stretch } from './proof.ts';
+import type { DoneBatch } from './request.ts';
 import { noLines, plus } from './tally.ts';
 import type { PreparedPurge } from './target.ts';
 
@@ -45,16 +46,18 @@ export class Batches {
     this.#execute = execute;
   }
 
-  /** Goes through the stretch; `onBatch` is told of what each batch came to, and says whether to go on. Throws FailureError. */
-  async goThrough(stretch: Stretch, onBatch: (totals: Totals) => boolean): Promise<void> {
+  /** Goes through the stretch, batch by batch; whoever asks for no further one ends it. Throws FailureError. */
+  async *goThrough(stretch: Stretch): AsyncGenerator<DoneBatch & { totals: Totals }, void, undefined> {
     const { length } = stretch.sizes;
     for (let from = 0; from < length;) {
       const to = this.#endOfBatch(stretch, from);
       const started = performance.now();
       const totals = await this.#batch(stretch, from, to);
-      this.#adapt(to - from, performance.now() - started);
+      const ms = performance.now() - started;
+      this.#adapt(to - from, ms);
+      const bytes = stretch.sizes.slice(from, to).reduce((sum, size) => sum + size, 0);
+      yield { rows: to - from, bytes, ms, totals };
       from = to;
-      if (!onBatch(totals)) return;
     }
   }
 

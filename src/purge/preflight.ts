@@ -5,6 +5,7 @@ import { formatDuration } from '../base/units.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import type { Column } from '../postgres/columns.ts';
 import type { ManifestHead } from '../ledger/manifest.ts';
+import { LEAST_AFTER_MS } from './due.ts';
 import { exactRows, isKeyType } from './exact.ts';
 import type { PurgeFacts, Reference } from './look.ts';
 import type { Problem, PurgeOption } from './request.ts';
@@ -73,8 +74,9 @@ function ageProblems(
   option: PurgeCase['option'],
 ): Problem[] {
   const ageMs = server.now.getTime() - Date.parse(finishedAt);
-  if (ageMs >= option.afterMs) return [];
-  const wanted = formatDuration(option.afterMs);
+  const afterMs = Math.max(option.afterMs, LEAST_AFTER_MS);
+  if (ageMs >= afterMs) return [];
+  const wanted = formatDuration(afterMs);
   const message = `run ${run} was committed at ${finishedAt}, and purge.after wants ${wanted} by the clock of the database`;
   return [problem('purge-too-young', message)];
 }

@@ -21,8 +21,9 @@ import { look, type PurgeFacts } from './look.ts';
 import { findProblems } from './preflight.ts';
 import { damaged, readStretch } from './proof.ts';
 import { PurgeNotes, type FoundRecord } from './record.ts';
-import type { Problem, PurgeContext, PurgeRequest, PurgeResult, PurgeStatus } from './request.ts';
-import { mayGoLater, noLines, plus } from './tally.ts';
+import { findReader } from './readers.ts';
+import type { DoneBatch, Problem, PurgeContext, PurgeRequest, PurgeResult, PurgeStatus, StoppedBy } from './request.ts';
+import { linesOf, mayGoLater, noLines, plus } from './tally.ts';
 import { prepare, type PreparedPurge } from './target.ts';
 
 /** After so many purges, lines that are still locked or referenced are left to a later run. */
@@ -33,6 +34,8 @@ const LOOK_INTERVAL_MS = 30_000;
 const MOST_DIFFERENCES = 1000;
 /** How often one purge goes through what refers to itself, leaves first. */
 const MOST_PASSES = 1000;
+/** How often it is asked whether a run of the table is in progress. */
+const READERS_INTERVAL_MS = 1000;
 
 /** A purge that is refused; nothing was deleted. */
 class Refused extends Error {
@@ -54,6 +57,16 @@ class Different extends Error {
   }
 }
 
+/** It was broken off; what is done stays done, and is noted. */
+class Stopped extends Error {
+  readonly by: StoppedBy;
+
+  constructor(by: StoppedBy) {
+    super(by);
+    this.by = by;
+  }
+}
+
 type Tally = Omit<PurgeResult, 'archive' | 'status' | 'seconds' | 'error'>;
 
 /** Never throws: how it ended is in the result, and has been logged. */
@@ -64,6 +77,7 @@ export async function purgeRun(context: PurgeContext, request: PurgeRequest): Pr
     run: request.run ?? '',
     lines: 0,
     totals: noLines(),
+    totalsBefore: noLines(),
     wentOn: false,
     mayGoOn: false,
     problems: [],
@@ -87,9 +101,12 @@ async function endPurge(
   try {
     const folder = await findFolder(store, request);
     tally.run = folder.run;
-    const work = (): Promise<PurgeStatus> => purge(context, request, folder, tally);
-    if (!request.execute) return { status: await work() };
-    // No run of the archive is in progress meanwhile, and no other purge, from whatever host.
+    if (!request.execute) return { status: await purge(context, request, folder, tally) };
+    // No run of the archive is in progress meanwhile, and no other purge, from whatever host: with the lock, it ends.
+    const work = (lost: AbortSignal): Promise<PurgeStatus> => {
+      const signal = AbortSignal.any([context.signal, lost]);
+      return purge({ ...context, signal }, request, folder, tally);
+    };
     return { status: await withLock(lockTargetOf(context.config, request.archive, store), work) };
   } catch (error) {
     if (error instanceof Refused) {
@@ -100,7 +117,10 @@ async function endPurge(
       tally.differences.push(...error.differences);
       return { status: 'different' };
     }
-    if (context.signal.aborted) return { status: 'stopped' };
+    if (error instanceof Stopped || context.signal.aborted) {
+      tally.stoppedBy = error instanceof Stopped ? error.by : 'asked';
+      return { status: 'stopped' };
+    }
     const failure = toFailure(error, 'purge');
     const isDifferent = failure.code === 'purge-archive-damaged';
     if (isDifferent) tally.differences.push(failure.message);
@@ -131,6 +151,7 @@ async function purge(
   const found = await folder.purge();
   tally.lines = manifest.rows;
   tally.wentOn = found !== undefined;
+  tally.totalsBefore = found?.record.totals ?? noLines();
   const target = { url: request.source.url, applicationName: `pgsluice purge ${request.archive.name}/${folder.run}` };
   const client = await connectPostgres(target, 'purge', context.signal);
   try {
@@ -139,7 +160,7 @@ async function purge(
     const isWanted =
       !request.execute ||
       (await request.confirm?.({ run: folder.run, table: manifest.table ?? '', lines: manifest.rows })) !== false;
-    if (!isWanted) return 'stopped';
+    if (!isWanted) throw new Stopped('asked');
     // The proof, or the answer, may have taken hours: only what is found now is gone by.
     const facts = request.execute ? await lookAgain(client, request, manifest, found) : before;
     const prepared = await prepare(client, facts, manifest);
@@ -172,13 +193,13 @@ async function readManifest(folder: RunFolder): Promise<StoredManifest> {
 /** Throws Refused with all that stands against it. */
 async function lookAgain(
   client: Client,
-  { archive, run }: PurgeRequest,
+  { archive, byAge }: PurgeRequest,
   manifest: ManifestHead,
   found: FoundRecord,
 ): Promise<PurgeFacts> {
   if (archive.table === undefined) throw new Refused([noRun(`${archive.name} archives a query`)]);
   const facts = await look(client, archive.table);
-  const problems = findProblems(facts, { manifest, option: archive.purge, isNamed: run !== undefined });
+  const problems = findProblems(facts, { manifest, option: archive.purge, isNamed: !byAge });
   if (found?.record.state === 'done')
     problems.push({
       code: 'purge-done',
@@ -230,21 +251,30 @@ class Work {
   readonly #until: number;
   #linesDone = 0;
   #lookedAt = performance.now();
+  #readersAskedAt = Number.NEGATIVE_INFINITY;
   /** Of the object that is being gone through. */
   #present = noLines();
 
   constructor(parts: Parts) {
-    const { client, prepared, request } = parts;
+    const { client, context, prepared, request } = parts;
+    const { maxDurationMs = Number.POSITIVE_INFINITY } = request.archive.purge;
     this.#parts = parts;
     this.#batches = new Batches(client, prepared, request.execute);
-    this.#until = performance.now() + (request.archive.purge.maxDurationMs ?? Number.POSITIVE_INFINITY);
+    this.#until = context.endsAtMs ?? performance.now() + maxDurationMs;
   }
 
+  /** Throws Stopped when it was broken off. */
   async goThrough(): Promise<PurgeStatus> {
-    const { notes, tally, request } = this.#parts;
+    const { context, notes, tally, request } = this.#parts;
+    await this.#mayBegin();
     if (request.execute) await notes.write();
     try {
       return await this.#allObjects();
+    } catch (error) {
+      // An object that was left in the middle is not noted: the next purge goes through it anew.
+      const isBrokenOff = error instanceof Stopped || context.signal.aborted;
+      if (isBrokenOff && request.execute) await notes.write();
+      throw error;
     } finally {
       tally.totals = plus(notes.totals, this.#present);
       tally.mayGoOn = mayGoLater(tally.totals) && notes.rounds < MOST_ROUNDS;
@@ -254,13 +284,12 @@ class Work {
   async #allObjects(): Promise<PurgeStatus> {
     const { manifest, notes, request } = this.#parts;
     for (let object = notes.next; object < manifest.objects.length; object += 1) {
-      const totals = await this.#object(object);
-      if (totals === undefined) return this.#stop();
-      notes.add(object, totals);
+      notes.add(object, await this.#object(object));
+      this.#present = noLines();
       if (request.execute) await notes.writeSometimes();
     }
     if (!request.execute) return 'counted';
-    if (!(await this.#onceMore())) return this.#stop();
+    await this.#onceMore();
     notes.rounds += 1;
     const isDone = !mayGoLater(notes.totals) || notes.rounds >= MOST_ROUNDS;
     await notes.write(isDone ? 'done' : 'running');
@@ -268,28 +297,23 @@ class Work {
   }
 
   /** What was locked may be free by now, and what was referred to may not be any more: as long as anything goes. */
-  async #onceMore(): Promise<boolean> {
+  async #onceMore(): Promise<void> {
     const { notes } = this.#parts;
     for (let pass = 0; pass < MOST_PASSES; pass += 1) {
       const before = notes.totals.deleted;
       for (const object of notes.stayed.worthAnotherLook) {
-        const totals = await this.#object(object);
-        // It is in the totals as it was before.
-        this.#present = noLines();
-        if (totals === undefined) return false;
+        let totals;
+        try {
+          totals = await this.#object(object);
+        } finally {
+          // It is in the totals as it was before.
+          this.#present = noLines();
+        }
         notes.addAgain(object, totals);
         await notes.writeSometimes();
       }
-      if (notes.totals.deleted === before) return true;
+      if (notes.totals.deleted === before) return;
     }
-    return true;
-  }
-
-  /** What was done of an object that was left in the middle is not noted: the next purge goes through it anew. */
-  async #stop(): Promise<PurgeStatus> {
-    const { notes, request } = this.#parts;
-    if (request.execute) await notes.write();
-    return 'stopped';
   }
 
   /** A foreign key that cascades, or a trigger, may have been made meanwhile. Throws FailureError for the first problem. */
@@ -306,10 +330,10 @@ class Work {
     this.#lookedAt = performance.now();
   }
 
-  /** Undefined when it was left in the middle. */
-  async #object(at: number): Promise<Totals | undefined> {
+  /** What became of each of its lines. Throws Stopped when it is left in the middle. */
+  async #object(at: number): Promise<Totals> {
     await this.#lookOnceMore();
-    const { context, folder, manifest, prepared, notes } = this.#parts;
+    const { context, folder, manifest, prepared } = this.#parts;
     const object = await manifest.objects.at(at);
     if (object === undefined) throw damaged(folder.prefix, `it has no object ${at}`);
     const toVerify = {
@@ -321,27 +345,45 @@ class Work {
       windowBytes: readableWindowBytes(context.config),
     };
     this.#present = noLines();
-    let isOver = this.#isOver();
-    for (let from = 0; from < object.rows && !isOver;) {
+    for (let from = 0; from < object.rows;) {
+      await this.#mayBegin();
       const stretch = await readStretch(toVerify, prepared.key, from, context.signal);
       if (stretch.sizes.length === 0) throw damaged(toVerify.key, 'it has fewer lines');
-      await this.#batches.goThrough(stretch, (totals) => {
-        this.#present = plus(this.#present, totals);
-        this.#linesDone += Object.values(totals).reduce((sum, count) => sum + count, 0);
-        const totalsNow = plus(notes.totals, this.#present);
-        context.onProgress?.({ lines: manifest.rows, linesDone: this.#linesDone, totals: totalsNow });
-        isOver = this.#isOver();
-        return !isOver;
-      });
+      for await (const { totals, ...batch } of this.#batches.goThrough(stretch)) {
+        this.#account(totals);
+        if (linesOf(this.#present) < object.rows) await this.#mayGoOn(batch);
+      }
       from += stretch.sizes.length;
     }
-    const totals = this.#present;
-    if (isOver && Object.values(totals).reduce((sum, count) => sum + count, 0) < object.rows) return undefined;
-    this.#present = noLines();
-    return totals;
+    return this.#present;
   }
 
-  #isOver(): boolean {
-    return this.#parts.context.signal.aborted || performance.now() >= this.#until;
+  #account(totals: Totals): void {
+    const { context, manifest, notes } = this.#parts;
+    this.#present = plus(this.#present, totals);
+    this.#linesDone += linesOf(totals);
+    const totalsNow = plus(notes.totals, this.#present);
+    context.onProgress?.({ lines: manifest.rows, linesDone: this.#linesDone, totals: totalsNow });
   }
+
+  /** Between two batches. Throws Stopped when there is to be no other one. */
+  async #mayGoOn(batch: DoneBatch): Promise<void> {
+    await this.#parts.context.pause?.(batch);
+    await this.#mayBegin();
+  }
+
+  async #mayBegin(): Promise<void> {
+    const { signal, yieldsToRuns = false } = this.#parts.context;
+    if (signal.aborted) throw stoppedBySignal(signal);
+    if (performance.now() >= this.#until) throw new Stopped('maxDuration');
+    if (!yieldsToRuns || performance.now() - this.#readersAskedAt < READERS_INTERVAL_MS) return;
+    const { client, prepared } = this.#parts;
+    if ((await findReader(client, prepared.oid)) !== undefined) throw new Stopped('run-in-progress');
+    this.#readersAskedAt = performance.now();
+  }
+}
+
+/** A lock that is lost is a failure. */
+function stoppedBySignal({ reason }: AbortSignal): Error {
+  return reason instanceof FailureError && reason.failure.code === 'session-lost' ? reason : new Stopped('asked');
 }

@@ -8,8 +8,10 @@ export type PurgeOption = NonNullable<ArchiveConfig['purge']>;
 
 export interface PurgeRequest {
   archive: ArchiveConfig & { purge: PurgeOption };
-  /** Undefined for the latest committed run, which must be old enough then. */
+  /** Undefined for the latest committed run. */
   run: string | undefined;
+  /** Whether nobody has named the run, so that it must be as old as `purge.after`. */
+  byAge: boolean;
   /** The database that rows are deleted from. */
   source: SourceConfig;
   /** Whether rows are deleted; else it is only counted what would go. */
@@ -24,9 +26,26 @@ export interface PurgeContext {
   log: Log;
   /** Stops it after its batch; what is deleted stays so. */
   signal: AbortSignal;
+  /** Of performance.now(): it stops then. Absent: after `purge.maxDuration`. */
+  endsAtMs?: number;
+  /** Whether it stops as soon as a run or a restore of the table is in progress, of whatever archive and host. */
+  yieldsToRuns?: boolean;
+  /** Resolves when the next batch may begin, and rejects with the reason of `signal`: the place for whatever sets the pace. */
+  pause?: (batch: DoneBatch) => Promise<void>;
   onProof?: (progress: { objects: number; objectsDone: number; bytes: number; bytesDone: number }) => void;
   onProgress?: (progress: PurgeProgress) => void;
 }
+
+/** A batch that is over. */
+export interface DoneBatch {
+  rows: number;
+  /** Of its JSON Lines. */
+  bytes: number;
+  ms: number;
+}
+
+/** Why a purge was broken off: it was asked to stop, its time was over, or a run of the table is in progress. */
+export type StoppedBy = 'asked' | 'maxDuration' | 'run-in-progress';
 
 export interface PurgeProgress {
   /** Lines of the run, and those gone through. */
@@ -51,6 +70,8 @@ export interface PurgeResult {
   lines: number;
   /** Lines by what became of them; of a dry run, `deleted` are those that would go. */
   totals: Totals;
+  /** What of them the purges before this one had come to. */
+  totalsBefore: Totals;
   /** Whether it went on with a purge that was broken off, or left lines that could not go then. */
   wentOn: boolean;
   /** Whether a further purge may delete some of what stayed. */
@@ -61,6 +82,7 @@ export interface PurgeResult {
   /** What the proof found. */
   differences: string[];
   warnings: string[];
+  stoppedBy?: StoppedBy;
   error?: Failure;
 }
 

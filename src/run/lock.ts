@@ -74,8 +74,8 @@ export async function askForLock(client: Client): Promise<void> {
 /** Work of this process that holds a lock for a moment: a run waits for it, as it would else be locked out by itself. */
 const lockedWork = new Map<string, Promise<unknown>>();
 
-/** Does a short piece of work under the archive's lock, outside of a run. Throws FailureError. */
-export async function withLock<T>(target: LockTarget, work: () => Promise<T>): Promise<T> {
+/** Does a piece of work under the archive's lock, outside of a run; its signal aborts when the lock is lost. Throws FailureError. */
+export async function withLock<T>(target: LockTarget, work: (lost: AbortSignal) => Promise<T>): Promise<T> {
   const doing = lockAndWork(target, work);
   lockedWork.set(
     target.folderUrl,
@@ -93,14 +93,19 @@ export async function whenUnlockedHere({ folderUrl }: LockTarget): Promise<void>
   await lockedWork.get(folderUrl);
 }
 
-async function lockAndWork<T>(target: LockTarget, work: () => Promise<T>): Promise<T> {
+async function lockAndWork<T>(target: LockTarget, work: (lost: AbortSignal) => Promise<T>): Promise<T> {
   const client = await openLock(target, undefined, beginHolding);
+  const lost = new AbortController();
+  client.on('end', () => {
+    const message = `the connection that held the lock of archive ${target.archive} broke`;
+    lost.abort(fail('session-lost', { stage: 'lock', archive: target.archive, message }));
+  });
   const cut = (): void => {
     socketOf(client)?.destroy();
   };
   const heartbeat = new Heartbeat(() => askForLock(client), cut);
   try {
-    return await work();
+    return await work(lost.signal);
   } finally {
     heartbeat.stop();
     await endConnection(client);

@@ -134,6 +134,22 @@ export const PURGE_FAILURES = {
     hint: 'Wait, or name the run: a run that is named may be purged at once.',
     exit: REFUSED,
   },
+  'purge-window-changed': {
+    transient: false,
+    meaning: 'The run is of a window that the config does not have: its column or its length was changed since.',
+    hint: 'Name the run to purge it: pgsluice purge ARCHIVE RUN --execute.',
+  },
+  'purge-came-back': {
+    transient: false,
+    meaning:
+      'A further run of a window has more rows than its purge before left, and 1 % of what that deleted: rows have come back, and somebody may need them.',
+    hint: 'Where nobody does, purge that run by name: pgsluice purge ARCHIVE RUN --execute.',
+  },
+  'purge-changed': {
+    transient: false,
+    meaning: 'Rows of a run were changed since they were archived: they stay.',
+    hint: 'Nothing is to be done: of an archive of windows, the daemon archives them as a further run of the window. Else the next run does.',
+  },
   'purge-done': {
     transient: false,
     meaning: 'The run was purged before, and a run is purged once: rows that came back since stay.',

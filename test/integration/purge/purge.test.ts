@@ -432,7 +432,7 @@ describe('what goes, and what stays', () => {
         const digests = ['{"id":1,"v":null}', '{"id":2,"v":null}'].map((line) => `\\x${hash('sha256', line)}`);
         const stretch = { keys: [['1', '2']], digests, sizes: [18, 18] };
         await assert.rejects(
-          batches.goThrough(stretch, () => true),
+          batches.goThrough(stretch).next(),
           (error) => error instanceof FailureError && error.failure.code === 'purge-table-changed',
         );
         assert.deepEqual([await countOf('hazardous'), await countOf('dependants')], [2, 1]);

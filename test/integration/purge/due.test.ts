@@ -1,0 +1,252 @@
+/** The purges that the daemon makes by itself: what it must not touch first, then what goes, and in which order. */
+import assert from 'node:assert/strict';
+import { before, beforeEach, describe, test } from 'node:test';
+import { loadConfig } from '../../../src/config/load.ts';
+import type { Manifest } from '../../../src/ledger/manifest.ts';
+import { connectPostgres, endConnection } from '../../../src/postgres/connect.ts';
+import type { DuePurges, PurgedArchive } from '../../../src/purge/due.ts';
+import { purgeDue, type PassEnding, type PassMemory } from '../../../src/purge/purge-due.ts';
+import type { PurgeResult } from '../../../src/purge/request.ts';
+import { lockConnection, openLock } from '../../../src/run/lock.ts';
+import { openKnownRuns } from '../../../src/windows/known-runs.ts';
+import { runInProcess } from '../../support/in-process.ts';
+import { recordTo, type LogLine } from '../../support/record-log.ts';
+import { putObject } from '../../support/segments.ts';
+import { openSite, PREFIX, type Site } from '../../support/site.ts';
+
+const DAY = 86_400_000;
+const HOUR = 3_600_000;
+const NAME = 'events';
+const DAYS = [1, 2, 3].map((day) => `2026010${day}T000000Z`) as [string, string, string];
+
+let site: Site;
+let config: string;
+let memory: PassMemory;
+
+before(async () => {
+  site = await openSite();
+});
+
+async function sql(text: string): Promise<Record<string, unknown>[]> {
+  return (await site.database.client.query(text)).rows as Record<string, unknown>[];
+}
+
+/** Rows that are left of each day. */
+async function left(): Promise<number[]> {
+  const rows =
+    await sql(`SELECT count(e.id)::int AS n FROM generate_series(timestamptz '2026-01-01Z', '2026-01-03Z', '1 day') AS d
+    LEFT JOIN events e ON e.at >= d AND e.at < d + interval '1 day' GROUP BY d ORDER BY d`);
+  return rows.map(({ n }) => Number(n));
+}
+
+async function writeConfig(changes: object = {}, purge: object = {}, parts: object = {}): Promise<string> {
+  const window = { column: 'at', every: 'day', from: '2026-01-01' };
+  const archive = {
+    table: 'events',
+    window,
+    segments: { by: 'key', targetSize: '8KiB' },
+    purge: { after: '7d', ...purge },
+  };
+  return site.writeConfig({ log: { level: 'silent' }, archives: { [NAME]: { ...archive, ...changes } }, ...parts });
+}
+
+/** As if the run had been committed so long ago. */
+async function age(run: string, ageMs: number, changes: Partial<Manifest> = {}): Promise<void> {
+  const manifest = (await site.manifest(NAME, run))!;
+  const finishedAt = new Date(Date.now() - ageMs).toISOString();
+  const body = Buffer.from(JSON.stringify({ ...manifest, finishedAt, ...changes }));
+  await putObject(site, `${PREFIX}${NAME}/run=${run}/_manifest.json`, body);
+}
+
+interface Pass extends PassEnding {
+  results: string[];
+  all: PurgeResult[];
+  due: DuePurges | undefined;
+  log: LogLine[];
+}
+
+async function pass(file = config, onProgress: (stop: AbortController) => void = () => undefined): Promise<Pass> {
+  const loaded = loadConfig(file, site.environment);
+  const archive = loaded.archives[NAME] as PurgedArchive;
+  const log: LogLine[] = [];
+  const all: PurgeResult[] = [];
+  const stop = new AbortController();
+  let due: DuePurges | undefined;
+  const options = {
+    config: loaded,
+    log: recordTo(log),
+    signal: stop.signal,
+    known: openKnownRuns(loaded, archive),
+    memory,
+  };
+  const ending = await purgeDue(options, archive, {
+    found: (found) => {
+      due = found;
+    },
+    end: (result) => all.push(result),
+    progress: () => {
+      onProgress(stop);
+    },
+  });
+  const results = all.map(({ run, status, problems, error, stoppedBy }) =>
+    [run, status, ...new Set(problems.map(({ code }) => code)), error?.code, stoppedBy].filter(Boolean).join(' '),
+  );
+  return { ...ending, results, all, due, log };
+}
+
+beforeEach(async () => {
+  for (const run of DAYS) await site.removeRun(NAME, run);
+  await sql(`DROP TABLE IF EXISTS events CASCADE;
+    CREATE TABLE events (id int PRIMARY KEY, at timestamptz NOT NULL, v text);
+    INSERT INTO events SELECT i, timestamptz '2026-01-01Z' + (i - 1) * interval '6 min', md5(i::text) FROM generate_series(1, 720) AS i;
+    CREATE INDEX ON events (at); ANALYZE events`);
+  config = await writeConfig();
+  memory = { done: new Map(), differentAtMs: new Map() };
+  for (const run of DAYS) {
+    const { result } = await runInProcess(site, config, NAME, run);
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
+  }
+});
+
+describe('what the daemon does not purge by itself', () => {
+  test('a run that is younger than `after`, by the clock of the database', async () => {
+    await age(DAYS[0], 7 * DAY - HOUR);
+    const { results, due } = await pass();
+    assert.deepEqual([results, due?.due, await left()], [[], [], [240, 240, 240]]);
+    assert.ok(Math.abs((due?.nextDueMs ?? 0) - Date.now() - HOUR) < 60_000);
+  });
+
+  test('a run whose objects are damaged: those after it go, and it is not read again at once', async () => {
+    for (const run of DAYS.slice(0, 2)) await age(run, 8 * DAY);
+    const [object] = (await site.manifest(NAME, DAYS[0]))!.objects;
+    const body = Buffer.from((await site.stored(object!.key))!.body);
+    body.writeUInt8(body.readUInt8(body.length - 12) ^ 1, body.length - 12);
+    await putObject(site, object!.key, body);
+    assert.deepEqual((await pass()).results, [`${DAYS[0]} different`, `${DAYS[1]} purged`]);
+    assert.deepEqual(await left(), [240, 0, 240]);
+    assert.deepEqual((await pass()).results, []);
+  });
+
+  test('a run of another database, of another table, or one whose record is none', async () => {
+    const { source } = (await site.manifest(NAME, DAYS[0]))!;
+    await age(DAYS[0], 8 * DAY, { source: { ...source, systemIdentifier: '1' } });
+    await age(DAYS[1], 8 * DAY, { table: 'public.others' });
+    await age(DAYS[2], 8 * DAY);
+    await putObject(
+      site,
+      `${PREFIX}${NAME}/run=${DAYS[2]}/_purge.json`,
+      Buffer.from('{"format":"pgsluice/purge/1","state":"done"}'),
+    );
+    const { results, due } = await pass();
+    assert.deepEqual(results, [`${DAYS[0]} refused purge-wrong-source`, `${DAYS[1]} refused purge-wrong-source`]);
+    assert.deepEqual(
+      due?.held.map(({ run, failure }) => `${run} ${failure.code}`),
+      [`${DAYS[2]} bad-purge-record`],
+    );
+    assert.deepEqual(await left(), [240, 240, 240]);
+  });
+
+  test('a run that is not committed, or whose windows are others by now', async () => {
+    for (const run of DAYS) await age(run, 8 * DAY);
+    const key = `${PREFIX}${NAME}/run=${DAYS[0]}/_manifest.json`;
+    const manifest = (await site.stored(key))!.body;
+    await site.removeRun(NAME, DAYS[0]);
+    const window = { column: 'at', every: 'month', from: '2026-01-01' };
+    const { results, due } = await pass(await writeConfig({ window }));
+    assert.deepEqual([results, due?.held.map(({ run }) => run)], [[], DAYS.slice(1)]);
+    assert.deepEqual(await left(), [240, 240, 240]);
+    await putObject(site, key, manifest);
+  });
+
+  test('anything of a table that sets off more than was accepted: three refusals alike end the pass', async () => {
+    for (const run of DAYS) await age(run, 8 * DAY);
+    await sql(
+      'CREATE TABLE children (event int REFERENCES events ON DELETE CASCADE); CREATE INDEX ON children (event)',
+    );
+    const { results, log } = await pass();
+    assert.deepEqual(
+      results,
+      DAYS.map((run) => `${run} refused purge-cascades`),
+    );
+    assert.ok(log.some(({ message }) => message.includes('have ended alike')));
+    assert.deepEqual(await left(), [240, 240, 240]);
+  });
+
+  test('anything while a run or a restore of that table is in progress, of whatever archive', async () => {
+    await age(DAYS[0], 8 * DAY);
+    for (const applicationName of [
+      'pgsluice others on db2:17',
+      'pgsluice restore events/x on db2',
+      'pgsluice purge on db2:1',
+    ]) {
+      const reader = await connectPostgres({ url: site.database.url, applicationName });
+      await reader.query('BEGIN');
+      await reader.query('LOCK TABLE events IN ACCESS SHARE MODE');
+      const { results, stoppedBy } = await pass();
+      await endConnection(reader);
+      assert.deepEqual(
+        [results, stoppedBy],
+        [[`${DAYS[0]} stopped run-in-progress`], 'run-in-progress'],
+        applicationName,
+      );
+    }
+    assert.deepEqual(await left(), [240, 240, 240]);
+    const looking = await connectPostgres({ url: site.database.url, applicationName: 'pgsluice windows events' });
+    await looking.query('BEGIN');
+    await looking.query('LOCK TABLE events IN ACCESS SHARE MODE');
+    assert.deepEqual((await pass()).results, [`${DAYS[0]} purged`]);
+    await endConnection(looking);
+  });
+
+  test('anything while another process has the lock of the archive', async () => {
+    await age(DAYS[0], 8 * DAY);
+    const loaded = loadConfig(config, site.environment);
+    const target = {
+      source: loaded.sources['default']!,
+      archive: NAME,
+      folderUrl: `${loaded.destinations['default']!.url}/${NAME}/`,
+    };
+    assert.match(lockConnection(target).applicationName, /^pgsluice events on /);
+    const holder = await openLock(target);
+    const { results, stoppedBy } = await pass();
+    await endConnection(holder);
+    assert.deepEqual([results, stoppedBy], [[`${DAYS[0]} failed locked`], 'run-in-progress']);
+    assert.deepEqual(await left(), [240, 240, 240]);
+  });
+});
+
+describe('what the daemon purges', () => {
+  test('the runs that are due, oldest window first; what is done is not asked for again', async () => {
+    await age(DAYS[1], 20 * DAY);
+    await age(DAYS[0], 8 * DAY);
+    await sql('UPDATE events SET v = NULL WHERE id = 3');
+    const first = await pass();
+    assert.deepEqual([first.results, first.purged], [[`${DAYS[0]} purged`, `${DAYS[1]} purged`], 2]);
+    assert.deepEqual(await left(), [1, 0, 240]);
+    const second = await pass();
+    assert.deepEqual([second.results, second.due?.due], [[], []]);
+  });
+
+  test('and stops after its batch when it is asked to, or when its time is over; then it goes on where it was', async () => {
+    for (const run of DAYS) await age(run, 8 * DAY);
+    const asked = await pass(config, (stop) => {
+      stop.abort();
+    });
+    assert.deepEqual([asked.results, asked.stoppedBy], [[`${DAYS[0]} stopped asked`], 'asked']);
+    const [some = 0] = await left();
+    assert.ok(some > 0 && some < 240, `${some} are left`);
+    const late = await pass(await writeConfig({}, { maxDuration: '1s' }), () => {
+      const until = performance.now() + 1001;
+      while (performance.now() < until);
+    });
+    assert.deepEqual([late.results, late.stoppedBy], [[`${DAYS[0]} stopped maxDuration`], 'maxDuration']);
+    const rest = await pass();
+    assert.deepEqual(
+      rest.results,
+      DAYS.map((run) => `${run} purged`),
+    );
+    assert.deepEqual([rest.all[0]?.wentOn, await left()], [true, [0, 0, 0]]);
+    const { deleted, absent } = rest.all[0]!.totals;
+    assert.equal(deleted + absent, 240);
+  });
+});
