@@ -1,5 +1,6 @@
 /** `pgsluice status`: how the daemon and its archives are. */
 import { countOf, formatBytes, formatDuration } from '../base/units.ts';
+import { describeOutcomes } from './terminal/outcomes.ts';
 import type { ArchiveState, State } from '../daemon/view/state.ts';
 import { askDaemon, type ControlOptions } from './control.ts';
 import { describeFailure } from './terminal/failure.ts';
@@ -29,6 +30,7 @@ function describeState({ version, host, pid, startedAt, now, stopping, memory, q
     '',
     ...formatGrid(['archive', 'state', 'schedule', 'next', 'last success', 'now'], archives.map(describeArchive)),
     ...archives.flatMap(describeLastFailure),
+    ...archives.flatMap(describePurges),
   ];
 }
 
@@ -60,4 +62,30 @@ function describeCurrent({ current }: ArchiveState): string {
 function describeLastFailure({ name, failing, lastFailure }: ArchiveState): string[] {
   if (!failing || lastFailure === null) return [];
   return ['', ...describeFailure(lastFailure, `${name} ${lastFailure.run}`)];
+}
+
+/** Of an archive that the daemon purges: what it does, what is due, and what does not go. */
+function describePurges({ name, purge }: ArchiveState): string[] {
+  if (purge === null) return [];
+  const { current, due, oldestDue, last, notPurgeable, notPurgeableRuns, failure } = purge;
+  const now = current === null ? [] : [`  ${describePurging(current)}`];
+  const waiting =
+    oldestDue === null ? [] : [`  ${countOf(due, 'run')} due, the oldest ${oldestDue.run} since ${oldestDue.since}`];
+  const before =
+    last === null
+      ? []
+      : [
+          `  last: ${last.run} ${last.status}${last.reason === 'ok' ? '' : ` (${last.reason})`}, ${describeOutcomes(last.totals)}`,
+        ];
+  const left = notPurgeable.slice(0, 1).flatMap((one) => describeFailure(one, `  ${one.run}`));
+  const more = notPurgeableRuns > 1 ? [`  ${countOf(notPurgeableRuns, 'run')} in all do not go by themselves`] : [];
+  const failed = failure === null ? [] : describeFailure(failure, '  what is due could not be found out');
+  const lines = [...now, ...waiting, ...before, ...failed, ...left, ...more];
+  return lines.length === 0 ? [] : ['', `purge of ${name}`, ...lines];
+}
+
+function describePurging({ run, state, percent, totals }: NonNullable<NonNullable<ArchiveState['purge']>['current']>) {
+  if (state === 'waiting') return 'waits for its turn';
+  if (state === 'looking') return 'finds out what is due';
+  return `${state} ${run} ${percent}%${totals === null ? '' : `, ${describeOutcomes(totals)}`}`;
 }

@@ -443,10 +443,14 @@ const http = z.strictObject({
 const notify = z.strictObject({
   url: webUrl().meta({ description: 'URL that gets a POST.', secret: true }),
   on: z
-    .array(z.enum(['failure', 'recovery', 'late']))
+    .array(z.enum(['failure', 'recovery', 'late', 'purge']))
     .min(1)
-    .default(['failure', 'recovery', 'late'])
-    .meta({ description: 'What is reported: a run that failed, the first success after it, an archive that is late.' }),
+    .default(['failure', 'recovery', 'late', 'purge'])
+    .meta({
+      description:
+        'What is reported: a run or a purge that failed, the first success after it, an archive that is late, and what a ' +
+        'purge left because it was changed since, or has come back.',
+    }),
   format: z.enum(['json', 'slack']).default('json').meta({
     description: 'Form of the body: an object with all that is known, or a text as Slack and its relatives take it.',
   }),

@@ -1,6 +1,7 @@
 /** What can be asked of the daemon: run now, cancel, pause, resume. */
 import type { Log } from '../base/log.ts';
 import { formatRunId, isRunId } from '../ledger/run-id.ts';
+import type { Purges } from './purges.ts';
 import type { BoardEntry, RunBoard } from './run-board.ts';
 import type { Standings } from './slots/standings.ts';
 
@@ -27,12 +28,13 @@ export interface Actions {
 export interface ActionParts {
   board: RunBoard;
   standings: Standings;
+  purges: Purges;
   log: Log;
   isStopping: () => boolean;
   changed: () => void;
 }
 
-export function createActions({ board, standings, log, isStopping, changed }: ActionParts): Actions {
+export function createActions({ board, standings, purges, log, isStopping, changed }: ActionParts): Actions {
   const refuse = (archive: string): Refused | undefined =>
     standings.of(archive) === undefined
       ? { refused: 'no-such-archive', message: `there is no archive "${archive}" in the config` }
@@ -43,6 +45,8 @@ export function createActions({ board, standings, log, isStopping, changed }: Ac
     if (refused !== undefined) return refused;
     standings.setPaused(archive, paused, new Date());
     log.info({ archive, paused }, paused ? 'the schedule is paused' : 'the schedule is resumed');
+    if (paused) await purges.paused(archive);
+    else purges.offer(archive);
     changed();
     return { archive, paused };
   };
@@ -69,6 +73,12 @@ export function createActions({ board, standings, log, isStopping, changed }: Ac
     async cancel(archive) {
       const refused = refuse(archive);
       if (refused !== undefined) return refused;
+      const purge = board.purgeOf(archive);
+      if (purge !== undefined) {
+        log.info({ archive, run: purge.run }, 'a purge is cancelled by hand; it goes on at the next slot');
+        await board.stopPurge(archive);
+        return { archive, run: purge.run };
+      }
       const entry = board.entryOf(archive);
       if (entry?.state === 'standby')
         return { refused: 'not-running', message: `run ${whereIs(entry)}: cancel it there` };

@@ -1,5 +1,6 @@
 /**
- * The lane of one archive: one run in progress at most, and those that wait behind it. It begins and reports nothing.
+ * The lane of one archive: one run in progress at most, and those that wait behind it; while there are none, a purge. It begins
+ * and reports nothing.
  */
 import { compareRunIds } from '../ledger/run-id.ts';
 import type { SkipReason, Trigger } from './run-ending.ts';
@@ -23,15 +24,20 @@ export interface LeftOut extends OfferedRun {
 }
 
 /**
- * While the lane is held, for a look at what lies in the destination, no run begins; a run may be in progress by then.
+ * While the lane is held, for a look at what lies in the destination, no run begins; a run may be in progress by then, or a
+ * purge, which ends soon.
  */
-type State<R> = { is: 'free' } | { is: 'held'; holds: number } | { is: 'running'; current: R; holds: number };
+type State<R, P> =
+  | { is: 'free' }
+  | { is: 'held'; holds: number }
+  | { is: 'running'; current: R; holds: number }
+  | { is: 'purging'; purge: P; holds: number };
 
 /** Runs that wait in one lane. */
 const MOST_WAITING = 1000;
 
-export class Lane<R extends { run: string }> {
-  #state: State<R> = { is: 'free' };
+export class Lane<R extends { run: string }, P = never> {
+  #state: State<R, P> = { is: 'free' };
   /** Oldest run id first. */
   #waiting: OfferedRun[] = [];
 
@@ -40,11 +46,16 @@ export class Lane<R extends { run: string }> {
     return this.#state.is === 'running' ? this.#state.current : undefined;
   }
 
+  /** The purge in progress: whoever wants the lane asks it to stop. */
+  get purge(): P | undefined {
+    return this.#state.is === 'purging' ? this.#state.purge : undefined;
+  }
+
   get waiting(): readonly OfferedRun[] {
     return this.#waiting;
   }
 
-  /** Whether a run is in progress or waits. */
+  /** Whether a run is in progress or waits; a purge lets runs go first. */
   get isBusy(): boolean {
     return this.#state.is === 'running' || this.#waiting.length > 0;
   }
@@ -80,9 +91,19 @@ export class Lane<R extends { run: string }> {
     this.#state = { is: 'running', current, holds: 0 };
   }
 
-  /** The run in progress has ended. */
+  /** Whether a purge may begin now: the lane is free, and no run waits. */
+  get isIdle(): boolean {
+    return this.#state.is === 'free' && this.#waiting.length === 0;
+  }
+
+  /** The lane is idle. */
+  beginPurge(purge: P): void {
+    this.#state = { is: 'purging', purge, holds: 0 };
+  }
+
+  /** The run or the purge in progress has ended. */
   end(): void {
-    const holds = this.#state.is === 'running' ? this.#state.holds : 0;
+    const holds = this.#state.is === 'running' || this.#state.is === 'purging' ? this.#state.holds : 0;
     this.#state = holds > 0 ? { is: 'held', holds } : { is: 'free' };
   }
 

@@ -3,6 +3,7 @@ import type { ArchiveConfig } from '../config/schema.ts';
 import { FairQueue } from '../work/fair-queue.ts';
 import type { History } from './history/history.ts';
 import type { Leftovers } from './leftovers.ts';
+import type { Purges } from './purges.ts';
 import type { RunBoard } from './run-board.ts';
 import type { DueRuns } from './slots/due-runs.ts';
 import type { Standings } from './slots/standings.ts';
@@ -11,6 +12,7 @@ import type { Metrics } from './view/metrics.ts';
 export interface LookAroundParts {
   board: RunBoard;
   due: DueRuns;
+  purges: Purges;
   standings: Standings;
   history: History;
   metrics: Metrics;
@@ -49,13 +51,14 @@ export class LookAround {
     // The history may be closed by now.
     if (isStopping()) return;
     const { name } = archive;
-    const { board, due, standings, history, metrics, changed } = this.#parts;
+    const { board, due, purges, standings, history, metrics, changed } = this.#parts;
     if (found.latest !== undefined) standings.found(name, found.latest);
     metrics.abortedUploads(name, found.abortedUploads);
     for (const run of found.unfinished)
       if (!history.wasCancelled(name, run))
         board.offer(name, { run, trigger: 'taken up', whenBusy: 'append', isWindow: true });
     due.begin(archive);
+    purges.offer(name);
     changed();
   }
 }

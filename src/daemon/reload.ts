@@ -8,6 +8,7 @@ import { tellTlsMeanings } from '../config/tls-meaning.ts';
 import type { Generations } from './generations.ts';
 import type { Listeners } from './http/listeners.ts';
 import type { LookAround } from './look-around.ts';
+import type { Purges } from './purges.ts';
 import type { RunBoard } from './run-board.ts';
 import type { Schedule } from './slots/schedule.ts';
 import type { Standings } from './slots/standings.ts';
@@ -20,6 +21,7 @@ export interface ReloadParts {
   board: RunBoard;
   schedule: Schedule;
   standings: Standings;
+  purges: Purges;
   lookAround: LookAround;
   listeners: Listeners;
   notify: Notify;
@@ -61,7 +63,7 @@ export class Reload {
   }
 
   async #putInForce(config: Config): Promise<void> {
-    const { generations, board, schedule, standings, lookAround, listeners, log, changed } = this.#parts;
+    const { generations, board, schedule, standings, purges, lookAround, listeners, log, changed } = this.#parts;
     const before = generations.current.config;
     generations.advance(config, board.settled());
     log.level = config.log.level;
@@ -70,6 +72,7 @@ export class Reload {
     for (const name of namesOfRescheduled(before, config)) board.dropSlots(name);
     standings.set(archives, new Date());
     schedule.set(archives);
+    purges.reloaded(before);
     void lookAround.lookAt(archives.filter(({ name }) => archiveNamed(before, name) === undefined));
     await listeners.apply();
     changed();

@@ -6,7 +6,11 @@ import type { ArchiveConfig, Config } from '../config/schema.ts';
 import type { RunProgress } from '../work/progress.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
 import type { LeftEnding, RunOptions } from '../run/run.ts';
+import type { DuePurges, PurgedArchive } from '../purge/due.ts';
+import { purgeDue, type PassEnding, type PassMemory } from '../purge/purge-due.ts';
+import type { PurgeProgress, PurgeResult } from '../purge/request.ts';
 import { isWindowed } from '../run/subject.ts';
+import { FairQueue } from '../work/fair-queue.ts';
 import { openKnownRuns } from '../windows/known-runs.ts';
 import { makeWindows } from '../windows/make.ts';
 import type { WindowedArchive } from '../windows/window-source.ts';
@@ -39,6 +43,18 @@ export interface BoardEntry {
   config: Config;
 }
 
+/** A purge in progress, or one that waits for its turn among the archives: it goes through all runs that are due. */
+export interface PurgeEntry {
+  archive: string;
+  /** The run that is purged now; empty before it is known. */
+  run: string;
+  state: 'waiting' | 'looking' | 'proving' | 'deleting';
+  startedAt: Date;
+  /** Of the objects of the run, in bytes. */
+  proof: { bytes: number; bytesDone: number } | undefined;
+  progress: PurgeProgress | undefined;
+}
+
 /** What the board reports; nothing of this may throw. */
 export interface BoardEvents {
   /** Something is different now. */
@@ -47,6 +63,12 @@ export interface BoardEvents {
   ended: (ending: RunEnding, details: EndingDetails) => void;
   /** A round of an archive of windows has ended: all of `results` have been reported. */
   roundEnded: (round: RoundEnding) => void;
+  /** What of an archive is to be purged was found out. */
+  purgesFound: (archive: string, due: DuePurges) => void;
+  /** A run was purged, or was to be. */
+  purgeEnded: (result: PurgeResult, startedAt: Date) => void;
+  /** All that is due was gone through, or it was broken off; where a run came, it goes on after that. */
+  purgesEnded: (archive: string, ending: PassEnding) => void;
 }
 
 /** How a round ended, which makes all windows of an archive that are missing. */
@@ -65,6 +87,7 @@ export interface RoundEnding {
 export interface RunMakers {
   runArchive: typeof runArchive;
   makeWindows: typeof makeWindows;
+  purgeDue: typeof purgeDue;
 }
 
 /** What is known of a run that ran, beside what the history keeps. */
@@ -89,6 +112,21 @@ export interface StandbyWork {
   standBy: (wait: StandbyWait, signal: AbortSignal) => Promise<void>;
 }
 
+/** What a purge asks for when its turn comes. */
+export interface PurgeWork {
+  /** Whether a purge may begin: a paused archive has none. */
+  mayPurge: (archive: string) => boolean;
+  /** What is remembered of an archive from one to the next. */
+  memoryOf: (archive: string) => PassMemory;
+}
+
+interface Purging extends PurgeEntry {
+  abort: AbortController;
+  /** Whether it goes on after the run that it has made room for. */
+  goesOn: boolean;
+  done: Promise<void>;
+}
+
 interface Entry extends BoardEntry {
   /** As it was offered: a round shows each of its windows in turn. */
   slot: string;
@@ -105,16 +143,25 @@ export class RunBoard {
   readonly #log: Log;
   readonly #generation: () => Generation;
   readonly #events: BoardEvents;
-  readonly #work: RunMakers & StandbyWork;
-  readonly #lanes = new Map<string, Lane<Entry>>();
+  readonly #work: RunMakers & StandbyWork & PurgeWork;
+  readonly #lanes = new Map<string, Lane<Entry, Purging>>();
+  /** Archives of which what is due is to be purged once their lanes are idle. */
+  readonly #toPurge = new Set<string>();
+  /** A purge holds some lines of an object, and reads it in the main thread: one at a time. */
+  readonly #purgeQueue = new FairQueue(1);
   readonly #drain = new AbortController();
 
   /** What makes runs may be others in tests. */
-  constructor(log: Log, generation: () => Generation, events: BoardEvents, work: StandbyWork & Partial<RunMakers>) {
+  constructor(
+    log: Log,
+    generation: () => Generation,
+    events: BoardEvents,
+    work: StandbyWork & PurgeWork & Partial<RunMakers>,
+  ) {
     this.#log = log;
     this.#generation = generation;
     this.#events = events;
-    this.#work = { runArchive, makeWindows, ...work };
+    this.#work = { runArchive, makeWindows, purgeDue, ...work };
   }
 
   /** The runs in progress, and those that wait for their turn among the archives. */
@@ -125,6 +172,19 @@ export class RunBoard {
   /** The runs that other hosts have, and that this one would take up. */
   get standbys(): readonly BoardEntry[] {
     return this.#current.filter(({ state }) => state === 'standby');
+  }
+
+  /** The purges in progress, and those that wait for their turn. */
+  get purges(): readonly PurgeEntry[] {
+    return this.#purging;
+  }
+
+  purgeOf(archive: string): PurgeEntry | undefined {
+    return this.#lanes.get(archive)?.purge;
+  }
+
+  get #purging(): Purging[] {
+    return [...this.#lanes.values()].flatMap(({ purge }) => purge ?? []);
   }
 
   get #current(): Entry[] {
@@ -156,7 +216,30 @@ export class RunBoard {
     }
     const lane = this.#lane(archive);
     this.#skipAll(archive, lane.offer(offered));
+    if (lane.purge !== undefined && lane.waiting.length > 0) this.#stop(lane.purge, true);
     this.#beginNext(archive, lane);
+  }
+
+  /** Has what is due of an archive purged once its lane is idle: while a run of it is in progress or waits, it waits. */
+  offerPurge(archive: string): void {
+    if (this.#drain.signal.aborted) return;
+    this.#toPurge.add(archive);
+    this.#beginNext(archive, this.#lane(archive));
+  }
+
+  /** Ends the archive's purge after its batch, if there is one, and drops the one that waits for its lane. Resolves to whether there was one, once it has ended. */
+  async stopPurge(archive: string): Promise<boolean> {
+    this.#toPurge.delete(archive);
+    const purge = this.#lanes.get(archive)?.purge;
+    if (purge === undefined) return false;
+    this.#stop(purge, false);
+    await purge.done;
+    return true;
+  }
+
+  #stop(purge: Purging, goesOn: boolean): void {
+    purge.goesOn = goesOn;
+    purge.abort.abort(fail('stopped', { stage: 'purge', message: 'the purge makes room, or was asked to stop' }));
   }
 
   /** Keeps the archive's lane while `work` goes on; runs that are offered meanwhile wait. */
@@ -164,6 +247,10 @@ export class RunBoard {
     const lane = this.#lane(archive);
     lane.hold();
     try {
+      if (lane.purge !== undefined) {
+        this.#stop(lane.purge, true);
+        await lane.purge.done;
+      }
       await work();
     } finally {
       lane.release();
@@ -215,6 +302,9 @@ export class RunBoard {
         lane.drop('stopping', () => true),
       );
     for (const entry of this.#current) if (entry.state !== 'running') entry.abort.abort(reason);
+    this.#toPurge.clear();
+    // A batch is over soon, and the next start goes on with the next one.
+    for (const purge of this.#purging) this.#stop(purge, false);
     await this.#over();
   }
 
@@ -230,13 +320,13 @@ export class RunBoard {
   }
 
   async #over(): Promise<void> {
-    await Promise.all(this.#current.map((entry) => entry.done));
+    await Promise.all([...this.#current, ...this.#purging].map(({ done }) => done));
   }
 
-  #lane(archive: string): Lane<Entry> {
+  #lane(archive: string): Lane<Entry, Purging> {
     const known = this.#lanes.get(archive);
     if (known !== undefined) return known;
-    const lane = new Lane<Entry>();
+    const lane = new Lane<Entry, Purging>();
     this.#lanes.set(archive, lane);
     return lane;
   }
@@ -245,9 +335,12 @@ export class RunBoard {
     for (const run of leftOut) this.skip(archive, run);
   }
 
-  #beginNext(archive: string, lane: Lane<Entry>): void {
+  #beginNext(archive: string, lane: Lane<Entry, Purging>): void {
     const next = lane.takeNext();
-    if (next === undefined) return;
+    if (next === undefined) {
+      if (lane.isIdle && this.#toPurge.delete(archive)) this.#beginPurge(archive, lane);
+      return;
+    }
     const generation = this.#generation();
     if (archiveNamed(generation.config, archive) === undefined) {
       this.skip(archive, { ...next, reason: 'not in the config' });
@@ -257,7 +350,7 @@ export class RunBoard {
     this.#begin(lane, archive, generation.config, next);
   }
 
-  #begin(lane: Lane<Entry>, archive: string, config: Config, offered: OfferedRun): void {
+  #begin(lane: Lane<Entry, Purging>, archive: string, config: Config, offered: OfferedRun): void {
     const { run, trigger, isWindow = false } = offered;
     const entry: Entry = {
       archive,
@@ -280,7 +373,63 @@ export class RunBoard {
     this.#events.changed();
   }
 
-  async #follow(lane: Lane<Entry>, entry: Entry): Promise<void> {
+  #beginPurge(name: string, lane: Lane<Entry, Purging>): void {
+    const { config } = this.#generation();
+    const archive = archiveNamed(config, name);
+    if (archive === undefined || !isPurged(archive) || !this.#work.mayPurge(name)) return;
+    const purge: Purging = {
+      ...{ archive: name, run: '', state: 'waiting', startedAt: new Date(), proof: undefined, progress: undefined },
+      ...{ abort: new AbortController(), goesOn: false, done: Promise.resolve() },
+    };
+    lane.beginPurge(purge);
+    purge.done = this.#purge(lane, config, archive, purge);
+    this.#events.changed();
+  }
+
+  async #purge(lane: Lane<Entry, Purging>, config: Config, archive: PurgedArchive, purge: Purging): Promise<void> {
+    const { name } = archive;
+    const { signal } = purge.abort;
+    let ending: PassEnding = { purged: 0, stoppedBy: 'asked' };
+    try {
+      ending = await this.#purgeQueue.run(name, signal, () => this.#purgeDue(config, archive, purge));
+    } catch {
+      // It was asked to stop before its turn came.
+    }
+    lane.end();
+    if (purge.goesOn) this.#toPurge.add(name);
+    this.#events.purgesEnded(name, ending);
+    this.#beginNext(name, lane);
+    this.#events.changed();
+  }
+
+  async #purgeDue(config: Config, archive: PurgedArchive, purge: Purging): Promise<PassEnding> {
+    const { name } = archive;
+    purge.state = 'looking';
+    const options = {
+      ...{ config, log: this.#log, signal: purge.abort.signal },
+      ...{ known: openKnownRuns(config, archive), memory: this.#work.memoryOf(name) },
+    };
+    return this.#work.purgeDue(options, archive, {
+      found: (due) => this.#events.purgesFound(name, due),
+      begin: ({ run }) => {
+        const startedAt = new Date();
+        Object.assign(purge, { run, state: 'proving', startedAt, proof: undefined, progress: undefined });
+        this.#events.changed();
+      },
+      proving: (proof) => {
+        purge.proof = proof;
+      },
+      progress: (progress) => {
+        Object.assign(purge, { state: 'deleting', progress });
+      },
+      end: (result) => {
+        this.#events.purgeEnded(result, purge.startedAt);
+        this.#events.changed();
+      },
+    });
+  }
+
+  async #follow(lane: Lane<Entry, Purging>, entry: Entry): Promise<void> {
     const { archive } = entry;
     try {
       while (await this.#try(entry));
@@ -396,6 +545,11 @@ export class RunBoard {
 
 function isRound(archive: ArchiveConfig, { isWindow }: Pick<Entry, 'isWindow'>): archive is WindowedArchive {
   return isWindowed(archive) && !isWindow;
+}
+
+/** Whether the daemon purges it: without windows, each run would hold the same rows again. */
+export function isPurged(archive: ArchiveConfig): archive is PurgedArchive {
+  return isWindowed(archive) && archive.purge !== undefined;
 }
 
 /** What an operator has cancelled, only an operator begins again; what has failed is left to whoever ran it. */

@@ -20,7 +20,9 @@ import { findLatest, findLeftovers } from './leftovers.ts';
 import { LookAround } from './look-around.ts';
 import { Pulse } from './pulse.ts';
 import { Reload } from './reload.ts';
-import { reportEnding } from './report-ending.ts';
+import { describePurge } from './purge-ending.ts';
+import { Purges } from './purges.ts';
+import { reportEnding, reportPurge } from './report-ending.ts';
 import { RunBoard } from './run-board.ts';
 import type { Shutdown } from './shutdown.ts';
 import { DueRuns } from './slots/due-runs.ts';
@@ -89,9 +91,9 @@ export function wire({ config: first, log, notify, history, reload }: DaemonPart
   };
   const runs = connectRuns(ties);
   const views = connectViews(ties, runs);
-  const { board, schedule, standings, lookAround } = runs;
+  const { board, schedule, standings, purges, lookAround } = runs;
   const { listeners, pulse, statusLine } = views;
-  const parts = { generations, board, schedule, standings, lookAround, listeners, statusLine };
+  const parts = { generations, board, schedule, standings, purges, lookAround, listeners, statusLine };
   return { ...parts, pulse, reload: new Reload({ ...ties, ...parts, readConfig: reload }) };
 }
 
@@ -106,7 +108,8 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
       'a run is committed whose id lies in the future: look at the clocks; no slot is settled by it',
     ),
   );
-  const standby = new Standby({ log, config, isPaused: (archive) => standings.of(archive)?.schedule === 'paused' });
+  const isPaused = (archive: string): boolean => standings.of(archive)?.schedule === 'paused';
+  const standby = new Standby({ log, config, isPaused });
   const board: RunBoard = new RunBoard(
     log,
     () => generations.current,
@@ -117,10 +120,24 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
         alarms.started(archive, run);
       },
       ended: (ending, details) => reportEnding({ history, live, standings, metrics, alarms, due }, ending, details),
-      roundEnded: (round) => due.roundEnded(round),
+      roundEnded: (round) => {
+        due.roundEnded(round);
+        purges.offer(round.archive);
+      },
+      purgesFound: (archive, found) => purges.found(archive, found),
+      purgeEnded: (result, at) => reportPurge({ history, metrics, alarms, purges }, describePurge(result, at)),
+      purgesEnded: (archive, ending) => {
+        purges.passEnded(archive, ending);
+        alarms.held(archive, purges.of(archive));
+      },
     },
-    { standBy: (wait, signal) => standby.wait(wait, signal) },
+    {
+      standBy: (wait, signal) => standby.wait(wait, signal),
+      mayPurge: (archive) => !isPaused(archive),
+      memoryOf: (archive) => purges.memoryOf(archive),
+    },
   );
+  const purges = closedBy(shutdown.planning, 'what is to be purged', new Purges({ board, config, isPaused }));
   const schedule: Schedule = new Schedule((archive, slots) => due.come(archive, slots), {
     onSetBack: (byMs) => log.warn({ byMs }, 'the clock was set back; schedules go on from the new time'),
     onJump: (byMs) => log.warn({ byMs }, 'the clock has jumped, or the machine slept'),
@@ -128,7 +145,7 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
   shutdown.planning.add('the schedule', () => schedule.stop());
   const startedAt = new Date();
   const facts = (): StateParts => ({
-    ...{ board, schedule, standings, live, startedAt },
+    ...{ board, schedule, standings, purges, live, startedAt },
     generation: generations.current,
     stopping: isStopping(),
   });
@@ -144,16 +161,16 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
   closedBy(shutdown.planning, 'what is due', due);
   const looking = endedBy(shutdown.planning, 'looks at destinations');
   const lookAround = new LookAround({
-    ...{ board, due, standings, history, metrics, isStopping, changed },
+    ...{ board, due, purges, standings, history, metrics, isStopping, changed },
     findLeftovers: (archive) => findLeftovers(config(), archive, { schedule, history }, log, looking),
   });
-  return { live, standings, board, schedule, facts, metrics, alarms, lookAround, looking };
+  return { live, standings, board, schedule, purges, facts, metrics, alarms, lookAround, looking };
 }
 
 /** How the daemon is looked at and asked, and what it finds late when it looks itself. */
 function connectViews(
   { log, notify, history, shutdown, config, isStopping, changed }: Ties,
-  { live, standings, board, schedule, facts, metrics, alarms, looking }: Runs,
+  { live, standings, board, schedule, purges, facts, metrics, alarms, looking }: Runs,
 ) {
   const lateness = new Lateness({
     ...{ schedule, standings, log, changed },
@@ -164,7 +181,7 @@ function connectViews(
   closedBy(shutdown.planning, 'what is late', lateness);
   const status = (): string => statusLine(board, schedule, Object.keys(config().archives), isStopping());
   const events = new EventStream(() => buildState(facts()));
-  const actions = createActions({ board, standings, log, isStopping, changed });
+  const actions = createActions({ board, standings, purges, log, isStopping, changed });
   const signal = endedBy(shutdown.opened, 'reads of destinations');
   const backend = createBackend({ facts, events, history, actions, metrics, signal });
   const listeners = closedBy(shutdown.opened, 'the listeners', new Listeners(backend, config, log));
@@ -207,6 +224,7 @@ function createBackend({ facts, events, history, actions, metrics, signal }: Bac
     state: () => buildState(facts()),
     events,
     history: (limit, archive) => history.list(limit, archive),
+    purges: (limit, archive) => history.purges(limit, archive),
     runDetail: (asked) => {
       const { generation, board } = facts();
       return describeRun(generation.config, board.entryOf(asked.archive), history, asked, signal);

@@ -14,7 +14,9 @@ import type { RunResult } from '../../src/run/run-archive.ts';
 import { nothingMissing } from '../../src/windows/look.ts';
 import { openWindowSource, type WindowedArchive } from '../../src/windows/window-source.ts';
 import { eventually } from '../support/cli.ts';
-import { EVERY_SECOND, HTTP, startDaemon } from '../support/daemon.ts';
+import type { PurgeEnding } from '../../src/daemon/purge-ending.ts';
+import type { RunDetail } from '../../src/daemon/view/run-detail.ts';
+import { EVERY_SECOND, HTTP, NEVER, startDaemon } from '../support/daemon.ts';
 import { commandInProcess } from '../support/in-process.ts';
 import { putObject } from '../support/segments.ts';
 import { openSite, resultsOf, type Site } from '../support/site.ts';
@@ -195,6 +197,44 @@ describe('the windows of an archive', () => {
     assert.equal(hurt.lastFailure?.run, '20260329T000000Z');
     assert.equal(hurt.lastFailure.code, 'bad-manifest');
     assert.equal(await allThere('hurt'), true);
+    await daemon.stop();
+  });
+
+  test('are purged by a daemon once they are old enough; what was done, what stayed and why is told everywhere', async () => {
+    await site.database.client
+      .query(`CREATE TABLE purged AS SELECT * FROM events WHERE created_at > '-infinity' AND created_at < 'infinity';
+      ALTER TABLE purged ADD PRIMARY KEY (id); CREATE INDEX ON purged (created_at)`);
+    const window = { column: 'created_at', every: 'day', olderThan: '1d', from: '2026-03-28' };
+    const archives = { purged: { table: 'public.purged', window, schedule: NEVER, purge: { after: '7d' } } };
+    const file = await site.writeConfig({ archives, http: HTTP, log: { level: 'info' } });
+    const { output } = await command((invocation) => runCommand(invocation, ['purged'], { all: false }), file);
+    const runs = (output as RunResult[]).map(({ run }) => run);
+    const days = runs.slice(0, 2);
+    for (const run of days) {
+      const manifest = { ...(await site.manifest('purged', run)), finishedAt: '2026-04-01T00:00:00.000Z' };
+      await putObject(site, `pg/purged/run=${run}/_manifest.json`, Buffer.from(JSON.stringify(manifest)));
+    }
+    await site.database.client.query('UPDATE purged SET day = NULL WHERE id = 5');
+    const daemon = await startDaemon(site, file);
+    const { purge } = await daemon.until(
+      'purged',
+      ({ purge: now }) => now?.last?.run === days[1] && now?.current === null,
+    );
+    assert.deepEqual([purge?.due, purge?.last?.status, purge?.notPurgeableRuns], [0, 'purged', 0]);
+    const { purges } = await daemon.json<{ purges: PurgeEnding[] }>('/api/purges?archive=purged');
+    assert.deepEqual(
+      purges.map(({ run, status, totals }) => `${run} ${status} ${totals.deleted} ${totals.changed}`),
+      [`${days[1]} purged 24 0`, `${days[0]} purged 23 1`],
+    );
+    const detail = await daemon.json<RunDetail>(`/api/runs/purged/${days[0]}`);
+    assert.deepEqual([detail.status, detail.purge?.state, detail.purges.length], ['committed', 'done', 1]);
+    const metrics = (await daemon.get('/metrics')).body;
+    assert.match(metrics, /pgsluice_purged_rows_total\{archive="purged",outcome="deleted"\} 47\n/);
+    assert.match(metrics, /pgsluice_purge_oldest_due_seconds\{archive="purged"\} 0\n/);
+    const left = await site.database.client.query('SELECT count(*)::int AS n FROM purged');
+    assert.deepEqual(left.rows, [{ n: 24 }]);
+    const status = await site.run(['status'], file);
+    assert.match(status.stdout, /purge of purged\n {2}last: \S+ purged, 24 deleted/);
     await daemon.stop();
   });
 

@@ -97,7 +97,9 @@ export class FakeDaemon {
         entries,
         entryOf: (name) => archives.get(name)?.current,
         waitingOf: () => [],
+        purgeOf: () => undefined,
       },
+      purges: { of: (name) => archives.get(name)?.purges },
       schedule: {
         slotsOf: (name) => slotsOf(archives.get(name)),
         nextSlot: (name) => archives.get(name)?.nextSlot,
@@ -124,6 +126,7 @@ export class FakeDaemon {
       },
       history: (limit, archive) =>
         (this.facts.runs ?? []).filter((run) => archive === undefined || run.archive === archive).slice(0, limit),
+      purges: () => [],
       runDetail: async () => this.facts.detail,
       actions: this.#actions(),
       metrics: async () => ({ body: '', type: 'text/plain' }),

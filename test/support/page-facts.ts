@@ -1,4 +1,5 @@
 /** Archives, runs and samples for the tests of the page, in the types of the daemon. */
+import type { PurgeStanding } from '../../src/daemon/purges.ts';
 import type { BoardEntry } from '../../src/daemon/run-board.ts';
 import type { RunEnding, ShownFailure } from '../../src/daemon/run-ending.ts';
 import type { LastFailure, LastSuccess, Standing } from '../../src/daemon/slots/standings.ts';
@@ -17,6 +18,7 @@ export interface FakeArchive {
   dueSlot: Date | undefined;
   standing: Standing;
   current: BoardEntry | undefined;
+  purges?: PurgeStanding;
 }
 
 const MIB = 1024 ** 2;
@@ -185,6 +187,8 @@ export function detailOf(changes: Partial<RunDetail> = {}): RunDetail {
     error: null,
     manifest,
     attempts: historyOf(['fetch_queue'], 1),
+    purge: null,
+    purges: [],
     ...changes,
   };
 }

@@ -10,20 +10,22 @@ import { visible } from '../../base/visible.ts';
 import { archiveNamed } from '../../config/resolve.ts';
 import type { ArchiveConfig, Config, NotifyConfig } from '../../config/schema.ts';
 import type { Deliveries } from './deliveries.ts';
-import { isFault, type RunEnding, type ShownFailure } from '../run-ending.ts';
+import { describeChanged, isPurgeFault, type PurgeEnding } from '../purge-ending.ts';
+import type { PurgeStanding } from '../purges.ts';
+import { isFault, showFailure, type RunEnding, type ShownFailure } from '../run-ending.ts';
 
 /** The body of a webhook with `format: json`. Sizes in bytes, times in ISO 8601. */
 export interface Alarm {
-  event: 'failure' | 'recovery' | 'late';
+  event: 'failure' | 'recovery' | 'late' | 'purge';
   archive: string;
-  /** The run that failed or succeeded; of `late`, the slot that is overdue. */
+  /** The run that failed or succeeded, or whose purge is told of; of `late`, the slot that is overdue. */
   run: string;
   /** One line for a person. */
   text: string;
   at: string;
   host: string;
   tool: { name: string; version: string };
-  /** Of a failure. */
+  /** Of a failure, of a run or of a purge, and of `purge`. */
   error: ShownFailure | null;
   /** Of a recovery. */
   rows: number | null;
@@ -36,6 +38,8 @@ type AlarmFacts = Pick<Alarm, 'event' | 'archive' | 'run' | 'text'> & Partial<Al
 export class Alarms {
   readonly #deliveries: Deliveries;
   readonly #config: () => Config;
+  /** What was told of purges, by archive: it is told once as long as it stays so. */
+  readonly #told = new Map<string, Map<string, string>>();
 
   constructor(deliveries: Deliveries, config: () => Config) {
     this.#deliveries = deliveries;
@@ -62,6 +66,51 @@ export class Alarms {
       if (wasFailing)
         this.#notify({ event: 'recovery', archive, run, text: `${text}; the run before failed`, rows, bytes, seconds });
     }
+  }
+
+  /** A purge that fails, is refused or finds its archive damaged is told of once; and so are rows that were changed since. */
+  purged(ending: PurgeEnding): void {
+    const { archive, run, status, reason, problems } = ending;
+    // What stands against one run of a table stands against all.
+    const subject = status === 'refused' ? 'refused' : run;
+    if (isPurgeFault(ending)) {
+      const [error = { code: reason, message: '', hint: '' }] = problems;
+      const more = problems.length > 1 ? `, and ${countOf(problems.length - 1, 'further reason')}` : '';
+      const words = { refused: 'was refused', different: 'found the archive damaged' } as const;
+      const how = status === 'refused' || status === 'different' ? words[status] : 'failed';
+      const text = `purge of archive ${archive}, run ${run}, ${how}: ${visible(error.message)} (${error.code})${more}`;
+      this.#tellOnce(archive, subject, reason, { event: 'failure', archive, run, text, error });
+    } else if (status === 'purged') {
+      this.#told.get(archive)?.delete('refused');
+      this.#told.get(archive)?.delete(run);
+      const changed = describeChanged(ending);
+      if (changed === undefined) return;
+      const text = `purge of archive ${archive}, run ${run}: ${changed.message} (${changed.code})`;
+      this.#notify({ event: 'purge', archive, run, text, error: changed });
+    }
+  }
+
+  /** What keeps runs from being purged before anything is tried. Damaged manifests are told of by the runs. */
+  held(archive: string, standing: PurgeStanding | undefined): void {
+    const { failure, held = [] } = standing ?? {};
+    if (failure === undefined) this.#told.get(archive)?.delete('');
+    else {
+      const text = `purges of archive ${archive} failed: ${visible(failure.message)} (${failure.code})`;
+      this.#tellOnce(archive, '', failure.code, { event: 'failure', archive, run: '', text, error: failure });
+    }
+    for (const { run, failure: why } of held) {
+      if (!TOLD_OF_HELD.has(why.code)) continue;
+      const text = `archive ${archive}, run ${run} is not purged: ${visible(why.message)} (${why.code})`;
+      this.#tellOnce(archive, run, why.code, { event: 'purge', archive, run, text, error: showFailure(why) });
+    }
+  }
+
+  #tellOnce(archive: string, subject: string, code: string, facts: AlarmFacts): void {
+    const told = this.#told.get(archive) ?? new Map<string, string>();
+    this.#told.set(archive, told);
+    if (told.get(subject) === code) return;
+    told.set(subject, code);
+    this.#notify(facts);
   }
 
   /** Once for each time that an archive becomes late. */
@@ -111,10 +160,18 @@ export class Alarms {
   }
 }
 
+const TOLD_OF_HELD: ReadonlySet<string> = new Set([
+  'purge-came-back',
+  'bad-purge-record',
+  'newer-journal',
+  'untrusted',
+]);
+
 const SIGNS: Record<Alarm['event'], string> = {
   failure: ':rotating_light:',
   recovery: ':white_check_mark:',
   late: ':hourglass:',
+  purge: ':warning:',
 };
 
 function bodyOf(alarm: Alarm, { format }: NotifyConfig): unknown {

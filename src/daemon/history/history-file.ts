@@ -34,6 +34,10 @@ const MIGRATIONS = [
   `CREATE TABLE starts (
      archive TEXT NOT NULL, run TEXT NOT NULL, started_at TEXT NOT NULL, PRIMARY KEY (archive, run)) STRICT`,
   'ALTER TABLE runs ADD COLUMN other_host TEXT',
+  `CREATE TABLE purges (
+     id INTEGER PRIMARY KEY, archive TEXT NOT NULL, run TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL,
+     finished_at TEXT NOT NULL, ending TEXT NOT NULL) STRICT;
+   CREATE INDEX purges_of_archive ON purges (archive, run)`,
 ];
 
 /**

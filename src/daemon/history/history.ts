@@ -5,6 +5,7 @@ import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { errorText } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { isBusy, openHistoryFile } from './history-file.ts';
+import type { PurgeEnding } from '../purge-ending.ts';
 import { isCancelled, isFault, type RunEnding } from '../run-ending.ts';
 
 const MOST_ROWS = 20_000;
@@ -115,6 +116,30 @@ export class History {
     return isCancelled(this.attemptsOf(archive, run)[0]?.reason ?? '');
   }
 
+  /** Keeps how a purge ended. One that cannot be written is lost: `_purge.json` in the run's folder says what it did. */
+  addPurge(ending: PurgeEnding): void {
+    const { archive, run, status, reason, finishedAt } = ending;
+    this.#try('written', () => {
+      this.#database
+        .prepare('INSERT INTO purges (archive, run, status, reason, finished_at, ending) VALUES (?, ?, ?, ?, ?, ?)')
+        .run(archive, run, status, reason, finishedAt, JSON.stringify(ending));
+    });
+    this.#added += 1;
+    if (this.#added % PRUNE_EVERY === 0) this.#prune();
+  }
+
+  /** The last `limit` purges, newest first; of one archive or of all. */
+  purges(limit: number, archive?: string): PurgeEnding[] {
+    return archive === undefined
+      ? this.#selectPurges('ORDER BY id DESC LIMIT ?', limit)
+      : this.#selectPurges('WHERE archive = ? ORDER BY id DESC LIMIT ?', archive, limit);
+  }
+
+  /** The purges of one run, newest first. */
+  purgesOf(archive: string, run: string): PurgeEnding[] {
+    return this.#selectPurges('WHERE archive = ? AND run = ? ORDER BY id DESC LIMIT 100', archive, run);
+  }
+
   archive(name: string): Readonly<ArchiveRecord> | undefined {
     return this.#archives.get(name);
   }
@@ -145,6 +170,15 @@ export class History {
     );
   }
 
+  #selectPurges(rest: string, ...values: (string | number)[]): PurgeEnding[] {
+    const read = (): PurgeEnding[] =>
+      this.#database
+        .prepare(`SELECT ending FROM purges ${rest}`)
+        .all(...values)
+        .map(({ ending }) => JSON.parse(String(ending)) as PurgeEnding);
+    return this.#try('read', read) ?? [];
+  }
+
   #prune(): void {
     const oldest = new Date(Date.now() - MOST_DAYS * 86_400_000).toISOString();
     this.#try('written', () => {
@@ -156,10 +190,12 @@ export class History {
       this.#database
         .prepare('DELETE FROM starts WHERE rowid <= (SELECT rowid FROM starts ORDER BY rowid DESC LIMIT 1 OFFSET ?)')
         .run(MOST_ROWS);
-      this.#database.prepare('DELETE FROM runs WHERE finished_at < ?').run(oldest);
-      this.#database
-        .prepare('DELETE FROM runs WHERE id <= (SELECT id FROM runs ORDER BY id DESC LIMIT 1 OFFSET ?)')
-        .run(MOST_ROWS);
+      for (const table of ['runs', 'purges']) {
+        this.#database.prepare(`DELETE FROM ${table} WHERE finished_at < ?`).run(oldest);
+        this.#database
+          .prepare(`DELETE FROM ${table} WHERE id <= (SELECT id FROM ${table} ORDER BY id DESC LIMIT 1 OFFSET ?)`)
+          .run(MOST_ROWS);
+      }
     });
   }
 

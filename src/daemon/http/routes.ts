@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isRunId } from '../../ledger/run-id.ts';
 import type { Actions } from '../actions.ts';
+import type { PurgeEnding } from '../purge-ending.ts';
 import type { RunEnding } from '../run-ending.ts';
 import type { State } from '../view/state.ts';
 import { readBody } from './body.ts';
@@ -15,6 +16,7 @@ export interface Backend {
   state: () => State;
   events: EventStream;
   history: (limit: number, archive?: string) => RunEnding[];
+  purges: (limit: number, archive?: string) => PurgeEnding[];
   /** Undefined when nothing is known of the run. */
   /** Some of its segments, from `from` on. */
   runDetail: (asked: { archive: string; run: string; from: number }) => Promise<unknown>;
@@ -90,7 +92,9 @@ function reads(
     case '/api/events':
       return async () => wrongMethod('GET, HEAD');
     case '/api/history':
-      return async () => replyHistory(backend, searchParams);
+      return async () => replyHistory(searchParams, (limit, archive) => ({ runs: backend.history(limit, archive) }));
+    case '/api/purges':
+      return async () => replyHistory(searchParams, (limit, archive) => ({ purges: backend.purges(limit, archive) }));
     case '/metrics':
       return async () => {
         const { body, type } = await backend.metrics();
@@ -119,11 +123,11 @@ async function replyRun(backend: Backend, archive: string, run: string, query: U
   return detail === undefined ? refusal(404, 'no-such-run', 'nothing is known of this run') : json(detail);
 }
 
-function replyHistory(backend: Backend, query: URLSearchParams): Reply {
+function replyHistory(query: URLSearchParams, list: (limit: number, archive?: string) => object): Reply {
   const limit = Number(query.get('limit') ?? DEFAULT_ROWS);
   if (!Number.isInteger(limit) || limit < 1 || limit > MOST_ROWS)
     return refusal(400, 'bad-limit', `limit must be a whole number, 1 to ${MOST_ROWS}`);
-  return json({ runs: backend.history(limit, query.get('archive') ?? undefined) });
+  return json(list(limit, query.get('archive') ?? undefined));
 }
 
 /** Bad when an archive is late or failing, whatever it does right now; a paused one is neither late nor in the way. */

@@ -6,6 +6,9 @@ import { failureLabel } from '../../base/failures.ts';
 import { TOOL } from '../../base/tool.ts';
 import { memorySum } from '../../config/memory-sum.ts';
 import type { RunProgress } from '../../work/progress.ts';
+import { OUTCOMES } from '../../ledger/purge.ts';
+import type { PurgeEnding } from '../purge-ending.ts';
+import { notPurgeable } from './purge-state.ts';
 import type { EndingDetails } from '../run-board.ts';
 import { kindOfReason, type RunEnding } from '../run-ending.ts';
 import type { LastSuccess } from '../slots/standings.ts';
@@ -77,6 +80,29 @@ export const METRICS = [
   counter('pgsluice_aborted_uploads_total', ['archive'], 'Uploads of dead runs that were found and aborted.'),
   counter('pgsluice_catch_ups_total', ['archive'], 'Slots that passed unarchived and were begun later.'),
   counter(
+    'pgsluice_purged_rows_total',
+    ['archive', 'outcome'],
+    'Rows of purged runs, by what became of them: deleted, or why they stayed; see docs/purge.md.',
+  ),
+  counter(
+    'pgsluice_purges_total',
+    ['archive', 'status', 'reason'],
+    'Purges that ended, as purged, stopped, refused, different or failed; the reason is ok, why it was broken off, or the ' +
+      'code of what was in its way.',
+  ),
+  gauge('pgsluice_archive_purging', ['archive'], '1 when a purge is in progress, or waits for its turn.'),
+  gauge('pgsluice_purge_due_runs', ['archive'], 'Runs that are due to be purged.'),
+  gauge(
+    'pgsluice_purge_oldest_due_seconds',
+    ['archive'],
+    'For how long the oldest run that is not purged has been due; 0 when none is.',
+  ),
+  gauge(
+    'pgsluice_purge_not_purgeable_runs',
+    ['archive'],
+    'Runs that are old enough, and were refused, are damaged or are left to be purged by hand.',
+  ),
+  counter(
     'pgsluice_deliveries_total',
     ['kind', 'result'],
     'Alarms by webhook (notify) and by ping, as ok or failed after all attempts.',
@@ -139,6 +165,14 @@ export class Metrics {
     this.#count('pgsluice_stored_bytes_total', { archive }, ending.bytes);
   }
 
+  /** Counts how a purge ended. */
+  purged({ archive, status, reason, totalsHere }: PurgeEnding): void {
+    const label = ENDINGS_OF_PURGES.has(reason) ? reason : failureLabel(reason);
+    this.#count('pgsluice_purges_total', { archive, status, reason: label });
+    for (const outcome of OUTCOMES)
+      this.#count('pgsluice_purged_rows_total', { archive, outcome }, totalsHere[outcome]);
+  }
+
   caughtUp(archive: string): void {
     this.#count('pgsluice_catch_ups_total', { archive });
   }
@@ -190,6 +224,8 @@ export class Metrics {
   }
 }
 
+const ENDINGS_OF_PURGES: ReadonlySet<string> = new Set(['ok', 'asked', 'maxDuration', 'run-in-progress']);
+
 type SetGauge = (name: Names<'gauge'>, value: number, labels: Record<string, string>) => void;
 
 function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
@@ -203,6 +239,7 @@ function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
   set('pgsluice_archive_paused', Number(standing?.schedule === 'paused'), labels);
   set('pgsluice_archive_running', Number(entry !== undefined && entry.state !== 'standby'), labels);
   set('pgsluice_archive_standby', Number(entry?.state === 'standby'), labels);
+  readPurges(parts, archive, now, set);
   set('pgsluice_archive_waiting_runs', parts.board.waitingOf(archive).length, labels);
   if (entry?.progress !== undefined) set('pgsluice_stalled_seconds', entry.progress.stall.seconds, labels);
   const snapshotAt = entry?.state === 'running' ? entry.progress?.snapshotAt : undefined;
@@ -216,6 +253,18 @@ function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
   const afterNext = slots.next(next);
   if (afterNext !== undefined)
     set('pgsluice_archive_interval_seconds', (afterNext.getTime() - next.getTime()) / 1000, labels);
+}
+
+/** Absent of an archive that the daemon does not purge. */
+function readPurges({ purges, board }: StateParts, archive: string, now: Date, set: SetGauge): void {
+  const standing = purges.of(archive);
+  if (standing === undefined) return;
+  const labels = { archive };
+  const oldestMs = Math.min(now.getTime(), ...standing.due.map(({ dueMs }) => dueMs));
+  set('pgsluice_archive_purging', Number(board.purgeOf(archive) !== undefined), labels);
+  set('pgsluice_purge_due_runs', standing.due.length, labels);
+  set('pgsluice_purge_oldest_due_seconds', (now.getTime() - oldestMs) / 1000, labels);
+  set('pgsluice_purge_not_purgeable_runs', notPurgeable(standing).length, labels);
 }
 
 function readLastSuccess({ finishedAt, seconds }: LastSuccess, labels: Record<string, string>, set: SetGauge): void {

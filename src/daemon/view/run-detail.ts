@@ -8,10 +8,12 @@ import { archiveNamed, destinationOf } from '../../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../../config/schema.ts';
 import { completeManifest, type Manifest, type ManifestObject } from '../../ledger/manifest.ts';
 import { RunFolder } from '../../ledger/run-folder.ts';
+import type { PurgeRecord } from '../../ledger/purge.ts';
 import type { StoredManifest } from '../../ledger/stored-manifest.ts';
 import { openStore } from '../../store/open.ts';
 import { FairQueue } from '../../work/fair-queue.ts';
 import type { History } from '../history/history.ts';
+import type { PurgeEnding } from '../purge-ending.ts';
 import type { BoardEntry } from '../run-board.ts';
 import { showFailure, type RunEnding, type ShownFailure } from '../run-ending.ts';
 
@@ -23,6 +25,8 @@ export interface SegmentDetail {
   bytes: number;
   error: ShownFailure | null;
 }
+
+export type RunPurge = Pick<PurgeRecord, 'state' | 'startedAt' | 'finishedAt' | 'host' | 'totals'>;
 
 export interface RunDetail {
   archive: string;
@@ -42,6 +46,10 @@ export interface RunDetail {
   manifest: Manifest | null;
   /** Rows of the history, newest first. */
   attempts: RunEnding[];
+  /** What a purge of the run has noted beside its objects; null when none was begun. */
+  purge: RunPurge | null;
+  /** The purges of it that this daemon made, newest first. */
+  purges: PurgeEnding[];
   /** Why the destination could not be asked; absent when it was. */
   destinationError?: string;
 }
@@ -88,6 +96,8 @@ export async function describeRun(
     error: !stored.isCommitted ? (last?.error ?? stored.error ?? null) : null,
     manifest: stored.manifest ?? null,
     attempts,
+    purge: stored.purge ?? null,
+    purges: history.purgesOf(archive, run),
     ...(stored.destinationError === undefined ? {} : { destinationError: stored.destinationError }),
   };
 }
@@ -121,6 +131,8 @@ function describeLive(
     error: null,
     manifest: null,
     attempts,
+    purge: null,
+    purges: [],
   };
 }
 
@@ -128,6 +140,7 @@ interface Stored extends Partial<Pick<RunDetail, 'bytes' | 'segments' | 'segment
   isCommitted: boolean;
   manifest?: Manifest | undefined;
   error?: ShownFailure | undefined;
+  purge?: RunPurge | null;
   destinationError?: string;
 }
 
@@ -154,7 +167,8 @@ async function readFromDestination(
   const folder = new RunFolder(store, archive.name, run);
   try {
     const manifest = await folder.manifest();
-    return manifest === undefined ? await readJournal(folder, from, late) : await showManifest(manifest, from);
+    if (manifest === undefined) return await readJournal(folder, from, late);
+    return { ...(await showManifest(manifest, from)), purge: await readPurge(folder) };
   } finally {
     store.close();
   }
@@ -169,6 +183,14 @@ async function showManifest({ objects: all, ...head }: StoredManifest, from: num
   const segments = objects.map(({ rows, bytes }, at) => segment(from + at, 'done', rows, bytes));
   const counts = { bytes: head.bytes, segmentsTotal: all.length, segmentsDone: all.length };
   return { isCommitted: true, manifest: completeManifest(head, objects), segments, ...counts };
+}
+
+/** One that cannot be believed is told of where it matters: by the purge. */
+async function readPurge(folder: RunFolder): Promise<RunPurge | null> {
+  const found = await folder.purge().catch(() => undefined);
+  if (found === undefined) return null;
+  const { state, startedAt, finishedAt, host, totals } = found.record;
+  return { state, startedAt, finishedAt, host, totals };
 }
 
 async function readJournal(folder: RunFolder, from: number, late: AbortSignal): Promise<Stored> {

@@ -7,9 +7,11 @@ import type { ArchiveConfig, Config } from '../../config/schema.ts';
 import { STALLED_AFTER_MS } from '../../work/trouble-log.ts';
 import type { Live, Sample } from './live.ts';
 import type { Generation } from '../generations.ts';
+import type { Purges } from '../purges.ts';
 import type { BoardEntry, RunBoard } from '../run-board.ts';
 import type { Trigger } from '../run-ending.ts';
 import type { Schedule } from '../slots/schedule.ts';
+import { describePurging, type PurgeState } from './purge-state.ts';
 import type { LastFailure, LastSuccess, Standings } from '../slots/standings.ts';
 
 /** Sizes in bytes, times in ISO 8601 unless they say otherwise. */
@@ -63,6 +65,8 @@ export interface ArchiveState {
   current: CurrentRun | null;
   /** Ids of the runs that wait behind the current one. */
   waiting: string[];
+  /** How its purges stand; null for an archive that the daemon does not purge. */
+  purge: PurgeState | null;
 }
 
 /** A run that does not get on, and what it waits for. */
@@ -96,7 +100,8 @@ export interface CurrentRun {
 /** What the state is made of. */
 export interface StateParts {
   generation: { config: Config; place: Pick<Generation['place'], 'load'> };
-  board: Pick<RunBoard, 'entries' | 'entryOf' | 'waitingOf'>;
+  board: Pick<RunBoard, 'entries' | 'entryOf' | 'waitingOf' | 'purgeOf'>;
+  purges: Pick<Purges, 'of'>;
   schedule: Pick<Schedule, 'slotsOf' | 'nextSlot'>;
   standings: Pick<Standings, 'of' | 'oldestDue'>;
   live: Pick<Live, 'samples' | 'rowsPerSecond'>;
@@ -173,6 +178,7 @@ function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): 
     lastFailure: lastFailure ?? null,
     current: entry === undefined ? null : describeCurrent(entry, parts.live),
     waiting: parts.board.waitingOf(name),
+    purge: describePurging(parts.purges.of(name), parts.board.purgeOf(name), now),
   };
 }
 

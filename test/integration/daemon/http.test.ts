@@ -35,6 +35,7 @@ function backend(): Backend {
   return {
     state: () => ({ text: stateText }) as never,
     events,
+    purges: () => [],
     history: () => [],
     runDetail: async ({ archive }) => (archive === 'large' ? { text: 'x'.repeat(LARGE_BYTES) } : undefined),
     actions: { run: act('run'), cancel: act('cancel'), pause: act('pause'), resume: act('resume') },

@@ -32,6 +32,7 @@ const parts = {
     offer: (archive: string, { run, trigger, whenBusy }: OfferedRun) =>
       steps.push(`offer ${archive} ${run} ${trigger} ${whenBusy}`),
   },
+  purges: { offer: (name: string) => steps.push(`purge ${name}`) },
   due: { begin: ({ name }: ArchiveConfig) => steps.push(`due ${name}`) },
   standings: { found: (archive: string, { run }: Manifest) => steps.push(`found ${archive} ${run}`) },
   history: { wasCancelled: (_archive: string, run: string) => run === '2' },
@@ -55,7 +56,7 @@ describe('a look at the destination of an archive', () => {
     assert.deepEqual([steps, asked], [['hold a1'], ['a1']]);
     answers.resolve(FOUND);
     await looked;
-    const taken = ['found a1 3', 'aborted a1 4', 'offer a1 1 taken up append', 'due a1', 'changed'];
+    const taken = ['found a1 3', 'aborted a1 4', 'offer a1 1 taken up append', 'due a1', 'purge a1', 'changed'];
     assert.deepEqual(steps, ['hold a1', ...taken, 'release a1']);
   });
 

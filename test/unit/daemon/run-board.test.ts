@@ -10,6 +10,7 @@ import { RunBoard, type RoundEnding, type StandbyWait } from '../../../src/daemo
 import type { RunEnding, Trigger } from '../../../src/daemon/run-ending.ts';
 import type { RunOptions } from '../../../src/run/run.ts';
 import type { runArchive, RunResult } from '../../../src/run/run-archive.ts';
+import type { PassEnding, purgeDue } from '../../../src/purge/purge-due.ts';
 import type { makeWindows } from '../../../src/windows/make.ts';
 import { FairQueue } from '../../../src/work/fair-queue.ts';
 
@@ -29,6 +30,10 @@ let rounds: RoundEnding[] = [];
 let generation: Generation;
 let board: RunBoard;
 /** Runs that other hosts have, and what lets each go on. */
+/** Purges that were begun, and go on until the test ends them, or they are asked to stop. */
+let passes: { archive: string; isStopped: () => boolean; end: () => Promise<void> }[] = [];
+let passEndings: string[] = [];
+let isPaused = false;
 let waits: { wait: StandbyWait; free: () => void }[] = [];
 
 beforeEach(() => {
@@ -42,8 +47,19 @@ beforeEach(() => {
     started: () => {},
     ended: (ending: RunEnding) => endings.push(ending),
     roundEnded: (round: RoundEnding) => rounds.push(round),
+    purgesFound: () => {},
+    purgeEnded: () => {},
+    purgesEnded: (archive: string, { stoppedBy }: PassEnding) =>
+      passEndings.push(`${archive} ${stoppedBy ?? 'complete'}`),
   };
-  board = new RunBoard(log, () => generation, events, { runArchive: fakeRun, makeWindows: fakeWindows, standBy });
+  isPaused = false;
+  passes = [];
+  passEndings = [];
+  board = new RunBoard(log, () => generation, events, {
+    ...{ runArchive: fakeRun, makeWindows: fakeWindows, purgeDue: fakePass, standBy },
+    mayPurge: () => !isPaused,
+    memoryOf: () => ({ done: new Map(), differentAtMs: new Map() }),
+  });
 });
 
 function standBy(wait: StandbyWait, signal: AbortSignal): Promise<void> {
@@ -76,6 +92,20 @@ const fakeRun: typeof runArchive = (context, { name: archive }, run) =>
       await turn();
     };
     begun.push({ archive, run, context, end });
+  });
+
+const fakePass: typeof purgeDue = ({ signal }, { name: archive }, hooks) =>
+  new Promise((resolve) => {
+    hooks.begin?.({ run: '20261001T000000Z', rows: 1, dueMs: 0, isBegun: false });
+    passes.push({
+      archive,
+      isStopped: () => signal.aborted,
+      // A batch is in progress until the test lets it end.
+      end: async () => {
+        resolve(signal.aborted ? { purged: 0, stoppedBy: 'asked' } : { purged: 1 });
+        for (let at = 0; at < 5; at += 1) await turn();
+      },
+    });
   });
 
 /** Two windows, one after the other, each as a run that the test ends. */
@@ -439,5 +469,118 @@ describe('a run that another host has', () => {
     await beginAndStandBy();
     await board.drain(new Error('stop'));
     assert.deepEqual(ended().slice(2), ['a1 skipped locked', 'a1 skipped stopping']);
+  });
+});
+
+describe('the purge of an archive of windows', () => {
+  beforeEach(() => {
+    const window = { column: 'at', every: 'day' };
+    const archives = {
+      w: { name: 'w', window, purge: { afterMs: 1 } },
+      v: { name: 'v', window, purge: { afterMs: 1 } },
+      a: { name: 'a', window },
+      p: { name: 'p', purge: { afterMs: 1 } },
+    };
+    for (const one of Object.values(archives)) Object.assign(one, { destination: 'default' });
+    const destinations = { default: { url: 's3://bucket' } };
+    const config = { archives, destinations, state: '/nowhere' } as unknown as Config;
+    generation = { number: 0, config, queue: new FairQueue(2) } as Generation;
+  });
+
+  async function settle(): Promise<void> {
+    for (let at = 0; at < 5; at += 1) await turn();
+  }
+
+  test('is none without purge: in the config, without windows, and of an archive that is paused', async () => {
+    board.offerPurge('a');
+    board.offerPurge('p');
+    isPaused = true;
+    board.offerPurge('w');
+    await settle();
+    assert.deepEqual([passes, board.purges], [[], []]);
+  });
+
+  test('waits for the run in progress and for those that wait behind it, and is no run itself', async () => {
+    board.offer('w', { run: '1', trigger: 'by hand', whenBusy: 'append', isWindow: true });
+    board.offer('w', { run: '2', trigger: 'by hand', whenBusy: 'append', isWindow: true });
+    board.offerPurge('w');
+    await settle();
+    assert.equal(passes.length, 0);
+    await endFirst();
+    await settle();
+    assert.equal(passes.length, 0);
+    await endFirst();
+    await settle();
+    assert.equal(passes.length, 1);
+    assert.deepEqual([board.isBusy('w'), board.entryOf('w'), board.entries], [false, undefined, []]);
+    assert.equal(board.purgeOf('w')?.run, '20261001T000000Z');
+    await passes[0]?.end();
+    assert.deepEqual([board.purges, passEndings], [[], ['w complete']]);
+  });
+
+  test('makes room for a run that comes: it stops after its batch, the run goes, and then it goes on', async () => {
+    board.offerPurge('w');
+    await settle();
+    board.offer('w', { run: '1', trigger: 'by hand', whenBusy: 'append', isWindow: true });
+    await settle();
+    assert.equal(passes[0]?.isStopped(), true);
+    assert.deepEqual(begunRuns(), [], 'the batch has not ended');
+    await passes[0].end();
+    assert.deepEqual([begunRuns(), passes.length], [['w1'], 1]);
+    await endFirst();
+    await settle();
+    assert.equal(passes.length, 2);
+    await passes[1]?.end();
+  });
+
+  test('is one at a time over all archives', async () => {
+    board.offerPurge('w');
+    board.offerPurge('v');
+    await settle();
+    assert.deepEqual(
+      board.purges.map(({ archive, state }) => `${archive} ${state}`),
+      ['w proving', 'v waiting'],
+    );
+    await passes[0]?.end();
+    assert.equal(passes[1]?.archive, 'v');
+    await passes[1].end();
+  });
+
+  test('that is stopped by hand stays so; a lane that is held for a look has it stop as well, and goes on with it', async () => {
+    board.offerPurge('w');
+    await settle();
+    const stopped = board.stopPurge('w');
+    await passes[0]?.end();
+    assert.deepEqual([await stopped, await board.stopPurge('w'), passes.length], [true, false, 1]);
+    board.offerPurge('w');
+    await settle();
+    let isLooking = false;
+    const held = board.hold('w', async () => {
+      isLooking = true;
+    });
+    await settle();
+    assert.deepEqual([isLooking, passes[1]?.isStopped()], [false, true]);
+    await passes[1]?.end();
+    await held;
+    await settle();
+    assert.deepEqual([isLooking, passes.length], [true, 3]);
+    await passes[2]?.end();
+  });
+
+  test('ends when the daemon stops, after its batch, and none is begun any more', async () => {
+    board.offerPurge('w');
+    board.offerPurge('v');
+    await settle();
+    let isDrained = false;
+    const drained = board.drain(new Error('stop')).then(() => {
+      isDrained = true;
+    });
+    await settle();
+    assert.deepEqual([passes[0]?.isStopped(), isDrained], [true, false]);
+    await passes[0]?.end();
+    await drained;
+    board.offerPurge('w');
+    await settle();
+    assert.deepEqual([passes.length, board.purges], [1, []]);
   });
 });

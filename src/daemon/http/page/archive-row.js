@@ -7,6 +7,7 @@ import { h, setAttribute, setChildren, setText } from './dom.js';
 import { createFailureParts } from './failure.js';
 import { age, count, countdown, dateTime, duration, NOTHING, plural } from './format.js';
 import { historyPath, runPath } from './paths.js';
+import { createPurgeLine } from './purge.js';
 import { cut } from './text.js';
 
 /**
@@ -30,6 +31,7 @@ export function createArchiveRow(name) {
   const next = createCell('Next run');
   const strip = h('div', { class: 'strip' });
   const failure = createFailureBox();
+  const purge = createPurgeLine();
   const actions = createActions(name);
   const link = h('a', { class: 'clamp', href: historyPath(name), title: name }, cut(name, MOST_OF_A_NAME));
   const element = h(
@@ -46,6 +48,7 @@ export function createArchiveRow(name) {
       strip,
       actions.element,
       failure.element,
+      purge.element,
     ),
   );
   /** @type {ArchiveState | undefined} */
@@ -77,6 +80,7 @@ export function createArchiveRow(name) {
     setAttribute(last.main, 'title', success?.finishedAt);
     setText(next.note, nextNote(archive));
     failure.update(archive);
+    purge.update(archive.purge);
     actions.update(archive, canAct);
     return before;
   };

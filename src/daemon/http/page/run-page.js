@@ -8,6 +8,7 @@ import { failurePanel } from './failure.js';
 import { bytes, count, dateTime, duration, rate } from './format.js';
 import { createManifestView } from './manifest.js';
 import { encode, historyPath } from './paths.js';
+import { createPurgePanel } from './purge.js';
 import { createSegmentsPanel } from './segments.js';
 import { cut } from './text.js';
 
@@ -33,10 +34,11 @@ export function openRunPage(archive, run) {
     clearTimeout(timer);
     void load();
   });
+  const purge = createPurgePanel();
   const attempts = createAttemptsPanel();
   const manifest = createManifestView();
   const problem = h('p', { class: 'problem tinted', 'data-tone': 'bad', role: 'alert', hidden: true });
-  const panels = [failure, segments.element, attempts.element, manifest.element];
+  const panels = [failure, segments.element, purge.element, attempts.element, manifest.element];
   const content = h('div', { class: 'stack', hidden: true }, panels);
   const id = h('span', { class: 'mono' }, cut(run, MOST_OF_A_NAME));
   const heading = h('h1', { tabindex: -1, title: archive }, h('span', {}, name), ' ', id);
@@ -87,6 +89,7 @@ export function openRunPage(archive, run) {
     failure.hidden = answer.error === null;
     setChildren(failure, answer.error === null ? [] : [failurePanel(answer.error)]);
     segments.update(answer);
+    purge.update(answer);
     attempts.update(answer.attempts);
     manifest.update(answer.manifest, answer.segmentsTotal);
   };

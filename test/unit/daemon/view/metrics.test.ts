@@ -26,6 +26,7 @@ function stateParts(): StateParts {
     board: { entries: [], entryOf: () => undefined, waitingOf: () => [] },
     schedule: { slotsOf: () => undefined, nextSlot: () => undefined },
     standings: { of: () => undefined },
+    purges: { of: () => undefined },
   } as unknown as StateParts;
 }
 

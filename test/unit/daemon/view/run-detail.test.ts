@@ -9,7 +9,7 @@ import { RunFolder } from '../../../../src/ledger/run-folder.ts';
 import { aManifest, aPlan, aReceipt, ARCHIVE, keySegments, RUN, temporaryStore } from '../../../support/ledger.ts';
 import { describeRun, MOST_SHOWN, type AskedRun, type RunDetail } from '../../../../src/daemon/view/run-detail.ts';
 
-const history = { attemptsOf: () => [] } as unknown as History;
+const history = { attemptsOf: () => [], purgesOf: () => [] } as unknown as History;
 
 test('nothing is known of a run whose archive is not in the config, nor of one that is named as every object has it', async () => {
   const config = { archives: {} } as Config;
