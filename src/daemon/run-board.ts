@@ -547,9 +547,9 @@ function isRound(archive: ArchiveConfig, { isWindow }: Pick<Entry, 'isWindow'>):
   return isWindowed(archive) && !isWindow;
 }
 
-/** Whether the daemon purges it: without windows, each run would hold the same rows again. */
+/** Whether the daemon purges it: without windows, each run would hold the same rows again, and partitions go by name alone. */
 export function isPurged(archive: ArchiveConfig): archive is PurgedArchive {
-  return isWindowed(archive) && archive.purge !== undefined;
+  return isWindowed(archive) && archive.purge !== undefined && archive.window.every !== 'partition';
 }
 
 /** What an operator has cancelled, only an operator begins again; what has failed is left to whoever ran it. */

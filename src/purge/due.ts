@@ -242,6 +242,8 @@ function isOfConfig(
   window: NonNullable<CommittedRun['window']>,
   startMs: number,
 ): boolean {
+  // A partition goes whole, or by name row by row.
+  if (every === 'partition') return false;
   const calendar = new WindowCalendar(kindOf(window.from), every, timezone);
   const stretch = calendar.startingAt(startMs);
   if (window.column !== column || stretch === undefined) return false;
