@@ -95,10 +95,10 @@ export async function runWithBar(
       archives.map((archive) => sourceOf(config, archive)),
     );
     const how = { config, generation, place: threads, log, signal, onProgress, verifySource };
-    return await runArchives(how, archives, async (archive) =>
+    return await runArchives(how, archives, async (archive, aside) =>
       isWindowed(archive) && runId === undefined
-        ? makeWindows(how, archive, openKnownRuns(config, archive), request)
-        : [await runArchive(how, archive, id)],
+        ? makeWindows({ ...how, aside }, archive, openKnownRuns(config, archive), request)
+        : [await runArchive({ ...how, aside }, archive, id)],
     );
   } finally {
     bar.close();

@@ -283,7 +283,7 @@ const pace = z.strictObject({
       'Query of one value, asked in a read-only transaction for at most 1 s: nothing begins while it is true or above 0.',
     defaultText: 'nothing is asked',
   }),
-  maxSnapshotAge: duration(1000, 31 * 86_400_000)
+  maxSnapshotAge: duration(1000, 20 * 86_400_000)
     .optional()
     .meta({
       description:

@@ -527,7 +527,7 @@ export class RunBoard {
     this.#events.changed();
   }
 
-  #options({ config, number, place }: Generation, entry: Entry): RunOptions {
+  #options({ config, number, place, queue }: Generation, entry: Entry): RunOptions {
     return {
       config,
       generation: number,
@@ -536,6 +536,7 @@ export class RunBoard {
       signal: entry.abort.signal,
       drain: this.#drain.signal,
       leaves: leftBy(entry),
+      aside: (work) => queue.aside(entry.archive, entry.abort.signal, work),
       onBegin: (progress) => {
         entry.progress = progress;
       },

@@ -20,8 +20,13 @@ export interface TurnOptions {
 
 /** Is asked again after that, at the latest: a clock may be set. */
 const LONGEST_WAIT_MS = 60_000;
+/** Small, so that rates are even over all segments; and no smaller, as each piece is a message and a block to compress. */
+const PIECE_SECONDS = 0.25;
 /** So often what may end at any time is asked again. */
 const LOOK_AGAIN_MS = 2000;
+/** A pause that is long is not looked at so often. */
+const LONG_MS = 60_000;
+const LOOK_SELDOM_MS = 10_000;
 
 export interface PaceParts {
   pace: NonNullable<ArchiveConfig['pace']>;
@@ -34,19 +39,22 @@ export interface PaceParts {
 
 export class Pace {
   readonly pauses: Pauses;
+  /** What a segment asks for at once, at most; undefined where it need not ask. */
+  readonly pieceBytes: number | undefined;
   readonly #between: Gate | undefined;
   readonly #gates: readonly Gate[];
   readonly #bucket: TokenBucket | undefined;
   readonly #share: number;
-  readonly #clock: PaceClock;
+  readonly clock: PaceClock;
   /** By `share`, nothing begins before; of the clock that only goes on. */
   #restsUntilMs = 0;
 
   constructor({ pace, timezone, log, gates = [], clock = REAL_CLOCK }: PaceParts) {
     const { between, bytesPerSecond, share = 1 } = pace;
-    this.#clock = clock;
+    this.clock = clock;
     this.#share = share;
     this.#bucket = bytesPerSecond === undefined ? undefined : new TokenBucket(bytesPerSecond, clock);
+    this.pieceBytes = bytesPerSecond === undefined ? undefined : Math.ceil(bytesPerSecond * PIECE_SECONDS);
     this.#between = between === undefined ? undefined : betweenGate(between, timezone, clock);
     this.#gates = gates;
     this.pauses = new Pauses(log, clock);
@@ -65,7 +73,7 @@ export class Pace {
         const hold = await this.#firstHold(isPart, signal);
         if (hold === undefined) return;
         this.pauses.hold(who, hold);
-        await this.#clock.sleep(this.#waitOf(hold), signal);
+        await this.clock.sleep(this.#waitOf(hold), signal);
       }
     } finally {
       this.pauses.release(who);
@@ -76,7 +84,7 @@ export class Pace {
   spent({ bytes = 0, workedMs = 0 }: { bytes?: number; workedMs?: number }): void {
     this.#bucket?.spend(bytes);
     const restMs = workedMs * (1 / this.#share - 1);
-    this.#restsUntilMs = Math.max(this.#restsUntilMs, this.#clock.elapsed() + restMs);
+    this.#restsUntilMs = Math.max(this.#restsUntilMs, this.clock.elapsed() + restMs);
   }
 
   /** Resolves once a segment in progress may pass so many bytes on. Rejects with the signal's reason. */
@@ -91,8 +99,8 @@ export class Pace {
   /** Both hold, so that the slower of the two wins. */
   async #rest(signal: AbortSignal): Promise<void> {
     await this.#bucket?.take(0, signal);
-    const restMs = this.#restsUntilMs - this.#clock.elapsed();
-    if (restMs > 0) await this.#clock.sleep(restMs, signal);
+    const restMs = this.#restsUntilMs - this.clock.elapsed();
+    if (restMs > 0) await this.clock.sleep(restMs, signal);
   }
 
   async #firstHold(isPart: boolean, signal: AbortSignal): Promise<Hold | undefined> {
@@ -105,8 +113,9 @@ export class Pace {
   }
 
   #waitOf({ untilMs }: Hold): number {
-    if (untilMs === undefined) return LOOK_AGAIN_MS;
-    return Math.min(LONGEST_WAIT_MS, Math.max(1, untilMs - this.#clock.now()));
+    if (untilMs === undefined)
+      return (this.pauses.current?.seconds ?? 0) * 1000 < LONG_MS ? LOOK_AGAIN_MS : LOOK_SELDOM_MS;
+    return Math.min(LONGEST_WAIT_MS, Math.max(1, untilMs - this.clock.now()));
   }
 }
 

@@ -33,7 +33,7 @@ export class Pauses {
   readonly #held = new Map<symbol, Hold>();
   readonly #totalsMs = new Map<PauseReason, number>();
   #begun: { hold: Hold; sinceMs: number; elapsedMs: number; countedMs: number } | undefined;
-  #onBegin = (): void => undefined;
+  readonly #watchers = new Set<() => void>();
 
   constructor(log: Log, clock: PaceClock) {
     this.#log = log;
@@ -63,9 +63,10 @@ export class Pauses {
     return (this.#totalsMs.get(reason) ?? 0) + running;
   }
 
-  /** To be called when a pause begins or ends. */
-  watch(onChange: () => void): void {
-    this.#onBegin = onChange;
+  /** `onChange` is called when a pause begins or ends, until what is returned is called. */
+  watch(onChange: () => void): () => void {
+    this.#watchers.add(onChange);
+    return () => this.#watchers.delete(onChange);
   }
 
   /** `who` is held up from now on, or for another reason than before. */
@@ -88,7 +89,7 @@ export class Pauses {
       if (before === undefined) return;
       const pausedSeconds = Math.round((this.#clock.elapsed() - before.elapsedMs) / 1000);
       this.#log.info({ reason: before.hold.reason, pausedSeconds }, 'the pause is over');
-      this.#onBegin();
+      for (const onChange of this.#watchers) onChange();
       return;
     }
     const elapsed = this.#clock.elapsed();
@@ -96,7 +97,7 @@ export class Pauses {
     this.#begun = { hold, sinceMs, elapsedMs, countedMs: elapsed };
     if (before !== undefined && isTheSame(before.hold, hold)) return;
     this.#tell(hold);
-    if (before === undefined) this.#onBegin();
+    if (before === undefined) for (const onChange of this.#watchers) onChange();
   }
 
   #count(reason: PauseReason, { countedMs }: { countedMs: number }): void {

@@ -1,7 +1,8 @@
 /** The story of one run: lock, snapshot, plan or resume, dispatch, commit; again from the receipts when the session is lost. */
-import { fail, toFailure, type Failure } from '../base/errors.ts';
+import { fail, FailureError, toFailure, type Failure } from '../base/errors.ts';
 import type { FailureCode } from '../base/failures.ts';
 import { retrying } from '../base/retry.ts';
+import { linkSignals } from '../base/signals.ts';
 import { formatCount } from '../base/units.ts';
 import { endedAs } from '../ledger/journal.ts';
 import { warnOfLongLine } from '../ledger/long-line.ts';
@@ -21,6 +22,7 @@ import type { Run } from './run.ts';
 import { segmentTask } from './segment-task.ts';
 import type { Session } from './session.ts';
 import { giveSigns, type SignOfLife } from './sign-of-life.ts';
+import { SnapshotTerm } from './snapshot-term.ts';
 import { verifySource } from './source-digest.ts';
 import { withCondition } from './upload-condition.ts';
 
@@ -51,17 +53,29 @@ export async function executeRun(run: Run): Promise<Commit> {
 }
 
 async function executeUnderSessions(run: Run): Promise<Commit> {
+  let isFirst = true;
+  const open = async (): Promise<Session> => {
+    const session = await (isFirst ? run.openSession() : openAgain(run));
+    isFirst = false;
+    return session;
+  };
+  for (;;) {
+    const commit = await executeUntilLetGo(run, open);
+    if (commit !== undefined) return commit;
+  }
+}
+
+/** Undefined when the snapshot was let go, and the run is not done. */
+async function executeUntilLetGo(run: Run, open: () => Promise<Session>): Promise<Commit | undefined> {
   // As long as sessions bring the run forward, it is worth another one.
   const policy = { ...run.archive.retry, progress: () => run.progress.segmentsDone };
-  let open = run.openSession;
   let strays = 0;
   return retrying(
     policy,
     run.signal,
     async () => {
-      const session = await open();
-      open = () => openAgain(run);
-      return executeUnderOneSnapshot(run, session);
+      await waitForTurn(run);
+      return executeUnderOneSnapshot(run, await open());
     },
     (error, attempt, isLast) => {
       const failure = toFailure(error, 'worker');
@@ -73,6 +87,21 @@ async function executeUnderSessions(run: Run): Promise<Commit> {
       return true;
     },
   );
+}
+
+/** Neither a lock nor a snapshot is held meanwhile, and other archives can go on. */
+async function waitForTurn(run: Run): Promise<void> {
+  const either = linkSignals([run.signal, run.drain]);
+  try {
+    await run.aside(() => run.pace.turn(either.signal));
+  } catch (error) {
+    run.signal.throwIfAborted();
+    if (run.drain.aborted)
+      throw fail('drained', { stage: 'lock', message: 'the run was stopped while it waited to begin' });
+    throw error;
+  } finally {
+    either.release();
+  }
 }
 
 /** A destination that failed before, between or after the segments costs the session, but is not why it ended. */
@@ -102,7 +131,8 @@ async function isStillOurs(run: Run): Promise<boolean> {
   return found !== undefined && isPlanOf(run, found) && !(await run.folder.isCommitted());
 }
 
-async function executeUnderOneSnapshot(run: Run, session: Session): Promise<Commit> {
+async function executeUnderOneSnapshot(run: Run, session: Session): Promise<Commit | undefined> {
+  run.progress.tookSnapshot(new Date(session.snapshot.takenAt));
   if (session.warning !== undefined) run.log.warn(session.warning);
   const cut = (): void => {
     session.cut();
@@ -112,7 +142,8 @@ async function executeUnderOneSnapshot(run: Run, session: Session): Promise<Comm
     // Only under the lock does it count: another host may have committed while this one was waiting for it.
     const committed = await run.folder.manifest();
     if (committed !== undefined) return { status: 'already-committed', manifest: committed };
-    return { status: 'committed', manifest: await goOn(run, session) };
+    const manifest = await goOn(run, session);
+    return manifest && { status: 'committed', manifest };
   } catch (error) {
     run.signal.throwIfAborted();
     // The connection that held the snapshot knows why it is gone, and may hear of it later than the threads.
@@ -122,6 +153,7 @@ async function executeUnderOneSnapshot(run: Run, session: Session): Promise<Comm
   } finally {
     run.signal.removeEventListener('abort', cut);
     await session.close();
+    run.progress.letSnapshotGo();
   }
 }
 
@@ -134,11 +166,13 @@ async function endedElsewhere(run: Run, error: unknown): Promise<Commit> {
   return { status: 'already-committed', manifest };
 }
 
-async function goOn(run: Run, session: Session): Promise<ManifestSummary> {
+/** Undefined when the snapshot was let go before all segments were done. */
+async function goOn(run: Run, session: Session): Promise<ManifestSummary | undefined> {
+  const sinceMs = run.pace.clock.elapsed();
   const taken = await takeUp(run, session);
   const sign = giveSigns(run, taken);
   try {
-    return await ('plan' in taken ? archiveRows(run, taken, sign) : finishCommit(run, session, taken));
+    return await ('plan' in taken ? archiveRows(run, taken, sinceMs, sign) : finishCommit(run, session, taken));
   } finally {
     sign.stop();
   }
@@ -153,10 +187,15 @@ async function finishCommit(run: Run, session: Session, committing: Committing):
   }
 }
 
-async function archiveRows(run: Run, attempt: Attempt, sign: SignOfLife): Promise<ManifestSummary> {
+async function archiveRows(
+  run: Run,
+  attempt: Attempt,
+  sinceMs: number,
+  sign: SignOfLife,
+): Promise<ManifestSummary | undefined> {
   for (const warning of attempt.plan.warnings) run.log.warn(warning);
   try {
-    await dispatch(run, attempt, sign);
+    if (!(await dispatch(run, attempt, sinceMs, sign))) return undefined;
     requireCounted(attempt);
     await writeEmptySegments(run, attempt);
     if (run.verifySource) await verifySource(run, attempt);
@@ -170,10 +209,11 @@ async function archiveRows(run: Run, attempt: Attempt, sign: SignOfLife): Promis
   }
 }
 
-async function dispatch(run: Run, attempt: Attempt, sign: SignOfLife): Promise<void> {
+/** Returns whether all segments are done; if not, the snapshot is to be let go. */
+async function dispatch(run: Run, attempt: Attempt, sinceMs: number, sign: SignOfLife): Promise<boolean> {
   const { session, plan, done } = attempt;
   const { progress } = run;
-  progress.begin(plan, done, new Date(session.snapshot.takenAt));
+  progress.begin(plan, done);
   const open = plan.segments.filter(({ index }) => !done.has(index));
   // A task is far larger than a segment: it is made when its turn comes.
   const tasks = {
@@ -184,15 +224,20 @@ async function dispatch(run: Run, attempt: Attempt, sign: SignOfLife): Promise<v
     },
   };
   const writer = new ReceiptWriter(run.folder, attempt);
-  const summary = await dispatchTasks(tasks, {
+  const term = new SnapshotTerm(run, attempt, sinceMs);
+  const { isLeft, leftFailure, peakHeapBytes } = await dispatchTasks(tasks, {
     place: run.place,
     log: run.log,
     retry: run.archive.retry,
     parallel: run.archive.segments.parallel,
     signal: AbortSignal.any([run.signal, session.lost]),
     drain: run.drain,
+    leave: term.over,
+    turn: (signal) => run.pace.turn(signal, { isPart: !plan.cut.survivesSnapshot }),
+    grant: (bytes, signal) => run.pace.grant(bytes, signal),
     prepare: (task, number) => withCondition(run, attempt, task, number),
     onAttempt: (segment, number) => {
+      term.begun();
       progress.attempt(segment, number);
     },
     onFailed: (segment, failure, isLast) => {
@@ -215,8 +260,17 @@ async function dispatch(run: Run, attempt: Attempt, sign: SignOfLife): Promise<v
       sign.given();
       progress.finish(segment, facts);
     },
+  }).finally(() => {
+    term.close();
   });
-  progress.sawHeap(summary.peakHeapBytes);
+  progress.sawHeap(peakHeapBytes);
+  // It would have been tried again under this snapshot; now that counts as a try of the run.
+  if (leftFailure !== undefined) throw new FailureError(withoutSegment(leftFailure));
+  return isLeft !== true;
+}
+
+function withoutSegment({ segment: _segment, ...failure }: Failure): Failure {
+  return failure;
 }
 
 /** What was counted while the run was planned is what was read, where all of it was read under that snapshot. */

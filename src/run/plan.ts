@@ -141,7 +141,10 @@ async function gatherFacts(
   const isCut = partitionBy !== undefined || archive.segments.by !== 'none';
   const isMany = partitionBy !== undefined || key.length > 0;
   const mustAsk = isCut && (selection.kind === 'query' ? isMany : selection.where !== undefined && leaves.length > 0);
-  const layout = partitionBy === undefined ? {} : { partitionBy };
+  const layout = {
+    ...(partitionBy === undefined ? {} : { partitionBy }),
+    ...(archive.pace?.maxSnapshotAgeMs === undefined ? {} : { mustOutlive: true }),
+  };
   const rowChoice = mustAsk ? await findRowChoice(client, selection, key) : undefined;
   if (relation === undefined) {
     const canCutKey = key.length > 0;

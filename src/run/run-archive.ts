@@ -71,7 +71,7 @@ async function openAndRun(run: Run): Promise<Ending> {
     if (commit.status === 'already-committed') await clearLeftJournal(run);
     return { ...commit, url: run.folder.manifestUrl };
   } finally {
-    run.close();
+    await run.close();
   }
 }
 

@@ -7,6 +7,8 @@ import { archivePrefix } from '../ledger/names.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
+import { openPace } from '../pace/open.ts';
+import type { Pace } from '../pace/pace.ts';
 import type { Place } from '../work/place.ts';
 import type { RunProgress } from '../work/progress.ts';
 import { noteTrouble } from '../work/trouble-log.ts';
@@ -24,6 +26,8 @@ export interface Run {
   /** Of the config, as the place knows it. */
   generation: number;
   place: Place;
+  /** Over all its sessions. */
+  pace: Pace;
   destination: DestinationConfig;
   /** All of the run that lies in its destination. */
   folder: RunFolder;
@@ -37,13 +41,18 @@ export interface Run {
   drain: AbortSignal;
   /** Endings of the last try after which nothing is begun: those of another host, or of this one before a restart. */
   leaves: readonly LeftEnding[];
+  /** Does what takes long and needs no place among the archives; see {@link RunOptions.aside}. */
+  aside: Aside;
   /** Whether the archive is compared with its source before the commit. */
   verifySource: boolean;
   /** Takes the archive's lock, and a snapshot with it. Throws FailureError, and the signal's reason. */
   openSession: () => Promise<Session>;
-  /** Closes the destination. */
-  close: () => void;
+  /** Closes the destination, and the pace. */
+  close: () => Promise<void>;
 }
+
+/** Gives up the run's place among the archives while `work` is done, so that others can go on. */
+export type Aside = <T>(work: () => Promise<T>) => Promise<T>;
 
 export type LeftEnding = 'cancelled' | 'failed';
 
@@ -58,6 +67,8 @@ export interface RunOptions {
   /** Absent: whatever its last try ended as, a run is gone on with. */
   leaves?: readonly LeftEnding[];
   verifySource?: boolean;
+  /** Absent: the run has no place that anybody waits for. */
+  aside?: Aside;
   onProgress?: ProgressListener;
   /** How long without progress is told of; for tests. */
   stalledAfterMs?: number;
@@ -73,6 +84,7 @@ export function openRun(options: RunOptions, archive: ArchiveConfig, id: string,
     noteTrouble(log, progress, trouble);
   });
   const lock = lockTargetOf(config, archive, store);
+  const pace = openPace(archive, lock.source, log);
   return {
     archive,
     id,
@@ -80,6 +92,7 @@ export function openRun(options: RunOptions, archive: ArchiveConfig, id: string,
     config,
     generation,
     place,
+    pace,
     destination,
     folder: new RunFolder(store, archive.name, id),
     log,
@@ -89,9 +102,11 @@ export function openRun(options: RunOptions, archive: ArchiveConfig, id: string,
     drain: options.drain ?? new AbortController().signal,
     leaves: options.leaves ?? [],
     verifySource: options.verifySource ?? false,
+    aside: options.aside ?? ((work) => work()),
     openSession: () => openSession(lock, signal),
-    close: () => {
+    close: async () => {
       store.close();
+      await pace.close();
     },
   };
 }

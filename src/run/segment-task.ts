@@ -34,6 +34,7 @@ export function segmentTask(run: Run, { session, plan }: Attempt, segment: Plann
     compression: archive.compression,
     compressor: chooseCompressor(archive.compression),
     ...(archive.contentEncoding === undefined ? {} : { contentEncoding: archive.contentEncoding }),
+    ...(run.pace.pieceBytes === undefined ? {} : { pieceBytes: run.pace.pieceBytes }),
     ...(run.verifySource ? { wantsLineDigest: true } : {}),
     ...(plan.isExpectedEmpty === true ? { isExpectedEmpty: true } : {}),
     maxRowBytes: maxRowBytes(run.config.workers.maxOldGenerationSizeMb),

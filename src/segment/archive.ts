@@ -14,6 +14,7 @@ import { giveBuffersBack, lendBuffers, type EncodeBuffers } from '../format/json
 import { digestLines, LineDigest } from '../format/digest.ts';
 import type { Ends } from './binding.ts';
 import { readLines, type LineCount } from './read-lines.ts';
+import { paceLines } from './pace-lines.ts';
 import { requireLock } from './source/ask.ts';
 import { gatherPieces } from './sink/pieces.ts';
 import type { WorkerMessage } from './messages.ts';
@@ -24,6 +25,8 @@ export interface SegmentHooks {
   /** Tells the control plane what it needs to know when this thread dies. */
   report: (message: WorkerMessage) => void;
   onProgress: (progress: { rows: number; jsonBytes: number; bytes: number }) => void;
+  /** Resolves once so many bytes of lines may be passed on; of a task that is read at a pace. */
+  grant: (bytes: number) => Promise<void>;
   signal: AbortSignal;
 }
 
@@ -124,7 +127,8 @@ async function streamRows(
     progress.etag = (await uploading).etag;
   }
 
-  const lines = readLines(client, task, buffers, count);
+  const read = readLines(client, task, buffers, count);
+  const lines = task.pieceBytes === undefined ? read : paceLines(read, task.pieceBytes, hooks.grant);
   await pipeline(
     task.wantsLineDigest === true ? digestLines(lines, progress.lines) : lines,
     proveContent,

@@ -4,11 +4,15 @@ import type { Binding } from './binding.ts';
 import type { StoreTrouble } from '../store/trouble.ts';
 import type { Task } from './task.ts';
 
-/** What a worker says while it runs. `need`: it does not know what the names in its task stand for. */
+/**
+ * What a worker says while it runs. `need`: it does not know what the names in its task stand for. `want`: it waits until it
+ * may pass so many bytes of JSON Lines on.
+ */
 export type WorkerMessage =
   | { kind: 'need' }
   | { kind: 'backend'; pid: number }
   | { kind: 'upload'; uploadId: string }
+  | { kind: 'want'; bytes: number }
   | { kind: 'trouble'; trouble: StoreTrouble }
   | { kind: 'progress'; rows: number; jsonBytes: number; bytes: number; heapBytes: number };
 
@@ -24,8 +28,13 @@ export interface BindingMessage {
   binding: Binding;
 }
 
+/** To a worker that said `want`: it may go on with the oldest of what it wants. */
+export interface GrantMessage {
+  kind: 'grant';
+}
+
 /** What the control plane says to a worker that runs. */
-export type ControlMessage = AbortMessage | BindingMessage;
+export type ControlMessage = AbortMessage | BindingMessage | GrantMessage;
 
 /** What is handed to the thread: the task, and the port for the messages. */
 export interface WorkerInput {

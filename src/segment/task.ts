@@ -48,6 +48,8 @@ export interface SegmentTask {
   compression: ArchiveConfig['compression'];
   compressor: CompressorChoice;
   contentEncoding?: string;
+  /** The rows are read at a pace: so much is asked for at once, at most, before it is passed on. Absent: nothing is asked. */
+  pieceBytes?: number;
   /** Whether the facts shall have a digest of the lines; it costs time. */
   wantsLineDigest?: true;
   /** By the server's word, no row is to be expected. */

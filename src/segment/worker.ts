@@ -5,6 +5,7 @@ import { isMainThread } from 'node:worker_threads';
 import { fail, type FailureError, toFailure } from '../base/errors.ts';
 import { archiveSegment } from './archive.ts';
 import { bindTask, type Binding } from './binding.ts';
+import { Grants } from './grants.ts';
 import { bindingOf } from './known-bindings.ts';
 import { restoreObjects } from './restore/objects.ts';
 import { WARM_UP, type AbortMessage, type ControlMessage, type WorkerInput, type WorkerMessage } from './messages.ts';
@@ -36,9 +37,21 @@ async function runTask({
   const heap = new HeapMeter();
   const abort = new AbortController();
   const answer = Promise.withResolvers<Binding>();
+  const grants = new Grants(abort.signal, (bytes) => {
+    report({ kind: 'want', bytes });
+  });
   port.on('message', (message: ControlMessage) => {
-    if (message.kind === 'binding') answer.resolve(message.binding);
-    else abort.abort(abortedFailure(message));
+    switch (message.kind) {
+      case 'binding':
+        answer.resolve(message.binding);
+        break;
+      case 'grant':
+        grants.granted();
+        break;
+      case 'abort':
+        abort.abort(abortedFailure(message));
+        break;
+    }
   });
   const report = (message: WorkerMessage): void => {
     port.postMessage(message);
@@ -52,6 +65,7 @@ async function runTask({
     const hooks = {
       report,
       signal: abort.signal,
+      grant: (bytes: number) => grants.ask(bytes),
       onProgress: (progress: { rows: number; jsonBytes: number; bytes: number }) => {
         if (progress.jsonBytes > mostJsonBytes) abort.abort(GIVEN_BACK);
         const heapBytes = heap.sample();

@@ -33,6 +33,7 @@ export class Conversation {
   readonly #parts: ConversationParts;
   readonly #own: MessagePort;
   readonly #kill = new AbortController();
+  readonly #over = new AbortController();
   #graceTimer: NodeJS.Timeout | undefined;
 
   constructor(parts: ConversationParts) {
@@ -56,6 +57,7 @@ export class Conversation {
   close(): void {
     clearTimeout(this.#graceTimer);
     this.#parts.signal.removeEventListener('abort', this.#askToDrop);
+    this.#over.abort(new Error('the task has ended'));
     this.#own.close();
   }
 
@@ -63,6 +65,9 @@ export class Conversation {
     switch (message.kind) {
       case 'need':
         this.#say({ kind: 'binding', binding: this.#parts.binding });
+        break;
+      case 'want':
+        void this.#grant(message.bytes);
         break;
       case 'backend':
         this.trace.backendPid = message.pid;
@@ -79,6 +84,16 @@ export class Conversation {
         this.#parts.hooks.onProgress(message);
         break;
     }
+  }
+
+  async #grant(bytes: number): Promise<void> {
+    try {
+      await this.#parts.hooks.grant?.(bytes, this.#over.signal);
+    } catch {
+      // It has ended, and wants nothing any more.
+      return;
+    }
+    this.#say({ kind: 'grant' });
   }
 
   /** The worker is asked first, so that it can abort its upload; its thread is ended only when it does not answer in time. */

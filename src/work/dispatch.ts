@@ -1,10 +1,11 @@
 /** Sends a run's tasks to the place where they are run, some at once, and tries those again that failed for a passing reason. */
 import { fail, type Failure, FailureError, toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { linkSignals, NEVER } from '../base/signals.ts';
 import { retrying, type RetryPolicy } from '../base/retry.ts';
 import type { FactsOf, Task } from '../segment/task.ts';
 import type { StoreTrouble } from '../store/trouble.ts';
-import type { Place, TaskProgress } from './place.ts';
+import type { Place, TaskHooks, TaskProgress } from './place.ts';
 
 export interface DispatchOptions<T extends Task> {
   place: Place;
@@ -16,6 +17,15 @@ export interface DispatchOptions<T extends Task> {
   signal: AbortSignal;
   /** No segment is begun, nor tried again, once this aborts; those end that run. */
   drain: AbortSignal;
+  /**
+   * As after a drain no segment is begun once this aborts, nor tried again; but what is left has not failed: whoever
+   * dispatched goes on with it.
+   */
+  leave?: AbortSignal;
+  /** Waits until a segment may be begun, or tried again; may throw. The signal aborts when it is not to be any more. */
+  turn?: (signal: AbortSignal) => Promise<void>;
+  /** Resolves once a segment in progress may pass so many bytes on. */
+  grant?: TaskHooks['grant'];
   /** Makes the task of an attempt, which counts from 1; what it throws is how that attempt failed. */
   prepare?: (task: T, attempt: number) => Promise<T>;
   /** A segment is handed over; `attempt` counts from 1. */
@@ -34,24 +44,28 @@ export interface DispatchOptions<T extends Task> {
 /** What the tasks took, over all segments of a run. */
 export interface DispatchSummary {
   peakHeapBytes: number;
+  /** Whether segments are left, as `leave` has aborted; and why one of them failed that would have been tried again. */
+  isLeft?: true;
+  leftFailure?: Failure;
 }
 
 /** Tasks in their order; they may be made as they are asked for. `length` is how many there are, or at most. */
 export type Tasks<T> = (Iterable<T, undefined> | AsyncIterable<T, undefined>) & { readonly length: number };
 
-/** Runs all tasks. Throws the first failure that is not to be retried, once no segment runs any more. */
+/** Runs all tasks, or leaves some. Throws the first failure that is not to be retried, once no segment runs any more. */
 export async function dispatchTasks<T extends Task>(
   tasks: Tasks<T>,
   options: DispatchOptions<T>,
 ): Promise<DispatchSummary> {
   const summary: DispatchSummary = { peakHeapBytes: 0 };
+  const { drain, leave = NEVER } = options;
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const waiting = Symbol.asyncIterator in tasks ? tasks[Symbol.asyncIterator]() : tasks[Symbol.iterator]();
   const takeNext = async (): Promise<T | undefined> => (await waiting.next()).value;
   let [isOver, taken, finished] = [false, 0, 0];
   const work = async (): Promise<void> => {
-    while (!signal.aborted && !options.drain.aborted) {
+    while (!signal.aborted && !drain.aborted && !leave.aborted) {
       try {
         const task = await takeNext();
         isOver ||= task === undefined;
@@ -60,8 +74,8 @@ export async function dispatchTasks<T extends Task>(
         await options.onFinished(task, await runWithRetries(task, { ...options, signal }, summary));
         finished += 1;
       } catch (error) {
-        // A segment that the drain found waiting has not failed.
-        if (error !== options.drain.reason) stop.abort(error);
+        // A segment that one of them found waiting has not failed.
+        if (error !== drain.reason && error !== leave.reason) stop.abort(error);
       }
     }
   };
@@ -69,8 +83,9 @@ export async function dispatchTasks<T extends Task>(
   // Only the first failure became the reason; the others followed from it.
   stop.signal.throwIfAborted();
   options.signal.throwIfAborted();
-  if (finished < taken || (!isOver && finished < tasks.length)) throw drained(tasks.length - finished);
-  return summary;
+  if (finished === taken && (isOver || finished >= tasks.length)) return summary;
+  if (!leave.aborted || drain.aborted) throw drained(tasks.length - finished);
+  return { ...summary, isLeft: true };
 }
 
 async function runWithRetries<T extends Task>(
@@ -78,20 +93,22 @@ async function runWithRetries<T extends Task>(
   options: DispatchOptions<T>,
   summary: DispatchSummary,
 ): Promise<FactsOf<T>> {
-  const { retry, signal, drain } = options;
+  const { retry, signal, drain, leave = NEVER } = options;
   let last: FailureError | undefined;
   try {
-    // A drain ends the pause, and then nothing is begun any more.
+    // They end the pause, and then nothing is begun any more.
     return await retrying(
       retry,
-      AbortSignal.any([signal, drain]),
+      AbortSignal.any([signal, drain, leave]),
       (attempt) => attemptTask(task, attempt, options, summary),
       (error, attempt, isLastAttempt) => {
         signal.throwIfAborted();
-        if (error === drain.reason) return false;
+        if (error === drain.reason || error === leave.reason) return false;
         const failure = toFailure(error, 'worker');
         last = new FailureError(failure);
-        const isLast = isLastAttempt || !failure.transient || options.endsRetries?.(failure) === true;
+        const isLeft = leave.aborted && !drain.aborted;
+        if (isLeft) summary.leftFailure = failure;
+        const isLast = (isLastAttempt && !isLeft) || !failure.transient || options.endsRetries?.(failure) === true;
         options.onFailed(task.segment, failure, isLast);
         if (isLast) throw new FailureError(afterAttempts(failure, attempt));
         options.log.warn({ failure, attempt, attempts: retry.attempts }, 'segment failed, it is tried again');
@@ -108,35 +125,33 @@ async function runWithRetries<T extends Task>(
 async function attemptTask<T extends Task>(
   task: T,
   attempt: number,
-  { place, signal, drain, prepare, onProgress, onTrouble, onAttempt }: DispatchOptions<T>,
+  { place, signal, drain, leave = NEVER, turn, grant, prepare, onProgress, onTrouble, onAttempt }: DispatchOptions<T>,
   summary: DispatchSummary,
 ): Promise<FactsOf<T>> {
-  const prepared = (await prepare?.(task, attempt)) ?? task;
-  const waiting = new AbortController();
-  const endWaiting = (): void => {
-    waiting.abort(drain.reason);
-  };
-  const begun = (): void => {
-    drain.removeEventListener('abort', endWaiting);
-  };
-  if (drain.aborted) endWaiting();
-  else drain.addEventListener('abort', endWaiting, { once: true });
-  const running = place.run({ ...prepared, attempt }, AbortSignal.any([signal, waiting.signal]), {
-    onBegin: () => {
-      begun();
-      onAttempt(task.segment, attempt);
-    },
-    onProgress: (progress) => {
-      onProgress(task.segment, progress);
-    },
-    onTrouble: (trouble) => {
-      onTrouble?.(task.segment, trouble);
-    },
-  });
-  const outcome = await running.finally(begun);
-  summary.peakHeapBytes = Math.max(summary.peakHeapBytes, outcome.peakHeapBytes);
-  if (!outcome.ok) throw new FailureError(outcome.failure);
-  return outcome.facts;
+  const waiting = linkSignals([drain, leave]);
+  try {
+    const whileWaiting = AbortSignal.any([signal, waiting.signal]);
+    await turn?.(whileWaiting);
+    const prepared = (await prepare?.(task, attempt)) ?? task;
+    const outcome = await place.run({ ...prepared, attempt }, whileWaiting, {
+      onBegin: () => {
+        waiting.release();
+        onAttempt(task.segment, attempt);
+      },
+      onProgress: (progress) => {
+        onProgress(task.segment, progress);
+      },
+      onTrouble: (trouble) => {
+        onTrouble?.(task.segment, trouble);
+      },
+      ...(grant === undefined ? {} : { grant }),
+    });
+    summary.peakHeapBytes = Math.max(summary.peakHeapBytes, outcome.peakHeapBytes);
+    if (!outcome.ok) throw new FailureError(outcome.failure);
+    return outcome.facts;
+  } finally {
+    waiting.release();
+  }
 }
 
 function afterAttempts(failure: Failure, attempt: number): Failure {

@@ -35,6 +35,25 @@ export class FairQueue {
     }
   }
 
+  /** Gives the place of `run` away while `work` is done, and waits for another one then; to be called in it. */
+  async aside<T>(run: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    this.#leave(run);
+    try {
+      return await work();
+    } finally {
+      await this.#enterAgain(run, signal);
+    }
+  }
+
+  async #enterAgain(run: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#enter(run, signal);
+    } catch {
+      // Nobody waits for it any more; what it is about to give back must be its own.
+      this.#active.set(run, this.#count(run) + 1);
+    }
+  }
+
   async #enter(run: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();

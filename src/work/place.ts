@@ -11,6 +11,8 @@ export interface TaskHooks {
   /** Somebody works on it from now on. */
   onBegin: () => void;
   onProgress: (progress: TaskProgress) => void;
+  /** Resolves once the task may pass so many bytes on; absent: at once. The signal aborts when the task has ended. */
+  grant?: (bytes: number, signal: AbortSignal) => Promise<void>;
   /** A request to the destination takes long, or was sent again. */
   onTrouble?: (trouble: StoreTrouble) => void;
 }

@@ -84,7 +84,7 @@ export class RunProgress {
     return this.#counts;
   }
 
-  /** When the snapshot was taken that segments are read under now; undefined without one. */
+  /** When the snapshot was taken that is held now; undefined without one. */
   get snapshotAt(): Date | undefined {
     return this.#snapshotAt;
   }
@@ -110,16 +110,24 @@ export class RunProgress {
   }
 
   /** Begins, or begins again under a new session; `done` is what is there already, by segment. */
-  begin(plan: Plan, done: ReadonlyMap<number, Amounts>, snapshotAt?: Date): void {
+  begin(plan: Plan, done: ReadonlyMap<number, Amounts>): void {
     this.#segments = new SegmentTable(plan.segments.length, this.#segments);
     this.#count = plan.count ?? plan.segments.length;
     for (const [index, amounts] of done) this.wasDone(index, amounts);
     this.#resumed ||= done.size > 0;
-    this.#snapshotAt = snapshotAt;
     this.#estimatedRows = plan.estimate.rows;
     this.#startedAt ??= performance.now();
     this.#waiting.moved();
     this.#emit(false);
+  }
+
+  tookSnapshot(at: Date): void {
+    this.#snapshotAt = at;
+  }
+
+  /** With its session. */
+  letSnapshotGo(): void {
+    this.#snapshotAt = undefined;
   }
 
   /** A segment is there already. */

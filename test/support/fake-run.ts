@@ -20,6 +20,7 @@ import type { FactsOf, ObjectFacts, Outcome, SegmentTask, Task } from '../../src
 import type { PlannedSegment } from '../../src/ledger/segments.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Place, TaskHooks } from '../../src/work/place.ts';
+import { Pace } from '../../src/pace/pace.ts';
 import { RunProgress } from '../../src/work/progress.ts';
 import { ARCHIVE, INSTANCE, RUN, temporaryStore } from './ledger.ts';
 import { recordTo, type LogLine } from './record-log.ts';
@@ -243,6 +244,7 @@ export class FakeRuns {
       config: { workers: { threads: 1, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 } } as Config,
       generation: 1,
       place: this.place,
+      pace: new Pace({ pace: {}, timezone: 'UTC', log: recordTo(this.log) }),
       destination: { location: { kind: 'file', folder: '/srv' } } as unknown as DestinationConfig,
       folder: this.folder,
       log: recordTo(this.log),
@@ -252,12 +254,13 @@ export class FakeRuns {
       drain: this.drain.signal,
       leaves: [],
       verifySource: false,
+      aside: (work) => work(),
       openSession: () => {
         const session = new FakeSession(this.source, this.sessions.length + 1);
         this.sessions.push(session);
         return Promise.resolve(session);
       },
-      close: () => undefined,
+      close: () => Promise.resolve(),
       ...changes,
     };
   }

@@ -1,4 +1,5 @@
 /** A clock that a test moves. */
+import { eventually } from './cli.ts';
 import type { PaceClock } from '../../src/pace/clock.ts';
 
 interface Sleeper {
@@ -42,7 +43,21 @@ export class PacedClock implements PaceClock {
       next.wake();
       await settle();
     }
-    this.#elapsedMs = endMs;
+    // Somebody else may have let more time go by meanwhile.
+    this.#elapsedMs = Math.max(this.#elapsedMs, endMs);
+  }
+
+  /** Time goes by in which nobody comes to do anything. */
+  jump(ms: number): void {
+    this.#elapsedMs += ms;
+  }
+
+  /** Lets time go by in such steps until it is so. */
+  async passUntil(what: string, isSo: () => boolean, stepMs = 0): Promise<void> {
+    await eventually(what, async () => {
+      await this.pass(stepMs);
+      return isSo();
+    });
   }
 
   #next(endMs: number): Sleeper | undefined {

@@ -15,6 +15,8 @@ export interface CutFacts {
   partitionBy?: readonly string[];
   /** The names of the key's columns; empty without one. */
   key: readonly string[];
+  /** Whether its snapshot may be let go before the run is done, so that segments must mean the same rows under another one. */
+  mustOutlive?: boolean;
   /** Whether the role may not read the key. */
   isKeyHidden?: boolean;
   /** Whether ranges of the key can be read. */
@@ -41,6 +43,7 @@ const PAGES_TAKE =
 /** Chooses the cut. Throws FailureError `cannot-cut` when the config asks for one that is not possible. */
 export function chooseCut(wanted: ArchiveConfig['segments']['by'], facts: CutFacts): CutChoice {
   if (facts.partitionBy !== undefined) return byValue(wanted, facts, facts.partitionBy);
+  if (facts.mustOutlive === true && facts.rowChoice !== undefined) return withoutCut('key', facts, facts.rowChoice);
   if (facts.rowChoice !== undefined && wanted !== 'none') return withoutCut(wanted, facts, facts.rowChoice);
   if (facts.isLeafless === true && wanted !== 'none')
     return { by: 'none', why: 'a partitioned table without partitions has no rows to cut' };
@@ -54,7 +57,9 @@ export function chooseCut(wanted: ArchiveConfig['segments']['by'], facts: CutFac
       if (facts.canCutPages) return { by: 'pages', why: 'segments.by is pages' };
       throw cannotCut(facts, 'pages', PAGES_TAKE);
     case 'auto':
-      return chooseAutomatically(facts);
+      if (facts.mustOutlive !== true) return chooseAutomatically(facts);
+      if (facts.canCutKey) return { by: 'key', why: 'by pace.maxSnapshotAge, segments must outlive their snapshot' };
+      throw withoutKey(facts, 'Leave pace.maxSnapshotAge out, or name a key.');
   }
 }
 
@@ -72,7 +77,12 @@ function byValue(wanted: ArchiveConfig['segments']['by'], facts: CutFacts, colum
 function withoutCut(wanted: string, facts: CutFacts, rowChoice: string): CutChoice {
   const why = `the ${facts.kind === 'query' ? 'query' : 'filter'} has ${rowChoice}, and may give other rows each time it is run`;
   if (wanted === 'auto') return { by: 'none', why };
-  const instead = wanted === 'value' ? 'Leave partitionBy out' : 'Set segments.by to none';
+  const instead =
+    wanted === 'value'
+      ? 'Leave partitionBy out'
+      : facts.mustOutlive === true
+        ? 'Leave pace.maxSnapshotAge out'
+        : 'Set segments.by to none';
   throw cannotCut(facts, wanted, why, `${instead}, or let the SQL choose the same rows each time.`);
 }
 
@@ -103,13 +113,14 @@ function chooseAutomatically(facts: CutFacts): CutChoice {
   };
 }
 
-function withoutKey(facts: CutFacts): FailureError {
+function withoutKey(facts: CutFacts, hint?: string): FailureError {
   return cannotCut(
     facts,
     'key',
     facts.isKeyHidden === true
       ? `the role may not read its key (${facts.key.join(', ')})`
       : 'it has no primary key, and the archive names no other key',
+    hint,
   );
 }
 

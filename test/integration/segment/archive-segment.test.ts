@@ -14,6 +14,7 @@ import { beginReading, exportSnapshot } from '../../../src/postgres/snapshot.ts'
 import { describeSubject } from '../../../src/run/subject.ts';
 import { archiveSegment } from '../../../src/segment/archive.ts';
 import type { SegmentTask } from '../../../src/segment/task.ts';
+import { untilAborted } from '../../../src/base/signals.ts';
 import { eventually, withDeadline } from '../../support/cli.ts';
 import { type PostgresProxy, startPostgresProxy } from '../../support/postgres-proxy.ts';
 import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
@@ -22,6 +23,9 @@ import { SLOT } from '../../support/read-lines.ts';
 const NAME = 'pgsluice stalled/now/0';
 /** Its 50th row takes an hour. */
 const STALLED = `SELECT i AS id FROM generate_series(1, 100) AS i WHERE CASE WHEN i = 50 THEN pg_sleep(3600) IS NOT NULL ELSE true END`;
+/** 40 MB. */
+const LARGE = `SELECT i AS id, repeat('x', 2000) AS v FROM generate_series(1, 20000) AS i`;
+const SILENT = { report: () => undefined, onProgress: () => undefined, grant: () => Promise.resolve() };
 const THREE_ROWS = 'SELECT i AS id FROM generate_series(1, 3) AS i';
 
 describe('a segment whose source says nothing for long', () => {
@@ -82,7 +86,7 @@ describe('a segment whose source says nothing for long', () => {
       const url = pathToFileURL(folder).href;
       const destination = { url, location: { kind: 'file', folder }, partBytes: 8e6 } as DestinationConfig;
       const ends = { database: { url: proxy.url, applicationName: NAME }, destination };
-      const hooks = { report: () => undefined, onProgress: () => undefined, signal: abort.signal };
+      const hooks = { ...SILENT, signal: abort.signal };
       const archiving = archiveSegment(await taskBy(read), ends, hooks);
       archiving.catch(() => undefined);
       await eventually('the source is stalled', async () => (await backends()) === 1);
@@ -102,7 +106,7 @@ describe('a segment whose source says nothing for long', () => {
       const url = pathToFileURL(folder).href;
       const destination = { url, location: { kind: 'file', folder }, partBytes: 8e6 } as DestinationConfig;
       const ends = { database: { url: database.url, applicationName: NAME }, destination };
-      const hooks = { report: () => undefined, onProgress: () => undefined, signal: new AbortController().signal };
+      const hooks = { ...SILENT, signal: new AbortController().signal };
       const task = { ...(await taskBy(read, THREE_ROWS)), lock: { pid: rows[0]!.pid, number: LOCK } };
       assert.equal((await archiveSegment({ ...task, key: `held-${read}` }, ends, hooks)).rows, 3);
       await holder.query(`SELECT pg_advisory_unlock(${LOCK})`);
@@ -112,5 +116,33 @@ describe('a segment whose source says nothing for long', () => {
       );
       assert.deepEqual(await readdir(folder), [`held-${read}`]);
       await rm(path.join(folder, `held-${read}`));
+    });
+
+  for (const read of ['copy', 'cursor'] as const)
+    test(`by ${read} holds the server back while nothing is granted, and is dropped all the same`, async () => {
+      const abort = new AbortController();
+      const url = pathToFileURL(folder).href;
+      const destination = { url, location: { kind: 'file', folder }, partBytes: 8e6 } as DestinationConfig;
+      const ends = { database: { url: database.url, applicationName: `${NAME} ${read}` }, destination };
+      let asked = 0;
+      const grant = (bytes: number): Promise<void> => {
+        asked += bytes;
+        return asked < 100_000 ? Promise.resolve() : untilAborted(new Promise(() => undefined), abort.signal);
+      };
+      const task = { ...(await taskBy(read, LARGE)), key: `paced-${read}`, pieceBytes: 10_000 };
+      const archiving = archiveSegment(task, ends, { ...SILENT, grant, signal: abort.signal });
+      archiving.catch(() => undefined);
+      // A cursor asks for some rows at a time; COPY goes on until nobody takes any more.
+      const [event, state] = read === 'copy' ? ['ClientWrite', 'active'] : ['Client%', '%'];
+      await eventually('the server waits', async () => {
+        const { rowCount } = await database.client.query(
+          'SELECT FROM pg_stat_activity WHERE application_name = $1 AND wait_event LIKE $2 AND state LIKE $3',
+          [`${NAME} ${read}`, event, state],
+        );
+        return rowCount === 1 && asked === 100_000;
+      });
+      abort.abort(new Error('dropped'));
+      await assert.rejects(archiving, /dropped/);
+      assert.deepEqual(await readdir(folder), []);
     });
 });

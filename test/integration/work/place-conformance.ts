@@ -9,6 +9,7 @@ import { chooseCompressor } from '../../../src/format/compress/codec.ts';
 import { connectPostgres, endConnection } from '../../../src/postgres/connect.ts';
 import { buildSelect } from '../../../src/postgres/select.ts';
 import { markServer } from '../../../src/postgres/server-mark.ts';
+import { Pace } from '../../../src/pace/pace.ts';
 import { beginReading, exportSnapshot } from '../../../src/postgres/snapshot.ts';
 import { describeSubject } from '../../../src/run/subject.ts';
 import type { Binding } from '../../../src/segment/binding.ts';
@@ -285,6 +286,45 @@ export function placeConformance(name: string, open: (room: number) => Promise<S
       await assert.rejects(dispatching, /1 segments still to do/);
       assert.deepEqual(finished, [tasks[0]!.segment]);
       assert.equal(await stored(tasks[1]!), undefined);
+    });
+
+    it('reads no faster than is granted, over all tasks at once, and says how much it wants', async () => {
+      const several = await open(3);
+      const [rate, pieceBytes] = [100_000, 25_000];
+      // Its time goes by only while bytes are waited for: so it tells what was granted, however busy the machine is.
+      let elapsed = 0;
+      const sleep = async (ms: number): Promise<void> => {
+        elapsed += ms;
+        await new Promise((resolve) => setImmediate(resolve));
+      };
+      const clock = { now: () => 0, elapsed: () => elapsed, sleep };
+      const log = createLog({ level: 'silent' });
+      const pace = new Pace({ pace: { bytesPerSecond: rate }, timezone: 'UTC', log, clock });
+      const asked: number[] = [];
+      const hooks = (): TaskHooks => ({
+        ...watch().hooks,
+        grant: (bytes, signal) => {
+          asked.push(bytes);
+          return pace.grant(bytes, signal);
+        },
+      });
+      try {
+        const number = several.add(bindingOf(site));
+        const tasks = [];
+        for (let at = 0; at < 6; at += 1) tasks.push(await taskOf('rows', { generation: number, pieceBytes }));
+        const outcomes = await Promise.all(tasks.map((task) => several.place.run(task, never, hooks())));
+        const bytes = outcomes.reduce((sum, outcome) => sum + (outcome.ok ? outcome.facts.jsonBytes : Number.NaN), 0);
+        assert.ok(bytes > 60 * rate, 'it takes more than a minute');
+        assert.equal(
+          asked.reduce((sum, each) => sum + each, 0),
+          bytes,
+        );
+        assert.ok(Math.max(...asked) <= pieceBytes);
+        const ratio = bytes / ((elapsed / 1000) * rate);
+        assert.ok(Math.abs(ratio - 1) < 0.05, `${ratio}`);
+      } finally {
+        await several.place.close();
+      }
     });
 
     it('takes the names in a task for what they stood for in its generation, whatever came since', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { FailureError } from '../../../src/base/errors.ts';
+import { untilAborted } from '../../../src/base/signals.ts';
 import type { Log } from '../../../src/base/log.ts';
 import type { SegmentTask } from '../../../src/segment/task.ts';
 import { dispatchTasks, type DispatchOptions, type DispatchSummary } from '../../../src/work/dispatch.ts';
@@ -191,6 +192,100 @@ describe('a drain', () => {
     waiting.drain.abort(new Error('the daemon stops'));
     await assert.rejects(waiting.ended, { message: 'the connection was lost' });
     assert.deepEqual(waiting.place.begun, ['0.1']);
+  });
+});
+
+describe('segments that are left to whoever dispatched', () => {
+  test('are those that were not begun; the others end, and nothing has failed', async () => {
+    const leave = new AbortController();
+    const { place, told, ended } = await start(5, { leave: leave.signal });
+    leave.abort(new Error('the snapshot is old'));
+    await place.succeed(0);
+    await place.succeed(1);
+    assert.deepEqual(await ended, { peakHeapBytes: 0, isLeft: true });
+    assert.deepEqual(place.begun, ['0.1', '1.1']);
+    assert.ok(!told.some((line) => line.includes('failed')));
+  });
+
+  test('are none when all run already', async () => {
+    const leave = new AbortController();
+    const { place, ended } = await start(2, { leave: leave.signal });
+    leave.abort(new Error('the snapshot is old'));
+    await place.succeed(0);
+    await place.succeed(1);
+    assert.deepEqual(await ended, { peakHeapBytes: 0 });
+  });
+
+  test('may have failed for a passing reason: before, or meanwhile', async () => {
+    for (const isBefore of [true, false]) {
+      const leave = new AbortController();
+      const retry = { attempts: 3, backoffMs: 3_600_000, forMs: 900_000 };
+      const { place, told, ended } = await start(1, { leave: leave.signal, retry });
+      if (!isBefore) leave.abort(new Error('the snapshot is old'));
+      await place.fail(0, TRANSIENT);
+      leave.abort(new Error('the snapshot is old'));
+      const { isLeft, leftFailure } = await ended;
+      assert.deepEqual([isLeft, leftFailure?.code], [true, isBefore ? undefined : 'connection-lost']);
+      assert.ok(!told.some((line) => line.includes('for good')), told.join());
+    }
+  });
+
+  test('that have failed for good fail the run', async () => {
+    const leave = new AbortController();
+    const { place, ended } = await start(2, { leave: leave.signal });
+    leave.abort(new Error('the snapshot is old'));
+    await place.fail(0, FINAL);
+    await assert.rejects(ended, { message: 'row 7 is too wide' });
+  });
+
+  test('fail the run as drained when the daemon stops as well', async () => {
+    const leave = new AbortController();
+    const { place, drain, ended } = await start(3, { leave: leave.signal });
+    leave.abort(new Error('the snapshot is old'));
+    drain.abort(new Error('the daemon stops'));
+    await place.succeed(0);
+    await place.succeed(1);
+    await assert.rejects(ended, (error: FailureError) => error.failure.code === 'drained');
+  });
+});
+
+describe('a turn', () => {
+  test('is waited for before each segment is begun, and before it is tried again', async () => {
+    const turns: PromiseWithResolvers<undefined>[] = [];
+    const turn = async (): Promise<void> => {
+      const next = Promise.withResolvers<undefined>();
+      turns.push(next);
+      await next.promise;
+    };
+    const { place, ended } = await start(2, { turn, parallel: 1 });
+    assert.deepEqual(place.begun, []);
+    turns[0]?.resolve(undefined);
+    await settle();
+    assert.deepEqual(place.begun, ['0.1']);
+    await place.fail(0, TRANSIENT);
+    assert.deepEqual(place.begun, ['0.1']);
+    turns[1]?.resolve(undefined);
+    await settle();
+    await place.succeed(0);
+    assert.deepEqual(place.begun, ['0.1', '0.2']);
+    turns[2]?.resolve(undefined);
+    await settle();
+    await place.succeed(1);
+    await ended;
+    assert.equal(turns.length, 3, 'where nothing is left, nothing is waited for');
+  });
+
+  test('that is waited for ends with a drain, with what leaves the rest, and with the run', async () => {
+    for (const how of ['drain', 'leave', 'stop'] as const) {
+      const leave = new AbortController();
+      const turn = (signal: AbortSignal): Promise<void> => untilAborted(new Promise(() => undefined), signal);
+      const started = await start(3, { turn, leave: leave.signal });
+      ({ ...started, leave })[how].abort(new Error(how));
+      await settle();
+      if (how === 'leave') assert.equal((await started.ended).isLeft, true);
+      else await assert.rejects(started.ended, how === 'drain' ? /3 segments still to do/ : /stop/);
+      assert.deepEqual(started.place.begun, []);
+    }
   });
 });
 

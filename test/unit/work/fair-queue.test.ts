@@ -99,6 +99,42 @@ describe('a fair queue', () => {
     assert.equal(queue.active, 0);
   });
 
+  test('gives a place away while its work steps aside, and waits for another one then', async () => {
+    const queue = new FairQueue(1);
+    const order: string[] = [];
+    const [stepped, back] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
+    const first = queue.run('a', never, async () => {
+      await queue.aside('a', never, async () => {
+        stepped.resolve(undefined);
+        await back.promise;
+      });
+      order.push('a goes on');
+    });
+    await stepped.promise;
+    const second = queue.run('b', never, async () => {
+      back.resolve(undefined);
+      await new Promise((resolve) => setImmediate(resolve));
+      order.push('b ends');
+    });
+    await Promise.all([first, second]);
+    assert.deepEqual(order, ['b ends', 'a goes on']);
+    assert.equal(queue.active, 0);
+  });
+
+  test('has no place too many when one that stepped aside gives up', async () => {
+    const queue = new FairQueue(1);
+    const stop = new AbortController();
+    const work = queue.run('a', never, () =>
+      queue.aside('a', stop.signal, () => {
+        stop.abort(new Error('cancelled'));
+        return Promise.reject(new Error('it gave up'));
+      }),
+    );
+    await assert.rejects(work, /it gave up/);
+    assert.equal(queue.active, 0);
+    await queue.run('b', never, () => Promise.resolve());
+  });
+
   test('never has more in than places, and does all work, whoever comes, fails and gives up', async () => {
     const task = fc.record({
       run: fc.constantFrom('a', 'b', 'c'),

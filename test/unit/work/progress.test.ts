@@ -66,12 +66,14 @@ describe('the progress of a run', () => {
 
   test('goes on under a new session with what is done, and is then resumed', () => {
     const { progress } = followed();
-    progress.begin(PLAN, new Map(), new Date(1000));
+    progress.tookSnapshot(new Date(1000));
+    progress.begin(PLAN, new Map());
     progress.attempt(0, 1);
     progress.finish(0, FACTS);
     progress.attempt(1, 1);
     assert.equal(progress.resumed, false);
-    progress.begin(PLAN, new Map([[0, FACTS]]), new Date(2000));
+    progress.tookSnapshot(new Date(2000));
+    progress.begin(PLAN, new Map([[0, FACTS]]));
     assert.equal(progress.resumed, true);
     assert.deepEqual(progress.snapshotAt, new Date(2000));
     assert.deepEqual(

@@ -51,6 +51,7 @@ describe('the cut that is chosen', () => {
     ],
     ['key of a query that names one', 'auto', QUERY, 'key', /the query names the key \(id\)/],
     ['none of a query without a key', 'auto', { ...QUERY, ...NO_KEY }, 'none', /a query without a key/],
+    ['key where the snapshot may be let go', 'auto', { ...TABLE, correlation: 0, mustOutlive: true }, 'key', /outlive/],
     ['none of a query with LIMIT', 'auto', { ...QUERY, rowChoice: 'LIMIT' }, 'none', /the query has LIMIT.*other rows/],
     ['none of a filter with LIMIT', 'auto', { ...TABLE, rowChoice: 'LIMIT' }, 'none', /the filter has LIMIT/],
   ];
@@ -62,7 +63,7 @@ describe('the cut that is chosen', () => {
     });
   }
 
-  const refused: [string, 'key' | 'pages', Partial<CutFacts>, RegExp, RegExp][] = [
+  const refused: [string, 'auto' | 'key' | 'pages', Partial<CutFacts>, RegExp, RegExp][] = [
     [
       'key of a table without one',
       'key',
@@ -72,6 +73,20 @@ describe('the cut that is chosen', () => {
     ],
     ['pages of an old server', 'pages', { canCutPages: false }, /by pages: that takes a table, Postgres 14/, /auto/],
     ['key of a query with LIMIT', 'key', { ...QUERY, rowChoice: 'LIMIT' }, /query has LIMIT/, /same rows each time/],
+    [
+      'pages or none where the snapshot may be let go',
+      'auto',
+      { ...NO_KEY, mustOutlive: true },
+      /no primary key/,
+      /maxSnapshotAge out/,
+    ],
+    [
+      'a choice of rows under several snapshots',
+      'auto',
+      { ...QUERY, rowChoice: 'LIMIT', mustOutlive: true },
+      /query has LIMIT/,
+      /maxSnapshotAge out/,
+    ],
     ['pages of a filter with LIMIT', 'pages', { rowChoice: 'LIMIT' }, /filter has LIMIT/, /same rows each time/],
   ];
   for (const [situation, by, facts, message, hint] of refused) {
