@@ -1,5 +1,5 @@
 /** `pgsluice list`: the runs that the destination holds. */
-import { UsageError } from '../base/errors.ts';
+import { toFailure, UsageError } from '../base/errors.ts';
 import { NEVER } from '../base/signals.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
 import { destinationOf } from '../config/resolve.ts';
@@ -8,10 +8,13 @@ import { isChosen, readChoices } from '../ledger/partitions.ts';
 import type { ManifestSummary } from '../ledger/manifest.ts';
 import { listRuns, type StoredRun } from '../ledger/runs.ts';
 import { isWindowed } from '../run/subject.ts';
-import { calendarLines, overviewOf, windowRunOf, type WindowRun } from '../windows/overview.ts';
+import { calendarLines } from '../windows/calendar-lines.ts';
+import { openKnownRuns } from '../windows/known-runs.ts';
+import { showWindows, survey, type Survey } from '../windows/survey.ts';
+import type { WindowedArchive } from '../windows/window-source.ts';
 import { openStore } from '../store/open.ts';
 import { EXIT } from './entry.ts';
-import { chooseArchives, openConfig, type Invocation } from './invocation.ts';
+import { chooseArchives, openConfig, openLog, type Invocation } from './invocation.ts';
 import { JsonList, printJson, printLines } from './terminal/print.ts';
 import { Grid } from './terminal/grid.ts';
 
@@ -66,12 +69,24 @@ async function listWindows(invocation: Invocation, config: Config, name: string 
   const [archive] = name === undefined ? [] : chooseArchives(config, [name]);
   if (archive === undefined || !isWindowed(archive))
     throw new UsageError('--windows is for one archive with window:; example: pgsluice list events --windows');
-  const runs: WindowRun[] = [];
-  for await (const run of readRuns(config, archive)) runs.push(windowRunOf(run));
-  const windows = overviewOf(archive, runs, new Date());
+  const { windows, sourceError } = await showWindows(config, archive, await surveyArchive(config, archive));
+  if (sourceError !== undefined)
+    openLog(invocation, config.log.level).warn(
+      { archive: archive.name, failure: toFailure(sourceError, 'plan') },
+      'the source does not say which windows have no rows: all without a run are shown as missing',
+    );
   if (invocation.json) printJson(invocation, windows);
   else printLines(invocation, calendarLines(archive, windows));
   return EXIT.done;
+}
+
+async function surveyArchive(config: Config, archive: WindowedArchive): Promise<Survey> {
+  const store = openStore(destinationOf(config, archive), NEVER);
+  try {
+    return await survey(store, archive, openKnownRuns(config, archive));
+  } finally {
+    store.close();
+  }
 }
 
 async function* listArchive(

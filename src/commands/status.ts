@@ -1,5 +1,5 @@
 /** `pgsluice status`: how the daemon and its archives are. */
-import { countOf, formatBytes, formatDuration } from '../base/units.ts';
+import { countOf, formatBytes, formatCount, formatDuration } from '../base/units.ts';
 import { describeOutcomes } from './terminal/outcomes.ts';
 import type { ArchiveState, State } from '../daemon/view/state.ts';
 import { askDaemon, type ControlOptions } from './control.ts';
@@ -29,6 +29,7 @@ function describeState({ version, host, pid, startedAt, now, stopping, memory, q
       `${queue.active} of ${countOf(queue.threads, 'thread')} busy, ${countOf(queue.waiting, 'segment')} waiting`,
     '',
     ...formatGrid(['archive', 'state', 'schedule', 'next', 'last success', 'now'], archives.map(describeArchive)),
+    ...archives.flatMap(describeWindows),
     ...archives.flatMap(describeLastFailure),
     ...archives.flatMap(describePurges),
   ];
@@ -57,6 +58,16 @@ function describeCurrent({ current }: ArchiveState): string {
   const from = takenUpFrom === null ? '' : `, taken up from ${takenUpFrom}`;
   const eta = etaSeconds === null ? '' : `, ${formatDuration(etaSeconds * 1000)} to go`;
   return `${run} ${percent}%, ${countOf(rows, 'row')}, ${segmentsDone}/${countOf(segments, 'segment')}${eta}${from}`;
+}
+
+/** `events: 412 windows by day, 410 archived, 1 missing, 1 failed`. */
+function describeWindows({ name, windows }: ArchiveState): string[] {
+  if (windows === null) return [];
+  if (windows.last === null) return [`${name}: windows by ${windows.every}, not looked at yet`];
+  const counts = Object.entries(windows.last.counts);
+  const all = counts.reduce((sum, [, count]) => sum + count, 0);
+  const told = counts.map(([state, count]) => `, ${formatCount(count)} ${state}`).join('');
+  return [`${name}: ${countOf(all, 'window')} by ${windows.every}${told}`];
 }
 
 function describeLastFailure({ name, failing, lastFailure }: ArchiveState): string[] {

@@ -334,6 +334,14 @@ const archive = z.strictObject({
     description: 'Archives by windows of time, each once: a slot makes every closed window that is not there yet.',
     defaultText: 'each run archives all rows that it selects',
   }),
+  mayExpireAfter: duration(3_600_000, 100 * 366 * 86_400_000)
+    .optional()
+    .meta({
+      description:
+        'Age of a run from which its data objects may be gone, by lifecycle rules: `list --windows` and the page then show its window as expired, and else as damaged.',
+      defaultText: 'never',
+      unit: 'ms',
+    }),
   partitionBy: names()
     .max(MAX_PARTITION_COLUMNS, `must have at most ${MAX_PARTITION_COLUMNS} columns`)
     .optional()

@@ -32,6 +32,7 @@ import { Standings } from './slots/standings.ts';
 import { Standby } from './standby.ts';
 import type { Notify } from './systemd/notify.ts';
 import { nothingMissing } from '../windows/look.ts';
+import { Calendars } from './view/calendars.ts';
 import { Live } from './view/live.ts';
 import { Metrics } from './view/metrics.ts';
 import { Readiness } from './view/readiness.ts';
@@ -102,6 +103,7 @@ type Runs = ReturnType<typeof connectRuns>;
 /** Which runs there are to be, what becomes of them, and who hears of it. */
 function connectRuns({ log, history, generations, shutdown, config, isStopping, changed }: Ties) {
   const live = new Live();
+  const looking = endedBy(shutdown.planning, 'looks at destinations');
   const standings = new Standings(history, (archive, run) =>
     log.error(
       { archive, run },
@@ -119,16 +121,24 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
         history.started(archive, run);
         alarms.started(archive, run);
       },
-      ended: (ending, details) => reportEnding({ history, live, standings, metrics, alarms, due }, ending, details),
+      ended: (ending, details) => {
+        reportEnding({ history, live, standings, metrics, alarms, due }, ending, details);
+        calendars.changed(ending.archive);
+      },
       roundEnded: (round) => {
         due.roundEnded(round);
         purges.offer(round.archive);
+        void calendars.refresh(round.archive).then(changed);
       },
       purgesFound: (archive, found) => purges.found(archive, found),
-      purgeEnded: (result, at) => reportPurge({ history, metrics, alarms, purges }, describePurge(result, at)),
+      purgeEnded: (result, at) => {
+        reportPurge({ history, metrics, alarms, purges }, describePurge(result, at));
+        calendars.changed(result.archive);
+      },
       purgesEnded: (archive, ending) => {
         purges.passEnded(archive, ending);
         alarms.held(archive, purges.of(archive));
+        void calendars.refresh(archive).then(changed);
       },
     },
     {
@@ -138,6 +148,7 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
     },
   );
   const purges = closedBy(shutdown.planning, 'what is to be purged', new Purges({ board, config, isPaused }));
+  const calendars: Calendars = new Calendars({ config, history, board, signal: looking });
   const schedule: Schedule = new Schedule((archive, slots) => due.come(archive, slots), {
     onSetBack: (byMs) => log.warn({ byMs }, 'the clock was set back; schedules go on from the new time'),
     onJump: (byMs) => log.warn({ byMs }, 'the clock has jumped, or the machine slept'),
@@ -145,7 +156,7 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
   shutdown.planning.add('the schedule', () => schedule.stop());
   const startedAt = new Date();
   const facts = (): StateParts => ({
-    ...{ board, schedule, standings, purges, live, startedAt },
+    ...{ board, schedule, standings, purges, live, calendars, startedAt },
     generation: generations.current,
     stopping: isStopping(),
   });
@@ -159,18 +170,21 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
     onCatchUp: (archive) => metrics.caughtUp(archive),
   });
   closedBy(shutdown.planning, 'what is due', due);
-  const looking = endedBy(shutdown.planning, 'looks at destinations');
   const lookAround = new LookAround({
     ...{ board, due, purges, standings, history, metrics, isStopping, changed },
-    findLeftovers: (archive) => findLeftovers(config(), archive, { schedule, history }, log, looking),
+    findLeftovers: async (archive) => {
+      const found = await findLeftovers(config(), archive, { schedule, history }, log, looking);
+      void calendars.refresh(archive.name).then(changed);
+      return found;
+    },
   });
-  return { live, standings, board, schedule, purges, facts, metrics, alarms, lookAround, looking };
+  return { live, standings, board, schedule, purges, calendars, facts, metrics, alarms, lookAround, looking };
 }
 
 /** How the daemon is looked at and asked, and what it finds late when it looks itself. */
 function connectViews(
   { log, notify, history, shutdown, config, isStopping, changed }: Ties,
-  { live, standings, board, schedule, purges, facts, metrics, alarms, looking }: Runs,
+  { live, standings, board, schedule, purges, calendars, facts, metrics, alarms, looking }: Runs,
 ) {
   const lateness = new Lateness({
     ...{ schedule, standings, log, changed },
@@ -183,7 +197,7 @@ function connectViews(
   const events = new EventStream(() => buildState(facts()));
   const actions = createActions({ board, standings, purges, log, isStopping, changed });
   const signal = endedBy(shutdown.opened, 'reads of destinations');
-  const backend = createBackend({ facts, events, history, actions, metrics, signal });
+  const backend = createBackend({ facts, events, history, actions, metrics, calendars, signal });
   const listeners = closedBy(shutdown.opened, 'the listeners', new Listeners(backend, config, log));
   closedBy(shutdown.opened, 'the streams of events', events);
   const pulse = new Pulse({ board, live, lateness, events, notify, config, statusLine: status });
@@ -213,12 +227,13 @@ interface BackendParts {
   history: History;
   actions: Actions;
   metrics: Metrics;
+  calendars: Calendars;
   /** Ends what is read of destinations. */
   signal: AbortSignal;
 }
 
 /** What HTTP answers from. */
-function createBackend({ facts, events, history, actions, metrics, signal }: BackendParts): Backend {
+function createBackend({ facts, events, history, actions, metrics, calendars, signal }: BackendParts): Backend {
   const readiness = new Readiness(signal);
   return {
     state: () => buildState(facts()),
@@ -229,6 +244,7 @@ function createBackend({ facts, events, history, actions, metrics, signal }: Bac
       const { generation, board } = facts();
       return describeRun(generation.config, board.entryOf(asked.archive), history, asked, signal);
     },
+    windows: (asked) => calendars.describe(asked),
     actions,
     metrics: () => metrics.text(),
     readiness: async () => {

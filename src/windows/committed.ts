@@ -56,24 +56,39 @@ export async function committedRuns(store: Store, archive: string, known: KnownR
     const run = runIdOfFolder(folder);
     if (run !== undefined) runs.push(run);
   }
+  return readManifests(store, archive, runs, known);
+}
+
+/** Those of these runs that are committed. Throws FailureError where the destination cannot be read. */
+export async function readManifests(
+  store: Store,
+  archive: string,
+  runs: readonly string[],
+  known: KnownRuns,
+): Promise<CommittedRuns> {
   const committed: CommittedRun[] = [];
   const damaged: DamagedRun[] = [];
-  const waiting = runs.values();
-  const look = async (): Promise<void> => {
-    for (const run of waiting) {
-      const found = known.get(run) ?? (await readRun(store, archive, run));
-      if (found === undefined) continue;
-      if ('failure' in found) {
-        damaged.push(found);
-        continue;
-      }
-      known.set(run, found);
-      committed.push(found);
+  await readEach(runs, async (run) => {
+    const found = known.get(run) ?? (await readRun(store, archive, run));
+    if (found === undefined) return;
+    if ('failure' in found) {
+      damaged.push(found);
+      return;
     }
-  };
-  await Promise.all(Array.from({ length: READ_AT_ONCE }, look));
+    known.set(run, found);
+    committed.push(found);
+  });
   known.save();
   return { committed: committed.sort(byId), damaged: damaged.sort(byId) };
+}
+
+/** Reads something of each run, some at once. */
+export async function readEach(runs: Iterable<string>, read: (run: string) => Promise<void>): Promise<void> {
+  const waiting = runs[Symbol.iterator]();
+  const look = async (): Promise<void> => {
+    for (let next = waiting.next(); next.done !== true; next = waiting.next()) await read(next.value);
+  };
+  await Promise.all(Array.from({ length: READ_AT_ONCE }, look));
 }
 
 /** The same, by the destination of the config. */

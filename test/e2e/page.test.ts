@@ -18,6 +18,7 @@ import {
   segmentOf,
   SHOWN_FAILURE,
   success,
+  windowsOf,
 } from '../support/page-facts.ts';
 import { createArticleTable } from '../../src/demo/article-table.ts';
 import { eventually, type LogLine } from '../support/cli.ts';
@@ -65,6 +66,76 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
     assert.equal(await page.title(), '(2) pgsluice · db-archive-01');
     await assertAccessible(page);
     await picture(page, 'overview');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('shows windows as a calendar: each state in words, by the pointer and by the keyboard, with the way to its run', async () => {
+    const detail = windowsOf('fetch_queue');
+    const facts = {
+      archives: [archiveOf('fetch_queue'), archiveOf('sessions')],
+      windows: [detail],
+      detail: detailOf(),
+    };
+    const { page, complaints } = await openPageOf(facts);
+    const panel = page.getByRole('region', { name: 'Windows' });
+    await panel.getByRole('heading', { name: /2026, 78 windows/ }).waitFor();
+    for (const words of [
+      'damaged',
+      'failed',
+      'running',
+      'unfinished',
+      'missing',
+      'expired',
+      'purged',
+      'archived',
+      'empty',
+    ])
+      await panel.getByRole('listitem').filter({ hasText: words }).waitFor();
+    await panel.getByRole('link', { name: '2026-03-11: failed' }).hover();
+    assert.match(await panel.locator('.window-told').innerText(), /2026-03-11: failed.*20260311T000000Z/);
+    await panel.getByRole('link', { name: '2026-03-19: running' }).focus();
+    for (const [key, name] of [
+      ['ArrowUp', '2026-03-18: archived'],
+      ['ArrowLeft', '2026-03-11: failed'],
+      ['Home', '2026-01-01: archived'],
+      ['ArrowRight', '2026-01-08: archived'],
+    ] as const) {
+      await page.keyboard.press(key);
+      const label = await page.evaluate<string>('document.activeElement.getAttribute("aria-label")');
+      assert.ok(label.startsWith(name), `${key} leads to ${label}`);
+    }
+    assert.match(await panel.locator('.window-told').innerText(), /4\d\d,\d{3} rows, 9\d\.\d MiB, committed/);
+    await assertAccessible(page);
+    await picture(page, 'windows');
+    await panel.getByRole('button', { name: '2025-06' }).click();
+    await panel.getByRole('heading', { name: /2025, 365 windows/ }).waitFor();
+    await picture(page, 'windows-year');
+    await panel.getByRole('link', { name: '2025-06-02: archived' }).click();
+    await page.waitForURL('**/#/runs/fetch_queue/20250602T000000Z');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('shows windows on a phone: a tap tells, the next one leads to the run; hours by days', async () => {
+    const windows = [windowsOf('fetch_queue'), windowsOf('sessions', 'hour')];
+    const facts = { archives: [archiveOf('fetch_queue'), archiveOf('sessions')], windows, detail: detailOf() };
+    const { page, complaints } = await openPageOf(facts, { ...PHONE, hasTouch: true }, '#/windows/fetch_queue');
+    const panel = page.getByRole('region', { name: 'Windows' });
+    const failed = panel.getByRole('link', { name: '2026-03-11: failed' });
+    await failed.tap();
+    assert.match(await panel.locator('.window-told').innerText(), /2026-03-11: failed/);
+    const { width = 0 } = (await failed.boundingBox()) ?? {};
+    assert.ok(width >= 24, `${width} px are too small for a finger`);
+    await assertNoSidewaysScroll(page);
+    await assertAccessible(page);
+    await picture(page, 'windows-phone');
+    await panel.getByLabel('Archive', { exact: true }).selectOption('sessions');
+    await panel.getByRole('heading', { name: /2026-03, 463 windows/ }).waitFor();
+    await assertNoSidewaysScroll(page);
+    await picture(page, 'windows-phone-hours');
+    await panel.getByLabel('Archive', { exact: true }).selectOption('fetch_queue');
+    await failed.tap();
+    await failed.tap();
+    await page.waitForURL('**/#/runs/fetch_queue/20260311T000000Z');
     assert.deepEqual(complaints, []);
   });
 

@@ -13,6 +13,7 @@ import { connectPostgres, endConnection } from '../../src/postgres/connect.ts';
 import type { RunResult } from '../../src/run/run-archive.ts';
 import { nothingMissing } from '../../src/windows/look.ts';
 import { openWindowSource, type WindowedArchive } from '../../src/windows/window-source.ts';
+import type { WindowsDetail } from '../../src/daemon/view/calendars.ts';
 import { eventually } from '../support/cli.ts';
 import type { PurgeEnding } from '../../src/daemon/purge-ending.ts';
 import type { RunDetail } from '../../src/daemon/view/run-detail.ts';
@@ -197,6 +198,15 @@ describe('the windows of an archive', () => {
     assert.equal(hurt.lastFailure?.run, '20260329T000000Z');
     assert.equal(hurt.lastFailure.code, 'bad-manifest');
     assert.equal(await allThere('hurt'), true);
+    const calendar = await daemon.until('daily', ({ windows }) => windows?.last?.counts.archived === 3);
+    assert.deepEqual([calendar.windows?.column, calendar.windows?.every], ['day', 'day']);
+    const answer = await daemon.get('/api/windows/hurt');
+    const detail = JSON.parse(answer.body) as WindowsDetail;
+    assert.deepEqual(
+      detail.windows.slice(0, 3).map(({ local, state }) => `${local} ${state}`),
+      ['2026-03-28T00:00:00 archived', '2026-03-29T00:00:00 damaged', '2026-03-30T00:00:00 archived'],
+    );
+    assert.equal(detail.counts.damaged, 1);
     await daemon.stop();
   });
 

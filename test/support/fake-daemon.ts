@@ -10,6 +10,7 @@ import { type Listener, openHttp } from '../../src/daemon/http/server.ts';
 import type { RunEnding } from '../../src/daemon/run-ending.ts';
 import { Slots } from '../../src/daemon/slots/slots.ts';
 import type { Sample } from '../../src/daemon/view/live.ts';
+import type { WindowsDetail } from '../../src/daemon/view/calendars.ts';
 import type { RunDetail } from '../../src/daemon/view/run-detail.ts';
 import { buildState, type State, type StateParts } from '../../src/daemon/view/state.ts';
 import { type FakeArchive, sampleMemory } from './page-facts.ts';
@@ -29,6 +30,8 @@ export interface DaemonFacts {
   detail: RunDetail;
   /** Whether it takes orders, by TOKEN. */
   canAct: boolean;
+  /** All windows of each archive that has some; the answer has those of the period. */
+  windows: readonly WindowsDetail[];
   host: string;
   samples: readonly Sample[];
   /** Has it say what no daemon of ours would. */
@@ -85,7 +88,8 @@ export class FakeDaemon {
   }
 
   get #config(): Config {
-    return configOf(this.facts.archives ?? [], this.facts.canAct === true ? TOKEN : undefined);
+    const windows = new Map((this.facts.windows ?? []).map((detail) => [detail.archive, detail]));
+    return configOf(this.facts.archives ?? [], windows, this.facts.canAct === true ? TOKEN : undefined);
   }
 
   #parts(): StateParts {
@@ -112,6 +116,7 @@ export class FakeDaemon {
         samples: this.facts.samples ?? sampleMemory(),
         rowsPerSecond: (entry) => (entry.state === 'running' ? 47_211 : 0),
       },
+      calendars: { summaryOf: (name) => this.facts.windows?.find(({ archive }) => archive === name) },
       startedAt: new Date(Date.now() - 3 * 86_400_000),
       stopping: false,
     };
@@ -128,6 +133,7 @@ export class FakeDaemon {
         (this.facts.runs ?? []).filter((run) => archive === undefined || run.archive === archive).slice(0, limit),
       purges: () => [],
       runDetail: async () => this.facts.detail,
+      windows: async (asked) => windowsOf(this.facts.windows ?? [], asked),
       actions: this.#actions(),
       metrics: async () => ({ body: '', type: 'text/plain' }),
       readiness: async () => ({ ready: true, checks: [] }),
@@ -144,12 +150,28 @@ export class FakeDaemon {
   }
 }
 
+/** As the daemon does it: the period that is asked for, else the latest one. */
+function windowsOf(
+  all: readonly WindowsDetail[],
+  { archive, period }: { archive: string; period: string | undefined },
+): WindowsDetail | undefined {
+  const found = all.find((detail) => detail.archive === archive);
+  if (found === undefined) return undefined;
+  const chars = found.every === 'hour' ? 7 : 4;
+  const shown = period ?? found.windows.at(-1)?.local.slice(0, chars) ?? '';
+  return { ...found, period: shown, windows: found.windows.filter(({ local }) => local.startsWith(shown)) };
+}
+
 function slotsOf(archive: FakeArchive | undefined): Slots | undefined {
   return archive?.schedule === undefined ? undefined : new Slots(archive.schedule, archive.timezone);
 }
 
 /** A config of these archives. Names that a config file may not have are put in afterwards. */
-function configOf(archives: readonly FakeArchive[], token: string | undefined): Config {
+function configOf(
+  archives: readonly FakeArchive[],
+  windows: ReadonlyMap<string, WindowsDetail>,
+  token: string | undefined,
+): Config {
   const options = configSchema.parse({
     sources: { default: { url: 'postgres://127.0.0.1/app' } },
     destinations: { default: { url: 'file:///srv/archive' } },
@@ -162,6 +184,8 @@ function configOf(archives: readonly FakeArchive[], token: string | undefined): 
   return { ...config, archives: Object.fromEntries(archives.map((archive) => [archive.name, configured(archive)])) };
 
   function configured({ name, table, schedule, timezone }: FakeArchive): ArchiveConfig {
-    return { ...template!, name, table, timezone, ...(schedule === undefined ? {} : { schedule }) };
+    const detail = windows.get(name);
+    const window = detail && { window: { column: detail.column, every: detail.every, olderThanMs: 0 } };
+    return { ...template!, name, table, timezone, ...window, ...(schedule === undefined ? {} : { schedule }) };
   }
 }

@@ -4,8 +4,11 @@ import type { BoardEntry } from '../../src/daemon/run-board.ts';
 import type { RunEnding, ShownFailure } from '../../src/daemon/run-ending.ts';
 import type { LastFailure, LastSuccess, Standing } from '../../src/daemon/slots/standings.ts';
 import type { Sample } from '../../src/daemon/view/live.ts';
+import type { WindowsDetail } from '../../src/daemon/view/calendars.ts';
 import type { RunDetail, SegmentDetail } from '../../src/daemon/view/run-detail.ts';
 import type { Manifest } from '../../src/ledger/manifest.ts';
+import { countStates } from '../../src/windows/calendar-lines.ts';
+import type { WindowState } from '../../src/windows/overview.ts';
 import { RunProgress } from '../../src/work/progress.ts';
 
 /** An archive, how it stands, and the run of it in progress. */
@@ -229,4 +232,49 @@ function manifestOf(): Manifest {
     host: 'db-archive-01',
     tool: { name: 'pgsluice', version: '0.1.0' },
   };
+}
+
+const DAY_MS = 86_400_000;
+
+/** Windows of all states: days from the first of a year to March 2026, or hours of its first days. */
+export function windowsOf(archive: string, every: 'day' | 'hour' = 'day', firstYear = 2025): WindowsDetail {
+  const [stepMs, fromMs] = every === 'day' ? [DAY_MS, Date.UTC(firstYear, 0, 1)] : [DAY_MS / 24, Date.UTC(2026, 2, 1)];
+  const count = every === 'day' ? Math.floor((Date.UTC(2026, 2, 20) - fromMs) / DAY_MS) : 24 * 19 + 7;
+  const windows = Array.from({ length: count }, (_none, at) => {
+    const from = new Date(fromMs + at * stepMs).toISOString();
+    const state = stateAt(at, count);
+    const isMade = ['archived', 'purged', 'expired', 'empty'].includes(state);
+    const rows = state === 'empty' ? 0 : 460_000 + ((at * 7919) % 9000);
+    return {
+      from: `${from.slice(0, 19)}Z`,
+      to: `${new Date(fromMs + (at + 1) * stepMs).toISOString().slice(0, 19)}Z`,
+      state,
+      run: state === 'missing' ? null : `${from.slice(0, 19).replaceAll(/[-:]/g, '')}Z`,
+      rows: isMade ? rows : null,
+      bytes: isMade ? rows * 217 : null,
+      finishedAt: isMade ? from : null,
+      left: state === 'purged' ? at % 3 : null,
+      local: from.slice(0, 19),
+    };
+  });
+  const months = [...Map.groupBy(windows, ({ local }) => local.slice(0, 7))].map(([month, own]) => ({
+    month,
+    counts: Object.fromEntries(countStates(own)),
+  }));
+  return {
+    ...{ archive, column: 'created_at', every, isPartition: false, timezone: 'Europe/Berlin', period: '', windows },
+    ...{ more: false, months, asOf: at(-5).toISOString(), counts: Object.fromEntries(countStates(windows)) },
+  };
+}
+
+function stateAt(at: number, count: number): WindowState {
+  const left = count - at;
+  if (left === 1) return 'running';
+  if (left === 9) return 'failed';
+  if (left === 12) return 'damaged';
+  if (left === 16) return 'unfinished';
+  if (left > 20 && left < 24) return 'missing';
+  if (at < 20) return 'expired';
+  if (at < 100) return 'purged';
+  return at % 7 === 3 ? 'empty' : 'archived';
 }

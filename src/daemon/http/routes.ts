@@ -1,5 +1,6 @@
 /** The routes: which path answers what. The page, the API, the metrics and the checks of health. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { errorText } from '../../base/errors.ts';
 import { isRunId } from '../../ledger/run-id.ts';
 import type { Actions } from '../actions.ts';
 import type { PurgeEnding } from '../purge-ending.ts';
@@ -20,6 +21,8 @@ export interface Backend {
   /** Undefined when nothing is known of the run. */
   /** Some of its segments, from `from` on. */
   runDetail: (asked: { archive: string; run: string; from: number }) => Promise<unknown>;
+  /** Windows of a year, or of a month. Undefined for an archive without any; rejects when the destination cannot be read. */
+  windows: (asked: { archive: string; period: string | undefined }) => Promise<unknown>;
   actions: Actions;
   /** The text of the metrics, and its type. */
   metrics: () => Promise<{ body: string; type: string }>;
@@ -86,6 +89,8 @@ function reads(
   const [first, second, archive = '', run = ''] = parts;
   if (first === 'api' && second === 'runs' && parts.length === 4)
     return () => replyRun(backend, archive, run, searchParams);
+  if (first === 'api' && second === 'windows' && parts.length === 3)
+    return () => replyWindows(backend, archive, searchParams);
   switch (pathname) {
     case '/api/state':
       return async () => json(backend.state());
@@ -121,6 +126,20 @@ async function replyRun(backend: Backend, archive: string, run: string, query: U
   if (!/^\d{1,7}$/.test(from)) return refusal(400, 'bad-from', 'from must be the number of a segment');
   const detail = isRunId(run) ? await backend.runDetail({ archive, run, from: Number(from) }) : undefined;
   return detail === undefined ? refusal(404, 'no-such-run', 'nothing is known of this run') : json(detail);
+}
+
+async function replyWindows(backend: Backend, archive: string, query: URLSearchParams): Promise<Reply> {
+  const period = query.get('period') ?? undefined;
+  if (period !== undefined && !/^\d{4}(-\d{2})?$/.test(period))
+    return refusal(400, 'bad-period', 'period must be a year, or a month such as 2026-03');
+  try {
+    const found = await backend.windows({ archive, period });
+    return found === undefined
+      ? refusal(404, 'no-windows', 'there is no archive of windows of this name')
+      : json(found);
+  } catch (error) {
+    return refusal(503, 'not-readable', `the windows cannot be read now: ${errorText(error)}`);
+  }
 }
 
 function replyHistory(query: URLSearchParams, list: (limit: number, archive?: string) => object): Reply {

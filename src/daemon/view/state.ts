@@ -5,6 +5,7 @@ import { TOOL } from '../../base/tool.ts';
 import { memorySum } from '../../config/memory-sum.ts';
 import type { ArchiveConfig, Config } from '../../config/schema.ts';
 import { STALLED_AFTER_MS } from '../../work/trouble-log.ts';
+import type { Calendars, WindowsSummary } from './calendars.ts';
 import type { Live, Sample } from './live.ts';
 import type { Generation } from '../generations.ts';
 import type { Purges } from '../purges.ts';
@@ -63,10 +64,19 @@ export interface ArchiveState {
   lastSuccess: (LastSuccess & { ageSeconds: number }) | null;
   lastFailure: LastFailure | null;
   current: CurrentRun | null;
+  /** Null for an archive without windows. */
+  windows: WindowsState | null;
   /** Ids of the runs that wait behind the current one. */
   waiting: string[];
   /** How its purges stand; null for an archive that the daemon does not purge. */
   purge: PurgeState | null;
+}
+
+/** What the windows are of, and how they stood at the last look; null before the first one. */
+export interface WindowsState {
+  column: string;
+  every: string;
+  last: WindowsSummary | null;
 }
 
 /** A run that does not get on, and what it waits for. */
@@ -105,6 +115,7 @@ export interface StateParts {
   schedule: Pick<Schedule, 'slotsOf' | 'nextSlot'>;
   standings: Pick<Standings, 'of' | 'oldestDue'>;
   live: Pick<Live, 'samples' | 'rowsPerSecond'>;
+  calendars: Pick<Calendars, 'summaryOf'>;
   startedAt: Date;
   stopping: boolean;
 }
@@ -177,9 +188,15 @@ function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): 
     lastSuccess: lastSuccess === undefined ? null : { ...lastSuccess, ageSeconds: ageSeconds(lastSuccess, now) },
     lastFailure: lastFailure ?? null,
     current: entry === undefined ? null : describeCurrent(entry, parts.live),
+    windows: describeWindows(parts, archive),
     waiting: parts.board.waitingOf(name),
     purge: describePurging(parts.purges.of(name), parts.board.purgeOf(name), now),
   };
+}
+
+function describeWindows({ calendars }: StateParts, { name, window }: ArchiveConfig): WindowsState | null {
+  if (window === undefined) return null;
+  return { column: window.column, every: window.every, last: calendars.summaryOf(name) ?? null };
 }
 
 interface Facts {

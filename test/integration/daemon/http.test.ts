@@ -38,6 +38,10 @@ function backend(): Backend {
     purges: () => [],
     history: () => [],
     runDetail: async ({ archive }) => (archive === 'large' ? { text: 'x'.repeat(LARGE_BYTES) } : undefined),
+    windows: async ({ archive, period }) => {
+      if (archive === 'broken') throw new Error(`refused for ${SECRET}`);
+      return archive === 'events' ? { period } : undefined;
+    },
     actions: { run: act('run'), cancel: act('cancel'), pause: act('pause'), resume: act('resume') },
     metrics: async () => ({ body: 'a_metric 1\n', type: 'text/plain; version=0.0.4' }),
     readiness: async () => ({ ready: false, checks: [] }),
@@ -134,6 +138,11 @@ describe('HTTP answers', () => {
     }
     for (const target of ['/nothing', '/api/archives/events/drop', '/api'])
       assert.equal(code(await get(target)), 'not-found', target);
+    assert.deepEqual(JSON.parse((await get('/api/windows/events?period=2026-03')).body), { period: '2026-03' });
+    assert.equal(code(await get('/api/windows/events?period=2026-03-01')), 'bad-period');
+    assert.equal(code(await get('/api/windows/plain')), 'no-windows');
+    const broken = await get('/api/windows/broken');
+    assert.deepEqual([broken.status, code(broken), broken.body.includes(SECRET)], [503, 'not-readable', false]);
     for (const run of ['yesterday', '20261123T021500Z'])
       assert.equal(code(await get(`/api/runs/events/${run}`)), 'no-such-run', run);
     assert.equal(code(await get('/api/%E0%A4%A')), 'bad-url');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { StoredRun } from '../../../src/ledger/runs.ts';
-import { calendarLines, overviewOf, windowRunOf, type WindowRun } from '../../../src/windows/overview.ts';
+import { calendarLines } from '../../../src/windows/calendar-lines.ts';
+import { overviewOf, type WindowRun } from '../../../src/windows/overview.ts';
 import type { WindowedArchive } from '../../../src/windows/window-source.ts';
 
 const NOW = new Date('2026-03-06T12:00:00Z');
@@ -12,18 +12,16 @@ function archiveOf(changes: object = {}): WindowedArchive {
 }
 
 function committed(run: string, from: string, rows = 3): WindowRun {
-  const manifest = { run, rows, bytes: 10, finishedAt: 'then', window: { column: 'at', from, to: '' } };
-  return windowRunOf({ archive: 'events', run, isCommitted: true, receipts: 0, manifest } as unknown as StoredRun);
+  const figures = { from, to: '', rows, bytes: 10, finishedAt: 'then' };
+  return { run, committed: figures, isFailed: false, isDamaged: false };
 }
 
-function unfinished(run: string, failure?: object): WindowRun {
-  const journal = failure === undefined ? {} : { ended: { failure } };
-  return windowRunOf({ archive: 'events', run, isCommitted: false, receipts: 0, journal } as unknown as StoredRun);
+function unfinished(run: string, isFailed = false): WindowRun {
+  return { run, committed: undefined, isFailed, isDamaged: false };
 }
 
 function damaged(run: string): WindowRun {
-  const problem = { code: 'bad-manifest' };
-  return windowRunOf({ archive: 'events', run, isCommitted: true, receipts: 0, problem } as unknown as StoredRun);
+  return { run, committed: undefined, isFailed: true, isDamaged: true };
 }
 
 describe('the windows of an archive', () => {
@@ -32,7 +30,7 @@ describe('the windows of an archive', () => {
     committed('20260228T230000Z', '2026-02-28T23:00:00Z', 0),
     committed('20260301T230000Z', '2026-03-01T23:00:00Z', 0),
     committed('20260301T230000Z_2', '2026-03-01T23:00:00Z', 2),
-    unfinished('20260302T230000Z', { code: 'locked' }),
+    unfinished('20260302T230000Z', true),
     unfinished('20260303T230000Z'),
   ];
 
@@ -73,7 +71,55 @@ describe('the windows of an archive', () => {
       `2026-02  ${' '.repeat(27)}#`,
       '2026-03  -#!~',
       '',
-      '# archived  - empty  ! failed  ~ unfinished',
+      '# 2 archived  - 1 empty  ~ 1 unfinished  ! 1 failed',
+      'failed: 2026-03-02T23:00:00Z to 2026-03-03T23:00:00Z (1)',
+      'unfinished: 2026-03-03T23:00:00Z to 2026-03-04T23:00:00Z (1)',
+    ]);
+  });
+
+  test('are purged, expired or running by what is told of their latest run, and empty where the source has no row', () => {
+    const [first, second, , third] = runs as [WindowRun, WindowRun, WindowRun, WindowRun];
+    const told: WindowRun[] = [
+      { ...first, left: 7 },
+      { ...second, committed: undefined, isRunning: true },
+      { ...third, isExpired: true, left: 0 },
+    ];
+    const isEmpty = ({ fromMs }: { fromMs: number }): boolean => fromMs >= Date.parse('2026-03-03T00:00:00Z');
+    const shown = overviewOf(archiveOf({ from: '2026-02-27' }), told, NOW, { isEmpty });
+    assert.deepEqual(
+      shown.map(({ state, left }) => [state, left]),
+      [
+        ['missing', null],
+        ['purged', 7],
+        ['running', null],
+        ['expired', 0],
+        ['missing', null],
+        ['empty', null],
+      ],
+    );
+    assert.equal(calendarLines(archiveOf(), shown).at(-1), 'purged windows have 7 rows left in the source');
+  });
+
+  test('that are partitions are those that there are, and what there was between them', () => {
+    const at = (day: string): number => Date.parse(`2026-02-${day}T00:00:00Z`);
+    const madeOf = (run: string, from: string, to: string): WindowRun => {
+      const made = committed(`202602${run}T000000Z`, `2026-02-${from}T00:00:00Z`);
+      return { ...made, committed: { ...made.committed!, to: `2026-02-${to}T00:00:00Z` } };
+    };
+    const made = [madeOf('01', '01', '11'), madeOf('11', '11', '21')];
+    const archive = archiveOf({ every: 'partition' });
+    const stretches = [
+      { fromMs: at('01'), toMs: at('06') },
+      { fromMs: at('06'), toMs: at('11') },
+    ];
+    const spans = (shown: ReturnType<typeof overviewOf>): string[] =>
+      shown.map(({ from, to, state }) => `${from.slice(8, 10)}-${to.slice(8, 10)} ${state}`);
+    assert.deepEqual(spans(overviewOf(archive, made, NOW)), ['01-11 archived', '11-21 archived']);
+    const split = [...made, { ...madeOf('01', '01', '06'), run: '20260201T000000Z_2' }];
+    assert.deepEqual(spans(overviewOf(archive, split, NOW, { stretches })), [
+      '01-06 archived',
+      '06-11 missing',
+      '11-21 archived',
     ]);
   });
 

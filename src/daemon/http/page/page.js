@@ -10,6 +10,7 @@ import { createMemoryPanel } from './memory.js';
 import { readPath } from './paths.js';
 import { openRunPage } from './run-page.js';
 import { createRunningPanel } from './running.js';
+import { createWindowsPanel } from './windows.js';
 
 /**
  * @import { State } from '../../view/state.ts'
@@ -23,12 +24,13 @@ const archives = contain('The list of archives', createArchivesPanel);
 const running = contain('What is running', createRunningPanel);
 const memory = contain('Memory', createMemoryPanel);
 const onRuns = (/** @type {RunEnding[]} */ runs) => archives.run((part) => part.showHistory(runs));
+const windows = contain('The windows', createWindowsPanel);
 const history = contain('The history', () => createHistoryPanel({ onRuns }));
 const header = contain('The top of the page', () => createHeader(() => link.retry()));
 const loading = byId('loading');
 const title = h('h1', { class: 'sr-only', tabindex: -1 }, 'Overview');
 const live = h('div', { class: 'live stack' }, memory.element, running.element);
-const overview = h('div', { class: 'stack' }, title, live, archives.element, history.element);
+const overview = h('div', { class: 'stack' }, title, live, archives.element, windows.element, history.element);
 
 /** @type {State | undefined} */
 let latest;
@@ -64,6 +66,7 @@ function show(state) {
   archives.show((part) => part.update(state, (text) => setText(announcer, text)));
   running.show((part) => part.update(state));
   memory.show((part) => part.update(state));
+  windows.show((part) => part.update(state));
   history.show((part) => part.update(state));
   tick();
 }
@@ -76,7 +79,7 @@ function tick() {
   running.run((part) => part.tick(now));
 }
 
-/** `#/`, `#/history/ARCHIVE` or `#/runs/ARCHIVE/RUN`. */
+/** `#/`, `#/history/ARCHIVE`, `#/windows/ARCHIVE` or `#/runs/ARCHIVE/RUN`. */
 function route() {
   const { view, archive, run } = readPath(window.location.hash);
   runPage?.close();
@@ -87,6 +90,7 @@ function route() {
   if (isRun) showRun(archive, run);
   else if (latest === undefined) setChildren(main, [loading]);
   else showOverview(view === 'history' ? archive : '', view === 'history', before === 'run');
+  if (view === 'windows') showWindows(archive);
 }
 
 /**
@@ -98,6 +102,13 @@ function showRun(archive, run) {
   setChildren(main, [runPage.element]);
   window.scrollTo(0, 0);
   runPage.heading.focus({ preventScroll: true });
+}
+
+/** @param {string} archive */
+function showWindows(archive) {
+  windows.run((part) => part.choose(archive));
+  document.getElementById('windows-title')?.focus();
+  windows.element.scrollIntoView({ block: 'start' });
 }
 
 /**
