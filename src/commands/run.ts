@@ -12,6 +12,7 @@ import { runArchive, type RunResult } from '../run/run-archive.ts';
 import { runArchives } from '../run/run-all.ts';
 import { isWindowed } from '../run/subject.ts';
 import { formatRunId, generationOf, parseRunId } from '../ledger/run-id.ts';
+import type { WindowsProgress } from '../windows/ahead.ts';
 import { requireWindowChoice } from '../windows/choose.ts';
 import { openKnownRuns } from '../windows/known-runs.ts';
 import { makeWindows, type WindowRequest } from '../windows/make.ts';
@@ -20,7 +21,7 @@ import { watchInterrupts } from './interrupt.ts';
 import { EXIT } from './entry.ts';
 import { chooseArchives, openConfig, openLog, type Invocation } from './invocation.ts';
 import { printJson, printLines } from './terminal/print.ts';
-import { progressOfRows } from './terminal/progress.ts';
+import { progressOfRows, progressOfWindows } from './terminal/progress.ts';
 import { openProgressBar } from './terminal/bar.ts';
 
 export interface RunOptions extends WindowRequest {
@@ -86,6 +87,10 @@ export async function runWithBar(
   const onProgress = (snapshot: ProgressSnapshot): void => {
     bar.update(progressOfRows(snapshot));
   };
+  const startedAt = performance.now();
+  const progress = (windows: WindowsProgress): void => {
+    bar.update(progressOfWindows(windows, performance.now() - startedAt));
+  };
   const quiet = invocation.stderr.isTTY && config.log.level === 'info';
   try {
     const log = openLog(invocation, quiet ? 'warn' : config.log.level);
@@ -97,7 +102,7 @@ export async function runWithBar(
     const how = { config, generation, place: threads, log, signal, onProgress, verifySource };
     return await runArchives(how, archives, async (archive, aside) =>
       isWindowed(archive) && runId === undefined
-        ? makeWindows({ ...how, aside }, archive, openKnownRuns(config, archive), request)
+        ? makeWindows({ ...how, aside }, archive, openKnownRuns(config, archive), request, { progress })
         : [await runArchive({ ...how, aside }, archive, id)],
     );
   } finally {

@@ -6,6 +6,7 @@ import { formatRunId } from '../ledger/run-id.ts';
 import { withConnection, type Client } from '../postgres/connect.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
 import type { RunOptions } from '../run/run.ts';
+import { WindowsAhead, type WindowsProgress } from './ahead.ts';
 import { readCommitted, type CommittedRuns, type KnownRuns } from './committed.ts';
 import { damagedWindows, failureOf, type RunFailure } from './damaged.ts';
 import { rangeOf } from './choose.ts';
@@ -33,6 +34,8 @@ export interface WindowHooks {
   inTurn?: <T>(work: () => Promise<T>) => Promise<T>;
   begin?: (run: string) => void;
   end?: (result: RunResult) => void;
+  /** Told before each window that is missing, and once all are made. */
+  progress?: (progress: WindowsProgress) => void;
   /** The id under which a search that failed is reported. */
   slot?: string;
 }
@@ -60,8 +63,10 @@ export async function makeWindows(
     const make = async (client: Client): Promise<void> => {
       const source = await openWindowSource(client, archive);
       const found = await readCommitted(options.config, archive, known, options.signal);
+      const tell = followWindows(archive, source, found, request, hooks);
       for await (const window of findWindows(options.log, archive, source, found, request)) {
         if (options.signal.aborted || options.drain?.aborted === true) return;
+        tell(window);
         const run = async (): Promise<RunResult> => {
           hooks.begin?.(window.run);
           return runArchive(options, archive, window.run);
@@ -77,6 +82,7 @@ export async function makeWindows(
         );
         break;
       }
+      if (sameFailureInARow(results) === undefined) tell(undefined);
       // A window that is made again has a result of its own.
       if (request.again === true) return;
       for (const failure of tellDamaged(log, archive, source, found, request)) {
@@ -89,6 +95,28 @@ export async function makeWindows(
     keep(failedSearch(log, archive, hooks.slot ?? formatRunId(new Date()), error));
   }
   return results;
+}
+
+/** What says before which window of how many the making is; `undefined` for the end. Of further generations nothing is told. */
+function followWindows(
+  archive: WindowedArchive,
+  source: WindowSource,
+  found: CommittedRuns,
+  request: WindowRequest,
+  { progress }: WindowHooks,
+): (window: FoundWindow | undefined) => void {
+  let ahead: WindowsAhead | undefined;
+  return (window) => {
+    if (progress === undefined || request.again === true) return;
+    if (window !== undefined)
+      ahead ??= new WindowsAhead(
+        { archive, source, ...found, range: rangeOf(source.calendar, request) },
+        window.stretch,
+      );
+    if (ahead === undefined) return;
+    const done = window === undefined ? ahead.total : ahead.before(window.stretch);
+    progress({ archive: archive.name, run: window?.run, done, total: ahead.total });
+  };
 }
 
 async function* findWindows(

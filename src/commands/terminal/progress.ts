@@ -1,6 +1,7 @@
 /** What the bar shows of a run, of a restore and of a verification. */
 import { countOf, formatBytes, formatCount, formatDuration } from '../../base/units.ts';
 import type { VerifyProgress } from '../../verify/run.ts';
+import type { WindowsProgress } from '../../windows/ahead.ts';
 import type { ProgressSnapshot } from '../../work/progress.ts';
 import type { Progress } from './bar.ts';
 
@@ -19,6 +20,21 @@ export function progressOfRows(snapshot: ProgressSnapshot): Progress {
       `${formatCount(rows / seconds)} rows/s`,
       ...(segments > 1 ? [`${segmentsDone}/${segments} segments`] : []),
       `heap ${formatBytes(heapBytes)}`,
+    ],
+  };
+}
+
+/** `events windows … 34% 12/35 windows ETA 2m 07s 20260301T000000Z`. */
+export function progressOfWindows({ archive, run, done, total }: WindowsProgress, elapsedMs: number): Progress {
+  const part = total === 0 ? 1 : done / total;
+  const ended = run === undefined;
+  return {
+    title: `${archive} windows`,
+    part,
+    figures: [
+      `${formatCount(done)}/${countOf(total, 'window')}`,
+      remaining(part, secondsOf(elapsedMs), ended),
+      ...(ended ? [] : [run]),
     ],
   };
 }

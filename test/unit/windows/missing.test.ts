@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import type { FailureError } from '../../../src/base/errors.ts';
 import { PartitionCalendar } from '../../../src/calendar/partitions.ts';
 import { WindowCalendar } from '../../../src/calendar/windows.ts';
+import { WindowsAhead } from '../../../src/windows/ahead.ts';
 import type { CommittedRun, DamagedRun } from '../../../src/windows/committed.ts';
 import {
   missingWindows,
@@ -182,6 +183,18 @@ describe('runs of another kind in the way', () => {
       );
       assert.deepEqual(await missing({ source, committed: [run], archive: archiveOf({ from: '2026-03-12' }) }), []);
     });
+});
+
+test('how far the making is goes by the windows without a run, whatever the looks for rows pass over', () => {
+  const source = sourceOf([]);
+  const input = { archive: archiveOf(), source, committed: [runOf('2026-03-06')], damaged: [] };
+  const first = calendar.holding(Date.parse('2026-03-05'))!;
+  const ahead = new WindowsAhead(input, first);
+  const before = ['2026-03-05', '2026-03-06', '2026-03-08', '2026-03-20'].map((day) =>
+    ahead.before(calendar.holding(Date.parse(day))!),
+  );
+  assert.deepEqual([ahead.total, before], [3, [0, 1, 2, 3]]);
+  assert.equal(new WindowsAhead({ ...input, range: { toMs: Date.parse('2026-03-08') } }, first).total, 2);
 });
 
 describe('windows that are partitions', () => {

@@ -159,7 +159,8 @@ export function createWindowsPanel() {
     loadedKey = key;
   };
   const update = (/** @type {State} */ state) => {
-    archives = state.archives.filter(({ windows }) => windows !== null);
+    // A daemon that is older than the page says nothing of windows.
+    archives = state.archives.filter(({ windows }) => typeof windows === 'object' && windows !== null);
     element.hidden = archives.length === 0;
     const names = archives.map(({ name: known }) => known);
     if (select.children.length !== names.length || names.some((known, at) => optionAt(select, at) !== known))

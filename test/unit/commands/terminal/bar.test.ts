@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { formatProgress, openProgressBar, type Progress } from '../../../../src/commands/terminal/bar.ts';
-import { progressOfBytes, progressOfRows } from '../../../../src/commands/terminal/progress.ts';
+import { progressOfBytes, progressOfRows, progressOfWindows } from '../../../../src/commands/terminal/progress.ts';
 import type { ProgressSnapshot } from '../../../../src/work/progress.ts';
 
 const half: ProgressSnapshot = {
@@ -71,6 +71,20 @@ describe('the progress of a verification', () => {
     const nothing = { objects: 0, objectsDone: 0, bytes: 0, bytesDone: 0 };
     assert.ok(!/NaN|Infinity/.test(formatProgress(progressOfBytes('x', nothing, 0), 80)));
   });
+});
+
+test('the progress over windows says how many there are, which one is made, and what is left', () => {
+  const windows = { archive: 'events', run: '20260301T000000Z', done: 9, total: 36 };
+  assert.equal(
+    formatProgress(progressOfWindows(windows, 3000), 100),
+    'events windows █████░░░░░░░░░░░░░░░  25% 9/36 windows ETA 9.0 s 20260301T000000Z',
+  );
+  const [begun, ended] = [
+    { ...windows, done: 0 },
+    { ...windows, run: undefined, done: 36 },
+  ];
+  assert.match(formatProgress(progressOfWindows(begun, 0), 100), / {3}0% 0\/36 windows ETA - /);
+  assert.match(formatProgress(progressOfWindows(ended, 4000), 100), / 100% 36\/36 windows in 4\.0 s$/);
 });
 
 describe('the bar', () => {
