@@ -34,18 +34,20 @@ async function main(): Promise<void> {
 async function measureStage(configFile: string, archive: string, stage: Stage): Promise<StageFigures> {
   const { connectPostgres, endConnection, socketOf } = await import('../src/postgres/connect.ts');
   const { beginReading, exportSnapshot, importSnapshot } = await import('../src/postgres/snapshot.ts');
+  const { markServer } = await import('../src/postgres/server-mark.ts');
   const holder = await connectPostgres(await targetOf(configFile));
   const client = await connectPostgres(await targetOf(configFile));
   try {
     const task = await planTask(holder, configFile, archive);
     await beginReading(holder);
     const { id } = await exportSnapshot(holder);
+    const server = await markServer(holder);
     await importSnapshot(client, id);
     // What a stage needs is loaded before the clock starts.
     await import('../src/segment/archive.ts');
     const started = performance.now();
     const cpuBefore = process.cpuUsage();
-    const counts = await runStages(client, { ...task, snapshot: id }, stage, configFile);
+    const counts = await runStages(client, { ...task, snapshot: id, server }, stage, configFile);
     const { user, system } = process.cpuUsage(cpuBefore);
     return { seconds: (performance.now() - started) / 1000, cpuSeconds: (user + system) / 1e6, ...counts };
   } finally {
