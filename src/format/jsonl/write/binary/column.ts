@@ -12,7 +12,7 @@ import {
 } from './numbers.ts';
 import { copyHex, copyJson, copyJsonb, BYTEA_START, encodeBytea, encodeText, encodeUuid, escapeText } from './text.ts';
 import type { Encode, Encoder } from './encoder.ts';
-import { encodeDate, encodeTimestamp, encodeTimestamptz } from './times.ts';
+import { encodeDate, encodeTime, encodeTimestamp, encodeTimestamptz, encodeTimetz } from './times.ts';
 import {
   OP_ARRAY,
   OP_BOOLEAN,
@@ -27,8 +27,10 @@ import {
   OP_JSONB,
   OP_NUMERIC,
   OP_TEXT,
+  OP_TIME,
   OP_TIMESTAMP,
   OP_TIMESTAMPTZ,
+  OP_TIMETZ,
   OP_UUID,
 } from './wasm/places.ts';
 
@@ -79,8 +81,10 @@ const BY_OID = new Map<number, Encoder>([
   [1042, TEXT], // bpchar
   [1043, TEXT], // varchar
   [1082, fixed(encodeDate, OP_DATE)],
+  [1083, fixed(encodeTime, OP_TIME)],
   [1114, fixed(encodeTimestamp, OP_TIMESTAMP)],
   [1184, fixed(encodeTimestamptz, OP_TIMESTAMPTZ)],
+  [1266, fixed(encodeTimetz, OP_TIMETZ)],
   [1700, fixed(encodeNumeric, OP_NUMERIC)],
   [2950, fixed(encodeUuid, OP_UUID)],
   [3802, JSONB],

@@ -1,8 +1,9 @@
-/** Dates and timestamps from Postgres's binary form to ISO 8601 in JSON, as row_to_json prints them in UTC. */
+/** Dates, times and timestamps from Postgres's binary form to ISO 8601 in JSON, as row_to_json prints them in UTC. */
 import { readInt32, readInt64, writeAscii, writeFourDigits, writeInteger, writeTwoDigits } from './numbers.ts';
 
 const QUOTE = 0x22;
 const DASH = 0x2d;
+const PLUS = 0x2b;
 const COLON = 0x3a;
 const POINT = 0x2e;
 const LETTER_T = 0x54;
@@ -35,6 +36,40 @@ export function encodeTimestamp(source: Uint8Array, at: number, _end: number, ou
 
 export function encodeTimestamptz(source: Uint8Array, at: number, _end: number, out: Uint8Array, to: number): number {
   return writeTimestamp(source, at, out, to, true);
+}
+
+export function encodeTime(source: Uint8Array, at: number, _end: number, out: Uint8Array, to: number): number {
+  out[to] = QUOTE;
+  const o = writeTime(readTimeUs(source, at), out, to + 1);
+  out[o] = QUOTE;
+  return o + 1;
+}
+
+/** The zone comes in seconds west of UTC, and is shown east of it, without what is zero at its end. */
+export function encodeTimetz(source: Uint8Array, at: number, _end: number, out: Uint8Array, to: number): number {
+  const west = readInt32(source, at + 8);
+  const seconds = Math.abs(west);
+  const minutes = (seconds / 60) | 0;
+  const hours = (minutes / 60) | 0;
+  out[to] = QUOTE;
+  let o = writeTime(readTimeUs(source, at), out, to + 1);
+  out[o++] = west <= 0 ? PLUS : DASH;
+  o = writeTwoDigits(hours, out, o);
+  if (seconds % 3600 !== 0) {
+    out[o++] = COLON;
+    o = writeTwoDigits(minutes - hours * 60, out, o);
+  }
+  if (seconds % 60 !== 0) {
+    out[o++] = COLON;
+    o = writeTwoDigits(seconds - minutes * 60, out, o);
+  }
+  out[o] = QUOTE;
+  return o + 1;
+}
+
+/** Up to 24:00:00, which a double holds. */
+function readTimeUs(source: Uint8Array, at: number): number {
+  return readInt32(source, at) * 0x1_0000_0000 + (readInt32(source, at + 4) >>> 0);
 }
 
 function writeTimestamp(source: Uint8Array, at: number, out: Uint8Array, to: number, zoned: boolean): number {

@@ -22,8 +22,10 @@ const OIDS = {
   float4: 700,
   float8: 701,
   date: 1082,
+  time: 1083,
   timestamp: 1114,
   timestamptz: 1184,
+  timetz: 1266,
   numeric: 1700,
   uuid: 2950,
   jsonb: 3802,
@@ -34,6 +36,11 @@ function column(name: string, oid: number, elementTypeOid: number | null = null)
   const facts = { type: '', typeOid: oid, isEnum: false, nullable: true };
   return { ...facts, name, baseTypeOid: oid, elementTypeOid, encoding: elementTypeOid === null ? 'string' : 'server' };
 }
+
+/** Numbers such as people have. */
+const decimals = fc
+  .tuple(fc.integer(), fc.integer({ min: -25, max: 25 }))
+  .map(([digits, power]) => Number(`${digits}e${power}`));
 
 /** The bytes of a value, any that the type may have. */
 const VALUES: Record<TypeName, fc.Arbitrary<Buffer>> = {
@@ -51,16 +58,8 @@ const VALUES: Record<TypeName, fc.Arbitrary<Buffer>> = {
   ),
   json: fc.jsonValue().map((value) => Buffer.from(JSON.stringify(value, null, '\r\n '))),
   jsonb: fc.jsonValue().map((value) => Buffer.from(`\u0001${JSON.stringify(value)}`)),
-  float4: fc.oneof(
-    integers(4),
-    fc.float().map((value) => view(4, (data) => data.setFloat32(0, value))),
-    decimals(4),
-  ),
-  float8: fc.oneof(
-    integers(8),
-    fc.double().map((value) => view(8, (data) => data.setFloat64(0, value))),
-    decimals(8),
-  ),
+  float4: fc.oneof(integers(4), floats(4, fc.float()), floats(4, decimals), floats(4, powers(-149, 127))),
+  float8: fc.oneof(integers(8), floats(8, fc.double()), floats(8, decimals), floats(8, powers(-1074, 1023))),
   date: fc.oneof(days(-2_451_545n, 2_145_031_948n, 4), days(-20_000n, 20_000n, 4), infinities(4)),
   timestamp: fc.oneof(
     days(-211_813_488_000_000_000n, 9_223_371_331_199_999_999n, 8),
@@ -69,6 +68,10 @@ const VALUES: Record<TypeName, fc.Arbitrary<Buffer>> = {
     infinities(8),
   ),
   timestamptz: days(-211_813_488_000_000_000n, 9_223_371_331_199_999_999n, 8),
+  time: days(0n, 86_400_000_000n, 8),
+  timetz: fc
+    .tuple(days(0n, 86_400_000_000n, 8), fc.integer({ min: -57_599, max: 57_599 }), fc.constantFrom(1, 60, 3600))
+    .map(([time, zone, unit]) => Buffer.concat([time, int32(zone - (zone % unit))])),
   numeric: numerics(),
   uuid: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((all) => Buffer.from(all)),
 };
@@ -106,15 +109,18 @@ function infinities(size: 4 | 8): fc.Arbitrary<Buffer> {
   return fc.constantFrom(-limit, limit - 1n).map((value) => bigEndian(value, size));
 }
 
-/** Numbers such as people have. */
-function decimals(size: 4 | 8): fc.Arbitrary<Buffer> {
-  return fc.tuple(fc.integer(), fc.integer({ min: -25, max: 25 })).map(([digits, power]) =>
+function floats(size: 4 | 8, values: fc.Arbitrary<number>): fc.Arbitrary<Buffer> {
+  return values.map((value) =>
     view(size, (data) => {
-      const value = Number(`${digits}e${power}`);
       if (size === 4) data.setFloat32(0, value);
       else data.setFloat64(0, value);
     }),
   );
+}
+
+/** Those of two, which lie nearer to the float below than to the one above. */
+function powers(min: number, max: number): fc.Arbitrary<number> {
+  return fc.integer({ min, max }).map((exponent) => 2 ** exponent);
 }
 
 function numerics(): fc.Arbitrary<Buffer> {
@@ -259,6 +265,10 @@ describe('rows in WebAssembly', () => {
       [OIDS.float8, null, Buffer.alloc(4)],
       [OIDS.date, null, Buffer.alloc(8)],
       [OIDS.timestamp, null, Buffer.alloc(4)],
+      [OIDS.time, null, Buffer.alloc(12)],
+      [OIDS.time, null, bigEndian(86_400_000_001n, 8)],
+      [OIDS.timetz, null, Buffer.alloc(8)],
+      [OIDS.timetz, null, Buffer.concat([Buffer.alloc(8), int32(86_400)])],
       [OIDS.uuid, null, Buffer.alloc(15)],
       [OIDS.jsonb, null, Buffer.alloc(0)],
       [OIDS.numeric, null, Buffer.alloc(7)],

@@ -78,7 +78,7 @@ function shortest8(fraction: u64, exponent: u32): u64 {
   const low = load<u64>(place);
   const high = load<u64>(place, 8);
   const middle = significand << 2;
-  const below = roundToOdd8(high, low, (middle - 2 + <u64>isLowerNearer) << shift) + 1;
+  const below = roundToOdd8(high, low, (middle - (isLowerNearer ? 1 : 2)) << shift) + 1;
   const value = roundToOdd8(high, low, middle << shift);
   const above = roundToOdd8(high, low, (middle + 2) << shift) - 1;
   return chooseDigits(below, value, above, k);
@@ -100,9 +100,9 @@ function shortest4(fraction: u32, exponent: u32): u64 {
   const shift = <u32>(q + binaryExponent(-k) + 1);
   const place = APPROXIMATIONS_AT + ((-k - LOWEST_APPROXIMATION) << 4);
   // 64 bits do; what is cut off is rounded up, as in the table itself.
-  const power = load<u64>(place, 8) + <u64>(load<u64>(place) != 0);
+  const power = load<u64>(place, 8) + (load<u64>(place) != 0 ? 1 : 0);
   const middle = significand << 2;
-  const below = roundToOdd4(power, (middle - 2 + <u32>isLowerNearer) << shift) + 1;
+  const below = roundToOdd4(power, (middle - (isLowerNearer ? 1 : 2)) << shift) + 1;
   const value = roundToOdd4(power, middle << shift);
   const above = roundToOdd4(power, (middle + 2) << shift) - 1;
   return chooseDigits(below, value, above, k);
@@ -117,15 +117,16 @@ function chooseDigits(below: u64, value: u64, above: u64, k: i32): u64 {
     const isOverInside = 40 * tens + 40 <= above;
     if (isUnderInside != isOverInside) {
       shortestExponent = k + 1;
-      return tens + <u64>isOverInside;
+      return isOverInside ? tens + 1 : tens;
     }
   }
   shortestExponent = k;
   const isUnderInside = below <= floor << 2;
   const isOverInside = (floor << 2) + 4 <= above;
-  if (isUnderInside != isOverInside) return floor + <u64>isOverInside;
+  if (isUnderInside != isOverInside) return isOverInside ? floor + 1 : floor;
   const half = (floor << 2) + 2;
-  return floor + <u64>(value > half || (value == half && (floor & 1) != 0));
+  const isNearerOver = value > half || (value == half && (floor & 1) != 0);
+  return isNearerOver ? floor + 1 : floor;
 }
 
 /** The decimal exponent of the digits: of 2^q, or of three quarters of that. */
@@ -142,13 +143,13 @@ function binaryExponent(power: i32): i32 {
 function roundToOdd8(high: u64, low: u64, factor: u64): u64 {
   const carry = highProduct(low, factor);
   const middle = high * factor + carry;
-  return (highProduct(high, factor) + <u64>(middle < carry)) | (<u64>(middle > 1));
+  return (highProduct(high, factor) + (middle < carry ? 1 : 0)) | (middle > 1 ? 1 : 0);
 }
 
 function roundToOdd4(power: u64, factor: u32): u64 {
   const low = (power & 0xffff_ffff) * <u64>factor;
   const middle = (power >> 32) * <u64>factor + (low >> 32);
-  return (middle >> 32) | (<u64>(<u32>middle > 1));
+  return (middle >> 32) | (<u32>middle > 1 ? 1 : 0);
 }
 
 /** The upper 64 bits of a product. */
@@ -228,7 +229,7 @@ function putPoint(at: usize): void {
 
 function writeSign(isNegative: bool, to: usize): usize {
   store<u8>(to, MINUS);
-  return to + <usize>isNegative;
+  return isNegative ? to + 1 : to;
 }
 
 function writeZero(to: usize): usize {

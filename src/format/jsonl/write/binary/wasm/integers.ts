@@ -83,5 +83,5 @@ export function writePair(value: u32, to: usize): void {
 export function digitsOf(value: u64): u32 {
   // 1233 / 4096 is the logarithm of 2 to the base of 10.
   const guess = ((64 - <u32>clz(value)) * 1233) >> 12;
-  return guess + <u32>(value >= load<u64>(POWERS_AT + (guess << 3)));
+  return guess + (value >= load<u64>(POWERS_AT + (guess << 3)) ? 1 : 0);
 }

@@ -35,6 +35,8 @@ export const OP_UUID = 12;
 export const OP_DATE = 13;
 export const OP_TIMESTAMP = 14;
 export const OP_TIMESTAMPTZ = 15;
+export const OP_TIME = 16;
+export const OP_TIMETZ = 17;
 /** Added to the one of the elements. */
 export const OP_ARRAY = 32;
 

@@ -16,12 +16,14 @@ import {
   OP_JSONB,
   OP_NUMERIC,
   OP_TEXT,
+  OP_TIME,
   OP_TIMESTAMP,
   OP_TIMESTAMPTZ,
+  OP_TIMETZ,
   OP_UUID,
 } from './places.ts';
 import { blank, encodeText } from './text.ts';
-import { encodeDate, encodeTimestamp } from './times.ts';
+import { encodeDate, encodeTime, encodeTimestamp, encodeTimetz } from './times.ts';
 
 /** Encodes the value at `at` to memory from `to` on; returns where its JSON ended, and 0 for a value that is left alone. */
 export function encodeScalar(op: i32, at: usize, bytes: u32, to: usize): usize {
@@ -56,6 +58,10 @@ export function encodeScalar(op: i32, at: usize, bytes: u32, to: usize): usize {
       return encodeTimestamp(at, bytes, to, false);
     case OP_TIMESTAMPTZ:
       return encodeTimestamp(at, bytes, to, true);
+    case OP_TIME:
+      return encodeTime(at, bytes, to);
+    case OP_TIMETZ:
+      return encodeTimetz(at, bytes, to);
     default:
       return 0;
   }

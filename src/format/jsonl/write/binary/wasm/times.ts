@@ -1,9 +1,10 @@
-/** Dates and timestamps in ISO 8601, as row_to_json prints them in UTC. */
+/** Dates, times and timestamps in ISO 8601, as row_to_json prints them in UTC. */
 import { writeFourDigits, writePair, writeUint32 } from './integers.ts';
 import { DAY_AT } from './places.ts';
 
 const QUOTE: u8 = 0x22;
 const DASH: u8 = 0x2d;
+const PLUS: u8 = 0x2b;
 const COLON: u8 = 0x3a;
 const POINT: u8 = 0x2e;
 const LETTER_T: u8 = 0x54;
@@ -19,6 +20,7 @@ const INFINITY_TEXT: u64 = 0x7974_696e_6966_6e69;
 const EPOCH_DAYS: i64 = 730_425;
 const DAYS_OF_400_YEARS: i64 = 146_097;
 const DAY_US: i64 = 86_400_000_000;
+const DAY_SECONDS: u32 = 86_400;
 
 /** The day that was written last, of which there often are more: its text is at DAY_AT. */
 let lastDay: i64 = i64.MIN_VALUE;
@@ -49,10 +51,52 @@ export function encodeTimestamp(at: usize, bytes: u32, to: usize, isZoned: bool)
   return writeEnd(writeTime(<u64>timeUs, o + 1), isZoned);
 }
 
+export function encodeTime(at: usize, bytes: u32, to: usize): usize {
+  if (bytes != 8) return 0;
+  const o = writeTimeOf(at, to);
+  if (o == 0) return 0;
+  store<u8>(o, QUOTE);
+  return o + 1;
+}
+
+/** The zone comes in seconds west of UTC, and is shown east of it, without what is zero at its end. */
+export function encodeTimetz(at: usize, bytes: u32, to: usize): usize {
+  if (bytes != 12) return 0;
+  let o = writeTimeOf(at, to);
+  const west = <i32>bswap<u32>(load<u32>(at, 8));
+  const seconds = <u32>abs(west);
+  if (o == 0 || seconds >= DAY_SECONDS) return 0;
+  const minutes = seconds / 60;
+  const hours = minutes / 60;
+  store<u8>(o, west <= 0 ? PLUS : DASH);
+  writePair(hours, o + 1);
+  o += 3;
+  if (seconds % 3600 != 0) {
+    store<u8>(o, COLON);
+    writePair(minutes - hours * 60, o + 1);
+    o += 3;
+  }
+  if (seconds % 60 != 0) {
+    store<u8>(o, COLON);
+    writePair(seconds - minutes * 60, o + 1);
+    o += 3;
+  }
+  store<u8>(o, QUOTE);
+  return o + 1;
+}
+
+/** A quote and the time; 0 for none that a day has. */
+function writeTimeOf(at: usize, to: usize): usize {
+  const timeUs = bswap<u64>(load<u64>(at));
+  if (timeUs > <u64>DAY_US) return 0;
+  store<u8>(to, QUOTE);
+  return writeTime(timeUs, to + 1);
+}
+
 function writeInfinity(isNegative: bool, to: usize): usize {
   store<u8>(to, QUOTE);
   store<u8>(to, DASH, 1);
-  const o = to + 1 + <usize>isNegative;
+  const o = isNegative ? to + 2 : to + 1;
   store<u64>(o, INFINITY_TEXT);
   store<u8>(o, QUOTE, 8);
   return o + 9;
@@ -93,7 +137,7 @@ function reckonDay(days: i64): void {
   const marchMonth = (5 * dayOfYear + 2) / 153;
   const day = dayOfYear - (153 * marchMonth + 2) / 5 + 1;
   const month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9;
-  const year = <i32>yearOfEra + <i32>era * 400 + <i32>(month <= 2);
+  const year = <i32>yearOfEra + <i32>era * 400 + (month <= 2 ? 1 : 0);
   isLastBefore = year <= 0;
   const shown = <u32>(year <= 0 ? 1 - year : year);
   let o: usize = DAY_AT;
