@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { verifyCommand } from '../../src/commands/verify.ts';
+import type { ArchiveConfig } from '../../src/config/schema.ts';
+import { openPace } from '../../src/pace/open.ts';
+import type { Pace, PaceParts } from '../../src/pace/pace.ts';
 // Hosts find out soon who is gone, also those in the process of this test.
 import '../support/as-host.ts';
 import { eventually, happened } from '../support/cli.ts';
 import { commandInProcess, runInProcess } from '../support/in-process.ts';
-import { withDatabase } from '../support/postgres.ts';
+import { query, withDatabase } from '../support/postgres.ts';
 import { startPostgresProxy } from '../support/postgres-proxy.ts';
 import { importIntoProgram } from '../support/program.ts';
+import { recordTo, type LogLine } from '../support/record-log.ts';
 import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, RUN, segmented } from '../support/segments.ts';
 import { type ServerPair, startServerPair } from '../support/server-pair.ts';
 import { openSite, type Site } from '../support/site.ts';
@@ -41,6 +45,118 @@ async function assertWhole(archive: string, config: string): Promise<void> {
   assert.equal(code, 0, stdout);
   await assertOnlyTheRunIsLeft(site, archive);
 }
+
+describe('a pace, by what the source says of its replicas', () => {
+  const paces: Pace[] = [];
+  afterEach(async () => {
+    await query(pair.standbyUrl, 'SELECT pg_wal_replay_resume()');
+    await Promise.all(paces.splice(0).map((pace) => pace.close()));
+    await pair.inStep();
+  });
+
+  /** Waits for a turn; what has come of it is in `done`. */
+  function waitForTurn(url: string, pace: PaceParts['pace'], lines: LogLine[] = []) {
+    const archive = { name: 'paced', timezone: 'UTC', pace } as ArchiveConfig;
+    const opened = openPace(archive, { name: 'default', url: withDatabase(url, site.database.name) }, recordTo(lines));
+    paces.push(opened);
+    const stop = new AbortController();
+    const waiting = { done: false, stop, pause: () => opened.pauses.current };
+    void opened.turn(stop.signal).then(
+      () => (waiting.done = true),
+      () => undefined,
+    );
+    return waiting;
+  }
+
+  type Waiting = ReturnType<typeof waitForTurn>;
+  const isHeld = (waiting: Waiting, message: RegExp) =>
+    eventually(`it is held: ${message.source}`, async () => message.test(waiting.pause()?.message ?? ''));
+  const isLetGo = (waiting: Waiting) => eventually('it is let go', async () => waiting.done);
+
+  /** The standby gets it, and does not replay it. */
+  async function fallBehind(): Promise<void> {
+    await query(pair.standbyUrl, 'SELECT pg_wal_replay_pause()');
+    await query(site.database.url, 'CREATE TABLE IF NOT EXISTS written (v int); INSERT INTO written VALUES (1)');
+  }
+
+  test('waits while a standby does not replay, and goes on when it does; so does a run', async () => {
+    await fallBehind();
+    const waiting = waitForTurn(pair.primaryUrl, { maxLagMs: 1000 });
+    const url = withDatabase(pair.primaryUrl, site.database.name);
+    const archives = { paced: { table: 'rows', pace: { maxLag: '1s' } } };
+    const config = await site.writeConfig({ sources: { default: { url } }, archives });
+    const running = runInProcess(site, config, 'paced', RUN);
+    await isHeld(waiting, /^replica \S+ at 127\.0\.0\.1 is .* behind, more than 1\.0 s$/);
+    assert.equal(waiting.pause()?.reason, 'lag');
+    assert.deepEqual(await site.keys('paced'), [], 'the run has not begun');
+    await query(pair.standbyUrl, 'SELECT pg_wal_replay_resume()');
+    await isLetGo(waiting);
+    assert.equal((await running).result.status, 'committed');
+  });
+
+  test('read from a standby, goes by what that has replayed itself', async () => {
+    await fallBehind();
+    const waiting = waitForTurn(pair.standbyUrl, { maxLagMs: 100 });
+    await isHeld(waiting, /^the standby that is read is .* behind/);
+    await query(pair.standbyUrl, 'SELECT pg_wal_replay_resume()');
+    await isLetGo(waiting);
+  });
+
+  test('waits where the role may not see a replica, says what to grant, and goes on once it is granted', async () => {
+    await query(pair.primaryUrl, "CREATE ROLE blind LOGIN PASSWORD 'geheim'");
+    await pair.inStep();
+    const url = new URL(pair.primaryUrl);
+    Object.assign(url, { username: 'blind', password: 'geheim' });
+    const lines: LogLine[] = [];
+    const waiting = waitForTurn(url.href, { maxLagMs: 60_000 }, lines);
+    await isHeld(waiting, /^how far replica walreceiver is behind cannot be seen$/);
+    assert.match(String(lines[0]?.fields['hint']), /GRANT pg_monitor/);
+    const ignoring = waitForTurn(url.href, { maxLagMs: 60_000, ignoreReplicas: ['walreceiver'] });
+    await isLetGo(ignoring);
+    await query(pair.primaryUrl, 'GRANT pg_monitor TO blind');
+    await isLetGo(waiting);
+  });
+
+  test('without a replica, waits for the one that a slot is kept for, else says once that there is none', async () => {
+    await query(pair.primaryUrl, "SELECT pg_create_physical_replication_slot('away')");
+    const waiting = waitForTurn(pair.primaryUrl, { maxLagMs: 1000, ignoreReplicas: ['walreceiver'] });
+    await isHeld(waiting, /^no replica streams, and the slot away waits for one$/);
+    const lines: LogLine[] = [];
+    await isLetGo(waitForTurn(pair.primaryUrl, { maxLagMs: 1000, ignoreReplicas: ['walreceiver', 'away'] }, lines));
+    assert.deepEqual(
+      lines.map(({ message }) => message),
+      ['the source has no streaming replica that could be behind: pace.maxLag holds nothing back'],
+    );
+    await query(pair.primaryUrl, "SELECT pg_drop_replication_slot('away')");
+    await isLetGo(waiting);
+  });
+
+  test('asks pauseWhile, and waits while it is true, above 0, or cannot be asked', async () => {
+    await query(site.database.url, 'CREATE TABLE busy (v int); CREATE SEQUENCE counted; INSERT INTO busy VALUES (3)');
+    const counted = waitForTurn(pair.primaryUrl, { pauseWhile: 'SELECT v FROM busy' });
+    const truth = waitForTurn(pair.primaryUrl, { pauseWhile: 'SELECT v > 2 FROM busy; -- how many wait' });
+    const missing = waitForTurn(pair.primaryUrl, { pauseWhile: 'SELECT v FROM missing' });
+    await isHeld(counted, /^pauseWhile gives 3$/);
+    await isHeld(truth, /^pauseWhile gives true$/);
+    await isHeld(missing, /^pauseWhile cannot be asked: relation "missing" does not exist$/);
+    for (const [pauseWhile, problem] of [
+      ["SELECT nextval('counted')", /read-only transaction/],
+      ['SELECT pg_sleep(20) IS NULL', /statement timeout/],
+      ['SELECT v, v FROM busy', /one value/],
+      ['SELECT v FROM busy WHERE v > 100', /one value/],
+      ["SELECT 'much'", /neither true or false nor a number/],
+    ] as const) {
+      const failing = waitForTurn(pair.primaryUrl, { pauseWhile });
+      await isHeld(failing, problem);
+      assert.match(failing.pause()?.hint ?? '', /Try the query as that role/);
+      failing.stop.abort(new Error('enough'));
+    }
+    await query(site.database.url, 'UPDATE busy SET v = 0; ALTER TABLE busy RENAME TO missing');
+    await isLetGo(missing);
+    await query(site.database.url, 'ALTER TABLE missing RENAME TO busy');
+    await Promise.all([counted, truth].map(isLetGo));
+  });
+});
 
 describe('one run on a primary and on its standby, whose locks know nothing of each other', () => {
   test('is committed once, and what the one that was frozen sends late changes nothing', async () => {

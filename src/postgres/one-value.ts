@@ -1,0 +1,32 @@
+/** Asks a query of the config for its one value, in a transaction that writes nothing and takes no long. */
+import type { Client } from 'pg';
+import { trimStatement } from './sql-text.ts';
+import { beginReading } from './snapshot.ts';
+
+const LIMIT = '1s';
+
+/** Throws when it cannot be asked, or does not give one row of one column. */
+export async function askOneValue(client: Client, query: string): Promise<unknown> {
+  await beginReading(client, { statement_timeout: LIMIT, lock_timeout: LIMIT });
+  try {
+    // No more than two rows, whatever it gives.
+    const text = `SELECT * FROM (${trimStatement(query)}\n) AS asked LIMIT 2`;
+    const { rows, fields } = await client.query<unknown[]>({ text, rowMode: 'array' });
+    if (rows.length !== 1 || fields.length !== 1)
+      throw new Error(
+        `it gives ${rows.length === 2 ? 'several' : rows.length} rows of ${fields.length} columns, not one value`,
+      );
+    return rows[0]?.[0];
+  } finally {
+    await client.query('ROLLBACK').catch(() => undefined);
+  }
+}
+
+/** Whether it is true, or above 0; NULL is neither. Throws for what is no number and no truth value. */
+export function meansWait(value: unknown): boolean {
+  if (value === null || value === undefined) return false;
+  if (typeof value === 'boolean') return value;
+  const number = typeof value === 'number' || typeof value === 'string' ? Number(value) : Number.NaN;
+  if (Number.isNaN(number) || value === '') throw new Error('its value is neither true or false nor a number');
+  return number > 0;
+}
