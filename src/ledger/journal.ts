@@ -76,8 +76,16 @@ const extended = z.strictObject({ fingerprint: hex(64), segments: count().max(MA
 /** Each is a session that found new values. */
 const MAX_EXTENDED = 10_000;
 
+/** A manifest of at most so many bytes is put into the plan itself; a longer one lies beside it. */
+export const MOST_INSIDE_BYTES = 64 * 1024;
+
 /** The manifest that is about to be written. */
-const committing = z.strictObject({ sha256: hex(64), bytes: count() });
+const committing = z.strictObject({
+  sha256: hex(64),
+  bytes: count(),
+  /** As it will be written; absent when it lies beside the plan. */
+  manifest: text(MOST_INSIDE_BYTES).exactOptional(),
+});
 
 const plan = z.strictObject({
   format: z.literal(PLAN_FORMAT),

@@ -66,9 +66,10 @@ export async function putDocument<T>(
   value: T,
   key: string,
   replaces?: Replaces,
+  hasLooked = false,
 ): Promise<PutResult> {
   const body = sealDocument(place, kind, value, key);
-  return place.store.put(key, body, { ...JSON_OBJECT, ...(replaces === undefined ? {} : { replaces }) });
+  return place.store.put(key, body, { ...JSON_OBJECT, hasLooked, ...(replaces === undefined ? {} : { replaces }) });
 }
 
 /** Of another run than its folder is named for. A run is read from where it lies or not at all: never what its document names elsewhere. */

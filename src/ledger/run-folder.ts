@@ -45,6 +45,7 @@ export class RunFolder implements RunPlace {
   /** What is being written to the journal, which must not come after its removal. */
   #saying: Promise<unknown> = Promise.resolve();
   #isCleared = false;
+  #hasSaid = false;
   #apart: KnownSegments = new WeakMap();
 
   constructor(store: Store, archive: string, run: string) {
@@ -88,6 +89,11 @@ export class RunFolder implements RunPlace {
   isReadAsData(key: string): boolean {
     const isOurs = key === manifestKey(this.archive, this.run) || key.startsWith(journalPrefix(this.archive, this.run));
     return !isOurs && (this.isDataKey(key) || !key.slice(this.prefix.length).startsWith('_'));
+  }
+
+  /** Whether the key is one of the journal, all of which goes after the commit. */
+  isOfJournal(key: string): boolean {
+    return key.startsWith(journalPrefix(this.archive, this.run));
   }
 
   /** Whether the key is one of a data object of this run. */
@@ -184,9 +190,12 @@ export class RunFolder implements RunPlace {
     return count;
   }
 
-  /** Makes the run ours: writes the plan that it goes by from now on. With `replaces`, only over nothing or over that plan. */
-  async own(plan: JournalPlan, replaces?: Replaces): Promise<PutResult> {
-    return writePlan(this, this.#apart, plan, replaces);
+  /**
+   * Makes the run ours: writes the plan that it goes by from now on. With `replaces`, only over nothing or over that plan;
+   * `hasLooked` says that this was just seen to be there.
+   */
+  async own(plan: JournalPlan, replaces?: Replaces, hasLooked = false): Promise<PutResult> {
+    return writePlan(this, this.#apart, plan, replaces, hasLooked);
   }
 
   /** Says that segments are done. In the order of their numbers; what the document held before is gone. */
@@ -223,9 +232,9 @@ export class RunFolder implements RunPlace {
    * Writes the manifest where there must be none yet: this is the commit. Then reads it back, as all that is left of the
    * journal may go only when the manifest is there, byte for byte. Throws FailureError.
    */
-  async commit({ body }: SealedManifest): Promise<void> {
+  async commit({ body }: SealedManifest, hasLooked = false): Promise<void> {
     const key = manifestKey(this.archive, this.run);
-    const { outcome } = await this.store.put(key, body, { ...JSON_OBJECT, replaces: 'nothing' });
+    const { outcome } = await this.store.put(key, body, { ...JSON_OBJECT, replaces: 'nothing', hasLooked });
     if (outcome !== 'written') throw committedMeanwhile(this.manifestUrl);
     const found = await this.store.get(key, MANIFEST.maxBytes);
     if (found?.body.equals(body) !== true) throw readsDifferently(this.manifestUrl);
@@ -241,6 +250,7 @@ export class RunFolder implements RunPlace {
     if (this.#isCleared) return;
     const sign = { format: ALIVE_FORMAT, host: os.hostname(), at: new Date().toISOString() };
     const body = Buffer.from(`${JSON.stringify(sign, null, 2)}\n`);
+    this.#hasSaid = true;
     const saying = this.store.put(aliveKey(this.archive, this.run), body, JSON_OBJECT);
     this.#saying = saying.catch(() => undefined);
     await saying;
@@ -256,11 +266,17 @@ export class RunFolder implements RunPlace {
 
   /**
    * Removes the journal of a run that is committed; what cannot be removed does no harm to it. Nothing else of a run is ever
-   * removed: where a key is free, a late request of a try that is dead may write to it.
+   * removed: where a key is free, a late request of a try that is dead may write to it. `keys` are those that lie there, when
+   * that is known.
    */
-  async clearJournal(): Promise<void> {
+  async clearJournal(keys?: readonly string[]): Promise<void> {
     this.#isCleared = true;
     await this.#saying;
+    if (keys === undefined || keys.length > REMOVED_AT_ONCE || this.#hasSaid) return this.#clearAll();
+    await this.store.remove(keys);
+  }
+
+  async #clearAll(): Promise<void> {
     let keys: string[] = [];
     for await (const { key } of this.store.list(journalPrefix(this.archive, this.run))) {
       keys.push(key);

@@ -74,9 +74,10 @@ export async function writePlan(
   known: KnownSegments,
   plan: JournalPlan,
   replaces?: Replaces,
+  hasLooked = false,
 ): Promise<PutResult> {
   const document = await withoutMany(place, known, plan);
-  return putDocument(place, PLAN, document, planKey(place.archive, place.run), replaces);
+  return putDocument(place, PLAN, document, planKey(place.archive, place.run), replaces, hasLooked);
 }
 
 /** The ETag of the plan that lies there; undefined when there is none. */

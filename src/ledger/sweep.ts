@@ -16,13 +16,26 @@ const UNFOUND = {
 };
 const UNABORTED = `unfinished uploads may not be aborted: ${RULE}`;
 
+type PendingUploads = ReturnType<Store['listUploads']>;
+
+/** Asks for the archive's unfinished uploads, for {@link sweepUploads}. */
+export function findUploads(store: Store, archive: string): PendingUploads {
+  return store.listUploads(archivePrefix(archive));
+}
+
 /**
  * Finds and aborts the archive's unfinished uploads; resolves to how many there were. The lock is one server's, so that
  * another host may be at work all the same: only those of the run `ours`, whose plan is ours, of runs that are committed,
  * and of runs without a plan that are older than a day.
  */
-export async function sweepUploads(store: Store, archive: string, log: Log, ours?: string): Promise<number> {
-  const pending = await store.listUploads(archivePrefix(archive));
+export async function sweepUploads(
+  store: Store,
+  archive: string,
+  log: Log,
+  ours?: string,
+  found: PendingUploads = findUploads(store, archive),
+): Promise<number> {
+  const pending = await found;
   if (typeof pending === 'string') {
     warnOnce(log, store, UNFOUND[pending]);
     return 0;

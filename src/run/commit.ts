@@ -2,11 +2,13 @@
  * The end of a run: all segments are there and unchanged, the plan says that it is being committed, the manifest is written,
  * the journal goes.
  */
+import { hash } from 'node:crypto';
 import { fail, toFailure, type FailureError } from '../base/errors.ts';
+import { MOST_INSIDE_BYTES } from '../ledger/journal.ts';
 import type { ManifestSummary } from '../ledger/manifest.ts';
-import { fullKey } from '../ledger/names.ts';
+import { fullKey, manifestKey, planKey } from '../ledger/names.ts';
 import type { Receipt } from '../ledger/receipts.ts';
-import type { SealedManifest } from '../ledger/run-folder.ts';
+import type { RunFolder, SealedManifest } from '../ledger/run-folder.ts';
 import { JOURNAL_STAYS, unlessDenied } from '../ledger/optional-rights.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
 import type { StoredObject } from '../store/store.ts';
@@ -20,13 +22,18 @@ import type { Run } from './run.ts';
 import type { Session } from './session.ts';
 
 /** Commits a run. Throws FailureError; then nothing is committed, unless the plan says that it may be. */
-export async function commitRun(run: Run, attempt: Attempt): Promise<ManifestSummary> {
+export async function commitRun(
+  run: Run,
+  attempt: Attempt,
+  mostInsideBytes = MOST_INSIDE_BYTES,
+): Promise<ManifestSummary> {
   const { folder } = run;
   const { session, plan } = attempt;
   const receipts = requireAll(plan, attempt.done);
   const empties = inOrder(attempt.empties.values());
   await sweepAgain(run, attempt);
-  await requireUnchanged(run, [...receipts, ...empties], await folder.listing());
+  const listed = await folder.listing();
+  await requireUnchanged(run, [...receipts, ...empties], listed);
   const manifest = buildManifest({
     archive: folder.archive,
     run: folder.run,
@@ -41,11 +48,23 @@ export async function commitRun(run: Run, attempt: Attempt): Promise<ManifestSum
     startedAt: attempt.journal.startedAt,
   });
   const sealed = folder.seal(manifest);
-  await folder.stage(sealed);
   const { sha256, body } = sealed;
+  const isInside = body.length <= mostInsideBytes;
+  if (!isInside) await folder.stage(sealed);
+  const hasLooked = isInside && showsOurs(folder, attempt, listed);
+  const committing = { sha256, bytes: body.length, ...(isInside ? { manifest: body.toString() } : {}) };
   // From here on the manifest may come at any time, so that nothing of the run may change any more.
-  await replacePlan(folder, attempt, { ...attempt.journal, committing: { sha256, bytes: body.length } });
-  return writeManifest(run, session, sealed, manifest);
+  await replacePlan(folder, attempt, { ...attempt.journal, committing }, hasLooked);
+  return writeManifest(run, session, sealed, manifest, hasLooked ? journalIn(folder, listed) : undefined);
+}
+
+/** Whether a list shows what the commit replaces: our plan, and no manifest. */
+function showsOurs({ archive, run }: RunFolder, { etag }: Attempt, listed: Listed): boolean {
+  return etag !== '' && listed.get(planKey(archive, run))?.etag === etag && !listed.has(manifestKey(archive, run));
+}
+
+function journalIn(folder: RunFolder, listed: Listed): string[] {
+  return [...listed.keys()].filter((key) => folder.isOfJournal(key));
 }
 
 /**
@@ -56,6 +75,9 @@ export async function commitAsItStands(run: Run, session: Session, { journal }: 
   const { committing } = journal;
   if (committing === undefined) throw new Error('the plan is not one that is being committed');
   const { folder } = run;
+  const { manifest: inside } = committing;
+  // Whoever reads a manifest reads it from where it lies.
+  if (inside !== undefined) await folder.stage(insideOf(run, committing.sha256, inside));
   const staged = await folder.staged(committing.sha256);
   if (staged === undefined)
     throw objectChanged(`${folder.store.url}${folder.prefix} has not the manifest that its plan says is being written`);
@@ -66,17 +88,25 @@ export async function commitAsItStands(run: Run, session: Session, { journal }: 
   return writeManifest(run, session, staged, manifest);
 }
 
+function insideOf({ folder }: Run, sha256: string, manifest: string): SealedManifest {
+  const body = Buffer.from(manifest);
+  if (hash('sha256', body) === sha256) return { body, sha256 };
+  throw objectChanged(`the plan of ${folder.store.url}${folder.prefix} holds another manifest than it says`);
+}
+
+/** `journal` are the keys of the journal, where they were just listed, and with them that there is no manifest. */
 async function writeManifest(
   run: Run,
   session: Session,
   sealed: SealedManifest,
   manifest: ManifestSummary,
+  journal?: readonly string[],
 ): Promise<ManifestSummary> {
   const { folder } = run;
   await session.require();
-  await folder.commit(sealed);
+  await folder.commit(sealed, journal !== undefined);
   try {
-    await unlessDenied(run.log, folder.store, JOURNAL_STAYS, () => folder.clearJournal());
+    await unlessDenied(run.log, folder.store, JOURNAL_STAYS, () => folder.clearJournal(journal));
   } catch (error) {
     run.log.warn(
       { failure: toFailure(error, 'journal') },
@@ -105,6 +135,9 @@ function requireAll({ segments }: RunPlan, done: ReadonlyMap<number, Receipt>): 
   });
 }
 
+/** What lies in the folder of a run, by key. */
+type Listed = ReadonlyMap<string, StoredObject>;
+
 /** An object as a receipt or a manifest has it. */
 type Stored = Pick<Receipt, 'key' | 'bytes' | 'etag'>;
 
@@ -112,7 +145,7 @@ type Stored = Pick<Receipt, 'key' | 'bytes' | 'etag'>;
 async function requireUnchanged(
   { folder }: Run,
   objects: AsyncIterable<Stored> | Iterable<Stored>,
-  listed: ReadonlyMap<string, StoredObject>,
+  listed: Listed,
 ): Promise<void> {
   let first: string | undefined;
   let changed = 0;

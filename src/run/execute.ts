@@ -17,7 +17,7 @@ import { writeEmptySegments } from './empty-segments.ts';
 import { disowned } from './journal-plan.ts';
 import { isPlanOf, lostRun, replacePlan } from './ownership.ts';
 import { ReceiptWriter } from './receipt-writer.ts';
-import { takeUp, type Committing } from './resume.ts';
+import { takeUp, wasJustBegun, type Committing } from './resume.ts';
 import type { Run } from './run.ts';
 import { segmentTask } from './segment-task.ts';
 import type { Session } from './session.ts';
@@ -43,21 +43,25 @@ export interface Commit {
   manifest: ManifestSummary;
 }
 
-/** Runs until the manifest is written. Throws the failure that ended it; then the run can be taken up again. */
-export async function executeRun(run: Run): Promise<Commit> {
+/**
+ * Runs until the manifest is written; `isNew` says that nothing lay in its folder a moment ago. Throws the failure that ended it;
+ * then the run can be taken up again.
+ */
+export async function executeRun(run: Run, isNew = false): Promise<Commit> {
   try {
-    return await executeUnderSessions(run);
+    return await executeUnderSessions(run, isNew);
   } catch (error) {
     return await endedElsewhere(run, error);
   }
 }
 
-async function executeUnderSessions(run: Run): Promise<Commit> {
+async function executeUnderSessions(run: Run, isNew: boolean): Promise<Commit> {
   let isFirst = true;
-  const open = async (): Promise<Session> => {
+  const open = async (): Promise<[Session, boolean]> => {
     const session = await (isFirst ? run.openSession() : openAgain(run));
+    const isStillNew = isNew && isFirst && wasJustBegun(run);
     isFirst = false;
-    return session;
+    return [session, isStillNew];
   };
   for (;;) {
     const commit = await executeUntilLetGo(run, open);
@@ -66,7 +70,7 @@ async function executeUnderSessions(run: Run): Promise<Commit> {
 }
 
 /** Undefined when the snapshot was let go, and the run is not done. */
-async function executeUntilLetGo(run: Run, open: () => Promise<Session>): Promise<Commit | undefined> {
+async function executeUntilLetGo(run: Run, open: () => Promise<[Session, boolean]>): Promise<Commit | undefined> {
   // As long as sessions bring the run forward, it is worth another one.
   const policy = { ...run.archive.retry, progress: () => run.progress.segmentsDone };
   let strays = 0;
@@ -75,7 +79,7 @@ async function executeUntilLetGo(run: Run, open: () => Promise<Session>): Promis
     run.signal,
     async () => {
       await waitForTurn(run);
-      return executeUnderOneSnapshot(run, await open());
+      return executeUnderOneSnapshot(run, ...(await open()));
     },
     (error, attempt, isLast) => {
       const failure = toFailure(error, 'worker');
@@ -131,7 +135,7 @@ async function isStillOurs(run: Run): Promise<boolean> {
   return found !== undefined && isPlanOf(run, found) && !(await run.folder.isCommitted());
 }
 
-async function executeUnderOneSnapshot(run: Run, session: Session): Promise<Commit | undefined> {
+async function executeUnderOneSnapshot(run: Run, session: Session, isNew: boolean): Promise<Commit | undefined> {
   run.progress.tookSnapshot(new Date(session.snapshot.takenAt));
   if (session.warning !== undefined) run.log.warn(session.warning);
   const cut = (): void => {
@@ -139,10 +143,11 @@ async function executeUnderOneSnapshot(run: Run, session: Session): Promise<Comm
   };
   run.signal.addEventListener('abort', cut, { once: true });
   try {
-    // Only under the lock does it count: another host may have committed while this one was waiting for it.
-    const committed = await run.folder.manifest();
+    // Only under the lock does it count: another host may have committed while this one was waiting for it. Of a new run, the
+    // list that is made once its plan is ours tells.
+    const committed = isNew ? undefined : await run.folder.manifest();
     if (committed !== undefined) return { status: 'already-committed', manifest: committed };
-    const manifest = await goOn(run, session);
+    const manifest = await goOn(run, session, isNew);
     return manifest && { status: 'committed', manifest };
   } catch (error) {
     run.signal.throwIfAborted();
@@ -167,9 +172,9 @@ async function endedElsewhere(run: Run, error: unknown): Promise<Commit> {
 }
 
 /** Undefined when the snapshot was let go before all segments were done. */
-async function goOn(run: Run, session: Session): Promise<ManifestSummary | undefined> {
+async function goOn(run: Run, session: Session, isNew: boolean): Promise<ManifestSummary | undefined> {
   const sinceMs = run.pace.clock.elapsed();
-  const taken = await takeUp(run, session);
+  const taken = await takeUp(run, session, isNew);
   const sign = giveSigns(run, taken);
   try {
     return await ('plan' in taken ? archiveRows(run, taken, sinceMs, sign) : finishCommit(run, session, taken));

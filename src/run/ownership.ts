@@ -25,14 +25,20 @@ export async function ownPlan(
   folder: RunFolder,
   journal: JournalPlan,
   replaces: Replaces,
+  hasLooked = false,
 ): Promise<string | undefined> {
-  const result = await folder.own(journal, replaces);
+  const result = await folder.own(journal, replaces, hasLooked);
   return result.outcome === 'written' ? result.etag : undefined;
 }
 
-/** Writes another plan in the place of ours. Throws FailureError when it is not ours any more. */
-export async function replacePlan(folder: RunFolder, owned: OwnedPlan, journal: JournalPlan): Promise<void> {
-  const etag = await ownPlan(folder, journal, owned.etag);
+/** Writes another plan in the place of ours, which may have just been seen to be there. Throws FailureError when it is not ours any more. */
+export async function replacePlan(
+  folder: RunFolder,
+  owned: OwnedPlan,
+  journal: JournalPlan,
+  hasLooked = false,
+): Promise<void> {
+  const etag = await ownPlan(folder, journal, owned.etag, hasLooked);
   if (etag === undefined) throw await lostRun(folder);
   owned.journal = journal;
   owned.etag = etag;

@@ -12,7 +12,7 @@ import { manifestKey } from '../ledger/names.ts';
 import { parseRunId } from '../ledger/run-id.ts';
 import type { PlannedSegment } from '../ledger/segments.ts';
 import type { StoredPlan } from '../ledger/stored-plan.ts';
-import { sweepUploads } from '../ledger/sweep.ts';
+import { findUploads, sweepUploads } from '../ledger/sweep.ts';
 import type { StoredObject } from '../store/store.ts';
 import type { Attempt, OwnedPlan } from './attempt.ts';
 import { requireOwnerGone } from './former-owner.ts';
@@ -27,26 +27,36 @@ import type { Session } from './session.ts';
 /** How often another process may be faster before the run is left to it. */
 const DECISIONS = 5;
 const MOST_NAMED = 10;
+/** What was seen before the run was begun counts as just seen for so long. */
+const JUST_MS = 10_000;
 /** With more than these, plan and receipts count in the memory of the process. */
 const MANY_SEGMENTS = 1000;
 
 /** A run whose manifest may be on its way: it is committed as its plan says, or not at all. */
 export type Committing = OwnedPlan;
 
-/** Throws FailureError, `already-committed` when there is a manifest once the plan is ours. */
-export async function takeUp(run: Run, session: Session): Promise<Attempt | Committing> {
+/**
+ * `isNew`: nothing lay in the folder of the run a moment ago. Throws FailureError, `already-committed` when there is a manifest
+ * once the plan is ours.
+ */
+export async function takeUp(run: Run, session: Session, isNew = false): Promise<Attempt | Committing> {
   for (let decision = 1; decision <= DECISIONS; decision += 1) {
-    const found = await run.folder.plan();
+    const isFirst = isNew && decision === 1;
+    const found = isFirst ? undefined : await run.folder.plan();
     if (found !== undefined) await requireFree(run, session, found.plan);
     const taken = await (found?.plan.committing === undefined
-      ? takeUpPlan(run, session, found)
+      ? takeUpPlan(run, session, found, isFirst)
       : takeUpCommit(run, session, found));
     if (taken === undefined) continue;
     if (found !== undefined && !isPlanOf(run, found.plan)) sayTakenUp(run, found.plan);
-    run.progress.swept(await sweepUploads(run.folder.store, run.archive.name, run.log, run.id));
     return taken;
   }
   throw await lostRun(run.folder);
+}
+
+/** Whether what was seen of the run's folder at its begin is as good as seen now. */
+export function wasJustBegun({ startedAt }: Pick<Run, 'startedAt'>): boolean {
+  return Date.now() - startedAt.getTime() < JUST_MS;
 }
 
 /** Throws FailureError when the run is to be left as it ended, and what {@link requireOwnerGone} throws. */
@@ -72,11 +82,17 @@ async function takeUpCommit(run: Run, session: Session, { plan, etag }: StoredPl
 }
 
 /** Undefined when somebody else has written a plan meanwhile: what was decided then counts no more. */
-async function takeUpPlan(run: Run, session: Session, found: StoredPlan | undefined): Promise<Attempt | undefined> {
+async function takeUpPlan(
+  run: Run,
+  session: Session,
+  found: StoredPlan | undefined,
+  isNew: boolean,
+): Promise<Attempt | undefined> {
   const kept = found && (await keepPlan(run, session, found.plan));
   if (kept === undefined || found === undefined) {
     const fresh = await planAnew(run, session, found?.plan);
-    const owned = await own(run, fresh.journal, found?.etag ?? 'nothing');
+    // Where planning took long, a server that ignores conditions is looked at again.
+    const owned = await own(run, fresh.journal, found?.etag ?? 'nothing', isNew && wasJustBegun(run));
     return (
       owned && begin(run, session, fresh.plan, owned, { listed: await listFolder(run), isTakenUp: found !== undefined })
     );
@@ -175,17 +191,25 @@ function ours(run: Run, session: Session, { ended: _ended, ...plan }: JournalPla
   };
 }
 
-async function own({ folder }: Run, journal: JournalPlan, replaces: string): Promise<OwnedPlan | undefined> {
+async function own(
+  { folder }: Run,
+  journal: JournalPlan,
+  replaces: string,
+  hasLooked = false,
+): Promise<OwnedPlan | undefined> {
   if (journal.segments.length > MANY_SEGMENTS) growHeapsSlowly();
-  const etag = await ownPlan(folder, journal, replaces);
+  const etag = await ownPlan(folder, journal, replaces, hasLooked);
   return etag === undefined ? undefined : { journal, etag };
 }
 
-/** What lies there once the plan is ours: only from then on does it count. */
-async function listFolder({ folder, log }: Run): Promise<ReadonlyMap<string, StoredObject>> {
+/** What lies there once the plan is ours: only from then on does it count. Then uploads of dead tries are aborted. */
+async function listFolder({ folder, log, archive, id, progress }: Run): Promise<ReadonlyMap<string, StoredObject>> {
+  const uploads = findUploads(folder.store, archive.name);
+  uploads.catch(() => undefined);
   const listed = await folder.listing();
   if (listed.has(manifestKey(folder.archive, folder.run)))
     throw fail('already-committed', { stage: 'journal', message: `${folder.manifestUrl} is there already` });
+  progress.swept(await sweepUploads(folder.store, archive.name, log, id, uploads));
   const others = [...listed.keys()].filter((key) => folder.isReadAsData(key) && !folder.isDataKey(key));
   if (others.length > 0)
     log.warn(

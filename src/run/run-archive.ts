@@ -65,9 +65,9 @@ export async function runArchive(options: RunOptions, archive: ArchiveConfig, id
 
 async function openAndRun(run: Run): Promise<Ending> {
   try {
-    const committed = await findManifest(run);
+    const { isNew, committed } = await lookAtFolder(run);
     const commit: Commit =
-      committed === undefined ? await executeRun(run) : { status: 'already-committed', manifest: committed };
+      committed === undefined ? await executeRun(run, isNew) : { status: 'already-committed', manifest: committed };
     if (commit.status === 'already-committed') await clearLeftJournal(run);
     return { ...commit, url: run.folder.manifestUrl };
   } finally {
@@ -75,13 +75,20 @@ async function openAndRun(run: Run): Promise<Ending> {
   }
 }
 
+/** Whether nothing lies there yet; and the manifest, when the run is committed. */
+interface FolderLook {
+  isNew: boolean;
+  committed?: ManifestSummary | undefined;
+}
+
 /** A destination that is busy for a moment must not cost the whole run before it has begun. */
-async function findManifest(run: Run): Promise<ManifestSummary | undefined> {
+async function lookAtFolder(run: Run): Promise<FolderLook> {
   const policy = run.archive.retry;
   return retrying(
     policy,
     run.signal,
-    () => run.folder.manifest(),
+    async () =>
+      (await run.folder.isEmpty()) ? { isNew: true } : { isNew: false, committed: await run.folder.manifest() },
     (error, attempt, isLast) => {
       const failure = toFailure(error, 'journal');
       if (failure.transient && !isLast)

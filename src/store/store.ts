@@ -53,6 +53,11 @@ export interface PutOptions {
   contentType: string;
   /** Refused, what is there is left as it is, and the result says so. */
   replaces?: Replaces;
+  /**
+   * Whoever asks has just seen that what it replaces is there: a server that ignores conditions is not asked once more right
+   * before.
+   */
+  hasLooked?: boolean;
 }
 
 /** An upload that was started and neither completed nor aborted. */

@@ -167,12 +167,32 @@ drainTimeout: 60s
     );
   });
 
-  test('says on stdout in words what --json would say, and logs the run once', async () => {
+  test('says on stdout in words what --json would say, logs the run once, and asks the destination 11 times', async () => {
     const run = '20261124T021500Z';
+    site.proxy.reset();
     const ending = await site.run(['run', 'fetch_queue', '--run-id', run], config);
     assert.equal(ending.code, 0);
     assert.match(ending.stdout, new RegExp(`^fetch_queue ${run}: committed, 500 rows in 1 object\n`));
     assert.equal(ending.stderr.match(/"run committed"/g)?.length, 1);
+    const folder = `pg/fetch_queue/run=${run}/`;
+    const asked = site.proxy.requests.map(({ operation, key, query }) => {
+      const what = key === '' ? (query['prefix'] ?? '') : key;
+      return `${operation} ${what.replace(folder, '')}`.trimEnd();
+    });
+    // The list of uploads and that of the folder are asked for at the same time.
+    assert.deepEqual(asked.toSpliced(2, 2, ...asked.slice(2, 4).sort()), [
+      'ListObjectsV2',
+      'PutObject _pgsluice/plan.json',
+      'ListMultipartUploads pg/fetch_queue/',
+      'ListObjectsV2',
+      'PutObject part-00000.jsonl.gz',
+      'PutObject _pgsluice/part-00000.json',
+      'ListObjectsV2',
+      'PutObject _pgsluice/plan.json',
+      'PutObject _manifest.json',
+      'GetObject _manifest.json',
+      'DeleteObjects',
+    ]);
     assert.ok((await site.manifest('fetch_queue', run)) !== undefined);
   });
 

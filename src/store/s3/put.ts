@@ -20,7 +20,7 @@ export async function putToS3(
   target: S3Target,
   key: string,
   body: Buffer,
-  { contentType, replaces }: PutOptions,
+  { contentType, replaces, hasLooked = false }: PutOptions,
 ): Promise<PutResult> {
   const input: PutObjectCommandInput = {
     Bucket: target.bucket,
@@ -31,7 +31,7 @@ export async function putToS3(
     StorageClass: target.destination.storageClass === undefined ? undefined : 'STANDARD',
     ...encryptionParams(target),
   };
-  if (replaces !== undefined) return putConditionally(target, input, { key, body, replaces });
+  if (replaces !== undefined) return putConditionally(target, input, { key, body, replaces, hasLooked });
   try {
     return written(await target.client.send(new PutObjectCommand(input)));
   } catch (error) {
@@ -43,6 +43,7 @@ interface ConditionalPut {
   key: string;
   body: Buffer;
   replaces: Replaces;
+  hasLooked: boolean;
 }
 
 /** Servers that ignore conditions are common, hence the look before; on the others it costs one small request. */
@@ -51,7 +52,7 @@ async function putConditionally(
   input: PutObjectCommandInput,
   put: ConditionalPut,
 ): Promise<PutResult> {
-  if (!(await mayReplace(target, put))) return refusal(put);
+  if (!put.hasLooked && !(await mayReplace(target, put))) return refusal(put);
   const token = randomUUID();
   try {
     return written(await sendConditionally(target, { ...input, Metadata: { [TOKEN_METADATA]: token } }, put));

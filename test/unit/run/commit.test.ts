@@ -166,33 +166,48 @@ describe('the commit of a run', () => {
     });
   }
 
-  test('keeps the manifest in the journal, and says so in the plan, before it comes', async () => {
-    const seen: string[] = [];
-    const watched = changed(store, {
-      put: async (key, body, options) => {
-        seen.push(`${key.slice(key.lastIndexOf('/') + 1)} ${String(options.replaces !== undefined)}`);
-        if (key.endsWith('plan.json')) committing = JSON.parse(body.toString()) as JournalPlan;
-        return store.put(key, body, options);
-      },
+  /** Where the manifest is kept before it comes: in the plan when it is short, and beside it. */
+  const PLACES = [
+    ['in the plan', undefined],
+    ['beside the plan', 0],
+  ] as const;
+
+  for (const [place, mostInsideBytes] of PLACES)
+    test(`keeps the manifest ${place}, which says so, before it comes`, async () => {
+      const seen: string[] = [];
+      const watched = changed(store, {
+        put: async (key, body, options) => {
+          seen.push(`${key.slice(key.lastIndexOf('/') + 1)} ${String(options.replaces !== undefined)}`);
+          if (key.endsWith('plan.json')) committing = JSON.parse(body.toString()) as JournalPlan;
+          return store.put(key, body, options);
+        },
+      });
+      let committing: JournalPlan | undefined;
+      await commitRun(aRun(watched).run, attempt, mostInsideBytes);
+      const body = (await store.get(manifestKey(ARCHIVE, RUN), 1e6))?.body ?? Buffer.alloc(0);
+      const sha256 = createHash('sha256').update(body).digest('hex');
+      const isInside = mostInsideBytes === undefined;
+      assert.deepEqual(seen, [
+        ...(isInside ? [] : [`manifest-${sha256}.json false`]),
+        'plan.json true',
+        '_manifest.json true',
+      ]);
+      const manifest = isInside ? { manifest: body.toString() } : {};
+      assert.deepEqual(committing?.committing, { sha256, bytes: body.length, ...manifest });
+      assert.deepEqual(await keys(), ['_manifest.json', ...DATA]);
     });
-    let committing: JournalPlan | undefined;
-    await commitRun(aRun(watched).run, attempt);
-    const body = (await store.get(manifestKey(ARCHIVE, RUN), 1e6))?.body ?? Buffer.alloc(0);
-    const sha256 = createHash('sha256').update(body).digest('hex');
-    assert.deepEqual(seen, [`manifest-${sha256}.json false`, 'plan.json true', '_manifest.json true']);
-    assert.deepEqual(committing?.committing, { sha256, bytes: body.length });
-  });
 
   /** A commit that is killed right before its manifest. Returns what it would have been. */
-  async function killedBeforeManifest(): Promise<Buffer> {
+  async function killedBeforeManifest(mostInsideBytes?: number): Promise<Buffer> {
     let staged = Buffer.alloc(0);
     const broken = changed(store, {
       put: (key, body, options) => {
-        if (key.includes('/manifest-')) staged = Buffer.from(body);
-        return key.endsWith('_manifest.json') ? Promise.reject(new Error('killed')) : store.put(key, body, options);
+        if (!key.endsWith('_manifest.json')) return store.put(key, body, options);
+        staged = Buffer.from(body);
+        return Promise.reject(new Error('killed'));
       },
     });
-    await assert.rejects(commitRun(aRun(broken).run, attempt), /killed/);
+    await assert.rejects(commitRun(aRun(broken).run, attempt, mostInsideBytes), /killed/);
     return staged;
   }
 
@@ -204,13 +219,24 @@ describe('the commit of a run', () => {
     return commitAsItStands(run, session, taken);
   }
 
-  test('of a run whose plan says so is done by whoever takes it up, byte for byte, whatever the source is by then', async () => {
-    const staged = await killedBeforeManifest();
-    const manifest = await goOnCommitting();
-    assert.equal(manifest.objects.length, 3);
-    assert.ok((await store.get(manifestKey(ARCHIVE, RUN), 1e6))?.body.equals(staged));
-    assert.deepEqual([manifest.rows, manifest.snapshot], [300, SNAPSHOT]);
-    assert.deepEqual(await keys(), ['_manifest.json', ...DATA]);
+  for (const [place, mostInsideBytes] of PLACES)
+    test(`of a run whose manifest is ${place} is done by whoever takes it up, byte for byte, whatever the source is by then`, async () => {
+      const staged = await killedBeforeManifest(mostInsideBytes);
+      const manifest = await goOnCommitting();
+      assert.equal(manifest.objects.length, 3);
+      assert.ok((await store.get(manifestKey(ARCHIVE, RUN), 1e6))?.body.equals(staged));
+      assert.deepEqual([manifest.rows, manifest.snapshot], [300, SNAPSHOT]);
+      assert.deepEqual(await keys(), ['_manifest.json', ...DATA]);
+    });
+
+  test('of a run whose plan holds another manifest than it says fails for good', async () => {
+    await killedBeforeManifest();
+    const { folder } = aRun(store).run;
+    const found = await folder.plan();
+    assert.ok(found?.plan.committing !== undefined);
+    await folder.own({ ...found.plan, committing: { ...found.plan.committing, manifest: '{}' } });
+    await assert.rejects(goOnCommitting(), { message: /holds another manifest than it says/ });
+    assert.equal(await folder.isCommitted(), false);
   });
 
   test('of such a run is done also where a late receipt of a try that is dead stands in the place of ours', async () => {
@@ -231,7 +257,7 @@ describe('the commit of a run', () => {
     ['is another one', Buffer.from('{}')],
   ] as const)
     test(`of such a run fails for good where the manifest that was to be written ${what}`, async () => {
-      const staged = await killedBeforeManifest();
+      const staged = await killedBeforeManifest(0);
       const key = stagedManifestKey(ARCHIVE, RUN, createHash('sha256').update(staged).digest('hex'));
       if (body === undefined) await store.remove([key]);
       else await store.put(key, body, TEXT);
@@ -267,13 +293,13 @@ describe('the commit of a run', () => {
         store.put(key, key.endsWith('_manifest.json') ? body.subarray(0, body.length >> 1) : body, options),
     });
     await assert.rejects(commitRun(aRun(forgetful).run, attempt), /was written, but reads differently/);
-    assert.deepEqual(await keys(), ['_manifest.json', STAGED, ...JOURNAL, ...DATA]);
+    assert.deepEqual(await keys(), ['_manifest.json', ...JOURNAL, ...DATA]);
   });
 
   test('is one also when the journal cannot be removed', async () => {
     const readOnly = changed(store, { remove: () => Promise.reject(new Error('not allowed')) });
     const { run, log } = aRun(readOnly);
-    await commitRun(run, attempt);
+    await commitRun(run, attempt, 0);
     assert.deepEqual(
       log.map(({ level, message }) => [level, message]),
       [['warn', 'the run is committed, but its journal could not be removed']],

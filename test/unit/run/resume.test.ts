@@ -151,10 +151,11 @@ describe('a run that is taken up', () => {
       put: (key, body, options) => (calls.push(`put ${name(key)}`), store.put(key, body, options)),
       list: (prefix) => (calls.push('list'), store.list(prefix)),
       listUploads: (prefix) => (calls.push('uploads'), store.listUploads(prefix)),
+      abortUpload: (key, uploadId) => (calls.push('abort'), store.abortUpload(key, uploadId)),
       remove: (keys) => (calls.push('remove'), store.remove(keys)),
     });
     await takeUp(aRun(watched).run, aSession());
-    assert.deepEqual(calls, ['put plan.json', 'list', 'list', 'uploads']);
+    assert.deepEqual(calls, ['put plan.json', 'uploads', 'list', 'list']);
     calls.length = 0;
     const { folder } = aRun(store).run;
     await folder.commit(folder.seal(aManifest()));
@@ -162,7 +163,7 @@ describe('a run that is taken up', () => {
       takeUp(aRun(watched).run, aSession()),
       (error) => error instanceof FailureError && error.failure.code === 'already-committed',
     );
-    assert.deepEqual(calls, ['put plan.json', 'list']);
+    assert.deepEqual(calls, ['put plan.json', 'uploads', 'list']);
   });
 
   test('is left when its last try was ended elsewhere in a way that the run leaves, and says where', async () => {
