@@ -2,7 +2,7 @@
  * An HTTP proxy in front of an S3 endpoint. It keeps book of the requests and uploads, injects faults, and adds what the
  * endpoint lacks: a list of unfinished uploads, and conditional writes. Path-style requests only.
  */
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { Transform } from 'node:stream';
@@ -108,6 +108,8 @@ export class S3Proxy {
   readonly #server: http.Server;
   readonly #sockets = new Set<Socket>();
   readonly #uploads = new Map<string, ProxyUpload>();
+  /** A request came in, or was answered. */
+  readonly #changes = new EventEmitter();
   #rules: Rule[] = [];
   #port = 0;
 
@@ -176,6 +178,21 @@ export class S3Proxy {
     };
   }
 
+  /** Resolves as soon as the requests so far, or one that was answered now, fit; or when `signal` aborts. */
+  async until(fits: () => boolean, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const look = (): void => {
+      if (signal.aborted || fits()) resolve(undefined);
+    };
+    this.#changes.on('change', look);
+    signal.addEventListener('abort', look);
+    look();
+    await promise.finally(() => {
+      this.#changes.off('change', look);
+      signal.removeEventListener('abort', look);
+    });
+  }
+
   /** Forgets all ordered faults and recorded requests; uploads stay known. */
   reset(): void {
     this.#rules = [];
@@ -197,8 +214,10 @@ export class S3Proxy {
     const seen = describe(req);
     const { socket } = req;
     this.requests.push(seen);
+    this.#changes.emit('change');
     res.on('finish', () => {
       seen.status = res.statusCode;
+      this.#changes.emit('change');
     });
     if (this.clockOffsetMs !== 0) res.setHeader('date', new Date(Date.now() + this.clockOffsetMs).toUTCString());
     try {
