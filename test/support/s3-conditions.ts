@@ -15,6 +15,8 @@ export class WriteConditions {
   readonly #findETag: (path: string) => Promise<string | undefined>;
   /** The last write of each path that is under way. */
   readonly #writing = new Map<string, Promise<unknown>>();
+  /** How many writes of each path are over. */
+  readonly #done = new Map<string, number>();
 
   /** `findETag` gives the ETag, without quotes, of the object at a path of the endpoint. */
   constructor(findETag: (path: string) => Promise<string | undefined>) {
@@ -23,12 +25,14 @@ export class WriteConditions {
 
   /** Does the write when its turn comes and its condition holds; else resolves to the error that the client is to get. */
   async write(path: string, headers: IncomingHttpHeaders, write: () => Promise<void>): Promise<Refusal | undefined> {
+    const writesBefore = this.#done.get(path);
     const refusal = await this.#check(path, headers);
     if (refusal !== undefined) return refusal;
     const isConditional = headers['if-none-match'] !== undefined || headers['if-match'] !== undefined;
     if (isConditional && this.#writing.has(path)) return { status: 409, code: 'ConditionalRequestConflict' };
     return this.#inTurn(path, async () => {
-      const late = await this.#check(path, headers);
+      // What was found is so still, unless another write was done meanwhile.
+      const late = this.#done.get(path) === writesBefore ? undefined : await this.#check(path, headers);
       if (late === undefined) await write();
       return late;
     });
@@ -55,6 +59,7 @@ export class WriteConditions {
     try {
       return await mine;
     } finally {
+      this.#done.set(path, (this.#done.get(path) ?? 0) + 1);
       if (this.#writing.get(path) === mine) this.#writing.delete(path);
     }
   }
