@@ -142,10 +142,11 @@ export async function happened(fault: { firstHit: Promise<unknown> }): Promise<v
 
 /** Asks again and again until the answer is neither undefined nor false. */
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false>): Promise<T> {
-  for (const until = Date.now() + DEADLINE_MS; Date.now() < until;) {
+  for (let [until, asked] = [Date.now() + DEADLINE_MS, 0]; Date.now() < until; asked += 1) {
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // What takes long anyway is not worth the CPU of fifty questions a second.
+    await new Promise((resolve) => setTimeout(resolve, asked < 10 ? 20 : 50));
   }
   throw new Error(`after ${DEADLINE_MS / 1000} s still not: ${what}`);
 }
