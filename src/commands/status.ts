@@ -30,6 +30,7 @@ function describeState({ version, host, pid, startedAt, now, stopping, memory, q
     '',
     ...formatGrid(['archive', 'state', 'schedule', 'next', 'last success', 'now'], archives.map(describeArchive)),
     ...archives.flatMap(describeWindows),
+    ...archives.flatMap(describePause),
     ...archives.flatMap(describeLastFailure),
     ...archives.flatMap(describePurges),
   ];
@@ -50,9 +51,11 @@ function describeArchive(archive: ArchiveState): string[] {
 
 function describeCurrent({ current }: ArchiveState): string {
   if (current === null) return '';
-  const { run, status, holder, takenUpFrom, percent, rows, segmentsDone, segments, etaSeconds, stalled } = current;
+  const { run, status, holder, takenUpFrom, percent, rows, segmentsDone, segments, etaSeconds, pause, stalled } =
+    current;
   if (status === 'waiting') return `${run} waits for its turn`;
   if (status === 'standby') return `${run} is in progress on ${holder ?? 'another host'}`;
+  if (pause !== null) return `${run} ${percent}%, paused for ${formatDuration(pause.seconds * 1000)}: ${pause.message}`;
   if (stalled !== null)
     return `${run} ${percent}%, nothing moves for ${formatDuration(stalled.seconds * 1000)}: waits for ${stalled.waitsFor.join('; ')}`;
   const from = takenUpFrom === null ? '' : `, taken up from ${takenUpFrom}`;
@@ -68,6 +71,12 @@ function describeWindows({ name, windows }: ArchiveState): string[] {
   const all = counts.reduce((sum, [, count]) => sum + count, 0);
   const told = counts.map(([state, count]) => `, ${formatCount(count)} ${state}`).join('');
   return [`${name}: ${countOf(all, 'window')} by ${windows.every}${told}`];
+}
+
+/** Where somebody has to do something about it. */
+function describePause({ name, current }: ArchiveState): string[] {
+  const hint = current?.pause?.hint ?? null;
+  return hint === null ? [] : ['', `${name} is paused: ${current?.pause?.message ?? ''}`, `  ${hint}`];
 }
 
 function describeLastFailure({ name, failing, lastFailure }: ArchiveState): string[] {

@@ -131,6 +131,8 @@ interface Entry extends BoardEntry {
   /** As it was offered: a round shows each of its windows in turn. */
   slot: string;
   isWindow: boolean;
+  /** For how long its windows before were held up. */
+  pausedMs: number;
   /** Whether it is one that another host had. */
   hasStoodBy: boolean;
   abort: AbortController;
@@ -198,6 +200,12 @@ export class RunBoard {
   /** Ids of the archive's runs that wait behind the one in progress. */
   waitingOf(archive: string): string[] {
     return this.#lanes.get(archive)?.waiting.map(({ run }) => run) ?? [];
+  }
+
+  /** For how long the archive's pace has held up what is in progress: of a round, over all its windows. */
+  pausedMsOf(archive: string): number {
+    const entry = this.#lanes.get(archive)?.current;
+    return entry === undefined ? 0 : entry.pausedMs + (entry.progress?.pauses?.totalMs ?? 0);
   }
 
   /** Whether a run of the archive is in progress, here or elsewhere, or waits. */
@@ -363,6 +371,7 @@ export class RunBoard {
       config,
       slot: run,
       isWindow,
+      pausedMs: 0,
       hasStoodBy: false,
       abort: new AbortController(),
       trying: Promise.resolve(),
@@ -497,6 +506,7 @@ export class RunBoard {
         slot,
         inTurn: (work) => generation.queue.run(archive.name, signal, work),
         begin: (run) => {
+          entry.pausedMs += entry.progress?.pauses?.totalMs ?? 0;
           Object.assign(entry, { run, progress: undefined });
           this.#started(entry);
         },

@@ -33,6 +33,8 @@ export interface RunEnding {
   startedAt: string;
   finishedAt: string;
   seconds: number;
+  /** Of these, how long the archive's pace held it up. */
+  pausedSeconds: number;
   rows: number;
   objects: number;
   jsonBytes: number;
@@ -80,6 +82,7 @@ export function describeEnding(
     startedAt: startedAt.toISOString(),
     finishedAt: new Date().toISOString(),
     ...figures,
+    pausedSeconds: result.pausedSeconds ?? 0,
     retries: progress?.counts.retries ?? 0,
     error: result.error === undefined || isEndedElsewhere(result.error) ? null : showFailure(result.error),
     trigger,
@@ -91,7 +94,16 @@ export function describeEnding(
 /** The ending of a run that was not begun. */
 export function describeSkip(archive: string, run: string, trigger: Trigger, reason: SkipReason): RunEnding {
   const now = new Date().toISOString();
-  const nothing = { rows: 0, objects: 0, jsonBytes: 0, bytes: 0, seconds: 0, retries: 0, resumed: false };
+  const nothing = {
+    rows: 0,
+    objects: 0,
+    jsonBytes: 0,
+    bytes: 0,
+    seconds: 0,
+    pausedSeconds: 0,
+    retries: 0,
+    resumed: false,
+  };
   return {
     archive,
     run,

@@ -190,6 +190,7 @@ function connectViews(
     ...{ schedule, standings, log, changed },
     findLatest: (archive) => findLatest(config(), archive, looking),
     isComplete: (archive) => nothingMissing(config(), archive),
+    pausedMs: (archive) => board.pausedMsOf(archive),
     onLate: (archive, slot) => alarms.late(archive, slot, formatRunId(slot)),
   });
   closedBy(shutdown.planning, 'what is late', lateness);

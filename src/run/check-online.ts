@@ -2,7 +2,7 @@
 import { fail, toFailure } from '../base/errors.ts';
 import { FAILURES } from '../base/failures.ts';
 import { within } from '../base/signals.ts';
-import { formatCount, formatDuration } from '../base/units.ts';
+import { formatBytes, formatCount, formatDuration } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, DestinationConfig, SourceConfig } from '../config/schema.ts';
 import { isSuperuser, mayWrite } from '../postgres/role.ts';
@@ -243,6 +243,7 @@ async function checkArchive(
   const findings: OnlineFinding[] = [{ level: 'ok', subject, message, segments: plan.segments.length }];
   findings.push(...plan.warnings.map((warning) => ({ level: 'warning' as const, subject, message: warning })));
   if (isStandby && plan.cut.name === 'pages') findings.push({ ...PAGES_ON_STANDBY, subject });
+  findings.push(...warnOfSlowSegments(archive, subject));
   const { relation, name } = plan.subject;
   requireKeysFit({ destination, archive, run: formatRunId(new Date()) }, plan.segments);
   const layout = await warnOfLayout(client, archive, plan.subject);
@@ -252,6 +253,18 @@ async function checkArchive(
     findings.push({ ...NEEDLESS_RIGHTS, subject, message: `the role ${role} may change the rows of ${name}` });
   return findings;
 }
+
+/** A drain, and a snapshot that is to be let go, wait for the segments in progress. */
+function warnOfSlowSegments({ pace, segments }: ArchiveConfig, subject: string): OnlineFinding[] {
+  const seconds = segments.targetBytes / (pace?.bytesPerSecond ?? Number.POSITIVE_INFINITY);
+  if (seconds <= LONGEST_SEGMENT_SECONDS) return [];
+  const message = `a segment of ${formatBytes(segments.targetBytes)} takes ${formatDuration(seconds * 1000)} at ${formatBytes(pace?.bytesPerSecond ?? 0)} a second`;
+  return [{ level: 'warning', subject, message, hint: SLOW_SEGMENT_HINT }];
+}
+
+const LONGEST_SEGMENT_SECONDS = 600;
+const SLOW_SEGMENT_HINT =
+  'Set segments.targetSize lower: the hours of pace.between, and a snapshot that is to be let go, wait for the segments in progress.';
 
 function describeClock(subject: string, skewMs: number | undefined, message: string): OnlineFinding[] {
   if (skewMs === undefined || Math.abs(skewMs) <= MAX_CLOCK_SKEW_MS) return [{ level: 'ok', subject, message }];

@@ -30,6 +30,8 @@ export interface RunResult {
   resumed: boolean;
   /** The host whose process had begun the run, where another one did. */
   takenUpFrom?: string;
+  /** How long it was held up by the archive's pace; absent where it never was. */
+  pausedSeconds?: number;
   error?: Failure;
 }
 
@@ -48,6 +50,7 @@ export async function runArchive(options: RunOptions, archive: ArchiveConfig, id
   const ending = await endRun(() => openAndRun(openRun({ ...options, log }, archive, id, progress)));
   stopWatching();
   progress.end();
+  const pausedSeconds = Math.round(progress.pauses?.totalMs ?? 0) / 1000;
   const result: RunResult = {
     archive: archive.name,
     run: id,
@@ -57,6 +60,7 @@ export async function runArchive(options: RunOptions, archive: ArchiveConfig, id
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     resumed: progress.resumed,
     ...(progress.takenUpFrom === undefined ? {} : { takenUpFrom: progress.takenUpFrom }),
+    ...(pausedSeconds === 0 ? {} : { pausedSeconds }),
     ...(ending.error === undefined ? {} : { error: { ...ending.error, archive: archive.name, run: id } }),
   };
   logResult(log, result, progress.counts.retries);

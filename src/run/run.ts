@@ -85,6 +85,7 @@ export function openRun(options: RunOptions, archive: ArchiveConfig, id: string,
   });
   const lock = lockTargetOf(config, archive, store);
   const pace = openPace(archive, lock.source, log);
+  progress.follow(pace.pauses);
   return {
     archive,
     id,

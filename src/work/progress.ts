@@ -1,5 +1,6 @@
 /** How far a run is: segment by segment, and summed over them. */
 import type { Failure } from '../base/errors.ts';
+import type { Pause, Pauses } from '../pace/pauses.ts';
 import type { StoreTrouble } from '../store/trouble.ts';
 import type { TaskProgress } from './place.ts';
 import { SegmentTable, type Amounts } from './segment-table.ts';
@@ -20,6 +21,8 @@ export interface ProgressSnapshot {
   heapBytes: number;
   /** Milliseconds since the first segment was handed over. */
   elapsedMs: number;
+  /** Why nothing begins now; null while nothing holds the run up. */
+  pause: string | null;
   ended: boolean;
 }
 
@@ -71,6 +74,7 @@ export class RunProgress {
   #heapBytes = 0;
   #startedAt: number | undefined;
   #snapshotAt: Date | undefined;
+  #pauses: Pauses | undefined;
   #resumed = false;
   #takenUpFrom: string | undefined;
 
@@ -121,6 +125,25 @@ export class RunProgress {
     this.#emit(false);
   }
 
+  /** Takes in what holds the run up, from its begin to its end. */
+  follow(pauses: Pauses): void {
+    this.#pauses = pauses;
+    pauses.watch(() => {
+      this.#waiting.moved();
+      this.#emit(false);
+    });
+  }
+
+  /** The pause by the archive's pace that lasts now. */
+  get pause(): Pause | undefined {
+    return this.#pauses?.current;
+  }
+
+  /** All pauses by the archive's pace so far, the one that lasts included. */
+  get pauses(): Pick<Pauses, 'totalMs' | 'totalMsOf'> | undefined {
+    return this.#pauses;
+  }
+
   tookSnapshot(at: Date): void {
     this.#snapshotAt = at;
   }
@@ -147,6 +170,8 @@ export class RunProgress {
 
   /** For how long nothing has moved, and what is waited for. */
   get stall(): { seconds: number; waitsFor: string[] } {
+    // What is in progress in a pause moves, or does not.
+    if (this.pause !== undefined && this.#segments.count('running') === 0) return { seconds: 0, waitsFor: [] };
     const { seconds, requests } = this.#waiting;
     return { seconds, waitsFor: requests.length > 0 ? requests : [this.#otherWait()] };
   }
@@ -204,9 +229,9 @@ export class RunProgress {
     if (this.#startedAt !== undefined) this.#emit(true);
   }
 
-  /** The run as it is now; undefined before there is a plan. */
+  /** The run as it is now; undefined before there is a plan, unless it is held up. */
   snapshot(ended = false): ProgressSnapshot | undefined {
-    if (this.#startedAt === undefined) return undefined;
+    if (this.#startedAt === undefined && this.pause === undefined) return undefined;
     return {
       archive: this.#archive,
       run: this.#run,
@@ -215,7 +240,8 @@ export class RunProgress {
       ...this.#segments.sums,
       estimatedRows: this.#estimatedRows,
       heapBytes: this.#heapBytes,
-      elapsedMs: performance.now() - this.#startedAt,
+      elapsedMs: this.#startedAt === undefined ? 0 : performance.now() - this.#startedAt,
+      pause: this.pause?.message ?? null,
       ended,
     };
   }

@@ -187,8 +187,18 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
     });
     daemon.say({ lie: (state) => ({ ...state, archives: state.archives.map(stall) }) });
     await page.getByText('Nothing has moved for 5m 40s. It waits for UploadPart of pg/').waitFor();
+    const pause = {
+      reason: 'lag' as const,
+      message: 'db2 is far behind',
+      hint: 'Look at db2.',
+      since: '',
+      seconds: 340,
+    };
+    const hold = (one: ArchiveState): ArchiveState => ({ ...one, current: one.current && { ...one.current, pause } });
+    daemon.say({ lie: (state) => ({ ...state, archives: state.archives.map(hold) }) });
+    await page.getByText('Paused for 5m 40s by its pace: db2 is far behind. Look at db2.').waitFor();
     daemon.say({ lie: (state) => state });
-    await page.getByText('Nothing has moved').waitFor({ state: 'hidden' });
+    await page.getByText('Paused for').waitFor({ state: 'hidden' });
     const archives = [archiveOf('fetch_queue', { lastSuccess: success(0, '20261123T021500Z') })];
     daemon.say({ archives, runs: historyOf(['fetch_queue'], 1) });
     await page.getByText('Nothing is running. Next is fetch_queue, in 4h').waitFor();

@@ -92,6 +92,11 @@ export class FakeDaemon {
     return configOf(this.facts.archives ?? [], windows, this.facts.canAct === true ? TOKEN : undefined);
   }
 
+  /** What its state and its metrics are made of. */
+  get parts(): StateParts {
+    return this.#parts();
+  }
+
   #parts(): StateParts {
     const archives = new Map((this.facts.archives ?? []).map((archive) => [archive.name, archive]));
     const entries = [...archives.values()].flatMap(({ current }) => current ?? []);

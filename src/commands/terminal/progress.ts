@@ -14,6 +14,7 @@ export function progressOfRows(snapshot: ProgressSnapshot): Progress {
     title: archive,
     part,
     figures: [
+      ...(snapshot.pause === null ? [] : [`paused: ${snapshot.pause}`]),
       countOf(rows, 'row'),
       remaining(part, seconds, ended),
       `${formatRate(jsonBytes / seconds)} MB/s`,

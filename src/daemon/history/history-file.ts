@@ -34,6 +34,7 @@ const MIGRATIONS = [
   `CREATE TABLE starts (
      archive TEXT NOT NULL, run TEXT NOT NULL, started_at TEXT NOT NULL, PRIMARY KEY (archive, run)) STRICT`,
   'ALTER TABLE runs ADD COLUMN other_host TEXT',
+  'ALTER TABLE runs ADD COLUMN paused_seconds REAL NOT NULL DEFAULT 0',
   `CREATE TABLE purges (
      id INTEGER PRIMARY KEY, archive TEXT NOT NULL, run TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL,
      finished_at TEXT NOT NULL, ending TEXT NOT NULL) STRICT;

@@ -16,7 +16,7 @@ const MOST_UNSAVED = 1000;
 
 const COLUMNS =
   'archive, run, status, reason, trigger, started_at, finished_at, seconds, rows, objects, json_bytes, bytes, ' +
-  'retries, resumed, peak_heap_bytes, peak_rss_bytes, other_host, error, troubles';
+  'retries, resumed, peak_heap_bytes, peak_rss_bytes, other_host, paused_seconds, error, troubles';
 
 /** What is kept of an archive. */
 export interface ArchiveRecord {
@@ -224,10 +224,11 @@ export async function openHistory(folder: string, log: Log): Promise<History> {
 
 function toRow(ending: RunEnding): (string | number | null)[] {
   const { archive, run, status, reason, trigger, startedAt, finishedAt, seconds, rows, objects } = ending;
-  const { jsonBytes, bytes, retries, resumed, peakHeapBytes, peakRssBytes, otherHost, error, troubles } = ending;
+  const { jsonBytes, bytes, retries, resumed, peakHeapBytes, peakRssBytes, otherHost, pausedSeconds, error, troubles } =
+    ending;
   return [
     ...[archive, run, status, reason, trigger, startedAt, finishedAt, seconds, rows, objects],
-    ...[jsonBytes, bytes, retries, resumed ? 1 : 0, peakHeapBytes, peakRssBytes, otherHost],
+    ...[jsonBytes, bytes, retries, resumed ? 1 : 0, peakHeapBytes, peakRssBytes, otherHost, pausedSeconds],
     error === null ? null : JSON.stringify(error),
     JSON.stringify(troubles),
   ];
@@ -243,6 +244,7 @@ function fromRow(row: Record<string, SQLOutputValue>): RunEnding {
     startedAt: text('started_at'),
     finishedAt: text('finished_at'),
     seconds: number('seconds'),
+    pausedSeconds: number('paused_seconds'),
     rows: number('rows'),
     objects: number('objects'),
     jsonBytes: number('json_bytes'),

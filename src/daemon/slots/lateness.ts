@@ -16,6 +16,8 @@ export interface LatenessParts {
   findLatest: (archive: ArchiveConfig) => Promise<ManifestSummary | undefined>;
   /** Whether no window of the archive is missing, by its source and its destination. Never rejects. */
   isComplete: (archive: ArchiveConfig) => Promise<boolean>;
+  /** For how long the run in progress of an archive was held up by its pace. */
+  pausedMs: (archive: string) => number;
   onLate: (archive: string, slot: Date) => void;
   changed: () => void;
 }
@@ -52,7 +54,8 @@ export class Lateness {
     const { schedule, standings } = this.#parts;
     const slots = schedule.slotsOf(name);
     const due = slots && standings.oldestDue(name, slots, now);
-    return slots !== undefined && due !== undefined && isOverdue(due, slots, lateAfterMs, now) ? due : undefined;
+    if (slots === undefined || due === undefined) return undefined;
+    return isOverdue(due, slots, lateAfterMs, now, this.#parts.pausedMs(name)) ? due : undefined;
   }
 
   #latestSlot({ name }: ArchiveConfig, now: Date): Date | undefined {

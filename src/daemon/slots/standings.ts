@@ -207,11 +207,15 @@ export class Standings {
   }
 }
 
-/** When an oldest due slot makes its archive late: after `lateAfter`, or when the next slot comes. */
-export function isOverdue(due: Date, slots: Slots, lateAfterMs: number | undefined, now: Date): boolean {
-  if (lateAfterMs !== undefined) return now.getTime() - due.getTime() >= lateAfterMs;
+/**
+ * When an oldest due slot makes its archive late: after `lateAfter`, or when the next slot comes; of a run that is held up by its
+ * pace, that is by so much later.
+ */
+export function isOverdue(due: Date, slots: Slots, lateAfterMs: number | undefined, now: Date, pausedMs = 0): boolean {
+  const ownMs = now.getTime() - pausedMs;
+  if (lateAfterMs !== undefined) return ownMs - due.getTime() >= lateAfterMs;
   const next = slots.next(due);
-  return next !== undefined && next <= now;
+  return next !== undefined && next.getTime() <= ownMs;
 }
 
 function successOf({ run, finishedAt, rows, jsonBytes, bytes, seconds }: RunEnding): LastSuccess {

@@ -5,6 +5,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import { failureLabel } from '../../base/failures.ts';
 import { TOOL } from '../../base/tool.ts';
 import { memorySum } from '../../config/memory-sum.ts';
+import { PAUSE_REASONS } from '../../pace/pauses.ts';
 import type { RunProgress } from '../../work/progress.ts';
 import { OUTCOMES } from '../../ledger/purge.ts';
 import type { PurgeEnding } from '../purge-ending.ts';
@@ -76,6 +77,21 @@ export const METRICS = [
     'pgsluice_run_snapshot_age_seconds',
     ['archive'],
     'Age of the snapshot that a run reads; while it is held, the source cannot remove dead rows.',
+  ),
+  gauge(
+    'pgsluice_oldest_snapshot_age_seconds',
+    [],
+    'Age of the oldest snapshot that a run of this daemon holds; 0 when none does.',
+  ),
+  gauge(
+    'pgsluice_paused_seconds',
+    ['archive', 'reason'],
+    'For how long the pace of the archive has held its run up now: between, lag or pause-while; 0 for what does not.',
+  ),
+  counter(
+    'pgsluice_pauses_seconds_total',
+    ['archive', 'reason'],
+    'For how long the pace of the archive has held up its runs that ended.',
   ),
   counter('pgsluice_aborted_uploads_total', ['archive'], 'Uploads of dead runs that were found and aborted.'),
   counter('pgsluice_catch_ups_total', ['archive'], 'Slots that passed unarchived and were begun later.'),
@@ -153,6 +169,10 @@ export class Metrics {
     this.#count('pgsluice_runs_total', { archive, status, reason: label });
     this.#count('pgsluice_segment_retries_total', { archive }, ending.retries);
     const counts = progress?.counts;
+    for (const pause of PAUSE_REASONS) {
+      const seconds = (progress?.pauses?.totalMsOf(pause) ?? 0) / 1000;
+      if (seconds > 0) this.#count('pgsluice_pauses_seconds_total', { archive, reason: pause }, seconds);
+    }
     if (progress !== undefined) this.#countRequestRetries(archive, progress);
     this.#count('pgsluice_aborted_uploads_total', { archive }, counts?.abortedUploads);
     this.#count('pgsluice_segments_total', { archive, outcome: 'done', reason: 'ok' }, counts?.segmentsFinishedHere);
@@ -211,6 +231,7 @@ export class Metrics {
     set('pgsluice_pool_waiting', place.load.waiting);
     for (const [slot, { heapBytes }] of parts.board.entries.flatMap(describeWorkers).entries())
       set('pgsluice_worker_heap_bytes', heapBytes, { slot: String(slot) });
+    set('pgsluice_oldest_snapshot_age_seconds', oldestSnapshotAge(parts));
     for (const archive of Object.keys(config.archives)) readArchive(parts, archive, set);
     for (const { archive, progress } of parts.board.entries)
       if (progress !== undefined) this.#countRequestRetries(archive, progress);
@@ -225,6 +246,12 @@ export class Metrics {
 }
 
 const ENDINGS_OF_PURGES: ReadonlySet<string> = new Set(['ok', 'asked', 'maxDuration', 'run-in-progress']);
+
+/** In seconds; no less than 0, as it is the server's clock that says when it was taken. */
+function oldestSnapshotAge({ board }: StateParts): number {
+  const ages = board.entries.map(({ progress }) => Date.now() - (progress?.snapshotAt?.getTime() ?? Date.now()));
+  return Math.max(0, ...ages) / 1000;
+}
 
 type SetGauge = (name: Names<'gauge'>, value: number, labels: Record<string, string>) => void;
 
@@ -242,6 +269,10 @@ function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
   readPurges(parts, archive, now, set);
   set('pgsluice_archive_waiting_runs', parts.board.waitingOf(archive).length, labels);
   if (entry?.progress !== undefined) set('pgsluice_stalled_seconds', entry.progress.stall.seconds, labels);
+  const pause = entry?.progress?.pause;
+  if (entry !== undefined)
+    for (const reason of PAUSE_REASONS)
+      set('pgsluice_paused_seconds', pause?.reason === reason ? pause.seconds : 0, { archive, reason });
   const snapshotAt = entry?.state === 'running' ? entry.progress?.snapshotAt : undefined;
   if (snapshotAt !== undefined)
     set('pgsluice_run_snapshot_age_seconds', (now.getTime() - snapshotAt.getTime()) / 1000, labels);

@@ -4,6 +4,7 @@ import { toString as describeCron } from 'cronstrue';
 import { TOOL } from '../../base/tool.ts';
 import { memorySum } from '../../config/memory-sum.ts';
 import type { ArchiveConfig, Config } from '../../config/schema.ts';
+import type { Pause } from '../../pace/pauses.ts';
 import { STALLED_AFTER_MS } from '../../work/trouble-log.ts';
 import type { Calendars, WindowsSummary } from './calendars.ts';
 import type { Live, Sample } from './live.ts';
@@ -103,6 +104,10 @@ export interface CurrentRun {
   percent: number;
   etaSeconds: number | null;
   elapsedSeconds: number;
+  /** What of the archive's pace holds it up; null while nothing does. */
+  pause: Pause | null;
+  /** How long its pace has held it up so far. */
+  pausedSeconds: number;
   /** Null as long as it gets on. */
   stalled: StalledRun | null;
 }
@@ -245,6 +250,8 @@ function describeCurrent(entry: BoardEntry, live: StateParts['live']): CurrentRu
     percent: percentOf(rows, estimatedRows, segmentsDone, segments),
     etaSeconds: rowsPerSecond === 0 || rest <= 0 ? null : Math.ceil(rest / rowsPerSecond),
     elapsedSeconds: Math.round((Date.now() - startedAt.getTime()) / 100) / 10,
+    pause: progress?.pause ?? null,
+    pausedSeconds: Math.round((progress?.pauses?.totalMs ?? 0) / 1000),
     stalled: state === 'running' ? describeStall(progress) : null,
   };
 }

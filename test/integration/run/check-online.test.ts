@@ -54,8 +54,14 @@ test('a role that may do more than read is warned of', async () => {
   ]);
 });
 
-test('a role that may only read is not', async () => {
-  assert.deepEqual(await warningsAs(await makeRole(database, 'SELECT')), []);
+test('a role that may only read is not, but a segment that takes more than ten minutes at its pace', async () => {
+  const reader = await makeRole(database, 'SELECT');
+  assert.deepEqual(await warningsAs(reader), []);
+  const paced = (pace: string) => warningsAs(reader, `table: t, segments: { targetSize: 1MiB }, pace: { ${pace} }`);
+  assert.deepEqual(await paced('bytesPerSecond: 1024'), [
+    'archives.a: a segment of 1.0 MiB takes 17m 04s at 1.0 KiB a second',
+  ]);
+  assert.deepEqual(await paced('bytesPerSecond: 2048'), []);
 });
 
 test('a standby is named with its delay and its patience, and that a cut by pages may never end there', async (t) => {

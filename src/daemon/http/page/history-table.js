@@ -51,9 +51,19 @@ function historyRow(run) {
 /** @param {RunEnding} run */
 function statusCell(run) {
   const { status, error, reason } = run;
-  const facts = [error?.code ?? (status === 'skipped' ? reason : ''), otherHostOf(run)].filter((fact) => fact !== '');
+  const facts = [error?.code ?? (status === 'skipped' ? reason : ''), otherHostOf(run), pauseOf(run)].filter(
+    (fact) => fact !== '',
+  );
   const why = facts.length === 0 ? undefined : facts.join(', ');
   const title = cut(error?.message ?? reason, MOST_OF_A_TITLE);
   const note = why === undefined ? undefined : h('span', { class: 'note', title }, cut(why, MOST_OF_A_NAME));
   return h('span', { class: 'row' }, badge(status), note);
+}
+
+/**
+ * For how long it was held up by its pace.
+ * @param {RunEnding} run
+ */
+function pauseOf({ pausedSeconds }) {
+  return pausedSeconds > 0 ? `paused for ${duration(pausedSeconds)}` : '';
 }

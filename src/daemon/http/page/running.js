@@ -104,7 +104,7 @@ function createRunRow(name) {
     state.update(run.status);
     setText(host, cut(hostOf(run), MOST_OF_A_NAME));
     track.hidden = list.hidden = run.status !== 'running';
-    stall.hidden = run.stalled === null;
+    stall.hidden = run.stalled === null && run.pause === null;
     setText(stall, stallOf(run));
     bar.style.inlineSize = `${done.toFixed(1)}%`;
     setAttribute(track, 'aria-valuenow', String(Math.floor(done)));
@@ -118,7 +118,11 @@ function createRunRow(name) {
 }
 
 /** @param {CurrentRun} run */
-function stallOf({ stalled }) {
+function stallOf({ stalled, pause }) {
+  if (pause !== null) {
+    const hint = pause.hint === null ? '' : ` ${cut(pause.hint, MOST_OF_A_NAME)}`;
+    return `Paused for ${duration(pause.seconds)} by its pace: ${cut(pause.message, MOST_OF_A_NAME)}.${hint}`;
+  }
   if (stalled === null) return '';
   return `Nothing has moved for ${duration(stalled.seconds)}. It waits for ${cut(stalled.waitsFor.join('; '), MOST_OF_A_NAME)}.`;
 }

@@ -15,6 +15,7 @@ const half: ProgressSnapshot = {
   estimatedRows: 466_000,
   heapBytes: 12 * 1024 ** 2,
   elapsedMs: 5000,
+  pause: null,
   ended: false,
 };
 

@@ -163,7 +163,7 @@ describe('the history', () => {
     database.exec(
       `INSERT INTO runs WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20010)
        SELECT i, 'events', 'run ' || i, 'committed', 'ok', 'schedule', '', CASE WHEN i > 20005 THEN '2020-01-01' ELSE '2999' END,
-         1, 1, 1, 1, 1, 0, 0, 0, 0, NULL, '[]', NULL FROM n`,
+         1, 1, 1, 1, 1, 0, 0, 0, 0, NULL, '[]', NULL, 0 FROM n`,
     );
     database.close();
     const history = await openHistory(folder, log);

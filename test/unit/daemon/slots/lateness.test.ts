@@ -29,6 +29,7 @@ let standings: Standings;
 let lateness: Lateness;
 
 let isComplete = false;
+let pausedMs = 0;
 
 beforeEach(() => {
   mock.timers.enable({ apis: ['Date'], now: NOW });
@@ -36,6 +37,7 @@ beforeEach(() => {
   alarms = [];
   asked = [];
   isComplete = false;
+  pausedMs = 0;
   const schedule = new Schedule(() => {}, { onSetBack: () => {}, onJump: () => {} });
   schedule.set([archive]);
   standings = new Standings(history);
@@ -51,6 +53,7 @@ beforeEach(() => {
       return answer.promise;
     },
     isComplete: () => Promise.resolve(isComplete),
+    pausedMs: () => pausedMs,
     onLate: (name, slot) => alarms.push(`${name} ${formatRunId(slot)}`),
     changed: () => {},
   });
@@ -89,6 +92,17 @@ describe('an archive with an overdue slot', () => {
     look();
     assert.equal(standings.of('events')?.schedule, 'late');
     assert.deepEqual([alarms, asked.length], [[`events ${formatRunId(slot(1))}`], 1]);
+  });
+
+  test('is late only by its own time while a run is held up by its pace', async () => {
+    pausedMs = 3 * HOUR_MS;
+    look();
+    assert.equal(asked.length, 0, 'it is not even asked for');
+    pausedMs = HOUR_MS;
+    look();
+    await answer();
+    look();
+    assert.equal(standings.of('events')?.schedule, 'late');
   });
 
   test('is not late when it is one of windows, and none of them is missing', async () => {

@@ -189,6 +189,11 @@ test('a slot is overdue when the next one has come, or after lateAfter if the ar
   assert.equal(isOverdue(at(8), slots, 600_000, new Date(at(8, 10).getTime() - 1)), false);
   assert.equal(isOverdue(at(8), slots, 600_000, at(8, 10)), true);
   assert.equal(isOverdue(at(8), slots, 7_200_000, at(9)), false);
+  const HOUR_MS = 3_600_000;
+  assert.equal(isOverdue(at(8), slots, undefined, new Date(at(12).getTime() - 1), 3 * HOUR_MS), false);
+  assert.equal(isOverdue(at(8), slots, undefined, at(12), 3 * HOUR_MS), true);
+  assert.equal(isOverdue(at(8), slots, 600_000, new Date(at(11, 10).getTime() - 1), 3 * HOUR_MS), false);
+  assert.equal(isOverdue(at(8), slots, 600_000, at(11, 10), 3 * HOUR_MS), true);
 });
 
 describe('a run that is committed under a clock far ahead', () => {
