@@ -5,7 +5,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { json, text } from 'node:stream/consumers';
@@ -14,42 +13,13 @@ import { Closers } from '../src/base/closers.ts';
 import { createArticleTable } from '../src/demo/article-table.ts';
 import { startPostgres } from '../src/demo/embedded-postgres.ts';
 import { startS3Child } from '../src/demo/s3-child.ts';
+import { countRequests, type Counted } from './request-counter.ts';
 
 const DAYS = Number(process.env['DAYS'] ?? 7);
 const TENANTS = Number(process.env['TENANTS'] ?? 200);
 const ROWS = Number(process.env['ROWS'] ?? Math.round((466_000 * DAYS) / 365));
 const FIRST_DAY = Date.UTC(2025, 0, 1);
 const BUCKET = 'tenants';
-
-interface Counted {
-  endpoint: string;
-  requests: number;
-}
-
-/** Passes requests on, and counts them. */
-async function countRequests(upstream: string, closers: Closers): Promise<Counted> {
-  const agent = new http.Agent({ keepAlive: true });
-  const counted = { endpoint: '', requests: 0 };
-  const server = http.createServer((asked, answer) => {
-    counted.requests += 1;
-    const { method, url, headers } = asked;
-    const passed = http.request(new URL(url ?? '/', upstream), { method, headers, agent, setHost: false }, (reply) => {
-      answer.writeHead(reply.statusCode ?? 502, reply.headers);
-      reply.pipe(answer);
-    });
-    passed.on('error', () => answer.destroy());
-    asked.pipe(passed);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  closers.add('the counter of requests', () => {
-    server.closeAllConnections();
-    server.close();
-    agent.destroy();
-  });
-  counted.endpoint = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
-  return counted;
-}
 
 async function fillTable(client: pg.Client): Promise<void> {
   await createArticleTable(client, { rows: ROWS });

@@ -69,14 +69,22 @@ export function overviewOf(
   const firstMs = Math.min(starts[0] ?? Infinity, configMs ?? Infinity, givenMs);
   if (firstMs === Infinity) return [];
   const shown: ShownWindow[] = [];
+  // What is passed over after the last row is nothing that anybody looks for, and would push the others out.
+  let passed: ShownWindow[] = [];
   for (const stretch of calendar.from(firstMs)) {
     const isDue = calendar.instantOf(stretch.toMs) <= now.getTime() - archive.window.olderThanMs;
     if (!isDue && stretch.fromMs > (starts.at(-1) ?? -Infinity)) break;
     const found = byStart.get(stretch.fromMs) ?? [];
-    if (isDue || found.length > 0) shown.push(show(calendar, stretch, found, source.isEmpty?.(stretch) === true));
-    if (shown.length >= 2 * MOST_SHOWN) shown.splice(0, MOST_SHOWN);
+    if (!isDue && found.length === 0) continue;
+    const window = show(calendar, stretch, found, source.isEmpty?.(stretch) === true);
+    passed.push(window);
+    if (passed.length >= 2 * MOST_SHOWN) passed.splice(0, MOST_SHOWN);
+    if (window.state === 'empty' && window.run === null) continue;
+    shown.push(...passed);
+    passed = [];
+    if (shown.length >= 2 * MOST_SHOWN) shown.splice(0, shown.length - MOST_SHOWN);
   }
-  return shown.slice(-MOST_SHOWN);
+  return [...shown, ...(passed.length > MOST_EMPTY ? [] : passed)].slice(-MOST_SHOWN);
 }
 
 /** Whether there is a stretch of missing windows that may be one of those that are passed over, as they are empty. */

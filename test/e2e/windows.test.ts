@@ -341,6 +341,37 @@ describe('the windows of an archive', () => {
     await client.query(`DROP ROLE ${role}`);
   });
 
+  test('are each made once by two that are at it together, and go on where one of them was killed', async () => {
+    const window = { column: 'created_at', every: 'day', olderThan: '1d', from: '2026-03-28' };
+    const table = { table: 'public.events', timezone: 'Europe/Berlin', window };
+    const file = await site.writeConfig({ log: { level: 'silent' }, archives: { shared: table, killed: table } });
+    const both = (name: string) => {
+      const work = (invocation: Invocation) => runCommand(invocation, [name], { all: false });
+      return Promise.all([command(work, file), command(work, file)]);
+    };
+    const committedBy = (ended: { output: unknown }[]): string[] =>
+      ended
+        .flatMap(({ output }) => output as RunResult[])
+        .filter(({ status }) => status === 'committed')
+        .map(({ run }) => run)
+        .sort();
+    assert.deepEqual(committedBy(await both('shared')), IDS);
+
+    const [, second] = IDS;
+    const { length } = site.proxy.requests;
+    const isBegun = (): boolean =>
+      site.proxy.requests.slice(length).some(({ key, operation }) => operation === 'PutObject' && key.includes(second));
+    const child = site.start(['run', 'killed'], file);
+    await eventually('the second window is begun', async () => isBegun());
+    child.kill('SIGKILL');
+    await child.ended();
+    await site.waitForNoBackends();
+    const made = (await site.keys('killed')).filter((key) => key.endsWith('/_manifest.json')).length;
+    const left = committedBy(await both('killed'));
+    assert.deepEqual(left, IDS.slice(made));
+    assert.ok(made < IDS.length, 'it was killed too late');
+  });
+
   test('that are partitions are read one by one, with all that is below each; what is in no window is counted', async () => {
     const { client } = site.database;
     await client.query(`

@@ -100,6 +100,14 @@ describe('the windows of an archive', () => {
     assert.equal(calendarLines(archiveOf(), shown).at(-1), 'purged windows have 7 rows left in the source');
   });
 
+  test('are those up to the last row where a long stretch after it has none', () => {
+    const isEmpty = ({ fromMs }: { fromMs: number }): boolean => fromMs > Date.parse('2026-02-28T23:00:00Z');
+    const lastOf = (now: string): string | undefined =>
+      overviewOf(archiveOf(), runs.slice(0, 1), new Date(now), { isEmpty }).at(-1)?.from;
+    assert.equal(lastOf('2026-03-20T12:00:00Z'), '2026-03-17T23:00:00Z');
+    assert.equal(lastOf('2026-08-20T12:00:00Z'), '2026-02-28T23:00:00Z');
+  });
+
   test('that are partitions are those that there are, and what there was between them', () => {
     const at = (day: string): number => Date.parse(`2026-02-${day}T00:00:00Z`);
     const madeOf = (run: string, from: string, to: string): WindowRun => {
