@@ -124,7 +124,7 @@ async function computeOnly(client: Client, task: SegmentTask, last: Stage): Prom
   const { readLines } = await import('../src/segment/read-lines.ts');
   const { ContentProof, ObjectProof } = await import('../src/format/proof.ts');
   const { compress } = await import('../src/format/compress/compress.ts');
-  const { lendBuffers } = await import('../src/format/jsonl/write/binary/simd-text.ts');
+  const { lendBuffers } = await import('../src/format/jsonl/write/binary/encode-memory.ts');
   const depth = STAGES.indexOf(last);
   const includes = (stage: Stage): boolean => depth >= STAGES.indexOf(stage);
   const content = new ContentProof();

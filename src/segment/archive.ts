@@ -10,7 +10,7 @@ import { CODEC_FILES } from '../format/compress/codec.ts';
 import { compress } from '../format/compress/compress.ts';
 import { noteLongLine } from '../format/jsonl/copy-line.ts';
 import { checkRowCounts, ContentProof, ObjectProof } from '../format/proof.ts';
-import { giveBuffersBack, lendBuffers, type EncodeBuffers } from '../format/jsonl/write/binary/simd-text.ts';
+import { giveBuffersBack, lendBuffers, type EncodeBuffers } from '../format/jsonl/write/binary/encode-memory.ts';
 import { digestLines, LineDigest } from '../format/digest.ts';
 import type { Ends } from './binding.ts';
 import { readLines, type LineCount } from './read-lines.ts';

@@ -1,7 +1,7 @@
 /** Source and encoder of a segment in one: rows of Postgres come out as JSON Lines, by COPY or through a cursor. */
 import type { Client } from '../postgres/connect.ts';
 import { RowEncoder } from '../format/jsonl/write/binary/row-encoder.ts';
-import type { EncodeBuffers } from '../format/jsonl/write/binary/simd-text.ts';
+import type { EncodeBuffers } from '../format/jsonl/write/binary/encode-memory.ts';
 import { LineBuffer } from '../format/jsonl/line-buffer.ts';
 import { plainValue, TextEncoder, type TextRow } from '../format/jsonl/write/text-encoder.ts';
 import { readCopy } from './source/copy.ts';

@@ -6,7 +6,7 @@ import { buildSelect } from '../../src/postgres/select.ts';
 import { describeSubject } from '../../src/run/subject.ts';
 import { TextEncoder } from '../../src/format/jsonl/write/text-encoder.ts';
 import { RowEncoder } from '../../src/format/jsonl/write/binary/row-encoder.ts';
-import { giveBuffersBack, lendBuffers, plainBuffers } from '../../src/format/jsonl/write/binary/simd-text.ts';
+import { giveBuffersBack, lendBuffers, plainBuffers } from '../../src/format/jsonl/write/binary/encode-memory.ts';
 import { hasBinaryEncoder } from '../../src/format/jsonl/write/binary/column.ts';
 import { readCopy } from '../../src/segment/source/copy.ts';
 import { readCursor } from '../../src/segment/source/cursor.ts';

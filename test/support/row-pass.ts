@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { RowEncoder } from '../../src/format/jsonl/write/binary/row-encoder.ts';
 import { RowPass } from '../../src/format/jsonl/write/binary/row-pass.ts';
-import { giveBuffersBack, lendBuffers } from '../../src/format/jsonl/write/binary/simd-text.ts';
+import { giveBuffersBack, lendBuffers } from '../../src/format/jsonl/write/binary/encode-memory.ts';
 import type { Column } from '../../src/postgres/columns.ts';
 import { row } from './copy-stream.ts';
 import { message } from './wire.ts';

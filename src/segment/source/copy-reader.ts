@@ -6,7 +6,7 @@ import { readInt32, readUint16 } from '../../format/jsonl/write/binary/numbers.t
 import { unquote } from '../../format/jsonl/write/json-text.ts';
 import type { RowEncoder } from '../../format/jsonl/write/binary/row-encoder.ts';
 import { RowPass } from '../../format/jsonl/write/binary/row-pass.ts';
-import type { EncodeBuffers } from '../../format/jsonl/write/binary/simd-text.ts';
+import type { EncodeBuffers } from '../../format/jsonl/write/binary/encode-memory.ts';
 import { LineBuffer } from '../../format/jsonl/line-buffer.ts';
 import {
   BINARY_FORM,

@@ -9,7 +9,7 @@ import { compress } from '../../../src/format/compress/compress.ts';
 import { isalProblem } from '../../../src/format/compress/isal.ts';
 import { createUnpacker } from '../../../src/format/compress/unpack.ts';
 import { LineBuffer } from '../../../src/format/jsonl/line-buffer.ts';
-import { lendBuffers, plainBuffers } from '../../../src/format/jsonl/write/binary/simd-text.ts';
+import { lendBuffers, plainBuffers } from '../../../src/format/jsonl/write/binary/encode-memory.ts';
 import { TABLES_END } from '../../../src/format/jsonl/write/binary/wasm/places.ts';
 import { TextEncoder } from '../../../src/format/jsonl/write/text-encoder.ts';
 import { ContentProof } from '../../../src/format/proof.ts';
@@ -29,7 +29,7 @@ const OTHER_SIZES: Record<string, string> = {
   'segment/source/wide-row.ts': 'steps through the window',
   'segment/source/cursor.ts': 'rows, which lie in the heap',
   'format/jsonl/write/text-encoder.ts': 'characters, which lie in the heap',
-  'format/jsonl/write/binary/simd-text.ts': 'places in the memory, and its pages',
+  'format/jsonl/write/binary/encode-memory.ts': 'places in the memory, and its pages',
   'format/jsonl/key-value.ts': 'a key, which is looked at in the main process',
   'format/compress/zlib.ts': 'how far back deflate looks, in the block before',
   'store/s3/bound-answers.ts': 'the most that the text of an answer may have, which is no buffer',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { plainBuffers } from '../../../../src/format/jsonl/write/binary/simd-text.ts';
+import { plainBuffers } from '../../../../src/format/jsonl/write/binary/encode-memory.ts';
 import { LINE_BUFFERS, LineBuffer } from '../../../../src/format/jsonl/line-buffer.ts';
 
 describe('line buffer', () => {

@@ -5,7 +5,7 @@ import { FailureError } from '../../../../src/base/errors.ts';
 import { BUDGET } from '../../../../src/base/memory-budget.ts';
 import type { Column } from '../../../../src/postgres/columns.ts';
 import { RowEncoder } from '../../../../src/format/jsonl/write/binary/row-encoder.ts';
-import { giveBuffersBack, lendBuffers } from '../../../../src/format/jsonl/write/binary/simd-text.ts';
+import { giveBuffersBack, lendBuffers } from '../../../../src/format/jsonl/write/binary/encode-memory.ts';
 import { CopyReader } from '../../../../src/segment/source/copy-reader.ts';
 import type { KeySpan, ReadCount } from '../../../../src/segment/source/read-count.ts';
 import { copyMessages, int16, int32, row, SIGNATURE, sliced, TRAILER } from '../../../support/copy-stream.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { FailureError, type Failure } from '../../../../src/base/errors.ts';
 import { RowEncoder } from '../../../../src/format/jsonl/write/binary/row-encoder.ts';
-import { plainBuffers } from '../../../../src/format/jsonl/write/binary/simd-text.ts';
+import { plainBuffers } from '../../../../src/format/jsonl/write/binary/encode-memory.ts';
 import type { Column } from '../../../../src/postgres/columns.ts';
 import { readCopy } from '../../../../src/segment/source/copy.ts';
 import { READY, withScriptedPostgres } from '../../../support/scripted-postgres.ts';

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { LineBuffer } from '../../../../src/format/jsonl/line-buffer.ts';
 import { RowEncoder } from '../../../../src/format/jsonl/write/binary/row-encoder.ts';
-import { plainBuffers } from '../../../../src/format/jsonl/write/binary/simd-text.ts';
+import { plainBuffers } from '../../../../src/format/jsonl/write/binary/encode-memory.ts';
 import type { Column } from '../../../../src/postgres/columns.ts';
 import { CopyWindow } from '../../../../src/segment/source/copy-window.ts';
 import { encodeWideRow } from '../../../../src/segment/source/wide-row.ts';

@@ -1,8 +1,9 @@
 /** Encodes all rows that are whole in the window in one call into WebAssembly; wasm/rows.ts is the other side. */
-import type { EncodeBuffers } from './simd-text.ts';
-import { memoryOf, type EncodeMemory } from './simd-text.ts';
+import { memoryOf, type EncodeBuffers, type EncodeMemory } from './encode-memory.ts';
 import type { RowEncoder } from './row-encoder.ts';
 import { buildProgram } from './row-program.ts';
+import type { Encoder } from './encoder.ts';
+import { OP_FLOAT4, OP_FLOAT8 } from './wasm/places.ts';
 
 /** Five numbers lie at RESULT_AT. */
 const STOP = 0;
@@ -33,7 +34,9 @@ export class RowPass {
     const memory = memoryOf(buffers);
     if (memory === undefined) return undefined;
     const program = buildProgram(encoder, memory.programBytes);
-    return program === undefined ? undefined : new RowPass(memory, buffers.window, program);
+    if (program === undefined) return undefined;
+    if (encoder.columns.some(isFloat)) memory.prepareFloats();
+    return new RowPass(memory, buffers.window, program);
   }
 
   /**
@@ -54,4 +57,10 @@ export class RowPass {
     this.last = result[LAST]! - window;
     return result[ROWS]!;
   }
+}
+
+/** Or an array of them. */
+function isFloat({ op, element }: Encoder): boolean {
+  const scalar = element?.op ?? op;
+  return scalar === OP_FLOAT4 || scalar === OP_FLOAT8;
 }

@@ -6,10 +6,10 @@
  * small, what does not fit is dropped (so do typed arrays), and the return value says how much room it takes: the caller
  * looks at it, and does the row again with more.
  *
- * Where both buffers lie in the memory of simd-text.ts, text and JSON take its way.
+ * Where both buffers lie in the memory of encode-memory.ts, text and JSON take its way.
  */
 import { ESCAPES, HEX } from './escapes.ts';
-import { blankBySimd, escapeBySimd, isInMemory } from './simd-text.ts';
+import { blankBySimd, escapeBySimd, isInMemory } from './encode-memory.ts';
 
 /** The most bytes that one byte of a value can become: a control character is `\u0001`. */
 export const WORST_GROWTH = 6;

@@ -1,4 +1,4 @@
-/** Fills the tables that wasm/ reads. */
+/** Fills the tables that wasm/ reads: in memory, as a module would carry more bytes than it takes to reckon them. */
 import { ESCAPES, HEX } from './escapes.ts';
 import {
   APPROXIMATIONS,
@@ -24,11 +24,11 @@ export function fillTables(memory: ArrayBuffer): void {
     bytes[PAIRS_AT + 2 * pair + 1] = 0x30 + (pair % 10);
   }
   for (let power = 0; power < POWERS; power += 1) view.setBigUint64(POWERS_AT + 8 * power, 10n ** BigInt(power), true);
-  fillApproximations(view);
 }
 
-/** The first 128 bits of powers of ten; what is cut off is rounded up. */
-function fillApproximations(view: DataView): void {
+/** The first 128 bits of powers of ten; what is cut off is rounded up. Only floats take them, and it is a millisecond's work. */
+export function fillApproximations(memory: ArrayBuffer): void {
+  const view = new DataView(memory);
   let exact = 1n;
   for (let power = 0; power < LOWEST_APPROXIMATION + APPROXIMATIONS; power += 1) {
     const bits = ((power * LOG2_10) >> 19) + 1;

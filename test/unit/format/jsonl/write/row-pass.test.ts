@@ -5,7 +5,11 @@ import { compileModule } from '../../../../../.ci/wasm.mjs';
 import { BUDGET } from '../../../../../src/base/memory-budget.ts';
 import { RowEncoder } from '../../../../../src/format/jsonl/write/binary/row-encoder.ts';
 import { RowPass } from '../../../../../src/format/jsonl/write/binary/row-pass.ts';
-import { giveBuffersBack, lendBuffers, plainBuffers } from '../../../../../src/format/jsonl/write/binary/simd-text.ts';
+import {
+  giveBuffersBack,
+  lendBuffers,
+  plainBuffers,
+} from '../../../../../src/format/jsonl/write/binary/encode-memory.ts';
 import { WASM_MODULE } from '../../../../../src/format/jsonl/write/binary/wasm-module.ts';
 import type { Column } from '../../../../../src/postgres/columns.ts';
 import { int16, int32, row, TRAILER } from '../../../../support/copy-stream.ts';

@@ -6,7 +6,7 @@ import {
   isInMemory,
   lendBuffers,
   type EncodeBuffers,
-} from '../../../../../src/format/jsonl/write/binary/simd-text.ts';
+} from '../../../../../src/format/jsonl/write/binary/encode-memory.ts';
 import { copyJson, copyJsonb, encodeText, escapeText } from '../../../../../src/format/jsonl/write/binary/text.ts';
 
 describe('text by SIMD', () => {

@@ -6,7 +6,7 @@
  * through the encoders here alone, which do the same.
  */
 import { BUDGET } from '../../../../base/memory-budget.ts';
-import { fillTables } from './wasm-tables.ts';
+import { fillApproximations, fillTables } from './wasm-tables.ts';
 import { WASM_MODULE } from './wasm-module.ts';
 import { RESULT_AT } from './wasm/places.ts';
 
@@ -47,6 +47,8 @@ interface Exports {
 export interface EncodeMemory {
   buffer: ArrayBuffer;
   programBytes: number;
+  /** To be called before there is a float. */
+  prepareFloats: () => void;
   /** Puts the columns' program in its place, if it is not there. */
   load: (program: Uint8Array) => void;
   encodeRows: (at: number, end: number, to: number, full: number, limit: number) => void;
@@ -136,9 +138,14 @@ function openMemory(): void {
 function encodeMemoryOf(buffer: ArrayBuffer, { encodeRows }: Exports): EncodeMemory {
   const bytes = new Uint8Array(buffer);
   let loaded: Uint8Array | undefined;
+  let isPrepared = false;
   return {
     buffer,
     programBytes: BUDGET.encode.programBytes,
+    prepareFloats: () => {
+      if (!isPrepared) fillApproximations(buffer);
+      isPrepared = true;
+    },
     load: (program) => {
       if (program === loaded) return;
       bytes.set(program, PROGRAM_AT);
