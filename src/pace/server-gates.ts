@@ -4,7 +4,8 @@ import type { Log } from '../base/log.ts';
 import { formatDuration } from '../base/units.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import type { Client } from '../postgres/connect.ts';
-import { askOneValue, meansWait } from '../postgres/one-value.ts';
+import { sqlStateOf } from '../postgres/errors.ts';
+import { askOneValue, meansWait, NoAnswer } from '../postgres/one-value.ts';
 import { inspectReplication } from '../postgres/replicas.ts';
 import type { PaceClock } from './clock.ts';
 import type { Gate } from './pace.ts';
@@ -48,6 +49,8 @@ function pauseWhileGate(query: string, { watch, clock }: ServerGateParts): Gate 
       if (!meansWait(value)) return undefined;
       return { reason: 'pause-while', message: `pauseWhile gives ${String(value)}` };
     } catch (error) {
+      // A connection that broke is opened again.
+      if (sqlStateOf(error) === '' && !(error instanceof NoAnswer)) throw error;
       return { reason: 'pause-while', message: `pauseWhile cannot be asked: ${errorText(error)}`, hint: QUERY_HINT };
     }
   };
@@ -64,8 +67,15 @@ function lagGate(maxLagMs: number, { pace, watch, log, clock }: ServerGateParts)
     log.warn('the source has no streaming replica that could be behind: pace.maxLag holds nothing back');
     return undefined;
   };
-  const ask = (signal: AbortSignal): Promise<Hold | undefined> =>
-    watch.ask(async (client) => judge(lag.judge(await inspectReplication(client), clock.elapsed())), signal);
+  const lookAtReplicas = async (client: Client): Promise<Hold | undefined> => {
+    try {
+      return judge(lag.judge(await inspectReplication(client), clock.elapsed()));
+    } catch (error) {
+      if (sqlStateOf(error) === '') throw error;
+      return { reason: 'lag', message: `the replicas cannot be looked at: ${errorText(error)}`, hint: MONITOR_HINT };
+    }
+  };
+  const ask = (signal: AbortSignal): Promise<Hold | undefined> => watch.ask(lookAtReplicas, signal);
   const look = sharedLook(ask, clock);
   const closed = new AbortController();
   let watching: Promise<void> | undefined;

@@ -1,6 +1,9 @@
 /** A connection of its own to the database that is worked on, to ask it how it is: opened when it is needed, and again when it broke. */
+import type { FailureError } from '../base/errors.ts';
 import { untilAborted } from '../base/signals.ts';
+import { withinAnswerTime } from '../postgres/answer-time.ts';
 import { connectPostgres, endConnection, type Client, type ConnectionTarget } from '../postgres/connect.ts';
+import { postgresFailure, sqlStateOf } from '../postgres/errors.ts';
 
 export class SourceWatch {
   readonly #target: ConnectionTarget;
@@ -27,15 +30,19 @@ export class SourceWatch {
 
   async #askNow<T>(question: (client: Client) => Promise<T>): Promise<T> {
     const known = this.#client;
-    if (known !== undefined) {
-      try {
-        return await question(known);
-      } catch (error) {
-        if (this.#client === known) throw error;
-      }
+    try {
+      if (known !== undefined) return await withinAnswerTime(known, () => question(known));
+    } catch (error) {
+      // What the server says is an answer; else the connection broke, or fell silent.
+      if (sqlStateOf(error) !== '') throw asFailure(error);
+      await this.close();
     }
     const client = await this.#open();
-    return question(client);
+    try {
+      return await withinAnswerTime(client, () => question(client));
+    } catch (error) {
+      throw asFailure(error);
+    }
   }
 
   async #open(): Promise<Client> {
@@ -46,4 +53,8 @@ export class SourceWatch {
     });
     return client;
   }
+}
+
+function asFailure(error: unknown): FailureError {
+  return postgresFailure(error, 'connect', 'asking the source whether work may go on');
 }

@@ -5,6 +5,9 @@ import { beginReading } from './snapshot.ts';
 
 const LIMIT = '1s';
 
+/** A query that does not give what it is asked for. */
+export class NoAnswer extends Error {}
+
 /** Throws when it cannot be asked, or does not give one row of one column. */
 export async function askOneValue(client: Client, query: string): Promise<unknown> {
   await beginReading(client, { statement_timeout: LIMIT, lock_timeout: LIMIT });
@@ -13,7 +16,7 @@ export async function askOneValue(client: Client, query: string): Promise<unknow
     const text = `SELECT * FROM (${trimStatement(query)}\n) AS asked LIMIT 2`;
     const { rows, fields } = await client.query<unknown[]>({ text, rowMode: 'array' });
     if (rows.length !== 1 || fields.length !== 1)
-      throw new Error(
+      throw new NoAnswer(
         `it gives ${rows.length === 2 ? 'several' : rows.length} rows of ${fields.length} columns, not one value`,
       );
     return rows[0]?.[0];
@@ -27,6 +30,6 @@ export function meansWait(value: unknown): boolean {
   if (value === null || value === undefined) return false;
   if (typeof value === 'boolean') return value;
   const number = typeof value === 'number' || typeof value === 'string' ? Number(value) : Number.NaN;
-  if (Number.isNaN(number) || value === '') throw new Error('its value is neither true or false nor a number');
+  if (Number.isNaN(number) || value === '') throw new NoAnswer('its value is neither true or false nor a number');
   return number > 0;
 }

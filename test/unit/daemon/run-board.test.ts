@@ -166,6 +166,32 @@ describe('the board', () => {
     assert.deepEqual(begunRuns(), ['a1', 'b1', 'c1']);
   });
 
+  test('has others run in the place of one that is held up by its pace, which waits for a place then', async () => {
+    generation = generationOf(['a', 'b'], 1);
+    for (const archive of ['a', 'b'])
+      board.offer(archive, { run: '20261123T021500Z', trigger: 'schedule', whenBusy: 'append' });
+    await turn();
+    assert.deepEqual(
+      begun.map(({ archive }) => archive),
+      ['a'],
+    );
+    const pause = Promise.withResolvers<undefined>();
+    let isBack = false;
+    void begun[0]?.context.aside?.(() => pause.promise).then(() => (isBack = true));
+    await turn();
+    assert.deepEqual(
+      begun.map(({ archive }) => archive),
+      ['a', 'b'],
+    );
+    pause.resolve(undefined);
+    await turn();
+    assert.equal(isBack, false);
+    await begun[1]?.end();
+    await turn();
+    assert.equal(isBack, true);
+    await begun[0]?.end();
+  });
+
   test('leaves out a run that does not wait, and lets the latest slot take the place of those that wait', async () => {
     offer('a', '1');
     offer('a', '2', 'skip');
