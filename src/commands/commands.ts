@@ -245,6 +245,10 @@ export const COMMANDS: readonly CommandEntry[] = [
     options: [
       ALLOW_UNSIGNED,
       { flags: '--execute', does: 'delete them; without it, nothing is changed' },
+      {
+        flags: '--again',
+        does: 'purge a run that is named anew, though it was purged, or its rows were restored, before',
+      },
       { flags: '--yes', does: 'do not ask at a terminal' },
     ],
     exits: {
@@ -258,6 +262,7 @@ export const COMMANDS: readonly CommandEntry[] = [
       (await import('./purge.ts')).purgeCommand(invocation, given.archive, {
         runs: given.arguments.slice(1),
         execute: given.flag('execute'),
+        again: given.flag('again'),
         yes: given.flag('yes'),
       }),
   },

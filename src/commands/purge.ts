@@ -20,6 +20,8 @@ import { progressOfBytes } from './terminal/progress.ts';
 export interface PurgeOptions {
   runs: readonly string[];
   execute: boolean;
+  /** Purges anew what was purged or restored before. */
+  again?: boolean;
   /** Does not ask at a terminal. */
   yes: boolean;
 }
@@ -60,7 +62,7 @@ function readRequests(
   invocation: Invocation,
   config: Config,
   name: string,
-  { runs, execute, yes }: PurgeOptions,
+  { runs, execute, yes, again = false }: PurgeOptions,
 ): PurgeRequest[] {
   const [archive] = chooseArchives(config, [name]);
   if (archive === undefined) throw new UsageError(`there is no archive "${name}"`);
@@ -69,6 +71,8 @@ function readRequests(
     throw new UsageError(
       `${name} has no purge in the config, so that nothing of it is ever deleted; see docs/purge.md`,
     );
+  if (again && (runs.length === 0 || runs.includes('latest')))
+    throw new UsageError('--again is for a run that is named');
   const bad = runs.filter((run) => run !== 'latest' && !isRunId(run));
   if (bad.length > 0) throw new UsageError(bad.map((run) => `${run} is no run id, such as 20261123T021500Z`));
   const source = purge.source === undefined ? sourceOf(config, archive) : sourceNamed(config, purge.source);
@@ -80,6 +84,7 @@ function readRequests(
     byAge: run === 'latest',
     source,
     execute,
+    again,
     ...(isAsked ? { confirm: (what) => ask(archive.name, what) } : {}),
   }));
 }

@@ -139,6 +139,7 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
         purges.passEnded(archive, ending);
         alarms.held(archive, purges.of(archive));
         void calendars.refresh(archive).then(changed);
+        if (ending.purged > 0) due.purged(archive);
       },
     },
     {

@@ -9,7 +9,7 @@ import { fillList, ListCutter } from './long-list.ts';
 /** A kind of document. */
 export interface DocumentKind<T> {
   /** What a person calls it. */
-  name: 'manifest' | 'journal' | 'receipt' | 'purge record';
+  name: 'manifest' | 'journal' | 'receipt' | 'purge record' | 'restore mark';
   /** Its field `format`, such as `pgsluice/plan/1`. */
   format: string;
   schema: z.ZodType<T>;

@@ -30,6 +30,11 @@ export function purgeKey(archive: string, run: string): string {
   return `${runPrefix(archive, run)}_purge.json`;
 }
 
+/** That rows of the run were restored into the table that they are of. */
+export function restoredKey(archive: string, run: string): string {
+  return `${runPrefix(archive, run)}_restored.json`;
+}
+
 /** Folder of the journal, which is there only while the run is unfinished. */
 export function journalPrefix(archive: string, run: string): string {
   return `${runPrefix(archive, run)}_pgsluice/`;

@@ -43,6 +43,8 @@ const purgeSchema = z.strictObject({
   /** How often all objects were gone through, or again those with lines that may still go. */
   rounds: count().max(1000),
   stayed: list(stayed, MAX_SEGMENTS),
+  /** The restore whose rows it was told to purge again; see restored.ts. */
+  restored: name().exactOptional(),
 });
 export type PurgeRecord = z.infer<typeof purgeSchema>;
 

@@ -6,6 +6,7 @@ import type { PutResult, Replaces, Store, StoredObject } from '../store/store.ts
 import { PLAN, type JournalPlan, type PlanOutline } from './journal.ts';
 import { MANIFEST, type Manifest } from './manifest.ts';
 import { PURGE, type PurgeRecord } from './purge.ts';
+import { RESTORED, type RestoredMark } from './restored.ts';
 import { MAX_SEGMENTS } from './fields.ts';
 import {
   aliveKey,
@@ -15,6 +16,7 @@ import {
   manifestKey,
   planKey,
   purgeKey,
+  restoredKey,
   runPrefix,
   segmentOfDataKey,
   stagedManifestKey,
@@ -175,6 +177,21 @@ export class RunFolder implements RunPlace {
   /** Notes what a purge has done: only over nothing, or over the record that has this ETag. */
   async writePurge(record: PurgeRecord, replaces: Replaces): Promise<PutResult> {
     return putDocument(this, PURGE, record, purgeKey(this.archive, this.run), replaces);
+  }
+
+  /** Whether a purge of the run was begun, without a look at what it noted. */
+  async hasPurge(): Promise<boolean> {
+    return (await this.store.head(purgeKey(this.archive, this.run))) !== undefined;
+  }
+
+  /** The mark of the latest restore into the table of the run; undefined without one. Throws FailureError for one that cannot be believed. */
+  async restored(): Promise<RestoredMark | undefined> {
+    return (await readOwn(this, RESTORED, restoredKey(this.archive, this.run)))?.document;
+  }
+
+  /** Marks the run as restored; what lay there before was the mark of an earlier restore. */
+  async markRestored(mark: RestoredMark): Promise<void> {
+    await putDocument(this, RESTORED, mark, restoredKey(this.archive, this.run));
   }
 
   /** How many segments have receipts of this plan. */

@@ -4,6 +4,7 @@ import { codecOf } from '../format/compress/codec.ts';
 import type { Store } from '../store/store.ts';
 import type { PlanOutline } from './journal.ts';
 import { TELL_OF_MANIFEST } from './manifest-problem.ts';
+import { lostRun } from './lost-run.ts';
 import { archivePrefix, runOfFolder } from './names.ts';
 import { RunFolder } from './run-folder.ts';
 import type { StoredManifest } from './stored-manifest.ts';
@@ -139,6 +140,7 @@ async function readRun(folder: RunFolder): Promise<StoredRun | undefined> {
   try {
     const manifest = await folder.manifest();
     if (manifest !== undefined) return { archive, run, isCommitted: true, manifest, receipts: manifest.objects.length };
+    if (await folder.hasPurge()) throw lostRun(folder);
     const journal = await folder.outline();
     if (journal === undefined && (await folder.isEmpty())) return undefined;
     // Those of an earlier plan stay until the commit; without a plan, nothing says which of them count.
@@ -147,9 +149,15 @@ async function readRun(folder: RunFolder): Promise<StoredRun | undefined> {
   } catch (error) {
     const problem = toFailure(error, 'journal');
     if (!DOCUMENT_CODES.has(problem.code)) throw error;
-    return { archive, run, isCommitted: await folder.isCommitted(), problem, receipts: 0 };
+    const isCommitted = problem.code === 'purged-run-lost' || (await folder.isCommitted());
+    return { archive, run, isCommitted, problem, receipts: 0 };
   }
 }
 
 /** Failures that tell of a document, a manifest or one of the journal, and not of the way to it. */
-const DOCUMENT_CODES: ReadonlySet<string> = new Set([...TELL_OF_MANIFEST, 'bad-journal', 'key-refused']);
+const DOCUMENT_CODES: ReadonlySet<string> = new Set([
+  ...TELL_OF_MANIFEST,
+  'bad-journal',
+  'key-refused',
+  'purged-run-lost',
+]);

@@ -4,6 +4,7 @@ import { WindowCalendar } from '../calendar/windows.ts';
 import { destinationOf, sourceNamed, sourceOf } from '../config/resolve.ts';
 import type { Config, SourceConfig } from '../config/schema.ts';
 import type { PurgeRecord, Totals } from '../ledger/purge.ts';
+import { restoredSince } from '../ledger/restored-since.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import { compareRunIds, parseRunId } from '../ledger/run-id.ts';
 import { withConnection } from '../postgres/connect.ts';
@@ -57,6 +58,16 @@ export interface KnownPurge {
   failure?: Failure;
 }
 
+/** What decides, besides the runs themselves. */
+export interface PurgeFindings {
+  /** Of all runs of windows that have one which is old enough. */
+  purges: ReadonlyMap<string, KnownPurge>;
+  /** Runs whose rows were restored into the table, and are not to be purged again. */
+  restored: ReadonlySet<string>;
+  /** By the clock of the database. */
+  nowMs: number;
+}
+
 /** Purges that are done: they are not asked for again. */
 export type DonePurges = Map<string, PurgeRecord>;
 
@@ -83,15 +94,19 @@ export async function findDuePurges(
   const store = openStore(destinationOf(config, archive), signal);
   try {
     const found = await believeNoAge(store, archive, nowMs, await committedRuns(store, archive.name, known));
-    const old = found.committed.filter((run) => dueMsOf(run, archive) <= nowMs);
+    // Of a window, all purges count: one that was purged by name may be younger than that.
+    const old = [...byWindow(found.committed).values()].filter((runs) =>
+      runs.some((run) => dueMsOf(run, archive) <= nowMs),
+    );
     const purges = new Map<string, KnownPurge>();
-    const waiting = old.values();
+    const waiting = old.flat().values();
     const read = async (): Promise<void> => {
       for (const { run } of waiting)
         purges.set(run, await readPurge(new RunFolder(store, archive.name, run), done, signal));
     };
     await Promise.all(Array.from({ length: READ_AT_ONCE }, read));
-    return byClockOfHost(chooseDue(archive, found, purges, nowMs), Date.now() - nowMs);
+    const restored = await findRestored(store, archive, found.committed, purges);
+    return byClockOfHost(chooseDue(archive, found, { purges, restored, nowMs }), Date.now() - nowMs);
   } finally {
     store.close();
   }
@@ -162,6 +177,36 @@ async function readPurge(folder: RunFolder, done: DonePurges, signal: AbortSigna
   }
 }
 
+/** Asked for of windows alone of which something is to be purged. */
+async function findRestored(
+  store: Store,
+  { name }: PurgedArchive,
+  committed: readonly CommittedRun[],
+  purges: ReadonlyMap<string, KnownPurge>,
+): Promise<Set<string>> {
+  const restored = new Set<string>();
+  for (const generations of byWindow(committed).values()) {
+    const isOpen = generations.some(({ run }) => purges.has(run) && purges.get(run)?.record?.state !== 'done');
+    if (!isOpen) continue;
+    for (const { run } of generations) {
+      if (await isRestored(new RunFolder(store, name, run))) restored.add(run);
+    }
+  }
+  return restored;
+}
+
+/** A mark or a record that cannot be believed is one of a restore, too. */
+async function isRestored(folder: RunFolder): Promise<boolean> {
+  try {
+    if ((await folder.restored()) === undefined) return false;
+    // What was kept of a purge may be from before one that was told to pass over the restore.
+    return (await restoredSince(folder, (await folder.purge())?.record)) !== undefined;
+  } catch (error) {
+    if (!RECORD_CODES.has(toFailure(error, 'purge').code)) throw error;
+    return true;
+  }
+}
+
 /** Timers and metrics go by the clock of this host. */
 function byClockOfHost({ due, held, nextDueMs }: DuePurges, aheadMs: number): DuePurges {
   return {
@@ -171,27 +216,31 @@ function byClockOfHost({ due, held, nextDueMs }: DuePurges, aheadMs: number): Du
   };
 }
 
-/** By the facts alone, all by the clock of the database. `purges` are of all runs that are old enough. */
+/** By the facts alone, all by the clock of the database. */
 export function chooseDue(
   archive: PurgedArchive,
   { committed, damaged }: CommittedRuns,
-  purges: ReadonlyMap<string, KnownPurge>,
-  nowMs: number,
+  { purges, restored, nowMs }: PurgeFindings,
 ): DuePurges {
   const due: DueRun[] = [];
   const held: HeldRun[] = damaged.map(({ run, failure }) => ({ run, failure }));
   let nextDueMs: number | undefined;
   for (const [start, generations] of byWindow(committed)) {
     let before: KnownPurge | undefined;
+    const broughtBack = generations.find(({ run }) => restored.has(run))?.run;
     for (const committedRun of generations) {
       const { run, rows } = committedRun;
       const dueMs = dueMsOf(committedRun, archive);
       if (dueMs > nowMs) {
         nextDueMs = Math.min(dueMs, nextDueMs ?? dueMs);
+        before = purges.get(run);
         continue;
       }
       const purge = purges.get(run);
-      const failure = purge?.failure ?? whyHeld(archive, committedRun, start, before?.record?.totals);
+      const failure =
+        purge?.failure ??
+        before?.failure ??
+        whyHeld(archive, committedRun, { startMs: start, broughtBack, before: before?.record?.totals });
       const isDone = purge?.record?.state === 'done';
       before = purge;
       if (failure !== undefined && !isDone) held.push({ run, failure: { ...failure, archive: archive.name, run } });
@@ -222,13 +271,16 @@ export const LEAST_AFTER_MS = 3_600_000;
 function whyHeld(
   archive: PurgedArchive,
   { run, rows, window }: CommittedRun,
-  startMs: number,
-  before: Totals | undefined,
+  { startMs, broughtBack, before }: { startMs: number; broughtBack: string | undefined; before: Totals | undefined },
 ): Failure | undefined {
   if (window === undefined || !isOfConfig(archive, window, startMs)) {
     const what = window === undefined ? 'no window' : `${window.column} from ${window.from} to ${window.to}`;
     const message = `run ${run} is of ${what}, which is no window of the config: it is purged by name alone`;
     return fail('purge-window-changed', { stage: 'purge', message }).failure;
+  }
+  if (broughtBack !== undefined) {
+    const message = `rows of run ${broughtBack} were restored into the table`;
+    return fail('purge-restored', { stage: 'purge', message }).failure;
   }
   if (before !== undefined && hasComeBack(rows, before)) {
     const message = `run ${run} has ${rows} rows, and the purge before it left ${leftOf(before)} and deleted ${before.deleted}: rows have come back`;

@@ -7,7 +7,9 @@ import { problemOfManifest } from '../ledger/manifest-problem.ts';
 import { describeMissingRun } from '../ledger/missing-run.ts';
 import { fullKey } from '../ledger/names.ts';
 import type { Totals } from '../ledger/purge.ts';
+import { restoredSince } from '../ledger/restored-since.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
+import { formatGeneration, generationOf, parseRunId } from '../ledger/run-id.ts';
 import type { StoredManifest } from '../ledger/stored-manifest.ts';
 import { findLatestCommitted } from '../ledger/runs.ts';
 import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
@@ -149,28 +151,32 @@ async function purge(
 ): Promise<PurgeStatus> {
   const manifest = await readManifest(folder);
   const found = await folder.purge();
+  const anew = await anewOf(request, folder, found);
   tally.lines = manifest.rows;
-  tally.wentOn = found !== undefined;
-  tally.totalsBefore = found?.record.totals ?? noLines();
+  tally.wentOn = found !== undefined && anew === undefined;
+  tally.totalsBefore = tally.wentOn ? (found?.record.totals ?? noLines()) : noLines();
   const target = { url: request.source.url, applicationName: `pgsluice purge ${request.archive.name}/${folder.run}` };
   const client = await connectPostgres(target, 'purge', context.signal);
   try {
-    const before = await lookAgain(client, request, manifest, found);
+    const state = { folder, found, anew };
+    const before = await lookAgain(client, request, manifest, state);
     await proveRun(context, request, folder, manifest);
     const isWanted =
       !request.execute ||
       (await request.confirm?.({ run: folder.run, table: manifest.table ?? '', lines: manifest.rows })) !== false;
     if (!isWanted) throw new Stopped('asked');
     // The proof, or the answer, may have taken hours: only what is found now is gone by.
-    const facts = request.execute ? await lookAgain(client, request, manifest, found) : before;
+    const facts = request.execute ? await lookAgain(client, request, manifest, state) : before;
     const prepared = await prepare(client, facts, manifest);
     const { database, systemIdentifier } = facts.identity;
     const notes = new PurgeNotes(
       folder,
       { database, systemIdentifier: systemIdentifier ?? '' },
       request.execute ? found : undefined,
+      undefined,
+      anew,
     );
-    const work = new Work({ context, request, folder, manifest, client, prepared, notes, tally });
+    const work = new Work({ context, request, folder, manifest, client, prepared, notes, tally, state });
     return await work.goThrough();
   } finally {
     await endConnection(client);
@@ -190,21 +196,68 @@ async function readManifest(folder: RunFolder): Promise<StoredManifest> {
   throw new Refused([noRun((await describeMissingRun(folder)).message)]);
 }
 
+/** What lies beside the objects of the run. */
+interface RunState {
+  folder: RunFolder;
+  found: FoundRecord;
+  /** Undefined where a purge goes on, or is the first one; else the restore whose rows it purges again. */
+  anew: { restored: string | undefined } | undefined;
+}
+
+/** One that is told to purge again goes on with what was begun so. */
+async function anewOf({ again }: PurgeRequest, folder: RunFolder, found: FoundRecord): Promise<RunState['anew']> {
+  if (again !== true) return undefined;
+  const mark = await folder.restored();
+  const isPassedOver = mark === undefined || mark.id === found?.record.restored;
+  if (found?.record.state !== 'done' && isPassedOver) return undefined;
+  return { restored: mark?.id };
+}
+
+/** More runs no window has. */
+const MOST_GENERATIONS = 10_000;
+
+/** The run whose rows were restored since: this one, or of its window. Throws FailureError for a mark that cannot be believed. */
+async function findRestored(
+  folder: RunFolder,
+  passedOver: string | undefined,
+  isOfWindow: boolean,
+): Promise<string | undefined> {
+  const mark = await folder.restored();
+  if (mark !== undefined && mark.id !== passedOver) return folder.run;
+  const own = generationOf(folder.run);
+  for (let generation = 1; isOfWindow && generation <= MOST_GENERATIONS; generation += 1) {
+    if (generation === own) continue;
+    const other = new RunFolder(folder.store, folder.archive, formatGeneration(parseRunId(folder.run), generation));
+    if (generation > own && !(await other.isCommitted())) return undefined;
+    if ((await other.restored()) === undefined) continue;
+    if ((await restoredSince(other, (await other.purge())?.record)) !== undefined) return other.run;
+  }
+  return undefined;
+}
+
 /** Throws Refused with all that stands against it. */
 async function lookAgain(
   client: Client,
   { archive, byAge }: PurgeRequest,
   manifest: ManifestHead,
-  found: FoundRecord,
+  { folder, found, anew }: RunState,
 ): Promise<PurgeFacts> {
   if (archive.table === undefined) throw new Refused([noRun(`${archive.name} archives a query`)]);
   const facts = await look(client, archive.table);
   const problems = findProblems(facts, { manifest, option: archive.purge, isNamed: !byAge });
-  if (found?.record.state === 'done')
+  if (found?.record.state === 'done' && anew === undefined)
     problems.push({
       code: 'purge-done',
       message: `run ${manifest.run} was purged at ${found.record.finishedAt ?? ''}`,
       hint: 'A run is purged once: rows that came back since stay. Archive them anew, and purge that run.',
+    });
+  const passedOver = anew === undefined ? found?.record.restored : anew.restored;
+  const restored = await findRestored(folder, passedOver, manifest.window !== undefined && anew === undefined);
+  if (restored !== undefined)
+    problems.push({
+      code: 'purge-restored',
+      message: `rows of run ${restored} were restored into the table`,
+      hint: `Where nobody wants them there any more: pgsluice purge ${archive.name} ${restored} --again --execute.`,
     });
   if (problems.length > 0) throw new Refused(problems);
   return facts;
@@ -242,6 +295,7 @@ interface Parts {
   prepared: PreparedPurge;
   notes: PurgeNotes;
   tally: Tally;
+  state: RunState;
 }
 
 /** What is proved is gone through: object by object, so that little is held, and a killed purge knows where it was. */
@@ -319,9 +373,10 @@ class Work {
   /** A foreign key that cascades, or a trigger, may have been made meanwhile. Throws FailureError for the first problem. */
   async #lookOnceMore(): Promise<void> {
     if (performance.now() - this.#lookedAt < LOOK_INTERVAL_MS) return;
-    const { client, request, manifest } = this.#parts;
+    const { client, request, manifest, state, notes } = this.#parts;
     try {
-      await lookAgain(client, request, manifest, undefined);
+      const { found, folder } = state;
+      await lookAgain(client, request, manifest, { folder, found, anew: { restored: notes.restored } });
     } catch (error) {
       const problem = error instanceof Refused ? error.problems[0] : undefined;
       if (problem === undefined) throw error;

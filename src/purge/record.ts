@@ -14,7 +14,7 @@ export type FoundRecord = { record: PurgeRecord; etag: string } | undefined;
 
 export class PurgeNotes {
   readonly #folder: RunFolder;
-  readonly #head: Pick<PurgeRecord, 'source' | 'owner' | 'startedAt'>;
+  readonly #head: Pick<PurgeRecord, 'source' | 'owner' | 'startedAt' | 'restored'>;
   readonly #intervalMs: number;
   readonly stayed: Stayed;
   totals: Totals;
@@ -24,13 +24,22 @@ export class PurgeNotes {
   #etag: string | undefined;
   #writtenAt = 0;
 
-  constructor(folder: RunFolder, source: PurgeRecord['source'], found: FoundRecord, intervalMs = WRITE_INTERVAL_MS) {
-    const record = found?.record;
+  /** `anew` is there for a purge that begins again, over what was found: it says which restore it passes over. */
+  constructor(
+    folder: RunFolder,
+    source: PurgeRecord['source'],
+    found: FoundRecord,
+    intervalMs = WRITE_INTERVAL_MS,
+    anew?: { restored: string | undefined },
+  ) {
+    const record = anew === undefined ? found?.record : undefined;
+    const restored = anew === undefined ? record?.restored : anew.restored;
     this.#folder = folder;
     this.#head = {
       source,
       owner: `${os.hostname()} ${process.pid} ${randomUUID()}`,
       startedAt: record?.startedAt ?? new Date().toISOString(),
+      ...(restored === undefined ? {} : { restored }),
     };
     this.#intervalMs = intervalMs;
     this.stayed = new Stayed(record?.stayed);
@@ -38,6 +47,11 @@ export class PurgeNotes {
     this.next = record?.next ?? 0;
     this.rounds = record?.rounds ?? 0;
     this.#etag = found?.etag;
+  }
+
+  /** The restore that this purge passes over. */
+  get restored(): string | undefined {
+    return this.#head.restored;
   }
 
   /** An object was gone through for the first time. */

@@ -14,6 +14,8 @@ export interface PurgeRequest {
   byAge: boolean;
   /** The database that rows are deleted from. */
   source: SourceConfig;
+  /** Whether a run that was purged or restored before is purged anew. */
+  again?: boolean;
   /** Whether rows are deleted; else it is only counted what would go. */
   execute: boolean;
   /** Asked once, when nothing stands against it and all is proved, before the first row goes. */

@@ -12,6 +12,7 @@ import { warnOfConstraints, warnOfSelfReferences } from './judge-constraints.ts'
 import { conflictKey } from './judge-skip.ts';
 import { conditionOf, type KeyFacts } from './keys.ts';
 import { look, type RestoreFacts } from './look.ts';
+import { markOwnTable } from './mark.ts';
 import type { ObjectFacts, PlannedObjects } from './objects.ts';
 import { prepare } from './prepare.ts';
 import { warnOfPublications } from './publications.ts';
@@ -54,6 +55,7 @@ export async function planRestore(
     const problems = refuse(request, manifest, facts);
     if (problems.length > 0) throw new Refusal([...problems, ...tellOfDropped(facts)]);
     say(warnAhead(request, manifest, facts));
+    await markOwnTable(client, folder, request, manifest, say);
     const { target, record } = await prepare(client, request, manifest, facts);
     const { columns, doubts } = await planColumns(client, manifest, target);
     if (facts.target === undefined) {

@@ -6,6 +6,7 @@ import { linkSignals } from '../base/signals.ts';
 import { formatCount } from '../base/units.ts';
 import { endedAs } from '../ledger/journal.ts';
 import { warnOfLongLine } from '../ledger/long-line.ts';
+import { lostRun as purgedRun } from '../ledger/lost-run.ts';
 import type { ManifestSummary } from '../ledger/manifest.ts';
 import { isSameSnapshot } from '../postgres/snapshot.ts';
 import type { SegmentTask } from '../segment/task.ts';
@@ -147,6 +148,7 @@ async function executeUnderOneSnapshot(run: Run, session: Session, isNew: boolea
     // list that is made once its plan is ours tells.
     const committed = isNew ? undefined : await run.folder.manifest();
     if (committed !== undefined) return { status: 'already-committed', manifest: committed };
+    if (!isNew && (await run.folder.hasPurge())) throw purgedRun(run.folder);
     const manifest = await goOn(run, session, isNew);
     return manifest && { status: 'committed', manifest };
   } catch (error) {

@@ -4,6 +4,7 @@ import type { RunWindow } from '../run/window.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { archivePrefix } from '../ledger/names.ts';
+import { lostRun } from '../ledger/lost-run.ts';
 import { problemOfManifest } from '../ledger/manifest-problem.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import { compareRunIds } from '../ledger/run-id.ts';
@@ -108,8 +109,10 @@ export async function readCommitted(
 
 async function readRun(store: Store, archive: string, run: string): Promise<CommittedRun | DamagedRun | undefined> {
   try {
-    const manifest = await new RunFolder(store, archive, run).manifest();
-    return manifest && summarize(manifest);
+    const folder = new RunFolder(store, archive, run);
+    const manifest = await folder.manifest();
+    if (manifest !== undefined) return summarize(manifest);
+    return (await folder.hasPurge()) ? { run, failure: lostRun(folder).failure } : undefined;
   } catch (error) {
     const failure = problemOfManifest(error);
     if (failure === undefined) throw error;

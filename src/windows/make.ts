@@ -1,15 +1,17 @@
 /** Makes the windows of an archive that are missing, oldest first, each as a run of its own. */
 import { toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { sourceOf } from '../config/resolve.ts';
+import { destinationOf, sourceOf } from '../config/resolve.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import { withConnection, type Client } from '../postgres/connect.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
 import type { RunOptions } from '../run/run.ts';
+import { openStore } from '../store/open.ts';
 import { WindowsAhead, type WindowsProgress } from './ahead.ts';
 import { readCommitted, type CommittedRuns, type KnownRuns } from './committed.ts';
 import { damagedWindows, failureOf, type RunFailure } from './damaged.ts';
 import { rangeOf } from './choose.ts';
+import { lateWindows } from './late.ts';
 import {
   missingWindows,
   nextGeneration,
@@ -64,9 +66,10 @@ export async function makeWindows(
       const source = await openWindowSource(client, archive);
       const found = await readCommitted(options.config, archive, known, options.signal);
       const tell = followWindows(archive, source, found, request, hooks);
-      for await (const window of findWindows(options.log, archive, source, found, request)) {
+      for await (const window of findWindows(options, archive, source, found, request)) {
         if (options.signal.aborted || options.drain?.aborted === true) return;
-        tell(window);
+        // How many of these there are, nobody knows ahead.
+        if (window.isLate !== true) tell(window);
         const run = async (): Promise<RunResult> => {
           hooks.begin?.(window.run);
           return runArchive(options, archive, window.run);
@@ -120,7 +123,7 @@ function followWindows(
 }
 
 async function* findWindows(
-  log: Log,
+  { config, log, signal }: RunOptions,
   archive: WindowedArchive,
   source: WindowSource,
   found: CommittedRuns,
@@ -138,6 +141,13 @@ async function* findWindows(
   else {
     await requireFewWindows(input);
     yield* missingWindows(input);
+    if (archive.purge === undefined) return;
+    const store = openStore(destinationOf(config, archive), signal);
+    try {
+      yield* lateWindows(input, store, log);
+    } finally {
+      store.close();
+    }
   }
 }
 

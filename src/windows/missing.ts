@@ -12,6 +12,8 @@ export interface FoundWindow {
   stretch: Stretch;
   /** The id of its first run. */
   run: string;
+  /** Whether it is there, and this is a further run of it. */
+  isLate?: boolean;
 }
 
 /** A stretch of empty windows that is longer than this is passed over. */

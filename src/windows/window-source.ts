@@ -37,6 +37,8 @@ export interface WindowSource {
   firstRowFrom(pointMs: number): Promise<number | undefined>;
   /** Rows that lie in no window: without a point, or with one that is infinite or too far away. Undefined without an index. */
   countOutside(): Promise<number | undefined>;
+  /** Rows of a window. Undefined where nobody asks for them: of a query, and of partitions. */
+  countIn?: (stretch: Stretch) => Promise<number>;
   /** Why such rows lie in none. */
   outsideOf: string;
 }
@@ -47,13 +49,16 @@ type RowsFrom = (from: string, to: string) => { text: string; column: string; pa
 /** Asks the source. `client` is used for further looks until the source is dropped. Throws FailureError. */
 export async function openWindowSource(client: Client, archive: WindowedArchive): Promise<WindowSource> {
   return whileReading(client, async () => {
-    const { firstRow, outside, ...described } = await describe(client, archive);
+    const { firstRow, outside, rowsIn, ...described } = await describe(client, archive);
     return {
       ...described,
       clock: await readClock(client),
       firstRowFrom: (pointMs) => whileReading(client, () => firstRow(pointMs)),
       countOutside: async () =>
         outside === undefined ? undefined : whileReading(client, () => count(client, outside)),
+      ...(rowsIn === undefined
+        ? {}
+        : { countIn: (stretch) => whileReading(client, () => count(client, countSql(rowsIn(stretch)))) }),
     };
   });
 }
@@ -87,9 +92,11 @@ async function describe(client: Client, archive: WindowedArchive): Promise<Descr
   const hasIndex = leading?.some((index) => index.name === column.name);
   const createIndex = hasIndex === false ? createIndexSql(relation, [column.name]) : undefined;
   const outside = hasIndex === true ? outsideSql(from, name, kind, archive.where) : undefined;
+  const rowsIn = ({ fromMs, toMs }: Stretch): string =>
+    rowsFrom(pointLiteral(kind, calendar.format(fromMs)), pointLiteral(kind, calendar.format(toMs))).text;
   const firstRow = (pointMs: number): Promise<number | undefined> =>
     findFirstRow(client, kind, calendar, rowsFrom, pointMs);
-  return { kind, calendar, firstRow, createIndex, outside, outsideOf: outsideOf(column.name) };
+  return { kind, calendar, firstRow, rowsIn, createIndex, outside, outsideOf: outsideOf(column.name) };
 }
 
 function outsideOf(column: string): string {
@@ -103,7 +110,11 @@ function outsideSql(from: string, name: string, kind: ColumnKind, where: string 
   const last = pointLiteral(kind, lastPoint(kind));
   const outside = `${name} IS NULL OR ${name} OPERATOR(pg_catalog.<) ${first} OR ${name} OPERATOR(pg_catalog.>=) ${last}`;
   const filter = where === undefined ? '' : ` AND (${where}\n)`;
-  return `SELECT pg_catalog.count(*)::pg_catalog.text AS rows FROM ${from} WHERE (${outside})${filter}`;
+  return countSql(`${from} WHERE (${outside})${filter}`);
+}
+
+function countSql(rows: string): string {
+  return `SELECT pg_catalog.count(*)::pg_catalog.text AS rows FROM ${rows}`;
 }
 
 async function count(client: Client, sql: string): Promise<number> {
@@ -111,7 +122,7 @@ async function count(client: Client, sql: string): Promise<number> {
     const { rows } = await client.query<{ rows: string }>(asOneStatement(sql, []));
     return Number(rows[0]?.rows ?? 0);
   } catch (error) {
-    throw postgresFailure(error, 'plan', 'counting the rows that lie in no window');
+    throw postgresFailure(error, 'plan', 'counting rows');
   }
 }
 

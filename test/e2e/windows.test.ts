@@ -231,6 +231,7 @@ describe('the windows of an archive', () => {
       ({ purge: now }) => now?.last?.run === days[1] && now?.current === null,
     );
     assert.deepEqual([purge?.due, purge?.last?.status, purge?.notPurgeableRuns], [0, 'purged', 0]);
+    await daemon.until('purged', ({ lastSuccess }) => lastSuccess?.run === `${days[0]}_2`);
     const { purges } = await daemon.json<{ purges: PurgeEnding[] }>('/api/purges?archive=purged');
     assert.deepEqual(
       purges.map(({ run, status, totals }) => `${run} ${status} ${totals.deleted} ${totals.changed}`),

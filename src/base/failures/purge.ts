@@ -145,6 +145,18 @@ export const PURGE_FAILURES = {
       'A further run of a window has more rows than its purge before left, and 1 % of what that deleted: rows have come back, and somebody may need them.',
     hint: 'Where nobody does, purge that run by name: pgsluice purge ARCHIVE RUN --execute.',
   },
+  'purged-run-lost': {
+    transient: false,
+    meaning:
+      'The run was purged, as its `_purge.json` says, and its manifest is gone: rows that were deleted are in no archive. It is never made again, as that would hide it.',
+    hint: 'Bring the manifest and the objects back from former versions in the bucket. Rows that the table still has: pgsluice run ARCHIVE --from … --to … --again.',
+  },
+  'purge-restored': {
+    transient: false,
+    meaning: 'Rows of the window were restored into the table: somebody wants them there.',
+    hint: 'Where nobody does any more: pgsluice purge ARCHIVE RUN --again --execute.',
+    exit: REFUSED,
+  },
   'purge-changed': {
     transient: false,
     meaning: 'Rows of a run were changed since they were archived: they stay.',
@@ -153,7 +165,7 @@ export const PURGE_FAILURES = {
   'purge-done': {
     transient: false,
     meaning: 'The run was purged before, and a run is purged once: rows that came back since stay.',
-    hint: AGAIN,
+    hint: `${AGAIN} Or, where nobody wants what came back: pgsluice purge ARCHIVE RUN --again --execute.`,
     exit: REFUSED,
   },
   'purge-table-changed': {

@@ -117,6 +117,14 @@ export class DueRuns {
     else if (failure?.transient === true && trigger !== 'by hand') this.#retryLater(archive, slot);
   }
 
+  /** Windows were purged. What stayed or came late in one is to be archived as a further run of it: that is looked for now. */
+  purged(name: string): void {
+    const { archive, board, schedule, standings } = this.#parts;
+    const isScheduled = archive(name) !== undefined && schedule.slotsOf(name) !== undefined;
+    if (this.#isClosed || !isScheduled || board.isBusy(name) || standings.of(name)?.schedule === 'paused') return;
+    board.offer(name, { run: formatRunId(new Date()), trigger: 'catch-up', whenBusy: 'append' });
+  }
+
   /** Nothing is planned from now on. */
   close(): void {
     this.#isClosed = true;

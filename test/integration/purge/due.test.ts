@@ -3,15 +3,21 @@ import assert from 'node:assert/strict';
 import { before, beforeEach, describe, test } from 'node:test';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { Manifest } from '../../../src/ledger/manifest.ts';
+import { listCommand } from '../../../src/commands/list.ts';
+import { purgeCommand } from '../../../src/commands/purge.ts';
+import { restoreCommand } from '../../../src/commands/restore.ts';
+import { runCommand } from '../../../src/commands/run.ts';
 import { connectPostgres, endConnection } from '../../../src/postgres/connect.ts';
 import type { DuePurges, PurgedArchive } from '../../../src/purge/due.ts';
 import { purgeDue, type PassEnding, type PassMemory } from '../../../src/purge/purge-due.ts';
 import type { PurgeResult } from '../../../src/purge/request.ts';
+import type { RestoreResult } from '../../../src/restore/request.ts';
+import type { RunResult } from '../../../src/run/run-archive.ts';
 import { lockConnection, openLock } from '../../../src/run/lock.ts';
 import { openKnownRuns } from '../../../src/windows/known-runs.ts';
-import { runInProcess } from '../../support/in-process.ts';
+import { commandInProcess, runInProcess } from '../../support/in-process.ts';
 import { recordTo, type LogLine } from '../../support/record-log.ts';
-import { putObject } from '../../support/segments.ts';
+import { putObject, removeObject } from '../../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../../support/site.ts';
 
 const DAY = 86_400_000;
@@ -95,8 +101,8 @@ async function pass(file = config, onProgress: (stop: AbortController) => void =
 }
 
 beforeEach(async () => {
-  for (const run of DAYS) await site.removeRun(NAME, run);
-  await sql(`DROP TABLE IF EXISTS events CASCADE;
+  for (const key of await site.keys(NAME)) await removeObject(site, key);
+  await sql(`DROP TABLE IF EXISTS events, children, elsewhere CASCADE;
     CREATE TABLE events (id int PRIMARY KEY, at timestamptz NOT NULL, v text);
     INSERT INTO events SELECT i, timestamptz '2026-01-01Z' + (i - 1) * interval '6 min', md5(i::text) FROM generate_series(1, 720) AS i;
     CREATE INDEX ON events (at); ANALYZE events`);
@@ -248,5 +254,159 @@ describe('what the daemon purges', () => {
     assert.deepEqual([rest.all[0]?.wentOn, await left()], [true, [0, 0, 0]]);
     const { deleted, absent } = rest.all[0]!.totals;
     assert.equal(deleted + absent, 240);
+  });
+});
+
+/** What `run` makes of the archive now, such as `20260101T000000Z_2 committed 3`. */
+async function make(file = config): Promise<string[]> {
+  const { stdout } = await commandInProcess(site, file, (invocation) => runCommand(invocation, [NAME], { all: false }));
+  return (JSON.parse(stdout) as RunResult[]).map(
+    ({ run, status, rows, error }) => `${run} ${error?.code ?? status} ${rows}`,
+  );
+}
+
+async function restore(run: string, into = 'public.events', file = config) {
+  const how = { create: false, onConflict: 'skip', selfReferences: 'ordered' };
+  const { code, stdout } = await commandInProcess(site, file, (invocation) =>
+    restoreCommand(invocation, NAME, { run, into, ...how }),
+  );
+  return { code, result: JSON.parse(stdout) as RestoreResult };
+}
+
+async function purgeByName(run: string, again = false, file = config): Promise<string> {
+  const { stdout } = await commandInProcess(site, file, (invocation) =>
+    purgeCommand(invocation, NAME, { runs: [run], execute: true, yes: false, again }),
+  );
+  const [result] = JSON.parse(stdout) as PurgeResult[];
+  return [result?.status, ...new Set(result?.problems.map(({ code }) => code))].join(' ');
+}
+
+describe('a window that was purged and holds rows again', () => {
+  const [first, second] = DAYS;
+
+  test('gets no further run before its latest one is purged, nor where only that is left which cannot go', async () => {
+    await sql(`CREATE TABLE children (event int REFERENCES events); CREATE INDEX ON children (event);
+      INSERT INTO children VALUES (7); INSERT INTO events VALUES (1000, '2026-01-01 12:00Z', 'late')`);
+    await age(second, 8 * DAY);
+    assert.deepEqual(await make(), [], 'nothing of it is purged');
+    assert.deepEqual((await pass()).results, [`${second} purged`]);
+    assert.deepEqual(await make(), [], 'nothing of it is left');
+    // Three purges later, what is referred to waits for a further run.
+    assert.equal(await purgeByName(first), 'purged');
+    assert.deepEqual(await make(), [], 'the purge is not done');
+    for (let round = 0; round < 2; round += 1) assert.equal(await purgeByName(first), 'purged');
+    assert.deepEqual(await make(), [`${first}_2 committed 2`]);
+    assert.deepEqual(await make(), [], 'the second one is not purged');
+    await age(`${first}_2`, 8 * DAY);
+    for (let round = 0; round < 3; round += 1) assert.deepEqual((await pass()).results, [`${first}_2 purged`]);
+    assert.deepEqual([await left(), await make()], [[1, 0, 240], []], 'what is left is referred to');
+    await sql('DELETE FROM children');
+    assert.deepEqual(await make(), [], 'as many are left as before');
+    await sql(`INSERT INTO events VALUES (1001, '2026-01-01 13:00Z', 'later')`);
+    assert.deepEqual(await make(), [`${first}_3 committed 2`]);
+  });
+
+  test('gets none without purge: in the config', async () => {
+    assert.equal(await purgeByName(first), 'purged');
+    await sql(`INSERT INTO events VALUES (1000, '2026-01-01 12:00Z', 'late')`);
+    const { purge: _none, ...kept } = { purge: undefined };
+    const window = { column: 'at', every: 'day', from: '2026-01-01' };
+    const file = await site.writeConfig({
+      log: { level: 'silent' },
+      archives: { [NAME]: { table: 'events', window, ...kept } },
+    });
+    assert.deepEqual(await make(file), []);
+    assert.deepEqual(await make(), [`${first}_2 committed 1`]);
+  });
+
+  test('is archived where many rows came back, and purged by name alone', async () => {
+    assert.equal(await purgeByName(first), 'purged');
+    await sql(
+      `INSERT INTO events SELECT i, timestamptz '2026-01-01Z' + (i - 1) * interval '6 min', md5(i::text) FROM generate_series(1, 240) AS i`,
+    );
+    assert.deepEqual(await make(), [`${first}_2 committed 240`]);
+    await age(`${first}_2`, 8 * DAY);
+    const { results, due } = await pass();
+    assert.deepEqual(
+      [results, due?.held.map(({ run, failure }) => `${run} ${failure.code}`)],
+      [[], [`${first}_2 purge-came-back`]],
+    );
+    assert.deepEqual(await left(), [240, 240, 240]);
+    assert.equal(await purgeByName(`${first}_2`), 'purged');
+    assert.deepEqual(await left(), [0, 240, 240]);
+  });
+
+  test('is never made again where its manifest vanished, by whatever command', async () => {
+    assert.equal(await purgeByName(first), 'purged');
+    const key = `${PREFIX}${NAME}/run=${first}/`;
+    for (const name of await site.keys(NAME))
+      if (name.startsWith(key) && !name.endsWith('_purge.json')) await removeObject(site, name);
+    // What this host knew of it before is gone as well.
+    const fresh = await writeConfig();
+    assert.deepEqual(await make(fresh), [`${first} purged-run-lost 0`]);
+    const { result } = await runInProcess(site, fresh, NAME, first);
+    assert.equal(result.error?.code, 'purged-run-lost');
+    const { stdout } = await commandInProcess(site, fresh, (invocation) =>
+      listCommand(invocation, NAME, { windows: true }),
+    );
+    assert.equal((JSON.parse(stdout) as { state: string }[])[0]?.state, 'damaged');
+    assert.deepEqual(
+      (await site.keys(NAME)).filter((name) => name.startsWith(key)),
+      [`${key}_purge.json`],
+    );
+  });
+});
+
+describe('rows that were restored into their own table', () => {
+  const [first] = DAYS;
+
+  test('stay: no purge by age or by name takes them, and no further run is made, until one is told to', async () => {
+    await age(first, 8 * DAY);
+    assert.deepEqual((await pass()).results, [`${first} purged`]);
+    assert.deepEqual((await restore(first)).result.status, 'restored');
+    assert.deepEqual([await left(), await make()], [[240, 240, 240], []]);
+    memory = { done: new Map(), differentAtMs: new Map() };
+    for (let slot = 0; slot < 2; slot += 1) assert.deepEqual((await pass()).results, []);
+    assert.equal(await purgeByName(first), 'refused purge-done purge-restored');
+    assert.deepEqual(await left(), [240, 240, 240]);
+    assert.equal(await purgeByName(first, true), 'purged');
+    assert.deepEqual(await left(), [0, 240, 240]);
+    await sql(`INSERT INTO events VALUES (1000, '2026-01-01 12:00Z', 'late')`);
+    assert.deepEqual(await make(), [`${first}_2 committed 1`], 'from then on the window is as any other');
+    assert.equal((await restore(first)).result.status, 'restored');
+    await age(`${first}_2`, 8 * DAY);
+    const { due } = await pass();
+    assert.deepEqual(
+      due?.held.map(({ run, failure }) => `${run} ${failure.code}`),
+      [`${first}_2 purge-restored`],
+    );
+    assert.equal(await purgeByName(`${first}_2`), 'refused purge-restored');
+  });
+
+  test('that were never purged stay as well; rows in another table are no matter', async () => {
+    await age(first, 8 * DAY);
+    await sql('CREATE TABLE elsewhere (LIKE events INCLUDING ALL)');
+    assert.equal((await restore(first, 'public.elsewhere')).result.status, 'restored');
+    assert.equal(await site.stored(`${PREFIX}${NAME}/run=${first}/_restored.json`), undefined);
+    await sql('DELETE FROM events WHERE id <= 3');
+    assert.equal((await restore(first)).result.status, 'restored');
+    assert.deepEqual([(await pass()).results, await left()], [[], [240, 240, 240]]);
+  });
+
+  test('are not restored at all where the run cannot be marked, or is being purged', async () => {
+    await sql('DELETE FROM events WHERE id <= 3');
+    const purging = await connectPostgres({
+      url: site.database.url,
+      applicationName: `pgsluice purge ${NAME}/${first}`,
+    });
+    const refused = await restore(first);
+    await endConnection(purging);
+    assert.deepEqual([refused.code, refused.result.status], [2, 'refused']);
+    assert.match(refused.result.problems[0] ?? '', /is in progress/);
+    site.proxy.allows = ({ method, key }) => method !== 'PUT' || !key.includes('_restored.json');
+    const denied = await restore(first);
+    site.proxy.allows = () => true;
+    assert.equal(denied.result.status, 'refused', JSON.stringify(denied.result));
+    assert.deepEqual(await left(), [237, 240, 240]);
   });
 });

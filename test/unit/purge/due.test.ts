@@ -9,6 +9,7 @@ import type { CommittedRun } from '../../../src/windows/committed.ts';
 
 const HOUR = 3_600_000;
 const CHANGED = 'purge-window-changed';
+const RESTORED = 'purge-restored';
 const NOW = Date.parse('2026-11-10T12:00:00Z');
 const ARCHIVE = {
   name: 'events',
@@ -34,9 +35,15 @@ function purgeOf(run: string, state: 'running' | 'done' | 'none', totals: Partia
   return { run, record: { run, state, totals: { ...noLines(), ...totals } } as PurgeRecord };
 }
 
+const restored = new Set<string>();
+
 function choose(committed: CommittedRun[], purges: KnownPurge[] = [], archive = ARCHIVE) {
   const known = new Map(purges.map((purge) => [purge.run, purge]));
-  const { due, held, nextDueMs } = chooseDue(archive, { committed, damaged: [] }, known, NOW);
+  const { due, held, nextDueMs } = chooseDue(
+    archive,
+    { committed, damaged: [] },
+    { purges: known, restored, nowMs: NOW },
+  );
   return {
     due: due.map(({ run }) => run),
     held: held.map(({ run, failure }) => `${run} ${failure.code}`),
@@ -92,7 +99,11 @@ describe('what is due', () => {
   test('is told of damaged manifests as of what does not go', () => {
     const { failure } = fail('bad-manifest', { stage: 'verify', message: 'it is no JSON' });
     const damaged = [{ run: runOf(1).run, failure }];
-    const { due, held } = chooseDue(ARCHIVE, { committed: [runOf(2)], damaged }, new Map(), NOW);
+    const { due, held } = chooseDue(
+      ARCHIVE,
+      { committed: [runOf(2)], damaged },
+      { purges: new Map(), restored, nowMs: NOW },
+    );
     assert.deepEqual([due.length, held[0]?.failure.code], [1, 'bad-manifest']);
   });
 });
@@ -114,9 +125,29 @@ describe('a further generation', () => {
       });
     });
 
+  test('of a window whose rows were restored does not go, whichever of its runs they are of', () => {
+    const second = runOf(1, { generation: 2, rows: 5, finishedAt: '2026-11-10T11:59:00.000Z' });
+    for (const { run } of [first, second]) {
+      restored.add(run);
+      const { due, held } = choose([first, second, runOf(2)], [purgeOf(first.run, 'none')]);
+      restored.delete(run);
+      assert.deepEqual([due, held], [[runOf(2).run], [`${first.run} ${RESTORED}`]]);
+    }
+  });
+
   test('of a window from which nothing was deleted cannot have come back', () => {
     const second = runOf(1, { generation: 2, rows: 5 });
     assert.deepEqual(choose([{ ...first, rows: 0 }, second], [purgeOf(first.run, 'done')]).due, [second.run]);
+  });
+
+  test('is judged by a purge by name as well, however young its run is, and by none that cannot be read', () => {
+    const young = { ...first, finishedAt: '2026-11-10T11:59:00.000Z' };
+    const second = runOf(1, { generation: 2, rows: 500 });
+    const before = purgeOf(first.run, 'done', { deleted: 1000 });
+    assert.deepEqual(choose([young, second], [before]).held, [`${second.run} purge-came-back`]);
+    const { failure } = fail('bad-purge-record', { stage: 'purge', message: 'it is no JSON' });
+    const bad = { run: first.run, record: undefined, failure };
+    assert.deepEqual(choose([young, second], [bad]).held, [`${second.run} bad-purge-record`]);
   });
 
   test('is judged by the generation before it, in the order of numbers', () => {

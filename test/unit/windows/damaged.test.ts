@@ -68,6 +68,7 @@ function storeWhere(failure: FailureError): Store {
       for (const run of DAYS) yield `run=${run}`;
     },
     scan: (key: string) => (key.includes(DAYS[1]) ? Promise.reject(failure) : Promise.resolve(undefined)),
+    head: () => Promise.resolve(undefined),
   };
   return store as unknown as Store;
 }
