@@ -8,6 +8,7 @@ import { THIS_DATABASE } from './held-lock.ts';
 import { fail } from '../base/errors.ts';
 import { postgresFailure } from './errors.ts';
 import { isAttached } from './table-stats.ts';
+import { together } from './together.ts';
 
 /** The relations that this transaction has locked. */
 const LOCKED_SQL = `
@@ -38,8 +39,10 @@ ${LOCKED_SQL} AND c.relkind OPERATOR(pg_catalog.=) 'p'
 export async function requireNotRewritten(client: Client): Promise<void> {
   let names: string[];
   try {
-    const rewritten = await client.query<{ name: string }>(REWRITTEN_SQL);
-    const reattached = await client.query<{ name: string }>(REATTACHED_SQL);
+    const [rewritten, reattached] = await together(client, () => [
+      client.query<{ name: string }>(REWRITTEN_SQL),
+      client.query<{ name: string }>(REATTACHED_SQL),
+    ]);
     names = [...rewritten.rows, ...reattached.rows].map((row) => row.name);
   } catch (error) {
     throw postgresFailure(error, 'snapshot', 'looking for rewritten tables');

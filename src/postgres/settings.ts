@@ -1,5 +1,6 @@
 /** The settings that the line format and long reads depend on, and where they are set: never where they would stay with others. */
 import type { Client } from 'pg';
+import { together } from './together.ts';
 
 /** What the line format depends on, and the limits that would cut a long read short. */
 const SETTINGS: Readonly<Record<string, string>> = {
@@ -49,16 +50,47 @@ interface Connection {
 const CONNECTIONS = new WeakMap<Client, Connection>();
 
 /**
- * Finds out whether a pooler is between, before anything is set. A session that is ours alone is set up once; behind a pooler
- * it belongs to others in a moment, and nothing may stay on it.
+ * Finds out whether a pooler is between, and sets nothing where one is: behind it, the session belongs to others in a moment, and
+ * nothing may stay on it. A session that is ours alone is set up once. All of it is one round trip, so the server decides.
  */
 export async function prepareConnection(client: Client): Promise<void> {
-  const connection = await askConnection(client);
+  const pid = announcedPid(client);
+  const [connection, isLively] = await together(client, () => [
+    askConnection(
+      client,
+      setWhereOurs(
+        [...Object.entries(SETTINGS).map(([name, value]) => [0, name, value] as const), ...NEWER_SETTINGS],
+        pid,
+      ),
+    ),
+    client.query(`SELECT ${setWhereOurs(LIVELINESS, pid)}`).then(
+      () => true,
+      () => false,
+    ),
+  ]);
   CONNECTIONS.set(client, connection);
-  if (connection.pooled) return;
-  await client.query(statement(settingsOf(connection), false));
-  await setLiveliness(client, connection);
+  // A system may have one and not another: the rest holds all the same.
+  if (!connection.pooled && !isLively) await setLiveliness(client, connection);
 }
+
+/** The id of the backend by what was said at the login; a pooler says one of its own. */
+function announcedPid(client: Client): number {
+  return (client as unknown as { processID: number | null }).processID ?? 0;
+}
+
+/** SQL that sets what this server knows, where its backend has this id; and nothing elsewhere. */
+function setWhereOurs(
+  settings: readonly (readonly [since: number, name: string, value: string])[],
+  pid: number,
+): string {
+  const calls = settings.map(([since, name, value]) => {
+    const call = `pg_catalog.set_config('${name}', '${value}', false)`;
+    return since === 0 ? call : `CASE WHEN ${VERSION} OPERATOR(pg_catalog.>=) ${since} THEN ${call} END`;
+  });
+  return `CASE WHEN pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) ${pid} THEN pg_catalog.concat(${calls.join(', ')}) END AS set`;
+}
+
+const VERSION = "pg_catalog.current_setting('server_version_num')::pg_catalog.int4";
 
 /** What is said wherever a source is reached through one. */
 export const POOLER_WARNING =
@@ -96,23 +128,18 @@ function settingsOf(connection: Connection | undefined): Record<string, string> 
   return { ...SETTINGS, ...Object.fromEntries(known.map(([, name, value]) => [name, value])) };
 }
 
-async function askConnection(client: Client): Promise<Connection> {
+/** `also` is asked in the same statement. */
+async function askConnection(client: Client, also?: string): Promise<Connection> {
   const { rows } = await client.query<{ pid: number; version: number }>(
-    `SELECT pg_catalog.pg_backend_pid() AS pid,
-       pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version`,
+    `SELECT pg_catalog.pg_backend_pid() AS pid, ${VERSION} AS version${also === undefined ? '' : `, ${also}`}`,
   );
   const { pid = 0, version = 0 } = rows[0] ?? {};
-  return { pid, version, pooled: (client as unknown as { processID: number | null }).processID !== pid };
+  return { pid, version, pooled: announcedPid(client) !== pid };
 }
 
 async function setLiveliness(client: Client, { version }: Connection): Promise<void> {
-  const known = LIVELINESS.filter(([since]) => version >= since).map(([, name, value]) => [name, value] as const);
-  try {
-    await client.query(statement(Object.fromEntries(known), false));
-  } catch {
-    // A system may have one and not another: the rest holds all the same.
-    for (const [name, value] of known) await client.query(statement({ [name]: value }, false)).catch(() => undefined);
-  }
+  for (const [since, name, value] of LIVELINESS)
+    if (version >= since) await client.query(statement({ [name]: value }, false)).catch(() => undefined);
 }
 
 /** Names and values are those above: constants, and no text from anywhere else. */

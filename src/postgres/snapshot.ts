@@ -24,8 +24,7 @@ export async function beginHolding(client: Client, own: Readonly<Record<string, 
 
 async function begin(client: Client, statement: string, own: Readonly<Record<string, string>>): Promise<void> {
   try {
-    await client.query(statement);
-    await setForTransaction(client, own);
+    await Promise.all([client.query(statement), setForTransaction(client, own)]);
   } catch (error) {
     throw postgresFailure(error, 'snapshot', 'opening a transaction');
   }

@@ -8,6 +8,7 @@ import { connectPostgres, endConnection, socketOf, type Client, type ConnectionT
 import { postgresFailure } from '../postgres/errors.ts';
 import { IS_ADVISORY, isLockOf, THIS_DATABASE } from '../postgres/held-lock.ts';
 import { beginHolding, beginReading } from '../postgres/snapshot.ts';
+import { together } from '../postgres/together.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { LIVENESS } from './liveness.ts';
 
@@ -55,10 +56,12 @@ export function lockConnection({ source, archive }: LockTarget): ConnectionTarge
 export async function openLock(target: LockTarget, signal?: AbortSignal, begin = beginReading): Promise<Client> {
   const client = await connectPostgres(lockConnection(target), 'connect', signal);
   try {
-    await withinAnswerTime(client, async () => {
-      await begin(client, { idle_in_transaction_session_timeout: `${LIVENESS.holderSilenceMs}ms` });
-      await takeLock(client, target);
-    });
+    await withinAnswerTime(client, () =>
+      together(client, () => [
+        begin(client, { idle_in_transaction_session_timeout: `${LIVENESS.holderSilenceMs}ms` }),
+        takeLock(client, target),
+      ]),
+    );
     return client;
   } catch (error) {
     await endConnection(client);

@@ -17,6 +17,7 @@ import {
   type Snapshot,
   type SourceIdentity,
 } from '../postgres/snapshot.ts';
+import { together } from '../postgres/together.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { askForLock, lockConnection, lockNumber, openLock, whenUnlockedHere, type LockTarget } from './lock.ts';
 import { viewSource, type SourceView } from './source-view.ts';
@@ -49,13 +50,15 @@ export async function openSession(target: LockTarget, signal: AbortSignal): Prom
   await whenUnlockedHere(target);
   const client = await openLock(target, signal);
   try {
-    const found = await withinAnswerTime(client, async () => ({
-      identity: await identifySource(client),
-      role: await askServerRole(client),
-      mark: await markServer(client),
-      snapshot: await exportSnapshot(client),
-    }));
-    return new PostgresSession(target, client, found);
+    const [identity, role, mark, snapshot] = await withinAnswerTime(client, () =>
+      together(client, () => [
+        identifySource(client),
+        askServerRole(client),
+        markServer(client),
+        exportSnapshot(client),
+      ]),
+    );
+    return new PostgresSession(target, client, { identity, role, mark, snapshot });
   } catch (error) {
     await endConnection(client);
     throw postgresFailure(error, 'snapshot', 'opening the session of the run');
@@ -81,6 +84,9 @@ class PostgresSession implements Session {
   readonly #client: Client;
   readonly #heartbeat: Heartbeat;
   readonly #lost = new AbortController();
+  /** A question that is on its way, and one that is sent after it: for all who ask meanwhile. */
+  #asking: Promise<void> = Promise.resolve();
+  #next: Promise<void> | undefined;
 
   constructor(target: LockTarget, client: Client, { identity, role, mark, snapshot }: Found) {
     this.#target = target;
@@ -108,7 +114,19 @@ class PostgresSession implements Session {
     return this.#lost.signal;
   }
 
-  async require(): Promise<void> {
+  /** Many segments that end at about the same time share a question, so that a distant server bounds none of them. */
+  require(): Promise<void> {
+    this.#next ??= this.#asking
+      .catch(() => undefined)
+      .then(() => {
+        this.#next = undefined;
+        this.#asking = this.#ask();
+        return this.#asking;
+      });
+    return this.#next;
+  }
+
+  async #ask(): Promise<void> {
     this.lost.throwIfAborted();
     try {
       await askForLock(this.#client);

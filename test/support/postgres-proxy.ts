@@ -21,6 +21,10 @@ export interface PostgresProxy {
   serverOf: (application: string) => string;
   /** Whether the server hears of it when a client is gone; if not, it is as if the client's host had vanished. */
   passesHangUps: boolean;
+  /** Of new connections: each answer comes so much later. */
+  answerMs: number;
+  /** How often a client of such a connection said something after an answer, the first words of it included. */
+  roundTrips: number;
   stop: () => Promise<void>;
 }
 
@@ -45,9 +49,22 @@ export async function startPostgresProxy(url: string): Promise<PostgresProxy> {
       const edit = proxy.onConnection(application);
       upstream.connect(Number(target.port), target.hostname);
       upstream.write(startup);
-      client.on('data', (bytes: Buffer) => upstream.write(bytes));
-      if (edit === undefined) upstream.pipe(client);
-      else editMessages(upstream, client, edit);
+      let isAnswered = false;
+      proxy.roundTrips += 1;
+      client.on('data', (bytes: Buffer) => {
+        if (isAnswered) proxy.roundTrips += 1;
+        isAnswered = false;
+        upstream.write(bytes);
+      });
+      if (edit !== undefined) editMessages(upstream, client, edit);
+      else if (proxy.answerMs === 0) upstream.pipe(client);
+      else
+        upstream.on('data', (bytes: Buffer) => {
+          setTimeout(() => {
+            isAnswered = true;
+            client.write(bytes);
+          }, proxy.answerMs);
+        });
     });
   });
   server.listen(0, '127.0.0.1');
@@ -58,6 +75,8 @@ export async function startPostgresProxy(url: string): Promise<PostgresProxy> {
   const proxy: PostgresProxy = {
     url: proxied.href,
     onConnection: () => undefined,
+    answerMs: 0,
+    roundTrips: 0,
     serverOf: () => url,
     passesHangUps: true,
     stop: async () => {

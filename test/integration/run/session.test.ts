@@ -108,3 +108,21 @@ test('a session that is ended while it is opened may be opened again, whatever i
   assert.ok(codes.length > 4, `${codes.length} statements`);
   assert.deepEqual([...new Set(codes)], ['connection-lost']);
 });
+
+describe('a session with a distant server', () => {
+  test('is opened in five round trips after the login, and many who ask for the lock share two', async () => {
+    proxy.onConnection = () => undefined;
+    proxy.answerMs = 25;
+    const target = { source: { url: proxy.url } as SourceConfig, archive: 'far', folderUrl: 'file:///far' };
+    const before = proxy.roundTrips;
+    const session = await openSession(target, new AbortController().signal);
+    // The start, and the two of SCRAM.
+    assert.equal(proxy.roundTrips - before, 3 + 5);
+    const opened = proxy.roundTrips;
+    await Promise.all(Array.from({ length: 20 }, () => session.require()));
+    await session.require();
+    assert.equal(proxy.roundTrips - opened, 2);
+    proxy.answerMs = 0;
+    await session.close();
+  });
+});
