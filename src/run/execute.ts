@@ -230,14 +230,22 @@ async function dispatch(run: Run, attempt: Attempt, sinceMs: number, sign: SignO
       return undefined;
     },
   };
-  const writer = new ReceiptWriter(run.folder, attempt);
+  const writer = new ReceiptWriter(run.folder, attempt, {
+    before: () => session.require(),
+    onStored: (receipt) => {
+      done.set(receipt.segment, receipt);
+      for (const warning of warnOfLongLine(receipt)) run.log.warn(warning);
+      sign.given();
+      progress.finish(receipt.segment, receipt);
+    },
+  });
   const term = new SnapshotTerm(run, attempt, sinceMs);
-  const { isLeft, leftFailure, peakHeapBytes } = await dispatchTasks(tasks, {
+  const dispatching = dispatchTasks(tasks, {
     place: run.place,
     log: run.log,
     retry: run.archive.retry,
     parallel: run.archive.segments.parallel,
-    signal: AbortSignal.any([run.signal, session.lost]),
+    signal: AbortSignal.any([run.signal, session.lost, writer.failed]),
     drain: run.drain,
     leave: term.over,
     turn: (signal) => run.pace.turn(signal, { isPart: !plan.cut.survivesSnapshot }),
@@ -257,23 +265,28 @@ async function dispatch(run: Run, attempt: Attempt, sinceMs: number, sign: SignO
       noteTrouble(run.log, progress, trouble, segment);
     },
     endsRetries: (failure) => SESSION_CODES.has(failure.code),
-    onFinished: async ({ segment }, facts) => {
-      await session.require();
-      const { fingerprint } = attempt.journal;
-      const receipt = { ...facts, segment, fingerprint, snapshot: session.snapshot };
-      await writer.record(receipt);
-      done.set(segment, receipt);
-      for (const warning of warnOfLongLine(receipt)) run.log.warn(warning);
-      sign.given();
-      progress.finish(segment, facts);
-    },
-  }).finally(() => {
+    onFinished: ({ segment }, facts) =>
+      writer.record({ ...facts, segment, fingerprint: attempt.journal.fingerprint, snapshot: session.snapshot }),
+  });
+  const { isLeft, leftFailure, peakHeapBytes } = await recordAll(writer, dispatching).finally(() => {
     term.close();
   });
   progress.sawHeap(peakHeapBytes);
   // It would have been tried again under this snapshot; now that counts as a try of the run.
   if (leftFailure !== undefined) throw new FailureError(withoutSegment(leftFailure));
   return isLeft !== true;
+}
+
+/** However the dispatch ends, what is done by then gets its receipts; its own failure is the one to throw. */
+async function recordAll<T>(writer: ReceiptWriter, dispatching: Promise<T>): Promise<T> {
+  try {
+    const summary = await dispatching;
+    await writer.finish();
+    return summary;
+  } catch (error) {
+    await writer.finish().catch(() => undefined);
+    throw error;
+  }
 }
 
 function withoutSegment({ segment: _segment, ...failure }: Failure): Failure {

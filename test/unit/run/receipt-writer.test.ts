@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { fail } from '../../../src/base/errors.ts';
+import { fail, FailureError } from '../../../src/base/errors.ts';
 import type { Receipt } from '../../../src/ledger/receipts.ts';
 import type { RunFolder } from '../../../src/ledger/run-folder.ts';
-import { ReceiptWriter } from '../../../src/run/receipt-writer.ts';
+import { GATHERING, ReceiptWriter } from '../../../src/run/receipt-writer.ts';
 import { aReceipt } from '../../support/ledger.ts';
 
 /** A folder whose writes end when the test says so. */
@@ -19,6 +19,7 @@ class HeldFolder {
   }
 
   async letGo(error?: Error): Promise<void> {
+    await turn();
     const ending = this.#end;
     this.#end = Promise.withResolvers();
     if (error === undefined) ending.resolve();
@@ -30,8 +31,18 @@ class HeldFolder {
 function writerOf(done: readonly Receipt[] = [], together: [number, number[]][] = []) {
   const folder = new HeldFolder();
   const believed = { done: new Map(done.map((one) => [one.segment, one])), together: new Map(together) };
-  return { folder, writer: new ReceiptWriter(folder as unknown as RunFolder, believed) };
+  const stored: number[] = [];
+  const hooks = {
+    before: async () => {
+      if (!lock.isHeld) throw fail('session-lost', { stage: 'lock', message: 'the lock is gone' });
+    },
+    onStored: ({ segment }: Receipt) => stored.push(segment),
+  };
+  const lock = { isHeld: true };
+  return { folder, stored, lock, writer: new ReceiptWriter(folder as unknown as RunFolder, believed, hooks) };
 }
+
+const usual = GATHERING.ms;
 
 /** Tells of a receipt whether its write was answered. */
 function watch(writer: ReceiptWriter, segment: number, changes: Partial<Receipt> = {}): { state: string } {
@@ -44,6 +55,13 @@ function watch(writer: ReceiptWriter, segment: number, changes: Partial<Receipt>
 }
 
 describe('the receipts of a run', () => {
+  beforeEach(() => {
+    GATHERING.ms = 0;
+  });
+  afterEach(() => {
+    GATHERING.ms = usual;
+  });
+
   test('are written one document at a time; what is done meanwhile goes into the next one, in its order', async () => {
     const { folder, writer } = writerOf();
     const first = watch(writer, 3);
@@ -66,6 +84,7 @@ describe('the receipts of a run', () => {
     const others = [watch(writer, 1), watch(writer, 2)];
     await folder.letGo(fail('access-denied', { stage: 'upload', message: 'no' }));
     assert.match(first.state, /no/);
+    assert.match(String(writer.failed.reason), /no/);
     await folder.letGo();
     assert.deepEqual(
       others.map(({ state }) => state),
@@ -91,5 +110,58 @@ describe('the receipts of a run', () => {
       folder.begun.map(({ length }) => length),
       [1, 256, 45, 2],
     );
+  });
+
+  test('that come soon after others wait for more to be written with them, and keep nobody waiting', async () => {
+    GATHERING.ms = 1e6;
+    const { folder, stored, writer } = writerOf();
+    const first = watch(writer, 0);
+    await turn();
+    assert.deepEqual([first.state, folder.begun], ['waiting', [[0]]]);
+    await folder.letGo();
+    const others = [watch(writer, 2), watch(writer, 1)];
+    await turn();
+    assert.deepEqual(
+      [first, ...others].map(({ state }) => state),
+      ['done', 'done', 'done'],
+    );
+    assert.deepEqual([folder.begun, stored], [[[0]], [0]]);
+    const finishing = writer.finish();
+    await turn();
+    assert.deepEqual(folder.begun, [[0], [1, 2]]);
+    await folder.letGo();
+    await finishing;
+    assert.deepEqual(stored, [0, 2, 1]);
+  });
+
+  test('wait for no more others than there is room for', async () => {
+    GATHERING.ms = 1e6;
+    const { folder, writer } = writerOf();
+    watch(writer, 0);
+    await folder.letGo();
+    const others = Array.from({ length: 256 }, (_, at) => watch(writer, at + 1));
+    await turn();
+    assert.deepEqual(
+      folder.begun.map(({ length }) => length),
+      [1, 256],
+    );
+    assert.deepEqual(
+      others.map(({ state }) => state),
+      Array(256).fill('done'),
+    );
+  });
+
+  test('are not written once the lock is gone, and the run hears of it', async () => {
+    GATHERING.ms = 1e6;
+    const { folder, lock, stored, writer } = writerOf();
+    watch(writer, 0);
+    await folder.letGo();
+    watch(writer, 1);
+    lock.isHeld = false;
+    await assert.rejects(
+      writer.finish(),
+      (error) => error instanceof FailureError && error.failure.code === 'session-lost',
+    );
+    assert.deepEqual([folder.begun, stored, writer.failed.aborted], [[[0]], [0], true]);
   });
 });
