@@ -81,27 +81,6 @@ function newClient(target: ConnectionTarget, stage: Stage): Client {
   }
 }
 
-/** The message Terminate: without it, the server writes of an unexpected end into its log, once for each segment. */
-const TERMINATE = Buffer.from([0x58, 0, 0, 0, 4]);
-
-/** Says goodbye on a connection that the driver does not know any more, and waits for the end of it. Never throws, never waits long. */
-export async function hangUp(client: Client): Promise<void> {
-  const socket = socketOf(client);
-  if (socket === undefined || socket.destroyed) return;
-  await new Promise<void>((resolve) => {
-    const cut = setTimeout(() => socket.destroy(), HANG_UP_TIMEOUT_MS);
-    socket.once('close', () => {
-      clearTimeout(cut);
-      resolve();
-    });
-    socket.end(TERMINATE);
-    // What is read from now on is nobody's; a paused socket would never see the server's end.
-    socket.resume();
-  });
-}
-
-const HANG_UP_TIMEOUT_MS = 2000;
-
 /** Ends a connection for good, also one that is dead or in the middle of a query. Never throws, never waits long. */
 export async function endConnection(client: Client): Promise<void> {
   const destroy = setTimeout(() => {

@@ -1,7 +1,10 @@
 /** Tells one server from another: an endpoint may spread its connections, and a snapshot is one server's. */
 import type { Client } from 'pg';
 import { fail, FailureError } from '../base/errors.ts';
+import { queryTogether, type Answer } from './batch.ts';
 import { postgresFailure } from './errors.ts';
+import type { Statement } from './select.ts';
+import { noteBackend } from './settings.ts';
 import { importSnapshot, systemIdentifier } from './snapshot.ts';
 
 /** What a server is known by, for as long as it runs. */
@@ -23,21 +26,30 @@ export async function markServer(client: Client): Promise<ServerMark> {
  * As {@link importSnapshot}, on the server that has exported it and on no other, where an id may happen to mean another
  * snapshot. Throws FailureError `several-servers` when the connection came to another one.
  */
-export async function importSnapshotOf(client: Client, id: string, holder: ServerMark): Promise<void> {
+export async function importSnapshotOf(
+  client: Client,
+  id: string,
+  holder: ServerMark,
+  own: Readonly<Record<string, string>> = {},
+): Promise<void> {
   try {
-    await importSnapshot(client, id);
+    const [here] = await importSnapshot(client, id, own, [WHEN_AND_WHERE]);
+    await requireSameServer(client, holder, () => readHere(client, here));
   } catch (error) {
     if (!(error instanceof FailureError) || error.failure.code !== 'snapshot-lost') throw error;
     await client.query('ROLLBACK').catch(() => undefined);
-    await requireSameServer(client, holder);
+    await requireSameServer(client, holder, () => askWhenAndWhere(client));
     throw error;
   }
-  await requireSameServer(client, holder);
 }
 
-async function requireSameServer(client: Client, holder: ServerMark): Promise<void> {
+async function requireSameServer(
+  client: Client,
+  holder: ServerMark,
+  ask: () => Promise<WhenAndWhere> | WhenAndWhere,
+): Promise<void> {
   try {
-    const here = await askWhenAndWhere(client);
+    const here = await ask();
     if (here.startedAt === holder.startedAt) return;
     throw (await isAnother(client, holder, here)) ? severalServers(holder, here) : restarted(here);
   } catch (error) {
@@ -64,13 +76,22 @@ async function isAnother(client: Client, holder: ServerMark, here: WhenAndWhere)
 
 type WhenAndWhere = Pick<ServerMark, 'startedAt' | 'address'>;
 
+/** By text, as it is sent with other statements; whoever reads it has the settings of this project. */
+const WHEN_AND_WHERE: Statement = {
+  text: `SELECT pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()),
+    pg_catalog.host(pg_catalog.inet_server_addr()), pg_catalog.inet_server_port(), pg_catalog.pg_backend_pid()`,
+  params: [],
+};
+
 async function askWhenAndWhere(client: Client): Promise<WhenAndWhere> {
-  const { rows } = await client.query<{ started: number; address: string | null; port: number | null }>(
-    `SELECT pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) AS started,
-       pg_catalog.host(pg_catalog.inet_server_addr()) AS address, pg_catalog.inet_server_port() AS port`,
-  );
-  const { started = 0, address = null, port = null } = rows[0] ?? {};
-  return { startedAt: started, address: address === null ? null : `${address}:${port ?? ''}` };
+  const [answer] = await queryTogether(client, [WHEN_AND_WHERE]);
+  return readHere(client, answer);
+}
+
+function readHere(client: Client, answer: Answer | undefined): WhenAndWhere {
+  const [started, address = null, port, pid] = answer?.rows[0] ?? [];
+  noteBackend(client, Number(pid));
+  return { startedAt: Number(started), address: address === null ? null : `${address}:${port ?? ''}` };
 }
 
 function describe({ address, startedAt }: WhenAndWhere): string {

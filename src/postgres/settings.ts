@@ -1,5 +1,6 @@
 /** The settings that the line format and long reads depend on, and where they are set: never where they would stay with others. */
 import type { Client } from 'pg';
+import { quoteLiteral } from './identifiers.ts';
 import { together } from './together.ts';
 
 /** What the line format depends on, and the limits that would cut a long read short. */
@@ -109,10 +110,23 @@ export function serverPid(client: Client): number | undefined {
 
 /** To be called first in each transaction; `own` are settings of this one. What is set so ends with the transaction. */
 export async function setForTransaction(client: Client, own: Readonly<Record<string, string>> = {}): Promise<void> {
+  const text = transactionSettings(client, own);
+  if (text !== undefined) await client.query(text);
+  const connection = CONNECTIONS.get(client);
+  if (connection?.pooled === true) connection.pid = (await askConnection(client)).pid;
+}
+
+/** The statement that sets them, for who sends it with others; undefined where there is nothing to be set. */
+export function transactionSettings(client: Client, own: Readonly<Record<string, string>>): string | undefined {
   const connection = CONNECTIONS.get(client);
   const settings = { ...(connection?.pooled === false ? {} : settingsOf(connection)), ...own };
-  if (Object.keys(settings).length > 0) await client.query(statement(settings, true));
-  if (connection?.pooled === true) connection.pid = (await askConnection(client)).pid;
+  return Object.keys(settings).length === 0 ? undefined : statement(settings, true);
+}
+
+/** Notes which backend this transaction of a pooled connection is on. */
+export function noteBackend(client: Client, pid: number): void {
+  const connection = CONNECTIONS.get(client);
+  if (connection?.pooled === true) connection.pid = pid;
 }
 
 /**
@@ -142,10 +156,9 @@ async function setLiveliness(client: Client, { version }: Connection): Promise<v
     if (version >= since) await client.query(statement({ [name]: value }, false)).catch(() => undefined);
 }
 
-/** Names and values are those above: constants, and no text from anywhere else. */
 function statement(settings: Readonly<Record<string, string>>, isLocal: boolean): string {
   const calls = Object.entries(settings).map(
-    ([name, value]) => `pg_catalog.set_config('${name}', '${value}', ${isLocal})`,
+    ([name, value]) => `pg_catalog.set_config('${name}', ${quoteLiteral(value)}, ${isLocal})`,
   );
   return `SELECT ${calls.join(', ')}`;
 }

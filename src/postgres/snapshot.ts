@@ -1,8 +1,10 @@
 /** The snapshot that all segments of a run share: exported by the connection that holds it, imported by every worker. */
 import type { Client } from 'pg';
+import { queryTogether, type Answer } from './batch.ts';
 import { postgresFailure } from './errors.ts';
 import { quoteLiteral } from './identifiers.ts';
-import { setForTransaction } from './settings.ts';
+import type { Statement } from './select.ts';
+import { setForTransaction, transactionSettings } from './settings.ts';
 
 /** How long a worker waits for a table that a DDL command is about to lock; see importSnapshot. */
 const WORKER_LOCK_TIMEOUT = '3s';
@@ -80,17 +82,26 @@ export async function exportSnapshot(client: Client): Promise<Snapshot> {
 }
 
 /**
- * Opens a transaction on `client` that sees what the exporting one sees.
+ * Opens a transaction on `client` that sees what the exporting one sees; `own` are settings of it alone. In the same round trip
+ * it asks what `also` asks, and resolves to the answers.
  *
  * A command such as ALTER TABLE that waits for the run's own lock would make its next worker wait in turn, and everybody
  * else behind both; Postgres cannot see that circle. So a worker waits for a short time only, and then the run lets go.
  */
-export async function importSnapshot(client: Client, id: string): Promise<void> {
-  try {
-    await client.query(BEGIN_READING);
+export async function importSnapshot(
+  client: Client,
+  id: string,
+  own: Readonly<Record<string, string>> = {},
+  also: readonly Statement[] = [],
+): Promise<Answer[]> {
+  const before = [
+    BEGIN_READING,
     // Before anything that would take a snapshot of its own.
-    await client.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(id)}`);
-    await setForTransaction(client, { lock_timeout: WORKER_LOCK_TIMEOUT });
+    `SET TRANSACTION SNAPSHOT ${quoteLiteral(id)}`,
+    transactionSettings(client, { lock_timeout: WORKER_LOCK_TIMEOUT, ...own }),
+  ].flatMap((text) => (text === undefined ? [] : [{ text, params: [] }]));
+  try {
+    return (await queryTogether(client, [...before, ...also])).slice(before.length);
   } catch (error) {
     throw postgresFailure(error, 'snapshot', 'importing the snapshot of the run');
   }

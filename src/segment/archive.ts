@@ -1,10 +1,6 @@
-/** The story of one segment: connect, import the snapshot, then source -> encode -> compress -> sink. */
+/** The story of one segment: a reader under the snapshot, then source -> encode -> compress -> sink. */
 import { pipeline } from 'node:stream/promises';
 import { Closers } from '../base/closers.ts';
-import { terminateBackend } from '../postgres/cancel.ts';
-import { backendPid, connectPostgres, hangUp, endConnection, socketOf, type Client } from '../postgres/connect.ts';
-import { importSnapshotOf } from '../postgres/server-mark.ts';
-import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
 import { compress } from '../format/compress/compress.ts';
@@ -14,8 +10,9 @@ import { giveBuffersBack, lendBuffers, type EncodeBuffers } from '../format/json
 import { digestLines, LineDigest } from '../format/digest.ts';
 import type { Ends } from './binding.ts';
 import { readLines, type LineCount } from './read-lines.ts';
+import { openReader, type Reader } from './readers.ts';
+import { keepStore, takeStore } from './stores.ts';
 import { paceLines } from './pace-lines.ts';
-import { requireLock } from './source/ask.ts';
 import { gatherPieces } from './sink/pieces.ts';
 import type { WorkerMessage } from './messages.ts';
 import type { ObjectFacts, SegmentTask } from './task.ts';
@@ -44,7 +41,7 @@ class Progress {
 interface Parts {
   task: SegmentTask;
   partBytes: number;
-  client: Client;
+  reader: Reader;
   store: Store;
   buffers: EncodeBuffers;
 }
@@ -55,22 +52,24 @@ export async function archiveSegment(task: SegmentTask, ends: Ends, hooks: Segme
   const progress = new Progress();
   let finished = false;
   try {
-    const client = await connectPostgres(ends.database);
-    closers.add('the connection', () => closeReader(client, task, ends, finished));
-    hooks.report({ kind: 'backend', pid: backendPid(client) });
-    await importSnapshotOf(client, task.snapshot, task.server);
-    const store = openStore(ends.destination, hooks.signal, (trouble) => {
-      hooks.report({ kind: 'trouble', trouble });
+    const reader = await openReader(ends.database, task, {
+      onBackend: (pid) => {
+        hooks.report({ kind: 'backend', pid });
+      },
+      signal: hooks.signal,
     });
-    closers.add('the destination', () => {
-      store.close();
+    closers.add('the reader', () => (finished ? reader.giveBack() : reader.drop()));
+    const opened = takeStore(ends.destination);
+    closers.add('the destination', () => (finished ? keepStore(ends.destination, opened) : opened.close()));
+    const store = opened.under(hooks.signal, (trouble) => {
+      hooks.report({ kind: 'trouble', trouble });
     });
     const buffers = lendBuffers();
     closers.add('the buffers', () => {
       giveBuffersBack(buffers);
     });
     const { partBytes } = ends.destination;
-    await streamRows({ task, partBytes, client, store, buffers }, progress, hooks);
+    await streamRows({ task, partBytes, reader, store, buffers }, progress, hooks);
     finished = true;
     return describeObject(task, progress);
   } catch (error) {
@@ -82,12 +81,11 @@ export async function archiveSegment(task: SegmentTask, ends: Ends, hooks: Segme
 
 /** The stages as one pipeline: it closes all of them when one fails, and throws what failed first. */
 async function streamRows(
-  { task, partBytes, client, store, buffers }: Parts,
+  { task, partBytes, reader, store, buffers }: Parts,
   progress: Progress,
   hooks: SegmentHooks,
 ): Promise<void> {
   const { content, object, count } = progress;
-  const { lock } = task;
 
   async function* proveContent(lines: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
     for await (const buffer of lines) {
@@ -105,37 +103,36 @@ async function streamRows(
     checkRowCounts(task.subject, { read: count.read.rows, encoded: count.encoded.rows, lines: content.lines });
   }
 
-  // A reader that waits for a server which sends nothing would hold everything up: cutting the socket wakes it.
-  const cut = (): void => {
-    socketOf(client)?.destroy();
-  };
-  hooks.signal.addEventListener('abort', cut, { once: true });
-
   async function upload(slices: AsyncIterable<Buffer>): Promise<void> {
     const uploading = store.upload(task.key, gatherPieces(proveObject(slices), partBytes), {
       contentType: CODEC_FILES[task.compression.codec].contentType,
       ...(task.contentEncoding === undefined ? {} : { contentEncoding: task.contentEncoding }),
       partBytes,
       ...(task.replaces === undefined ? {} : { replaces: task.replaces }),
-      ...(lock === undefined ? {} : { beforeLast: () => requireLock(client, lock, task.read === 'copy') }),
+      beforeLast: () => reader.end(task.lock),
       signal: hooks.signal,
       onUploadStarted: (uploadId) => {
         hooks.report({ kind: 'upload', uploadId });
       },
     });
-    uploading.catch(cut);
+    uploading.catch(reader.cut);
     progress.etag = (await uploading).etag;
   }
 
-  const read = readLines(client, task, buffers, count);
+  const read = readLines(reader.client, task, buffers, count);
   const lines = task.pieceBytes === undefined ? read : paceLines(read, task.pieceBytes, hooks.grant);
-  await pipeline(
-    task.wantsLineDigest === true ? digestLines(lines, progress.lines) : lines,
-    proveContent,
-    (lines: AsyncIterable<Buffer>) => compress(lines, task.compressor, content, task.token),
-    upload,
-    { signal: hooks.signal },
-  );
+  hooks.signal.addEventListener('abort', reader.cut, { once: true });
+  try {
+    await pipeline(
+      task.wantsLineDigest === true ? digestLines(lines, progress.lines) : lines,
+      proveContent,
+      (lines: AsyncIterable<Buffer>) => compress(lines, task.compressor, content, task.token),
+      upload,
+      { signal: hooks.signal },
+    );
+  } finally {
+    hooks.signal.removeEventListener('abort', reader.cut);
+  }
 }
 
 function describeObject(task: SegmentTask, { content, object, count, lines, etag }: Progress): ObjectFacts {
@@ -153,13 +150,4 @@ function describeObject(task: SegmentTask, { content, object, count, lines, etag
     ...noteLongLine(content.longestLine),
     ...(task.wantsLineDigest === true ? { lineDigest: lines.value } : {}),
   };
-}
-
-/** After a failure the query may still be running, and blocked on us: it is stopped on the server, and the socket is cut. */
-async function closeReader(client: Client, task: SegmentTask, { database }: Ends, finished: boolean): Promise<void> {
-  // After a COPY the driver does not know the connection any more, and would cut it without a word.
-  if (finished && task.read === 'copy') await hangUp(client);
-  if (!finished) socketOf(client)?.destroy();
-  if (!finished) await terminateBackend(database, backendPid(client));
-  await endConnection(client);
 }

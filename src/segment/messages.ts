@@ -48,3 +48,10 @@ export interface WorkerInput {
 
 /** Handed to a thread so that it loads what it needs before there is a task. */
 export const WARM_UP = 'warm-up';
+
+/**
+ * Said to all threads of a pool before it ends them, over the channel whose name each is given as it starts: what they keep for
+ * the next task is to be closed, as a server writes of a connection that just ends. Each answers once it is.
+ */
+export const LET_GO = 'let-go';
+export const HAS_LET_GO = 'has-let-go';

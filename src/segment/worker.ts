@@ -1,20 +1,31 @@
 /** The thread's entry: receive a task, do what it asks for, send back an outcome. It never throws, as an error would lose its class. */
 import { flushCompileCache } from 'node:module';
 import { getHeapStatistics } from 'node:v8';
-import { isMainThread } from 'node:worker_threads';
+import { BroadcastChannel, isMainThread, workerData } from 'node:worker_threads';
 import { fail, type FailureError, toFailure } from '../base/errors.ts';
 import { archiveSegment } from './archive.ts';
 import { bindTask, type Binding } from './binding.ts';
 import { Grants } from './grants.ts';
 import { bindingOf } from './known-bindings.ts';
+import { letGoOfAll } from './kept.ts';
+import {
+  HAS_LET_GO,
+  LET_GO,
+  WARM_UP,
+  type AbortMessage,
+  type ControlMessage,
+  type WorkerInput,
+  type WorkerMessage,
+} from './messages.ts';
 import { restoreObjects } from './restore/objects.ts';
-import { WARM_UP, type AbortMessage, type ControlMessage, type WorkerInput, type WorkerMessage } from './messages.ts';
 import type { FactsOf, Outcome, Task } from './task.ts';
 
 const REPORT_INTERVAL_MS = 200;
 
 /** Why a task is dropped that is too large for where it is run. */
 const GIVEN_BACK = Symbol('given back');
+
+if (!isMainThread && typeof workerData === 'string') listenForTheEnd(workerData);
 
 /** What the pool calls; and who runs a task in the main thread. Resolves to nothing where the task is given back. */
 export default async function work(input: WorkerInput | typeof WARM_UP): Promise<Outcome<FactsOf<Task>> | undefined> {
@@ -23,6 +34,8 @@ export default async function work(input: WorkerInput | typeof WARM_UP): Promise
   // A thread is ended, and then writes nothing any more; what is in the cache already is not written again, so that the main
   // thread waits for its end.
   if (!isMainThread) flushCompileCache();
+  // There it has no next task to wait for.
+  else await letGoOfAll();
   return outcome;
 }
 
@@ -93,6 +106,16 @@ async function runTask({
   } finally {
     port.close();
   }
+}
+
+function listenForTheEnd(channelName: string): void {
+  const channel = new BroadcastChannel(channelName);
+  channel.onmessage = (event) => {
+    const { data } = event as { data: unknown };
+    if (data === LET_GO) void letGoOfAll().then(() => channel.postMessage(HAS_LET_GO));
+  };
+  // It keeps no thread alive.
+  channel.unref();
 }
 
 /** Samples this thread's heap; the peak of the samples is what a run reports. */

@@ -1,6 +1,7 @@
 /** The one narrow interface that both kinds of destination implement: S3 (`s3.ts`) and a folder (`file.ts`). */
 import type { Failure } from '../base/errors.ts';
 import type { Signing } from '../base/signing.ts';
+import type { OnTrouble } from './trouble.ts';
 
 /** A finished object. */
 export interface StoredObject {
@@ -97,8 +98,8 @@ export interface Store {
   readonly url: string;
   /** How documents are signed there, and whose are believed; the store itself writes and reads what it is given. */
   signing?: Signing | undefined;
-  /** The same destination under another signal, to be closed with this one. */
-  under(signal: AbortSignal): Store;
+  /** The same destination under another signal, to be closed with this one; without `onTrouble`, the same one is told. */
+  under(signal: AbortSignal, onTrouble?: OnTrouble): Store;
   /** Streams `body` into one object that is visible only when whole. Resolves once it is; rejects with the first cause. */
   upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<Written>;
   /**

@@ -1,8 +1,10 @@
 /** The worker threads: each task runs in a heap of its own that is capped (piscina, resourceLimits). */
+import { randomUUID } from 'node:crypto';
+import { BroadcastChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { ownModule } from '../base/own-files.ts';
 import { bindTask } from '../segment/binding.ts';
-import { WARM_UP, type WorkerInput } from '../segment/messages.ts';
+import { HAS_LET_GO, LET_GO, WARM_UP, type WorkerInput } from '../segment/messages.ts';
 import type { FactsOf, Outcome, Task } from '../segment/task.ts';
 import type { Bindings } from './bindings.ts';
 import { Conversation } from './conversation.ts';
@@ -27,6 +29,8 @@ const EMPTY_BYTES = 1024 ** 2;
 
 /** An idle thread is kept this long for the next task. */
 const IDLE_TIMEOUT_MS = 10_000;
+/** Threads that are to be ended have this long to close what they keep. */
+const FAREWELL_MS = 1000;
 
 export class Threads implements Place {
   readonly #piscina: Piscina<unknown, Outcome<never>>;
@@ -34,6 +38,8 @@ export class Threads implements Place {
   readonly #limits: ThreadLimits;
   readonly #choices: ThreadChoices;
   readonly #bindings: Bindings;
+  /** Of the channel that all threads listen to. */
+  readonly #channelName = `pgsluice-threads-${randomUUID()}`;
   /** Fails a task that no thread has taken up yet. */
   readonly #notBegun = new Set<(error: unknown) => void>();
   /** The first task waits for it, as it would start another thread otherwise. */
@@ -47,6 +53,7 @@ export class Threads implements Place {
     this.#queue = new FairQueue(limits.threads);
     this.#piscina = new Piscina({
       filename: ownModule('segment/worker'),
+      workerData: this.#channelName,
       minThreads: 0,
       maxThreads: limits.threads,
       idleTimeout: IDLE_TIMEOUT_MS,
@@ -89,7 +96,26 @@ export class Threads implements Place {
   }
 
   async close(): Promise<void> {
+    await this.#letGo();
     await this.#piscina.destroy();
+  }
+
+  async #letGo(): Promise<void> {
+    const threads = this.#piscina.threads.length;
+    if (threads === 0) return;
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const channel = new BroadcastChannel(this.#channelName);
+    const late = setTimeout(() => resolve(undefined), FAREWELL_MS);
+    let answers = 0;
+    channel.onmessage = (event) => {
+      if ((event as { data: unknown }).data !== HAS_LET_GO) return;
+      answers += 1;
+      if (answers >= threads) resolve(undefined);
+    };
+    channel.postMessage(LET_GO);
+    await promise;
+    clearTimeout(late);
+    channel.close();
   }
 
   async #runNow<T extends Task>(task: T, signal: AbortSignal, hooks: TaskHooks): Promise<Outcome<FactsOf<T>>> {

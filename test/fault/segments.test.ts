@@ -114,7 +114,7 @@ describe('a live process', () => {
     return { result, manifest, log: cli.log, config };
   }
 
-  /** Ends the next reader as soon as it is there: later, it may have all its rows sent already. */
+  /** Ends a reader that begins its next segment: later, it may have all its rows sent already. */
   const killReader = (archive: string) => async (): Promise<void> => {
     await site.database.client.query(
       `DO $$ DECLARE
@@ -123,7 +123,7 @@ describe('a live process', () => {
          WHILE clock_timestamp() < since + interval '3 s' LOOP
            PERFORM pg_stat_clear_snapshot();
            PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE application_name LIKE 'pgsluice ${archive}/${RUN}/%' AND backend_start > since;
+             WHERE application_name LIKE 'pgsluice ${archive}/${RUN}/%' AND xact_start > since;
            EXIT WHEN FOUND;
          END LOOP;
        END $$`,

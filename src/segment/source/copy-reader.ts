@@ -64,6 +64,7 @@ export class CopyReader {
   #state: State = 'start';
   /** The server's word for what it sent. */
   #tag = '';
+  #ready: Buffer = Buffer.alloc(0);
   /** Why the server is about to end the connection, if it has said so. */
   #farewell: Error | undefined;
 
@@ -75,6 +76,11 @@ export class CopyReader {
     this.#encoding = encoding;
     this.#count = count;
     this.#keys = keys;
+  }
+
+  /** Once all lines were read: the server's word that it waits for another query, and what came behind that. */
+  get end(): { ready: Buffer; rest: Buffer } {
+    return { ready: this.#ready, rest: this.#window.unused };
   }
 
   /** Yields the lines. A buffer is valid until LINE_BUFFERS more were asked for. */
@@ -240,6 +246,7 @@ export class CopyReader {
         break;
       case MESSAGE.ready:
         this.#checkEnd();
+        this.#ready = body;
         this.#state = 'over';
         break;
       default:

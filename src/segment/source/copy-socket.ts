@@ -5,26 +5,16 @@ import { fail, type FailureError } from '../../base/errors.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
 import { socketOf } from '../../postgres/connect.ts';
 import { DirectSocket } from '../../postgres/direct-socket.ts';
+import { driverOf, type DriverConnection } from '../../postgres/driver.ts';
 
 /** So much may wait before the socket is paused; the server feels that and waits. */
 const MAX_WAITING_BYTES = BUDGET.read.waitingBytes;
 
-/** The part of the driver's connection that a query may use to send itself. */
-export interface DriverConnection {
-  parse: (query: { text: string }) => void;
-  bind: (values: { values?: readonly unknown[] }) => void;
-  execute: (portal: object) => void;
-  sync: () => void;
-}
-
-/** For who sends a statement past the driver's queue of queries. */
-export function driverOf(client: Client): DriverConnection {
-  return (client as unknown as { connection: DriverConnection }).connection;
-}
+type OnData = (bytes: Buffer) => void;
 
 /**
- * The raw bytes of what the server answers to a COPY, in the order they come. The driver never sees them, and gets the
- * connection never back: it is to be ended when the COPY is.
+ * The raw bytes of what the server answers to a COPY, in the order they come. The driver never sees them. It gets the
+ * connection back from who has read the answer to its end; else that is to be ended.
  *
  * A direct socket lends its only buffer: the next read may not begin before more is asked for, however much it took. Any
  * other socket gives buffers away, and may read ahead.
@@ -32,6 +22,9 @@ export function driverOf(client: Client): DriverConnection {
 export class CopySocket {
   readonly #socket: Socket;
   readonly #isLending: boolean;
+  readonly #driver: DriverConnection;
+  /** By which the driver gets its bytes. */
+  #listeners: OnData[] = [];
   readonly #waiting: Buffer[] = [];
   /** Of those that were given away; one that is lent never waits beside another. */
   #waitingBytes = 0;
@@ -44,20 +37,24 @@ export class CopySocket {
     if (socket === undefined) throw new Error('the connection has no socket');
     this.#socket = socket;
     this.#isLending = socket instanceof DirectSocket;
+    this.#driver = driverOf(client);
     client.query({
-      submit: (connection: unknown) => {
+      submit: (driver: DriverConnection) => {
+        this.#listeners = socket.listeners('data') as OnData[];
         socket.removeAllListeners('data');
         if (socket instanceof DirectSocket) socket.receive(this.#onLent);
         else socket.on('data', this.#onGiven);
         socket.on('error', this.#onEnd);
         socket.on('close', this.#onClose);
         // The extended protocol takes one statement only, whatever stands in a filter.
-        const driver = connection as DriverConnection;
+        socket.cork();
         driver.parse({ text: statement });
         driver.bind({});
         driver.execute({});
         driver.sync();
+        socket.uncork();
       },
+      handleReadyForQuery: () => undefined,
       // That the connection broke, which the socket tells as well; but it has told nobody where it broke before the COPY began.
       handleError: this.#onClose,
     } as never);
@@ -78,6 +75,26 @@ export class CopySocket {
         this.#wake = resolve;
       });
     }
+  }
+
+  /**
+   * Lets the driver have the connection again, once the server waits for another query: `ready` is the body of the message that
+   * said so, and `rest` what came behind it.
+   */
+  giveBack(ready: Buffer, rest: Buffer): void {
+    const socket = this.#socket;
+    socket.off('data', this.#onGiven);
+    socket.off('error', this.#onEnd);
+    socket.off('close', this.#onClose);
+    if (socket instanceof DirectSocket) socket.receive(undefined);
+    this.#driver.emit('readyForQuery', { name: 'readyForQuery', status: ready.toString('latin1') });
+    // What it holds a part of it may keep, so it gets bytes that nobody writes over.
+    const behind = Buffer.concat([rest, ...this.#waiting]);
+    for (const listener of this.#listeners) {
+      if (behind.length > 0) listener(behind);
+      socket.on('data', listener);
+    }
+    socket.resume();
   }
 
   #makeRoom(bytes: number): void {

@@ -23,6 +23,11 @@ export class CopyWindow {
     return this.end - this.start;
   }
 
+  /** All that has come and was not used, in the order it came. Valid until more is asked for. */
+  get unused(): Buffer {
+    return Buffer.concat([this.bytes.subarray(this.start, this.end), this.#rest ?? Buffer.alloc(0)]);
+  }
+
   get capacity(): number {
     return this.bytes.length;
   }

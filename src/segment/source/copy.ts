@@ -14,7 +14,8 @@ export interface CopyJob extends CopyEncoding {
 
 /**
  * Yields the lines of `job.select`. A buffer is valid until LINE_BUFFERS more were asked for.
- * The connection cannot be used afterwards. Throws FailureError; the end counts only with the server's word for it.
+ * Once all were read, the connection can be used again; else it cannot. Throws FailureError; the end counts only with the
+ * server's word for it.
  */
 export async function* readCopy(
   client: Client,
@@ -24,7 +25,10 @@ export async function* readCopy(
 ): AsyncGenerator<Buffer, void, undefined> {
   const socket = new CopySocket(client, `COPY (${job.select.text}\n) TO STDOUT (FORMAT binary)`);
   try {
-    yield* new CopyReader(socket, job, count, keys).read();
+    const reader = new CopyReader(socket, job, count, keys);
+    yield* reader.read();
+    const { ready, rest } = reader.end;
+    socket.giveBack(ready, rest);
   } catch (error) {
     throw error instanceof FailureError ? error : readFailure(error, job.subject);
   }

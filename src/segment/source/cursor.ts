@@ -59,7 +59,10 @@ class RowCursor extends Cursor {
   }
 }
 
-/** Yields the rows of `select` in batches; `count.rows` runs along. Throws FailureError, and never ends early in silence. */
+/**
+ * Yields the rows of `select` in batches; `count.rows` runs along. Once all were read, the connection can be used again; else it
+ * cannot. Throws FailureError, and never ends early in silence.
+ */
 export async function* readCursor(
   client: Client,
   select: Statement,
@@ -67,7 +70,7 @@ export async function* readCursor(
   count: ReadCount,
 ): AsyncGenerator<TextRow[], void, undefined> {
   const batches = new Batches();
-  const cursor = openCursor(client, select, limits, count, batches);
+  const { cursor, endWatch } = openCursor(client, select, limits, count, batches);
   let readRows = FIRST_READ_ROWS;
   let seenBytes = 0;
   while (cursor.endTag === undefined) {
@@ -84,6 +87,7 @@ export async function* readCursor(
     checkCount(cursor.endTag, count.rows - rowsBefore, readRows, limits.subject);
     readRows = nextReadRows(seenBytes, count.rows);
   }
+  endWatch();
 }
 
 function openCursor(
@@ -92,7 +96,7 @@ function openCursor(
   limits: ReadLimits,
   count: ReadCount,
   batches: Batches,
-): RowCursor {
+): { cursor: RowCursor; endWatch: () => void } {
   const cursor = new RowCursor(select.text, [...select.params], { rowMode: 'array' });
   const replaced = new ReplacedBytes();
   cursor.onRow = (fields, bytes) => {
@@ -106,13 +110,19 @@ function openCursor(
     batches.add(fields, bytes);
   };
   const socket = socketOf(client);
-  if (socket !== undefined) {
-    guardRowWidth(socket, limits.maxRowBytes, (bytes) => {
-      socket.destroy(rowTooWide(bytes, limits, count));
-    });
-    replaced.watch(socket);
-  }
-  return client.query(cursor);
+  const ends =
+    socket === undefined
+      ? []
+      : [
+          guardRowWidth(socket, limits.maxRowBytes, (bytes) => {
+            socket.destroy(rowTooWide(bytes, limits, count));
+          }),
+          replaced.watch(socket),
+        ];
+  const endWatch = (): void => {
+    for (const end of ends) end();
+  };
+  return { cursor: client.query(cursor), endWatch };
 }
 
 async function read(client: Client, cursor: RowCursor, rows: number, subject: string): Promise<void> {

@@ -39,11 +39,15 @@ export class ReplacedBytes {
     );
   }
 
-  /** Takes the bytes of a connection that is idle, before the driver gets them. */
-  watch(socket: Socket): void {
-    socket.prependListener('data', (bytes: Buffer) => {
+  /** Takes the bytes of a connection that is idle, before the driver gets them. Returns what ends it. */
+  watch(socket: Socket): () => void {
+    const take = (bytes: Buffer): void => {
       this.push(bytes);
-    });
+    };
+    socket.prependListener('data', take);
+    return () => {
+      socket.off('data', take);
+    };
   }
 
   push(bytes: Buffer): void {

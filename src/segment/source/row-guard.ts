@@ -56,14 +56,18 @@ export class FrameFollower {
 
 /**
  * Calls `onTooWide` with the row's size in bytes as soon as the header of a row above `maxRowBytes` arrives. The connection
- * must be idle when this is called, so that the next byte is the first of a frame.
+ * must be idle when this is called, so that the next byte is the first of a frame. Returns what ends it.
  */
-export function guardRowWidth(socket: Socket, maxRowBytes: number, onTooWide: (bytes: number) => void): void {
+export function guardRowWidth(socket: Socket, maxRowBytes: number, onTooWide: (bytes: number) => void): () => void {
   const follower = new FrameFollower((type, bytes) => {
     if (type === DATA_ROW && bytes > maxRowBytes) onTooWide(bytes);
   });
   // Behind the driver's own listener, so that the rows before the wide one have been given out, and can name its place.
-  socket.on('data', (bytes: Buffer) => {
+  const follow = (bytes: Buffer): void => {
     follower.push(bytes);
-  });
+  };
+  socket.on('data', follow);
+  return () => {
+    socket.off('data', follow);
+  };
 }

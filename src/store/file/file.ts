@@ -59,8 +59,8 @@ class FileStore implements Store {
     this.url = `${pathToFileURL(root).href.replace(/\/$/, '')}/`;
   }
 
-  under(signal: AbortSignal): Store {
-    const store = new FileStore(this.#root, signal, this.#onTrouble);
+  under(signal: AbortSignal, onTrouble = this.#onTrouble): Store {
+    const store = new FileStore(this.#root, signal, onTrouble);
     store.signing = this.signing;
     return store;
   }

@@ -79,8 +79,8 @@ class S3Store implements Store {
     this.url = `s3://${target.bucket}/${target.prefix}`;
   }
 
-  under(signal: AbortSignal): Store {
-    const store = new S3Store(targetUnder(this.#target, signal), this.#clock);
+  under(signal: AbortSignal, onTrouble?: OnTrouble): Store {
+    const store = new S3Store(targetUnder(this.#target, signal, onTrouble), this.#clock);
     store.signing = this.signing;
     return store;
   }

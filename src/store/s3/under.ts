@@ -27,21 +27,22 @@ export function openS3Target(
   return targetUnder({ client, bucket, prefix, destination, timeouts, signal, learned, onTrouble }, signal);
 }
 
-/** A thread opens a store for each of its segments, and keeps what the last one has learned. */
+/** A thread opens a store anew after a failure or a pause, and keeps what the last one has learned. */
 function learnedOf(destination: DestinationConfig): Learned {
   const learned = known.get(destination) ?? { quotesETags: false, removesMany: true, window: FEWEST_IN_FLIGHT };
   known.set(destination, learned);
   return learned;
 }
 
-/** The same target, whose requests end with another signal. They then reject with the signal's reason. */
-export function targetUnder(target: S3Target, signal: AbortSignal): S3Target {
+/** The same target, whose requests end with another signal, and tell another one. They then reject with the signal's reason. */
+export function targetUnder(target: S3Target, signal: AbortSignal, onTrouble = target.onTrouble): S3Target {
   const client = clients.get(target.client) ?? target.client;
   const send = (command: AnyCommand, options?: SendOptions): Promise<unknown> =>
     sendRequest(bound, client, command, options);
   const bound: S3Target = {
     ...target,
     signal,
+    onTrouble,
     client: Object.create(client, { send: { value: send } }) as S3Client,
   };
   clients.set(bound.client, client);

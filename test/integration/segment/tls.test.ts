@@ -7,7 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { loadConfig } from '../../../src/config/load.ts';
 import { type EmbeddedPostgres, startPostgres } from '../../../src/demo/embedded-postgres.ts';
-import { requireLock } from '../../../src/segment/source/ask.ts';
+import { endReading } from '../../../src/segment/source/end-reading.ts';
 import { runArchive } from '../../../src/run/run-archive.ts';
 import { Bindings } from '../../../src/work/bindings.ts';
 import { Threads } from '../../../src/work/threads.ts';
@@ -57,8 +57,7 @@ async function logOfRuns(t: TestContext, server: EmbeddedPostgres, url: string):
   const config = loadConfig(file, {});
   const bindings = new Bindings();
   const place = new Threads(config.workers, bindings);
-  t.after(async () => {
-    await place.close();
+  t.after(() => {
     rmSync(folder, { recursive: true });
   });
   const context = { config, place, generation: bindings.add(config), log: recordTo([]), signal: t.signal };
@@ -67,6 +66,12 @@ async function logOfRuns(t: TestContext, server: EmbeddedPostgres, url: string):
     assert.equal(result.status, 'committed', JSON.stringify(result.error));
     assert.ok(result.objects >= 10, `${result.objects} objects`);
   }
+  // With it end the threads, and what they keep for a next segment.
+  await place.close();
+  const client = await connect(server.url);
+  const ours = () => client.query("select from pg_stat_activity where application_name like 'pgsluice %'");
+  await eventually('nobody is connected', async () => (await ours()).rowCount === 0);
+  await client.end();
   return readFileSync(logFile, 'utf8').slice(before);
 }
 
@@ -92,8 +97,8 @@ test(
     const expected = await oracleLines(server.url, 'wide');
     for (const reader of ['copy', 'cursor'] as const) {
       const lines = await readLines(url, { table: 'public.wide' }, reader, async (reading) => {
-        await requireLock(reading, lock, reader === 'copy');
-        const others = requireLock(reading, { ...lock, number: '1' }, reader === 'copy');
+        await endReading(reading, lock);
+        const others = endReading(reading, { ...lock, number: '1' });
         await assert.rejects(others, /holds the lock of the run no more/);
       });
       assert.ok(lines.join('\n') === expected.join('\n'), `the lines read by ${reader} differ`);

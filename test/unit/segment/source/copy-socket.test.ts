@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import net, { type AddressInfo, Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, test, type TestContext } from 'node:test';
@@ -29,7 +29,7 @@ async function connect(t: TestContext, socket: Socket, answer: (peer: Socket) =>
     server.close();
   });
   return {
-    connection: { stream: socket },
+    connection: Object.assign(new EventEmitter(), { stream: socket }),
     query: ({ submit }: { submit: (connection: unknown) => void }) => {
       const ignore = (): undefined => undefined;
       submit({
@@ -81,6 +81,32 @@ describe('the bytes of a COPY', () => {
     assert.ok(socket.bytesRead <= waitingBytes + surplusBytes, `${socket.bytesRead} bytes were taken`);
     await readSlowly(copy);
   });
+
+  for (const [what, make] of [
+    ['a socket that lends its buffer', () => new DirectSocket()],
+    ['a socket that gives its buffers away', () => new Socket()],
+  ] as const)
+    test(`end where the driver has the connection again, and it misses no byte behind them, on ${what}`, async (t) => {
+      const socket = make();
+      const peers: Socket[] = [];
+      const client = await connect(t, socket, (peer) => {
+        peers.push(peer);
+        peer.write('the answer');
+      });
+      const seen: string[] = [];
+      socket.on('data', (bytes: Buffer) => seen.push(bytes.toString()));
+      const { connection } = client as unknown as { connection: EventEmitter };
+      connection.on('readyForQuery', ({ status }: { status: string }) => seen.push(`ready ${status}`));
+      const copy = new CopySocket(client, 'COPY');
+      assert.equal((await copy.next()).toString(), 'the answer');
+      const lastRead = Buffer.from('behind, ');
+      copy.giveBack(Buffer.from('T'), lastRead);
+      lastRead.fill('x');
+      assert.deepEqual(seen, ['ready T', 'behind, ']);
+      peers[0]!.write('later');
+      await once(socket, 'data');
+      assert.deepEqual(seen.slice(2), ['later']);
+    });
 
   test('end with a failure that may pass when the connection ends', async (t) => {
     const client = await connect(t, new DirectSocket(), (peer) => peer.end('the last words'));
