@@ -1,7 +1,7 @@
 /** Tells one server from another: an endpoint may spread its connections, and a snapshot is one server's. */
 import type { Client } from 'pg';
 import { fail, FailureError } from '../base/errors.ts';
-import { queryTogether, type Answer } from './batch.ts';
+import type { Answer } from './batch.ts';
 import { postgresFailure } from './errors.ts';
 import type { Statement } from './select.ts';
 import { noteBackend } from './settings.ts';
@@ -84,8 +84,9 @@ const WHEN_AND_WHERE: Statement = {
 };
 
 async function askWhenAndWhere(client: Client): Promise<WhenAndWhere> {
-  const [answer] = await queryTogether(client, [WHEN_AND_WHERE]);
-  return readHere(client, answer);
+  // An ordinary query: the driver sends it together with others.
+  const { rows } = await client.query<unknown[]>({ text: WHEN_AND_WHERE.text, rowMode: 'array' });
+  return readHere(client, { rows: rows.map((row) => row.map((value) => (value === null ? null : String(value)))) });
 }
 
 function readHere(client: Client, answer: Answer | undefined): WhenAndWhere {
