@@ -116,8 +116,9 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
   });
 
   test('shows windows on a phone: a tap tells, the next one leads to the run; hours by days', async () => {
-    const windows = [windowsOf('fetch_queue'), windowsOf('sessions', 'hour')];
-    const facts = { archives: [archiveOf('fetch_queue'), archiveOf('sessions')], windows, detail: detailOf() };
+    const windows = [windowsOf('fetch_queue'), windowsOf('sessions', 'hour'), windowsOf('invoices', 'month')];
+    const archives = ['fetch_queue', 'sessions', 'invoices'].map((name) => archiveOf(name));
+    const facts = { archives, windows, detail: detailOf() };
     const { page, complaints } = await openPageOf(facts, { ...PHONE, hasTouch: true }, '#/windows/fetch_queue');
     const panel = page.getByRole('region', { name: 'Windows' });
     const failed = panel.getByRole('link', { name: '2026-03-11: failed' });
@@ -132,6 +133,10 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
     await panel.getByRole('heading', { name: /2026-03, 463 windows/ }).waitFor();
     await assertNoSidewaysScroll(page);
     await picture(page, 'windows-phone-hours');
+    await panel.getByLabel('Archive', { exact: true }).selectOption('invoices');
+    await panel.getByRole('heading', { name: '140 windows' }).waitFor();
+    await assertNoSidewaysScroll(page);
+    await picture(page, 'windows-phone-months');
     await panel.getByLabel('Archive', { exact: true }).selectOption('fetch_queue');
     await failed.tap();
     await failed.tap();

@@ -162,6 +162,7 @@ function windowsOf(
 ): WindowsDetail | undefined {
   const found = all.find((detail) => detail.archive === archive);
   if (found === undefined) return undefined;
+  if (found.every === 'month') return { ...found, period: 'all' };
   const chars = found.every === 'hour' ? 7 : 4;
   const shown = period ?? found.windows.at(-1)?.local.slice(0, chars) ?? '';
   return { ...found, period: shown, windows: found.windows.filter(({ local }) => local.startsWith(shown)) };

@@ -235,20 +235,21 @@ function manifestOf(): Manifest {
   };
 }
 
-const DAY_MS = 86_400_000;
-
-/** Windows of all states: days from the first of a year to March 2026, or hours of its first days. */
-export function windowsOf(archive: string, every: 'day' | 'hour' = 'day', firstYear = 2025): WindowsDetail {
-  const [stepMs, fromMs] = every === 'day' ? [DAY_MS, Date.UTC(firstYear, 0, 1)] : [DAY_MS / 24, Date.UTC(2026, 2, 1)];
-  const count = every === 'day' ? Math.floor((Date.UTC(2026, 2, 20) - fromMs) / DAY_MS) : 24 * 19 + 7;
+/** Windows of all states: days from 2025 to March 2026, hours of the first days of that month, or months of years. */
+export function windowsOf(archive: string, every: 'day' | 'hour' | 'month' = 'day'): WindowsDetail {
+  const { count, startMs } = {
+    day: { count: 365 + 78, startMs: (at: number) => Date.UTC(2025, 0, 1 + at) },
+    hour: { count: 24 * 19 + 7, startMs: (at: number) => Date.UTC(2026, 2, 1, at) },
+    month: { count: 140, startMs: (at: number) => Date.UTC(2014, 7 + at, 1) },
+  }[every];
   const windows = Array.from({ length: count }, (_none, at) => {
-    const from = new Date(fromMs + at * stepMs).toISOString();
+    const from = new Date(startMs(at)).toISOString();
     const state = stateAt(at, count);
     const isMade = ['archived', 'purged', 'expired', 'empty'].includes(state);
     const rows = state === 'empty' ? 0 : 460_000 + ((at * 7919) % 9000);
     return {
       from: `${from.slice(0, 19)}Z`,
-      to: `${new Date(fromMs + (at + 1) * stepMs).toISOString().slice(0, 19)}Z`,
+      to: `${new Date(startMs(at + 1)).toISOString().slice(0, 19)}Z`,
       state,
       run: state === 'missing' ? null : `${from.slice(0, 19).replaceAll(/[-:]/g, '')}Z`,
       rows: isMade ? rows : null,

@@ -130,7 +130,7 @@ async function replyRun(backend: Backend, archive: string, run: string, query: U
 
 async function replyWindows(backend: Backend, archive: string, query: URLSearchParams): Promise<Reply> {
   const period = query.get('period') ?? undefined;
-  if (period !== undefined && !/^\d{4}(-\d{2})?$/.test(period))
+  if (period !== undefined && !/^(\d{4}(-\d{2})?|all)$/.test(period))
     return refusal(400, 'bad-period', 'period must be a year, or a month such as 2026-03');
   try {
     const found = await backend.windows({ archive, period });

@@ -29,7 +29,7 @@ export interface CalendarWindow extends ShownWindow {
   local: string;
 }
 
-/** The windows of a year, or where they are hours, of a month; and how all others stand, by months. */
+/** The windows of a year, of hours those of a month, of months and years all; and how all others stand, by months. */
 export interface WindowsDetail extends WindowsSummary {
   archive: string;
   column: string;
@@ -37,7 +37,7 @@ export interface WindowsDetail extends WindowsSummary {
   every: 'hour' | 'day' | 'week' | 'month' | 'year';
   isPartition: boolean;
   timezone: string;
-  /** `2026` or `2026-03`; empty when there is no window. */
+  /** `2026`; of hours `2026-03`, of months and years `all`; empty when there is no window. */
   period: string;
   /** Those of the period, oldest first. */
   windows: CalendarWindow[];
@@ -57,6 +57,15 @@ const FRESH_MS = 15_000;
 const MOST_KEPT = 4;
 const MOST_WINDOWS = 1000;
 const MOST_MONTHS = 600;
+/** Which windows are shown together. */
+const PERIODS: Readonly<Record<WindowsDetail['every'], (local: string) => string>> = {
+  hour: (local) => local.slice(0, 7),
+  day: (local) => local.slice(0, 4),
+  week: (local) => local.slice(0, 4),
+  month: () => 'all',
+  year: () => 'all',
+};
+
 /** Attempts of the history that are looked at for failures. */
 const ATTEMPTS = 500;
 
@@ -117,7 +126,7 @@ export class Calendars {
     const { every: configured, column } = archive.window;
     const isPartition = configured === 'partition';
     const every = isPartition ? lengthOf(windows) : configured;
-    const periodOf = (from: string): string => local(from).slice(0, every === 'hour' ? 7 : 4);
+    const periodOf = (from: string): string => PERIODS[every](local(from));
     const last = windows.at(-1);
     const period = asked.period ?? (last === undefined ? '' : periodOf(last.from));
     const shown = windows.filter(({ from }) => periodOf(from) === period);
@@ -125,7 +134,7 @@ export class Calendars {
       ...{ archive: archive.name, column, every, isPartition, timezone: archive.timezone, period },
       asOf,
       counts: countsOf(windows),
-      windows: shown.slice(0, MOST_WINDOWS).map((window) => ({ ...window, local: local(window.from) })),
+      windows: shown.slice(-MOST_WINDOWS).map((window) => ({ ...window, local: local(window.from) })),
       more: shown.length > MOST_WINDOWS,
       months: byMonth(windows, local).slice(-MOST_MONTHS),
       ...(problem === undefined ? {} : { problem }),

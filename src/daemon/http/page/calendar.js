@@ -1,5 +1,5 @@
 // @ts-check
-/** A calendar: days of a year month by month, hours of a month day by day, else one row; and all months, year by year. */
+/** A calendar: days of a year month by month, hours of a month day by day, months year by year, else one row; and all months, year by year. */
 import { h } from './dom.js';
 import { runPath } from './paths.js';
 import { countsText, statesOf, windowLook, windowText } from './window-looks.js';
@@ -13,23 +13,35 @@ const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 const LONG = 13;
 
 /**
+ * How much of a window's first point names its block, what stands over that, and which place in it the first window has.
+ * @type {Record<WindowsDetail['every'], { chars: number, labelOf: (name: string) => string, placeOf: (local: string) => number }>}
+ */
+const BLOCKS = {
+  hour: { chars: 10, labelOf: (name) => name.slice(8), placeOf: (local) => Number(local.slice(11, 13)) },
+  day: { chars: 7, labelOf: (name) => MONTHS[Number(name.slice(5)) - 1] ?? name, placeOf: weekday },
+  week: { chars: 4, labelOf: () => '', placeOf: () => 0 },
+  month: { chars: 4, labelOf: (name) => name, placeOf: (local) => Number(local.slice(5, 7)) - 1 },
+  year: { chars: 0, labelOf: () => '', placeOf: () => 0 },
+};
+
+/**
  * The windows of the period, in blocks.
  * @param {WindowsDetail} detail
  * @param {(window: CalendarWindow) => void} onTell
  */
 export function windowBlocks(detail, onTell) {
   const { windows, every } = detail;
-  const blockOf = (/** @type {CalendarWindow} */ { local }) =>
-    every === 'day' ? local.slice(0, 7) : every === 'hour' ? local.slice(0, 10) : '';
+  const { chars, labelOf, placeOf } = BLOCKS[every];
+  const blockOf = (/** @type {CalendarWindow} */ { local }) => local.slice(0, chars);
   return [...Map.groupBy(windows, blockOf)].map(([name, own]) => {
-    const label = every === 'day' ? (MONTHS[Number(name.slice(5)) - 1] ?? name) : name.slice(8);
-    const before = every === 'day' ? weekday(own[0]?.local ?? '') : every === 'hour' ? hourOf(own[0]?.local ?? '') : 0;
-    const room = Array.from({ length: before }, () => h('i', { class: 'cell-room', 'aria-hidden': 'true' }));
+    const room = Array.from({ length: placeOf(own[0]?.local ?? '') }, () =>
+      h('i', { class: 'cell-room', 'aria-hidden': 'true' }),
+    );
     const cells = own.map((window) => cellOf(detail, window, onTell));
     return h(
       'div',
       { class: 'block', role: 'group', 'aria-label': name === '' ? detail.period : name },
-      h('span', { class: 'note block-name', 'aria-hidden': 'true' }, label),
+      h('span', { class: 'note block-name', 'aria-hidden': 'true' }, labelOf(name)),
       h('div', { class: 'block-cells' }, room, cells),
     );
   });
@@ -161,9 +173,4 @@ function nextCell(cells, from, key) {
  */
 function weekday(local) {
   return (new Date(`${local.slice(0, 10)}T00:00:00Z`).getUTCDay() + 6) % 7;
-}
-
-/** @param {string} local */
-function hourOf(local) {
-  return Number(local.slice(11, 13));
 }

@@ -96,13 +96,18 @@ export function createWindowsPanel() {
     const focused = grid.contains(document.activeElement) ? document.activeElement?.getAttribute('aria-label') : null;
     setChildren(months, monthRows(shown, turnTo));
     setAttribute(grid, 'data-every', every);
-    setAttribute(grid, 'aria-label', `Windows of ${shown.period}; arrow keys go from one to the next`);
+    setAttribute(
+      grid,
+      'aria-label',
+      `Windows${shown.period === 'all' ? '' : ` of ${shown.period}`}; arrow keys go from one to the next`,
+    );
     setChildren(grid, windowBlocks(shown, tell));
     keepStop(grid, focused ?? null);
     keepStop(months, null);
     if (typeof focused === 'string') focusLabel(focused);
     const all = plural(windows.length, 'window');
-    setText(name, `${shown.period}${more ? `, the first ${count(windows.length)} windows` : `, ${all}`}`);
+    const whose = shown.period === 'all' ? '' : `${shown.period}, `;
+    setText(name, `${whose}${more ? 'the latest ' : ''}${all}`);
     const periods = periodsOf(shown);
     const at = periods.indexOf(shown.period);
     pager.hidden = windows.length === 0;
@@ -200,5 +205,6 @@ function legendItem({ state, windows }) {
 
 /** @param {WindowsDetail} detail */
 function periodsOf({ months, every }) {
+  if (every === 'month' || every === 'year') return ['all'];
   return [...new Set(months.map(({ month }) => (every === 'hour' ? month : month.slice(0, 4))))];
 }
