@@ -17,9 +17,10 @@ export interface ServerMark {
   address: string | null;
 }
 
-/** The mark of the server behind `client`. */
-export async function markServer(client: Client): Promise<ServerMark> {
-  return { ...(await askWhenAndWhere(client)), systemIdentifier: await systemIdentifier(client) };
+/** The mark of the server behind `client`, whose identifier may have been asked for already. */
+export async function markServer(client: Client, known?: string | null): Promise<ServerMark> {
+  const here = await askWhenAndWhere(client);
+  return { ...here, systemIdentifier: known === undefined ? await systemIdentifier(client) : known };
 }
 
 /**

@@ -50,14 +50,10 @@ export async function openSession(target: LockTarget, signal: AbortSignal): Prom
   await whenUnlockedHere(target);
   const client = await openLock(target, signal);
   try {
-    const [identity, role, mark, snapshot] = await withinAnswerTime(client, () =>
-      together(client, () => [
-        identifySource(client),
-        askServerRole(client),
-        markServer(client),
-        exportSnapshot(client),
-      ]),
+    const [identity, role, snapshot] = await withinAnswerTime(client, () =>
+      together(client, () => [identifySource(client), askServerRole(client), exportSnapshot(client)]),
     );
+    const mark = await withinAnswerTime(client, () => markServer(client, identity.systemIdentifier));
     return new PostgresSession(target, client, { identity, role, mark, snapshot });
   } catch (error) {
     await endConnection(client);
