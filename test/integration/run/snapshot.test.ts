@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { JournalPlan } from '../../../src/ledger/journal.ts';
 import { eventually } from '../../support/cli.ts';
@@ -127,6 +128,8 @@ async function startWriters(site: Site): Promise<() => Promise<number>> {
       try {
         await client.query(CHANGES[at % CHANGES.length]!);
         written += 1;
+        // Without a pause, they would take all of a core for as long as the run takes.
+        await sleep(5);
       } catch (error) {
         // Writers that get in each other's way are none of our business: Postgres lets one of them fail.
         if (!/deadlock|duplicate key|concurrent update/.test(String(error))) throw error;
