@@ -41,7 +41,8 @@ async function main() {
       'test-skip-pattern': { type: 'string', multiple: true },
       // Two cores: tests of faults wait much of their time.
       'test-concurrency': { type: 'string', default: '3' },
-      'test-timeout': { type: 'string', default: '120000' },
+      // More than the longest wait within a test (test/support/cli.ts), so that it says itself what did not come.
+      'test-timeout': { type: 'string', default: '240000' },
     },
   });
   const selective = positionals.length > 0 || values['test-name-pattern'] !== undefined;

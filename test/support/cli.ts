@@ -1,6 +1,7 @@
 /** Runs the command line as a real process: waits for what it logs, sends it signals, and keeps what it prints. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { availableParallelism, loadavg } from 'node:os';
 import { afterEach } from 'node:test';
 import { PROGRAM } from './program.ts';
 
@@ -31,7 +32,15 @@ const COMPILED = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };
  * What no event of a test should take; it only bounds the wait for one that never comes. Less than the lock_timeout of
  * pgsluice's sessions, by which a backend that nobody ended would go away by itself.
  */
-export const DEADLINE_MS = 45_000;
+const DEADLINE_MS = 45_000;
+/** Where so many processes a core want to work, others than the tests' own do: everything takes longer by as much. */
+const USUAL_LOAD = 4;
+const MOST_PATIENCE = 3;
+
+function deadlineMs(): number {
+  const [load = 0] = loadavg();
+  return DEADLINE_MS * Math.min(Math.max(load / availableParallelism() / USUAL_LOAD, 1), MOST_PATIENCE);
+}
 
 const alive = new Set<CliProcess>();
 
@@ -125,9 +134,10 @@ afterEach(() => {
 /** The value of `promise`, or an error that says what was waited for. */
 export async function withDeadline<T>(promise: Promise<T>, describe: () => string): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
+  const waitMs = deadlineMs();
   const timer = setTimeout(() => {
-    reject(new Error(`after ${DEADLINE_MS / 1000} s ${describe()}`));
-  }, DEADLINE_MS);
+    reject(new Error(`after ${Math.round(waitMs / 1000)} s ${describe()}`));
+  }, waitMs);
   try {
     return await Promise.race([promise, late]);
   } finally {
@@ -142,13 +152,14 @@ export async function happened(fault: { firstHit: Promise<unknown> }): Promise<v
 
 /** Asks again and again until the answer is neither undefined nor false. */
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false>): Promise<T> {
-  for (let [until, asked] = [Date.now() + DEADLINE_MS, 0]; Date.now() < until; asked += 1) {
+  const waitMs = deadlineMs();
+  for (let [until, asked] = [Date.now() + waitMs, 0]; Date.now() < until; asked += 1) {
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer;
     // What takes long anyway is not worth the CPU of fifty questions a second.
     await new Promise((resolve) => setTimeout(resolve, asked < 10 ? 20 : 50));
   }
-  throw new Error(`after ${DEADLINE_MS / 1000} s still not: ${what}`);
+  throw new Error(`after ${Math.round(waitMs / 1000)} s still not: ${what}`);
 }
 
 function parseLine(text: string): LogLine[] {
