@@ -1,7 +1,6 @@
 /** Tells one server from another: an endpoint may spread its connections, and a snapshot is one server's. */
 import type { Client } from 'pg';
 import { fail, FailureError } from '../base/errors.ts';
-import type { Answer } from './batch.ts';
 import { postgresFailure } from './errors.ts';
 import type { Statement } from './select.ts';
 import { noteBackend } from './settings.ts';
@@ -35,7 +34,7 @@ export async function importSnapshotOf(
 ): Promise<void> {
   try {
     const [here] = await importSnapshot(client, id, own, [WHEN_AND_WHERE]);
-    await requireSameServer(client, holder, () => readHere(client, here));
+    await requireSameServer(client, holder, () => readHere(client, here?.rows[0]));
   } catch (error) {
     if (!(error instanceof FailureError) || error.failure.code !== 'snapshot-lost') throw error;
     await client.query('ROLLBACK').catch(() => undefined);
@@ -86,12 +85,13 @@ const WHEN_AND_WHERE: Statement = {
 
 async function askWhenAndWhere(client: Client): Promise<WhenAndWhere> {
   // An ordinary query: the driver sends it together with others.
-  const { rows } = await client.query<unknown[]>({ text: WHEN_AND_WHERE.text, rowMode: 'array' });
-  return readHere(client, { rows: rows.map((row) => row.map((value) => (value === null ? null : String(value)))) });
+  const { rows } = await client.query<(string | number | null)[]>({ text: WHEN_AND_WHERE.text, rowMode: 'array' });
+  return readHere(client, rows[0]);
 }
 
-function readHere(client: Client, answer: Answer | undefined): WhenAndWhere {
-  const [started, address = null, port, pid] = answer?.rows[0] ?? [];
+/** Of values as the server prints them, or as the driver reads them. */
+function readHere(client: Client, row: readonly (string | number | null)[] = []): WhenAndWhere {
+  const [started, address = null, port, pid] = row;
   noteBackend(client, Number(pid));
   return { startedAt: Number(started), address: address === null ? null : `${address}:${port ?? ''}` };
 }
