@@ -50,6 +50,18 @@ export interface UploadOptions {
   signal: AbortSignal;
 }
 
+/**
+ * Bytes of which it is known beforehand how many they are, and their digests; they are made anew, a piece at a time, whenever
+ * they are asked for.
+ */
+export interface Content {
+  readonly bytes: number;
+  /** In hex. */
+  readonly sha256: string;
+  readonly crc32: number;
+  pieces(): Iterable<Buffer> | AsyncIterable<Buffer>;
+}
+
 export interface PutOptions {
   contentType: string;
   /** Refused, what is there is left as it is, and the result says so. */
@@ -103,10 +115,10 @@ export interface Store {
   /** Streams `body` into one object that is visible only when whole. Resolves once it is; rejects with the first cause. */
   upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<Written>;
   /**
-   * Writes a small object whole. With `replaces`, after a failure that left it open whether the object was written, it
-   * looks, and resolves to 'written' when what is there is its own.
+   * Writes a small object whole, or one whose content is known and need not be held, in one request. With `replaces`, after a
+   * failure that left it open whether the object was written, it looks, and resolves to 'written' when what is there is its own.
    */
-  put(key: string, body: Buffer, options: PutOptions): Promise<PutResult>;
+  put(key: string, body: Buffer | Content, options: PutOptions): Promise<PutResult>;
   /** Reads a small object whole; undefined when it is absent. Throws when it is larger than `limitBytes`. */
   get(key: string, limitBytes: number): Promise<{ body: Buffer; etag: string } | undefined>;
   /** Reads `bytes` of an object from `from` on, or as many as there are; undefined when it is absent. */

@@ -9,6 +9,7 @@ import { makeFolder } from '../../base/make-folder.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
 import { linkSignals, NEVER, untilAborted } from '../../base/signals.ts';
 import type { Signing } from '../../base/signing.ts';
+import { checkedPieces } from '../content.ts';
 import { errorCode, orUndefined, toFileFailure } from './errors.ts';
 import { freeNow } from '../free-now.ts';
 import { isUploadId, newUploadId, parseTemporaryName, pathOfKey, refuseSymlinks, temporaryPath } from './paths.ts';
@@ -16,6 +17,7 @@ import { etagOf, putInPlace } from './put-in-place.ts';
 import { probeStore } from '../probe.ts';
 import { tellTrouble, type OnTrouble } from '../trouble.ts';
 import type {
+  Content,
   KeptConditions,
   PendingUpload,
   ProbeResult,
@@ -85,7 +87,7 @@ class FileStore implements Store {
     }
   }
 
-  async put(key: string, body: Buffer, { replaces }: PutOptions): Promise<PutResult> {
+  async put(key: string, body: Buffer | Content, { replaces }: PutOptions): Promise<PutResult> {
     const target = await this.#pathFor(key);
     return this.#try(`writing ${target}`, async () => {
       const temporary = temporaryPath(target, newUploadId());
@@ -353,9 +355,10 @@ async function* buffersUntilAborted(
   }
 }
 
-async function writeAndClose(file: FileHandle, body: Buffer): Promise<string> {
+async function writeAndClose(file: FileHandle, body: Buffer | Content): Promise<string> {
   try {
-    await file.writeFile(body);
+    if (Buffer.isBuffer(body)) await file.writeFile(body);
+    else for await (const piece of checkedPieces(body)) await file.writeFile(piece);
     return await syncFile(file);
   } finally {
     await file.close();

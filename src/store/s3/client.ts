@@ -58,6 +58,11 @@ export function timeoutsOf({ partBytes }: DestinationConfig): S3Timeouts {
   return { connectMs: 10_000, idleMs: 60_000, requestMs: 60_000 + sendMs, abortMs: 10_000 };
 }
 
+/** How long a request may take whose body has so many bytes. */
+export function requestTimeoutOf({ requestMs }: S3Timeouts, bytes: number): number {
+  return requestMs + Math.ceil(bytes / SLOWEST_BYTES_PER_SECOND) * 1000;
+}
+
 export function createClient(destination: DestinationConfig, timeouts: S3Timeouts): S3Client {
   const agent = { keepAlive: true, maxSockets: mostPartsOnTheWay(destination.partsInFlight) + OTHER_SOCKETS };
   const checksums = destination.checksums === 'when-required' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED';

@@ -9,16 +9,19 @@ import { readFailure } from './denied.ts';
 import { hasName } from './errors.ts';
 import { TOKEN_METADATA } from './params.ts';
 
-/** A small object that was read whole. */
+/** An object that was read whole. */
 export interface ReadObject {
-  body: Buffer;
   etag: string;
   /** What our conditional writes sign their objects with; undefined for others, and where the server drops metadata. */
   token: string | undefined;
 }
 
 /** Undefined when it is absent. Throws FailureError, also when it is larger than `limitBytes`. */
-export async function getFromS3(target: S3Target, key: string, limitBytes: number): Promise<ReadObject | undefined> {
+export async function getFromS3(
+  target: S3Target,
+  key: string,
+  limitBytes: number,
+): Promise<{ body: Buffer; etag: string } | undefined> {
   return withAnswer(target, { key }, async (answer) => {
     // As it says how long it is, a long one is in memory once.
     const body = Buffer.allocUnsafeSlow(Math.min(answer.ContentLength ?? 0, limitBytes));
@@ -30,7 +33,6 @@ export async function getFromS3(target: S3Target, key: string, limitBytes: numbe
     return {
       body: surplus.length === 0 ? body.subarray(0, bytes) : Buffer.concat([body, ...surplus]),
       etag: bareETag(answer.ETag),
-      token: answer.Metadata?.[TOKEN_METADATA],
     };
   });
 }
@@ -41,10 +43,10 @@ export async function scanS3(
   key: string,
   limitBytes: number,
   onPiece: (piece: Buffer) => void,
-): Promise<{ etag: string } | undefined> {
+): Promise<ReadObject | undefined> {
   return withAnswer(target, { key }, async (answer) => {
     await eachPiece(answer, limitBytes, key, onPiece);
-    return { etag: bareETag(answer.ETag) };
+    return { etag: bareETag(answer.ETag), token: answer.Metadata?.[TOKEN_METADATA] };
   });
 }
 

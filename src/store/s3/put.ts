@@ -1,15 +1,16 @@
-/** Writes a small object to S3 whole, under a condition where there is one. Keys are the full ones. */
-import { randomUUID } from 'node:crypto';
+/** Writes an object to S3 whole, in one request, under a condition where there is one. Keys are the full ones. */
+import { createHash, hash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PutObjectCommand, type PutObjectCommandInput, type PutObjectCommandOutput } from '@aws-sdk/client-s3';
+import type { PutObjectCommandInput, PutObjectCommandOutput } from '@aws-sdk/client-s3';
 import { FailureError } from '../../base/errors.ts';
-import type { PutOptions, PutResult, Replaces } from '../store.ts';
+import type { Content, PutOptions, PutResult, Replaces } from '../store.ts';
 import type { S3Target } from './client.ts';
 import { bareETag, findETag, isRefusal, sendUnder } from './conditions.ts';
 import { readFailure } from './denied.ts';
 import { hasName, isNotImplemented, toS3Failure } from './errors.ts';
-import { getFromS3 } from './get.ts';
+import { scanS3 } from './get.ts';
 import { encryptionParams, TOKEN_METADATA } from './params.ts';
+import { sendPut } from './send-content.ts';
 
 /** How often a conditional put is sent when another one for the same key is under way. */
 const CONFLICT_ATTEMPTS = 5;
@@ -19,13 +20,12 @@ const CONFLICT_PAUSE_MS = 200;
 export async function putToS3(
   target: S3Target,
   key: string,
-  body: Buffer,
+  body: Buffer | Content,
   { contentType, replaces, hasLooked = false }: PutOptions,
 ): Promise<PutResult> {
   const input: PutObjectCommandInput = {
     Bucket: target.bucket,
     Key: key,
-    Body: body,
     ContentType: contentType,
     // Journals and manifests are tiny and read often: the archive's storage class would bill them at its minimum size.
     StorageClass: target.destination.storageClass === undefined ? undefined : 'STANDARD',
@@ -33,7 +33,7 @@ export async function putToS3(
   };
   if (replaces !== undefined) return putConditionally(target, input, { key, body, replaces, hasLooked });
   try {
-    return written(await target.client.send(new PutObjectCommand(input)));
+    return written(await sendPut(target, input, body));
   } catch (error) {
     throw toS3Failure(error, { name: 'PutObject', key }, target);
   }
@@ -41,7 +41,7 @@ export async function putToS3(
 
 interface ConditionalPut {
   key: string;
-  body: Buffer;
+  body: Buffer | Content;
   replaces: Replaces;
   hasLooked: boolean;
 }
@@ -80,13 +80,11 @@ async function mayReplace(target: S3Target, { key, replaces }: ConditionalPut): 
 async function sendConditionally(
   target: S3Target,
   input: PutObjectCommandInput,
-  { key, replaces }: ConditionalPut,
+  { key, body, replaces }: ConditionalPut,
 ): Promise<PutObjectCommandOutput> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await sendUnder(target, key, replaces, (condition) =>
-        target.client.send(new PutObjectCommand({ ...input, ...condition })),
-      );
+      return await sendUnder(target, key, replaces, (condition) => sendPut(target, { ...input, ...condition }, body));
     } catch (error) {
       if (isNotImplemented(error)) break;
       if (!hasName(error, 'ConditionalRequestConflict') || attempt === CONFLICT_ATTEMPTS) throw error;
@@ -94,14 +92,17 @@ async function sendConditionally(
     }
   }
   // The server refuses the condition as such: the look before has to do.
-  return target.client.send(new PutObjectCommand(input));
+  return sendPut(target, input, body);
 }
 
 /** The ETag of what is there, when this very put has written it. */
 async function findOwn(target: S3Target, { key, body }: ConditionalPut, token: string): Promise<string | undefined> {
-  const found = await getFromS3(target, key, body.length).catch(undefinedWhenTooLarge);
+  const sha256 = Buffer.isBuffer(body) ? hash('sha256', body) : body.sha256;
+  const there = createHash('sha256');
+  const limitBytes = Buffer.isBuffer(body) ? body.length : body.bytes;
+  const found = await scanS3(target, key, limitBytes, (piece) => there.update(piece)).catch(undefinedWhenTooLarge);
   if (found === undefined) return undefined;
-  const isOwn = found.token === undefined ? found.body.equals(body) : found.token === token;
+  const isOwn = found.token === undefined ? there.digest('hex') === sha256 : found.token === token;
   return isOwn ? found.etag : undefined;
 }
 

@@ -25,6 +25,7 @@ import { probeConditions } from './probe-conditions.ts';
 import { putToS3 } from './put.ts';
 import { uploadToS3 } from './upload.ts';
 import type {
+  Content,
   PendingUpload,
   ProbeResult,
   PutOptions,
@@ -97,21 +98,21 @@ class S3Store implements Store {
     }
   }
 
-  put(key: string, body: Buffer, options: PutOptions): Promise<PutResult> {
+  put(key: string, body: Buffer | Content, options: PutOptions): Promise<PutResult> {
     return putToS3(this.#target, this.#fullKey(key), body, options);
   }
 
-  async get(key: string, limitBytes: number): Promise<{ body: Buffer; etag: string } | undefined> {
-    const found = await getFromS3(this.#target, this.#fullKey(key), limitBytes);
-    return found && { body: found.body, etag: found.etag };
+  get(key: string, limitBytes: number): Promise<{ body: Buffer; etag: string } | undefined> {
+    return getFromS3(this.#target, this.#fullKey(key), limitBytes);
   }
 
   getPart(key: string, from: number, bytes: number): Promise<Buffer | undefined> {
     return getPartFromS3(this.#target, this.#fullKey(key), from, bytes);
   }
 
-  scan(key: string, limitBytes: number, onPiece: (piece: Buffer) => void): Promise<{ etag: string } | undefined> {
-    return scanS3(this.#target, this.#fullKey(key), limitBytes, onPiece);
+  async scan(key: string, limitBytes: number, onPiece: (piece: Buffer) => void): Promise<{ etag: string } | undefined> {
+    const found = await scanS3(this.#target, this.#fullKey(key), limitBytes, onPiece);
+    return found && { etag: found.etag };
   }
 
   read(key: string, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { crc32 } from 'node:zlib';
 import { fail, FailureError } from '../../../src/base/errors.ts';
-import type { Store, StoredObject, UploadOptions } from '../../../src/store/store.ts';
+import type { Content, Store, StoredObject, UploadOptions } from '../../../src/store/store.ts';
 
 export const MIB = 1024 ** 2;
 export const PART = 5 * MIB;
@@ -30,6 +32,22 @@ export function partsOf(bytes: number): { body: () => AsyncGenerator<Buffer>; sh
       for (let at = 0; at < bytes; at += PART) yield owned(content.subarray(at, at + PART));
     },
   };
+}
+
+/** Content of so many bytes, and these; `made` says how often they were made. */
+export function contentOf(bytes: number): { content: Content; body: Buffer; made: () => number } {
+  const body = randomBytes(bytes);
+  let made = 0;
+  const content = {
+    bytes,
+    sha256: createHash('sha256').update(body).digest('hex'),
+    crc32: crc32(body),
+    *pieces() {
+      made += 1;
+      for (let at = 0; at < bytes; at += 100_000) yield body.subarray(at, at + 100_000);
+    },
+  };
+  return { content, body, made: () => made };
 }
 
 export function owned(bytes: Buffer): Buffer {
@@ -273,6 +291,34 @@ function testSmallObjects(store: () => Store): void {
     assert.deepEqual(await store().get('small/a.json', 3), { body: Buffer.from('two'), etag });
     assert.deepEqual(await store().head('small/a.json'), { key: 'small/a.json', bytes: 3, etag });
     assert.deepEqual(await collect(store().list('small/a')), [{ key: 'small/a.json', bytes: 3, etag }]);
+  });
+
+  it('puts what is made a piece at a time, under conditions as well', async () => {
+    const { content, body } = contentOf(700_000);
+    const etag = await etagOf(store().put('small/made', content, { ...text, replaces: 'nothing' }));
+    assert.deepEqual(await store().get('small/made', 1e6), { body, etag });
+    assert.deepEqual(await store().put('small/made', content, { ...text, replaces: 'nothing' }), { outcome: 'exists' });
+    const other = contentOf(10);
+    await etagOf(store().put('small/made', other.content, { ...text, replaces: etag }));
+    assert.deepEqual((await store().get('small/made', 1e6))?.body, other.body);
+  });
+
+  it('writes nothing of what is not what was said of it, or breaks off while it is made', async () => {
+    const { content } = contentOf(700_000);
+    const { content: other } = contentOf(700_000);
+    const changed = { ...content, pieces: () => other.pieces() };
+    assert.equal((await failureOf(store().put('small/changed', changed, text))).code, 'object-changed');
+    const cause = fail('connection-lost', { stage: 'upload', message: 'the source of it is gone' });
+    const broken: Content = {
+      ...content,
+      async *pieces() {
+        yield Buffer.alloc(300_000);
+        await sleep(1);
+        throw cause;
+      },
+    };
+    await assert.rejects(store().put('small/changed', broken, text), (error) => error === cause);
+    assert.equal(await store().head('small/changed'), undefined);
   });
 
   it('puts and gets an empty object', async () => {

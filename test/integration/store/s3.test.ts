@@ -11,6 +11,7 @@ import { type S3Proxy, startProxy } from '../../support/s3-proxy.ts';
 import { destinationOf, type LocalS3, startS3 } from '../../support/s3-server.ts';
 import {
   collect,
+  contentOf,
   etagOf,
   failureOf,
   forever,
@@ -308,6 +309,40 @@ describe('S3 with faults', () => {
       assert.equal((await store.head('etag/lost'))?.etag, now);
     }
     assert.equal((await store.put('etag/lost', Buffer.from('3'), { ...text, replaces: etag })).outcome, 'changed');
+  });
+
+  it('sends what is made a piece at a time as it sends a body in memory, and makes it anew for each try', async () => {
+    const { content, body, made } = contentOf(700_000);
+    await etagOf(store.put('made/buffer', body, text));
+    const { headers } = proxy.seen('PutObject')[0]!;
+    for (const [fault, times] of [
+      [{ kind: 'error', status: 500, code: 'InternalError' }, 2],
+      [{ kind: 'reset', afterBytes: 200_000 }, 1],
+      [{ kind: 'lose-answer' }, 1],
+    ] as const) {
+      const before = made();
+      proxy.reset();
+      proxy.order('PutObject', fault, times);
+      const key = `made/${fault.kind}`;
+      assert.equal((await store.put(key, content, toFreeKey)).outcome, 'written');
+      assert.deepEqual((await store.get(key, 1e6))?.body, body);
+      assert.equal(made() - before, times + 1, fault.kind);
+      const sent = proxy.seen('PutObject').at(-1)!.headers;
+      for (const name of [
+        'content-length',
+        'x-amz-content-sha256',
+        'x-amz-checksum-crc32',
+        'x-amz-sdk-checksum-algorithm',
+      ])
+        assert.equal(sent[name], headers[name], name);
+      for (const name of ['transfer-encoding', 'content-encoding', 'x-amz-trailer', 'expect'])
+        assert.equal(sent[name], undefined, name);
+    }
+    proxy.reset();
+    const plain = open({ checksums: 'when-required' });
+    await etagOf(plain.put('made/plain', content, text));
+    assert.equal(proxy.seen('PutObject')[0]!.headers['x-amz-checksum-crc32'], undefined);
+    plain.close();
   });
 
   it('does not take the object of another writer for its own, larger or of the same bytes, when it comes too late', async () => {
