@@ -119,7 +119,7 @@ async function planOne(client: Client, config: Config, archive: ArchiveConfig, i
     estimatedRows: plan.estimate.rows,
     estimatedBytes: plan.estimate.bytes,
     columns: plan.subject.selection.columns.map(({ name, type, encoding }) => ({ name, type, encoding })),
-    segments: plan.segments.map((segment) => ({
+    segments: Array.from(plan.segments, (segment) => ({
       segment: segment.index,
       key: segmentKey(place, segment),
       rows: plan.cut.describe(segment),

@@ -4,7 +4,7 @@ import { fail, type FailureError, type Stage } from '../base/errors.ts';
 import { TOOL } from '../base/tool.ts';
 import { visible } from '../base/visible.ts';
 import { describeExcess, measureJson } from './json-limits.ts';
-import { fillList, ListCutter } from './long-list.ts';
+import { cutAtList, ListCutter, listLines } from './long-list.ts';
 
 /** A kind of document. */
 export interface DocumentKind<T> {
@@ -27,15 +27,26 @@ export interface DocumentKind<T> {
 
 /** A list that is read and written item by item; see long-list.ts. */
 export interface LongList<T> {
-  field: string;
+  field: LongField;
   item: z.ZodType;
   mostItems: number;
   /** What is wrong with all items together, such as `[3]: it is not the next one`. */
-  problem?(document: T): string | undefined;
+  problem?(document: Listed<T>): string | undefined;
 }
 
-/** Over all items of a long list: those of a manifest of 400,000 objects have 6,000,000. */
-const MOST_VALUES = 10_000_000;
+type LongField = 'objects' | 'segments';
+
+/** A document whose long list need be no array. */
+export type Listed<T> = { [Field in keyof T]: Field extends LongField ? Items<T[Field]> : T[Field] };
+type Items<List> = List extends readonly (infer Item)[] ? ItemsOf<Item> : List;
+
+/** Items that need not be held. */
+export interface ItemsOf<Item> extends Iterable<Item> {
+  readonly length: number;
+}
+
+/** Over all items of a long list: those of a manifest of 400,000 objects have 6,000,000, and 14,400,000 with a key of twelve columns. */
+const MOST_VALUES = 16_000_000;
 /** Of one item: two keys of a few texts of the greatest length that there is. */
 const MOST_ITEM_BYTES = 32 * 1024 ** 2;
 /** Of all but the long list. */
@@ -48,7 +59,8 @@ export function readDocument<T>(kind: DocumentKind<T>, body: Buffer, url: string
   const items: unknown[] = [];
   const reader = new DocumentReader(kind, url, (item) => items.push(item));
   reader.write(body);
-  const { document, problem } = withItems(kind, reader.end(), items);
+  const document = { ...reader.end(), ...listOf(kind, items) };
+  const problem = describeItems(kind, document as Listed<T>, items.length);
   if (problem !== undefined) throw badDocument(kind, url, problem);
   return document;
 }
@@ -149,50 +161,105 @@ export function readItems(kind: DocumentKind<unknown>, bytes: Buffer): unknown[]
   });
 }
 
-/** The bytes of a document that is to lie at `url`. Throws FailureError for one that could not be read again. */
-export function writeDocument<T>(kind: DocumentKind<T>, value: T, url: string): Buffer {
+/** A document that is to be written: what stands before and behind the items of its long list, and these. */
+export interface LaidDocument {
+  before: Buffer;
+  /** Makes each of them anew, and looks whether it could be read again: else it throws FailureError. */
+  items: () => Iterable<Buffer>;
+  /** The same without a look: where they were made before. */
+  itemsAgain: () => Iterable<Buffer>;
+  after: Buffer;
+}
+
+/** Lays a document out that is to lie at `url`; no more of its long list is held than its owner does. Throws FailureError for one that could not be read again. */
+export function layDocument<T>(kind: DocumentKind<T>, value: Listed<T>, url: string): LaidDocument {
   const { longList } = kind;
-  const items = longList === undefined ? [] : (asRecord(value)[longList.field] as readonly unknown[]);
   const rest = longList === undefined ? value : { ...value, [longList.field]: [] };
   const parsed = kind.schema.safeParse(rest);
   if (!parsed.success) throw unreadable(kind, url, firstProblem(parsed.error));
-  if (!Array.isArray(items)) throw unreadable(kind, url, `${longList?.field ?? ''}: must be a list`);
-  for (const [index, item] of items.entries()) {
-    const { problem: wrong } = parseItem(kind, item);
-    if (wrong !== undefined) throw unreadable(kind, url, `${longList?.field ?? ''}[${index}]${wrong}`);
-  }
-  const { problem } = withItems(kind, parsed.data, items);
-  if (problem !== undefined) throw unreadable(kind, url, problem);
-  const body =
-    longList === undefined
-      ? Buffer.from(`${JSON.stringify(value, null, 2)}\n`)
-      : fillList(rest as object, longList.field, items);
-  const tooMuch =
-    body.length > kind.maxBytes
-      ? `it has more than ${kind.maxBytes} bytes`
-      : describeExcess(longList === undefined ? body : Buffer.from(JSON.stringify(rest)), kind.mostValues);
-  if (tooMuch !== undefined) throw unreadable(kind, url, tooMuch);
+  const items = longList === undefined ? [] : asRecord(value)[longList.field];
+  if (!isItems(items)) throw unreadable(kind, url, `${longList?.field ?? ''}: must be a list`);
+  const whole = Buffer.from(`${JSON.stringify(rest, null, 2)}\n`);
+  const excess = describeExcess(whole, kind.mostValues);
+  if (excess !== undefined) throw unreadable(kind, url, excess);
+  if (longList === undefined) return { before: Buffer.alloc(0), items: () => [], itemsAgain: () => [], after: whole };
+  const [before, after] = cutAtList(rest, longList.field, items.length === 0);
+  const document = { ...parsed.data, ...listOf(kind, items) } as Listed<T>;
+  return {
+    before,
+    items: () => counted(kind, listLines(looked(kind, document, items, url)), url),
+    itemsAgain: () => listLines(items),
+    after,
+  };
+}
+
+/** The bytes of a small document. Throws FailureError for one that could not be read again. */
+export function writeDocument<T>(kind: DocumentKind<T>, value: Listed<T>, url: string): Buffer {
+  const { before, items, after } = layDocument(kind, value, url);
+  const body = Buffer.concat([before, ...items(), after]);
+  requireShort(kind, body.length, url);
   return body;
 }
 
+/** Throws FailureError for a document that would be too long to be read again. */
+export function requireShort(kind: DocumentKind<unknown>, bytes: number, url: string): void {
+  if (bytes > kind.maxBytes) throw unreadable(kind, url, `it has more than ${kind.maxBytes} bytes`);
+}
+
+/** Each of the items, once it was looked at, and in the end all of them together. */
+function* looked<T>(
+  kind: DocumentKind<T>,
+  document: Listed<T>,
+  items: ItemsOf<unknown>,
+  url: string,
+): Generator<unknown, undefined> {
+  let index = 0;
+  for (const item of items) {
+    const { problem } = parseItem(kind, item);
+    if (problem !== undefined) throw unreadable(kind, url, `${kind.longList?.field ?? ''}[${index}]${problem}`);
+    yield item;
+    index += 1;
+  }
+  const wrong = describeItems(kind, document, items.length);
+  if (wrong !== undefined) throw unreadable(kind, url, wrong);
+  return undefined;
+}
+
+/** The pieces of a list, as long as it has no more values than are read again. */
+function* counted(kind: DocumentKind<unknown>, pieces: Iterable<Buffer>, url: string): Generator<Buffer, undefined> {
+  let values = 0;
+  for (const piece of pieces) {
+    values += measureJson(piece, Infinity).values;
+    if (values > MOST_VALUES)
+      throw unreadable(kind, url, `${kind.longList?.field ?? ''}: it has more than ${MOST_VALUES} values`);
+    yield piece;
+  }
+  return undefined;
+}
+
+function isItems(value: unknown): value is ItemsOf<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.iterator in value && 'length' in value;
+}
+
 /** `problem` begins with the path within the item. */
-function parseItem(kind: DocumentKind<unknown>, item: unknown): { value?: unknown; problem?: string } {
+function parseItem<T>(kind: DocumentKind<T>, item: unknown): { value?: unknown; problem?: string } {
   const parsed = kind.longList?.item.safeParse(item);
   if (parsed === undefined || parsed.success) return { value: parsed?.data };
   const problem = firstProblem(parsed.error);
   return { problem: parsed.error.issues[0]?.path.length === 0 ? `: ${problem}` : `.${problem}` };
 }
 
-/** The document with the items of its long list, which is empty until then. */
-function withItems<T>(
-  { longList }: DocumentKind<T>,
-  document: T,
-  items: readonly unknown[],
-): { document: T; problem?: string } {
-  if (longList === undefined) return { document };
-  const whole = { ...document, [longList.field]: items };
-  const problem = longList.problem?.(whole);
-  return problem === undefined ? { document: whole } : { document: whole, problem: `${longList.field}${problem}` };
+/** What is wrong with the items of a document together; undefined when nothing is. */
+function describeItems<T>({ longList }: DocumentKind<T>, document: Listed<T>, items: number): string | undefined {
+  if (longList === undefined) return undefined;
+  const { field, mostItems } = longList;
+  if (items > mostItems) return `${field}[${mostItems}]: there are too many`;
+  const problem = longList.problem?.(document);
+  return problem === undefined ? undefined : `${field}${problem}`;
+}
+
+function listOf({ longList }: DocumentKind<unknown>, items: unknown): object {
+  return longList === undefined ? {} : { [longList.field]: items };
 }
 
 /** The failure of a document that cannot be what it should be. */

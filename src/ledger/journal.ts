@@ -3,7 +3,7 @@ import os from 'node:os';
 import * as z from 'zod';
 import { MAX_PARTITION_COLUMNS } from '../config/schema.ts';
 import type { Failure } from '../base/errors.ts';
-import type { DocumentKind } from './documents.ts';
+import type { DocumentKind, Listed } from './documents.ts';
 import {
   count,
   hex,
@@ -18,7 +18,15 @@ import {
 } from './fields.ts';
 import { dataKey, runPrefix, segmentOfDataKey } from './names.ts';
 import type { Receipt } from './receipts.ts';
-import { cutBy, describeMisfit, folderOf, plannedSegment, plannedSegments } from './segments.ts';
+import {
+  cutBy,
+  describeMisfit,
+  folderOf,
+  plannedSegment,
+  plannedSegments,
+  type PlannedSegment,
+  type PlannedSegments,
+} from './segments.ts';
 import { segmentsRef } from './segments-apart.ts';
 
 export const PLAN_FORMAT = 'pgsluice/plan/2';
@@ -112,7 +120,7 @@ const plan = z.strictObject({
 export type PlanDocument = z.infer<typeof plan>;
 
 /** The first object of a run: what it will be made of. With its segments, wherever they lie. */
-export type JournalPlan = Omit<PlanDocument, 'segmentsIn'>;
+export type JournalPlan = Omit<PlanDocument, 'segments' | 'segmentsIn'> & { segments: PlannedSegments };
 
 /** A plan of whose segments is known how many there are. */
 export type PlanOutline = Omit<JournalPlan, 'segments'> & { segments: { length: number } };
@@ -123,8 +131,8 @@ const firstPlan = z
     ...FIELDS,
     failure: z.strictObject({ ...FAILURE_FIELDS, at: time() }).exactOptional(),
   })
-  .transform(({ failure, ...plan }): JournalPlan => {
-    const said: JournalPlan = { ...plan, format: PLAN_FORMAT, extension: null, formerKeys: [], instance: null };
+  .transform(({ failure, ...plan }): PlanDocument => {
+    const said: PlanDocument = { ...plan, format: PLAN_FORMAT, extension: null, formerKeys: [], instance: null };
     if (failure === undefined) return said;
     const { at, ...rest } = failure;
     return { ...said, ended: { how: 'failed', at, host: plan.host, failure: rest } };
@@ -150,20 +158,30 @@ export function endedAs(plan: JournalPlan, how: 'failed' | 'cancelled' | 'draine
   return { ...plan, ended: { ...ending, failure: { code, stage, message: shortMessage, hint: shortHint } } };
 }
 
-/** All keys that this plan or one before it has named: a late request may still write to each of them. */
-export function keysEverNamed(plan: JournalPlan): string[] {
+/** All keys that this plan or one before it has named, some of them twice: a late request may still write to each of them. */
+export function* keysEverNamed(plan: JournalPlan): Generator<string, undefined> {
   const { archive, run, segments, formerKeys } = plan;
   const folder = runPrefix(archive, run);
-  const named = segments.flatMap((segment) => dataKeyOf(plan, segment) ?? []);
-  return [...named, ...formerKeys.map((key) => folder + key)].filter(
-    (key) => segmentOfDataKey(archive, run, key) !== undefined,
-  );
+  const isKey = (key: string | undefined): key is string =>
+    key !== undefined && segmentOfDataKey(archive, run, key) !== undefined;
+  for (const segment of segments) {
+    const key = dataKeyOf(plan, segment);
+    if (isKey(key)) yield key;
+  }
+  for (const name of formerKeys) if (isKey(folder + name)) yield folder + name;
+  return undefined;
+}
+
+/** Whether the key is that of one of the plan's own segments. */
+export function isNamedBy(plan: JournalPlan, key: string): boolean {
+  const segment = plan.segments.at(segmentOfDataKey(plan.archive, plan.run, key) ?? plan.segments.length);
+  return segment !== undefined && dataKeyOf(plan, segment) === key;
 }
 
 /** The key of a segment's object; undefined in a plan that does not say how its names end. */
 export function dataKeyOf(
   { archive, run, extension, partitionBy }: Pick<JournalPlan, 'archive' | 'run' | 'extension' | 'partitionBy'>,
-  segment: JournalPlan['segments'][number],
+  segment: PlannedSegment,
 ): string | undefined {
   return extension === null
     ? undefined
@@ -184,16 +202,17 @@ export function describeLayout({
   by,
   partitionBy = [],
   segments,
-}: Pick<JournalPlan, 'by' | 'partitionBy' | 'segments'>): string | undefined {
+}: Pick<Listed<PlanDocument>, 'by' | 'partitionBy' | 'segments'>): string | undefined {
   if ((by === 'value') !== partitionBy.length > 0) return ': partitionBy does not go with how they are cut';
-  const values = segments[0]?.partition?.length ?? partitionBy.length;
+  const [first] = segments;
+  const values = first?.partition?.length ?? partitionBy.length;
   return values === partitionBy.length ? undefined : `[0]: it has ${values} values for ${partitionBy.length} columns`;
 }
 
 /** Behind the name of the list. */
 export const SEGMENTS_TWICE = ': they are here, and lie elsewhere as well';
 
-function describeSegments(plan: PlanDocument): string | undefined {
+function describeSegments(plan: Listed<PlanDocument>): string | undefined {
   if (plan.segmentsIn === undefined) return describeMisfit(plan) ?? describeLayout(plan);
   return plan.segments.length === 0 ? undefined : SEGMENTS_TWICE;
 }

@@ -3,6 +3,9 @@
  * the whole. Each item of ours stands in a line of its own.
  */
 
+/** A piece of what is written is handed on once it has so much. */
+const PIECE_CHARS = 64 * 1024;
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
@@ -144,22 +147,27 @@ function isBlank(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-/** The document, whose field `name` is an empty list, with the items in it. Their length is summed up first: so it is there once. */
-export function fillList(document: object, name: string, items: readonly unknown[]): Buffer {
+/** What stands before and behind the items of a document whose field `name` is an empty list. */
+export function cutAtList(document: object, name: string, isEmpty: boolean): [before: Buffer, after: Buffer] {
   const empty = `\n  ${JSON.stringify(name)}: []`;
   const text = JSON.stringify(document, null, 2);
   // A line break in a text would be spelt out: this can stand in one place only.
   const at = text.indexOf(empty) + empty.length - 1;
-  const [before, after] = [text.slice(0, at), items.length === 0 ? `${text.slice(at)}\n` : `\n  ${text.slice(at)}\n`];
-  let bytes = Buffer.byteLength(before) + Buffer.byteLength(after);
-  for (const [index, item] of items.entries()) bytes += Buffer.byteLength(lineOf(item, index));
-  const filled = Buffer.allocUnsafeSlow(bytes);
-  let end = filled.write(before);
-  for (const [index, item] of items.entries()) end += filled.write(lineOf(item, index), end);
-  filled.write(after, end);
-  return filled;
+  const after = isEmpty ? `${text.slice(at)}\n` : `\n  ${text.slice(at)}\n`;
+  return [Buffer.from(text.slice(0, at)), Buffer.from(after)];
 }
 
-function lineOf(item: unknown, index: number): string {
-  return `${index === 0 ? '' : ','}\n    ${JSON.stringify(item)}`;
+/** The items as they stand between the two, in pieces. */
+export function* listLines(items: Iterable<unknown>): Generator<Buffer, undefined> {
+  let lines = '';
+  let comma = '';
+  for (const item of items) {
+    lines += `${comma}\n    ${JSON.stringify(item)}`;
+    comma = ',';
+    if (lines.length < PIECE_CHARS) continue;
+    yield Buffer.from(lines);
+    lines = '';
+  }
+  if (lines !== '') yield Buffer.from(lines);
+  return undefined;
 }

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { MAX_PARTITION_COLUMNS } from '../config/schema.ts';
 import { isRunId } from './run-id.ts';
-import type { DocumentKind } from './documents.ts';
+import type { DocumentKind, Listed } from './documents.ts';
 import {
   count,
   ETAG_FIELD,
@@ -187,6 +187,9 @@ export const manifestSchema = z
 
 export type Manifest = z.infer<typeof manifestSchema>;
 
+/** The same, whose objects need not be held. */
+export type ListedManifest = Listed<Manifest>;
+
 /** What a manifest says but for its objects. */
 export type ManifestHead = Omit<Manifest, 'objects'>;
 
@@ -213,7 +216,10 @@ export function folderOfObject(
 }
 
 /** The two together, in the order in which manifests are written. */
-export function completeManifest(head: ManifestHead, objects: ManifestObject[]): Manifest {
+export function completeManifest<Objects extends ListedManifest['objects']>(
+  head: ManifestHead,
+  objects: Objects,
+): ManifestHead & { objects: Objects } {
   const { startedAt, finishedAt, host, tool, ...before } = head;
   return { ...before, objects, startedAt, finishedAt, host, tool };
 }
@@ -231,9 +237,13 @@ export function isStrayPartition(
 }
 
 /** Before it is written as well: such a manifest could not be read again. */
-function findStrayPartition(manifest: Manifest): string | undefined {
-  const stray = manifest.objects.findIndex((object) => isStrayPartition(manifest, object));
-  return stray === -1 ? undefined : `[${stray}].partition: ${STRAY_PARTITION}`;
+function findStrayPartition(manifest: ListedManifest): string | undefined {
+  let index = 0;
+  for (const object of manifest.objects) {
+    if (isStrayPartition(manifest, object)) return `[${index}].partition: ${STRAY_PARTITION}`;
+    index += 1;
+  }
+  return undefined;
 }
 
 export const MANIFEST: DocumentKind<Manifest> = {

@@ -1,10 +1,13 @@
 /** Documents in a run's folder: read only where they say that they are of this very run, and signed where the destination has a key. */
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import { fail, type FailureError } from '../base/errors.ts';
 import { visible } from '../base/visible.ts';
-import type { PutResult, Replaces, Store } from '../store/store.ts';
-import { badDocument, readDocument, writeDocument, type DocumentKind } from './documents.ts';
+import { bytesOf } from '../store/content.ts';
+import type { Content, PutResult, Replaces, Store } from '../store/store.ts';
+import { badDocument, layDocument, readDocument, requireShort, type DocumentKind, type Listed } from './documents.ts';
 import { runPrefix } from './names.ts';
-import { openDocument, signDocument } from './signature.ts';
+import { openDocument, signEnd } from './signature.ts';
 
 /** Where a run lies. */
 export interface RunPlace {
@@ -54,22 +57,63 @@ export function requireOwn(place: RunPlace, kind: DocumentKind<unknown>, documen
   if (document.archive !== place.archive || document.run !== place.run) throw misplaced(kind, url, document);
 }
 
-/** Its bytes, as they will lie there. Throws FailureError for one that could not be read again. */
-export function sealDocument<T>({ store }: RunPlace, kind: DocumentKind<T>, value: T, key: string): Buffer {
-  return signDocument(writeDocument(kind, value, store.url + key), store.signing);
+/**
+ * A document as it will lie there. All of it is made once, for its length and its digests, and again whenever it is written.
+ * Throws FailureError for one that could not be read again.
+ */
+export function sealDocument<T>({ store }: RunPlace, kind: DocumentKind<T>, value: Listed<T>, key: string): Content {
+  const url = store.url + key;
+  const { before, items, itemsAgain, after } = layDocument(kind, value, url);
+  const digest = createHash('sha256');
+  let [bytes, checksum] = [0, 0];
+  const take = (piece: Buffer): void => {
+    digest.update(piece);
+    checksum = crc32(piece, checksum);
+    bytes += piece.length;
+  };
+  take(before);
+  for (const piece of items()) take(piece);
+  const end = signEnd(after, () => digest.copy().update(after).digest(), store.signing);
+  take(end);
+  requireShort(kind, bytes, url);
+  return {
+    bytes,
+    sha256: digest.digest('hex'),
+    crc32: checksum,
+    *pieces() {
+      if (before.length > 0) yield before;
+      yield* itemsAgain();
+      yield end;
+    },
+  };
+}
+
+/** What is shorter is written from one buffer. */
+const LONG_BYTES = 1024 ** 2;
+
+/** Writes a document that was sealed; with `replaces`, only over nothing or over the object that has this ETag. */
+export async function putSealed(
+  store: Store,
+  key: string,
+  content: Content,
+  replaces?: Replaces,
+  hasLooked = false,
+): Promise<PutResult> {
+  const options = { ...JSON_OBJECT, hasLooked, ...(replaces === undefined ? {} : { replaces }) };
+  if (content.bytes > LONG_BYTES) return store.put(key, content, options);
+  return store.put(key, await bytesOf(content), options);
 }
 
 /** With `replaces`, only over nothing or over the object that has this ETag. */
 export async function putDocument<T>(
   place: RunPlace,
   kind: DocumentKind<T>,
-  value: T,
+  value: Listed<T>,
   key: string,
   replaces?: Replaces,
   hasLooked = false,
 ): Promise<PutResult> {
-  const body = sealDocument(place, kind, value, key);
-  return place.store.put(key, body, { ...JSON_OBJECT, hasLooked, ...(replaces === undefined ? {} : { replaces }) });
+  return putSealed(place.store, key, sealDocument(place, kind, value, key), replaces, hasLooked);
 }
 
 /** Of another run than its folder is named for. A run is read from where it lies or not at all: never what its document names elsewhere. */

@@ -1,10 +1,12 @@
 /** A run's folder in a destination, and all that is read and written there beside the data. It decides nothing. */
-import { createHash, hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import os from 'node:os';
+import { crc32 } from 'node:zlib';
 import { fail, type FailureError } from '../base/errors.ts';
-import type { PutResult, Replaces, Store, StoredObject } from '../store/store.ts';
+import { NEVER } from '../base/signals.ts';
+import type { Content, PutResult, Replaces, Store, StoredObject } from '../store/store.ts';
 import { PLAN, type JournalPlan, type PlanOutline } from './journal.ts';
-import { MANIFEST, type Manifest } from './manifest.ts';
+import { MANIFEST, type ListedManifest } from './manifest.ts';
 import { PURGE, type PurgeRecord } from './purge.ts';
 import { RESTORED, type RestoredMark } from './restored.ts';
 import { MAX_SEGMENTS } from './fields.ts';
@@ -21,23 +23,26 @@ import {
   segmentOfDataKey,
   stagedManifestKey,
 } from './names.ts';
-import { JSON_OBJECT, putDocument, readOwn, sealDocument, type RunPlace } from './own-documents.ts';
+import { JSON_OBJECT, putDocument, putSealed, readOwn, sealDocument, type RunPlace } from './own-documents.ts';
 import { keyInRun, readManifest } from './own-manifest.ts';
+import { PackedListing, type Listing } from './packed-listing.ts';
 import type { Receipt } from './receipts.ts';
 import type { StoredManifest } from './stored-manifest.ts';
-import { planEtag, readOutline, readPlan, writePlan, type KnownSegments, type StoredPlan } from './stored-plan.ts';
+import {
+  planEtag,
+  readOutline,
+  readOwner,
+  readPlan,
+  writePlan,
+  type KnownSegments,
+  type StoredPlan,
+} from './stored-plan.ts';
 import { eachReceipt, writeEmptyReceipt, writeReceipts, type ReceiptSeen, type ReceiptsOf } from './stored-receipts.ts';
 
 /** What S3 removes in one request. */
-const REMOVED_AT_ONCE = 1000;
+export const MOST_REMOVED = 1000;
 
 const ALIVE_FORMAT = 'pgsluice/alive/1';
-
-/** A manifest that is about to be written, as it will be. */
-export interface SealedManifest {
-  body: Buffer;
-  sha256: string;
-}
 
 export class RunFolder implements RunPlace {
   readonly store: Store;
@@ -108,10 +113,10 @@ export class RunFolder implements RunPlace {
     return this.store.list(this.prefix + folder);
   }
 
-  /** The same at once, by key. */
-  async listing(): Promise<Map<string, StoredObject>> {
-    const found = new Map<string, StoredObject>();
-    for await (const object of this.list()) found.set(object.key, object);
+  /** The data objects that are there, at once. */
+  async listing(): Promise<Listing> {
+    const found = new PackedListing(this.prefix);
+    for await (const object of this.list()) if (this.isDataKey(object.key)) found.add(object);
     return found;
   }
 
@@ -157,7 +162,7 @@ export class RunFolder implements RunPlace {
 
   /** Whose the run is, without a look at the segments; undefined when there is no plan. Throws as {@link plan} does. */
   async owner(): Promise<Pick<JournalPlan, 'owner' | 'host'> | undefined> {
-    return (await readOwn(this, PLAN, planKey(this.archive, this.run)))?.document;
+    return readOwner(this);
   }
 
   /**
@@ -226,35 +231,46 @@ export class RunFolder implements RunPlace {
   }
 
   /** The manifest, byte for byte as it will be. Throws FailureError for one that could not be read again. */
-  seal(manifest: Manifest): SealedManifest {
-    const body = sealDocument(this, MANIFEST, manifest, manifestKey(this.archive, this.run));
-    return { body, sha256: hash('sha256', body) };
+  seal(manifest: ListedManifest): Content {
+    return sealDocument(this, MANIFEST, manifest, manifestKey(this.archive, this.run));
   }
 
   /** Writes the manifest into the journal, for whoever has to go on with the commit. */
-  async stage({ body, sha256 }: SealedManifest): Promise<void> {
-    await this.store.put(stagedManifestKey(this.archive, this.run, sha256), body, JSON_OBJECT);
+  async stage(sealed: Content): Promise<void> {
+    await putSealed(this.store, stagedManifestKey(this.archive, this.run, sealed.sha256), sealed);
   }
 
   /** The manifest of that digest which was staged, and what it says; undefined when it is not there. Throws FailureError. */
-  async staged(sha256: string): Promise<(SealedManifest & { manifest: StoredManifest }) | undefined> {
+  async staged(sha256: string): Promise<{ sealed: Content; manifest: StoredManifest } | undefined> {
+    const { store } = this;
     const key = stagedManifestKey(this.archive, this.run, sha256);
-    const found = await this.store.get(key, MANIFEST.maxBytes);
-    if (found === undefined || hash('sha256', found.body) !== sha256) return undefined;
+    const found = await this.#measure(key);
+    if (found?.sha256 !== sha256) return undefined;
     const manifest = await readManifest(this, key);
-    return manifest && { body: found.body, sha256, manifest };
+    return manifest && { sealed: { ...found, pieces: () => store.read(key, NEVER) }, manifest };
   }
 
   /**
    * Writes the manifest where there must be none yet: this is the commit. Then reads it back, as all that is left of the
    * journal may go only when the manifest is there, byte for byte. Throws FailureError.
    */
-  async commit({ body }: SealedManifest, hasLooked = false): Promise<void> {
+  async commit(sealed: Content, hasLooked = false): Promise<void> {
     const key = manifestKey(this.archive, this.run);
-    const { outcome } = await this.store.put(key, body, { ...JSON_OBJECT, replaces: 'nothing', hasLooked });
+    const { outcome } = await putSealed(this.store, key, sealed, 'nothing', hasLooked);
     if (outcome !== 'written') throw committedMeanwhile(this.manifestUrl);
-    const found = await this.store.get(key, MANIFEST.maxBytes);
-    if (found?.body.equals(body) !== true) throw readsDifferently(this.manifestUrl);
+    if ((await this.#measure(key))?.sha256 !== sealed.sha256) throw readsDifferently(this.manifestUrl);
+  }
+
+  /** How long a manifest is, and its digests; undefined when there is none of this key. */
+  async #measure(key: string): Promise<Omit<Content, 'pieces'> | undefined> {
+    const digest = createHash('sha256');
+    let [bytes, checksum] = [0, 0];
+    const found = await this.store.scan(key, MANIFEST.maxBytes, (piece) => {
+      digest.update(piece);
+      checksum = crc32(piece, checksum);
+      bytes += piece.length;
+    });
+    return found && { bytes, sha256: digest.digest('hex'), crc32: checksum };
   }
 
   /** The ETag of the plan that lies there; undefined when there is none. */
@@ -289,7 +305,7 @@ export class RunFolder implements RunPlace {
   async clearJournal(keys?: readonly string[]): Promise<void> {
     this.#isCleared = true;
     await this.#saying;
-    if (keys === undefined || keys.length > REMOVED_AT_ONCE || this.#hasSaid) return this.#clearAll();
+    if (keys === undefined || keys.length > MOST_REMOVED || this.#hasSaid) return this.#clearAll();
     await this.store.remove(keys);
   }
 
@@ -297,7 +313,7 @@ export class RunFolder implements RunPlace {
     let keys: string[] = [];
     for await (const { key } of this.store.list(journalPrefix(this.archive, this.run))) {
       keys.push(key);
-      if (keys.length < REMOVED_AT_ONCE) continue;
+      if (keys.length < MOST_REMOVED) continue;
       await this.store.remove(keys);
       keys = [];
     }

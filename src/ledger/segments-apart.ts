@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import type { DocumentKind } from './documents.ts';
 import { count, hex, MAX_SEGMENTS, MOST_BYTES, name } from './fields.ts';
-import { cutBy, describeMisfit, plannedSegment, plannedSegments, type PlannedSegment } from './segments.ts';
+import { cutBy, describeMisfit, plannedSegment, plannedSegments, type PlannedSegments } from './segments.ts';
 
 export const SEGMENTS_FORMAT = 'pgsluice/segments/1';
 
@@ -37,10 +37,11 @@ export const SEGMENTS: DocumentKind<SegmentsApart> = {
 };
 
 /** Whether the segments of a plan are so long that they lie apart. */
-export function lieApart(planned: readonly PlannedSegment[]): boolean {
+export function lieApart(planned: PlannedSegments): boolean {
   let bytes = 0;
-  return planned.some((segment) => {
+  for (const segment of planned) {
     bytes += Buffer.byteLength(JSON.stringify(segment));
-    return bytes > LONG_BYTES;
-  });
+    if (bytes > LONG_BYTES) return true;
+  }
+  return false;
 }

@@ -1,5 +1,6 @@
 /** The segments of a plan as plain data, as the journal keeps them: numbers, names and bounds, and never a piece of SQL. */
 import * as z from 'zod';
+import type { ItemsOf } from './documents.ts';
 import { count, keyValues, list, MAX_SEGMENTS, name, partitionValues, text } from './fields.ts';
 import { partitionFolder } from './partitions.ts';
 
@@ -50,6 +51,14 @@ export type PlannedSegment = z.infer<typeof plannedSegment>;
 
 export const plannedSegments = list(plannedSegment, MAX_SEGMENTS);
 
+/** The segments of a plan: an array, or a list that takes less; see segment-list.ts. */
+export interface PlannedSegments extends ItemsOf<PlannedSegment> {
+  /** Bytes outside of the heap; absent where all is in it. */
+  readonly heldBytes?: number;
+  /** `index` counts from 0. */
+  at(index: number): PlannedSegment | undefined;
+}
+
 const FIELDS: Readonly<Record<CutBy, readonly string[]>> = {
   key: ['range'],
   pages: ['pages', 'leaves'],
@@ -65,11 +74,18 @@ export function folderOf(
   return partitionFolder(partitionBy, partition);
 }
 
+interface Misfit {
+  index: number;
+  why: string;
+}
+
 /** The first segment that does not belong to such a cut, and why. The cut itself asks the catalogue for the rest. */
-export function findMisfit(by: CutBy, segments: readonly PlannedSegment[]): { index: number; why: string } | undefined {
+export function findMisfit(by: CutBy, segments: ItemsOf<PlannedSegment>): Misfit | undefined {
   // A run by value that found no row has none.
   if (segments.length === 0 && by !== 'value') return { index: 0, why: 'there are no segments' };
-  for (const [index, segment] of segments.entries()) {
+  let index = -1;
+  for (const segment of segments) {
+    index += 1;
     if (segment.index !== index) return { index, why: `its index is ${segment.index}` };
     const fields = Object.keys(segment).filter((field) => field !== 'index' && !(by === 'value' && field === 'range'));
     const own = fields.filter((field) => FIELDS[by].includes(field));
@@ -82,13 +98,7 @@ export function findMisfit(by: CutBy, segments: readonly PlannedSegment[]): { in
 }
 
 /** The same in words that go behind the name of the list. */
-export function describeMisfit({
-  by,
-  segments,
-}: {
-  by: CutBy;
-  segments: readonly PlannedSegment[];
-}): string | undefined {
+export function describeMisfit({ by, segments }: { by: CutBy; segments: ItemsOf<PlannedSegment> }): string | undefined {
   const misfit = findMisfit(by, segments);
   return misfit && `[${misfit.index}]: ${misfit.why}`;
 }
@@ -100,12 +110,15 @@ export function pageRangesOf({ pages, leaves = [] }: PlannedSegment): PageRange[
 }
 
 /** Each range must begin where the one before it ends; the first has no lower bound, the last no upper one. */
-function findKeyGap(segments: readonly PlannedSegment[]): { index: number; why: string } | undefined {
-  for (const [index, { range }] of segments.entries()) {
-    const before = segments[index - 1]?.range?.upper ?? null;
+function findKeyGap(segments: ItemsOf<PlannedSegment>): Misfit | undefined {
+  let index = 0;
+  let before: readonly string[] | null = null;
+  for (const { range } of segments) {
     if (!isSame(range?.lower ?? null, before) || (index > 0 && before === null))
       return { index, why: 'it does not begin where the one before it ends' };
     if (index === segments.length - 1 && range?.upper !== null) return { index, why: 'it does not go to the end' };
+    before = range?.upper ?? null;
+    index += 1;
   }
   return undefined;
 }
@@ -116,14 +129,16 @@ function isSame(a: readonly string[] | null, b: readonly string[] | null): boole
 }
 
 /** The segments of one value stand together, and are all of its rows; each value is there once. */
-function findValueGap(segments: readonly PlannedSegment[]): { index: number; why: string } | undefined {
+function findValueGap(segments: ItemsOf<PlannedSegment>): Misfit | undefined {
   const seen = new Set<string>();
-  for (let start = 0; start < segments.length;) {
-    const group = valueGroup(segments, start);
-    const value = JSON.stringify(segments[start]?.partition);
+  let columns: number | undefined;
+  let start = 0;
+  for (const group of valueGroups(segments)) {
+    const partition = group[0]?.partition;
+    columns ??= partition?.length;
+    const value = JSON.stringify(partition);
     if (seen.has(value)) return { index: start, why: 'its value is there twice' };
-    if (segments[start]?.partition?.length !== segments[0]?.partition?.length)
-      return { index: start, why: 'it has values of other columns' };
+    if (partition?.length !== columns) return { index: start, why: 'it has values of other columns' };
     const gap = group.every(({ range }) => range === undefined) && group.length === 1 ? undefined : findKeyGap(group);
     if (gap !== undefined) return { index: start + gap.index, why: gap.why };
     seen.add(value);
@@ -132,18 +147,29 @@ function findValueGap(segments: readonly PlannedSegment[]): { index: number; why
   return undefined;
 }
 
-/** The segments from `start` on that are of the same value. */
-export function valueGroup(segments: readonly PlannedSegment[], start: number): readonly PlannedSegment[] {
-  const value = JSON.stringify(segments[start]?.partition);
-  let end = start + 1;
-  while (end < segments.length && JSON.stringify(segments[end]?.partition) === value) end += 1;
-  return segments.slice(start, end);
+/** Segments that stand together and are of the same value. */
+export function* valueGroups(segments: Iterable<PlannedSegment>): Generator<readonly PlannedSegment[], undefined> {
+  let group: PlannedSegment[] = [];
+  let value: string | undefined;
+  for (const segment of segments) {
+    const next = JSON.stringify(segment.partition);
+    if (group.length > 0 && next !== value) {
+      yield group;
+      group = [];
+    }
+    value = next;
+    group.push(segment);
+  }
+  if (group.length > 0) yield group;
+  return undefined;
 }
 
 /** Each leaf must be there from its page 0 to its end. */
-function findPageGap(segments: readonly PlannedSegment[]): { index: number; why: string } | undefined {
+function findPageGap(segments: ItemsOf<PlannedSegment>): Misfit | undefined {
   const ends = new Map<string, { index: number; end: number | null }>();
-  for (const [index, segment] of segments.entries()) {
+  let index = -1;
+  for (const segment of segments) {
+    index += 1;
     if (segment.leaves?.length === 0) return { index, why: 'it has no pages' };
     for (const { leaf, name, fromPage, toPage } of pageRangesOf(segment)) {
       const { end } = ends.get(`${leaf} ${name}`) ?? { end: 0 };

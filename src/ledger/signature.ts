@@ -12,10 +12,15 @@ const MOST_BYTES = FIELD.length + 160;
 
 /** The document with its signature; as it is where the destination has no key. */
 export function signDocument(body: Buffer, signing: Signing | undefined): Buffer {
-  if (signing?.key === undefined) return body;
-  const { key, ed25519 } = signDigest(createHash('sha256').update(body).digest(), signing.key);
+  return signEnd(body, () => createHash('sha256').update(body).digest(), signing);
+}
+
+/** The end of a document, with the signature of all of it; `digest` gives the SHA-256 of the document as it is without. */
+export function signEnd(end: Buffer, digest: () => Buffer, signing: Signing | undefined): Buffer {
+  if (signing?.key === undefined) return end;
+  const { key, ed25519 } = signDigest(digest(), signing.key);
   const line = `${FIELD}{ "key": "${key}", "ed25519": "${ed25519}" }${END}`;
-  return Buffer.concat([body.subarray(0, -END.length), Buffer.from(line)]);
+  return Buffer.concat([end.subarray(0, -END.length), Buffer.from(line)]);
 }
 
 /** The document without its signature. Throws FailureError `untrusted` when it is not signed by one who is trusted. */

@@ -1,7 +1,7 @@
 /** The plan of a run as it lies in its folder: with its segments, wherever they lie, or with none of them held. */
-import { createHash, hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { PutResult, Replaces } from '../store/store.ts';
-import { badDocument, type DocumentKind } from './documents.ts';
+import { badDocument, type DocumentKind, type Listed } from './documents.ts';
 import {
   describeLayout,
   PLAN,
@@ -11,16 +11,9 @@ import {
   type PlanOutline,
 } from './journal.ts';
 import { planKey, runPrefix, segmentsKey } from './names.ts';
-import {
-  JSON_OBJECT,
-  openOwn,
-  putDocument,
-  readOwn,
-  requireOwn,
-  sealDocument,
-  type RunPlace,
-} from './own-documents.ts';
-import type { PlannedSegment } from './segments.ts';
+import { putDocument, putSealed, requireOwn, sealDocument, type RunPlace } from './own-documents.ts';
+import { packed, SegmentList } from './segment-list.ts';
+import { describeMisfit, type CutBy, type PlannedSegment, type PlannedSegments } from './segments.ts';
 import { lieApart, SEGMENTS, SEGMENTS_FORMAT, type SegmentsApart, type SegmentsRef } from './segments-apart.ts';
 import { SignedReader } from './signed-reader.ts';
 
@@ -31,7 +24,7 @@ export interface StoredPlan {
 }
 
 /** Segments that lie apart already, so that a plan with the same ones does not bring them again. */
-export type KnownSegments = WeakMap<readonly PlannedSegment[], SegmentsRef>;
+export type KnownSegments = WeakMap<PlannedSegments, SegmentsRef>;
 
 /** The plan; undefined when there is none. Throws FailureError for one that cannot be believed, or that is too large. */
 export async function readPlan(
@@ -39,14 +32,21 @@ export async function readPlan(
   known: KnownSegments,
   mostBytes = PLAN.maxBytes,
 ): Promise<StoredPlan | undefined> {
-  const found = await readOwn(place, PLAN, planKey(place.archive, place.run), mostBytes);
+  const here = new SegmentList();
+  const found = await scanList(place, PLAN, planKey(place.archive, place.run), { list: here, mostBytes });
   if (found === undefined) return undefined;
   const { segmentsIn, ...plan } = found.document;
-  if (segmentsIn === undefined) return { plan, etag: found.etag };
-  const segments = await readSegments(place, plan, segmentsIn, mostBytes);
-  if (segments === undefined) return withoutSegments(place, found.etag, () => readPlan(place, known, mostBytes));
-  known.set(segments, segmentsIn);
-  return { plan: withSegments(place, plan, segments), etag: found.etag };
+  if (segmentsIn === undefined) {
+    requireFit(PLAN, urlOfPlan(place), plan.by, here);
+    return { plan: withSegments(place, plan, here), etag: found.etag };
+  }
+  if (found.items > 0) throw badDocument(PLAN, urlOfPlan(place), `segments${SEGMENTS_TWICE}`);
+  const list = new SegmentList();
+  const apart = await scanApart(place, plan, segmentsIn, { list, mostBytes });
+  if (apart === undefined) return withoutSegments(place, found.etag, () => readPlan(place, known, mostBytes));
+  const whole = withSegments(place, plan, list);
+  known.set(whole.segments, segmentsIn);
+  return { plan: whole, etag: found.etag };
 }
 
 /**
@@ -54,18 +54,19 @@ export async function readPlan(
  * Throws FailureError for one that cannot be believed.
  */
 export async function readOutline(place: RunPlace): Promise<PlanOutline | undefined> {
-  const { store, archive, run } = place;
-  const found = await scanList(place, PLAN, planKey(archive, run));
+  const found = await scanList(place, PLAN, planKey(place.archive, place.run));
   if (found === undefined) return undefined;
   const { segmentsIn, ...plan } = found.document;
   if (segmentsIn === undefined) return { ...plan, segments: { length: found.items } };
-  const key = segmentsKey(archive, run, segmentsIn.sha256);
-  const apart = await scanList(place, SEGMENTS, key);
+  const apart = await scanApart(place, plan, segmentsIn);
   if (apart === undefined) return withoutSegments(place, found.etag, () => readOutline(place));
-  requireNamed(store.url + key, apart, segmentsIn);
-  requireSameCut(store.url + key, apart.document, plan);
   if (found.items > 0) throw badDocument(PLAN, urlOfPlan(place), `segments${SEGMENTS_TWICE}`);
   return { ...plan, segments: { length: apart.items } };
+}
+
+/** Whose the plan is; no segment is held, or looked for elsewhere. Throws FailureError for one that cannot be believed. */
+export async function readOwner(place: RunPlace): Promise<Pick<JournalPlan, 'owner' | 'host'> | undefined> {
+  return (await scanList(place, PLAN, planKey(place.archive, place.run)))?.document;
 }
 
 /** Writes the plan; with `replaces`, only over nothing or over that plan. Many segments lie apart, and do so before it names them. */
@@ -85,36 +86,35 @@ export async function planEtag({ store, archive, run }: RunPlace): Promise<strin
   return (await store.head(planKey(archive, run)))?.etag;
 }
 
-async function withoutMany(place: RunPlace, known: KnownSegments, plan: JournalPlan): Promise<PlanDocument> {
+async function withoutMany(place: RunPlace, known: KnownSegments, plan: JournalPlan): Promise<Listed<PlanDocument>> {
   const { store, archive, run } = place;
   const { by, segments } = plan;
   const there = known.get(segments);
   if (there !== undefined) return { ...plan, segments: [], segmentsIn: there };
   if (!lieApart(segments)) return plan;
-  const document: SegmentsApart = { format: SEGMENTS_FORMAT, archive, run, by, segments };
+  const document: Listed<SegmentsApart> = { format: SEGMENTS_FORMAT, archive, run, by, segments };
   // What its name is, only its bytes tell.
-  const body = sealDocument(place, SEGMENTS, document, runPrefix(archive, run));
-  const segmentsIn = { sha256: hash('sha256', body), bytes: body.length };
-  await store.put(segmentsKey(archive, run, segmentsIn.sha256), body, JSON_OBJECT);
+  const content = sealDocument(place, SEGMENTS, document, runPrefix(archive, run));
+  const segmentsIn = { sha256: content.sha256, bytes: content.bytes };
+  await putSealed(store, segmentsKey(archive, run, segmentsIn.sha256), content);
   known.set(segments, segmentsIn);
   return { ...plan, segments: [], segmentsIn };
 }
 
 /** The segments of a plan that lie apart; undefined when they are not there. Throws FailureError. */
-async function readSegments(
+async function scanApart(
   place: RunPlace,
   plan: Pick<JournalPlan, 'by'>,
   ref: SegmentsRef,
-  mostBytes: number,
-): Promise<PlannedSegment[] | undefined> {
-  const { store, archive, run } = place;
-  const key = segmentsKey(archive, run, ref.sha256);
-  const found = await store.get(key, Math.min(mostBytes, SEGMENTS.maxBytes));
-  if (found === undefined) return undefined;
-  requireNamed(store.url + key, { sha256: hash('sha256', found.body), bytes: found.body.length }, ref);
-  const document = openOwn(place, SEGMENTS, found.body, key);
-  requireSameCut(store.url + key, document, plan);
-  return document.segments;
+  scanning?: Scanning,
+): Promise<{ items: number } | undefined> {
+  const key = segmentsKey(place.archive, place.run, ref.sha256);
+  const apart = await scanList(place, SEGMENTS, key, scanning);
+  if (apart === undefined) return undefined;
+  requireNamed(place.store.url + key, apart, ref);
+  if (scanning !== undefined) requireFit(SEGMENTS, place.store.url + key, apart.document.by, scanning.list);
+  requireSameCut(place.store.url + key, apart.document, plan);
+  return apart;
 }
 
 /** When the segments that a plan names are not there. They go with the plan when somebody commits the run: then it is looked for anew. */
@@ -123,11 +123,23 @@ async function withoutSegments<T>(place: RunPlace, etag: string, again: () => Pr
   throw badDocument(PLAN, urlOfPlan(place), 'the segments that it names are not there');
 }
 
-function withSegments(place: RunPlace, plan: JournalPlan, segments: PlannedSegment[]): JournalPlan {
-  const whole = { ...plan, segments };
+/** Segments that a document has must be a cut of the kind that it says. */
+function requireFit(kind: DocumentKind<unknown>, url: string, by: CutBy, segments: PlannedSegments): void {
+  const misfit = describeMisfit({ by, segments });
+  if (misfit !== undefined) throw badDocument(kind, url, `segments${misfit}`);
+}
+
+function withSegments(place: RunPlace, plan: Omit<JournalPlan, 'segments'>, segments: SegmentList): JournalPlan {
+  const whole = { ...plan, segments: packed(segments) };
   const problem = describeLayout(whole);
   if (problem === undefined) return whole;
   throw badDocument(PLAN, urlOfPlan(place), `segments${problem}`);
+}
+
+/** Where the items are put, if they are to be held, and how long the document may be. */
+interface Scanning {
+  list: SegmentList;
+  mostBytes: number;
 }
 
 /** A document without the items of its long list, and how many there are; each says that it is the next one. */
@@ -135,17 +147,19 @@ async function scanList<T extends { archive: string; run: string }>(
   place: RunPlace,
   kind: DocumentKind<T>,
   key: string,
+  scanning?: Scanning,
 ): Promise<(SegmentsRef & { document: T; items: number; etag: string }) | undefined> {
   const { store } = place;
   const url = store.url + key;
   const digest = createHash('sha256');
   let [bytes, items] = [0, 0];
   const reader = new SignedReader(kind, url, (item) => {
-    const { index } = item as PlannedSegment;
-    if (index !== items) throw badDocument(kind, url, `segments[${items}]: its index is ${index}`);
+    const segment = item as PlannedSegment;
+    if (segment.index !== items) throw badDocument(kind, url, `segments[${items}]: its index is ${segment.index}`);
+    scanning?.list.add(segment);
     items += 1;
   });
-  const found = await store.scan(key, kind.maxBytes, (piece) => {
+  const found = await store.scan(key, Math.min(kind.maxBytes, scanning?.mostBytes ?? kind.maxBytes), (piece) => {
     digest.update(piece);
     bytes += piece.length;
     reader.write(piece);

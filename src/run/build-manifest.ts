@@ -2,11 +2,12 @@
 import os from 'node:os';
 import { TOOL } from '../base/tool.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
+import type { ItemsOf } from '../ledger/documents.ts';
 import type { Receipt } from '../ledger/receipts.ts';
 import {
   completeManifest,
   MANIFEST_FORMAT,
-  type Manifest,
+  type ListedManifest,
   type ManifestColumn,
   type ManifestHead,
   type ManifestObject,
@@ -29,32 +30,42 @@ export interface ManifestInput {
   /** What its session sees, for a run that has read nothing. */
   snapshot: Snapshot;
   /** One for each segment, in the order of the plan. */
-  receipts: readonly Receipt[];
+  receipts: ItemsOf<Receipt>;
   /** Those of empty segments, which stand under keys of earlier plans. */
-  empties: readonly Receipt[];
+  empties: ItemsOf<Receipt>;
   fullKey: (key: string) => string;
   startedAt: string;
 }
 
-/** Puts the manifest of a finished run together. */
-export function buildManifest(input: ManifestInput): Manifest {
-  const { receipts, empties, fullKey, plan, partitionBy } = input;
+/** Puts the manifest of a finished run together; its objects are made of the receipts whenever they are asked for. */
+export function buildManifest(input: ManifestInput): ListedManifest {
+  const { receipts, empties } = input;
   const head = describeRun(input);
-  const objects = [
-    ...receipts.map((receipt, at) => ({
-      ...describeObject(receipt, fullKey),
-      ...(partitionBy === undefined ? {} : { partition: partitionOf(partitionBy, plan.segments[at]?.partition ?? []) }),
-    })),
-    // They have no rows: under which snapshot none was read is the same for all.
-    ...empties.map((receipt) => describeObject({ ...receipt, snapshot: head.snapshot }, fullKey)),
-  ];
-  return completeManifest(head, objects);
+  return completeManifest(head, {
+    length: receipts.length + empties.length,
+    [Symbol.iterator]: () => describeObjects(input, head.snapshot),
+  });
+}
+
+function* describeObjects(
+  { receipts, empties, fullKey, plan, partitionBy }: ManifestInput,
+  snapshot: Snapshot,
+): Generator<ManifestObject, undefined> {
+  let at = 0;
+  for (const receipt of receipts) {
+    const object = describeObject(receipt, fullKey);
+    const values = partitionBy === undefined ? undefined : (plan.segments.at(at)?.partition ?? []);
+    yield values === undefined ? object : { ...object, partition: partitionOf(partitionBy ?? [], values) };
+    at += 1;
+  }
+  // They have no rows: under which snapshot none was read is the same for all.
+  for (const receipt of empties) yield describeObject({ ...receipt, snapshot }, fullKey);
+  return undefined;
 }
 
 /** All but the objects. */
 function describeRun(input: ManifestInput): ManifestHead {
-  const { archive, run, plan, partitionBy, receipts, empties } = input;
-  const objects = [...receipts, ...empties];
+  const { archive, run, plan, partitionBy } = input;
   const { selection, relation, name, window, partition, where, types = [] } = plan.subject;
   return {
     format: MANIFEST_FORMAT,
@@ -72,9 +83,7 @@ function describeRun(input: ManifestInput): ManifestHead {
     cut: { by: plan.cut.name, key: [...plan.subject.key] },
     source: input.source,
     ...describeSnapshots(input),
-    rows: sum(objects, (object) => object.rows),
-    jsonBytes: sum(objects, (object) => object.jsonBytes),
-    bytes: sum(objects, (object) => object.bytes),
+    ...sumUp(input),
     startedAt: input.startedAt,
     finishedAt: new Date().toISOString(),
     host: os.hostname(),
@@ -107,10 +116,14 @@ function describeObject(receipt: Receipt, fullKey: (key: string) => string): Man
 }
 
 /** Oldest first. */
-function distinctSnapshots(receipts: readonly Receipt[]): Snapshot[] {
+function distinctSnapshots(receipts: Iterable<Receipt>): Snapshot[] {
   const distinct: Snapshot[] = [];
-  for (const { snapshot } of receipts)
+  let last: Snapshot | undefined;
+  for (const { snapshot } of receipts) {
+    if (snapshot === last) continue;
+    last = snapshot;
     if (!distinct.some((known) => isSameSnapshot(known, snapshot))) distinct.push(snapshot);
+  }
   return distinct.sort((a, b) => a.takenAt.localeCompare(b.takenAt));
 }
 
@@ -122,6 +135,13 @@ function describeColumn({ name, type, typeOid, nullable, encoding }: Column): Ma
   return { name, type, typeOid, nullable, encoding };
 }
 
-function sum<T>(items: readonly T[], value: (item: T) => number): number {
-  return items.reduce((total, item) => total + value(item), 0);
+function sumUp({ receipts, empties }: ManifestInput): Pick<ManifestHead, 'rows' | 'jsonBytes' | 'bytes'> {
+  const sums = { rows: 0, jsonBytes: 0, bytes: 0 };
+  for (const items of [receipts, empties])
+    for (const { rows, jsonBytes, bytes } of items) {
+      sums.rows += rows;
+      sums.jsonBytes += jsonBytes;
+      sums.bytes += bytes;
+    }
+  return sums;
 }

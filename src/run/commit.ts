@@ -2,16 +2,19 @@
  * The end of a run: all segments are there and unchanged, the plan says that it is being committed, the manifest is written,
  * the journal goes.
  */
-import { hash } from 'node:crypto';
 import { fail, toFailure, type FailureError } from '../base/errors.ts';
+import type { ItemsOf } from '../ledger/documents.ts';
 import { MOST_INSIDE_BYTES } from '../ledger/journal.ts';
-import type { ManifestSummary } from '../ledger/manifest.ts';
-import { fullKey, manifestKey, planKey } from '../ledger/names.ts';
+import type { ManifestObject, ManifestSummary } from '../ledger/manifest.ts';
+import { fullKey, manifestKey, planKey, segmentOfDataKey } from '../ledger/names.ts';
+import type { Listing } from '../ledger/packed-listing.ts';
+import type { Receipts } from '../ledger/packed-receipts.ts';
 import type { Receipt } from '../ledger/receipts.ts';
-import type { RunFolder, SealedManifest } from '../ledger/run-folder.ts';
+import { MOST_REMOVED, type RunFolder } from '../ledger/run-folder.ts';
 import { JOURNAL_STAYS, unlessDenied } from '../ledger/optional-rights.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
-import type { StoredObject } from '../store/store.ts';
+import { bytesOf, contentOf } from '../store/content.ts';
+import type { Content } from '../store/store.ts';
 import type { Attempt } from './attempt.ts';
 import { buildManifest } from './build-manifest.ts';
 import { replacePlan } from './ownership.ts';
@@ -29,11 +32,9 @@ export async function commitRun(
 ): Promise<ManifestSummary> {
   const { folder } = run;
   const { session, plan } = attempt;
-  const receipts = requireAll(plan, attempt.done);
-  const empties = inOrder(attempt.empties.values());
+  requireAll(plan, attempt.done);
   await sweepAgain(run, attempt);
-  const listed = await folder.listing();
-  await requireUnchanged(run, [...receipts, ...empties], listed);
+  const seen = await requireUnchanged(run, attempt);
   const manifest = buildManifest({
     archive: folder.archive,
     run: folder.run,
@@ -42,29 +43,20 @@ export async function commitRun(
     snapshot: session.snapshot,
     plan,
     source: session.identity,
-    receipts,
-    empties,
+    receipts: inOrder(attempt.done, plan),
+    empties: byKey(attempt.empties),
     fullKey: (key) => fullKey(run.destination, key),
     startedAt: attempt.journal.startedAt,
   });
   const sealed = folder.seal(manifest);
-  const { sha256, body } = sealed;
-  const isInside = body.length <= mostInsideBytes;
+  const { sha256, bytes } = sealed;
+  const isInside = bytes <= mostInsideBytes;
   if (!isInside) await folder.stage(sealed);
-  const hasLooked = isInside && showsOurs(folder, attempt, listed);
-  const committing = { sha256, bytes: body.length, ...(isInside ? { manifest: body.toString() } : {}) };
+  const hasLooked = isInside && seen.showsOurs;
+  const inside = isInside ? { manifest: (await bytesOf(sealed)).toString() } : {};
   // From here on the manifest may come at any time, so that nothing of the run may change any more.
-  await replacePlan(folder, attempt, { ...attempt.journal, committing }, hasLooked);
-  return writeManifest(run, session, sealed, manifest, hasLooked ? journalIn(folder, listed) : undefined);
-}
-
-/** Whether a list shows what the commit replaces: our plan, and no manifest. */
-function showsOurs({ archive, run }: RunFolder, { etag }: Attempt, listed: Listed): boolean {
-  return etag !== '' && listed.get(planKey(archive, run))?.etag === etag && !listed.has(manifestKey(archive, run));
-}
-
-function journalIn(folder: RunFolder, listed: Listed): string[] {
-  return [...listed.keys()].filter((key) => folder.isOfJournal(key));
+  await replacePlan(folder, attempt, { ...attempt.journal, committing: { sha256, bytes, ...inside } }, hasLooked);
+  return writeManifest(run, session, sealed, manifest, hasLooked ? seen.journal : undefined);
 }
 
 /**
@@ -81,16 +73,16 @@ export async function commitAsItStands(run: Run, session: Session, { journal }: 
   const staged = await folder.staged(committing.sha256);
   if (staged === undefined)
     throw objectChanged(`${folder.store.url}${folder.prefix} has not the manifest that its plan says is being written`);
-  const { manifest } = staged;
+  const { manifest, sealed } = staged;
   // Listed after the uploads of dead tries were swept: none of them can change it any more.
-  await requireUnchanged(run, manifest.objects, await folder.listing());
+  await requireListed(run, manifest.objects, await folder.listing());
   run.log.info({ segments: manifest.objects.length }, 'run was being committed, and is committed as it stands');
-  return writeManifest(run, session, staged, manifest);
+  return writeManifest(run, session, sealed, manifest);
 }
 
-function insideOf({ folder }: Run, sha256: string, manifest: string): SealedManifest {
-  const body = Buffer.from(manifest);
-  if (hash('sha256', body) === sha256) return { body, sha256 };
+function insideOf({ folder }: Run, sha256: string, manifest: string): Content {
+  const content = contentOf(Buffer.from(manifest));
+  if (content.sha256 === sha256) return content;
   throw objectChanged(`the plan of ${folder.store.url}${folder.prefix} holds another manifest than it says`);
 }
 
@@ -98,7 +90,7 @@ function insideOf({ folder }: Run, sha256: string, manifest: string): SealedMani
 async function writeManifest(
   run: Run,
   session: Session,
-  sealed: SealedManifest,
+  sealed: Content,
   manifest: ManifestSummary,
   journal?: readonly string[],
 ): Promise<ManifestSummary> {
@@ -125,45 +117,111 @@ async function sweepAgain({ folder, progress, archive, log, id }: Run, { isTaken
   progress.swept(await sweepUploads(folder.store, archive.name, log, id));
 }
 
-/** The plan and the receipts must match one to one before a manifest may name them. In the order of the segments. */
-function requireAll({ segments }: RunPlan, done: ReadonlyMap<number, Receipt>): Receipt[] {
-  const receipts = segments.flatMap(({ index }) => done.get(index) ?? []);
-  if (receipts.length === segments.length) return receipts;
+/** The plan and the receipts must match one to one before a manifest may name them. */
+function requireAll({ segments: { length } }: RunPlan, done: Receipts<number>): void {
+  let there = 0;
+  for (let segment = 0; segment < length; segment += 1) if (done.has(segment)) there += 1;
+  if (there === length) return;
   throw fail('segment-missing', {
     stage: 'commit',
-    message: `${receipts.length} of ${segments.length} segments have a receipt; the run is not committed`,
+    message: `${there} of ${length} segments have a receipt; the run is not committed`,
   });
 }
 
-/** What lies in the folder of a run, by key. */
-type Listed = ReadonlyMap<string, StoredObject>;
+/** Those of all segments, in their order; none of them is held. */
+function inOrder(done: Receipts<number>, { segments: { length } }: RunPlan): ItemsOf<Receipt> {
+  return {
+    length,
+    *[Symbol.iterator]() {
+      for (let segment = 0; segment < length; segment += 1) yield* existing(done.get(segment));
+    },
+  };
+}
 
-/** An object as a receipt or a manifest has it. */
-type Stored = Pick<Receipt, 'key' | 'bytes' | 'etag'>;
+/** Those of empty segments, in the order of their keys. */
+function byKey(empties: Receipts<string>): ItemsOf<Receipt> {
+  const keys = [...empties.keys()].sort();
+  return {
+    length: keys.length,
+    *[Symbol.iterator]() {
+      for (const key of keys) yield* existing(empties.get(key));
+    },
+  };
+}
 
-/** Each object must still be the one that its receipt is of. */
-async function requireUnchanged(
-  { folder }: Run,
-  objects: AsyncIterable<Stored> | Iterable<Stored>,
-  listed: Listed,
-): Promise<void> {
-  let first: string | undefined;
-  let changed = 0;
+function existing<T>(item: T | undefined): T[] {
+  return item === undefined ? [] : [item];
+}
+
+/** What else the list before the commit has shown. */
+interface Seen {
+  /** Whether what the commit replaces is there: our plan, and no manifest. */
+  showsOurs: boolean;
+  /** The keys of the journal, or more of them than are removed at once. */
+  journal: readonly string[];
+}
+
+/** Each object must still be the one that its receipt is of. What lies there is compared as it is listed, and not held. */
+async function requireUnchanged({ archive, id, folder }: Run, { done, empties, plan, etag }: Attempt): Promise<Seen> {
+  const journal: string[] = [];
+  let [isPlanOurs, isCommitted] = [false, false];
+  const segments = new Uint8Array(plan.segments.length);
+  const emptyKeys = new Set<string>();
+  for await (const object of folder.list()) {
+    const { key } = object;
+    if (folder.isOfJournal(key) && journal.length <= MOST_REMOVED) journal.push(key);
+    if (key === planKey(archive.name, id)) isPlanOurs = etag !== '' && object.etag === etag;
+    if (key === manifestKey(archive.name, id)) isCommitted = true;
+    const segment = segmentOfDataKey(archive.name, id, key);
+    if (segment === undefined) continue;
+    const receipt = done.get(segment);
+    if (receipt?.key === key) segments[segment] = isSameObject(receipt, object) ? 1 : 0;
+    else {
+      const empty = empties.get(key);
+      if (empty !== undefined && isSameObject(empty, object)) emptyKeys.add(key);
+    }
+  }
+  const differing = new Differing(folder);
+  for (const [segment, isSame] of segments.entries()) if (isSame === 0) differing.add(done.get(segment)?.key ?? '');
+  for (const { key } of byKey(empties)) if (!emptyKeys.has(key)) differing.add(key);
+  differing.throwIfAny();
+  return { showsOurs: isPlanOurs && !isCommitted, journal };
+}
+
+/** The same of a manifest that is not made of receipts. */
+async function requireListed({ folder }: Run, objects: AsyncIterable<ManifestObject>, listed: Listing): Promise<void> {
+  const differing = new Differing(folder);
   for await (const object of objects) {
     const key = folder.keyOf(object);
-    if (isSameObject(object, listed.get(key))) continue;
-    first ??= key;
-    changed += 1;
+    if (!isSameObject(object, listed.get(key))) differing.add(key);
   }
-  if (first === undefined) return;
-  const others = changed === 1 ? '' : ` and ${changed - 1} more`;
-  throw objectChanged(`${folder.store.url}${first}${others} changed after it was uploaded; the run is not committed`);
+  differing.throwIfAny();
+}
+
+/** Objects that are not what they were: the first one is named, and the others are counted. */
+class Differing {
+  readonly #folder: RunFolder;
+  #first: string | undefined;
+  #count = 0;
+
+  constructor(folder: RunFolder) {
+    this.#folder = folder;
+  }
+
+  add(key: string): void {
+    this.#first ??= key;
+    this.#count += 1;
+  }
+
+  throwIfAny(): void {
+    if (this.#first === undefined) return;
+    const others = this.#count === 1 ? '' : ` and ${this.#count - 1} more`;
+    throw objectChanged(
+      `${this.#folder.store.url}${this.#first}${others} changed after it was uploaded; the run is not committed`,
+    );
+  }
 }
 
 function objectChanged(message: string): FailureError {
   return fail({ code: 'object-changed', transient: false }, { stage: 'commit', message });
-}
-
-function inOrder(empties: Iterable<Receipt>): Receipt[] {
-  return [...empties].sort((a, b) => (a.key < b.key ? -1 : 1));
 }

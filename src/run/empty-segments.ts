@@ -25,11 +25,18 @@ const ENGINES: Record<Codec, CompressorChoice> = {
 
 /** Keys of the run's data objects that its plan does not name: of former plans, and of those that lie there without one. */
 export function formerKeys(run: Run, { journal, listed, plan }: Attempt): string[] {
-  const own = new Set(plan.segments.map((segment) => dataKeyIn(run, segment)));
-  const there = [...listed.keys()].filter((key) => run.folder.isDataKey(key));
-  return [...new Set([...keysEverNamed(journal), ...there])]
-    .filter((key) => !own.has(key) && codecOf(key) !== undefined)
-    .sort();
+  const { archive, id } = run;
+  const isOwn = (key: string): boolean => {
+    const segment = plan.segments.at(segmentOfDataKey(archive.name, id, key) ?? plan.segments.length);
+    return segment !== undefined && dataKeyIn(run, segment) === key;
+  };
+  const former = new Set<string>();
+  const look = (key: string): void => {
+    if (run.folder.isDataKey(key) && codecOf(key) !== undefined && !isOwn(key)) former.add(key);
+  };
+  for (const key of keysEverNamed(journal)) look(key);
+  for (const key of listed.keys()) look(key);
+  return [...former].sort();
 }
 
 /** Writes those that have no receipt yet. Throws FailureError. */
@@ -84,8 +91,13 @@ function describe(run: Run, { journal, session, done }: Attempt, key: string, bo
     lastKey: null,
     etag,
     // It has no rows, so that it was read under whatever snapshot the others were.
-    snapshot: [...done.values()].at(-1)?.snapshot ?? session.snapshot,
+    snapshot: firstOf(done.values())?.snapshot ?? session.snapshot,
   };
+}
+
+function firstOf<T>(items: Iterable<T>): T | undefined {
+  const [first] = items;
+  return first;
 }
 
 async function emptyObject(codec: Codec): Promise<Buffer> {

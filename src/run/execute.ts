@@ -16,6 +16,7 @@ import type { Attempt, OwnedPlan } from './attempt.ts';
 import { commitAsItStands, commitRun } from './commit.ts';
 import { writeEmptySegments } from './empty-segments.ts';
 import { disowned } from './journal-plan.ts';
+import { warnOfHeldBytes } from './held-bytes.ts';
 import { isPlanOf, lostRun, replacePlan } from './ownership.ts';
 import { ReceiptWriter } from './receipt-writer.ts';
 import { takeUp, wasJustBegun, type Committing } from './resume.ts';
@@ -200,7 +201,8 @@ async function archiveRows(
   sinceMs: number,
   sign: SignOfLife,
 ): Promise<ManifestSummary | undefined> {
-  for (const warning of attempt.plan.warnings) run.log.warn(warning);
+  const warnings = warnOfHeldBytes(attempt);
+  for (const warning of [...attempt.plan.warnings, ...warnings]) run.log.warn(warning);
   try {
     if (!(await dispatch(run, attempt, sinceMs, sign))) return undefined;
     requireCounted(attempt);
@@ -209,6 +211,7 @@ async function archiveRows(
     await attempt.session.require();
     await requireSameRows(run, attempt);
     run.signal.throwIfAborted();
+    if (warnings.length === 0) for (const warning of warnOfHeldBytes(attempt)) run.log.warn(warning);
     return await commitRun(run, attempt);
   } catch (error) {
     await recordEnding(run, attempt.session, attempt, error);
@@ -221,12 +224,11 @@ async function dispatch(run: Run, attempt: Attempt, sinceMs: number, sign: SignO
   const { session, plan, done } = attempt;
   const { progress } = run;
   progress.begin(plan, done);
-  const open = plan.segments.filter(({ index }) => !done.has(index));
   // A task is far larger than a segment: it is made when its turn comes.
   const tasks = {
-    length: open.length,
+    length: plan.segments.length - done.size,
     *[Symbol.iterator](): Generator<SegmentTask, undefined> {
-      for (const segment of open) yield segmentTask(run, attempt, segment);
+      for (const segment of plan.segments) if (!done.has(segment.index)) yield segmentTask(run, attempt, segment);
       return undefined;
     },
   };
@@ -296,9 +298,12 @@ function withoutSegment({ segment: _segment, ...failure }: Failure): Failure {
 /** What was counted while the run was planned is what was read, where all of it was read under that snapshot. */
 function requireCounted({ session, plan, done }: Attempt): void {
   const counted = plan.cut.countedRows?.();
-  const receipts = [...done.values()];
-  if (counted === undefined || !receipts.every(({ snapshot }) => isSameSnapshot(snapshot, session.snapshot))) return;
-  const read = receipts.reduce((sum, { rows }) => sum + rows, 0);
+  if (counted === undefined) return;
+  let read = 0;
+  for (const { snapshot, rows } of done.values()) {
+    if (!isSameSnapshot(snapshot, session.snapshot)) return;
+    read += rows;
+  }
   if (read === counted) return;
   throw fail(
     { code: 'row-count-mismatch', transient: false },

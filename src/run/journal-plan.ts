@@ -4,7 +4,8 @@ import os from 'node:os';
 import { TOOL } from '../base/tool.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
-import { keysEverNamed, PLAN_FORMAT, type JournalPlan } from '../ledger/journal.ts';
+import { isNamedBy, keysEverNamed, PLAN_FORMAT, type JournalPlan } from '../ledger/journal.ts';
+import { packed } from '../ledger/segment-list.ts';
 import type { SourceIdentity } from '../postgres/snapshot.ts';
 import { drawOwner } from './ownership.ts';
 import type { ReplannedRun, RunPlan } from './plan.ts';
@@ -17,8 +18,8 @@ export function fingerprintOf(
   plan: Pick<RunPlan, 'subject' | 'cut' | 'segments'>,
   source: SourceIdentity,
 ): string {
-  const { subject } = plan;
-  const content = {
+  const { subject, cut, segments } = plan;
+  const before = {
     source: [source.systemIdentifier, source.database],
     subject: subject.name,
     reads:
@@ -29,15 +30,22 @@ export function fingerprintOf(
     ...(subject.partition === undefined ? {} : { partition: [subject.partition.oid, subject.partition.bound] }),
     columns: subject.selection.columns.map(({ name, type, encoding }) => [name, type, encoding]),
     key: [subject.key, subject.keyOrder],
-    // Segments of another plan have the same numbers and other rows.
-    cut: [plan.cut.name, plan.segments],
+  };
+  const after = {
     codec: archive.compression.codec,
     contentEncoding: archive.contentEncoding ?? null,
     // What was read without an instant of its own is no part of a run that promises one.
     ...(archive.consistency === 'none' ? { consistency: 'none' } : {}),
     ...(archive.partitionBy === undefined ? {} : { partitionBy: archive.partitionBy }),
   };
-  return createHash('sha256').update(JSON.stringify(content)).digest('hex');
+  // As if it were one document, of which no more than a segment is made at once. Segments of another plan have the same numbers and other rows.
+  const digest = createHash('sha256').update(`${JSON.stringify(before).slice(0, -1)},"cut":["${cut.name}",[`);
+  let comma = '';
+  for (const segment of segments) {
+    digest.update(comma + JSON.stringify(segment));
+    comma = ',';
+  }
+  return digest.update(`]],${JSON.stringify(after).slice(1)}`).digest('hex');
 }
 
 /** Puts a journal plan together. What `earlier` and those before it have named, and this plan does not, is kept in mind. */
@@ -56,7 +64,7 @@ export function journalPlan(
     fingerprint,
     by: plan.cut.name,
     why: plan.why,
-    segments: [...plan.segments],
+    segments: plan.segments,
     ...(archive.partitionBy === undefined ? {} : { partitionBy: [...archive.partitionBy] }),
     extension: CODEC_FILES[archive.compression.codec].extension,
     formerKeys: [],
@@ -69,9 +77,10 @@ export function journalPlan(
     tool: TOOL,
   };
   if (earlier === undefined) return journal;
-  const own = new Set(keysEverNamed(journal));
-  const former = keysEverNamed(earlier).filter((key) => !own.has(key));
-  return { ...journal, formerKeys: [...new Set(former)].map((key) => key.slice(run.folder.prefix.length)).sort() };
+  const former = new Set<string>();
+  for (const key of keysEverNamed(earlier))
+    if (!isNamedBy(journal, key)) former.add(key.slice(run.folder.prefix.length));
+  return { ...journal, formerKeys: [...former].sort() };
 }
 
 /** The plan of an earlier try, which goes on with more segments: receipts of those that it had are still its own. */
@@ -83,7 +92,7 @@ export function extendedPlan(
 ): { plan: RunPlan; journal: JournalPlan } {
   const { problem: _problem, more, ...kept } = plan;
   if (more.length === 0) return { plan: kept, journal };
-  const segments = [...plan.segments, ...more];
+  const segments = packed(plan.segments, more);
   const grown = { ...kept, segments };
   const { fingerprint, extended = [] } = journal;
   return {

@@ -105,7 +105,7 @@ export function segmentKey({ destination, archive, run }: KeyPlace, segment: Pla
 }
 
 /** Throws FailureError `partition-key` for the first segment whose key the destination does not take. */
-export function requireKeysFit(place: KeyPlace, segments: readonly PlannedSegment[]): void {
+export function requireKeysFit(place: KeyPlace, segments: Iterable<PlannedSegment>): void {
   for (const segment of segments) {
     const problem = describeKeyProblem(place, segment);
     if (problem !== undefined) throw badKey(problem);

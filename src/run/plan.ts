@@ -5,7 +5,8 @@ import { formatBytes } from '../base/units.ts';
 import type { Reader } from '../config/reader.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import { hasBinaryEncoder } from '../format/jsonl/write/binary/column.ts';
-import type { CutBy, PlannedSegment } from '../ledger/segments.ts';
+import { packed } from '../ledger/segment-list.ts';
+import type { CutBy, PlannedSegment, PlannedSegments } from '../ledger/segments.ts';
 import type { Column } from '../postgres/columns.ts';
 import type { Client } from '../postgres/connect.ts';
 import { areAsPrinted, hasValues } from '../postgres/distinct-values.ts';
@@ -38,7 +39,7 @@ export interface RunPlan {
   cut: Cut;
   /** Why it is cut that way. */
   why: string;
-  segments: readonly PlannedSegment[];
+  segments: PlannedSegments;
   /** What is to be said before it is run. */
   warnings: readonly string[];
   /** By the server's word, there is no row: no page of the table, or a filter that lets nothing through. */
@@ -49,7 +50,7 @@ export interface RunPlan {
 export interface KeptCut {
   by: CutBy;
   why: string;
-  segments: readonly PlannedSegment[];
+  segments: PlannedSegments;
 }
 
 /** A part name has five digits; so many objects are more than any run should have. */
@@ -72,7 +73,7 @@ export async function planRun(client: Client, archive: ArchiveConfig, slot: Date
   const { by, why } = chooseCut(archive.segments.by, await gatherFacts(client, archive, subject, leaves));
   const bytes = await bytesToRead(client, subject, estimate, leaves);
   const cut = await openCut(by, { client, archive, subject, leaves, bytes });
-  const segments = await cut.segments();
+  const segments = packed(await cut.segments());
   const look = { subject, estimate, warnings, ...expectations(estimate, leaves) };
   return segments.length <= 1 && archive.segments.by === 'auto' && cut !== wholeCut && by !== 'value'
     ? { ...look, cut: wholeCut, why: `${formatBytes(bytes)} are one segment`, segments: await wholeCut.segments() }

@@ -2,6 +2,7 @@
  * Writes the receipts of an attempt, one document at a time. What is done meanwhile, and for a moment after, goes into the next
  * one, so that many small segments cost few requests, and wait for none of them. A kill costs the segments of that moment.
  */
+import type { Receipts } from '../ledger/packed-receipts.ts';
 import type { Receipt } from '../ledger/receipts.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
 
@@ -25,7 +26,7 @@ export interface ReceiptHooks {
 
 export class ReceiptWriter {
   readonly #folder: RunFolder;
-  readonly #done: ReadonlyMap<number, Receipt>;
+  readonly #done: Pick<Receipts<number>, 'get'>;
   readonly #together: ReadonlyMap<number, readonly number[]>;
   readonly #hooks: ReceiptHooks;
   readonly #failed = new AbortController();
@@ -42,7 +43,7 @@ export class ReceiptWriter {
    */
   constructor(
     folder: RunFolder,
-    { done, together }: { done: ReadonlyMap<number, Receipt>; together: ReadonlyMap<number, readonly number[]> },
+    { done, together }: { done: Pick<Receipts<number>, 'get'>; together: ReadonlyMap<number, readonly number[]> },
     hooks: ReceiptHooks,
   ) {
     this.#folder = folder;

@@ -3,17 +3,18 @@
  * goes on from the receipts of an earlier try, or is planned anew.
  */
 import os from 'node:os';
-import { fail } from '../base/errors.ts';
+import { fail, type FailureError } from '../base/errors.ts';
 import { growHeapsSlowly } from '../base/process-memory.ts';
 import { TOOL } from '../base/tool.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
 import { PLAN_FORMAT, type JournalPlan } from '../ledger/journal.ts';
 import { manifestKey } from '../ledger/names.ts';
+import { PackedListing, type Listing } from '../ledger/packed-listing.ts';
+import { ReceiptsByKey, ReceiptsBySegment } from '../ledger/packed-receipts.ts';
 import { parseRunId } from '../ledger/run-id.ts';
 import type { PlannedSegment } from '../ledger/segments.ts';
 import type { StoredPlan } from '../ledger/stored-plan.ts';
 import { findUploads, sweepUploads } from '../ledger/sweep.ts';
-import type { StoredObject } from '../store/store.ts';
 import type { Attempt, OwnedPlan } from './attempt.ts';
 import { requireOwnerGone } from './former-owner.ts';
 import { extendedPlan, fingerprintOf, journalPlan } from './journal-plan.ts';
@@ -126,7 +127,9 @@ function begin(
 ): Attempt {
   const { cut, why, segments, estimate } = plan;
   run.log.info({ by: cut.name, why, segments: segments.length, estimate }, 'run planned');
-  return { session, plan, ...owned, ...found, done: new Map(), empties: new Map(), together: new Map() };
+  const { prefix } = run.folder;
+  const done = new ReceiptsBySegment(prefix, segments.length);
+  return { session, plan, ...owned, ...found, done, empties: new ReceiptsByKey(prefix), together: new Map() };
 }
 
 /** The plan of the earlier try, to be gone on with; undefined when nothing of it can be used. */
@@ -156,7 +159,7 @@ async function keepPlan(
 }
 
 /** Before anything is written. Throws FailureError `partition-key`. */
-function requireKeys({ archive, id, destination }: Run, segments: readonly PlannedSegment[]): void {
+function requireKeys({ archive, id, destination }: Run, segments: Iterable<PlannedSegment>): void {
   requireKeysFit({ destination, archive, run: id }, segments);
 }
 
@@ -203,20 +206,33 @@ async function own(
 }
 
 /** What lies there once the plan is ours: only from then on does it count. Then uploads of dead tries are aborted. */
-async function listFolder({ folder, log, archive, id, progress }: Run): Promise<ReadonlyMap<string, StoredObject>> {
+async function listFolder(run: Run): Promise<Listing> {
+  const { folder, log, archive, id, progress } = run;
   const uploads = findUploads(folder.store, archive.name);
   uploads.catch(() => undefined);
-  const listed = await folder.listing();
-  if (listed.has(manifestKey(folder.archive, folder.run)))
-    throw fail('already-committed', { stage: 'journal', message: `${folder.manifestUrl} is there already` });
+  const listed = new PackedListing(folder.prefix);
+  const others: string[] = [];
+  let count = 0;
+  for await (const object of folder.list()) {
+    const { key } = object;
+    if (key === manifestKey(folder.archive, folder.run)) throw committedBefore(run);
+    if (folder.isDataKey(key)) listed.add(object);
+    else if (folder.isReadAsData(key)) {
+      count += 1;
+      if (others.length < MOST_NAMED) others.push(key);
+    }
+  }
   progress.swept(await sweepUploads(folder.store, archive.name, log, id, uploads));
-  const others = [...listed.keys()].filter((key) => folder.isReadAsData(key) && !folder.isDataKey(key));
-  if (others.length > 0)
+  if (count > 0)
     log.warn(
-      { keys: others.slice(0, MOST_NAMED), count: others.length },
+      { keys: others, count },
       'objects lie in the folder of the run that are not of pgsluice: they are left, and whoever reads all of the folder reads them too',
     );
   return listed;
+}
+
+function committedBefore({ folder }: Run): FailureError {
+  return fail('already-committed', { stage: 'journal', message: `${folder.manifestUrl} is there already` });
 }
 
 function startOver(run: Run, why: string): void {

@@ -28,34 +28,40 @@ export async function verifySource(run: Run, attempt: Attempt): Promise<void> {
 async function compareAll(run: Run, attempt: Attempt): Promise<void> {
   const { session, plan, done } = attempt;
   const started = performance.now();
-  const receipts = [...done.values()];
-  const now = receipts.filter(({ snapshot }) => isSameSnapshot(snapshot, session.snapshot));
-  const comparable = now.filter(({ lineDigest }) => lineDigest !== undefined);
-  if (comparable.length === plan.segments.length) {
-    compare(run, 'the source', archivedDigest(receipts), await session.view.digest(plan.subject.selection, {}));
+  const isComparable = ({ snapshot, lineDigest }: Receipt): boolean =>
+    lineDigest !== undefined && isSameSnapshot(snapshot, session.snapshot);
+  let [compared, rows] = [0, 0];
+  for (const receipt of done.values()) {
+    if (!isComparable(receipt)) continue;
+    compared += 1;
+    rows += receipt.rows;
+  }
+  if (compared === plan.segments.length) {
+    compare(run, 'the source', archivedDigest(done.values()), await session.view.digest(plan.subject.selection, {}));
   } else {
-    for (const receipt of comparable) await verifySegment(run, attempt, receipt);
+    for (const receipt of done.values()) if (isComparable(receipt)) await verifySegment(run, attempt, receipt);
     run.log.warn(
-      { segments: plan.segments.length, compared: comparable.length },
+      { segments: plan.segments.length, compared },
       'segments that an earlier try has read cannot be compared with the source: their snapshot is gone',
     );
   }
-  const rows = comparable.reduce((sum, receipt) => sum + receipt.rows, 0);
   run.log.info({ rows, seconds: (performance.now() - started) / 1000 }, 'archive compared with its source: equal');
 }
 
 async function verifySegment(run: Run, { session, plan }: Attempt, receipt: Receipt): Promise<void> {
-  const segment = plan.segments[receipt.segment];
+  const segment = plan.segments.at(receipt.segment);
   if (segment === undefined) throw new Error(`there is no segment ${receipt.segment}`);
   const theirs = await session.view.digest(plan.subject.selection, plan.cut.narrow(segment));
   compare(run, `segment ${receipt.segment}`, archivedDigest([receipt]), theirs);
 }
 
-function archivedDigest(receipts: readonly Receipt[]): RowDigest {
-  return {
-    rows: receipts.reduce((sum, { rows }) => sum + rows, 0),
-    sum: receipts.reduce((sum, { lineDigest }) => BigInt.asUintN(64, sum + BigInt(lineDigest ?? 0)), 0n),
-  };
+function archivedDigest(receipts: Iterable<Receipt>): RowDigest {
+  const digest = { rows: 0, sum: 0n };
+  for (const { rows, lineDigest } of receipts) {
+    digest.rows += rows;
+    digest.sum = BigInt.asUintN(64, digest.sum + BigInt(lineDigest ?? 0));
+  }
+  return digest;
 }
 
 function compare(run: Run, what: string, archived: RowDigest, source: RowDigest): void {

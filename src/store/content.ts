@@ -1,5 +1,6 @@
 /** Content that is made a piece at a time, on its way into a destination. */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import { fail } from '../base/errors.ts';
 import type { Content } from './store.ts';
 
@@ -23,4 +24,14 @@ export async function* checkedPieces(content: Content): AsyncGenerator<Buffer, v
       { stage: 'upload', message: 'what was to be written is not any more what it was when it was first read' },
     );
   if (last !== undefined) yield last;
+}
+
+/** What is held. */
+export function contentOf(body: Buffer): Content {
+  return { bytes: body.length, sha256: hash('sha256', body), crc32: crc32(body), pieces: () => [body] };
+}
+
+/** All of it at once. */
+export async function bytesOf(content: Content): Promise<Buffer> {
+  return Buffer.concat(await Array.fromAsync(content.pieces()));
 }

@@ -28,6 +28,11 @@ export interface ProgressSnapshot {
 
 export type ProgressListener = (snapshot: ProgressSnapshot) => void;
 
+/** What is there already, by segment. */
+interface Done extends Iterable<[segment: number, amounts: Amounts]> {
+  readonly size: number;
+}
+
 /** What a run is going to do. */
 interface Plan {
   /** Numbered from 0. */
@@ -114,7 +119,7 @@ export class RunProgress {
   }
 
   /** Begins, or begins again under a new session; `done` is what is there already, by segment. */
-  begin(plan: Plan, done: ReadonlyMap<number, Amounts>): void {
+  begin(plan: Plan, done: Done): void {
     this.#segments = new SegmentTable(plan.segments.length, this.#segments);
     this.#count = plan.count ?? plan.segments.length;
     for (const [index, amounts] of done) this.wasDone(index, amounts);

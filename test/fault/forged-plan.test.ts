@@ -87,7 +87,10 @@ describe('a plan in the bucket', () => {
       const config = await site.writeConfig({ archives: { [archive]: segmented('rows', 'pages', '32KiB') } });
       const plan = await failedRun(archive, config);
       const { rows } = await site.database.client.query<{ oid: number }>(`SELECT 'secret'::regclass::oid::int AS oid`);
-      const segments = plan.segments.map(({ index, pages }) => ({ index, pages: change(pages!, rows[0]!.oid) }));
+      const segments = Array.from(plan.segments, ({ index, pages }) => ({
+        index,
+        pages: change(pages!, rows[0]!.oid),
+      }));
       await forge(archive, config, plan, segments);
       const { result, log } = await runInProcess(site, config, archive, RUN);
       assert.equal(result.status, 'committed', JSON.stringify(result.error));
@@ -112,7 +115,7 @@ describe('a plan in the bucket', () => {
     const config = await site.writeConfig({ archives: { parted: segmented('parts', 'pages', '4MiB') } });
     const plan = await failedRun('parted', config);
     assert.deepEqual(
-      plan.segments.map(({ leaves }) => leaves?.length),
+      Array.from(plan.segments, ({ leaves }) => leaves?.length),
       [100, 100, 50],
     );
     const { result } = await runInProcess(site, config, 'parted', RUN);
@@ -131,7 +134,7 @@ describe('a plan in the bucket', () => {
     );
     const config = await site.writeConfig({ archives: { worded: segmented('worded', 'key', '8KiB') } });
     const plan = await failedRun('worded', config);
-    const bounds = plan.segments.slice(0, -1).map(({ range }) => range!.upper);
+    const bounds = [...plan.segments].slice(0, -1).map(({ range }) => range!.upper);
     bounds[bounds.length - 2] = ['p0', '1'];
     const segments = [...bounds, null].map((upper, index) => ({
       index,
@@ -148,7 +151,7 @@ describe('a plan in the bucket', () => {
   test('that leaves pages out is refused, and nothing is committed', async () => {
     const config = await site.writeConfig({ archives: { short: segmented('rows', 'pages', '32KiB') } });
     const plan = await failedRun('short', config);
-    const segments = [{ index: 0, pages: { ...plan.segments[0]!.pages!, toPage: null } }];
+    const segments = [{ index: 0, pages: { ...plan.segments.at(0)!.pages!, toPage: null } }];
     segments[0]!.pages.fromPage = 1;
     await forge('short', config, plan, segments);
     const { result } = await runInProcess(site, config, 'short', RUN);

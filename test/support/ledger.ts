@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
 import type { Failure } from '../../src/base/errors.ts';
-import type { JournalPlan } from '../../src/ledger/journal.ts';
+import type { PlanDocument } from '../../src/ledger/journal.ts';
 import type { Manifest, ManifestObject } from '../../src/ledger/manifest.ts';
 import type { Receipt } from '../../src/ledger/receipts.ts';
 import { RunFolder } from '../../src/ledger/run-folder.ts';
 import type { PlannedSegment } from '../../src/ledger/segments.ts';
 import { openFileStore } from '../../src/store/file/file.ts';
-import type { Store } from '../../src/store/store.ts';
+import type { Content, Store } from '../../src/store/store.ts';
 
 export const ARCHIVE = 'events';
 export const RUN = '20261123T021500Z';
@@ -55,7 +55,7 @@ export function keySegments(count: number): PlannedSegment[] {
   }));
 }
 
-export function aPlan(changes: Partial<JournalPlan> = {}): JournalPlan {
+export function aPlan(changes: Partial<PlanDocument> = {}): PlanDocument {
   return {
     format: 'pgsluice/plan/2',
     archive: ARCHIVE,
@@ -142,6 +142,11 @@ export function aManifest(objects = 3, changes: Partial<Manifest> = {}): Manifes
     tool: { name: 'pgsluice', version: '0.1.0' },
     ...changes,
   };
+}
+
+/** All bytes of what is written. */
+export async function bytesOf(content: Buffer | Content): Promise<Buffer> {
+  return Buffer.isBuffer(content) ? content : Buffer.concat(await Array.fromAsync(content.pieces()));
 }
 
 /** The manifest of a run with all its objects, as it was written; undefined when the run is not committed. */

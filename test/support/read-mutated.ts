@@ -139,7 +139,7 @@ async function statementsOf(key: string, text: string): Promise<string[]> {
 function statementsOfPlan({ by, segments }: JournalPlan): string[] {
   const cut = CUTS[by];
   if (cut === undefined || cut.problem(segments) !== undefined) return [];
-  return segments.map((segment) => {
+  return Array.from(segments, (segment) => {
     const { from = '', predicate = '', orderBy = '' } = cut.narrow(segment);
     return [from, predicate, orderBy].join(' ');
   });

@@ -1,5 +1,5 @@
 /** A way to cut the rows of a run into segments. Each kind has a file of its own; nothing else knows the kinds apart. */
-import type { CutBy, PlannedSegment } from '../../ledger/segments.ts';
+import type { CutBy, PlannedSegment, PlannedSegments } from '../../ledger/segments.ts';
 import type { Narrowing } from '../../postgres/select.ts';
 
 export interface Cut {
@@ -12,16 +12,16 @@ export interface Cut {
    * What another snapshot has beside the segments of an earlier one: those of new values, with the next numbers. Absent where
    * segments are always all rows.
    */
-  moreSegments?(segments: readonly PlannedSegment[]): Promise<PlannedSegment[]>;
+  moreSegments?(segments: PlannedSegments): Promise<PlannedSegment[]>;
   /** Rows that were counted while the segments were found, which are all of this snapshot; undefined where none were. */
   countedRows?(): number | undefined;
   /**
    * What is wrong with segments that were read from a journal: that they leave rows out, hold some twice, or mean what the
    * server does not list. Undefined when nothing is.
    */
-  problem(segments: readonly PlannedSegment[]): string | undefined;
+  problem(segments: PlannedSegments): string | undefined;
   /** The same, as far as only the server knows; of segments that have no other problem. Absent where there is nothing to ask. */
-  problemByServer?(segments: readonly PlannedSegment[]): Promise<string | undefined>;
+  problemByServer?(segments: PlannedSegments): Promise<string | undefined>;
   /** What narrows the source to one segment. The SQL is made here, from the config and the catalogue. */
   narrow(segment: PlannedSegment): Narrowing;
   /** What a person is told of a segment. */

@@ -1,10 +1,13 @@
 /** Cuts a run by ranges of a key: such a segment means the same rows under any snapshot, so a run can go on after a crash. */
-import type { KeyRange, PlannedSegment } from '../../ledger/segments.ts';
+import type { KeyRange, PlannedSegments } from '../../ledger/segments.ts';
 import { quoteLiteral } from '../../postgres/identifiers.ts';
 import type { KeyValues } from '../../postgres/quantiles.ts';
 import { compareRow, type Compared } from '../../postgres/row-comparison.ts';
 import type { Narrowing } from '../../postgres/select.ts';
 import type { Cut } from './cut.ts';
+
+/** Bounds that one statement compares. */
+const COMPARED_AT_ONCE = 10_000;
 
 export interface KeyCutParts {
   columns: readonly Compared[];
@@ -24,8 +27,11 @@ export function cutByKey({ columns, nullable, findBounds, findDescent }: KeyCutP
     problem: (segments) => findGap(segments, columns.length),
     // By bounds that go back, the rows between them would be read twice.
     problemByServer: async (segments) => {
-      const descent = await findDescent(segments.flatMap(({ range }) => (range?.upper ? [range.upper] : [])));
-      return descent === undefined ? undefined : `segment ${descent + 1} ends before it begins`;
+      for (const { first, bounds } of boundsOf(segments)) {
+        const descent = await findDescent(bounds);
+        if (descent !== undefined) return `segment ${first + descent + 1} ends before it begins`;
+      }
+      return undefined;
     },
     narrow: ({ range }) => (range === undefined ? {} : narrowToRange(range, columns, nullable)),
     describe: ({ range }) => (range === undefined ? 'all rows' : describeRange(range)),
@@ -40,10 +46,29 @@ function rangesBetween(bounds: readonly KeyValues[]): KeyRange[] {
   }));
 }
 
+/** Upper bounds in portions, each of which begins with the last one of that before it. `first` is the place of the first bound. */
+function* boundsOf(segments: PlannedSegments): Generator<{ first: number; bounds: KeyValues[] }, undefined> {
+  let first = 0;
+  let bounds: KeyValues[] = [];
+  for (const { range } of segments) {
+    const upper = range?.upper ?? null;
+    if (upper === null) continue;
+    bounds.push(upper);
+    if (bounds.length < COMPARED_AT_ONCE) continue;
+    yield { first, bounds };
+    first += bounds.length - 1;
+    bounds = [upper];
+  }
+  yield { first, bounds };
+  return undefined;
+}
+
 /** Each range must begin where the one before it ends; the first has no lower bound, the last no upper one. */
-function findGap(segments: readonly PlannedSegment[], columns: number): string | undefined {
+function findGap(segments: PlannedSegments, columns: number): string | undefined {
   let end: KeyValues | null = null;
-  for (const [at, { range }] of segments.entries()) {
+  let at = -1;
+  for (const { range } of segments) {
+    at += 1;
     if (range === undefined) return `segment ${at} has no range of the key`;
     if ((at > 0 && end === null) || JSON.stringify(range.lower) !== JSON.stringify(end))
       return `segment ${at} does not begin where the one before it ends`;

@@ -1,6 +1,12 @@
 /** Cuts a run by ranges of heap pages (ctid): no index is needed, but a segment means its rows in its own snapshot only. */
 import { countOf, formatCount } from '../../base/units.ts';
-import { pageRangesOf, type PageRange, type PlannedSegment, type WholeLeaf } from '../../ledger/segments.ts';
+import {
+  pageRangesOf,
+  type PageRange,
+  type PlannedSegment,
+  type PlannedSegments,
+  type WholeLeaf,
+} from '../../ledger/segments.ts';
 import type { Narrowing } from '../../postgres/select.ts';
 import type { Leaf } from '../../postgres/table-stats.ts';
 import type { Cut } from './cut.ts';
@@ -84,10 +90,12 @@ function rangesOf({ oid, name, pages, bytes }: Leaf, targetBytes: number): PageR
 }
 
 /** Each leaf that the catalogue lists must be there once, from its page 0 to its end; and no other may. */
-function findFault(segments: readonly PlannedSegment[], leaves: ReadonlyMap<number, Leaf>): string | undefined {
+function findFault(segments: PlannedSegments, leaves: ReadonlyMap<number, Leaf>): string | undefined {
   /** Where the next range of a leaf must begin; null when its end is there. */
   const next = new Map<number, number | null>([...leaves.keys()].map((oid) => [oid, 0]));
-  for (const [at, segment] of segments.entries()) {
+  let at = -1;
+  for (const segment of segments) {
+    at += 1;
     const ranges = pageRangesOf(segment);
     if (ranges.length === 0) return `segment ${at} has no range of pages`;
     for (const { leaf, name, fromPage, toPage } of ranges) {

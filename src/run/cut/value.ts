@@ -1,10 +1,19 @@
 /** Cuts a run by the values of columns: each has a segment, or several by key. Such a segment means the same rows under any snapshot. */
 import { visible } from '../../base/visible.ts';
 import type { PartitionValues } from '../../ledger/partitions.ts';
-import { describeMisfit, folderOf, valueGroup, type PlannedSegment } from '../../ledger/segments.ts';
+import {
+  describeMisfit,
+  folderOf,
+  valueGroups,
+  type PlannedSegment,
+  type PlannedSegments,
+} from '../../ledger/segments.ts';
 import type { KeyValues } from '../../postgres/quantiles.ts';
 import type { Cut } from './cut.ts';
 import { cutByKey, type KeyCutParts } from './key.ts';
+
+/** Values that one statement compares. */
+const COMPARED_AT_ONCE = 10_000;
 
 /** A value, and how many of the rows that were counted have it. */
 export interface CountedValue {
@@ -46,8 +55,9 @@ export function cutByValue({ columns, listValues, countsAll, hasValues, areAsPri
     return cut.map((part, at) => ({ ...part, index: index + at, partition }));
   };
   /** Those of values that `known` has none of. All are listed first, as the connection does one thing at a time. */
-  const segmentsBeside = async (known: readonly PlannedSegment[]): Promise<PlannedSegment[]> => {
-    const seen = new Set(known.map(({ partition }) => JSON.stringify(partition)));
+  const segmentsBeside = async (known: PlannedSegments): Promise<PlannedSegment[]> => {
+    const seen = new Set<string>();
+    for (const { partition } of known) seen.add(JSON.stringify(partition));
     const others: CountedValue[] = [];
     let all = 0;
     for await (const value of listValues()) {
@@ -68,7 +78,7 @@ export function cutByValue({ columns, listValues, countsAll, hasValues, areAsPri
     problem: (segments) => {
       const misfit = describeMisfit({ by: 'value', segments });
       if (misfit !== undefined) return `segments${misfit}`;
-      if (segments.some(({ partition }) => partition?.length !== columns.length)) return 'it is of other columns';
+      for (const { partition } of segments) if (partition?.length !== columns.length) return 'it is of other columns';
       for (const group of cutValues(segments)) {
         const problem = ranges === undefined ? 'there is no key to cut a value by' : ranges.problem(group);
         if (problem !== undefined) return problem;
@@ -76,8 +86,8 @@ export function cutByValue({ columns, listValues, countsAll, hasValues, areAsPri
       return undefined;
     },
     problemByServer: async (segments) => {
-      if (!(await areAsPrinted(segments.map(({ partition = [] }) => partition))))
-        return 'a value is not spelt as Postgres does';
+      for (const values of valuesOf(segments))
+        if (!(await areAsPrinted(values))) return 'a value is not spelt as Postgres does';
       for (const group of cutValues(segments)) {
         const problem = await ranges?.problemByServer?.(group);
         if (problem !== undefined) return problem;
@@ -97,10 +107,18 @@ export function cutByValue({ columns, listValues, countsAll, hasValues, areAsPri
 }
 
 /** The segments of each value that was cut by key. */
-function* cutValues(segments: readonly PlannedSegment[]): Generator<readonly PlannedSegment[], void, undefined> {
-  for (let start = 0; start < segments.length;) {
-    const group = valueGroup(segments, start);
-    if (group[0]?.range !== undefined) yield group;
-    start += group.length;
+function* cutValues(segments: PlannedSegments): Generator<readonly PlannedSegment[], void, undefined> {
+  for (const group of valueGroups(segments)) if (group[0]?.range !== undefined) yield group;
+}
+
+/** Their values, in portions. */
+function* valuesOf(segments: PlannedSegments): Generator<PartitionValues[], void, undefined> {
+  let values: PartitionValues[] = [];
+  for (const { partition = [] } of segments) {
+    values.push(partition);
+    if (values.length < COMPARED_AT_ONCE) continue;
+    yield values;
+    values = [];
   }
+  yield values;
 }

@@ -129,7 +129,7 @@ describe('a cut by the primary key', () => {
         true,
         'the segments are not in the order of the key',
       );
-      const [first, second, third] = planned.segments.map(({ range }) => range!.upper);
+      const [first, second, third] = [...planned.segments].map(({ range }) => range!.upper);
       const back = [third, second, first, null].map((upper, index) => ({
         index,
         range: { lower: null, upper: upper! },
@@ -196,7 +196,7 @@ describe('a cut by the primary key', () => {
     );
     const planned = await plan({ table: 'hostile' }, 'key', 2 * KIB);
     assert.ok(planned.segments.length > 30);
-    const bounds = planned.segments.flatMap(({ range }) => range?.lower ?? []);
+    const bounds = [...planned.segments].flatMap(({ range }) => range?.lower ?? []);
     for (const part of ["'", '"', '\\', '\n'])
       assert.ok(
         bounds.some((bound) => bound.includes(part)),
@@ -325,7 +325,7 @@ describe('a cut by pages', () => {
        INSERT INTO parted SELECT i, i % 5, repeat('x', 60) FROM generate_series(1, 15000) AS i; ANALYZE parted`,
     );
     const planned = await plan({ table: 'parted' }, 'pages', 64 * KIB);
-    const leaves = new Set(planned.segments.map(({ pages }) => pages?.name));
+    const leaves = new Set([...planned.segments].map(({ pages }) => pages?.name));
     assert.deepEqual([...leaves].sort(), [
       'public.Part 1',
       'public.part_2_high',
@@ -381,7 +381,7 @@ describe('a cut by pages', () => {
     const planned = await plan({ table: 'days', where: 'days.day <> 7' }, 'pages', 4096 * KIB);
     assert.ok(planned.segments.length <= 4, `${planned.segments.length} segments`);
     const counts = await assertAllRowsOnce(planned, 'SELECT * FROM days WHERE day <> 7');
-    for (const [at, segment] of planned.segments.entries()) {
+    for (const [at, segment] of [...planned.segments].entries()) {
       const { rows } = await digestRows(client, planned.subject.selection, planned.cut.narrow(segment));
       assert.equal(rows, counts[at]);
     }

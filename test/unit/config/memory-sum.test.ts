@@ -24,7 +24,7 @@ describe('the memory sum', () => {
       terms.map(({ name, bytes }) => [name, bytes / KIB]),
       [
         ['main process', 110 * KIB],
-        ['run of 10,000 segments', (10_000 * 2000) / KIB],
+        ['run of 10,000 segments', (10_000 * 600) / KIB],
         ['3 x old generation of the heap', 3 * 64 * KIB],
         ['3 x young generation of the heap', 3 * 16 * KIB],
         ['3 x rows on their way', 3 * (128 + 256 + 128 + 256 + 16 + 64 + 3 * (576 + 512 + 640))],

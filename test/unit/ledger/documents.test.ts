@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as z from 'zod';
 import { FailureError } from '../../../src/base/errors.ts';
-import { readDocument, writeDocument, type DocumentKind } from '../../../src/ledger/documents.ts';
-import { PLAN, type JournalPlan } from '../../../src/ledger/journal.ts';
+import { readDocument, writeDocument, type DocumentKind, type Listed } from '../../../src/ledger/documents.ts';
+import { PLAN, type PlanDocument } from '../../../src/ledger/journal.ts';
 import { describeExcess } from '../../../src/ledger/json-limits.ts';
 import { MANIFEST, type Manifest } from '../../../src/ledger/manifest.ts';
 import { RECEIPTS, RECEIPTS_FORMAT, type Receipt } from '../../../src/ledger/receipts.ts';
@@ -46,7 +46,7 @@ function testRefusals<T extends object>(
       assert.equal(failure.code, kind.code);
       assert.match(failure.message, problem);
       // What we could not read again is not written either.
-      assert.equal(failureOf(() => writeDocument(kind, value, URL)).code, kind.code);
+      assert.equal(failureOf(() => writeDocument(kind, value as Listed<T>, URL)).code, kind.code);
     });
   }
 }
@@ -159,7 +159,7 @@ describe('documents of ours', () => {
     'no tool': [(value) => delete (value as Partial<Manifest>).tool, /tool: /],
   });
 
-  testRefusals<JournalPlan>(PLAN, aPlan, {
+  testRefusals<PlanDocument>(PLAN, aPlan, {
     'a fingerprint that is none': [(value) => (value.fingerprint = 'x'), /fingerprint: /],
     'an unknown cut': [(value) => (value.by = 'hash' as never), /by: /],
     'SQL in a segment': [
@@ -210,7 +210,7 @@ describe('documents of ours', () => {
   });
 
   test('a plan by pages covers each leaf from its first page to its end', () => {
-    const pages = (...ranges: [leaf: number, fromPage: number, toPage: number | null][]): JournalPlan =>
+    const pages = (...ranges: [leaf: number, fromPage: number, toPage: number | null][]): PlanDocument =>
       aPlan({
         by: 'pages',
         segments: ranges.map(([leaf, fromPage, toPage], index) => ({
@@ -218,7 +218,7 @@ describe('documents of ours', () => {
           pages: { leaf, name: `leaf ${leaf}`, fromPage, toPage },
         })),
       });
-    const together = (segments: [leaf: number, ...others: number[]][] | [[]]): JournalPlan =>
+    const together = (segments: [leaf: number, ...others: number[]][] | [[]]): PlanDocument =>
       aPlan({
         by: 'pages',
         segments: segments.map((leaves, index) => ({
@@ -324,27 +324,45 @@ describe('a document that is made to exhaust memory', () => {
   });
 
   test('in a long list is not parsed when all items together have too many values, and may have more than one document', () => {
-    const kind: DocumentKind<{ format: string; list: unknown[] }> = {
+    const kind: DocumentKind<{ format: string; objects: unknown[] }> = {
       ...{ name: 'journal', format: 'pgsluice/many/1', maxBytes: 1e9, code: 'bad-journal', stage: 'journal' },
-      schema: z.object({ format: z.string(), list: z.array(z.unknown()) }),
-      longList: { field: 'list', item: z.array(z.unknown()), mostItems: 3 },
+      schema: z.object({ format: z.string(), objects: z.array(z.unknown()) }),
+      longList: { field: 'objects', item: z.array(z.unknown()), mostItems: 5 },
     };
     const written = (items: number, zeros: number): Buffer =>
       Buffer.from(
-        `{"format":"${kind.format}","list":[${Array(items)
+        `{"format":"${kind.format}","objects":[${Array(items)
           .fill(`[${'0,'.repeat(zeros)}0]`)
           .join()}]}`,
       );
     const many = readDocument(kind, written(3, 1_500_000), URL);
-    assert.equal((many.list[2] as unknown[]).length, 1_500_001);
-    assert.match(failureOf(() => readDocument(kind, written(3, 3_500_000), URL)).message, /more than 10000000 values/);
-    assert.match(failureOf(() => readDocument(kind, written(4, 1), URL)).message, /list\[3\]: there are too many/);
+    assert.equal((many.objects[2] as unknown[]).length, 1_500_001);
+    assert.match(failureOf(() => readDocument(kind, written(5, 3_500_000), URL)).message, /more than 16000000 values/);
+    assert.match(failureOf(() => readDocument(kind, written(6, 1), URL)).message, /objects\[5\]: there are too many/);
     assert.match(
       failureOf(() => readDocument(kind, written(1, 4_000_000), URL)).message,
-      /list\[0\]: it has more than/,
+      /objects\[0\]: it has more than/,
     );
-    const twice = Buffer.from(`{"format":"${kind.format}","list":[[1]],"list":[[2]]}`);
-    assert.match(failureOf(() => readDocument(kind, twice, URL)).message, /list: it is there twice/);
+    const twice = Buffer.from(`{"format":"${kind.format}","objects":[[1]],"objects":[[2]]}`);
+    assert.match(failureOf(() => readDocument(kind, twice, URL)).message, /objects: it is there twice/);
+  });
+
+  test('a list of more values than may be read is not written', () => {
+    const lastKey = Array<string>(1600).fill('');
+    const object = { ...aManifest().objects[0]!, firstKey: lastKey, lastKey };
+    const objects = { length: 6000, [Symbol.iterator]: () => Array<typeof object>(6000).fill(object).values() };
+    assert.match(
+      failureOf(() => writeDocument(MANIFEST, { ...aManifest(), objects }, URL)).message,
+      /objects: it has more than 16000000 values/,
+    );
+  });
+
+  test('a list of more items than may be read is not written', () => {
+    const objects = { length: 400_001, [Symbol.iterator]: () => [][Symbol.iterator]() };
+    assert.match(
+      failureOf(() => writeDocument(MANIFEST, { ...aManifest(), objects }, URL)).message,
+      /objects\[400000\]: there are too many/,
+    );
   });
 
   test('a plan of ten thousand segments is read and written', () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { FailureError } from '../../../src/base/errors.ts';
-import { keysEverNamed, PLAN, type JournalPlan } from '../../../src/ledger/journal.ts';
+import { keysEverNamed, PLAN, type PlanDocument } from '../../../src/ledger/journal.ts';
 import type { Manifest } from '../../../src/ledger/manifest.ts';
 import { readDocument, writeDocument } from '../../../src/ledger/documents.ts';
 import { emptyReceiptKey, journalPrefix, manifestKey, planKey } from '../../../src/ledger/names.ts';
@@ -22,7 +22,7 @@ import {
 
 const PREFIX = `${ARCHIVE}/run=${RUN}/`;
 
-function planByValue(): JournalPlan {
+function planByValue(): PlanDocument {
   return aPlan({
     by: 'value',
     partitionBy: ['tenant'],
@@ -61,14 +61,17 @@ function codeOf(work: () => unknown): string {
 describe('a plan by value', () => {
   test('names the folders of its values, and so do the keys of a plan that came before', () => {
     const plan = { ...planByValue(), formerKeys: ['tenant=x/part-00009.jsonl.zst', 'x/part-00009.jsonl.zst'] };
-    assert.deepEqual(keysEverNamed(plan), [
-      `${PREFIX}tenant=a%2Fb/part-00000.jsonl.gz`,
-      `${PREFIX}tenant=c/part-00001.jsonl.gz`,
-      `${PREFIX}tenant=c/part-00002.jsonl.gz`,
-      `${PREFIX}tenant=__HIVE_DEFAULT_PARTITION__/part-00003.jsonl.gz`,
-      `${PREFIX}tenant=__HIVE_DEFAULT_PARTITION__/part-00004.jsonl.gz`,
-      `${PREFIX}tenant=x/part-00009.jsonl.zst`,
-    ]);
+    assert.deepEqual(
+      [...keysEverNamed(plan)],
+      [
+        `${PREFIX}tenant=a%2Fb/part-00000.jsonl.gz`,
+        `${PREFIX}tenant=c/part-00001.jsonl.gz`,
+        `${PREFIX}tenant=c/part-00002.jsonl.gz`,
+        `${PREFIX}tenant=__HIVE_DEFAULT_PARTITION__/part-00003.jsonl.gz`,
+        `${PREFIX}tenant=__HIVE_DEFAULT_PARTITION__/part-00004.jsonl.gz`,
+        `${PREFIX}tenant=x/part-00009.jsonl.zst`,
+      ],
+    );
     const body = writeDocument(PLAN, plan, 'url');
     assert.deepEqual(readDocument(PLAN, body, 'url'), plan);
   });
@@ -78,7 +81,7 @@ describe('a plan by value', () => {
     assert.deepEqual(readDocument(PLAN, writeDocument(PLAN, plan, 'url'), 'url'), plan);
   });
 
-  const wrongs: Record<string, [change: (plan: JournalPlan) => unknown, problem: RegExp]> = {
+  const wrongs: Record<string, [change: (plan: PlanDocument) => unknown, problem: RegExp]> = {
     'a value twice': [(plan) => (plan.segments[3]!.partition = ['a/b']), /segments\[3\]: its value is there twice/],
     'segments of one value apart': [
       (plan) => (plan.segments[1]!.partition = ['d']),
@@ -134,7 +137,7 @@ describe('a plan by value', () => {
     await folder.own({ ...planByValue(), segments });
     assert.equal((await folder.plan())?.plan.segments.length, 1200);
     const found = await folder.store.get(planKey(ARCHIVE, RUN), 1e6);
-    const forged = { ...(JSON.parse(found?.body.toString() ?? '') as JournalPlan), partitionBy: ['a', 'b'] };
+    const forged = { ...(JSON.parse(found?.body.toString() ?? '') as PlanDocument), partitionBy: ['a', 'b'] };
     await folder.store.put(planKey(ARCHIVE, RUN), Buffer.from(JSON.stringify(forged)), {
       contentType: 'application/json',
     });

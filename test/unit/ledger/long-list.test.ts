@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { fillList, ListCutter } from '../../../src/ledger/long-list.ts';
+import { cutAtList, ListCutter, listLines } from '../../../src/ledger/long-list.ts';
 
 /** The document comes in pieces of so many bytes. */
 function cut(text: string, pieceBytes = 1000): { items: string[]; rest: string } {
@@ -16,6 +16,11 @@ function cut(text: string, pieceBytes = 1000): { items: string[]; rest: string }
   });
   for (let at = 0; at < document.length; at += pieceBytes) cutter.write(document.subarray(at, at + pieceBytes));
   return { items, rest: Buffer.from(rest, 'latin1').toString() };
+}
+
+function fill(document: object, list: readonly unknown[]): Buffer {
+  const [before, after] = cutAtList(document, 'list', list.length === 0);
+  return Buffer.concat([before, ...listLines(list), after]);
 }
 
 describe('the long list of a document', () => {
@@ -49,9 +54,9 @@ describe('the long list of a document', () => {
   test('is written an item a line, and read as it was written', () => {
     const list = [{ text: 'a "list": []\n  "list": []', é: '✓' }, { n: 1 }, []];
     const document = { before: '\n  "list": []', list: [], after: { list: [] } };
-    const filled = fillList(document, 'list', list);
+    const filled = fill(document, list);
     assert.deepEqual(JSON.parse(filled.toString()), { ...document, list });
     assert.equal(filled.toString().split('\n').length, 12);
-    assert.deepEqual(JSON.parse(fillList(document, 'list', []).toString()), document);
+    assert.deepEqual(JSON.parse(fill(document, []).toString()), document);
   });
 });

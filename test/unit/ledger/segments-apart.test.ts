@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { beforeEach, describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { FailureError } from '../../../src/base/errors.ts';
 import { writeDocument } from '../../../src/ledger/documents.ts';
 import { PLAN, type JournalPlan, type PlanDocument } from '../../../src/ledger/journal.ts';
@@ -28,7 +29,10 @@ function folderOf(methods: Partial<Store>): RunFolder {
 function watched(): RunFolder {
   return folderOf({
     put: (key, body, options) => {
-      written.push({ name: key.slice(key.lastIndexOf('/') + 1), bytes: body.length });
+      written.push({
+        name: key.slice(key.lastIndexOf('/') + 1),
+        bytes: Buffer.isBuffer(body) ? body.length : body.bytes,
+      });
       return store.put(key, body, options);
     },
   });
@@ -52,12 +56,18 @@ async function problemOf(work: Promise<unknown>): Promise<string> {
   assert.fail('it was read');
 }
 
+/** The plan is read as it was written. Without a diff, as that of so many segments would take gigabytes. */
+async function requireRead(from: RunFolder): Promise<void> {
+  const read = await from.plan();
+  assert.ok(isDeepStrictEqual({ ...read?.plan, segments: [...(read?.plan.segments ?? [])] }, plan));
+}
+
 describe('a plan of many segments', () => {
   test('is read as it was written, whoever reads it', async () => {
     const { outcome } = await folder.own(plan, 'nothing');
     assert.equal(outcome, 'written');
-    assert.deepEqual((await folder.plan())?.plan, plan);
-    assert.deepEqual((await new RunFolder(store, ARCHIVE, RUN).plan())?.plan, plan);
+    await requireRead(folder);
+    await requireRead(new RunFolder(store, ARCHIVE, RUN));
   });
 
   test('has them in a document of its own, which is there before the plan and is written once', async () => {
@@ -82,7 +92,7 @@ describe('a plan of many segments', () => {
       ['plan.json'],
     );
     await store.put(planKey(ARCHIVE, RUN), writeDocument(PLAN, plan, ''), JSON_OBJECT);
-    assert.deepEqual((await folder.plan())?.plan, plan);
+    await requireRead(folder);
   });
 
   test('is outlined without one of them being held, wherever they lie', async () => {
@@ -98,9 +108,10 @@ describe('a plan of many segments', () => {
     await folder.own({ ...plan, host: 'db2' });
     const asked: string[] = [];
     const asking = folderOf({
-      get: (key, limit) => {
+      get: (key) => assert.fail(`${key} is got`),
+      scan: (key, limit, onPiece) => {
         asked.push(key);
-        return store.get(key, limit);
+        return store.scan(key, limit, onPiece);
       },
     });
     assert.equal((await asking.owner())?.host, 'db2');
@@ -164,19 +175,13 @@ describe('segments that lie apart', () => {
   test('and go while the plan is read were those of a run that is committed meanwhile', async () => {
     await folder.own(plan);
     const racing = folderOf({
-      get: async (key, limit) => {
-        if (key !== planKey(ARCHIVE, RUN)) await folder.clearJournal();
-        return store.get(key, limit);
-      },
-    });
-    assert.equal(await racing.plan(), undefined);
-    await folder.own({ ...plan, segments: [...plan.segments] });
-    const outlined = folderOf({
       scan: async (key, limit, onPiece) => {
         if (key !== planKey(ARCHIVE, RUN)) await folder.clearJournal();
         return store.scan(key, limit, onPiece);
       },
     });
-    assert.equal(await outlined.outline(), undefined);
+    assert.equal(await racing.plan(), undefined);
+    await folder.own({ ...plan, segments: [...plan.segments] });
+    assert.equal(await racing.outline(), undefined);
   });
 });

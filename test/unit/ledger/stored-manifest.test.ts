@@ -74,7 +74,7 @@ describe('a manifest of many objects', () => {
   test('whose objects were changed since it was believed gives none of them', async () => {
     const { objects } = await commit();
     const changedOnes = MANY.objects.map((object) => ({ ...object, rows: object.rows + 1 }));
-    const { body } = folder.seal({ ...MANY, objects: changedOnes });
+    const body = folder.seal({ ...MANY, objects: changedOnes });
     await store.put(manifestKey(ARCHIVE, RUN), body, JSON_OBJECT);
     await assert.rejects(Array.fromAsync(objects), isFailure('bad-manifest', /it is not any more what it was/));
     await store.remove([manifestKey(ARCHIVE, RUN)]);

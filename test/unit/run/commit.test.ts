@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { beforeEach, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { fail, FailureError } from '../../../src/base/errors.ts';
 import type { JournalPlan } from '../../../src/ledger/journal.ts';
 import type { ManifestSummary } from '../../../src/ledger/manifest.ts';
@@ -11,10 +14,12 @@ import { commitAsItStands, commitRun } from '../../../src/run/commit.ts';
 import { takeUp } from '../../../src/run/resume.ts';
 import type { Session } from '../../../src/run/session.ts';
 import type { Store } from '../../../src/store/store.ts';
+import type { CommitWork } from '../../support/commit-flat.ts';
 import {
   aPlan,
   aReceipt,
   ARCHIVE,
+  bytesOf,
   changed,
   RUN,
   SNAPSHOT,
@@ -27,11 +32,12 @@ const LATER = { ...SNAPSHOT, id: '00000004-1', takenAt: '2026-11-23T02:30:00.000
 
 let store: Store;
 let attempt: Attempt;
+let done: Map<number, Receipt>;
 
 beforeEach(async () => {
   store = temporaryStore();
   const receipts = [0, 1, 2].map((segment) => aReceipt(segment));
-  const done = new Map(receipts.map((receipt) => [receipt.segment, receipt]));
+  done = new Map(receipts.map((receipt) => [receipt.segment, receipt]));
   const { folder } = aRun(store).run;
   const owned = await folder.own(aPlan(), 'nothing');
   assert.ok(owned.outcome === 'written');
@@ -83,6 +89,19 @@ const JOURNAL = [
   '_pgsluice/plan.json',
 ];
 
+test('a run of any number of segments is taken up, committed, and committed as it stands, in the same memory', async () => {
+  // As objects, segments, receipts and manifest would take twice the heap.
+  const worker = new Worker(new URL('../../support/commit-flat.ts', import.meta.url), {
+    workerData: { folder: fileURLToPath(store.url), segments: 12_000 } satisfies CommitWork,
+    resourceLimits: { maxOldGenerationSizeMb: 30, maxYoungGenerationSizeMb: 4 },
+  });
+  try {
+    assert.deepEqual(await once(worker, 'message'), ['done']);
+  } finally {
+    await worker.terminate();
+  }
+});
+
 describe('the commit of a run', () => {
   test('names the objects of all segments in their order, adds them up, and leaves no journal', async () => {
     attempt.done = new Map([...attempt.done].reverse());
@@ -116,7 +135,7 @@ describe('the commit of a run', () => {
 
   for (const lost of [0, 1, 2]) {
     test(`with the receipt of segment ${lost} lost fails, writes no manifest and removes nothing`, async () => {
-      attempt.done.delete(lost);
+      done.delete(lost);
       const failure = await commitFails(aRun(store));
       assert.deepEqual([failure.code, failure.transient], ['segment-missing', false]);
       assert.match(failure.message, /2 of 3 segments have a receipt/);
@@ -125,7 +144,7 @@ describe('the commit of a run', () => {
   }
 
   test('with a receipt of a segment that the plan does not have instead of one that it has fails', async () => {
-    attempt.done.delete(1);
+    done.delete(1);
     attempt.done.set(3, aReceipt(3));
     assert.equal((await commitFails(aRun(store))).code, 'segment-missing');
   });
@@ -166,6 +185,27 @@ describe('the commit of a run', () => {
     });
   }
 
+  test('names empty segments behind the others, in the order of their keys, and none that has changed', async () => {
+    for (const segment of [9, 7]) {
+      const empty = aReceipt(segment, { rows: 0, jsonBytes: 0, firstKey: null, lastKey: null, snapshot: LATER });
+      const written = await store.put(empty.key, Buffer.from('test'), TEXT);
+      assert.ok(written.outcome === 'written');
+      attempt.empties.set(empty.key, { ...empty, etag: written.etag });
+    }
+    const { etag = '' } = attempt.empties.get(aReceipt(7).key)!;
+    attempt.empties.set(aReceipt(7).key, { ...attempt.empties.get(aReceipt(7).key)!, etag: 'another' });
+    const failure = await commitFails(aRun(store));
+    assert.match(failure.message, /part-00007\.jsonl\.gz changed after it was uploaded/);
+    attempt.empties.set(aReceipt(7).key, { ...attempt.empties.get(aReceipt(7).key)!, etag });
+    await commitRun(aRun(store).run, attempt);
+    const { objects, rows, bytes } = (await wholeManifest(aRun(store).run.folder))!;
+    assert.deepEqual(
+      objects.map(({ key, rows, snapshot }) => [key.slice(-18), rows, snapshot]),
+      [0, 1, 2, 7, 9].map((segment) => [aReceipt(segment).key.slice(-18), segment < 3 ? 100 : 0, SNAPSHOT.id]),
+    );
+    assert.deepEqual([rows, bytes], [300, 20]);
+  });
+
   /** Where the manifest is kept before it comes: in the plan when it is short, and beside it. */
   const PLACES = [
     ['in the plan', undefined],
@@ -178,7 +218,7 @@ describe('the commit of a run', () => {
       const watched = changed(store, {
         put: async (key, body, options) => {
           seen.push(`${key.slice(key.lastIndexOf('/') + 1)} ${String(options.replaces !== undefined)}`);
-          if (key.endsWith('plan.json')) committing = JSON.parse(body.toString()) as JournalPlan;
+          if (key.endsWith('plan.json')) committing = JSON.parse((await bytesOf(body)).toString()) as JournalPlan;
           return store.put(key, body, options);
         },
       });
@@ -203,7 +243,7 @@ describe('the commit of a run', () => {
     const broken = changed(store, {
       put: (key, body, options) => {
         if (!key.endsWith('_manifest.json')) return store.put(key, body, options);
-        staged = Buffer.from(body);
+        staged = Buffer.from(body as Buffer);
         return Promise.reject(new Error('killed'));
       },
     });
@@ -289,8 +329,10 @@ describe('the commit of a run', () => {
 
   test('reads the manifest back, and keeps the journal when it is another one', async () => {
     const forgetful = changed(store, {
-      put: (key, body, options) =>
-        store.put(key, key.endsWith('_manifest.json') ? body.subarray(0, body.length >> 1) : body, options),
+      put: async (key, content, options) => {
+        const body = await bytesOf(content);
+        return store.put(key, key.endsWith('_manifest.json') ? body.subarray(0, body.length >> 1) : body, options);
+      },
     });
     await assert.rejects(commitRun(aRun(forgetful).run, attempt), /was written, but reads differently/);
     assert.deepEqual(await keys(), ['_manifest.json', ...JOURNAL, ...DATA]);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { FailureError } from '../../../src/base/errors.ts';
-import type { JournalPlan } from '../../../src/ledger/journal.ts';
+import type { PlanDocument } from '../../../src/ledger/journal.ts';
 import { receiptKey } from '../../../src/ledger/names.ts';
 import { requireOwnerGone } from '../../../src/run/former-owner.ts';
 import { LIVENESS } from '../../../src/run/liveness.ts';
@@ -34,7 +34,7 @@ afterEach(() => {
   Object.assign(LIVENESS, usual);
 });
 
-async function look(changes: Partial<JournalPlan>): Promise<TestRun> {
+async function look(changes: Partial<PlanDocument>): Promise<TestRun> {
   const test = aRun(store);
   const plan = aPlan(changes);
   await test.run.folder.own(plan);

@@ -70,8 +70,8 @@ describe('a run that is taken up', () => {
   });
 
   test('holds the snapshot that its receipts have in common once', async () => {
-    const { done: receipts, journal: own } = await goOn();
-    for (const { snapshot } of receipts.values()) assert.ok(snapshot === own.snapshot);
+    const { done: receipts } = await goOn();
+    assert.equal(new Set([...receipts.values()].map(({ snapshot }) => snapshot)).size, 1);
   });
 
   test('forgets how the last try failed', async () => {
@@ -118,12 +118,9 @@ describe('a run that is taken up', () => {
     const attempt = await goOn();
     assert.deepEqual([...attempt.done].sort(), [...real].filter(([segment]) => segment > 0).sort());
     assert.deepEqual(
-      new Map([...attempt.together].map(([lowest, segments]) => [lowest, segments.toSorted()])),
-      new Map([
-        [0, [1]],
-        [1, [2]],
-        [2, [2]],
-      ]),
+      attempt.together,
+      // What stands in other documents is not written again.
+      new Map([[0, [1]]]),
     );
   });
 

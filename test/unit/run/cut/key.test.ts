@@ -6,6 +6,7 @@ import type { KeyValues } from '../../../../src/postgres/quantiles.ts';
 import type { Compared } from '../../../../src/postgres/row-comparison.ts';
 import type { Cut } from '../../../../src/run/cut/cut.ts';
 import { cutByKey } from '../../../../src/run/cut/key.ts';
+import { keySegments } from '../../../support/ledger.ts';
 
 const ID: Compared = { reference: '"id"', type: 'pg_catalog.int8', operators: 'pg_catalog' };
 const TEXT: Compared = { reference: 'q.c2', type: 'pg_catalog.text', operators: 'pg_catalog' };
@@ -66,6 +67,29 @@ describe('a cut by key', () => {
         assert.notEqual(cut.problem(segments), undefined);
       }),
     );
+  });
+
+  test('has the server compare its bounds in portions, and each bound with the one after it', async () => {
+    const asked: number[] = [];
+    const cut = cutByKey({
+      columns: [ID],
+      nullable: false,
+      findBounds: () => Promise.resolve([]),
+      findDescent: (bounds) => {
+        asked.push(bounds.length);
+        const at = bounds.findIndex((bound, index) => Number(bound[0]) > Number(bounds[index + 1]?.[0]));
+        return Promise.resolve(at === -1 ? undefined : at);
+      },
+    });
+    const segments = keySegments(25_000);
+    assert.equal(await cut.problemByServer?.(segments), undefined);
+    assert.deepEqual(asked, [10_000, 10_000, 5001]);
+    for (const at of [0, 9_998, 9_999, 10_000, 19_997, 19_998, 24_997]) {
+      const before = segments[at]!.range!.upper;
+      segments[at]!.range!.upper = ['9999999'];
+      assert.equal(await cut.problemByServer?.(segments), `segment ${at + 1} ends before it begins`);
+      segments[at]!.range!.upper = before;
+    }
   });
 
   test('refuses bounds that fit together and are of another key', () => {
