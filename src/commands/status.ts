@@ -104,8 +104,15 @@ function describePurges({ name, purge }: ArchiveState): string[] {
   return lines.length === 0 ? [] : ['', `purge of ${name}`, ...lines];
 }
 
-function describePurging({ run, state, percent, totals }: NonNullable<NonNullable<ArchiveState['purge']>['current']>) {
+function describePurging({
+  run,
+  state,
+  percent,
+  totals,
+  pause,
+}: NonNullable<NonNullable<ArchiveState['purge']>['current']>) {
   if (state === 'waiting') return 'waits for its turn';
   if (state === 'looking') return 'finds out what is due';
+  if (pause !== null) return `${run} pauses: ${pause.message}`;
   return `${state} ${run} ${percent}%${totals === null ? '' : `, ${describeOutcomes(totals)}`}`;
 }

@@ -6,6 +6,7 @@ import type { ArchiveConfig, Config } from '../config/schema.ts';
 import type { RunProgress } from '../work/progress.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
 import type { LeftEnding, RunOptions } from '../run/run.ts';
+import type { Pauses } from '../pace/pauses.ts';
 import type { DuePurges, PurgedArchive } from '../purge/due.ts';
 import { purgeDue, type PassEnding, type PassMemory } from '../purge/purge-due.ts';
 import type { PurgeProgress, PurgeResult } from '../purge/request.ts';
@@ -53,6 +54,8 @@ export interface PurgeEntry {
   /** Of the objects of the run, in bytes. */
   proof: { bytes: number; bytesDone: number } | undefined;
   progress: PurgeProgress | undefined;
+  /** Those that its pace makes. */
+  pauses?: Pauses | undefined;
 }
 
 /** What the board reports; nothing of this may throw. */
@@ -417,13 +420,24 @@ export class RunBoard {
     const options = {
       ...{ config, log: this.#log, signal: purge.abort.signal },
       ...{ known: openKnownRuns(config, archive), memory: this.#work.memoryOf(name) },
+      aside: <T>(work: () => Promise<T>): Promise<T> => this.#purgeQueue.aside(name, purge.abort.signal, work),
     };
     return this.#work.purgeDue(options, archive, {
       found: (due) => this.#events.purgesFound(name, due),
       begin: ({ run }) => {
         const startedAt = new Date();
-        Object.assign(purge, { run, state: 'proving', startedAt, proof: undefined, progress: undefined });
+        Object.assign(purge, {
+          run,
+          state: 'proving',
+          startedAt,
+          proof: undefined,
+          progress: undefined,
+          pauses: undefined,
+        });
         this.#events.changed();
+      },
+      pauses: (pauses) => {
+        purge.pauses = pauses;
       },
       proving: (proof) => {
         purge.proof = proof;

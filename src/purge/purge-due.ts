@@ -2,6 +2,7 @@
 import { toFailure, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Config } from '../config/schema.ts';
+import type { Pauses } from '../pace/pauses.ts';
 import type { KnownRuns } from '../windows/committed.ts';
 import {
   findDuePurges,
@@ -12,7 +13,7 @@ import {
   type PurgedArchive,
 } from './due.ts';
 import { purgeRun } from './purge-run.ts';
-import type { DoneBatch, PurgeProgress, PurgeResult, StoppedBy } from './request.ts';
+import type { PurgeProgress, PurgeResult, StoppedBy } from './request.ts';
 
 export interface PassOptions {
   config: Config;
@@ -21,7 +22,7 @@ export interface PassOptions {
   signal: AbortSignal;
   known: KnownRuns;
   memory: PassMemory;
-  pause?: (batch: DoneBatch) => Promise<void>;
+  aside?: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 /** What is remembered of an archive from pass to pass. */
@@ -36,6 +37,7 @@ export interface PassHooks {
   begin?: (run: DueRun) => void;
   proving?: (progress: { bytes: number; bytesDone: number }) => void;
   progress?: (progress: PurgeProgress) => void;
+  pauses?: (pauses: Pauses) => void;
   end?: (result: PurgeResult) => void;
 }
 
@@ -92,7 +94,7 @@ export async function purgeDue(options: PassOptions, archive: PurgedArchive, hoo
 }
 
 async function purgeOne(
-  { config, log, signal, pause }: PassOptions,
+  { config, log, signal, aside }: PassOptions,
   archive: PurgedArchive,
   { run }: DueRun,
   endsAtMs: number,
@@ -101,7 +103,8 @@ async function purgeOne(
   const source = purgeSourceOf(config, archive);
   const context = {
     ...{ config, log, signal, endsAtMs, yieldsToRuns: true },
-    ...(pause && { pause }),
+    ...(aside && { aside }),
+    onPauses: (pauses: Pauses) => hooks.pauses?.(pauses),
     onProof: (progress: { bytes: number; bytesDone: number }) => hooks.proving?.(progress),
     onProgress: (progress: PurgeProgress) => hooks.progress?.(progress),
   };

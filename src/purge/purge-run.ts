@@ -1,5 +1,6 @@
 /** The story of a purge: look before anything, prove all, note that it begins, then object by object, batch by batch. */
 import { FailureError, toFailure } from '../base/errors.ts';
+import { linkSignals } from '../base/signals.ts';
 import { readableWindowBytes } from '../config/memory-sum.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ManifestHead } from '../ledger/manifest.ts';
@@ -12,6 +13,8 @@ import { RunFolder } from '../ledger/run-folder.ts';
 import { formatGeneration, generationOf, parseRunId } from '../ledger/run-id.ts';
 import type { StoredManifest } from '../ledger/stored-manifest.ts';
 import { findLatestCommitted } from '../ledger/runs.ts';
+import { openPace } from '../pace/open.ts';
+import type { Pace } from '../pace/pace.ts';
 import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
 import { lockTargetOf } from '../run/run.ts';
 import { withLock } from '../run/lock.ts';
@@ -24,7 +27,7 @@ import { findProblems } from './preflight.ts';
 import { damaged, readStretch } from './proof.ts';
 import { PurgeNotes, type FoundRecord } from './record.ts';
 import { findReader } from './readers.ts';
-import type { DoneBatch, Problem, PurgeContext, PurgeRequest, PurgeResult, PurgeStatus, StoppedBy } from './request.ts';
+import type { Problem, PurgeContext, PurgeRequest, PurgeResult, PurgeStatus, StoppedBy } from './request.ts';
 import { linesOf, mayGoLater, noLines, plus } from './tally.ts';
 import { prepare, type PreparedPurge } from './target.ts';
 
@@ -38,6 +41,8 @@ const MOST_DIFFERENCES = 1000;
 const MOST_PASSES = 1000;
 /** How often it is asked whether a run of the table is in progress. */
 const READERS_INTERVAL_MS = 1000;
+/** A pause that is longer keeps no lock. */
+const LONGEST_PAUSE_MS = 600_000;
 
 /** A purge that is refused; nothing was deleted. */
 class Refused extends Error {
@@ -69,6 +74,9 @@ class Stopped extends Error {
   }
 }
 
+/** The pace lets nothing begin for long: the purge gives its lock back, and goes on later. */
+class LongPause extends Error {}
+
 type Tally = Omit<PurgeResult, 'archive' | 'status' | 'seconds' | 'error'>;
 
 /** Never throws: how it ended is in the result, and has been logged. */
@@ -86,7 +94,7 @@ export async function purgeRun(context: PurgeContext, request: PurgeRequest): Pr
     differences: [],
     warnings: [],
   };
-  const ending = await endPurge({ ...context, log }, request, tally);
+  const ending = await atPace({ ...context, log }, request, tally);
   const seconds = Math.round(performance.now() - started) / 1000;
   const result: PurgeResult = { archive: request.archive.name, ...ending, ...tally, seconds };
   const isFine = result.status === 'purged' || result.status === 'counted';
@@ -94,23 +102,75 @@ export async function purgeRun(context: PurgeContext, request: PurgeRequest): Pr
   return result;
 }
 
+type Ending = Pick<PurgeResult, 'status' | 'error'>;
+
+/** As often as the pace has it pause for long: the lock is held by nobody then, and all is looked at and proved anew. */
+async function atPace(context: PurgeContext, request: PurgeRequest, tally: Tally): Promise<Ending> {
+  if (!request.execute) return (await endPurge(context, request, tally, undefined)) ?? STOPPED;
+  const { aside = <T>(work: () => Promise<T>): Promise<T> => work(), signal } = context;
+  const { maxDurationMs = Number.POSITIVE_INFINITY } = request.archive.purge;
+  const endsAtMs = context.endsAtMs ?? performance.now() + maxDurationMs;
+  const pace = openPace(request.archive, request.source, context.log);
+  context.onPauses?.(pace.pauses);
+  try {
+    await aside(() => turnBefore(pace, signal, endsAtMs));
+    let ending = await endPurge({ ...context, endsAtMs }, request, tally, pace);
+    const { wentOn, totalsBefore } = tally;
+    const { confirm: _asked, ...goingOn } = request;
+    while (ending === undefined) {
+      await aside(() => turnBefore(pace, signal, endsAtMs));
+      ending = await endPurge({ ...context, endsAtMs }, goingOn, tally, pace);
+      Object.assign(tally, { wentOn, totalsBefore });
+    }
+    return ending;
+  } catch (error) {
+    tally.stoppedBy = error instanceof Stopped ? error.by : 'asked';
+    return error instanceof Stopped || signal.aborted
+      ? STOPPED
+      : { status: 'failed', error: toFailure(error, 'purge') };
+  } finally {
+    await pace.close();
+  }
+}
+
+const STOPPED: Ending = { status: 'stopped' };
+
+/** Throws Stopped when that time comes first. */
+async function turnBefore(pace: Pace, signal: AbortSignal, endsAtMs: number, late: Error = new Stopped('maxDuration')) {
+  const either = linkSignals([signal]);
+  const waitMs = Math.max(0, endsAtMs - performance.now());
+  // A longer one is no timer.
+  const timer = waitMs > LONGEST_TIMER_MS ? undefined : setTimeout(() => either.abort(late), waitMs);
+  try {
+    await pace.turn(either.signal);
+  } finally {
+    clearTimeout(timer);
+    either.release();
+  }
+}
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Undefined when the pace had it pause for long. */
 async function endPurge(
   context: PurgeContext,
   request: PurgeRequest,
   tally: Tally,
-): Promise<Pick<PurgeResult, 'status' | 'error'>> {
+  pace: Pace | undefined,
+): Promise<Ending | undefined> {
   const store = openStore(destinationOf(context.config, request.archive), new AbortController().signal);
   try {
     const folder = await findFolder(store, request);
     tally.run = folder.run;
-    if (!request.execute) return { status: await purge(context, request, folder, tally) };
+    if (!request.execute) return { status: await purge(context, request, folder, tally, pace) };
     // No run of the archive is in progress meanwhile, and no other purge, from whatever host: with the lock, it ends.
     const work = (lost: AbortSignal): Promise<PurgeStatus> => {
       const signal = AbortSignal.any([context.signal, lost]);
-      return purge({ ...context, signal }, request, folder, tally);
+      return purge({ ...context, signal }, request, folder, tally, pace);
     };
     return { status: await withLock(lockTargetOf(context.config, request.archive, store), work) };
   } catch (error) {
+    if (error instanceof LongPause) return undefined;
     if (error instanceof Refused) {
       tally.problems.push(...error.problems);
       return { status: 'refused' };
@@ -148,6 +208,7 @@ async function purge(
   request: PurgeRequest,
   folder: RunFolder,
   tally: Tally,
+  pace: Pace | undefined,
 ): Promise<PurgeStatus> {
   const manifest = await readManifest(folder);
   const found = await folder.purge();
@@ -176,7 +237,7 @@ async function purge(
       undefined,
       anew,
     );
-    const work = new Work({ context, request, folder, manifest, client, prepared, notes, tally, state });
+    const work = new Work({ context, request, folder, manifest, client, prepared, notes, tally, state, pace });
     return await work.goThrough();
   } finally {
     await endConnection(client);
@@ -296,6 +357,8 @@ interface Parts {
   notes: PurgeNotes;
   tally: Tally;
   state: RunState;
+  /** Undefined for a dry run. */
+  pace: Pace | undefined;
 }
 
 /** What is proved is gone through: object by object, so that little is held, and a killed purge knows where it was. */
@@ -326,7 +389,7 @@ class Work {
       return await this.#allObjects();
     } catch (error) {
       // An object that was left in the middle is not noted: the next purge goes through it anew.
-      const isBrokenOff = error instanceof Stopped || context.signal.aborted;
+      const isBrokenOff = error instanceof Stopped || error instanceof LongPause || context.signal.aborted;
       if (isBrokenOff && request.execute) await notes.write();
       throw error;
     } finally {
@@ -388,7 +451,7 @@ class Work {
   /** What became of each of its lines. Throws Stopped when it is left in the middle. */
   async #object(at: number): Promise<Totals> {
     await this.#lookOnceMore();
-    const { context, folder, manifest, prepared } = this.#parts;
+    const { context, folder, manifest, prepared, pace } = this.#parts;
     const object = await manifest.objects.at(at);
     if (object === undefined) throw damaged(folder.prefix, `it has no object ${at}`);
     const toVerify = {
@@ -401,12 +464,13 @@ class Work {
     };
     this.#present = noLines();
     for (let from = 0; from < object.rows;) {
-      await this.#mayBegin();
+      await this.#mayGoOn();
       const stretch = await readStretch(toVerify, prepared.key, from, context.signal);
       if (stretch.sizes.length === 0) throw damaged(toVerify.key, 'it has fewer lines');
       for await (const { totals, ...batch } of this.#batches.goThrough(stretch)) {
         this.#account(totals);
-        if (linesOf(this.#present) < object.rows) await this.#mayGoOn(batch);
+        pace?.spent({ bytes: batch.bytes, workedMs: batch.ms });
+        if (linesOf(this.#present) < object.rows) await this.#mayGoOn();
       }
       from += stretch.sizes.length;
     }
@@ -421,9 +485,14 @@ class Work {
     context.onProgress?.({ lines: manifest.rows, linesDone: this.#linesDone, totals: totalsNow });
   }
 
-  /** Between two batches. Throws Stopped when there is to be no other one. */
-  async #mayGoOn(batch: DoneBatch): Promise<void> {
-    await this.#parts.context.pause?.(batch);
+  /** Before each batch. Throws Stopped or LongPause when there is to be none now. */
+  async #mayGoOn(): Promise<void> {
+    const { context, pace } = this.#parts;
+    await this.#mayBegin();
+    const longMs = performance.now() + LONGEST_PAUSE_MS;
+    const isLast = this.#until <= longMs;
+    if (pace === undefined) return;
+    await turnBefore(pace, context.signal, Math.min(this.#until, longMs), isLast ? undefined : new LongPause());
     await this.#mayBegin();
   }
 

@@ -11,7 +11,7 @@ FROM tree JOIN pg_catalog.pg_locks l ON l.relation OPERATOR(pg_catalog.=) tree.o
 JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid
 WHERE l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.granted AND l.database OPERATOR(pg_catalog.=) ${THIS_DATABASE}
   AND l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
-  AND a.application_name OPERATOR(pg_catalog.~) '^pgsluice (?!(purge|windows|check|plan) (?!on ))'
+  AND a.application_name OPERATOR(pg_catalog.~) '^pgsluice (?!(purge|windows|check|plan|pace) (?!on ))'
 LIMIT 1`;
 
 /** The name of one of its sessions; undefined when there is none. */

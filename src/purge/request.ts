@@ -2,6 +2,7 @@
 import type { Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
+import type { Pauses } from '../pace/pauses.ts';
 import type { Totals } from '../ledger/purge.ts';
 
 export type PurgeOption = NonNullable<ArchiveConfig['purge']>;
@@ -32,8 +33,10 @@ export interface PurgeContext {
   endsAtMs?: number;
   /** Whether it stops as soon as a run or a restore of the table is in progress, of whatever archive and host. */
   yieldsToRuns?: boolean;
-  /** Resolves when the next batch may begin, and rejects with the reason of `signal`: the place for whatever sets the pace. */
-  pause?: (batch: DoneBatch) => Promise<void>;
+  /** Does what takes long and needs no place among the archives: it waits for the pace. */
+  aside?: <T>(work: () => Promise<T>) => Promise<T>;
+  /** Gets the pauses that the pace makes. */
+  onPauses?: (pauses: Pauses) => void;
   onProof?: (progress: { objects: number; objectsDone: number; bytes: number; bytesDone: number }) => void;
   onProgress?: (progress: PurgeProgress) => void;
 }

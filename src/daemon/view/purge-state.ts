@@ -1,4 +1,5 @@
 /** How the purges of an archive stand, as the page, the events and `pgsluice status` show it. */
+import type { Pause } from '../../pace/pauses.ts';
 import type { Totals } from '../../ledger/purge.ts';
 import type { PurgeEnding } from '../purge-ending.ts';
 import type { PurgeStanding } from '../purges.ts';
@@ -31,6 +32,8 @@ export interface PurgingRun {
   linesDone: number;
   totals: Totals | null;
   elapsedSeconds: number;
+  /** Why the pace lets nothing begin now; null when it goes on. */
+  pause: Pause | null;
 }
 
 const MOST_SHOWN = 20;
@@ -68,12 +71,13 @@ export function notPurgeable({ held, refused }: PurgeStanding): (ShownFailure & 
   return found;
 }
 
-function describeEntry({ run, state, startedAt, proof, progress }: PurgeEntry, now: Date): PurgingRun {
+function describeEntry({ run, state, startedAt, proof, progress, pauses }: PurgeEntry, now: Date): PurgingRun {
   const { lines = 0, linesDone = 0, totals = null } = progress ?? {};
   const [done, all] = state === 'deleting' ? [linesDone, lines] : [proof?.bytesDone ?? 0, proof?.bytes ?? 0];
   return {
     ...{ run, state, lines, linesDone, totals },
     percent: all === 0 ? 0 : Math.min(100, Math.round((done / all) * 1000) / 10),
     elapsedSeconds: Math.round((now.getTime() - startedAt.getTime()) / 100) / 10,
+    pause: pauses?.current ?? null,
   };
 }

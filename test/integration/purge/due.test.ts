@@ -10,6 +10,7 @@ import { runCommand } from '../../../src/commands/run.ts';
 import { connectPostgres, endConnection } from '../../../src/postgres/connect.ts';
 import type { DuePurges, PurgedArchive } from '../../../src/purge/due.ts';
 import { purgeDue, type PassEnding, type PassMemory } from '../../../src/purge/purge-due.ts';
+import { purgeRun } from '../../../src/purge/purge-run.ts';
 import type { PurgeResult } from '../../../src/purge/request.ts';
 import type { RestoreResult } from '../../../src/restore/request.ts';
 import type { RunResult } from '../../../src/run/run-archive.ts';
@@ -221,6 +222,20 @@ describe('what the daemon does not purge by itself', () => {
   });
 });
 
+test('nothing is purged outside of the hours of its pace, and its lock is free meanwhile', async () => {
+  await age(DAYS[0], 8 * DAY);
+  const hour = (new Date().getUTCHours() + 3) % 24;
+  const two = (number: number): string => String(number % 24).padStart(2, '0');
+  const pace = { between: `${two(hour)}:00-${two(hour + 1)}:00` };
+  const began = pass(await writeConfig({ pace }, { maxDuration: '3s' }));
+  const loaded = loadConfig(config, site.environment);
+  const folderUrl = `${loaded.destinations['default']!.url}/${NAME}/`;
+  await endConnection(await openLock({ source: loaded.sources['default']!, archive: NAME, folderUrl }));
+  const { results, stoppedBy } = await began;
+  assert.deepEqual([results, stoppedBy], [[`${DAYS[0]} stopped maxDuration`], 'maxDuration']);
+  assert.deepEqual(await left(), [240, 240, 240]);
+});
+
 describe('what the daemon purges', () => {
   test('the runs that are due, oldest window first; what is done is not asked for again', async () => {
     await age(DAYS[1], 20 * DAY);
@@ -408,5 +423,64 @@ describe('rows that were restored into their own table', () => {
     site.proxy.allows = () => true;
     assert.equal(denied.result.status, 'refused', JSON.stringify(denied.result));
     assert.deepEqual(await left(), [237, 240, 240]);
+  });
+});
+
+describe('attempts to have it take a row that it must not', () => {
+  const [first] = DAYS;
+
+  test('a restore that begins while the purge proves: its mark is seen before the first row goes', async () => {
+    await sql('DELETE FROM events WHERE id <= 3');
+    const loaded = loadConfig(config, site.environment);
+    const archive = loaded.archives[NAME] as PurgedArchive;
+    const mark = { format: 'pgsluice/restored/1', archive: NAME, run: first, id: 'x', at: new Date().toISOString() };
+    const tool = { name: 'pgsluice', version: '1' };
+    const body = JSON.stringify({ ...mark, into: 'public.events', database: 'd', host: 'db2', tool });
+    const request = { archive, run: first, byAge: false, source: loaded.sources['default']!, execute: true };
+    const confirm = async (): Promise<boolean> => {
+      await putObject(site, `${PREFIX}${NAME}/run=${first}/_restored.json`, Buffer.from(body));
+      return true;
+    };
+    const context = { config: loaded, log: recordTo([]), signal: new AbortController().signal };
+    const result = await purgeRun(context, { ...request, confirm });
+    assert.deepEqual([result.status, result.problems.map(({ code }) => code)], ['refused', ['purge-restored']]);
+    assert.deepEqual(await left(), [237, 240, 240]);
+    // One that cannot be read is one as well.
+    await putObject(site, `${PREFIX}${NAME}/run=${first}/_restored.json`, Buffer.from('{}'));
+    assert.equal((await purgeRun(context, request)).error?.code, 'bad-purge-record');
+    await age(first, 8 * DAY);
+    assert.deepEqual((await pass()).results, []);
+    assert.deepEqual(await left(), [237, 240, 240]);
+  });
+
+  test('a lock that is lost: the purge ends after its batch, and goes on when it has the lock again', async () => {
+    await age(first, 8 * DAY);
+    let cut: Promise<unknown> | undefined;
+    // It rests long after its batch: the end of that connection is heard of before the next one.
+    const { results } = await pass(await writeConfig({ pace: { share: '1%' } }), () => {
+      cut ??= site.terminateBackends('pgsluice events on %');
+    });
+    await cut;
+    assert.deepEqual(results, [`${first} failed session-lost`]);
+    const [some = 0] = await left();
+    assert.ok(some > 0 && some < 240, `${some} are left`);
+    assert.deepEqual((await pass()).results, [`${first} purged`]);
+    assert.deepEqual(await left(), [0, 240, 240]);
+  });
+
+  test('a manifest that only claims to be old: what was kept of it is not believed, and its age is asked of itself', async () => {
+    await age(first, 8 * DAY);
+    assert.equal(
+      (
+        await pass(config, (stop) => {
+          stop.abort();
+        })
+      ).stoppedBy,
+      'asked',
+    );
+    const [before] = await left();
+    await age(first, HOUR);
+    assert.deepEqual((await pass()).results, [`${first} refused purge-too-young`]);
+    assert.deepEqual((await left())[0], before);
   });
 });

@@ -12,6 +12,7 @@ import { cut } from './text.js';
  */
 
 const MOST_OF_A_RUN = 40;
+const MOST_OF_A_PAUSE = 300;
 
 /** Why lines stayed, or were not there. */
 const WORDS = Object.entries({
@@ -69,9 +70,10 @@ function parts({ current, due, oldestDue, last, notPurgeableRuns }) {
  * @param {NonNullable<PurgeState['current']>} current
  * @param {string} run
  */
-function describeCurrent({ state, percent, totals, elapsedSeconds }, run) {
+function describeCurrent({ state, percent, totals, elapsedSeconds, pause }, run) {
   if (state === 'waiting') return 'waits for its turn';
   if (state === 'looking') return 'finds out what is due';
+  if (pause !== null) return `${run} pauses: ${cut(pause.message, MOST_OF_A_PAUSE)}`;
   const so = totals === null ? '' : `, ${outcomes(totals)}`;
   return `${state} ${run} ${percent}% in ${duration(elapsedSeconds)}${so}`;
 }
