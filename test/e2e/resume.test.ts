@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { afterEach, before, describe, test } from 'node:test';
 import type { CliProcess } from '../support/cli.ts';
 import { eventually } from '../support/cli.ts';
+import { runInProcess } from '../support/in-process.ts';
 import {
   assertEachOnce,
   assertOnlyTheRunIsLeft,
   createRows,
   idsOf,
+  RUN,
   segmented,
   startQuickly,
   uploadedInVain,
@@ -143,4 +145,38 @@ describe('a daemon that is stopped while segments of a run are on', () => {
     assertEachOnce(await idsOf(site, 'in_time', run), ROWS);
     await assertOnlyTheRunIsLeft(site, 'in_time', run);
   });
+});
+
+test('a run lets its snapshot go by its age, while rows come and go, and each object is of the snapshot that it names', async () => {
+  const site = await openSite();
+  await createRows(site, 'rows', ROWS);
+  const pace = { maxSnapshotAge: '1s', bytesPerSecond: 400_000 };
+  const config = await site.writeConfig({ archives: { paced: segmented('rows', 'key', '64KiB', { pace }) } });
+  const running = runInProcess(site, config, 'paced', RUN);
+  // How old the oldest transaction is that VACUUM has to heed.
+  const snapshots = new Set<string>();
+  const ended = new AbortController();
+  void running.then(() => {
+    ended.abort();
+  });
+  while (!ended.signal.aborted) {
+    const held = await site.database.client.query<{ xmin: string }>(
+      "SELECT backend_xmin::text AS xmin FROM pg_stat_activity WHERE application_name LIKE 'pgsluice paced%' AND backend_xmin IS NOT NULL",
+    );
+    for (const { xmin } of held.rows) snapshots.add(xmin);
+    await site.database.client.query("UPDATE rows SET v = v || '!' WHERE id % 1000 = 7");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const { result, log } = await running;
+  assert.equal(result.status, 'committed', JSON.stringify(result.error));
+  assert.ok(result.resumed);
+  const manifest = await site.manifest('paced', RUN);
+  assert.equal(manifest?.consistency, 'resumed');
+  const named = new Set(manifest.objects.map(({ snapshot }) => snapshot));
+  assert.ok(named.size > 1 && named.size === manifest.snapshots?.length, `${named.size} snapshots`);
+  assert.ok(snapshots.size > 1, 'the horizon of the source moves on while the run goes on');
+  assertEachOnce(await idsOf(site, 'paced', RUN), ROWS);
+  await assertOnlyTheRunIsLeft(site, 'paced', RUN);
+  assert.ok(log.some(({ fields }) => String(fields['why']).includes('pace.maxSnapshotAge')));
+  assert.ok(!log.some(({ message }) => message.includes('session lost')), 'it is no failure');
 });
