@@ -15,7 +15,10 @@ export class SnapshotTerm {
   readonly #unwatch: () => void;
   /** Ends the wait for a pause to become too long. */
   #pause: LinkedSignal | undefined;
-  #isBegun: boolean;
+  /** Whether a segment was begun under it. */
+  #isBegun = false;
+  /** Whether receipts of earlier tries count. */
+  readonly #hasDone: boolean;
   /** Whether it is older than it may become. */
   #isOld = false;
 
@@ -23,7 +26,7 @@ export class SnapshotTerm {
   constructor(run: Run, { plan, done }: Pick<Attempt, 'plan' | 'done'>, sinceMs: number) {
     this.#run = run;
     this.#survives = plan.cut.survivesSnapshot;
-    this.#isBegun = done.size > 0;
+    this.#hasDone = done.size > 0;
     const { clock, pauses } = run.pace;
     const ageMs = run.archive.pace?.maxSnapshotAgeMs;
     if (ageMs !== undefined && this.#survives)
@@ -66,7 +69,7 @@ export class SnapshotTerm {
     this.#pause = linkSignals([this.#closed.signal]);
     void this.#after(LONGEST_PAUSE_MS, this.#pause.signal, () => {
       // What means its rows under this snapshot alone would be done again.
-      if (this.#survives || !this.#isBegun) this.#end(`the pause is longer than ${formatDuration(LONGEST_PAUSE_MS)}`);
+      if (this.#survives || !(this.#isBegun || this.#hasDone)) this.#end(`the pause is longer than ${formatDuration(LONGEST_PAUSE_MS)}`);
     });
   }
 

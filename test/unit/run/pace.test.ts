@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { FailureError } from '../../../src/base/errors.ts';
 import type { ArchiveConfig } from '../../../src/config/schema.ts';
 import { Pace, type Gate } from '../../../src/pace/pace.ts';
@@ -22,12 +23,14 @@ class PacedRun {
   readonly run: Run;
   /** What holds it up. */
   hold: Hold | undefined;
+  /** Before it is known whether something does. */
+  look = (): Promise<unknown> => Promise.resolve();
   ended = false;
 
   constructor(pace: ArchiveConfig['pace'] & object, { segmentMs = 0, start = '2026-01-15T12:00:00Z' } = {}) {
     this.clock = new PacedClock(start);
     this.runs.archive = { ...this.runs.archive, pace };
-    const gate: Gate = { look: () => Promise.resolve(this.hold) };
+    const gate: Gate = { look: () => this.look().then(() => this.hold) };
     const log = recordTo(this.runs.log);
     const { place } = this.runs;
     const slow: Place = {
@@ -77,6 +80,22 @@ describe('a snapshot that is older than it may become', () => {
   test('when a segment has not begun yet has one all the same, so that each brings the run forward', async () => {
     const paced = new PacedRun({ maxSnapshotAgeMs: 1000 });
     paced.runs.source.onPlan = () => {
+      paced.clock.jump(HOUR_MS);
+    };
+    const running = paced.begin();
+    await paced.clock.passUntil('it ends', () => paced.ended);
+    await running;
+    assert.equal(await paced.snapshots(), '1234');
+  });
+
+  test('when it is planned has a segment all the same, also where earlier snapshots had some', async () => {
+    const paced = new PacedRun({ maxSnapshotAgeMs: 1000 });
+    // Its age is seen before the first segment may begin.
+    paced.look = () => setTimeout(30);
+    let plans = 0;
+    paced.runs.source.onPlan = () => {
+      plans += 1;
+      assert.ok(plans <= 4, 'a snapshot has brought the run nothing');
       paced.clock.jump(HOUR_MS);
     };
     const running = paced.begin();
