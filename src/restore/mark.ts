@@ -34,15 +34,13 @@ WHERE a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
 const MOST_NAME_CHARS = 63;
 
 /**
- * Nothing where the rows go elsewhere. Throws Refusal when the run cannot be marked, or is being purged: only where the archive is
- * never purged, a mark that cannot be written is a warning.
+ * Nothing where the rows go elsewhere. Throws Refusal when the run cannot be marked, or is being purged.
  */
 export async function markOwnTable(
   client: Client,
   folder: RunFolder,
-  { archive, into }: RestoreRequest,
+  { into }: RestoreRequest,
   manifest: ManifestHead,
-  say: (warnings: readonly string[]) => void,
 ): Promise<void> {
   if (!(await isOwnTable(client, into, manifest))) return;
   const name = quoteTableName(into);
@@ -60,10 +58,9 @@ export async function markOwnTable(
     });
   } catch (error) {
     const { code, message } = toFailure(error, 'restore');
-    const problem = `${name} is the table of the archive, and _restored.json, by which a purge leaves what comes back, could not be written into the folder of the run: ${message} (${code})`;
-    if (archive.purge !== undefined) throw new Refusal([problem]);
-    say([problem]);
-    return;
+    throw new Refusal([
+      `${name} is the table of the archive, and _restored.json, by which a purge leaves what comes back, could not be written into the folder of the run: ${message} (${code}). Allow the restore to write that object (docs/s3.md), or restore --into another table`,
+    ]);
   }
   const start = formatRunId(parseRunId(folder.run));
   const session = `pgsluice purge ${folder.archive}/${start}`.slice(0, MOST_NAME_CHARS);

@@ -55,7 +55,7 @@ export async function planRestore(
     const problems = refuse(request, manifest, facts);
     if (problems.length > 0) throw new Refusal([...problems, ...tellOfDropped(facts)]);
     say(warnAhead(request, manifest, facts));
-    await markOwnTable(client, folder, request, manifest, say);
+    await markOwnTable(client, folder, request, manifest);
     const { target, record } = await prepare(client, request, manifest, facts);
     const { columns, doubts } = await planColumns(client, manifest, target);
     if (facts.target === undefined) {

@@ -422,6 +422,7 @@ describe('rows that were restored into their own table', () => {
     const denied = await restore(first);
     site.proxy.allows = () => true;
     assert.equal(denied.result.status, 'refused', JSON.stringify(denied.result));
+    assert.match(denied.result.problems[0] ?? '', /could not be written.*Allow the restore to write/);
     assert.deepEqual(await left(), [237, 240, 240]);
   });
 });
