@@ -10,6 +10,7 @@ import { restoreCommand } from '../../../src/commands/restore.ts';
 import { verifyCommand } from '../../../src/commands/verify.ts';
 import type { Manifest } from '../../../src/ledger/manifest.ts';
 import type { RestoreResult } from '../../../src/restore/request.ts';
+import { GATHERING } from '../../../src/run/receipt-writer.ts';
 import type { RunResult } from '../../../src/run/run-archive.ts';
 import { commandOfFile } from '../../support/in-process.ts';
 import { queryDuckDb, withoutDuckDb } from '../../support/duckdb.ts';
@@ -56,6 +57,8 @@ let yard: Yard;
 let hostile: RunResult;
 
 before(async () => {
+  // A run is drained after some of its segments, which are done within a moment.
+  GATHERING.ms = 0;
   database = await testDatabase();
   yard = await openYard(database);
 });
