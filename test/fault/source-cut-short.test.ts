@@ -111,7 +111,10 @@ describe('a source that is cut short', () => {
       segments: { by: 'none' },
       retry: { attempts: 2, backoff: '1ms' },
     };
-    const sources = { default: { url: proxy.url } };
+    // A thread keeps the connections of a URL: none of an earlier run is to be there.
+    const url = new URL(proxy.url);
+    url.searchParams.set('application_name', name);
+    const sources = { default: { url: url.href } };
     const config = await site.writeConfig({ archives: { [name]: archive }, sources });
     return (await runInProcess(site, config, name, RUN)).result;
   }
