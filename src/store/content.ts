@@ -33,5 +33,7 @@ export function contentOf(body: Buffer): Content {
 
 /** All of it at once. */
 export async function bytesOf(content: Content): Promise<Buffer> {
-  return Buffer.concat(await Array.fromAsync(content.pieces()));
+  const pieces: Buffer[] = [];
+  for await (const piece of content.pieces()) pieces.push(piece);
+  return Buffer.concat(pieces);
 }
