@@ -34,7 +34,7 @@ export const S3_REQUESTS = {
   PutObject: {
     action: 's3:PutObject',
     on: 'objects',
-    for: 'a run: data of one part, journal, manifest',
+    for: "a run: data of one part, journal, manifest; a restore into the run's own table",
   },
   CreateMultipartUpload: { action: 's3:PutObject', on: 'objects', for: 'a run: data of several parts' },
   UploadPart: { action: 's3:PutObject', on: 'objects', for: 'a run: data of several parts' },
