@@ -43,9 +43,11 @@ export class RowEncoder {
       o = copyName(prefixes[index]!, out, o);
       const bytes = readInt32(source, from);
       from += 4;
-      if (bytes < 0) {
+      if (bytes === -1) {
         o = copyName(NULL, out, o);
       } else {
+        if (bytes < 0 || bytes > end - from)
+          throw new Error(`a field says that it has ${bytes} bytes, where its row has ${end - from} more`);
         o = encoders[index]!(source, from, from + bytes, out, o);
         from += bytes;
       }

@@ -18,6 +18,9 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const NO_ESCAPE = 0;
 const LONG_ESCAPE = 1;
+const UUID_BYTES = 16;
+/** In front of a jsonb's text; another one would be another form. */
+const JSONB_VERSION = 1;
 /** So much is escaped by SIMD at once: there has to be room for the worst that may come of it. */
 const SIMD_PIECE_BYTES = 4096;
 
@@ -72,6 +75,7 @@ export function copyJson(source: Uint8Array, at: number, end: number, out: Uint8
 
 /** A jsonb value is sent as a version byte, then its text, which has no line breaks. */
 export function copyJsonb(source: Uint8Array, at: number, end: number, out: Uint8Array, to: number): number {
+  if (at === end || source[at] !== JSONB_VERSION) throw new Error('a jsonb value has a version that is not known');
   if (isInMemory(source, out, to, end - at)) return blankBySimd(at + 1, end, out, to);
   return copyBytes(source, at + 1, end, out, to);
 }
@@ -109,10 +113,11 @@ export function encodeBytea(source: Uint8Array, at: number, end: number, out: Ui
   return o + 1;
 }
 
-export function encodeUuid(source: Uint8Array, at: number, _end: number, out: Uint8Array, to: number): number {
+export function encodeUuid(source: Uint8Array, at: number, end: number, out: Uint8Array, to: number): number {
+  if (end - at !== UUID_BYTES) throw new Error(`a uuid has ${end - at} bytes`);
   let o = to;
   out[o++] = QUOTE;
-  for (let index = 0; index < 16; index += 1) {
+  for (let index = 0; index < UUID_BYTES; index += 1) {
     if (index === 4 || index === 6 || index === 8 || index === 10) out[o++] = 0x2d;
     const byte = source[at + index]!;
     out[o++] = HEX[byte >> 4]!;

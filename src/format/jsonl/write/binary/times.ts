@@ -1,5 +1,13 @@
 /** Dates, times and timestamps from Postgres's binary form to ISO 8601 in JSON, as row_to_json prints them in UTC. */
-import { readInt32, readInt64, writeAscii, writeFourDigits, writeInteger, writeTwoDigits } from './numbers.ts';
+import {
+  expectBytes,
+  readInt32,
+  readInt64,
+  writeAscii,
+  writeFourDigits,
+  writeInteger,
+  writeTwoDigits,
+} from './numbers.ts';
 
 const QUOTE = 0x22;
 const DASH = 0x2d;
@@ -13,12 +21,14 @@ const ZERO = 0x30;
 const EPOCH_DAYS = 730_425;
 const DAYS_OF_400_YEARS = 146_097;
 const DAY_US = 86_400_000_000;
+const DAY_SECONDS = 86_400;
 const INFINITE_DAYS = 0x7fffffff;
 const MINUS_INFINITE_DAYS = -0x80000000;
 /** Above this part of 64 bits a number is no longer exact in a double. */
 const EXACT_HIGH = 0x200000;
 
-export function encodeDate(source: Uint8Array, at: number, _end: number, out: Uint8Array, to: number): number {
+export function encodeDate(source: Uint8Array, at: number, end: number, out: Uint8Array, to: number): number {
+  expectBytes(at, end, 4);
   const days = readInt32(source, at);
   if (days === INFINITE_DAYS) return writeAscii('"infinity"', out, to);
   if (days === MINUS_INFINITE_DAYS) return writeAscii('"-infinity"', out, to);
@@ -30,15 +40,18 @@ export function encodeDate(source: Uint8Array, at: number, _end: number, out: Ui
   return o + 1;
 }
 
-export function encodeTimestamp(source: Uint8Array, at: number, _end: number, out: Uint8Array, to: number): number {
+export function encodeTimestamp(source: Uint8Array, at: number, end: number, out: Uint8Array, to: number): number {
+  expectBytes(at, end, 8);
   return writeTimestamp(source, at, out, to, false);
 }
 
-export function encodeTimestamptz(source: Uint8Array, at: number, _end: number, out: Uint8Array, to: number): number {
+export function encodeTimestamptz(source: Uint8Array, at: number, end: number, out: Uint8Array, to: number): number {
+  expectBytes(at, end, 8);
   return writeTimestamp(source, at, out, to, true);
 }
 
-export function encodeTime(source: Uint8Array, at: number, _end: number, out: Uint8Array, to: number): number {
+export function encodeTime(source: Uint8Array, at: number, end: number, out: Uint8Array, to: number): number {
+  expectBytes(at, end, 8);
   out[to] = QUOTE;
   const o = writeTime(readTimeUs(source, at), out, to + 1);
   out[o] = QUOTE;
@@ -46,9 +59,11 @@ export function encodeTime(source: Uint8Array, at: number, _end: number, out: Ui
 }
 
 /** The zone comes in seconds west of UTC, and is shown east of it, without what is zero at its end. */
-export function encodeTimetz(source: Uint8Array, at: number, _end: number, out: Uint8Array, to: number): number {
+export function encodeTimetz(source: Uint8Array, at: number, end: number, out: Uint8Array, to: number): number {
+  expectBytes(at, end, 12);
   const west = readInt32(source, at + 8);
   const seconds = Math.abs(west);
+  if (seconds >= DAY_SECONDS) throw new Error(`a time zone is ${west} seconds west of UTC`);
   const minutes = (seconds / 60) | 0;
   const hours = (minutes / 60) | 0;
   out[to] = QUOTE;
@@ -69,7 +84,9 @@ export function encodeTimetz(source: Uint8Array, at: number, _end: number, out: 
 
 /** Up to 24:00:00, which a double holds. */
 function readTimeUs(source: Uint8Array, at: number): number {
-  return readInt32(source, at) * 0x1_0000_0000 + (readInt32(source, at + 4) >>> 0);
+  const timeUs = readInt32(source, at) * 0x1_0000_0000 + (readInt32(source, at + 4) >>> 0);
+  if (timeUs < 0 || timeUs > DAY_US) throw new Error(`a time is ${timeUs} microseconds after midnight`);
+  return timeUs;
 }
 
 function writeTimestamp(source: Uint8Array, at: number, out: Uint8Array, to: number, zoned: boolean): number {

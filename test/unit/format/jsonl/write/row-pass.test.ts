@@ -260,7 +260,7 @@ describe('rows in WebAssembly', () => {
     }
   });
 
-  test('leave values alone that are not as they are sent', () => {
+  test('leave values alone that are not as they are sent, and which the encoders in TypeScript refuse', () => {
     const array = (...parts: Buffer[]): Buffer => Buffer.concat([int32(1), int32(0), int32(23), ...parts]);
     const numeric = (...digits: number[]): Buffer => Buffer.concat(digits.map(int16));
     const wrong: [number, number | null, Buffer][] = [
@@ -274,21 +274,54 @@ describe('rows in WebAssembly', () => {
       [OIDS.timetz, null, Buffer.alloc(8)],
       [OIDS.timetz, null, Buffer.concat([Buffer.alloc(8), int32(86_400)])],
       [OIDS.uuid, null, Buffer.alloc(15)],
+      [OIDS.int2, null, Buffer.alloc(4)],
+      [OIDS.int4, null, Buffer.alloc(8)],
+      [OIDS.int8, null, Buffer.alloc(4)],
       [OIDS.jsonb, null, Buffer.alloc(0)],
+      [OIDS.jsonb, null, Buffer.from('\x02{}')],
       [OIDS.numeric, null, Buffer.alloc(7)],
       [OIDS.numeric, null, numeric(2, 0, 0, 0, 1)],
       [OIDS.numeric, null, numeric(1, 0, 0, 0, 10_000)],
       [OIDS.numeric, null, numeric(0, 0, 0xe000, 0)],
+      [OIDS.numeric, null, numeric(1, 0, 0x0001, 0, 1)],
       [0, OIDS.int4, Buffer.alloc(11)],
       [0, OIDS.int4, Buffer.concat([int32(7), Buffer.alloc(80)])],
       [0, OIDS.int4, array(int32(2), int32(1), row(int32(7)).subarray(2))],
       [0, OIDS.int4, array(int32(0x7fffffff), int32(1), row(int32(7)).subarray(2))],
       [0, OIDS.int4, array(int32(1), int32(1), int32(9), int32(7))],
       [0, OIDS.int4, array(int32(1), int32(1), row(int32(7)).subarray(2), int32(0))],
+      [0, OIDS.int4, array(int32(1), int32(1), int32(-2))],
     ];
     for (const [oid, element, value] of wrong) {
       const { rows } = passOver([column('a', oid, element)], message('d', row(value)));
       assert.equal(rows, 0, `${oid} ${element ?? ''}: ${value.toString('hex')}`);
+      assert.throws(
+        () => expected([column('a', oid, element)], [row(value)]),
+        /an? .* (?:has|is|says) /,
+        `${oid} ${element ?? ''}: ${value.toString('hex')}`,
+      );
+    }
+  });
+
+  test('end with the row: fields that lie behind it are none of it, and nothing is written beyond the lines', () => {
+    const columns = Array.from({ length: 1600 }, (_, index) => column(`c${index}`, OIDS.int4));
+    const names = columns.reduce((sum, { name }) => sum + name.length + '"":,'.length, 0);
+    const [, next] = buffers.lines;
+    next!.fill(0xee);
+    const only = message('d', int16(columns.length));
+    const { rows } = passOver(columns, Buffer.concat([only, Buffer.alloc(7000, 0xff)]), {
+      to: lines.length - names - 200,
+      full: lines.length,
+    });
+    assert.equal(rows, 0);
+    assert.ok(
+      next!.every((byte) => byte === 0xee),
+      'the next buffer of lines was written to',
+    );
+    for (const bytes of [-2, -0x80000000, 5, 0x7fffffff]) {
+      const one = Buffer.concat([int16(1), int32(bytes), int32(7)]);
+      assert.equal(passOver([column('a', OIDS.int4)], message('d', one)).rows, 0);
+      assert.throws(() => expected([column('a', OIDS.int4)], [one]), /a field says that it has/);
     }
   });
 

@@ -52,7 +52,7 @@ function encodeNext(op: i32, to: usize): usize {
   const bytes = <i32>bswap<u32>(load<u32>(elementAt));
   const start = elementAt + LENGTH_BYTES;
   if (bytes < 0) {
-    if (start > elementsEnd) return 0;
+    if (bytes != -1 || start > elementsEnd) return 0;
     elementAt = start;
     store<u32>(to, NULL_TEXT);
     return to + 4;

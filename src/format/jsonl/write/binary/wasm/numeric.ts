@@ -25,6 +25,7 @@ export function encodeNumeric(at: usize, bytes: u32, to: usize): usize {
   const scale = readUint16(at + 6);
   if (bytes != HEADER_BYTES + 2 * <u32>count) return 0;
   if (sign >= SPECIAL) return writeSpecial(sign, to);
+  if (sign != 0 && sign != NEGATIVE) return 0;
   const groups = weight < 0 ? 0 : weight + 1;
   if (!takeRoom(4 * groups + scale + 16, WORST_GROWTH * (bytes + LENGTH_BYTES))) return 0;
   const digits = at + HEADER_BYTES;

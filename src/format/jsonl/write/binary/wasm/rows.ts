@@ -72,6 +72,8 @@ function encodeRow(program: usize, columns: u32, at: usize, end: usize, to: usiz
     const bytes = <i32>bswap<u32>(load<u32>(from));
     from += 4;
     if (bytes < 0) {
+      // NULL is -1. A length that lies behind the row was not reckoned with where room was looked for.
+      if (bytes != -1 || from > end) return 0;
       store<u32>(o, NULL_TEXT);
       o += 4;
       continue;

@@ -25,6 +25,9 @@ import {
 import { blank, encodeText } from './text.ts';
 import { encodeDate, encodeTime, encodeTimestamp, encodeTimetz } from './times.ts';
 
+/** In front of the text; another one would be another form. */
+const JSONB_VERSION: u8 = 1;
+
 /** Encodes the value at `at` to memory from `to` on; returns where its JSON ended, and 0 for a value that is left alone. */
 export function encodeScalar(op: i32, at: usize, bytes: u32, to: usize): usize {
   switch (op) {
@@ -47,7 +50,7 @@ export function encodeScalar(op: i32, at: usize, bytes: u32, to: usize): usize {
     case OP_JSON:
       return blank(at, at + bytes, to);
     case OP_JSONB:
-      return bytes == 0 ? 0 : blank(at + 1, at + bytes, to);
+      return bytes == 0 || load<u8>(at) != JSONB_VERSION ? 0 : blank(at + 1, at + bytes, to);
     case OP_BYTEA:
       return encodeBytea(at, bytes, to);
     case OP_UUID:
