@@ -120,7 +120,7 @@ describe('a live process', () => {
     return { result, manifest, log: cli.log, config };
   }
 
-  /** Ends a reader that begins its next segment: later, it may have all its rows sent already. */
+  /** Ends a reader in its next segment: before its COPY it is replaced, and after the question for the lock it is done. */
   const killReader = (archive: string) => async (): Promise<void> => {
     await site.database.client.query(
       `DO $$ DECLARE
@@ -129,7 +129,8 @@ describe('a live process', () => {
          WHILE clock_timestamp() < since + interval '3 s' LOOP
            PERFORM pg_stat_clear_snapshot();
            PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE application_name LIKE 'pgsluice ${archive}/${RUN}/%' AND xact_start > since;
+             WHERE application_name LIKE 'pgsluice ${archive}/${RUN}/%' AND xact_start > since
+               AND query LIKE 'COPY %';
            EXIT WHEN FOUND;
          END LOOP;
        END $$`,
