@@ -82,6 +82,15 @@ export const BUDGET = Object.freeze({
     inTheMaking: 2,
   }),
 
+  /** Of a purge, in the main process: the keys and digests of an object's lines, however many it has. The daemon makes one at a time. */
+  purge: Object.freeze({
+    lines: 200_000,
+    /** In the heap: the digest as text, the size, and what the values of the key have besides their characters. */
+    lineBytes: 240,
+    /** Of two bytes each. */
+    keyChars: 8 * MIB,
+  }),
+
   /** From an object back to its rows, for `restore` and `verify`. */
   unpack: Object.freeze({
     /** What is read of a file at once; an S3 socket gives less. */

@@ -35,9 +35,16 @@ export function memorySum(
   const terms = [
     { name: 'main process', bytes: budget.main.bytes },
     { name: `run of ${formatCount(segments)} segments`, bytes: segments * budget.segments.bytes },
+    ...purgeTerms(config, budget),
     ...perThread.map(({ name, bytes }) => ({ name: `${threads} x ${name}`, bytes: threads * bytes })),
   ];
   return { terms, totalBytes: total(terms) };
+}
+
+/** The daemon purges in its main process, one run at a time. */
+function purgeTerms({ archives }: Config, { purge: { lines, lineBytes, keyChars } }: Budget): MemoryTerm[] {
+  const isUsed = Object.values(archives).some(({ purge }) => purge !== undefined);
+  return isUsed ? [{ name: 'a purge', bytes: lines * lineBytes + 2 * keyChars }] : [];
 }
 
 /** What the largest run may have. */

@@ -1,6 +1,7 @@
 /** Reads what is to go from the archive again: keys and digests of lines, only from bytes that were proved whole. */
 import { createHash, hash, type Hash } from 'node:crypto';
 import { fail } from '../base/errors.ts';
+import { BUDGET } from '../base/memory-budget.ts';
 import { unquote } from '../format/jsonl/write/json-text.ts';
 import { Problems, tellsOfObject, verifyObject, type LineReader, type ObjectToVerify } from '../verify/object.ts';
 
@@ -13,9 +14,7 @@ export interface Stretch {
   sizes: readonly number[];
 }
 
-/** What is held at once of an object, however many lines it has: about 60 MB at most. */
-const MOST_LINES = 200_000;
-const MOST_KEY_CHARS = 8 * 1024 ** 2;
+const { lines: MOST_LINES, keyChars: MOST_KEY_CHARS } = BUDGET.purge;
 const LINE_FEED = 0x0a;
 
 /**

@@ -39,6 +39,11 @@ describe('the memory sum', () => {
     );
   });
 
+  test('has the lines of a purge where an archive is purged', () => {
+    assert.equal(bytesOf(configOf({ a: '' }), 'a purge'), undefined);
+    assert.equal(bytesOf(configOf({ a: 'purge: { after: 7d }' }), 'a purge'), 200_000 * 240 + 2 * 8 * MIB);
+  });
+
   test('has the largest part of the destinations in use', () => {
     const destinations =
       'destinations: { default: { url: s3://bucket, partSize: 16MiB }, big: { url: s3://bigger, partSize: 20MiB }, unused: { url: s3://other, partSize: 1GiB } }';
@@ -100,6 +105,7 @@ describe('each number of the budget', () => {
     configOf({ a: 'compression: { engine: isal }' }),
     configOf({ a: 'compression: { codec: none }' }, tiny),
     configOf({ a: 'partitionBy: [tenant]' }),
+    configOf({ a: 'purge: { after: 7d }' }),
   ];
 
   for (const [stage, numbers] of Object.entries(BUDGET))
