@@ -69,7 +69,8 @@ export class SnapshotTerm {
     this.#pause = linkSignals([this.#closed.signal]);
     void this.#after(LONGEST_PAUSE_MS, this.#pause.signal, () => {
       // What means its rows under this snapshot alone would be done again.
-      if (this.#survives || !(this.#isBegun || this.#hasDone)) this.#end(`the pause is longer than ${formatDuration(LONGEST_PAUSE_MS)}`);
+      if (this.#survives || !(this.#isBegun || this.#hasDone))
+        this.#end(`the pause is longer than ${formatDuration(LONGEST_PAUSE_MS)}`);
     });
   }
 
