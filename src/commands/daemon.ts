@@ -1,5 +1,6 @@
 /** `pgsluice daemon`: runs on schedule until it is stopped. */
 import { errorText } from '../base/errors.ts';
+import { growHeapsSlowly } from '../base/process-memory.ts';
 import { tellTlsMeanings } from '../config/tls-meaning.ts';
 import { Daemon } from '../daemon/daemon.ts';
 import { openHistory } from '../daemon/history/history.ts';
@@ -8,6 +9,8 @@ import { EXIT } from './entry.ts';
 import { offlineWarnings, openConfig, openLog, type Invocation } from './invocation.ts';
 
 export async function daemonCommand(invocation: Invocation): Promise<number> {
+  // It lives for months, and its start is no matter.
+  growHeapsSlowly();
   const config = openConfig(invocation);
   const log = openLog(invocation, config.log.level);
   for (const warning of offlineWarnings(invocation, config)) log.warn(warning);
