@@ -1,5 +1,5 @@
 /** The mark that a restore into the archive's own table leaves in the run's folder: its rows are wanted, and are not purged again. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DocumentKind } from './documents.ts';
 import { name, time, TOOL_FIELDS } from './fields.ts';
 
