@@ -32,9 +32,13 @@ async function begin(client: Client, statement: string, own: Readonly<Record<str
   }
 }
 
-/** Does `work` in a read-only transaction, of which nothing stays. */
-export async function whileReading<T>(client: Client, work: () => Promise<T>): Promise<T> {
-  await beginReading(client);
+/** Does `work` in a read-only transaction, of which nothing stays; `own` are settings of it alone. */
+export async function whileReading<T>(
+  client: Client,
+  work: () => Promise<T>,
+  own: Readonly<Record<string, string>> = {},
+): Promise<T> {
+  await beginReading(client, own);
   try {
     return await work();
   } finally {
