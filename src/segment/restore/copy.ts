@@ -2,15 +2,9 @@
 import type { Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import type { Client } from '../../postgres/connect.ts';
+import type { DriverConnection } from '../../postgres/driver.ts';
 
-/** The part of the driver's connection that a query may use to send itself. */
-interface DriverConnection {
-  stream: Socket;
-  parse: (query: { text: string }) => void;
-  bind: (values: object) => void;
-  execute: (portal: object) => void;
-  sync: () => void;
-}
+type Connection = Pick<DriverConnection, 'parse' | 'bind' | 'execute' | 'sync'> & { stream: Socket };
 
 const COPY_DATA = 0x64;
 const COPY_DONE = Buffer.from([0x63, 0, 0, 0, 4]);
@@ -26,7 +20,7 @@ type Done = (error?: Error | null) => void;
 export class CopyIn extends Writable {
   rowCount = 0;
   readonly #statement: string;
-  #connection: DriverConnection | undefined;
+  #connection: Connection | undefined;
   /** Goes on once the server is ready for rows. */
   #whenBegun: (() => void) | undefined;
   #begun = false;
@@ -73,7 +67,7 @@ export class CopyIn extends Writable {
   }
 
   /** Called by the driver, as are all below, when the connection is free. */
-  submit(connection: DriverConnection): void {
+  submit(connection: Connection): void {
     this.#connection = connection;
     connection.parse({ text: this.#statement });
     connection.bind({});
