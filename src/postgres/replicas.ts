@@ -1,5 +1,6 @@
 /** What a primary knows of its replicas, and a standby of itself: how far their replay is. */
 import type { Client } from 'pg';
+import { ALL_REPLAYED, REPLAYED_AGE_MS } from './standby.ts';
 
 /** A process of a primary that sends write-ahead log to somebody. */
 export interface Sender {
@@ -79,10 +80,8 @@ interface SenderRow {
 /** Where nothing is received any more, the age of what was replayed last grows, as nobody knows what the primary does. */
 async function inspectStandbyDelay(client: Client): Promise<Replication> {
   const { rows } = await client.query<{ delay: number | null }>(
-    `SELECT CASE WHEN pg_catalog.pg_last_wal_receive_lsn() OPERATOR(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn()
-         AND EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver) THEN 0
-       ELSE pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
-         pg_catalog.pg_last_xact_replay_timestamp()) OPERATOR(pg_catalog.*) 1000 END AS delay`,
+    `SELECT CASE WHEN ${ALL_REPLAYED} AND EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver) THEN 0
+       ELSE ${REPLAYED_AGE_MS} END AS delay`,
   );
   return { kind: 'standby', delayMs: rows[0]?.delay ?? null };
 }

@@ -23,13 +23,19 @@ export async function inspectStandby(client: Client): Promise<StandbyFacts | und
   return { delayMs: await findDelay(client), patience, hasFeedback: row.feedback };
 }
 
+/** SQL: all that was received is replayed. */
+export const ALL_REPLAYED =
+  'pg_catalog.pg_last_wal_receive_lsn() OPERATOR(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn()';
+
+/** SQL: how old what was replayed last is, in ms. */
+export const REPLAYED_AGE_MS = `pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
+  pg_catalog.pg_last_xact_replay_timestamp()) OPERATOR(pg_catalog.*) 1000`;
+
 /** All that was received is replayed, or the age of what was replayed last: on a primary where nothing happens that grows. */
 async function findDelay(client: Client): Promise<number | undefined> {
   try {
     const { rows } = await client.query<{ delay: number | null }>(
-      `SELECT CASE WHEN pg_catalog.pg_last_wal_receive_lsn() OPERATOR(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn() THEN 0
-         ELSE pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
-           pg_catalog.pg_last_xact_replay_timestamp()) OPERATOR(pg_catalog.*) 1000 END AS delay`,
+      `SELECT CASE WHEN ${ALL_REPLAYED} THEN 0 ELSE ${REPLAYED_AGE_MS} END AS delay`,
     );
     return rows[0]?.delay ?? undefined;
   } catch {

@@ -8,6 +8,7 @@ import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import { createIndexSql, describeRelation, holdsRows } from '../postgres/relation.ts';
 import { asOneStatement, columnReference } from '../postgres/select.ts';
 import { whileReading } from '../postgres/snapshot.ts';
+import { ALL_REPLAYED } from '../postgres/standby.ts';
 import { findLeadingColumns } from '../postgres/value-columns.ts';
 import { bindPlaceholders, placeholdersOf, trimStatement } from '../postgres/sql-text.ts';
 import { describeWindowedQuery } from '../run/subject.ts';
@@ -180,7 +181,7 @@ const CLOCK_SQL = `
 SELECT pg_catalog.pg_is_in_recovery() AS is_standby,
   CASE WHEN pg_catalog.pg_is_in_recovery() AND NOT coalesce((
       SELECT r.status OPERATOR(pg_catalog.=) 'streaming'
-        AND pg_catalog.pg_last_wal_receive_lsn() OPERATOR(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn()
+        AND ${ALL_REPLAYED}
       FROM pg_catalog.pg_stat_wal_receiver r), false)
     THEN pg_catalog.pg_last_xact_replay_timestamp() ELSE pg_catalog.clock_timestamp() END AS now`;
 
