@@ -1,9 +1,7 @@
 /** Documents in a run's folder: read only where they say that they are of this very run, and signed where the destination has a key. */
-import { createHash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import { fail, type FailureError } from '../base/errors.ts';
 import { visible } from '../base/visible.ts';
-import { bytesOf } from '../store/content.ts';
+import { bytesOf, ContentMeter } from '../store/content.ts';
 import type { Content, PutResult, Replaces, Store } from '../store/store.ts';
 import { badDocument, layDocument, readDocument, requireShort, type DocumentKind, type Listed } from './documents.ts';
 import { runPrefix } from './names.ts';
@@ -64,22 +62,15 @@ export function requireOwn(place: RunPlace, kind: DocumentKind<unknown>, documen
 export function sealDocument<T>({ store }: RunPlace, kind: DocumentKind<T>, value: Listed<T>, key: string): Content {
   const url = store.url + key;
   const { before, items, itemsAgain, after } = layDocument(kind, value, url);
-  const digest = createHash('sha256');
-  let [bytes, checksum] = [0, 0];
-  const take = (piece: Buffer): void => {
-    digest.update(piece);
-    checksum = crc32(piece, checksum);
-    bytes += piece.length;
-  };
-  take(before);
-  for (const piece of items()) take(piece);
-  const end = signEnd(after, () => digest.copy().update(after).digest(), store.signing);
-  take(end);
-  requireShort(kind, bytes, url);
+  const meter = new ContentMeter();
+  meter.take(before);
+  for (const piece of items()) meter.take(piece);
+  const end = signEnd(after, () => meter.digestWith(after), store.signing);
+  meter.take(end);
+  const measured = meter.measured();
+  requireShort(kind, measured.bytes, url);
   return {
-    bytes,
-    sha256: digest.digest('hex'),
-    crc32: checksum,
+    ...measured,
     *pieces() {
       if (before.length > 0) yield before;
       yield* itemsAgain();

@@ -1,9 +1,9 @@
 /** A run's folder in a destination, and all that is read and written there beside the data. It decides nothing. */
 import { createHash } from 'node:crypto';
 import os from 'node:os';
-import { crc32 } from 'node:zlib';
 import { fail, type FailureError } from '../base/errors.ts';
 import { NEVER } from '../base/signals.ts';
+import { ContentMeter } from '../store/content.ts';
 import type { Content, PutResult, Replaces, Store, StoredObject } from '../store/store.ts';
 import { PLAN, type JournalPlan, type PlanOutline } from './journal.ts';
 import { MANIFEST, type ListedManifest } from './manifest.ts';
@@ -263,14 +263,9 @@ export class RunFolder implements RunPlace {
 
   /** How long a manifest is, and its digests; undefined when there is none of this key. */
   async #measure(key: string): Promise<Omit<Content, 'pieces'> | undefined> {
-    const digest = createHash('sha256');
-    let [bytes, checksum] = [0, 0];
-    const found = await this.store.scan(key, MANIFEST.maxBytes, (piece) => {
-      digest.update(piece);
-      checksum = crc32(piece, checksum);
-      bytes += piece.length;
-    });
-    return found && { bytes, sha256: digest.digest('hex'), crc32: checksum };
+    const meter = new ContentMeter();
+    const found = await this.store.scan(key, MANIFEST.maxBytes, meter.take);
+    return found && meter.measured();
   }
 
   /** The ETag of the plan that lies there; undefined when there is none. */

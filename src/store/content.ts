@@ -26,6 +26,29 @@ export async function* checkedPieces(content: Content): AsyncGenerator<Buffer, v
   if (last !== undefined) yield last;
 }
 
+/** Measures what is made, or read, a piece at a time. */
+export class ContentMeter {
+  readonly #sha256 = createHash('sha256');
+  #bytes = 0;
+  #crc32 = 0;
+
+  readonly take = (piece: Buffer): void => {
+    this.#sha256.update(piece);
+    this.#crc32 = crc32(piece, this.#crc32);
+    this.#bytes += piece.length;
+  };
+
+  /** SHA-256 of what was taken, and of `end` behind it. */
+  digestWith(end: Buffer): Buffer {
+    return this.#sha256.copy().update(end).digest();
+  }
+
+  /** Of all that was taken: to be asked for once, at the end. */
+  measured(): Omit<Content, 'pieces'> {
+    return { bytes: this.#bytes, sha256: this.#sha256.digest('hex'), crc32: this.#crc32 };
+  }
+}
+
 /** What is held. */
 export function contentOf(body: Buffer): Content {
   return { bytes: body.length, sha256: hash('sha256', body), crc32: crc32(body), pieces: () => [body] };

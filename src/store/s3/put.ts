@@ -1,8 +1,9 @@
 /** Writes an object to S3 whole, in one request, under a condition where there is one. Keys are the full ones. */
-import { createHash, hash, randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PutObjectCommandInput, PutObjectCommandOutput } from '@aws-sdk/client-s3';
 import { FailureError } from '../../base/errors.ts';
+import { contentOf } from '../content.ts';
 import type { Content, PutOptions, PutResult, Replaces } from '../store.ts';
 import type { S3Target } from './client.ts';
 import { bareETag, findETag, isRefusal, sendUnder } from './conditions.ts';
@@ -97,10 +98,9 @@ async function sendConditionally(
 
 /** The ETag of what is there, when this very put has written it. */
 async function findOwn(target: S3Target, { key, body }: ConditionalPut, token: string): Promise<string | undefined> {
-  const sha256 = Buffer.isBuffer(body) ? hash('sha256', body) : body.sha256;
+  const { bytes, sha256 } = Buffer.isBuffer(body) ? contentOf(body) : body;
   const there = createHash('sha256');
-  const limitBytes = Buffer.isBuffer(body) ? body.length : body.bytes;
-  const found = await scanS3(target, key, limitBytes, (piece) => there.update(piece)).catch(undefinedWhenTooLarge);
+  const found = await scanS3(target, key, bytes, (piece) => there.update(piece)).catch(undefinedWhenTooLarge);
   if (found === undefined) return undefined;
   const isOwn = found.token === undefined ? there.digest('hex') === sha256 : found.token === token;
   return isOwn ? found.etag : undefined;
