@@ -4,22 +4,19 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { json, text } from 'node:stream/consumers';
-import pg from 'pg';
+import type pg from 'pg';
 import { Closers } from '../src/base/closers.ts';
 import { createArticleTable } from '../src/demo/article-table.ts';
-import { startPostgres } from '../src/demo/embedded-postgres.ts';
-import { startS3Child } from '../src/demo/s3-child.ts';
-import { countRequests, type Counted } from './request-counter.ts';
+import { openCountedSite } from './counted-site.ts';
+import type { Counted } from './request-counter.ts';
 
 const DAYS = Number(process.env['DAYS'] ?? 7);
 const TENANTS = Number(process.env['TENANTS'] ?? 200);
 const ROWS = Number(process.env['ROWS'] ?? Math.round((466_000 * DAYS) / 365));
 const FIRST_DAY = Date.UTC(2025, 0, 1);
-const BUCKET = 'tenants';
 
 async function fillTable(client: pg.Client): Promise<void> {
   await createArticleTable(client, { rows: ROWS });
@@ -42,26 +39,11 @@ interface Ended {
 
 const closers = new Closers();
 try {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-tenants-'));
-  closers.add('the folder', () => {
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const postgres = await startPostgres();
-  closers.add('Postgres', () => postgres.stop());
-  const s3 = await startS3Child(BUCKET);
-  closers.add('S3', () => s3.stop());
-  const counted = await countRequests(s3.endpoint, closers);
-  const client = new pg.Client({ connectionString: postgres.url });
-  await client.connect();
-  closers.add('the connection', () => client.end());
+  const { folder, client, counted, ends } = await openCountedSite('tenants', closers);
   await fillTable(client);
   const configFile = path.join(folder, 'config.yaml');
-  const credentials = { accessKeyId: s3.accessKeyId, secretAccessKey: s3.secretAccessKey, region: s3.region };
   const config = {
-    sources: { default: { url: postgres.url } },
-    destinations: {
-      default: { url: `s3://${BUCKET}/pg`, endpoint: counted.endpoint, forcePathStyle: true, ...credentials },
-    },
+    ...ends,
     archives: { visits: { table: 'visits', window: { column: 'at', every: 'day' }, partitionBy: ['tenant'] } },
     state: path.join(folder, 'state'),
     log: { level: 'warn' },

@@ -4,24 +4,22 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import { Closers } from '../src/base/closers.ts';
 import { NEVER } from '../src/base/signals.ts';
 import { loadConfig } from '../src/config/load.ts';
-import { startPostgres } from '../src/demo/embedded-postgres.ts';
-import { startS3Child } from '../src/demo/s3-child.ts';
 import type { Manifest } from '../src/ledger/manifest.ts';
 import { dataKey, manifestKey, runPrefix } from '../src/ledger/names.ts';
 import { formatRunId } from '../src/ledger/run-id.ts';
 import { openStore } from '../src/store/open.ts';
 import type { Store } from '../src/store/store.ts';
 import { PROGRAM } from './compiled.ts';
-import { countRequests, type Counted } from './request-counter.ts';
+import { openCountedSite } from './counted-site.ts';
+import type { Counted } from './request-counter.ts';
 
 const DAYS = Number(process.env['DAYS'] ?? 60);
 const RUNS = Number(process.env['RUNS'] ?? 1000);
@@ -30,32 +28,16 @@ const DELETED = 5;
 const SHARED = 40;
 const FIRST_MS = Date.UTC(2022, 0, 1);
 const [HOUR_MS, DAY_MS] = [3_600_000, 86_400_000];
-const BUCKET = 'windows';
 
 const closers = new Closers();
 try {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-windows-'));
-  closers.add('the folder', () => {
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const postgres = await startPostgres();
-  closers.add('Postgres', () => postgres.stop());
-  const s3 = await startS3Child(BUCKET);
-  closers.add('S3', () => s3.stop());
-  const counted = await countRequests(s3.endpoint, closers);
-  const client = new pg.Client({ connectionString: postgres.url });
-  await client.connect();
-  closers.add('the connection', () => client.end());
+  const { folder, client, counted, ends } = await openCountedSite('windows', closers);
   await fillTables(client);
   const configOf = (host: string): string => {
     const file = path.join(folder, `${host}.yaml`);
-    const credentials = { accessKeyId: s3.accessKeyId, secretAccessKey: s3.secretAccessKey, region: s3.region };
     const window = { column: 'at', every: 'day' };
     const config = {
-      sources: { default: { url: postgres.url } },
-      destinations: {
-        default: { url: `s3://${BUCKET}/pg`, endpoint: counted.endpoint, forcePathStyle: true, ...credentials },
-      },
+      ...ends,
       archives: {
         events: { table: 'events', window, ...(host === 'alone' ? {} : { schedule: '* * * * * *' }) },
         ...(host === 'alone' ? { hours: { table: 'hours', window: { column: 'at', every: 'hour' } } } : {}),
