@@ -168,8 +168,8 @@ describe('segments that lie apart', () => {
     const key = segmentsKey(ARCHIVE, RUN, /-([0-9a-f]{64})/.exec(written[0]?.name ?? '')?.[1] ?? '');
     const { body } = (await store.get(key, SEGMENTS.maxBytes))!;
     await store.put(key, Buffer.from(body.toString().replace('["100"]', '["101"]')), JSON_OBJECT);
-    for (const read of [folder.plan(), folder.outline()])
-      assert.match(await problemOf(read), /it is not the one that the plan names/);
+    for (const read of [() => folder.plan(), () => folder.outline()])
+      assert.match(await problemOf(read()), /it is not the one that the plan names/);
   });
 
   test('and go while the plan is read were those of a run that is committed meanwhile', async () => {
