@@ -8,6 +8,9 @@ import { openNotify } from '../daemon/systemd/notify.ts';
 import { EXIT } from './entry.ts';
 import { offlineWarnings, openConfig, openLog, type Invocation } from './invocation.ts';
 
+/** How long the process may live on after its last line. */
+const LEFT_OPEN_MS = 500;
+
 export async function daemonCommand(invocation: Invocation): Promise<number> {
   // It lives for months, and its start is no matter.
   growHeapsSlowly();
@@ -27,5 +30,7 @@ export async function daemonCommand(invocation: Invocation): Promise<number> {
   process.on('SIGHUP', () => void daemon.reload().catch(fail));
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => void daemon.stop(name).catch(fail));
   await daemon.run();
+  // What is still open, such as a connection to a server that is cut off, keeps no process that has said that it has stopped.
+  setTimeout(() => process.exit(EXIT.done), LEFT_OPEN_MS).unref();
   return EXIT.done;
 }

@@ -26,8 +26,8 @@ export class Daemon {
     const lookedAround = lookAround.lookAt(Object.values(archives));
     await listeners.apply();
     if (!this.#shutdown.isStopping) this.#start(Object.keys(archives).length, workers.threads);
-    await lookedAround;
-    await this.#shutdown.ended;
+    // A destination or a source that does not answer keeps no daemon that has stopped.
+    await Promise.race([lookedAround.then(() => this.#shutdown.ended), this.#shutdown.ended]);
   }
 
   /** Reads the config again; see reload.ts. */

@@ -14,8 +14,11 @@ export interface Notify {
   ready(status: string): void;
   /** A reload begins; {@link Notify.ready} ends it. */
   reloading(): void;
-  /** The daemon drains. Without `status`, systemctl would go on to show the last one. */
-  stopping(status: string): void;
+  /**
+   * The daemon drains, which takes so long at most: systemd is asked for as much where TimeoutStopSec is less. Without
+   * `status`, systemctl would go on to show the last one.
+   */
+  stopping(status: string, atMostMs: number): void;
   status(text: string): void;
   /** A sign of life. */
   watchdog(): void;
@@ -44,7 +47,8 @@ export async function openNotify(
     ready: (status) => send('READY=1', statusLine(status)),
     // systemd distinguishes this reload from an older one by the time, which must be CLOCK_MONOTONIC: hrtime is.
     reloading: () => send('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
-    stopping: (status) => send('STOPPING=1', statusLine(status)),
+    stopping: (status, atMostMs) =>
+      send('STOPPING=1', `EXTEND_TIMEOUT_USEC=${Math.ceil(atMostMs * 1000)}`, statusLine(status)),
     status: (text) => send(statusLine(text)),
     watchdog: () => send('WATCHDOG=1'),
     close: async () => sender?.close(),

@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { FailureError } from '../../../src/base/errors.ts';
 import type { Log } from '../../../src/base/log.ts';
 import type { RunBoard } from '../../../src/daemon/run-board.ts';
-import { Shutdown } from '../../../src/daemon/shutdown.ts';
+import { ABORT_LIMIT_MS, CLOSE_LIMIT_MS, Shutdown } from '../../../src/daemon/shutdown.ts';
 import type { Notify } from '../../../src/daemon/systemd/notify.ts';
 
 const DRAIN_TIMEOUT_MS = 60_000;
@@ -18,7 +18,7 @@ beforeEach(() => {
   steps = [];
   runsEnd = Promise.withResolvers();
   const write = (fields: unknown, message = fields): void => void steps.push(`log: ${String(message)}`);
-  shutdown = new Shutdown({ info: write, warn: write } as unknown as Log);
+  shutdown = new Shutdown({ info: write, warn: write, error: write } as unknown as Log);
   for (const name of ['history', 'threads', 'listeners']) shutdown.opened.add(name, () => void steps.push(name));
   shutdown.planning.add('schedule', () => void steps.push('schedule'));
 });
@@ -39,7 +39,9 @@ const board = {
   },
 } as unknown as RunBoard;
 
-const notify = { stopping: (status: string) => steps.push(`systemd: ${status}`) } as unknown as Notify;
+const notify = {
+  stopping: (status: string, atMostMs: number) => steps.push(`systemd: ${status}, ${atMostMs / 1000} s at most`),
+} as unknown as Notify;
 
 function codeOf(reason: unknown): string {
   return reason instanceof FailureError ? reason.failure.code : String(reason);
@@ -49,7 +51,7 @@ function signal(name: string): Promise<void> {
   return shutdown.signal(name, { board, notify, statusLine: () => 'stopping', drainTimeoutMs: DRAIN_TIMEOUT_MS });
 }
 
-const BEGIN = ['systemd: stopping', 'log: daemon stops: no new runs', 'schedule', 'drain: stopped'];
+const BEGIN = ['systemd: stopping, 85 s at most', 'log: daemon stops: no new runs', 'schedule', 'drain: stopped'];
 const END = ['listeners', 'threads', 'history', 'log: daemon has stopped'];
 
 describe('a stop', () => {
@@ -89,6 +91,44 @@ describe('a stop', () => {
     runsEnd.resolve(undefined);
     await signal('SIGTERM');
     assert.deepEqual(steps, [...BEGIN, ...END]);
+  });
+
+  test('waits no longer for runs that do not end when they are aborted, and names them', async () => {
+    const deaf = {
+      ...board,
+      entries: [{ archive: 'events', run: '20261126T021500Z' }],
+      abort: async () => undefined,
+    } as unknown as RunBoard;
+    const stopped = shutdown.signal('SIGTERM', {
+      board: deaf,
+      notify,
+      statusLine: () => 'stopping',
+      drainTimeoutMs: 0,
+    });
+    await turn();
+    mock.timers.tick(1);
+    await turn();
+    mock.timers.tick(ABORT_LIMIT_MS - 1);
+    await turn();
+    assert.ok(!steps.includes('history'));
+    mock.timers.tick(1);
+    await stopped;
+    await shutdown.ended;
+    assert.deepEqual(steps.slice(-END.length - 1), [
+      'log: runs that were aborted do not end; they are left, and the next start goes on with them',
+      ...END,
+    ]);
+  });
+
+  test('ends all the same when a part does not close', async () => {
+    shutdown.opened.add('a connection', () => new Promise(() => undefined));
+    runsEnd.resolve(undefined);
+    const stopped = signal('SIGTERM');
+    await turn();
+    mock.timers.tick(CLOSE_LIMIT_MS);
+    await stopped;
+    await shutdown.ended;
+    assert.deepEqual(steps.slice(-2), ['log: a part of the daemon does not close, and is left', END.at(-1)]);
   });
 
   test('closes all the rest when one part cannot be closed, and fails', async () => {

@@ -78,14 +78,14 @@ for (const [via, open, skip] of WAYS) {
         notify.reloading();
         notify.status('two\nlines');
         notify.watchdog();
-        notify.stopping('stopping, 2 runs in progress');
+        notify.stopping('stopping, 2 runs in progress', 85_000);
         await notify.close();
         assert.equal(await next(), 'READY=1\nSTATUS=2 archives, next run at 02:15 – ✓');
         const [, usec = ''] = /^RELOADING=1\nMONOTONIC_USEC=(\d+)$/.exec(await next()) ?? [];
         assert.ok(BigInt(usec) >= beforeUsec && BigInt(usec) <= process.hrtime.bigint() / 1000n);
         assert.equal(await next(), 'STATUS=two lines');
         assert.equal(await next(), 'WATCHDOG=1');
-        assert.equal(await next(), 'STOPPING=1\nSTATUS=stopping, 2 runs in progress');
+        assert.equal(await next(), 'STOPPING=1\nEXTEND_TIMEOUT_USEC=85000000\nSTATUS=stopping, 2 runs in progress');
       });
     }
 
