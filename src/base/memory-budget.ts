@@ -84,11 +84,11 @@ export const BUDGET = Object.freeze({
 
   /** Of a purge, in the main process: the keys and digests of an object's lines, however many it has. The daemon makes one at a time. */
   purge: Object.freeze({
-    lines: 200_000,
-    /** In the heap: the digest as text, the size, and what the values of the key have besides their characters. */
-    lineBytes: 240,
-    /** Of two bytes each. */
-    keyChars: 8 * MIB,
+    lines: 750_000,
+    /** The digest, the size, and where the values of the key end. */
+    lineBytes: 40,
+    /** Values of the key, as text; twice, while they get more room. */
+    keyBytes: 16 * MIB,
   }),
 
   /** From an object back to its rows, for `restore` and `verify`. */

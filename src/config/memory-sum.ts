@@ -42,9 +42,9 @@ export function memorySum(
 }
 
 /** The daemon purges in its main process, one run at a time. */
-function purgeTerms({ archives }: Config, { purge: { lines, lineBytes, keyChars } }: Budget): MemoryTerm[] {
+function purgeTerms({ archives }: Config, { purge: { lines, lineBytes, keyBytes } }: Budget): MemoryTerm[] {
   const isUsed = Object.values(archives).some(({ purge }) => purge !== undefined);
-  return isUsed ? [{ name: 'a purge', bytes: lines * lineBytes + 2 * keyChars }] : [];
+  return isUsed ? [{ name: 'a purge', bytes: lines * lineBytes + 2 * keyBytes }] : [];
 }
 
 /** What the largest run may have. */

@@ -6,7 +6,7 @@ import { postgresFailure, sqlStateOf } from '../postgres/errors.ts';
 import { setAllForTransaction } from '../postgres/settings.ts';
 import type { Outcome, Totals } from '../ledger/purge.ts';
 import { readHazards } from './hazards.ts';
-import type { Stretch } from './proof.ts';
+import { DIGEST_BYTES, type Stretch } from './proof.ts';
 import type { DoneBatch } from './request.ts';
 import { noLines, plus } from './tally.ts';
 import type { PreparedPurge } from './target.ts';
@@ -29,9 +29,17 @@ const CANCELLED = '57014';
 /** A trigger that fired for one row has changed another one of the batch: alone, it is seen as changed when its turn comes. */
 const CHANGED_BY_TRIGGER = '27000';
 
+/** What the statements give. */
+interface Removed {
+  locked: number;
+  deleted: number;
+  /** As Postgres prints an array; null for none. */
+  kept: string | null;
+}
+
 interface Found {
-  n: number;
   outcome: Exclude<Outcome, 'deleted' | 'absent' | 'locked' | 'kept'> | 'equal';
+  lines: number;
 }
 
 export class Batches {
@@ -55,7 +63,7 @@ export class Batches {
       const totals = await this.#batch(stretch, from, to);
       const ms = performance.now() - started;
       this.#adapt(to - from, ms);
-      const bytes = stretch.sizes.slice(from, to).reduce((sum, size) => sum + size, 0);
+      const bytes = stretch.sizes.subarray(from, to).reduce((sum, size) => sum + size, 0);
       yield { rows: to - from, bytes, ms, totals };
       from = to;
     }
@@ -112,25 +120,23 @@ export class Batches {
     await this.#client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE');
     await this.#setSettings();
     await this.#client.query('SET CONSTRAINTS ALL IMMEDIATE');
-    const removed = await this.#client.query<{ n: number; went: boolean }>(this.#prepared.statements.remove, [
-      ...params,
-    ]);
-    const locked = new Set(removed.rows.map(({ n }) => n));
-    const deleted = removed.rows.filter(({ went }) => went).length;
-    const totals = { ...noLines(), deleted, kept: locked.size - deleted };
-    if (locked.size > 0) await this.#assertUnchanged();
+    const { rows: found } = await this.#client.query<Removed>(this.#prepared.statements.remove, [...params]);
+    const [removed] = found;
+    if (removed === undefined) throw new Error('the statement that deletes gave no row');
+    const { locked, deleted, kept } = removed;
+    const totals = { ...noLines(), deleted, kept: locked - deleted };
+    if (locked > 0) await this.#assertUnchanged();
     // Why the others stayed, in the same transaction: what is equal, and was not locked by us, is locked by somebody else.
-    if (locked.size < rows) await this.#setSettings();
-    const left = locked.size === rows ? [] : await this.#look(params);
+    if (locked < rows) await this.#setSettings();
+    const left = locked === rows ? [] : await this.#look(params, kept ?? '{}');
     await this.#client.query('COMMIT');
-    const others = left.filter(({ n }) => !locked.has(n));
-    return account(totals, others, rows - locked.size, 'locked');
+    return account(totals, left, rows - locked, 'locked');
   }
 
   async #count(params: readonly unknown[], rows: number): Promise<Totals> {
     await this.#client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY');
     await this.#setSettings();
-    const found = await this.#look(params);
+    const found = await this.#look(params, '{}');
     await this.#client.query('ROLLBACK');
     return account(noLines(), found, rows, 'deleted');
   }
@@ -152,18 +158,26 @@ export class Batches {
     await setAllForTransaction(this.#client, { lock_timeout: LOCK_TIMEOUT, statement_timeout: statementTimeout });
   }
 
-  async #look(params: readonly unknown[]): Promise<Found[]> {
-    return (await this.#client.query<Found>(this.#prepared.statements.look, [...params])).rows;
+  /** `leftOut` are numbers of lines. */
+  async #look(params: readonly unknown[], leftOut: string): Promise<Found[]> {
+    return (await this.#client.query<Found>(this.#prepared.statements.look, [...params, leftOut])).rows;
   }
 
   #parameters({ keys, digests }: Stretch, from: number, to: number): unknown[] {
-    return [...keys.map((values) => values.slice(from, to)), digests.slice(from, to), ...this.#prepared.bounds];
+    return [
+      ...keys.map((values) => values.slice(from, to)),
+      digests.subarray(from * DIGEST_BYTES, to * DIGEST_BYTES),
+      ...this.#prepared.bounds,
+    ];
   }
 }
 
 /** Adds `rows` lines: those that were found, by what they are, and the others as absent. */
 function account(totals: Totals, found: readonly Found[], rows: number, equalIs: 'locked' | 'deleted'): Totals {
-  const sum = { ...totals, absent: totals.absent + rows - found.length };
-  for (const { outcome } of found) sum[outcome === 'equal' ? equalIs : outcome] += 1;
+  const sum = { ...totals, absent: totals.absent + rows };
+  for (const { outcome, lines } of found) {
+    sum.absent -= lines;
+    sum[outcome === 'equal' ? equalIs : outcome] += lines;
+  }
   return sum;
 }

@@ -2,35 +2,41 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 import { fail } from '../base/errors.ts';
 import { BUDGET } from '../base/memory-budget.ts';
-import { unquote } from '../format/jsonl/write/json-text.ts';
-import { Problems, tellsOfObject, verifyObject, type LineReader, type ObjectToVerify } from '../verify/object.ts';
+import { Problems, tellsOfObject, verifyObject, type ContentReader, type ObjectToVerify } from '../verify/object.ts';
+import { LineKeys } from './line-keys.ts';
 
-/** Lines of an object, one after the other, as plain lists; `sizes` are bytes of JSON Lines. */
+/** Lines of an object, one after the other. */
 export interface Stretch {
-  /** For each column of the key, its values as text; null is NULL, which no row of the table has. */
-  keys: readonly (readonly (string | null)[])[];
-  /** SHA-256 of each line, as Postgres reads a bytea. */
-  digests: readonly string[];
-  sizes: readonly number[];
+  /** For each column of the key, its values, each stretch of which is an array as Postgres reads it. */
+  keys: readonly { slice: (from: number, to: number) => string }[];
+  /** SHA-256 of each line, of 32 bytes. */
+  digests: Buffer;
+  /** Bytes of JSON Lines; as many as there are lines. */
+  sizes: Uint32Array;
 }
 
-const { lines: MOST_LINES, keyChars: MOST_KEY_CHARS } = BUDGET.purge;
+export const DIGEST_BYTES = 32;
+
+const { lines: MOST_LINES, keyBytes: MOST_KEY_BYTES } = BUDGET.purge;
 const LINE_FEED = 0x0a;
 
 /**
  * The lines of an object from `from` on. The object is read whole each time, and what was gathered is given only if all of
- * it is what the manifest says. Throws FailureError `purge-archive-damaged`.
+ * it is what the manifest says: so its lines are those that the proof of the run found to be good. Throws FailureError
+ * `purge-archive-damaged`.
  */
 export async function readStretch(
-  object: Omit<ObjectToVerify, 'reader'>,
+  object: Omit<ObjectToVerify, 'reader' | 'keyColumns'>,
   key: readonly string[],
   from: number,
   signal: AbortSignal,
 ): Promise<Stretch> {
   const problems = new Problems();
-  const gatherer = new Gatherer(key, from);
+  const places = key.map((name) => object.columns.findIndex((column) => column.name === name));
+  if (places.includes(-1)) throw damaged(object.key, `it has no column ${key.join(', ')}`);
+  const gatherer = new Gatherer(places, from, object.object.rows);
   try {
-    await verifyObject({ ...object, reader: gatherer }, problems, signal, () => undefined);
+    await verifyObject({ ...object, keyColumns: [], reader: gatherer }, problems, signal, () => undefined);
   } catch (error) {
     if (!tellsOfObject(error)) throw error;
     problems.add(error.failure.message);
@@ -44,71 +50,79 @@ export function damaged(key: string, why: string): Error {
   return fail('purge-archive-damaged', { stage: 'purge', message: `${key} is not what the manifest says: ${why}` });
 }
 
-class Gatherer implements LineReader {
-  readonly keyColumns: readonly string[];
+class Gatherer implements ContentReader {
   readonly #from: number;
-  readonly #keys: (string | null)[][];
-  readonly #digests: string[] = [];
-  readonly #sizes: number[] = [];
-  #keyChars = 0;
-  /** Lines whose key was told, and lines whose end was seen. */
-  #told = 0;
+  readonly #to: number;
+  readonly #keys: LineKeys;
+  readonly #digests: Buffer;
+  readonly #sizes: Uint32Array;
+  /** Lines whose end was seen. */
   #ended = 0;
-  /** What earlier pieces held of the line that is not at its end. */
+  /** Whether the line that is being read had a piece before. */
+  #isBegun = false;
+  /** What earlier pieces held of it. */
   #begun: Hash | undefined;
   #begunBytes = 0;
 
-  constructor(keyColumns: readonly string[], from: number) {
-    this.keyColumns = keyColumns;
+  constructor(places: readonly number[], from: number, rows: number) {
+    // Each further column of the key takes the room of four bytes a line.
+    const most = Math.floor((MOST_LINES * BUDGET.purge.lineBytes) / (BUDGET.purge.lineBytes + 4 * (places.length - 1)));
+    const lines = Math.max(0, Math.min(rows - from, most));
     this.#from = from;
-    this.#keys = keyColumns.map(() => []);
+    this.#to = from + lines;
+    this.#keys = new LineKeys(places, lines, MOST_KEY_BYTES);
+    this.#digests = Buffer.allocUnsafeSlow(lines * DIGEST_BYTES);
+    this.#sizes = new Uint32Array(lines);
   }
 
-  onContent = (piece: Buffer): void => {
+  add(piece: Buffer): void {
     let start = 0;
     for (let at = piece.indexOf(LINE_FEED); at >= 0; at = piece.indexOf(LINE_FEED, start)) {
-      this.#endLine(piece.subarray(start, at));
+      if (this.#isWanted) this.#endLine(piece, start, at);
+      this.#ended += 1;
       start = at + 1;
     }
-    if (start < piece.length && this.#isWanted(this.#ended)) {
-      const rest = piece.subarray(start);
-      this.#begun ??= createHash('sha256');
-      this.#begun.update(rest);
-      this.#begunBytes += rest.length;
-    }
-  };
-
-  onLine = (key: (string | undefined)[]): void => {
-    const line = this.#told;
-    this.#told += 1;
-    if (!this.#isWanted(line) || this.#keyChars > MOST_KEY_CHARS) return;
-    for (const [at, json] of key.entries()) {
-      if (json === undefined) throw new Error('a value of a key is longer than any index takes');
-      const value = json === 'null' ? null : unquote(json);
-      this.#keys[at]?.push(value);
-      this.#keyChars += json.length;
-    }
-  };
+    if (start < piece.length && this.#isWanted) this.#beginLine(piece, start);
+  }
 
   /** To be asked for once the whole object is proved. */
   get stretch(): Stretch {
-    // Digests are taken before it is known that the keys are too long.
-    const lines = this.#keys[0]?.length ?? 0;
-    return { keys: this.#keys, digests: this.#digests.slice(0, lines), sizes: this.#sizes.slice(0, lines) };
+    const lines = this.#keys.count;
+    return {
+      keys: this.#keys.values,
+      digests: this.#digests.subarray(0, lines * DIGEST_BYTES),
+      sizes: this.#sizes.subarray(0, lines),
+    };
   }
 
-  #isWanted(line: number): boolean {
-    return line >= this.#from && line < this.#from + MOST_LINES;
+  get #isWanted(): boolean {
+    return this.#ended >= this.#from && this.#ended < this.#to && !this.#keys.isFull;
   }
 
-  #endLine(rest: Buffer): void {
-    if (this.#isWanted(this.#ended)) {
-      const digest = this.#begun === undefined ? hash('sha256', rest) : this.#begun.update(rest).digest('hex');
-      this.#digests.push(`\\x${digest}`);
-      this.#sizes.push(this.#begunBytes + rest.length + 1);
-    }
+  #readKeys(piece: Buffer, start: number, end: number): void {
+    if (!this.#isBegun) this.#keys.beginLine();
+    this.#keys.add(piece, start, end);
+  }
+
+  #endLine(piece: Buffer, start: number, end: number): void {
+    this.#readKeys(piece, start, end);
+    const rest = piece.subarray(start, end);
+    const digest =
+      this.#begun === undefined ? hash('sha256', rest, 'binary') : this.#begun.update(rest).digest('binary');
+    const line = this.#ended - this.#from;
+    this.#digests.write(digest, line * DIGEST_BYTES, 'latin1');
+    this.#sizes[line] = this.#begunBytes + rest.length + 1;
+    this.#isBegun = false;
     this.#begun = undefined;
     this.#begunBytes = 0;
-    this.#ended += 1;
+  }
+
+  #beginLine(piece: Buffer, start: number): void {
+    this.#readKeys(piece, start, piece.length);
+    const rest = piece.subarray(start);
+    this.#begun ??= createHash('sha256');
+    this.#begun.update(rest);
+    this.#begunBytes += rest.length;
+    this.#isBegun = true;
   }
 }

@@ -459,7 +459,6 @@ class Work {
       key: folder.keyOf(object),
       object,
       columns: manifest.columns,
-      keyColumns: [],
       windowBytes: readableWindowBytes(context.config),
     };
     this.#present = noLines();

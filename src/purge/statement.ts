@@ -9,6 +9,7 @@ import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import type { KeyType } from '../postgres/key-types.ts';
 import { exactRows } from './exact.ts';
 import type { Reference } from './look.ts';
+import { DIGEST_BYTES } from './proof.ts';
 
 /** What the statements are made of. */
 export interface PurgeTarget {
@@ -24,11 +25,14 @@ export interface PurgeTarget {
   window: { column: string; type: 'date' | 'timestamp' | 'timestamptz' } | undefined;
 }
 
-/** Parameters of both: a list of values for each column of the key, the list of digests, the bounds of the window. */
+/** Parameters of both: an array of values for each column of the key, all digests as one, the bounds of the window. Lines count from 1. */
 export interface PurgeStatements {
-  /** Deletes; gives `n` of each row that was locked, from 1, and whether it went. */
+  /** Deletes; gives how many lines had their row locked, how many of these went, and the numbers of those that did not. */
   remove: string;
-  /** Gives `n` of each row whose key is there, and what it is: `changed`, `inexact`, `referenced` or `equal`. */
+  /**
+   * Gives how many lines have a row of their key, by what it is: `changed`, `inexact`, `referenced` or `equal`. A last parameter has
+   * the numbers of lines to leave out.
+   */
   look: string;
 }
 
@@ -56,14 +60,21 @@ export function buildStatements(target: PurgeTarget): PurgeStatements {
 ), gone AS (
   DELETE FROM ${from} USING l WHERE ${[ALL_COMPARED, isSame('l'), isThatVersion(row), ...fence].join(' AND ')} RETURNING l.n
 )
-SELECT l.n::pg_catalog.int4 AS n, l.n OPERATOR(pg_catalog.=) ANY (SELECT gone.n FROM gone) AS went FROM l`,
+SELECT pg_catalog.count(*)::pg_catalog.int4 AS locked, pg_catalog.count(*) FILTER (WHERE lines.went)::pg_catalog.int4 AS deleted,
+  pg_catalog.array_agg(lines.n) FILTER (WHERE NOT lines.went)::pg_catalog.text AS kept
+FROM (
+  SELECT DISTINCT l.n, l.n OPERATOR(pg_catalog.=) ANY (SELECT gone.n FROM gone) AS went FROM l
+) AS lines`,
     look: `WITH ${archivedRows(target)}
-SELECT a.n::pg_catalog.int4 AS n, CASE
+SELECT found.outcome, pg_catalog.count(*)::pg_catalog.int4 AS lines FROM (
+  SELECT CASE
     WHEN (${digestOf(row)} OPERATOR(pg_catalog.=) a.d) IS NOT TRUE THEN 'changed'
     ${exact.length === 0 ? '' : `WHEN (${exact.join(' AND ')}) IS NOT TRUE THEN 'inexact'`}
     ${referenced.length === 0 ? '' : `WHEN ${referenced.join(' OR ')} THEN 'referenced'`}
     ELSE 'equal' END AS outcome
-FROM ${from} JOIN a ON ${[isSame('a'), ...fence].join(' AND ')}`,
+  FROM ${from} JOIN a ON ${[isSame('a'), ...fence].join(' AND ')}
+  WHERE a.n OPERATOR(pg_catalog.<>) ALL ($${key.length + 2 + fence.length}::pg_catalog.int8[])
+) AS found GROUP BY found.outcome`,
   };
 }
 
@@ -87,13 +98,14 @@ function digestOf(row: string): string {
   return `pg_catalog.sha256(pg_catalog.convert_to(${line}, 'UTF8'))`;
 }
 
-/** Of several lists, `unnest` is a word of the grammar, which no search path has a say in. */
+/** A digest is taken by its place: as an array of so many, they would take the server and us longer than the deleting does. */
 function archivedRows({ key }: PurgeTarget): string {
-  const lists = key.map(({ type }, at) => `$${at + 1}::${type}[]`);
+  const lists = key.map(({ type }, at) => `pg_catalog.unnest($${at + 1}::${type}[])`);
   const names = key.map((_, at) => `k${at + 1}`);
+  const at = `((u.n OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog.*) ${DIGEST_BYTES} OPERATOR(pg_catalog.+) 1)::pg_catalog.int4`;
   return `a AS MATERIALIZED (
-  SELECT * FROM unnest(${[...lists, `$${key.length + 1}::pg_catalog.bytea[]`].join(', ')})
-    WITH ORDINALITY AS u(${[...names, 'd', 'n'].join(', ')})
+  SELECT u.*, pg_catalog.substr($${key.length + 1}::pg_catalog.bytea, ${at}, ${DIGEST_BYTES}) AS d
+  FROM ROWS FROM (${lists.join(', ')}) WITH ORDINALITY AS u(${[...names, 'n'].join(', ')})
 )`;
 }
 

@@ -48,23 +48,19 @@ export interface ObjectToVerify {
   keyColumns: readonly string[];
   /** What a decompressor may take for its window. */
   windowBytes: number;
-  /** Told of each line on the way; what it was told counts only if there is no difference in the end. */
-  reader?: LineReader;
+  /** Gets the content instead of the check of lines; what it made of it counts only if there is no difference in the end. */
+  reader?: ContentReader;
 }
 
-/** Takes the lines of an object from the very bytes that are compared with the manifest. */
-export interface LineReader {
-  /** The columns whose values are wanted of each line; those of `firstKey` and `lastKey` are not compared then. */
-  keyColumns: readonly string[];
+/** Takes what it wants from the very bytes that are compared with the manifest, of an object whose lines were checked before. */
+export interface ContentReader {
   /** The next bytes of the JSON Lines, which are valid until it returns. */
-  onContent: (piece: Buffer) => void;
-  /** A good line has ended, after its bytes were given. */
-  onLine: (key: (string | undefined)[]) => void;
+  add: (piece: Buffer) => void;
 }
 
 /** Throws FailureError when the object cannot be read for another reason than that it is not there, or not as it was. */
 export async function verifyObject(
-  { store, key, object, columns, keyColumns: keyOfObject, windowBytes, reader }: ObjectToVerify,
+  { store, key, object, columns, keyColumns, windowBytes, reader }: ObjectToVerify,
   problems: Problems,
   signal: AbortSignal,
   onBytes: (bytes: number) => void,
@@ -77,19 +73,17 @@ export async function verifyObject(
   const stored = new ObjectProof();
   const isTooLong = (): boolean => stored.bytes > object.bytes + SURPLUS_BYTES;
   const content = new ContentProof();
-  const keyColumns = reader?.keyColumns ?? keyOfObject;
   const keyIndexes = keyColumns.map((name) => columns.findIndex((column) => column.name === name));
   const names = columns.map((column) => column.name);
   const onProblem = (line: number, message: string): void => {
     problems.add(message, line);
   };
   const scanned = keyIndexes.includes(-1) ? [] : keyIndexes;
-  const scanner = new LineScanner(names, scanned, onProblem, reader?.onLine);
+  const scanner = new LineScanner(names, scanned, onProblem);
   const limits = { contentBytes: object.jsonBytes + SURPLUS_BYTES, windowBytes };
   const unpacker = createUnpacker(codec, limits, (piece) => {
     content.add(piece);
-    reader?.onContent(piece);
-    scanner.add(piece);
+    (reader ?? scanner).add(piece);
   });
   try {
     for await (const slice of store.read(key, signal)) {
@@ -112,7 +106,7 @@ export async function verifyObject(
     return;
   }
   if (damage !== undefined) problems.add(`${damage} (after ${countOf(content.lines, 'whole line')})`);
-  else scanner.end();
+  else if (reader === undefined) scanner.end();
   compareFigures(object, stored, content, problems);
   if (damage === undefined && reader === undefined && !keyIndexes.includes(-1)) {
     const keys = keyIndexes.flatMap((at) => columns[at] ?? []);

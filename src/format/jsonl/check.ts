@@ -72,7 +72,6 @@ export class LineScanner {
   /** By column: which part of the key it is, or -1. */
   readonly #keyParts: Int32Array;
   readonly #onProblem: (line: number, message: string) => void;
-  readonly #onLine: ((key: (string | undefined)[]) => void) | undefined;
   #state: number = IN.frame;
   #column = 0;
   /** Bytes of the frame, or of the word, that have been seen. */
@@ -94,17 +93,12 @@ export class LineScanner {
   #firstKey: (string | undefined)[] | undefined;
   #lastIsWhole = false;
 
-  /**
-   * `keyColumns` are indexes into `columns`; `onProblem` is called once a bad line, and `onLine` once a good one, with the JSON
-   * of its key's values, of which a part that is too long is undefined.
-   */
+  /** `keyColumns` are indexes into `columns`; `onProblem` is called once a bad line. */
   constructor(
     columns: readonly string[],
     keyColumns: readonly number[],
     onProblem: (line: number, message: string) => void,
-    onLine?: (key: (string | undefined)[]) => void,
   ) {
-    this.#onLine = onLine;
     const { prefixes, end } = lineFrame(columns);
     this.#frames = [...prefixes, end].map((text) => Buffer.from(text));
     this.#keyParts = Int32Array.from(columns, (_, at) => keyColumns.indexOf(at));
@@ -376,7 +370,6 @@ export class LineScanner {
     this.#lastIsWhole = isGood;
     [this.#last, this.#present] = [this.#present, this.#last];
     if (isGood && this.lines === 1) this.#firstKey = this.#last.map(jsonOf);
-    if (isGood) this.#onLine?.(this.#last.map(jsonOf));
     for (const value of this.#present) value.clear();
   }
 

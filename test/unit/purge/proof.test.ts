@@ -44,20 +44,21 @@ test('keys are taken whole, with their digests, from the line that each is asked
     const { keys, digests, sizes } = await read(whole, from);
     const lines = LINES.slice(from);
     assert.deepEqual(
-      keys,
-      [lines.map((_, at) => `a\n${at + from}`), lines.map((_, at) => String(at + from - 3))],
+      keys.map((values) => values.slice(0, lines.length)),
+      [
+        `{${lines.map((_, at) => `"a\n${at + from}"`).join(',')}}`,
+        `{${lines.map((_, at) => String(at + from - 3)).join(',')}}`,
+      ],
       `from ${from}`,
     );
-    assert.deepEqual(
-      digests,
-      lines.map((line) => `\\x${createHash('sha256').update(line).digest('hex')}`),
-    );
+    assert.deepEqual(digests, Buffer.concat(lines.map((line) => createHash('sha256').update(line).digest())));
     assert.deepEqual(
       sizes,
-      lines.map((line) => Buffer.byteLength(line) + 1),
+      Uint32Array.from(lines, (line) => Buffer.byteLength(line) + 1),
     );
+    assert.throws(() => keys[0]!.slice(0, lines.length + 1), RangeError);
   }
-  assert.deepEqual((await read(whole, 500)).sizes, []);
+  assert.equal((await read(whole, 500)).sizes.length, 0);
 });
 
 test('nothing is given of an object that changed after the run was proved', async () => {
