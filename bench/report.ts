@@ -3,6 +3,7 @@ import { format } from 'prettier';
 import { formatBytes, formatCount } from '../src/base/units.ts';
 import { cpuPerFurtherGb, cpuPerGb, type Linearity } from './linear.ts';
 import type { RestoreOfTable } from './restore.ts';
+import type { PurgeOfTable } from './purge.ts';
 import { ROUND_TRIPS_MS, type DistanceFigures } from './distance.ts';
 import type { Figures } from './rounds.ts';
 import type { BenchTable } from './site.ts';
@@ -15,6 +16,7 @@ export interface Report {
   figures: readonly Figures[];
   stages: readonly StagesOfTable[];
   restores: readonly RestoreOfTable[];
+  purges: readonly PurgeOfTable[];
   distance: readonly DistanceFigures[];
   linearity: Linearity | undefined;
   machine: [string, string][];
@@ -49,6 +51,7 @@ export async function renderReport(report: Report): Promise<string> {
     ...(report.figures.length === 0 ? [] : [NOTES]),
     ...stagesSection(report),
     ...restoreSection(report.restores),
+    ...purgeSection(report.purges),
     ...distanceSection(report.distance),
     ...linearSection(report.linearity),
     ...verdictSection(judge(report)),
@@ -139,6 +142,33 @@ it reads no object, proves nothing, and compresses nothing. Each round of pgslui
           cpuSeconds.toFixed(2),
           (cpuSeconds / (jsonBytes / 1e9)).toFixed(2),
           serverCpuSeconds.toFixed(2),
+          formatBytes(peakRssBytes),
+        ]),
+      ),
+    ]),
+  ];
+}
+
+function purgeSection(purges: readonly PurgeOfTable[]): string[] {
+  if (purges.length === 0) return [];
+  return [
+    '## Deleting exactly',
+    `All rows of the article's table, and of an eighth of it, with its key and its indexes, after a checkpoint: cold pages, which go into the
+WAL whole. A purge reads all objects again, proves them, and deletes a row only if its line is the archived one. The DELETEs delete what has the key, or
+the date, whatever became of it.`,
+    ...purges.flatMap(({ rows, jsonBytes, figures }) => [
+      `### ${formatCount(rows)} rows, ${formatBytes(jsonBytes)} of JSON Lines`,
+      markdownTable(
+        ['', 'seconds', 'rows/s', 'CPU s', 'CPU s/GB', 'Postgres CPU s', 'x by key', 'WAL', 'memory'],
+        figures.map(({ label, seconds, cpuSeconds, serverCpuSeconds, walBytes, peakRssBytes }) => [
+          label.startsWith('DELETE') ? `\`${label}\`` : `**${label}**`,
+          seconds.median.toFixed(2),
+          formatCount(Math.round(rows / seconds.median)),
+          cpuSeconds.toFixed(2),
+          (cpuSeconds / (jsonBytes / 1e9)).toFixed(2),
+          serverCpuSeconds.toFixed(2),
+          decimals(quotient(serverCpuSeconds, figures.find(({ name }) => name === 'by-key')?.serverCpuSeconds)),
+          formatBytes(walBytes),
           formatBytes(peakRssBytes),
         ]),
       ),

@@ -10,6 +10,7 @@ import { CONTENDERS } from './contenders.ts';
 import { measureDistance } from './distance.ts';
 import { measureLinearity } from './linear.ts';
 import { describeMachine } from './machine.ts';
+import { measurePurge } from './purge.ts';
 import { renderReport, type Report } from './report.ts';
 import { measureRestore } from './restore.ts';
 import { race } from './rounds.ts';
@@ -25,6 +26,7 @@ const HELP = `npm run bench -- [options]
   --rows N        rows of the article's table (default 466000); the narrow table's shrink in proportion
   --stages        only where pgsluice's time goes, stage by stage
   --restore       only the way back, into a table with its key
+  --purge         only what it costs to delete exactly, of the article's table
   --distance      only how fast segments go to a server that is far away
   --linear        also the cost at 10^5, 10^6 and 10^7 rows; takes some minutes
   --write         writes docs/benchmarks.md and docs/images/bench.svg
@@ -44,6 +46,7 @@ interface Options {
   only: readonly string[];
   stagesOnly: boolean;
   restoreOnly: boolean;
+  purgeOnly: boolean;
   distanceOnly: boolean;
   linear: boolean;
   write: boolean;
@@ -84,6 +87,7 @@ function readOptions(): Options | undefined {
       rows: { type: 'string', default: String(ARTICLE_ROWS) },
       stages: { type: 'boolean', default: false },
       restore: { type: 'boolean', default: false },
+      purge: { type: 'boolean', default: false },
       distance: { type: 'boolean', default: false },
       linear: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
@@ -92,16 +96,18 @@ function readOptions(): Options | undefined {
   });
   if (values.help) return undefined;
   const rows = positiveInteger('--rows', values.rows);
+  const wanted = values.purge ? 'article' : values.table;
   const tables = [
     { name: 'article' as const, rows },
     { name: 'narrow' as const, rows: Math.ceil((rows / ARTICLE_ROWS) * NARROW_ROWS) },
-  ].filter(({ name }) => values.table === undefined || values.table === name);
+  ].filter(({ name }) => wanted === undefined || wanted === name);
   if (tables.length === 0) throw new UsageError(`--table is article or narrow, not ${values.table ?? ''}`);
   const isPartial =
     tables.length < 2 ||
     values.only.length > 0 ||
     values.stages ||
     values.restore ||
+    values.purge ||
     values.distance ||
     rows !== ARTICLE_ROWS;
   if (values.write && isPartial)
@@ -112,6 +118,7 @@ function readOptions(): Options | undefined {
     only: values.only,
     stagesOnly: values.stages,
     restoreOnly: values.restore,
+    purgeOnly: values.purge,
     distanceOnly: values.distance,
     linear: values.linear,
     write: values.write,
@@ -128,15 +135,17 @@ async function measureAll(options: Options, closers: Closers, signal: AbortSigna
   const opened = await openSite(options.tables, closers, signal);
   const site = { ...opened, environment: { ...opened.environment, AWS: findAws() } };
   const machine = describeMachine(site.postgresVersion);
-  const { rounds, stagesOnly, restoreOnly, only, linear } = options;
-  const isPartial = stagesOnly || restoreOnly;
+  const { rounds, stagesOnly, restoreOnly, purgeOnly, only, linear } = options;
+  const isPartial = stagesOnly || restoreOnly || purgeOnly;
+  const isWanted = (isOnly: boolean): boolean => isOnly || (!isPartial && only.length === 0);
   return {
     rounds,
     tables: site.tables,
     machine,
     figures: isPartial ? [] : await race(site, contenders, rounds, signal),
-    stages: only.length > 0 || restoreOnly ? [] : await measureStages(site, rounds, signal),
-    restores: only.length > 0 || stagesOnly ? [] : await measureRestore(site, rounds, signal),
+    stages: isWanted(stagesOnly) ? await measureStages(site, rounds, signal) : [],
+    restores: isWanted(restoreOnly) ? await measureRestore(site, rounds, signal) : [],
+    purges: isWanted(purgeOnly) ? await measurePurge(site, rounds, signal) : [],
     distance: isPartial || only.length > 0 ? [] : await measureDistance(rounds, signal),
     linearity: linear ? await measureLinearity(site, LINEAR_ROUNDS, signal) : undefined,
   };
@@ -146,7 +155,17 @@ async function measureAll(options: Options, closers: Closers, signal: AbortSigna
 async function measureOnlyDistance({ rounds }: Options, _closers: Closers, signal: AbortSignal): Promise<Report> {
   const distance = await measureDistance(rounds, signal);
   const machine = describeMachine('not used');
-  return { rounds, tables: [], machine, figures: [], stages: [], restores: [], distance, linearity: undefined };
+  return {
+    rounds,
+    tables: [],
+    machine,
+    figures: [],
+    stages: [],
+    restores: [],
+    purges: [],
+    distance,
+    linearity: undefined,
+  };
 }
 
 function writeDocuments(report: Report, markdown: string): void {

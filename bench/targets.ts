@@ -1,4 +1,5 @@
 /** What is to be reached, as ratios within one run. */
+import type { PurgeOfTable } from './purge.ts';
 import { RESTORE_NAME, type RestoreOfTable } from './restore.ts';
 import type { Figures } from './rounds.ts';
 import { cpuPerFurtherGb, type Linearity } from './linear.ts';
@@ -25,6 +26,7 @@ interface Target {
 interface Measured {
   figures: readonly Figures[];
   restores: readonly RestoreOfTable[];
+  purges: readonly PurgeOfTable[];
   linearity: Linearity | undefined;
 }
 
@@ -33,6 +35,11 @@ type FigureOf = (contender: string) => Figures | undefined;
 const MAX_RSS_BYTES = 170e6;
 /** Times what psql takes from table to table. */
 const MOST_TIMES_PSQL = 1.15;
+/** Of the server's CPU, exactly against by key alone. */
+const MOST_TIMES_BY_KEY = 12;
+const MOST_PURGE_CPU_PER_GB = 6;
+/** More memory for eight times the rows. */
+const PURGE_MEMORY_TOLERANCE = 1.25;
 /** How far apart the three sizes may lie and still count as the same. */
 const LINEAR_TOLERANCE = 1.25;
 
@@ -73,7 +80,7 @@ const TARGETS: readonly Target[] = [
 ];
 
 /** What of the targets is reached. */
-export function judge({ figures, restores, linearity }: Measured): Verdict[] {
+export function judge({ figures, restores, purges, linearity }: Measured): Verdict[] {
   const verdicts = TARGETS.map((target) => {
     const value = target.find((name) =>
       figures.find(({ contender, table }) => contender.name === name && table.name === target.table),
@@ -81,7 +88,7 @@ export function judge({ figures, restores, linearity }: Measured): Verdict[] {
     return verdictOf(target, value);
   });
   const linear = linearity === undefined ? [] : [judgeLinearity(linearity)];
-  return [...verdicts, ...judgeRestores(restores), ...linear];
+  return [...verdicts, ...judgeRestores(restores), ...judgePurge(purges), ...linear];
 }
 
 /** CPU seconds per GB of JSON Lines. */
@@ -120,6 +127,34 @@ function judgeRestores(restores: readonly RestoreOfTable[]): Verdict[] {
       target: `article table, restore: times psql COPY | psql COPY into a table with its key: at most ${MOST_TIMES_PSQL}x`,
       found: `${found.toFixed(2)}x`,
       reached: found <= MOST_TIMES_PSQL,
+    },
+  ];
+}
+
+function judgePurge(purges: readonly PurgeOfTable[]): Verdict[] {
+  const [few, all] = purges.map(({ figures, jsonBytes }) => {
+    const [purge, byKey] = ['purge', 'by-key'].map((wanted) => figures.find(({ name }) => name === wanted));
+    return { purge, byKey, jsonBytes };
+  });
+  if (all?.purge === undefined || few?.purge === undefined) return [];
+  const times = quotient(all.purge.serverCpuSeconds, all.byKey?.serverCpuSeconds) ?? Number.NaN;
+  const cpuPerGb = all.purge.cpuSeconds / (all.jsonBytes / 1e9);
+  const memory = all.purge.peakRssBytes / few.purge.peakRssBytes;
+  return [
+    {
+      target: `article table, purge: the server's CPU, times that of deleting by key: at most ${MOST_TIMES_BY_KEY}x`,
+      found: `${times.toFixed(2)}x`,
+      reached: times <= MOST_TIMES_BY_KEY,
+    },
+    {
+      target: `article table, purge: CPU seconds of its own per GB of JSONL: at most ${MOST_PURGE_CPU_PER_GB}`,
+      found: cpuPerGb.toFixed(2),
+      reached: cpuPerGb <= MOST_PURGE_CPU_PER_GB,
+    },
+    {
+      target: `article table, purge: memory for eight times the rows: at most ${PURGE_MEMORY_TOLERANCE}x`,
+      found: `${memory.toFixed(2)}x`,
+      reached: memory <= PURGE_MEMORY_TOLERANCE,
     },
   ];
 }
