@@ -108,8 +108,8 @@ async function runStages(client: Client, task: SegmentTask, stage: Stage, config
 
 /** What comes from the socket is dropped, up to the server's word that it was all. */
 async function readOnly(client: Client, task: SegmentTask): Promise<Counts> {
-  const { CopySocket } = await import('../src/segment/source/copy-socket.ts');
-  const socket = new CopySocket(client, `COPY (${task.select.text}\n) TO STDOUT (FORMAT binary)`);
+  const { AnswerSocket } = await import('../src/segment/source/answer-socket.ts');
+  const socket = new AnswerSocket(client, `COPY (${task.select.text}\n) TO STDOUT (FORMAT binary)`);
   let tail = '';
   for (;;) {
     const bytes = await socket.next();

@@ -4,7 +4,7 @@ import { RowEncoder } from '../format/jsonl/write/binary/row-encoder.ts';
 import type { EncodeBuffers } from '../format/jsonl/write/binary/encode-memory.ts';
 import { LineBuffer } from '../format/jsonl/line-buffer.ts';
 import { plainValue, TextEncoder, type TextRow } from '../format/jsonl/write/text-encoder.ts';
-import { readCopy } from './source/copy.ts';
+import { readBinary } from './source/binary.ts';
 import { readCursor } from './source/cursor.ts';
 import type { KeySpan, ReadCount } from './source/read-count.ts';
 import { withPlace } from './failed-place.ts';
@@ -24,7 +24,7 @@ export async function* readLines(
   buffers: EncodeBuffers,
   count: LineCount,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const read = task.read === 'cursor' ? readByCursor : readByCopy;
+  const read = task.read === 'cursor' ? readByCursor : readInBinary;
   try {
     yield* read(client, task, buffers, count);
   } catch (error) {
@@ -33,7 +33,7 @@ export async function* readLines(
   }
 }
 
-function readByCopy(
+function readInBinary(
   client: Client,
   task: SegmentTask,
   buffers: EncodeBuffers,
@@ -43,7 +43,7 @@ function readByCopy(
   count.encoded = count.read;
   const { columns, select, subject, keyColumns } = task;
   const job = { select, encoder: new RowEncoder(columns), buffers, subject, keyColumns };
-  return readCopy(client, job, count.read, count.keys);
+  return readBinary(client, job, count.read, count.keys);
 }
 
 async function* readByCursor(

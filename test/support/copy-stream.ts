@@ -1,5 +1,5 @@
 /** Makes up what a server sends for a binary COPY, byte by byte, and a source that gives it out in slices of any size. */
-import type { ByteSource } from '../../src/segment/source/copy-window.ts';
+import type { ByteSource } from '../../src/segment/source/byte-window.ts';
 import { commandComplete, message } from './wire.ts';
 
 /** A field as it is on the wire; null is NULL. */

@@ -8,7 +8,7 @@ import { TextEncoder } from '../../src/format/jsonl/write/text-encoder.ts';
 import { RowEncoder } from '../../src/format/jsonl/write/binary/row-encoder.ts';
 import { giveBuffersBack, lendBuffers, plainBuffers } from '../../src/format/jsonl/write/binary/encode-memory.ts';
 import { hasBinaryEncoder } from '../../src/format/jsonl/write/binary/column.ts';
-import { readCopy } from '../../src/segment/source/copy.ts';
+import { readBinary } from '../../src/segment/source/binary.ts';
 import { readCursor } from '../../src/segment/source/cursor.ts';
 
 /** What a test says of an archive; the rest is default. */
@@ -37,7 +37,7 @@ export async function readLines(
     if (reader !== 'cursor') {
       const select = buildSelect(selection, {}, (column) => !hasBinaryEncoder(column));
       const job = { select, encoder: new RowEncoder(selection.columns), buffers, subject: name, keyColumns: [] };
-      const lines = readCopy(client, job, count, { first: null, last: null });
+      const lines = readBinary(client, job, count, { first: null, last: null });
       for await (const piece of lines) pieces.push(Buffer.from(piece));
       await after(client);
       socketOf(client)?.destroy();

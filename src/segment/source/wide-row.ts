@@ -4,7 +4,7 @@ import { readInt32, readUint16 } from '../../format/jsonl/write/binary/numbers.t
 import type { RowEncoder } from '../../format/jsonl/write/binary/row-encoder.ts';
 import { WORST_GROWTH } from '../../format/jsonl/write/binary/text.ts';
 import type { LineBuffer } from '../../format/jsonl/line-buffer.ts';
-import type { CopyWindow } from './copy-window.ts';
+import type { ByteWindow } from './byte-window.ts';
 
 /** A value up to this size is encoded in one go. */
 const WHOLE_BYTES = 64 * 1024;
@@ -19,7 +19,7 @@ const DIMENSION_BYTES = 8;
 
 /** What a wide row is read from, and written to. `onShortValue` gets the JSON of each value that is not long. */
 export interface Passage {
-  window: CopyWindow;
+  window: ByteWindow;
   lines: LineBuffer;
   onShortValue: (column: number, json: Buffer) => void;
 }
@@ -57,7 +57,7 @@ function bytesOf({ bytes, length }: LineBuffer, from: number): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset + from, length - from);
 }
 
-async function readLength(window: CopyWindow): Promise<number> {
+async function readLength(window: ByteWindow): Promise<number> {
   await window.need(LENGTH_BYTES);
   const bytes = readInt32(window.bytes, window.start);
   window.start += LENGTH_BYTES;
@@ -138,7 +138,7 @@ async function* encodeArray(passage: Passage, element: Encoder): AsyncGenerator<
 }
 
 /** For each dimension the number of elements in one of its rows: all of them for the outermost. */
-async function readDimensions(window: CopyWindow): Promise<number[]> {
+async function readDimensions(window: ByteWindow): Promise<number[]> {
   await window.need(ARRAY_HEADER_BYTES);
   const dimensions = readInt32(window.bytes, window.start);
   window.start += ARRAY_HEADER_BYTES;

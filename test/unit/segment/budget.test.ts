@@ -24,7 +24,7 @@ const SRC = fileURLToPath(new URL('../../../src/', import.meta.url));
 /** Numbers of a size that are no memory, or none outside of a heap, by file. */
 const OTHER_SIZES: Record<string, string> = {
   'segment/restore/read-rows.ts': 'the least that a small object is unpacked into, which is below the budget of one',
-  'segment/source/copy-reader.ts': 'the part of a message that is looked at, in the window',
+  'segment/source/row-reader.ts': 'the part of a message that is looked at, in the window',
   'segment/source/wide-row.ts': 'steps through the window',
   'segment/source/cursor.ts': 'rows, which lie in the heap',
   'format/jsonl/write/text-encoder.ts': 'characters, which lie in the heap',

@@ -5,7 +5,7 @@ import { LineBuffer } from '../../../../src/format/jsonl/line-buffer.ts';
 import { RowEncoder } from '../../../../src/format/jsonl/write/binary/row-encoder.ts';
 import { plainBuffers } from '../../../../src/format/jsonl/write/binary/encode-memory.ts';
 import type { Column } from '../../../../src/postgres/columns.ts';
-import { CopyWindow } from '../../../../src/segment/source/copy-window.ts';
+import { ByteWindow } from '../../../../src/segment/source/byte-window.ts';
 import { encodeWideRow } from '../../../../src/segment/source/wide-row.ts';
 import { type Field, int32, row, sliced } from '../../../support/copy-stream.ts';
 
@@ -51,7 +51,7 @@ async function encodeInPieces(
   sizes: readonly number[],
 ): Promise<{ line: string; short: Map<number, string> }> {
   const { window: room, lines: buffers } = plainBuffers();
-  const window = new CopyWindow(sliced(bytes, sizes), room);
+  const window = new ByteWindow(sliced(bytes, sizes), room);
   const lines = new LineBuffer(buffers);
   const short = new Map<number, string>();
   const passage = { window, lines, onShortValue: (column: number, json: Buffer) => short.set(column, json.toString()) };

@@ -19,7 +19,7 @@ type OnData = (bytes: Buffer) => void;
  * A direct socket lends its only buffer: the next read may not begin before more is asked for, however much it took. Any
  * other socket gives buffers away, and may read ahead.
  */
-export class CopySocket {
+export class AnswerSocket {
   readonly #socket: Socket;
   readonly #isLending: boolean;
   readonly #driver: DriverConnection;

@@ -6,7 +6,7 @@ import { BUDGET } from '../../../../src/base/memory-budget.ts';
 import type { Column } from '../../../../src/postgres/columns.ts';
 import { RowEncoder } from '../../../../src/format/jsonl/write/binary/row-encoder.ts';
 import { giveBuffersBack, lendBuffers } from '../../../../src/format/jsonl/write/binary/encode-memory.ts';
-import { CopyReader } from '../../../../src/segment/source/copy-reader.ts';
+import { RowReader } from '../../../../src/segment/source/row-reader.ts';
 import type { KeySpan, ReadCount } from '../../../../src/segment/source/read-count.ts';
 import { copyMessages, int16, int32, row, SIGNATURE, sliced, TRAILER } from '../../../support/copy-stream.ts';
 import { commandComplete, message } from '../../../support/wire.ts';
@@ -29,7 +29,7 @@ async function read(stream: Buffer, sizes: readonly number[] = [stream.length]):
   try {
     const encoding = { encoder: new RowEncoder(COLUMNS), buffers, subject: 't', keyColumns: [0] };
     const pieces: Buffer[] = [];
-    for await (const piece of new CopyReader(sliced(stream, sizes), encoding, count, keys).read())
+    for await (const piece of new RowReader(sliced(stream, sizes), encoding, count, keys).read())
       pieces.push(Buffer.from(piece));
     return { text: Buffer.concat(pieces).toString(), count, keys };
   } finally {

@@ -4,7 +4,7 @@ import { FailureError, type Failure } from '../../../../src/base/errors.ts';
 import { RowEncoder } from '../../../../src/format/jsonl/write/binary/row-encoder.ts';
 import { plainBuffers } from '../../../../src/format/jsonl/write/binary/encode-memory.ts';
 import type { Column } from '../../../../src/postgres/columns.ts';
-import { readCopy } from '../../../../src/segment/source/copy.ts';
+import { readBinary } from '../../../../src/segment/source/binary.ts';
 import { READY, withScriptedPostgres } from '../../../support/scripted-postgres.ts';
 import { message } from '../../../support/wire.ts';
 
@@ -61,7 +61,7 @@ async function read(
     async (client) => {
       if (gone) await assert.rejects(client.query('SELECT 1'));
       try {
-        for await (const buffer of readCopy(client, job, { rows: 0 }, { first: null, last: null }))
+        for await (const buffer of readBinary(client, job, { rows: 0 }, { first: null, last: null }))
           lines += buffer.toString();
       } catch (error) {
         assert.ok(error instanceof FailureError, String(error));

@@ -17,8 +17,8 @@ import {
   serverError,
   SIGNATURE,
   TRAILER,
-} from './copy-messages.ts';
-import { CopyWindow, type ByteSource } from './copy-window.ts';
+} from './server-messages.ts';
+import { ByteWindow, type ByteSource } from './byte-window.ts';
 import type { KeySpan, ReadCount } from './read-count.ts';
 import { encodeWideRow } from './wide-row.ts';
 
@@ -28,7 +28,7 @@ const OPERATOR_INTERVENTION = '57';
 const LONGEST_MESSAGE = 64 * 1024;
 
 /** How its rows become lines. */
-export interface CopyEncoding {
+export interface BinaryEncoding {
   encoder: RowEncoder;
   buffers: EncodeBuffers;
   /** What is read, for messages. */
@@ -53,12 +53,12 @@ type State =
   | 'over';
 
 /** Throws Error when the stream is not what it should be, and FailureError when it was cut short. */
-export class CopyReader {
-  readonly #window: CopyWindow;
+export class RowReader {
+  readonly #window: ByteWindow;
   readonly #lines: LineBuffer;
   readonly #encoder: RowEncoder;
   readonly #pass: RowPass | undefined;
-  readonly #encoding: CopyEncoding;
+  readonly #encoding: BinaryEncoding;
   readonly #count: ReadCount;
   readonly #keys: KeySpan;
   #state: State = 'start';
@@ -68,8 +68,8 @@ export class CopyReader {
   /** Why the server is about to end the connection, if it has said so. */
   #farewell: Error | undefined;
 
-  constructor(source: ByteSource, encoding: CopyEncoding, count: ReadCount, keys: KeySpan) {
-    this.#window = new CopyWindow(source, encoding.buffers.window);
+  constructor(source: ByteSource, encoding: BinaryEncoding, count: ReadCount, keys: KeySpan) {
+    this.#window = new ByteWindow(source, encoding.buffers.window);
     this.#lines = new LineBuffer(encoding.buffers.lines);
     this.#encoder = encoding.encoder;
     this.#pass = RowPass.open(encoding.encoder, encoding.buffers);

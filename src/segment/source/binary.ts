@@ -3,12 +3,12 @@ import type { Client } from 'pg';
 import { errorText, fail, FailureError } from '../../base/errors.ts';
 import { postgresFailure } from '../../postgres/errors.ts';
 import type { Statement } from '../../postgres/select.ts';
-import { CopyReader, type CopyEncoding } from './copy-reader.ts';
-import { CopySocket } from './copy-socket.ts';
+import { RowReader, type BinaryEncoding } from './row-reader.ts';
+import { AnswerSocket } from './answer-socket.ts';
 import type { KeySpan, ReadCount } from './read-count.ts';
 
 /** What is copied, and how its rows become lines; the encoder is of the columns of `select`. */
-export interface CopyJob extends CopyEncoding {
+export interface BinaryJob extends BinaryEncoding {
   select: Statement;
 }
 
@@ -17,15 +17,15 @@ export interface CopyJob extends CopyEncoding {
  * Once all were read, the connection can be used again; else it cannot. Throws FailureError; the end counts only with the
  * server's word for it.
  */
-export async function* readCopy(
+export async function* readBinary(
   client: Client,
-  job: CopyJob,
+  job: BinaryJob,
   count: ReadCount,
   keys: KeySpan,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const socket = new CopySocket(client, `COPY (${job.select.text}\n) TO STDOUT (FORMAT binary)`);
+  const socket = new AnswerSocket(client, `COPY (${job.select.text}\n) TO STDOUT (FORMAT binary)`);
   try {
-    const reader = new CopyReader(socket, job, count, keys);
+    const reader = new RowReader(socket, job, count, keys);
     yield* reader.read();
     const { ready, rest } = reader.end;
     socket.giveBack(ready, rest);

@@ -7,7 +7,7 @@ import type { Client } from 'pg';
 import { FailureError } from '../../../../src/base/errors.ts';
 import { BUDGET } from '../../../../src/base/memory-budget.ts';
 import { DirectSocket } from '../../../../src/postgres/direct-socket.ts';
-import { CopySocket } from '../../../../src/segment/source/copy-socket.ts';
+import { AnswerSocket } from '../../../../src/segment/source/answer-socket.ts';
 
 /** Numbers of four bytes, one after the other: no two places hold the same. */
 const STREAM = Buffer.from(Uint32Array.from({ length: 2 * 1024 ** 2 }, (_, index) => index).buffer);
@@ -43,7 +43,7 @@ async function connect(t: TestContext, socket: Socket, answer: (peer: Socket) =>
 }
 
 /** Reads the whole stream, and looks at each slice only after the event loop has gone round: it must still be what it was. */
-async function readSlowly(copy: CopySocket): Promise<number[]> {
+async function readSlowly(copy: AnswerSocket): Promise<number[]> {
   const slices: number[] = [];
   for (let at = 0; at < STREAM.length;) {
     const slice = await copy.next();
@@ -63,19 +63,19 @@ describe('the bytes of a COPY', () => {
   ] as const)
     test(`stay as they are until more are asked for, with a read buffer ${what}`, async (t) => {
       const client = await connect(t, new DirectSocket(readBytes), (peer) => peer.write(STREAM));
-      const slices = await readSlowly(new CopySocket(client, 'COPY'));
+      const slices = await readSlowly(new AnswerSocket(client, 'COPY'));
       assert.ok(Math.max(...slices) <= readBytes);
     });
 
   test('stay as they are on a socket that gives its buffers away', async (t) => {
     const client = await connect(t, new Socket(), (peer) => peer.write(STREAM));
-    await readSlowly(new CopySocket(client, 'COPY'));
+    await readSlowly(new AnswerSocket(client, 'COPY'));
   });
 
   test('wait in memory for no more than the budget has, while nobody asks for them', async (t) => {
     const socket = new Socket();
     const client = await connect(t, socket, (peer) => peer.write(STREAM));
-    const copy = new CopySocket(client, 'COPY');
+    const copy = new AnswerSocket(client, 'COPY');
     while (!socket.isPaused() && socket.bytesRead < STREAM.length) await turn();
     const { waitingBytes, surplusBytes } = BUDGET.read;
     assert.ok(socket.bytesRead <= waitingBytes + surplusBytes, `${socket.bytesRead} bytes were taken`);
@@ -97,7 +97,7 @@ describe('the bytes of a COPY', () => {
       socket.on('data', (bytes: Buffer) => seen.push(bytes.toString()));
       const { connection } = client as unknown as { connection: EventEmitter };
       connection.on('readyForQuery', ({ status }: { status: string }) => seen.push(`ready ${status}`));
-      const copy = new CopySocket(client, 'COPY');
+      const copy = new AnswerSocket(client, 'COPY');
       assert.equal((await copy.next()).toString(), 'the answer');
       const lastRead = Buffer.from('behind, ');
       copy.giveBack(Buffer.from('T'), lastRead);
@@ -110,7 +110,7 @@ describe('the bytes of a COPY', () => {
 
   test('end with a failure that may pass when the connection ends', async (t) => {
     const client = await connect(t, new DirectSocket(), (peer) => peer.end('the last words'));
-    const copy = new CopySocket(client, 'COPY');
+    const copy = new AnswerSocket(client, 'COPY');
     assert.equal((await copy.next()).toString(), 'the last words');
     await assert.rejects(
       copy.next(),

@@ -5,7 +5,7 @@ export interface ByteSource {
   next: () => Promise<Buffer>;
 }
 
-export class CopyWindow {
+export class ByteWindow {
   /** Valid from `start` to `end`; filling moves them. */
   readonly bytes: Uint8Array;
   start = 0;

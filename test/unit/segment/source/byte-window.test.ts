@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { CopyWindow } from '../../../../src/segment/source/copy-window.ts';
+import { ByteWindow } from '../../../../src/segment/source/byte-window.ts';
 import { sliced } from '../../../support/copy-stream.ts';
 
 const CAPACITY = 32;
 const STREAM = Buffer.from(Array.from({ length: 200 }, (_, index) => index));
 
-function open(sizes: readonly number[]): CopyWindow {
-  return new CopyWindow(sliced(STREAM, sizes), new Uint8Array(CAPACITY));
+function open(sizes: readonly number[]): ByteWindow {
+  return new ByteWindow(sliced(STREAM, sizes), new Uint8Array(CAPACITY));
 }
 
 describe('the window of a COPY', () => {
