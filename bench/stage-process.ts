@@ -107,14 +107,15 @@ async function runStages(client: Client, task: SegmentTask, stage: Stage, config
 }
 
 /** What comes from the socket is dropped, up to the server's word that it was all. */
-async function readOnly(client: Client, task: SegmentTask): Promise<Counts> {
+async function readOnly(client: Client, { read, select: { text, params } }: SegmentTask): Promise<Counts> {
   const { AnswerSocket } = await import('../src/segment/source/answer-socket.ts');
-  const socket = new AnswerSocket(client, `COPY (${task.select.text}\n) TO STDOUT (FORMAT binary)`);
+  const sent = read === 'copy' ? `COPY (${text}\n) TO STDOUT (FORMAT binary)` : text;
+  const socket = new AnswerSocket(client, { text: sent, params });
   let tail = '';
   for (;;) {
     const bytes = await socket.next();
     tail = (tail + bytes.toString('latin1', Math.max(0, bytes.length - 64))).slice(-64);
-    const end = /C\0\0\0.COPY (\d+)\0Z\0\0\0\x05[IT]$/s.exec(tail);
+    const end = /C\0\0\0.(?:COPY|SELECT) (\d+)\0Z\0\0\0\x05[IT]$/s.exec(tail);
     if (end !== null) return { rows: Number(end[1]), jsonBytes: 0, bytes: 0 };
   }
 }

@@ -232,7 +232,7 @@ function reportQueryOptions(entry: Entry): void {
   if (by === 'key' && !entry.has('key'))
     entry.report('segments/by', 'needs the option key, the columns to cut the query by');
   if (entry.get('read') === 'copy' && entry.has('params'))
-    entry.report('read', 'COPY takes no params; write them into the query, or use cursor');
+    entry.report('read', 'COPY takes no params; leave read out, which is as fast with them');
 }
 
 function reportCompression(entry: Entry): void {

@@ -1,10 +1,11 @@
-/** How an archive's rows are read, where the config leaves it open. */
+/** How an archive's rows are read. */
 import type { ArchiveConfig } from './schema.ts';
 
-export type Reader = 'copy' | 'cursor';
+/** `query` is what COPY cannot: a query with parameters, whose result comes in binary form as COPY's does. */
+export type Reader = 'copy' | 'query' | 'cursor';
 
-/** COPY is several times faster and takes rows of any width; but it takes no parameters. */
+/** COPY and `query` are several times faster than a cursor, and take rows of any width. */
 export function readerOf(archive: Pick<ArchiveConfig, 'read' | 'params'>): Reader {
   if (archive.read !== 'auto') return archive.read;
-  return (archive.params ?? []).length === 0 ? 'copy' : 'cursor';
+  return (archive.params ?? []).length === 0 ? 'copy' : 'query';
 }

@@ -395,9 +395,14 @@ const archive = z.strictObject({
     description: 'Sets this header on gzip objects; many clients then unzip them unasked.',
     defaultText: 'no header',
   }),
-  read: z.enum(['auto', 'cursor', 'copy']).default('auto').meta({
-    description: 'How rows are read: through a cursor or with COPY.',
-  }),
+  read: z
+    .enum(['auto', 'cursor', 'copy'])
+    .default('auto')
+    .meta({
+      description:
+        'How rows are read. `auto`: with COPY; a query with `params`, which COPY does not take, with binary results by the same reader. ' +
+        '`cursor`: as text through a cursor, which is several times slower and takes no row above a width.',
+    }),
   retry: retry.prefault({}).meta({ description: 'How failures that may pass are retried, per segment.' }),
   pace: pace.optional().meta({
     description: 'How fast, and when, the source is read and purged; see docs/pace.md.',

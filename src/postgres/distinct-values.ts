@@ -101,7 +101,7 @@ function skipThrough(
 ), listed AS (SELECT v AS v1, pg_catalog.sum(n) AS n FROM seen GROUP BY v)`;
 }
 
-/** The condition that a row has these values. They stand in it as literals, as COPY takes no parameters. */
+/** The condition that a row has these values. They stand in it as literals: COPY takes no parameters, and those of a query are the operator's. */
 export function hasValues(columns: readonly ValueColumn[], values: readonly (string | null)[]): string {
   return columns
     .map(({ reference, type }, at) => {

@@ -5,7 +5,7 @@ import type { Client } from 'pg';
 /** The part of the driver's connection that a query may use to send itself. */
 export interface DriverConnection extends EventEmitter {
   parse: (query: { text: string }) => void;
-  bind: (values: { values?: readonly unknown[] }) => void;
+  bind: (values: { values?: readonly unknown[]; binary?: boolean }) => void;
   execute: (portal: object) => void;
   sync: () => void;
 }

@@ -122,7 +122,7 @@ async function lookAt(client: Client, archive: ArchiveConfig, slot: Date): Promi
 
 /** The statement that reads one segment. */
 export function segmentSelect({ subject, cut }: RunPlan, segment: PlannedSegment, reader: Reader): Statement {
-  const asksServer = reader === 'copy' ? (column: Column): boolean => !hasBinaryEncoder(column) : undefined;
+  const asksServer = reader === 'cursor' ? undefined : (column: Column): boolean => !hasBinaryEncoder(column);
   return buildSelect(subject.selection, cut.narrow(segment), asksServer);
 }
 

@@ -1,10 +1,10 @@
-/** Source and encoder of a segment in one: rows of Postgres come out as JSON Lines, by COPY or through a cursor. */
+/** Source and encoder of a segment in one: rows of Postgres come out as JSON Lines, in binary form or through a cursor. */
 import type { Client } from '../postgres/connect.ts';
 import { RowEncoder } from '../format/jsonl/write/binary/row-encoder.ts';
 import type { EncodeBuffers } from '../format/jsonl/write/binary/encode-memory.ts';
 import { LineBuffer } from '../format/jsonl/line-buffer.ts';
 import { plainValue, TextEncoder, type TextRow } from '../format/jsonl/write/text-encoder.ts';
-import { readBinary } from './source/binary.ts';
+import { readBinary, type BinaryJob } from './source/binary.ts';
 import { readCursor } from './source/cursor.ts';
 import type { KeySpan, ReadCount } from './source/read-count.ts';
 import { withPlace } from './failed-place.ts';
@@ -24,9 +24,11 @@ export async function* readLines(
   buffers: EncodeBuffers,
   count: LineCount,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const read = task.read === 'cursor' ? readByCursor : readInBinary;
+  const { read } = task;
   try {
-    yield* read(client, task, buffers, count);
+    yield* read === 'cursor'
+      ? readByCursor(client, task, buffers, count)
+      : readInBinary(client, { ...task, read }, buffers, count);
   } catch (error) {
     const lastKey = keyValuesOf(count.read.lastRow, task) ?? count.keys.last;
     throw withPlace(error, task, count.read.rows, lastKey);
@@ -35,14 +37,14 @@ export async function* readLines(
 
 function readInBinary(
   client: Client,
-  task: SegmentTask,
+  task: SegmentTask & Pick<BinaryJob, 'read'>,
   buffers: EncodeBuffers,
   count: LineCount,
 ): AsyncGenerator<Buffer, void, undefined> {
   // One pass does both here; the server's own count of what it sent is checked inside.
   count.encoded = count.read;
-  const { columns, select, subject, keyColumns } = task;
-  const job = { select, encoder: new RowEncoder(columns), buffers, subject, keyColumns };
+  const { read, columns, select, subject, keyColumns } = task;
+  const job = { read, select, encoder: new RowEncoder(columns), buffers, subject, keyColumns };
   return readBinary(client, job, count.read, count.keys);
 }
 

@@ -1,5 +1,6 @@
 /** What crosses the thread boundary: a task to a worker, an outcome back. Plain data only, and no secrets. */
 import type { Failure } from '../base/errors.ts';
+import type { Reader } from '../config/reader.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import type { HeldLock } from '../postgres/held-lock.ts';
 import type { Column } from '../postgres/columns.ts';
@@ -27,7 +28,7 @@ export interface SegmentTask {
   snapshot: string;
   /** The server that has exported it. */
   server: ServerMark;
-  read: 'copy' | 'cursor';
+  read: Reader;
   /** Gives exactly `columns`, in their order; those that the reader cannot encode as JSON text. */
   select: Statement;
   columns: readonly Column[];

@@ -12,10 +12,17 @@ const ROWS = 5000;
 
 interface Fault {
   what: string;
-  reader: 'copy' | 'cursor';
+  reader: 'copy' | 'query' | 'cursor';
   /** What happens to the answer of one segment's query. */
   edit: () => Edit;
 }
+
+/** What is read, and by which way. */
+const READINGS = {
+  copy: { table: 'counted', read: 'copy' },
+  query: { query: 'SELECT * FROM counted WHERE id > $1', params: [0] },
+  cursor: { table: 'counted', read: 'cursor' },
+};
 
 /** The rows of a cursor: of a result whose first column is `id`, which those of the connection's settings do not have. */
 function ofCursor(edit: Edit): Edit {
@@ -60,6 +67,12 @@ const FAULTS: Fault[] = [
     what: 'the server says that a COPY has one row more than came',
     reader: 'copy',
     edit: () => sayingOfCopy((rows) => commandComplete(`COPY ${rows + 1}`)),
+  },
+  { what: 'a row is lost on the way of a query with parameters', reader: 'query', edit: () => dropping('D', 1000) },
+  {
+    what: 'the server says that a query with parameters has one row more than came',
+    reader: 'query',
+    edit: () => saying((rows) => commandComplete(`SELECT ${rows === ROWS ? rows + 1 : rows}`)),
   },
   { what: 'a row is lost on the way of a cursor', reader: 'cursor', edit: () => ofCursor(dropping('D', 1000)) },
   {
@@ -106,8 +119,7 @@ describe('a source that is cut short', () => {
       return edit();
     };
     const archive = {
-      table: 'counted',
-      read: reader,
+      ...READINGS[reader],
       segments: { by: 'none' },
       retry: { attempts: 2, backoff: '1ms' },
     };

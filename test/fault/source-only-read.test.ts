@@ -15,15 +15,19 @@ describe('the source is only read', () => {
     );
   });
 
-  for (const read of ['copy', 'cursor'] as const)
-    test(`by ${read}: a query whose function writes is refused, and nothing is written`, async () => {
-      const query = 'SELECT touch(i) AS id FROM generate_series(1, 10) AS i';
-      const config = await site.writeConfig({ archives: { [read]: { query, read } } });
-      const { result } = await runInProcess(site, config, read, RUN);
+  for (const [by, how] of [
+    ['copy', { read: 'copy' }],
+    ['query', { params: [10] }],
+    ['cursor', { read: 'cursor' }],
+  ] as const)
+    test(`by ${by}: a query whose function writes is refused, and nothing is written`, async () => {
+      const query = `SELECT touch(i) AS id FROM generate_series(1, ${by === 'query' ? '$1' : 10}) AS i`;
+      const config = await site.writeConfig({ archives: { [by]: { query, ...how } } });
+      const { result } = await runInProcess(site, config, by, RUN);
       const failure = failureOf([result]);
       assert.deepEqual([failure.code, failure.transient], ['read-only', false]);
       assert.equal((await site.database.client.query('SELECT FROM touched')).rowCount, 0);
-      await site.assertNothingLeft(read, RUN);
+      await site.assertNothingLeft(by, RUN);
       await site.waitForNoBackends();
     });
 });

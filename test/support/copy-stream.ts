@@ -1,4 +1,4 @@
-/** Makes up what a server sends for a binary COPY, byte by byte, and a source that gives it out in slices of any size. */
+/** Makes up what a server sends for a binary COPY or a query, byte by byte, and a source that gives it out in slices of any size. */
 import type { ByteSource } from '../../src/segment/source/byte-window.ts';
 import { commandComplete, message } from './wire.ts';
 
@@ -34,6 +34,17 @@ export function copyMessages(rows: readonly Buffer[]): Buffer[] {
     ...rest.map((bytes) => message('d', bytes)),
     message('c'),
     commandComplete(`COPY ${rows.length}`),
+    message('Z', Buffer.from('T')),
+  ];
+}
+
+/** Messages of the answer to a query whose result is in binary form: it was parsed and bound before. */
+export function queryMessages(rows: readonly Buffer[]): Buffer[] {
+  return [
+    message('1'),
+    message('2'),
+    ...rows.map((bytes) => message('D', bytes)),
+    commandComplete(`SELECT ${rows.length}`),
     message('Z', Buffer.from('T')),
   ];
 }

@@ -18,9 +18,9 @@ export type Reading = Partial<
 
 export const SLOT = new Date('2026-11-23T02:15:00Z');
 
-export type Reader = 'copy' | 'copy-without-simd' | 'cursor';
+export type Reader = 'copy' | 'copy-without-simd' | 'query' | 'cursor';
 
-/** JSON Lines of one of the two readers, without the last line feed of each. `after` gets the connection as the reader leaves it. */
+/** JSON Lines of one of the readers, without the last line feed of each. `after` gets the connection as the reader leaves it. */
 export async function readLines(
   url: string,
   reading: Reading,
@@ -36,7 +36,8 @@ export async function readLines(
     const count = { rows: 0 };
     if (reader !== 'cursor') {
       const select = buildSelect(selection, {}, (column) => !hasBinaryEncoder(column));
-      const job = { select, encoder: new RowEncoder(selection.columns), buffers, subject: name, keyColumns: [] };
+      const read: 'copy' | 'query' = reader === 'query' ? 'query' : 'copy';
+      const job = { read, select, encoder: new RowEncoder(selection.columns), buffers, subject: name, keyColumns: [] };
       const lines = readBinary(client, job, count, { first: null, last: null });
       for await (const piece of lines) pieces.push(Buffer.from(piece));
       await after(client);

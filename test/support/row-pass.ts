@@ -14,7 +14,7 @@ const ROWS_AT_ONCE = 4000;
 export function encodeByPass(column: Column, values: readonly Buffer[]): string[] {
   const buffers = lendBuffers();
   try {
-    const pass = RowPass.open(new RowEncoder([column]), buffers);
+    const pass = RowPass.open(new RowEncoder([column]), buffers, 0x64);
     assert.ok(pass !== undefined, 'there is no WebAssembly with SIMD here');
     const frame = JSON.stringify({ [column.name]: '' }).indexOf('""');
     const found: string[] = [];

@@ -186,7 +186,7 @@ export const SOURCE_FAILURES = {
   },
   'bad-copy-stream': {
     transient: false,
-    meaning: 'What COPY sent does not have the form that it must have.',
+    meaning: 'Rows in binary form, of a COPY or a query, do not have the form that it must have.',
     hint: 'Set read: cursor for this archive, and please report this, with the table definition.',
   },
 } as const satisfies Declarations;

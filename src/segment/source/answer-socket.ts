@@ -1,4 +1,4 @@
-/** Starts COPY … TO STDOUT on a connection and takes its bytes straight from the socket, past the driver's parser. */
+/** Sends a statement on a connection and takes the bytes of its answer straight from the socket, past the driver's parser. */
 import type { Socket } from 'node:net';
 import type { Client } from 'pg';
 import { fail, type FailureError } from '../../base/errors.ts';
@@ -6,6 +6,7 @@ import { BUDGET } from '../../base/memory-budget.ts';
 import { socketOf } from '../../postgres/connect.ts';
 import { DirectSocket } from '../../postgres/direct-socket.ts';
 import { driverOf, type DriverConnection } from '../../postgres/driver.ts';
+import type { Statement } from '../../postgres/select.ts';
 
 /** So much may wait before the socket is paused; the server feels that and waits. */
 const MAX_WAITING_BYTES = BUDGET.read.waitingBytes;
@@ -13,7 +14,7 @@ const MAX_WAITING_BYTES = BUDGET.read.waitingBytes;
 type OnData = (bytes: Buffer) => void;
 
 /**
- * The raw bytes of what the server answers to a COPY, in the order they come. The driver never sees them. It gets the
+ * The raw bytes of what the server answers to a COPY or a query, in the order they come. The driver never sees them. It gets the
  * connection back from who has read the answer to its end; else that is to be ended.
  *
  * A direct socket lends its only buffer: the next read may not begin before more is asked for, however much it took. Any
@@ -31,8 +32,8 @@ export class AnswerSocket {
   #wake: (() => void) | undefined;
   #ending: { error: Error | undefined } | undefined;
 
-  /** Sends the statement. The connection must be idle. */
-  constructor(client: Client, statement: string) {
+  /** Sends the statement, whose result is to come in binary form. The connection must be idle. */
+  constructor(client: Client, { text, params }: Statement) {
     const socket = socketOf(client);
     if (socket === undefined) throw new Error('the connection has no socket');
     this.#socket = socket;
@@ -48,14 +49,14 @@ export class AnswerSocket {
         socket.on('close', this.#onClose);
         // The extended protocol takes one statement only, whatever stands in a filter.
         socket.cork();
-        driver.parse({ text: statement });
-        driver.bind({});
+        driver.parse({ text });
+        driver.bind({ values: params.map(textOf), binary: true });
         driver.execute({});
         driver.sync();
         socket.uncork();
       },
       handleReadyForQuery: () => undefined,
-      // That the connection broke, which the socket tells as well; but it has told nobody where it broke before the COPY began.
+      // That the connection broke, which the socket tells as well; but it has told nobody where it broke before the statement was sent.
       handleError: this.#onClose,
     } as never);
   }
@@ -125,9 +126,14 @@ export class AnswerSocket {
   };
 }
 
+/** Text, of which the server makes a value of the parameter's type; the config has texts, numbers, booleans and null. */
+function textOf(param: unknown): string | null {
+  return param === null || typeof param === 'string' ? param : JSON.stringify(param);
+}
+
 function connectionEnded(): FailureError {
   return fail('connection-lost', {
     stage: 'read',
-    message: 'the connection to Postgres ended in the middle of a COPY',
+    message: 'the connection to Postgres ended in the middle of its answer',
   });
 }

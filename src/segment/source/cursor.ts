@@ -224,6 +224,6 @@ function rowTooWide(bytes: number, limits: ReadLimits, { rows, lastRow }: ReadCo
     message:
       `row ${formatCount(rows + 1)} of ${limits.subject}${place}, is ${formatBytes(bytes)} wide; ` +
       `a worker of this heap takes rows of up to ${formatBytes(limits.maxRowBytes)}`,
-    hint: `Set read: copy, which takes rows of any width (a query without params); or raise workers.maxOldGenerationSizeMb to ${neededMb} or more, or leave the wide column out with exclude or where.`,
+    hint: `Leave read out (auto), which takes rows of any width; or raise workers.maxOldGenerationSizeMb to ${neededMb} or more, or leave the wide column out with exclude or where.`,
   });
 }

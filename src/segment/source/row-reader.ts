@@ -1,4 +1,4 @@
-/** Turns the bytes of a binary COPY into JSON Lines: nothing is ever held as an object or as text. */
+/** Turns the bytes of rows in binary form into JSON Lines: nothing is ever held as an object or as text. */
 import { fail } from '../../base/errors.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
 import { formatCount } from '../../base/units.ts';
@@ -11,12 +11,13 @@ import { LineBuffer } from '../../format/jsonl/line-buffer.ts';
 import {
   BINARY_FORM,
   commandTag,
-  copiedRows,
   HEADER_BYTES,
   MESSAGE,
+  rowsSent,
   serverError,
   SIGNATURE,
   TRAILER,
+  type RowForm,
 } from './server-messages.ts';
 import { ByteWindow, type ByteSource } from './byte-window.ts';
 import type { KeySpan, ReadCount } from './read-count.ts';
@@ -37,7 +38,10 @@ export interface BinaryEncoding {
   keyColumns: readonly number[];
 }
 
-/** What the stream has come to; each state is followed by the next one, but for `swelling`, which goes back to `rows`. */
+/**
+ * What the stream has come to; each state is followed by the next one, but for `swelling`, which goes back to `rows`. A query begins
+ * with `rows`, and has no trailer.
+ */
 type State =
   /** No data yet: it begins with the signature. */
   | 'start'
@@ -58,21 +62,24 @@ export class RowReader {
   readonly #lines: LineBuffer;
   readonly #encoder: RowEncoder;
   readonly #pass: RowPass | undefined;
+  readonly #form: RowForm;
   readonly #encoding: BinaryEncoding;
   readonly #count: ReadCount;
   readonly #keys: KeySpan;
-  #state: State = 'start';
+  #state: State;
   /** The server's word for what it sent. */
   #tag = '';
   #ready: Buffer = Buffer.alloc(0);
   /** Why the server is about to end the connection, if it has said so. */
   #farewell: Error | undefined;
 
-  constructor(source: ByteSource, encoding: BinaryEncoding, count: ReadCount, keys: KeySpan) {
+  constructor(source: ByteSource, form: RowForm, encoding: BinaryEncoding, count: ReadCount, keys: KeySpan) {
     this.#window = new ByteWindow(source, encoding.buffers.window);
     this.#lines = new LineBuffer(encoding.buffers.lines);
     this.#encoder = encoding.encoder;
-    this.#pass = RowPass.open(encoding.encoder, encoding.buffers);
+    this.#pass = RowPass.open(encoding.encoder, encoding.buffers, form.message);
+    this.#form = form;
+    this.#state = form.isFramed ? 'start' : 'rows';
     this.#encoding = encoding;
     this.#count = count;
     this.#keys = keys;
@@ -98,7 +105,7 @@ export class RowReader {
       if (this.#state === 'rows') this.#encodeRows();
       if (this.#lines.isFull) yield this.#lines.take();
       else if (window.length < HEADER_BYTES) await window.fill();
-      else if (window.bytes[window.start] !== MESSAGE.copyData) await this.#takeMessage();
+      else if (window.bytes[window.start] !== this.#form.message) await this.#takeMessage();
       else yield* this.#takeData();
     }
     if (this.#lines.length > 0) yield this.#lines.take();
@@ -113,16 +120,17 @@ export class RowReader {
   #encodeRows(): void {
     const window = this.#window;
     const { bytes } = window;
+    const { message, isFramed } = this.#form;
     let lastRow = -1;
     for (;;) {
       lastRow = this.#passRows() ?? lastRow;
       // What was left alone there, if there is more: one row, and the others may go that way again.
-      if (this.#lines.isFull || window.length < HEADER_BYTES || bytes[window.start] !== MESSAGE.copyData) break;
+      if (this.#lines.isFull || window.length < HEADER_BYTES || bytes[window.start] !== message) break;
       const end = window.start + readInt32(bytes, window.start + 1) + 1;
       if (end > window.end) break;
       const at = window.start + HEADER_BYTES;
       if (at !== end) {
-        if (readUint16(bytes, at) === TRAILER) {
+        if (isFramed && readUint16(bytes, at) === TRAILER) {
           this.#state = 'trailer';
           window.start = end;
           break;
@@ -180,7 +188,7 @@ export class RowReader {
       case 'swelling':
         return yield* this.#passWideRow();
       default:
-        throw new Error('data came after the trailer of a binary COPY');
+        throw new Error('data came behind its end');
     }
   }
 
@@ -242,7 +250,7 @@ export class RowReader {
         break;
       case MESSAGE.commandComplete:
         this.#tag = commandTag(body);
-        if (this.#state === 'trailer') this.#state = 'complete';
+        if (this.#state === (this.#form.isFramed ? 'trailer' : 'rows')) this.#state = 'complete';
         break;
       case MESSAGE.ready:
         this.#checkEnd();
@@ -272,7 +280,7 @@ export class RowReader {
 
   /** The end counts only with the server's word for it, and for as many rows as came. */
   #checkEnd(): void {
-    if (this.#state === 'complete' && copiedRows(this.#tag) === this.#count.rows) return;
+    if (this.#state === 'complete' && rowsSent(this.#tag, this.#form) === this.#count.rows) return;
     throw fail(
       { code: 'row-count-mismatch', transient: true },
       {

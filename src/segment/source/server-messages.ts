@@ -1,7 +1,8 @@
-/** What a COPY … TO STDOUT (FORMAT binary) is made of on the wire. */
+/** What rows in binary form are made of on the wire: of a COPY … TO STDOUT (FORMAT binary), and of a query. */
 
 /** Types of protocol messages: one byte, before four of length. */
 export const MESSAGE = {
+  dataRow: 0x44,
   copyData: 0x64,
   copyDone: 0x63,
   copyOut: 0x48,
@@ -13,7 +14,20 @@ export const MESSAGE = {
 
 export const HEADER_BYTES = 5;
 
-/** At the start of the data: `PGCOPY\n\xff\r\n\0`, no flags, no extension. */
+/** How rows come. The fields of a row look the same either way. */
+export interface RowForm {
+  /** Type of the message that each row comes in. */
+  message: number;
+  /** Whether a signature stands before the rows, and a trailer behind them. */
+  isFramed: boolean;
+  /** The server's word for how many it sent, in CommandComplete. */
+  tag: RegExp;
+}
+
+export const COPY_FORM: RowForm = { message: MESSAGE.copyData, isFramed: true, tag: /^COPY (\d+)$/ };
+export const QUERY_FORM: RowForm = { message: MESSAGE.dataRow, isFramed: false, tag: /^SELECT (\d+)$/ };
+
+/** At the start of the data of a COPY: `PGCOPY\n\xff\r\n\0`, no flags, no extension. */
 export const SIGNATURE = Buffer.from('5047434f50590aff0d0a000000000000000000', 'hex');
 
 /** In place of a row's count of fields: the end of the data. */
@@ -27,9 +41,9 @@ export function commandTag(body: Buffer): string {
   return body.toString('latin1', 0, body.length - 1);
 }
 
-/** Rows that the server says it sent; NaN when the tag says nothing of a COPY. */
-export function copiedRows(tag: string): number {
-  return Number(/^COPY (\d+)$/.exec(tag)?.[1] ?? Number.NaN);
+/** Rows that the server says it sent; NaN when the tag is of something else. */
+export function rowsSent(tag: string, form: RowForm): number {
+  return Number(form.tag.exec(tag)?.[1] ?? Number.NaN);
 }
 
 /** The error of an ErrorResponse, or of a NoticeResponse. Its fields are one byte of kind, then text up to a zero byte. */

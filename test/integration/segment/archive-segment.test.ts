@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { FailureError } from '../../../src/base/errors.ts';
+import type { Reader } from '../../../src/config/reader.ts';
 import type { ArchiveConfig, DestinationConfig } from '../../../src/config/schema.ts';
 import { hasBinaryEncoder } from '../../../src/format/jsonl/write/binary/column.ts';
 import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
@@ -21,6 +22,8 @@ import { eventually, withDeadline } from '../../support/cli.ts';
 import { type PostgresProxy, startPostgresProxy } from '../../support/postgres-proxy.ts';
 import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { SLOT } from '../../support/read-lines.ts';
+
+const READERS: readonly Reader[] = ['copy', 'query', 'cursor'];
 
 const NAME = 'pgsluice stalled/now/0';
 /** Its 50th row takes an hour. */
@@ -51,7 +54,7 @@ describe('a segment', () => {
     await rm(folder, { recursive: true });
   });
 
-  async function taskBy(read: 'copy' | 'cursor', query = STALLED): Promise<SegmentTask> {
+  async function taskBy(read: Reader, query = STALLED): Promise<SegmentTask> {
     const { selection, name } = await describeSubject(holder, { query } as ArchiveConfig, SLOT);
     return {
       kind: 'archive-segment',
@@ -67,7 +70,7 @@ describe('a segment', () => {
       snapshot: (await exportSnapshot(holder)).id,
       server: await markServer(holder),
       read,
-      select: buildSelect(selection, {}, (column) => read === 'copy' && !hasBinaryEncoder(column)),
+      select: buildSelect(selection, {}, (column) => read !== 'cursor' && !hasBinaryEncoder(column)),
       key: 'part-00000.jsonl.gz',
       compression: { codec: 'gzip', engine: 'zlib' },
       compressor: { engine: 'zlib', level: 1 },
@@ -82,7 +85,7 @@ describe('a segment', () => {
     return rowCount ?? 0;
   }
 
-  for (const read of ['copy', 'cursor'] as const)
+  for (const read of READERS)
     test(`by ${read}, whose source says nothing for long, is dropped at once, and its query is ended on a server that does not hear that we hang up`, async () => {
       const abort = new AbortController();
       const reason = new Error('dropped');
@@ -102,7 +105,7 @@ describe('a segment', () => {
       assert.deepEqual(await readdir(folder), []);
     });
 
-  for (const read of ['copy', 'cursor'] as const)
+  for (const read of READERS)
     test(`by ${read} is not finished when the lock of its run is gone by the end of its rows`, async () => {
       const LOCK = '-8000000000000000001';
       const { rows } = await holder.query<{ pid: number }>(`SELECT pg_backend_pid() AS pid, pg_advisory_lock(${LOCK})`);
@@ -121,7 +124,7 @@ describe('a segment', () => {
       await rm(path.join(folder, `held-${read}`));
     });
 
-  for (const read of ['copy', 'cursor'] as const)
+  for (const read of READERS)
     test(`by ${read} holds the server back while nothing is granted, and is dropped all the same`, async () => {
       const abort = new AbortController();
       const url = pathToFileURL(folder).href;
@@ -135,8 +138,8 @@ describe('a segment', () => {
       const task = { ...(await taskBy(read, LARGE)), key: `paced-${read}`, pieceBytes: 10_000 };
       const archiving = archiveSegment(task, ends, { ...SILENT, grant, signal: abort.signal });
       archiving.catch(() => undefined);
-      // A cursor asks for some rows at a time; COPY goes on until nobody takes any more.
-      const [event, state] = read === 'copy' ? ['ClientWrite', 'active'] : ['Client%', '%'];
+      // A cursor asks for some rows at a time; the others go on until nobody takes any more.
+      const [event, state] = read === 'cursor' ? ['Client%', '%'] : ['ClientWrite', 'active'];
       await eventually('the server waits', async () => {
         const { rowCount } = await database.client.query(
           'SELECT FROM pg_stat_activity WHERE application_name = $1 AND wait_event LIKE $2 AND state LIKE $3',
@@ -193,7 +196,7 @@ describe('a segment', () => {
       for (const name of await readdir(folder)) await rm(path.join(folder, name));
     });
 
-    for (const read of ['copy', 'cursor'] as const)
+    for (const read of READERS)
       test(`by ${read} is read as on a new one, and in between it holds nothing`, async () => {
         const first = await archive({ read });
         assert.deepEqual(await kept(), [{ pid: first.pid, state: 'idle', holds: null, locks: 0 }]);

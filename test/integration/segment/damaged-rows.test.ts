@@ -111,7 +111,12 @@ describe('text that is no UTF-8 in a database that says it is', () => {
     assert.deepEqual([failure?.code, failure?.transient], ['invalid-bytes', false]);
     assert.match(failure!.message, /not in UTF-8, though its database says that it is \(in v\)/);
     assertPlace(failure!, 500);
-    const wide = await archive(lying, { query: 'SELECT id, v FROM u WHERE id > $1', params: [0], segments: {} });
+    const wide = await archive(lying, {
+      query: 'SELECT id, v FROM u WHERE id > $1',
+      params: [0],
+      read: 'cursor',
+      segments: {},
+    });
     assert.equal(wide.failure?.code, 'invalid-bytes');
     const [expression = ''] = /convert_from\(.*\) AS v/.exec(failure?.hint ?? '') ?? [];
     const bad = await archive(lying, { query: `SELECT ${expression} FROM t WHERE id = 500`, segments: {} });
@@ -120,14 +125,15 @@ describe('text that is no UTF-8 in a database that says it is', () => {
     assert.equal((await idsOf(site, rest.name)).length, 899);
   });
 
-  test('is kept by copy, byte for byte', async () => {
-    const { name } = await archive(lying, {
-      query: 'SELECT v FROM t WHERE id = 500',
-      compression: { codec: 'none' },
-      segments: {},
-    });
-    const stored = await site.stored(partKey(name, 0, 'jsonl'));
-    assert.deepEqual(stored?.body, Buffer.from('{"v":"M\xe9"}\n', 'latin1'));
+  test('is kept by copy, and by a query with parameters, byte for byte', async () => {
+    for (const rows of [
+      { query: 'SELECT v FROM t WHERE id = 500' },
+      { query: 'SELECT v FROM t WHERE id = $1', params: [500] },
+    ]) {
+      const { name } = await archive(lying, { ...rows, compression: { codec: 'none' }, segments: {} });
+      const stored = await site.stored(partKey(name, 0, 'jsonl'));
+      assert.deepEqual(stored?.body, Buffer.from('{"v":"M\xe9"}\n', 'latin1'));
+    }
   });
 });
 
@@ -151,14 +157,18 @@ describe('a table that is damaged', () => {
     );
   });
 
-  for (const read of READERS)
-    test(`in its TOAST fails by ${read}, and the place is named`, async () => {
-      const { failure } = await archive(database, { table: 'toasted', read, segments: BIGGER });
+  for (const [by, parts] of [
+    ['copy', { table: 'toasted', read: 'copy' }],
+    ['cursor', { table: 'toasted', read: 'cursor' }],
+    ['a query with parameters', { query: 'SELECT * FROM toasted WHERE id > $1', params: [0], key: ['id'] }],
+  ] as const)
+    test(`in its TOAST fails by ${by}, and the place is named`, async () => {
+      const { failure } = await archive(database, { ...parts, segments: BIGGER });
       assert.deepEqual([failure?.code, failure?.transient], ['server-corruption', false]);
       assert.match(failure!.message, /chunk number/);
       assert.match(failure!.hint, /amcheck/);
       assertPlace(failure!, 30);
-      const rest = await archive(database, { table: 'toasted', read, where: 'id <> 30' });
+      const rest = await archive(database, { table: 'toasted', where: 'id <> 30' });
       assert.equal((await idsOf(site, rest.name)).length, 59);
     });
 

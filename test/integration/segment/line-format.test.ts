@@ -77,6 +77,36 @@ for (const reader of READERS)
     });
   });
 
+describe('a query with parameters, which stay parameters', () => {
+  let database: TestDatabase;
+
+  before(async () => {
+    database = await testDatabase();
+  });
+
+  for (const reader of ['query', 'cursor'] as const) {
+    // As literals, '007'::int and '007'::text would be 7 and 007.
+    test(`gives what the server makes of them: read by ${reader}`, async () => {
+      const query = `SELECT $1::int AS number, $1::text AS text, $2 AS nothing, $3::bool AS b, n
+        FROM generate_series(1, $4) AS n WHERE $5 <> 'x'`;
+      const params = ['007', null, true, 3, `'; DROP TABLE no_rows; -- \\ "é`];
+      const lines = await readLines(database.url, { query, params }, reader);
+      assert.deepEqual(lines, await oracleLines(database.url, `(${query})`, params));
+      assert.equal(lines[0], '{"number":7,"text":"7","nothing":null,"b":true,"n":1}');
+      assert.equal(lines.length, 3);
+    });
+  }
+
+  test('gives every built-in type as its line', async () => {
+    const { table } = await createEveryTypeTable(database.client);
+    const query = `SELECT * FROM ${table} WHERE $1`;
+    assert.deepEqual(
+      await readLines(database.url, { query, params: [true] }, 'query'),
+      await oracleLines(database.url, table),
+    );
+  });
+});
+
 const text = fc
   .string({ unit: 'binary', maxLength: 60 })
   .map((value) => value.replaceAll(/\u0000/g, '').toWellFormed());
@@ -112,7 +142,8 @@ describe('on other versions of Postgres', () => {
       const database = await testDatabase(t, { serverUrl: server.url });
       const { table } = await createEveryTypeTable(database.client);
       const expected = await oracleLines(database.url, table);
-      for (const reader of READERS) assert.deepEqual(await readLines(database.url, { table }, reader), expected);
+      for (const reader of [...READERS, 'query'] as const)
+        assert.deepEqual(await readLines(database.url, { table }, reader), expected, reader);
     });
   }
   test(

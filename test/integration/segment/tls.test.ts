@@ -95,7 +95,7 @@ test(
     const pid = (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]!.pid;
     const lock = { pid, number: '-7000000000' };
     const expected = await oracleLines(server.url, 'wide');
-    for (const reader of ['copy', 'cursor'] as const) {
+    for (const reader of ['copy', 'query', 'cursor'] as const) {
       const lines = await readLines(url, { table: 'public.wide' }, reader, async (reading) => {
         await endReading(reading, lock);
         const others = endReading(reading, { ...lock, number: '1' });

@@ -44,16 +44,20 @@ describe('a row that is wider than the window', () => {
 
   test('stands between narrow ones, at any place of the window', async () => {
     const query = `SELECT n AS id, repeat('x', CASE WHEN n % 50 = 0 THEN 300000 + n ELSE n % 977 END) AS t FROM generate_series(1, 1500) AS n`;
-    const lines = await readLines(database.url, { query }, 'copy');
     const expected = await oracleLines(database.url, `(${query})`);
-    assert.equal(lines.filter((line, index) => line !== expected[index]).length, 0);
-    assert.equal(lines.length, 1500);
+    for (const reader of ['copy', 'query'] as const) {
+      const lines = await readLines(database.url, { query }, reader);
+      assert.equal(lines.filter((line, index) => line !== expected[index]).length, 0, reader);
+      assert.equal(lines.length, 1500);
+    }
   });
 
   test('may be the very first, behind the header of the stream', async () => {
     const query = `SELECT repeat('y', 1000000) AS t`;
-    const [line] = await readLines(database.url, { query }, 'copy');
-    assert.ok(line === `{"t":"${'y'.repeat(1_000_000)}"}`);
+    for (const reader of ['copy', 'query'] as const) {
+      const [line] = await readLines(database.url, { query }, reader);
+      assert.ok(line === `{"t":"${'y'.repeat(1_000_000)}"}`, reader);
+    }
   });
 
   test('may have more columns than one buffer of lines has room for', async () => {

@@ -195,7 +195,7 @@ const CASES: [text: string, message: string][] = [
   ],
   [
     inArchive('query: select 1\n    ▸read: copy\n    params: [1]'),
-    'archives.a.read: COPY takes no params; write them into the query, or use cursor',
+    'archives.a.read: COPY takes no params; leave read out, which is as fast with them',
   ],
   [
     inArchive('query: select 1\n    params: [▸[1]]'),

@@ -12,6 +12,8 @@ import { AnswerSocket } from '../../../../src/segment/source/answer-socket.ts';
 /** Numbers of four bytes, one after the other: no two places hold the same. */
 const STREAM = Buffer.from(Uint32Array.from({ length: 2 * 1024 ** 2 }, (_, index) => index).buffer);
 
+const STATEMENT = { text: 'COPY', params: [] };
+
 /** A client whose connection is `socket`, and which answers any query with `answer`. */
 async function connect(t: TestContext, socket: Socket, answer: (peer: Socket) => void): Promise<Client> {
   const server = net.createServer((peer) => {
@@ -56,26 +58,26 @@ async function readSlowly(copy: AnswerSocket): Promise<number[]> {
   return slices;
 }
 
-describe('the bytes of a COPY', () => {
+describe('the bytes of an answer', () => {
   for (const [what, readBytes] of [
     ['as it is', BUDGET.read.socketBytes],
     ['larger than what may wait', 4 * BUDGET.read.waitingBytes],
   ] as const)
     test(`stay as they are until more are asked for, with a read buffer ${what}`, async (t) => {
       const client = await connect(t, new DirectSocket(readBytes), (peer) => peer.write(STREAM));
-      const slices = await readSlowly(new AnswerSocket(client, 'COPY'));
+      const slices = await readSlowly(new AnswerSocket(client, STATEMENT));
       assert.ok(Math.max(...slices) <= readBytes);
     });
 
   test('stay as they are on a socket that gives its buffers away', async (t) => {
     const client = await connect(t, new Socket(), (peer) => peer.write(STREAM));
-    await readSlowly(new AnswerSocket(client, 'COPY'));
+    await readSlowly(new AnswerSocket(client, STATEMENT));
   });
 
   test('wait in memory for no more than the budget has, while nobody asks for them', async (t) => {
     const socket = new Socket();
     const client = await connect(t, socket, (peer) => peer.write(STREAM));
-    const copy = new AnswerSocket(client, 'COPY');
+    const copy = new AnswerSocket(client, STATEMENT);
     while (!socket.isPaused() && socket.bytesRead < STREAM.length) await turn();
     const { waitingBytes, surplusBytes } = BUDGET.read;
     assert.ok(socket.bytesRead <= waitingBytes + surplusBytes, `${socket.bytesRead} bytes were taken`);
@@ -97,7 +99,7 @@ describe('the bytes of a COPY', () => {
       socket.on('data', (bytes: Buffer) => seen.push(bytes.toString()));
       const { connection } = client as unknown as { connection: EventEmitter };
       connection.on('readyForQuery', ({ status }: { status: string }) => seen.push(`ready ${status}`));
-      const copy = new AnswerSocket(client, 'COPY');
+      const copy = new AnswerSocket(client, STATEMENT);
       assert.equal((await copy.next()).toString(), 'the answer');
       const lastRead = Buffer.from('behind, ');
       copy.giveBack(Buffer.from('T'), lastRead);
@@ -110,7 +112,7 @@ describe('the bytes of a COPY', () => {
 
   test('end with a failure that may pass when the connection ends', async (t) => {
     const client = await connect(t, new DirectSocket(), (peer) => peer.end('the last words'));
-    const copy = new AnswerSocket(client, 'COPY');
+    const copy = new AnswerSocket(client, STATEMENT);
     assert.equal((await copy.next()).toString(), 'the last words');
     await assert.rejects(
       copy.next(),

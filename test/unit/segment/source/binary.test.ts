@@ -4,7 +4,7 @@ import { FailureError, type Failure } from '../../../../src/base/errors.ts';
 import { RowEncoder } from '../../../../src/format/jsonl/write/binary/row-encoder.ts';
 import { plainBuffers } from '../../../../src/format/jsonl/write/binary/encode-memory.ts';
 import type { Column } from '../../../../src/postgres/columns.ts';
-import { readBinary } from '../../../../src/segment/source/binary.ts';
+import { readBinary, type BinaryJob } from '../../../../src/segment/source/binary.ts';
 import { READY, withScriptedPostgres } from '../../../support/scripted-postgres.ts';
 import { message } from '../../../support/wire.ts';
 
@@ -49,7 +49,8 @@ async function read(
 ): Promise<{ lines: string; failure: Failure | undefined }> {
   let lines = '';
   let failure: Failure | undefined;
-  const job = {
+  const job: BinaryJob = {
+    read: 'copy',
     select: { text: 'SELECT id FROM events', params: [] },
     encoder: new RowEncoder([ID]),
     buffers: plainBuffers(),
@@ -134,6 +135,6 @@ describe('what COPY sends', () => {
     assert.deepEqual([crashed.failure?.code, crashed.failure?.cause], ['connection-lost', 'SQLSTATE 57P02']);
     assert.match(crashed.failure?.message ?? '', /crash of another server process/);
     const { failure } = await read([BINARY, rows(1), notice('01000', 'a word of the query')], { end: true });
-    assert.match(failure?.message ?? '', /ended in the middle of a COPY/);
+    assert.match(failure?.message ?? '', /ended in the middle of its answer/);
   });
 });

@@ -7,8 +7,18 @@ import type { Column } from '../../../../src/postgres/columns.ts';
 import { RowEncoder } from '../../../../src/format/jsonl/write/binary/row-encoder.ts';
 import { giveBuffersBack, lendBuffers } from '../../../../src/format/jsonl/write/binary/encode-memory.ts';
 import { RowReader } from '../../../../src/segment/source/row-reader.ts';
+import { COPY_FORM, QUERY_FORM } from '../../../../src/segment/source/server-messages.ts';
 import type { KeySpan, ReadCount } from '../../../../src/segment/source/read-count.ts';
-import { copyMessages, int16, int32, row, SIGNATURE, sliced, TRAILER } from '../../../support/copy-stream.ts';
+import {
+  copyMessages,
+  int16,
+  int32,
+  queryMessages,
+  row,
+  SIGNATURE,
+  sliced,
+  TRAILER,
+} from '../../../support/copy-stream.ts';
 import { commandComplete, message } from '../../../support/wire.ts';
 
 const COLUMNS: Column[] = [
@@ -22,14 +32,14 @@ interface Outcome {
   keys: KeySpan;
 }
 
-async function read(stream: Buffer, sizes: readonly number[] = [stream.length]): Promise<Outcome> {
+async function read(stream: Buffer, sizes: readonly number[] = [stream.length], form = COPY_FORM): Promise<Outcome> {
   const count = { rows: 0 };
   const keys: KeySpan = { first: null, last: null };
   const buffers = lendBuffers();
   try {
     const encoding = { encoder: new RowEncoder(COLUMNS), buffers, subject: 't', keyColumns: [0] };
     const pieces: Buffer[] = [];
-    for await (const piece of new RowReader(sliced(stream, sizes), encoding, count, keys).read())
+    for await (const piece of new RowReader(sliced(stream, sizes), form, encoding, count, keys).read())
       pieces.push(Buffer.from(piece));
     return { text: Buffer.concat(pieces).toString(), count, keys };
   } finally {
@@ -112,6 +122,57 @@ describe('the reader of a COPY', () => {
   });
 });
 
+describe('the reader of a query', () => {
+  const rowsOf = (rows: [number, string | null][]): Buffer[] => queryMessages(rows.map(([id, t]) => rowOf(id, t)));
+
+  test('gives each row as its line, wherever the network cuts the stream', async () => {
+    const stream = Buffer.concat(rowsOf(ROWS));
+    for (const sizes of [[stream.length], [1, 7, 90_000], [300_000, 5, 65_536]]) {
+      const { text, count, keys } = await read(stream, [...sizes, 300_000], QUERY_FORM);
+      assert.ok(text === linesOf(ROWS), 'the lines differ');
+      assert.equal(count.rows, ROWS.length);
+      assert.deepEqual(keys, { first: ['1'], last: ['7'] });
+    }
+  });
+
+  test('takes one without a row', async () => {
+    assert.deepEqual(await read(Buffer.concat(rowsOf([])), [3], QUERY_FORM), {
+      text: '',
+      count: { rows: 0 },
+      keys: { first: null, last: null },
+    });
+  });
+
+  test('finds by the count of the server that a row, or its word for the end, is missing', async () => {
+    const messages = rowsOf([
+      [1, 'one'],
+      [2, 'two'],
+    ]);
+    const [, , , , complete, ready] = messages;
+    const rest = messages.slice(0, 4);
+    for (const stream of [
+      messages.filter((_, at) => at !== 3),
+      messages.filter((bytes) => bytes !== complete),
+      [...rest, commandComplete('SELECT 3'), ready!],
+      [...rest, commandComplete('COPY 2'), ready!],
+      [...rest, message('s'), ready!],
+    ])
+      await assert.rejects(
+        read(Buffer.concat(stream), undefined, QUERY_FORM),
+        (error) =>
+          error instanceof FailureError && error.failure.code === 'row-count-mismatch' && error.failure.transient,
+      );
+  });
+
+  test('refuses a row behind its end, and one whose count of fields is a trailer of COPY', async () => {
+    const messages = rowsOf([[1, 'one']]);
+    const late = [...messages.slice(0, 4), message('D', rowOf(2, 'two')), ...messages.slice(4)];
+    await assert.rejects(read(Buffer.concat(late), undefined, QUERY_FORM), /behind its end/);
+    const trailer = [...messages.slice(0, 3), message('D', TRAILER), ...messages.slice(3)];
+    await assert.rejects(read(Buffer.concat(trailer), undefined, QUERY_FORM), /65535 fields, not 2/);
+  });
+});
+
 describe('a COPY that is cut short', () => {
   async function assertMismatch(stream: Buffer): Promise<void> {
     await assert.rejects(
@@ -164,7 +225,7 @@ describe('a stream that is no binary COPY', () => {
     [
       'with data behind the trailer',
       Buffer.concat([message('d', SIGNATURE, TRAILER), message('d', rowOf(1, 'x'))]),
-      /after the trailer/,
+      /behind its end/,
     ],
     ['with a message shorter than its header', Buffer.from('S\0\0\0\x01'), /says that it has 2 bytes/],
   ] as const)

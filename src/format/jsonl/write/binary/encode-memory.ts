@@ -40,7 +40,15 @@ interface WebAssemblyApi {
 interface Exports {
   escape: OverMemory;
   blank: OverMemory;
-  encodeRows: (program: number, at: number, end: number, to: number, full: number, limit: number) => void;
+  encodeRows: (
+    program: number,
+    message: number,
+    at: number,
+    end: number,
+    to: number,
+    full: number,
+    limit: number,
+  ) => void;
 }
 
 /** The memory as whole rows are encoded in it. */
@@ -51,7 +59,7 @@ export interface EncodeMemory {
   prepareFloats: () => void;
   /** Puts the columns' program in its place, if it is not there. */
   load: (program: Uint8Array) => void;
-  encodeRows: (at: number, end: number, to: number, full: number, limit: number) => void;
+  encodeRows: (message: number, at: number, end: number, to: number, full: number, limit: number) => void;
   /** What the last call came to. */
   result: Uint32Array;
 }
@@ -151,8 +159,8 @@ function encodeMemoryOf(buffer: ArrayBuffer, { encodeRows }: Exports): EncodeMem
       bytes.set(program, PROGRAM_AT);
       loaded = program;
     },
-    encodeRows: (at, end, to, full, limit) => {
-      encodeRows(PROGRAM_AT, at, end, to, full, limit);
+    encodeRows: (message, at, end, to, full, limit) => {
+      encodeRows(PROGRAM_AT, message, at, end, to, full, limit);
     },
     result: new Uint32Array(buffer, RESULT_AT, 5),
   };

@@ -22,21 +22,26 @@ export class RowPass {
   readonly #memory: EncodeMemory;
   readonly #window: number;
   readonly #program: Uint8Array;
+  readonly #message: number;
 
-  private constructor(memory: EncodeMemory, window: Uint8Array, program: Uint8Array) {
+  private constructor(memory: EncodeMemory, window: Uint8Array, program: Uint8Array, message: number) {
     this.#memory = memory;
     this.#window = window.byteOffset;
     this.#program = program;
+    this.#message = message;
   }
 
-  /** Undefined where the buffers do not lie in the memory, or the columns' program has no room in it: row-encoder.ts does it then. */
-  static open(encoder: RowEncoder, buffers: EncodeBuffers): RowPass | undefined {
+  /**
+   * Of rows that come in messages of this type. Undefined where the buffers do not lie in the memory, or the columns' program has no
+   * room in it: row-encoder.ts does it then.
+   */
+  static open(encoder: RowEncoder, buffers: EncodeBuffers, message: number): RowPass | undefined {
     const memory = memoryOf(buffers);
     if (memory === undefined) return undefined;
     const program = buildProgram(encoder, memory.programBytes);
     if (program === undefined) return undefined;
     if (encoder.columns.some(isFloat)) memory.prepareFloats();
-    return new RowPass(memory, buffers.window, program);
+    return new RowPass(memory, buffers.window, program, message);
   }
 
   /**
@@ -49,7 +54,7 @@ export class RowPass {
     const base = lines.byteOffset;
     const window = this.#window;
     memory.load(this.#program);
-    memory.encodeRows(window + start, window + end, base + length, base + full, base + lines.length);
+    memory.encodeRows(this.#message, window + start, window + end, base + length, base + full, base + lines.length);
     const { result } = memory;
     this.stop = result[STOP]! - window;
     this.length = result[LENGTH]! - base;

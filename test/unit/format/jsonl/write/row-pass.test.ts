@@ -15,6 +15,7 @@ import type { Column } from '../../../../../src/postgres/columns.ts';
 import { int16, int32, row, TRAILER } from '../../../../support/copy-stream.ts';
 import { message } from '../../../../support/wire.ts';
 
+const COPY_DATA = 0x64;
 const OIDS = {
   bool: 16,
   bytea: 17,
@@ -182,7 +183,7 @@ describe('rows in WebAssembly', () => {
     stream: Buffer,
     { at = 0, to = 0, full = BUDGET.lines.fullBytes } = {},
   ): Passed {
-    const pass = RowPass.open(new RowEncoder(columns), buffers);
+    const pass = RowPass.open(new RowEncoder(columns), buffers, COPY_DATA);
     assert.ok(pass !== undefined, 'this machine has no WebAssembly with SIMD');
     buffers.window.set(stream, at);
     const rows = pass.run(at, at + stream.length, lines, to, full);
@@ -360,8 +361,8 @@ describe('rows in WebAssembly', () => {
   });
 
   test('know their columns again when other columns were in between, and take no more of them than there is room for', () => {
-    const one = RowPass.open(new RowEncoder([column('a', OIDS.int4)]), buffers)!;
-    const other = RowPass.open(new RowEncoder([column('b', OIDS.int4)]), buffers)!;
+    const one = RowPass.open(new RowEncoder([column('a', OIDS.int4)]), buffers, COPY_DATA)!;
+    const other = RowPass.open(new RowEncoder([column('b', OIDS.int4)]), buffers, COPY_DATA)!;
     const stream = message('d', row(int32(7)));
     buffers.window.set(stream);
     for (const [pass, text] of [
@@ -373,9 +374,9 @@ describe('rows in WebAssembly', () => {
       assert.equal(Buffer.from(lines.subarray(0, pass.length)).toString(), text);
     }
     const many = Array.from({ length: 1600 }, (_, index) => column(`${index}`.repeat(15), OIDS.int4));
-    assert.equal(RowPass.open(new RowEncoder(many), buffers), undefined);
-    assert.equal(RowPass.open(new RowEncoder([]), buffers), undefined);
-    assert.equal(RowPass.open(new RowEncoder(many.slice(0, 9)), plainBuffers()), undefined);
+    assert.equal(RowPass.open(new RowEncoder(many), buffers, COPY_DATA), undefined);
+    assert.equal(RowPass.open(new RowEncoder([]), buffers, COPY_DATA), undefined);
+    assert.equal(RowPass.open(new RowEncoder(many.slice(0, 9)), plainBuffers(), COPY_DATA), undefined);
     assert.equal(one.run(0, stream.length, new Uint8Array(100), 0, 100), 0);
   });
 });

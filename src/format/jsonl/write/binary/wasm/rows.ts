@@ -1,5 +1,5 @@
 /**
- * Whole rows of a binary COPY to lines of JSON, in one call for all that is whole in the window.
+ * Whole rows in binary form to lines of JSON, in one call for all that is whole in the window.
  *
  * This folder is AssemblyScript, of which there is one module: it has no objects, no collector and no data of its own, only
  * loads and stores in the memory that it is given. What it does not know, or has no room for, it leaves to the encoders in
@@ -13,19 +13,26 @@ import { encodeScalar } from './scalars.ts';
 
 export { blank, escape };
 
-/** Type and length of a CopyData message. */
+/** Type and length of a message. */
 const HEADER_BYTES: usize = 5;
-const COPY_DATA: u32 = 0x64;
 /** Stores may write up to so much behind what they are for. */
 const SLACK: usize = 64;
 const NULL_TEXT: u32 = 0x6c6c756e;
 const LINE_END: u16 = 0x0a7d;
 
 /**
- * Encodes the rows that are whole in memory[at, end) to memory from `to` on, until that is at `full` or beyond; writes nothing
+ * Encodes the rows that are whole in memory[at, end), each in a message of the type `message`, to memory from `to` on, until that is at `full` or beyond; writes nothing
  * at `limit` or behind. The result is left at RESULT_AT.
  */
-export function encodeRows(program: usize, at: usize, end: usize, to: usize, full: usize, limit: usize): void {
+export function encodeRows(
+  program: usize,
+  message: u32,
+  at: usize,
+  end: usize,
+  to: usize,
+  full: usize,
+  limit: usize,
+): void {
   const columns = load<u32>(program);
   const frameBytes: usize = load<u32>(program, 4);
   let rows: u32 = 0;
@@ -34,7 +41,7 @@ export function encodeRows(program: usize, at: usize, end: usize, to: usize, ful
   let from = at;
   let o = to;
   while (o < full && end - from >= HEADER_BYTES + 2) {
-    if (<u32>load<u8>(from) != COPY_DATA) break;
+    if (<u32>load<u8>(from) != message) break;
     const length: usize = bswap<u32>(load<u32>(from, 1));
     if (length > end - from - 1) break;
     const worst = o + frameBytes + <usize>WORST_GROWTH * length + SLACK;
