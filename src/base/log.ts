@@ -1,13 +1,21 @@
-/** The log: pino's JSON lines, without secrets, and without what a terminal would obey. The only importer of pino. */
+/**
+ * The log: pino's JSON lines, or the same as text for people, without secrets, and without what a terminal would obey. The
+ * only importer of pino.
+ */
 import { fstatSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { pino } from 'pino';
 import { failureReference } from './failures.ts';
 import { LineWriter } from './line-writer.ts';
+import { describeRecord, type TextOptions } from './log-text.ts';
 import { scrub } from './secrets.ts';
-import { visibleJson } from './visible.ts';
+import { visible, visibleJson } from './visible.ts';
 
 /** pino's logger, so that callers need not import pino. */
 export type Log = pino.Logger;
+
+/** `text` is for people, `json` for programs; `auto` is text on a terminal and in the journal, and JSON elsewhere. */
+export type LogFormat = 'auto' | 'text' | 'json';
 
 /** What {@link createLog} needs to know. */
 export interface LogOptions {
@@ -17,6 +25,12 @@ export interface LogOptions {
   destination?: 'stderr' | 'stdout';
   /** Whether to start each line with the level in the form that journald reads; see {@link isSystemdJournal}. */
   systemdJournal?: boolean;
+  /** Default `json`. */
+  format?: LogFormat;
+  /** Whether text may have colours, where it goes to a terminal. */
+  color?: boolean;
+  /** Takes the place of the descriptor: a progress bar that has lines above it. Gets one record, each line with its line break. */
+  write?: ((text: string) => void) | undefined;
   /** Fields that every line carries, beside the process id. */
   base?: Record<string, unknown>;
 }
@@ -26,6 +40,8 @@ const FD = { stdout: 1, stderr: 2 };
 /** Opens the log. Every line is written before the call returns, so that none is lost in a crash or a worker's end. */
 export function createLog(options: LogOptions): Log {
   const fd = FD[options.destination ?? 'stderr'];
+  const journal = options.systemdJournal ?? false;
+  const writer = new LineWriter(fd);
   return pino(
     {
       level: options.level,
@@ -33,7 +49,7 @@ export function createLog(options: LogOptions): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       serializers: { error: addReference, failure: addReference },
     },
-    openDestination(new LineWriter(fd), options.systemdJournal ?? false),
+    openDestination(options.write ?? ((text) => writer.write(text)), journal, formatOf(options, fd)),
   );
 }
 
@@ -60,14 +76,33 @@ export function isSystemdJournal(fd: number, env: Readonly<Record<string, string
   }
 }
 
+/** How a record without secrets is written: each line that it takes, without its line break. */
+type Format = (record: string) => readonly string[];
+
+function formatOf({ format = 'json', systemdJournal = false, color = false }: LogOptions, fd: number): Format {
+  const isTerminal = isatty(fd);
+  const isText = format === 'text' || (format === 'auto' && (isTerminal || systemdJournal));
+  if (!isText) return (record) => [visibleJson(record)];
+  return (record) => describeLine(record, { time: !systemdJournal, color: color && isTerminal });
+}
+
+function describeLine(record: string, options: TextOptions): string[] {
+  try {
+    return describeRecord(JSON.parse(record) as Record<string, unknown>, options);
+  } catch {
+    return [visible(record)];
+  }
+}
+
 /** A destination for pino, which sets `lastLevel` before each write when the metadata symbol asks for it. */
-function openDestination(writer: LineWriter, toSystemd: boolean): pino.DestinationStream {
+function openDestination(write: (text: string) => void, toSystemd: boolean, format: Format): pino.DestinationStream {
   return {
     [Symbol.for('pino.metadata')]: true,
     lastLevel: 30,
     write(line: string): void {
-      const clean = visibleJson(cleanLine(line));
-      writer.write(toSystemd ? `<${syslogPriority(this.lastLevel)}>${clean}` : clean);
+      const start = toSystemd ? `<${syslogPriority(this.lastLevel)}>` : '';
+      const lines = format(cleanLine(line.trimEnd()));
+      write(lines.map((text) => `${start}${text}\n`).join(''));
     },
   } as pino.DestinationStream & { lastLevel: number };
 }
@@ -98,7 +133,7 @@ const SECRET_KEY_IN_JSON = new RegExp(`"(?:${[...SECRET_KEYS].join('|')})":`, 'i
 function cleanLine(line: string): string {
   if (!SECRET_KEY_IN_JSON.test(line) && scrub(line) === line) return line;
   try {
-    return `${JSON.stringify(JSON.parse(line, cleanValue))}\n`;
+    return JSON.stringify(JSON.parse(line, cleanValue));
   } catch {
     return scrub(line);
   }

@@ -62,3 +62,10 @@ export function formatDuration(ms: number): string {
   if (whole < 3600) return `${Math.floor(whole / 60)}m ${String(whole % 60).padStart(2, '0')}s`;
   return `${Math.floor(whole / 3600)}h ${String(Math.floor((whole % 3600) / 60)).padStart(2, '0')}m`;
 }
+
+/** `2026-11-26 02:15:00` for an instant, by the clock of this machine's time zone. */
+export function formatLocalTime(instant: Date): string {
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const day = [String(instant.getFullYear()).padStart(4, '0'), two(instant.getMonth() + 1), two(instant.getDate())];
+  return `${day.join('-')} ${[instant.getHours(), instant.getMinutes(), instant.getSeconds()].map(two).join(':')}`;
+}

@@ -15,7 +15,7 @@ export async function daemonCommand(invocation: Invocation): Promise<number> {
   // It lives for months, and its start is no matter.
   growHeapsSlowly();
   const config = openConfig(invocation);
-  const log = openLog(invocation, config.log.level);
+  const log = openLog(invocation, config);
   for (const warning of offlineWarnings(invocation, config)) log.warn(warning);
   tellTlsMeanings(log, Object.values(config.sources));
   const notify = await openNotify(invocation.environment, (problem) => {

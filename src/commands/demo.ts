@@ -127,7 +127,7 @@ async function serve(invocation: Invocation, demo: DemoEnvironment, rows: number
   invocation.stdout.write(
     `\nthe daemon goes on until Ctrl-C, with a run every minute\n  page   ${url}\n  token  ${token}, for its buttons\n`,
   );
-  await serveDemo(() => openConfig(invocation), openLog(invocation, 'warn'), signal);
+  await serveDemo(() => openConfig(invocation), openLog(invocation, openConfig(invocation), { level: 'warn' }), signal);
 }
 
 async function keepUp(invocation: Invocation, demo: DemoEnvironment, signal: AbortSignal): Promise<void> {

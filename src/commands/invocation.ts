@@ -56,9 +56,24 @@ export function offlineWarnings({ configFile, environment }: Invocation, config:
   ];
 }
 
-/** The log of a command: JSON lines on stderr, as stdout belongs to the data. */
-export function openLog(invocation: Invocation, level: string): Log {
-  return createLog({ level, destination: 'stderr', systemdJournal: isSystemdJournal(2, invocation.environment) });
+/** The log of a command, on stderr, as stdout belongs to the data. */
+export function openLog({ environment, stderr }: Invocation, { log }: Pick<Config, 'log'>, how: LogChoice = {}): Log {
+  const { NO_COLOR = '', TERM } = environment;
+  return createLog({
+    level: how.level ?? log.level,
+    format: log.format,
+    destination: 'stderr',
+    systemdJournal: isSystemdJournal(2, environment),
+    color: NO_COLOR === '' && TERM !== 'dumb',
+    write: stderr.isTTY ? how.above : undefined,
+  });
+}
+
+/** How a command's log differs from what the config says. */
+export interface LogChoice {
+  level?: string;
+  /** Writes above what is redrawn in place on a terminal. */
+  above?: (text: string) => void;
 }
 
 /** The archives of these names, each once. Throws UsageError that names all that are unknown. */

@@ -71,7 +71,7 @@ async function listWindows(invocation: Invocation, config: Config, name: string 
     throw new UsageError('--windows is for one archive with window:; example: pgsluice list events --windows');
   const { windows, sourceError } = await showWindows(config, archive, await surveyArchive(config, archive));
   if (sourceError !== undefined)
-    openLog(invocation, config.log.level).warn(
+    openLog(invocation, config).warn(
       { archive: archive.name, failure: toFailure(sourceError, 'plan') },
       'the source does not say which windows have no rows: all without a run are shown as missing',
     );

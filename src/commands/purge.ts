@@ -111,7 +111,7 @@ async function purgeWithBar(
   const { name } = request.archive;
   const context: PurgeContext = {
     config,
-    log: openLog(invocation, quiet ? 'error' : config.log.level),
+    log: openLog(invocation, config, { ...(quiet ? { level: 'error' } : {}), above: (text) => bar.above(text) }),
     signal,
     onProof: (progress) => {
       bar.update(progressOfBytes(`prove ${name}`, progress, performance.now() - started));

@@ -104,7 +104,7 @@ async function restoreWithBar(
   };
   const quiet = invocation.stderr.isTTY && config.log.level === 'info';
   try {
-    const log = openLog(invocation, quiet ? 'warn' : config.log.level);
+    const log = openLog(invocation, config, { ...(quiet ? { level: 'warn' } : {}), above: bar.above });
     const results: RestoreResult[] = [];
     for (const request of requests) {
       tellTlsMeanings(log, [request.source]);

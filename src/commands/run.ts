@@ -93,7 +93,7 @@ export async function runWithBar(
   };
   const quiet = invocation.stderr.isTTY && config.log.level === 'info';
   try {
-    const log = openLog(invocation, quiet ? 'warn' : config.log.level);
+    const log = openLog(invocation, config, { ...(quiet ? { level: 'warn' } : {}), above: bar.above });
     for (const fallback of engineFallbacks(config)) log.info(fallback);
     tellTlsMeanings(
       log,

@@ -473,6 +473,10 @@ const log = z.strictObject({
   level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').meta({
     description: 'The least severe level that is logged.',
   }),
+  format: z.enum(['auto', 'text', 'json']).default('auto').meta({
+    description:
+      'Lines for people or JSON for programs; auto is text on a terminal and in the journal, JSON elsewhere.',
+  }),
 });
 
 /**

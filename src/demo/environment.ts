@@ -106,5 +106,6 @@ archives:
 workers:
   threads: 2
   maxOldGenerationSizeMb: 32
+log: { format: text } # for people, also where it goes into a file
 `;
 }

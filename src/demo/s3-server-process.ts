@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { startS3 } from './s3-server.ts';
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { folder: { type: 'string' } } });
-const s3 = await startS3(values.folder === undefined ? {} : { folder: values.folder });
+const s3 = await startS3({ listsUploads: true, ...(values.folder === undefined ? {} : { folder: values.folder }) });
 for (const bucket of positionals) await s3.createBucket(bucket);
 const { endpoint, host, port, region, accessKeyId, secretAccessKey, folder } = s3;
 process.stdout.write(

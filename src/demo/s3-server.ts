@@ -6,6 +6,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Closers } from '../base/closers.ts';
 import { UsageError } from '../base/errors.ts';
+import { answerListUploads, type UploadBook } from './list-uploads.ts';
 import { entryOf, findDemoPackage, specifierOf } from './packages.ts';
 
 /** A running endpoint. Any credentials are accepted; those given here just have the right form. */
@@ -32,25 +33,42 @@ interface Fauxqs {
   buildApp: (options: { logger: boolean; stores: { s3Store: S3Store } }) => {
     listen: (options: { host: string; port: number }) => Promise<string>;
     close: () => Promise<void>;
+    addHook: (name: 'onRequest', hook: OnRequest) => void;
     server: { address: () => unknown };
   };
   createStore: (folder: string) => S3Store;
 }
 
-interface S3Store {
+type OnRequest = (request: { method: string; url: string }, reply: Reply, next: () => void) => void;
+
+interface Reply {
+  type: (contentType: string) => Reply;
+  send: (body: string) => void;
+}
+
+interface S3Store extends UploadBook {
   persistence: unknown;
   createBucket: (name: string) => void;
   hasBucket: (name: string) => boolean;
 }
 
-/** Starts the endpoint on a free loopback port. Without `folder`, the objects go to a temporary one that `stop` removes. */
-export async function startS3(options: { folder?: string } = {}): Promise<LocalS3> {
+/**
+ * Starts the endpoint on a free loopback port. Without `folder`, the objects go to a temporary one that `stop` removes; with
+ * `listsUploads`, it lists unfinished uploads as well.
+ */
+export async function startS3(options: { folder?: string; listsUploads?: boolean } = {}): Promise<LocalS3> {
   const { buildApp, createStore } = await loadFauxqs();
   const closers = new Closers();
   try {
     const folder = options.folder ?? (await makeFolder(closers));
     const s3Store = createStore(folder);
     const app = buildApp({ logger: false, stores: { s3Store } });
+    if (options.listsUploads === true)
+      app.addHook('onRequest', ({ method, url }, reply, next) => {
+        const uploads = answerListUploads(s3Store, method, url);
+        if (uploads === undefined) next();
+        else reply.type('application/xml').send(uploads);
+      });
     closers.add('the S3 endpoint', () => app.close());
     await app.listen({ host: HOST, port: 0 });
     const { port } = app.server.address() as AddressInfo;

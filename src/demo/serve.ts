@@ -64,7 +64,6 @@ function daemonOptions(configFile: string, { url, token }: DemoPage): string {
   listen: ${new URL(url).host}
   token: ${token}
 state: ${path.join(path.dirname(configFile), 'state')}
-log: { level: warn }
 drainTimeout: 5s
 `;
 }

@@ -134,13 +134,33 @@ function logResult(log: Log, { archive: _archive, run: _run, ...figures }: RunRe
       log.info(figures, 'run was committed before');
       break;
     case 'failed':
-      if (figures.error?.code === 'locked') log.warn(figures, 'run skipped: another process runs this archive');
-      else if (figures.error?.code === 'taken-over') log.warn(figures, 'run given up: another process goes on with it');
-      else if (figures.error?.code === 'cancelled-elsewhere' || figures.error?.code === 'failed-elsewhere')
-        log.warn(figures, `run skipped: ${figures.error.message}`);
-      else if (figures.error?.code === 'drained')
-        log.warn({ ...figures, retries }, 'run stopped, to be taken up again');
-      else log.error({ ...figures, retries }, 'run failed');
+      logFailed(log, { ...figures, retries });
       break;
+  }
+}
+
+/** What was ended from outside, or is in progress elsewhere, is no fault. */
+function logFailed(log: Log, figures: Pick<RunResult, 'error'> & { retries: number }): void {
+  switch (figures.error?.code) {
+    case 'locked':
+      log.warn(figures, 'run skipped: another process runs this archive');
+      break;
+    case 'taken-over':
+      log.warn(figures, 'run given up: another process goes on with it');
+      break;
+    case 'cancelled-elsewhere':
+    case 'failed-elsewhere':
+      log.warn(figures, `run skipped: ${figures.error.message}`);
+      break;
+    case 'drained':
+    case 'stopped':
+      log.warn(figures, 'run stopped, to be taken up again');
+      break;
+    case 'cancelled':
+    case 'interrupted':
+      log.info(figures, `run ${figures.error.code}`);
+      break;
+    default:
+      log.error(figures, 'run failed');
   }
 }

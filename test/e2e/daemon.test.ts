@@ -244,9 +244,10 @@ describe('the daemon', () => {
     const cli = site.start(['daemon'], config);
     await happened(stalled);
     await stop(cli);
-    const failed = cli.log.filter(({ msg }) => msg === 'run failed');
+    const failed = cli.log.filter(({ status }) => status === 'failed');
     assert.equal(failed.length, 1);
     assert.equal((failed[0]?.['error'] as { code: string }).code, 'stopped');
+    assert.ok(!cli.log.some(({ level }) => level >= 50), 'what was ended from outside is no error');
     assert.ok(cli.log.some(({ msg }) => msg.includes('aborted')));
     await site.assertNothingLeft('endless', failed[0]?.run ?? '');
     await site.waitForNoBackends();
@@ -263,7 +264,7 @@ describe('the daemon', () => {
     cli.kill('SIGTERM');
     await cli.waitForLog('daemon stops');
     await stop(cli);
-    const [failed] = cli.log.filter(({ msg }) => msg === 'run failed');
+    const [failed] = cli.log.filter(({ status }) => status === 'failed');
     assert.equal((failed?.['error'] as { code: string }).code, 'stopped');
     await site.assertNothingLeft('impatient', failed?.run ?? '');
     await site.waitForNoBackends();

@@ -235,6 +235,8 @@ describe('the package, installed for all users', { skip: offline }, () => {
     const demo = await pgsluice(['demo', '--rows', '1000', '--json'], {}, folder);
     assert.equal(demo.code, 0, demo.stderr);
     assert.match(demo.stdout, /"status": "committed"/);
+    assert.match(demo.stderr, / INFO {2}fetch_queue \S+: run committed \(rows 1,000, /);
+    assert.doesNotMatch(demo.stderr, /^\{|WARN/m, 'it warns of its own S3');
   });
 
   for (const [version, ok] of [

@@ -99,7 +99,11 @@ async function sh(script: string, input = ''): Promise<string> {
 }
 
 /** Puts a config in place; the daemon has to be told. */
-async function writeConfig(archives: Record<string, object>, url = '${DATABASE_URL}'): Promise<void> {
+async function writeConfig(
+  archives: Record<string, object>,
+  url = '${DATABASE_URL}',
+  log: object = { format: 'json' },
+): Promise<void> {
   const config = {
     sources: { default: { url } },
     destinations: {
@@ -107,6 +111,7 @@ async function writeConfig(archives: Record<string, object>, url = '${DATABASE_U
       disk: { url: 'file:///srv/archive' },
     },
     archives,
+    log,
   };
   await sh(`cat >${CONFIG}`, JSON.stringify(config));
 }
@@ -160,12 +165,18 @@ describe('the service under systemd', { skip: unavailable }, () => {
   });
 
   test('has started when systemctl returns, and says in its status what it does', async () => {
-    await writeConfig({ fetch_queue: { table: 'fetch_queue', schedule: NEVER } });
+    const from = journal.entries.length;
+    const archives = { fetch_queue: { table: 'fetch_queue', schedule: NEVER } };
+    await writeConfig(archives, undefined, {});
     const start = commandsOf('6. Check, start').at(-1)!.replace('--follow', '--no-pager');
     const output = await sh(start);
     assert.match(output, /Active: active \(running\)/);
     assert.match(output, /Status: "idle; next is fetch_queue at \d{4}-01-01T00:00:00/);
-    assert.match(output, /daemon is ready/);
+    assert.match(output, /^INFO {2}daemon is ready \(archives 1, threads 2\)$/m);
+    const ready = await journal.waitFor('it is ready', ({ MESSAGE }) => MESSAGE.includes('daemon is ready'), from);
+    assert.equal(ready.PRIORITY, '6');
+    await writeConfig(archives);
+    await sh('systemctl restart pgsluice');
     assert.equal(await sh('systemctl is-active pgsluice; systemctl is-enabled pgsluice'), 'active\nenabled\n');
   });
 

@@ -13,6 +13,8 @@ export interface Progress {
 
 export interface ProgressBar {
   update: (progress: Progress) => void;
+  /** Writes lines above it, each with its line break: what is written past it would be overwritten. */
+  above: (text: string) => void;
   /** Draws the last state and leaves the lines standing. */
   close: () => void;
 }
@@ -25,7 +27,8 @@ const STOPPING = 'stopping cleanly; press Ctrl-C once more to stop at once';
 
 /** A bar on `stream`, where that is a terminal; elsewhere the log says the same in lines. `signal` aborts at the first Ctrl-C. */
 export function openProgressBar(stream: NodeJS.WriteStream, signal: AbortSignal): ProgressBar {
-  if (!stream.isTTY) return { update: () => undefined, close: () => undefined };
+  if (!stream.isTTY)
+    return { update: () => undefined, above: (text) => void stream.write(text), close: () => undefined };
   const running = new Map<string, Progress>();
   let drawnLines = 0;
   const draw = (above = ''): void => {
@@ -37,19 +40,25 @@ export function openProgressBar(stream: NodeJS.WriteStream, signal: AbortSignal)
     stream.write(`${up}\u001b[J${above}${lines.map((line) => `${line}\n`).join('')}`);
     drawnLines = lines.length;
   };
+  let isOpen = true;
   const sayStopping = (): void => {
     draw(`${STOPPING}\n`);
   };
-  const timer = setInterval(draw, DRAW_INTERVAL_MS);
+  const timer = setInterval(() => draw(), DRAW_INTERVAL_MS);
   signal.addEventListener('abort', sayStopping, { once: true });
   return {
     update: (progress) => {
       running.set(progress.title, progress);
     },
+    above: (text) => {
+      if (isOpen) draw(text);
+      else stream.write(text);
+    },
     close: () => {
       clearInterval(timer);
       signal.removeEventListener('abort', sayStopping);
       draw();
+      isOpen = false;
     },
   };
 }

@@ -44,7 +44,7 @@ test('a minimal config gets all defaults', () => {
     workers: { threads: 2, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 },
     http: { hosts: [] },
     notify: [],
-    log: { level: 'info' },
+    log: { level: 'info', format: 'auto' },
     control: '/var/lib/pgsluice/control.sock',
     state: '/var/lib/pgsluice',
     drainTimeoutMs: 60_000,

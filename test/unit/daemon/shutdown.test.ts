@@ -95,8 +95,8 @@ describe('a stop', () => {
 
   test('waits no longer for runs that do not end when they are aborted, and names them', async () => {
     const deaf = {
-      ...board,
       entries: [{ archive: 'events', run: '20261126T021500Z' }],
+      drain: () => new Promise(() => undefined),
       abort: async () => undefined,
     } as unknown as RunBoard;
     const stopped = shutdown.signal('SIGTERM', {

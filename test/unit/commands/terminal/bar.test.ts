@@ -130,6 +130,22 @@ describe('the bar', () => {
     assert.match(closed!, /^\r\u001b\[1A\u001b\[Jfetch_queue .* rows\n$/);
   });
 
+  test('has the lines of the log above it, where they are not drawn over', () => {
+    const { bar, written } = openOn({ isTTY: true, columns: 60, rows: 24 });
+    bar.update(progress);
+    bar.above('WARN  first\n');
+    bar.above('WARN  second\n');
+    bar.close();
+    bar.above('INFO  last\n');
+    const drawn = 'fetch_queue █████░░░░░  50% 233,000 rows\n';
+    assert.deepEqual(written, [
+      `\r\u001b[JWARN  first\n${drawn}`,
+      `\r\u001b[1A\u001b[JWARN  second\n${drawn}`,
+      `\r\u001b[1A\u001b[J${drawn}`,
+      'INFO  last\n',
+    ]);
+  });
+
   test('is no higher than the terminal, as what has left the screen cannot be drawn again', () => {
     const { bar, written } = openOn({ isTTY: true, columns: 40, rows: 5 });
     for (let run = 1; run <= 9; run += 1) bar.update({ ...progress, title: `run${run}` });
