@@ -1,5 +1,5 @@
 /** `pgsluice status`: how the daemon and its archives are. */
-import { countOf, formatBytes, formatCount, formatDuration } from '../base/units.ts';
+import { countOf, formatBytes, formatCount, formatDuration, formatLocalTime } from '../base/units.ts';
 import { describeOutcomes } from './terminal/outcomes.ts';
 import type { ArchiveState, State } from '../daemon/view/state.ts';
 import { askDaemon, type ControlOptions } from './control.ts';
@@ -10,6 +10,7 @@ import { printJson, printLines } from './terminal/print.ts';
 import { reportRefusal, withDaemon } from './order.ts';
 import { formatGrid } from './terminal/grid.ts';
 
+/** Exit code 1 where an archive is failing or late, whatever else it does, and where no daemon answers. */
 export async function statusCommand(invocation: Invocation, options: ControlOptions): Promise<number> {
   return withDaemon(invocation, async () => {
     const answer = await askDaemon(invocation, options, 'GET', '/api/state');
@@ -17,36 +18,59 @@ export async function statusCommand(invocation: Invocation, options: ControlOpti
     const state = answer.body as State;
     if (invocation.json) printJson(invocation, state);
     else printLines(invocation, describeState(state));
-    return EXIT.done;
+    return state.archives.some(({ failing, late }) => failing || late) ? EXIT.failed : EXIT.done;
   });
 }
 
 function describeState({ version, host, pid, startedAt, now, stopping, memory, queue, archives }: State): string[] {
   const upMs = Date.parse(now) - Date.parse(startedAt);
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
   return [
-    `pgsluice ${version} on ${host}, process ${pid}, up ${formatDuration(upMs)}${stopping ? ', stopping' : ''}`,
+    describeWhole(archives),
+    `pgsluice ${version} on ${host}, process ${pid}, up ${formatDuration(upMs)}${stopping ? ', stopping' : ''}; times are those of ${timeZone}`,
     `memory ${formatBytes(memory.rssBytes)} of at most ${formatBytes(memory.rssLimitBytes)}; ` +
       `${queue.active} of ${countOf(queue.threads, 'thread')} busy, ${countOf(queue.waiting, 'segment')} waiting`,
     '',
     ...formatGrid(['archive', 'state', 'schedule', 'next', 'last success', 'now'], archives.map(describeArchive)),
     ...archives.flatMap(describeWindows),
     ...archives.flatMap(describePause),
+    ...archives.flatMap(describeLate),
     ...archives.flatMap(describeLastFailure),
     ...archives.flatMap(describePurges),
   ];
 }
 
+/** `1 failing, 2 late, 1 paused of 9 archives`: each counts, whatever it does besides. */
+function describeWhole(archives: readonly ArchiveState[]): string {
+  const standby = archives.filter(({ current }) => current?.status === 'standby');
+  const counts: [number, string][] = [
+    [archives.filter(({ failing }) => failing).length, 'failing'],
+    [archives.filter(({ late }) => late).length, 'late'],
+    [standby.length, 'on standby'],
+    [archives.filter(({ paused }) => paused).length, 'paused'],
+  ];
+  const told = counts.filter(([count]) => count > 0).map(([count, what]) => `${formatCount(count)} ${what}`);
+  const all = countOf(archives.length, 'archive');
+  return told.length === 0 ? `all is well: ${all}` : `${told.join(', ')} of ${all}`;
+}
+
 function describeArchive(archive: ArchiveState): string[] {
-  const { name, state, schedule, timezone, nextSlot, paused, lastSuccess } = archive;
+  const { name, schedule, timezone, nextSlot, paused, lastSuccess } = archive;
   return [
     name,
-    state,
+    wordsOf(archive),
     schedule === null ? 'by hand' : `${schedule} ${timezone}`,
     // Another daemon with the same archive goes on with its own schedule.
-    paused ? 'paused on this host' : (nextSlot ?? ''),
+    paused ? 'paused on this host' : nextSlot === null ? '' : formatLocalTime(new Date(nextSlot)),
     lastSuccess === null ? 'never' : `${formatDuration(lastSuccess.ageSeconds * 1000)} ago`,
     describeCurrent(archive),
   ];
+}
+
+/** What is wrong first: `failing, late, running`. */
+function wordsOf({ state, failing, late, paused }: ArchiveState): string {
+  const flags = [failing ? 'failing' : '', late ? 'late' : '', paused ? 'paused' : ''].filter((word) => word !== '');
+  return [...new Set([...flags, ...(flags.length > 0 && state === 'never' ? [] : [state])])].join(', ');
 }
 
 function describeCurrent({ current }: ArchiveState): string {
@@ -79,9 +103,15 @@ function describePause({ name, current }: ArchiveState): string[] {
   return hint === null ? [] : ['', `${name} is paused: ${current?.pause?.message ?? ''}`, `  ${hint}`];
 }
 
+function describeLate({ name, late, dueSlot }: ArchiveState): string[] {
+  if (!late || dueSlot === null) return [];
+  return ['', `${name} is late: what was due at ${formatLocalTime(new Date(dueSlot))} is not archived`];
+}
+
 function describeLastFailure({ name, failing, lastFailure }: ArchiveState): string[] {
   if (!failing || lastFailure === null) return [];
-  return ['', ...describeFailure(lastFailure, `${name} ${lastFailure.run}`)];
+  const [first = '', ...rest] = describeFailure(lastFailure, `${name} ${lastFailure.run}`);
+  return ['', `${first} at ${formatLocalTime(new Date(lastFailure.at))}`, ...rest];
 }
 
 /** Of an archive that the daemon purges: what it does, what is due, and what does not go. */
@@ -90,7 +120,11 @@ function describePurges({ name, purge }: ArchiveState): string[] {
   const { current, due, oldestDue, last, notPurgeable, notPurgeableRuns, failure } = purge;
   const now = current === null ? [] : [`  ${describePurging(current)}`];
   const waiting =
-    oldestDue === null ? [] : [`  ${countOf(due, 'run')} due, the oldest ${oldestDue.run} since ${oldestDue.since}`];
+    oldestDue === null
+      ? []
+      : [
+          `  ${countOf(due, 'run')} due, the oldest ${oldestDue.run} since ${formatLocalTime(new Date(oldestDue.since))}`,
+        ];
   const before =
     last === null
       ? []
