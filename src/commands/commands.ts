@@ -184,6 +184,11 @@ export const COMMANDS: readonly CommandEntry[] = [
         does: 'read only so many objects, evenly spread, the first and the last among them',
       },
       PARTITION,
+      {
+        flags: '--chain',
+        does: 'read no data: look whether a manifest was taken away, replaced or put in since it was committed',
+      },
+      { flags: '--head <sha256>', does: 'with --chain: the head that was noted elsewhere must be in the chain' },
     ],
     exits: {
       1: 'the destination does not answer',
@@ -195,8 +200,9 @@ export const COMMANDS: readonly CommandEntry[] = [
     run: async (invocation, given) =>
       (await import('./verify.ts')).verifyCommand(invocation, given.archive, {
         ...given.run(),
-        ...given.texts('sample', 'from', 'to'),
+        ...given.texts('sample', 'from', 'to', 'head'),
         ...(given.flag('all') ? { all: true } : {}),
+        ...(given.flag('chain') ? { chain: true } : {}),
         partition: given.list('partition'),
       }),
   },

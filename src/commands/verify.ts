@@ -16,6 +16,7 @@ import { committedRuns, type KnownRuns } from '../windows/committed.ts';
 import { chooseDamaged } from '../windows/damaged.ts';
 import { openKnownRuns } from '../windows/known-runs.ts';
 import { isChoice, requireOneChoice } from './window-choice.ts';
+import { verifyChain, type ChainReport } from '../verify/chain.ts';
 import { verifyRun, type Verification } from '../verify/run.ts';
 import type { Problem } from '../verify/object.ts';
 import { openStore } from '../store/open.ts';
@@ -24,7 +25,7 @@ import { watchInterrupts } from './interrupt.ts';
 import { EXIT } from './entry.ts';
 import { chooseArchives, openConfig, type Invocation } from './invocation.ts';
 import { openProgressBar } from './terminal/bar.ts';
-import { JsonList, printJsonWithList, printLines, type WithList } from './terminal/print.ts';
+import { JsonList, printJson, printJsonWithList, printLines, type WithList } from './terminal/print.ts';
 import { progressOfBytes } from './terminal/progress.ts';
 
 export interface VerifyCommandOptions extends WindowChoice {
@@ -33,6 +34,9 @@ export interface VerifyCommandOptions extends WindowChoice {
   sample?: string;
   /** Each as it was typed, such as `domain_id=42`. */
   partition?: readonly string[];
+  chain?: boolean;
+  /** The digest that was noted elsewhere, as it was typed. */
+  head?: string;
 }
 
 /** What `verify --json` prints, with all objects at its end. Rows and sizes are those of the objects that were read. */
@@ -49,6 +53,7 @@ export async function verifyCommand(
   options: VerifyCommandOptions,
 ): Promise<number> {
   const sample = parseSample(options.sample);
+  const head = parseHead(options);
   const config = openConfig(invocation);
   const [archive] = chooseArchives(config, [name]);
   if (archive === undefined) throw new UsageError(`there is no archive "${name}"`);
@@ -60,6 +65,7 @@ export async function verifyCommand(
   const { partition = [] } = options;
   const work: Work = { archive, destination, store, sample, partition, windowBytes, signal: interrupt.signal };
   try {
+    if (options.chain === true) return await verifyChainOf(invocation, work, head);
     if (isChoice(options)) return await verifyWindows(invocation, work, openKnownRuns(config, archive), options);
     const report = await verify(invocation, work, options.run);
     if (partition.length > 0 && report.ok && report.objectsTotal === 0)
@@ -74,6 +80,36 @@ export async function verifyCommand(
     interrupt.release();
     store.close();
   }
+}
+
+async function verifyChainOf(
+  invocation: Invocation,
+  { store, archive }: Work,
+  noted: string | undefined,
+): Promise<number> {
+  const report = await verifyChain(store, archive.name, noted);
+  const isThere = report.runs + report.beforeChain.length + report.problems.length > 0;
+  const isOk = report.ok && isThere;
+  if (invocation.json) printJson(invocation, { archive: archive.name, ...report, ok: isOk });
+  else printLines(invocation, describeChain(archive.name, report, isThere));
+  return isOk ? EXIT.done : EXIT.different;
+}
+
+function describeChain(archive: string, report: ChainReport, isThere: boolean): string[] {
+  const { ok, head, runs, beforeChain, notes, problems } = report;
+  if (!isThere) return [`${archive}: there is no committed run of this archive`];
+  const how = ok ? 'the chain is whole' : 'the chain is different';
+  return [
+    `${archive}: ${how}, ${countOf(runs, 'run')}`,
+    ...(head === null ? [] : [`  head: ${head.sha256}, run ${head.run}`]),
+    ...(beforeChain.length === 0
+      ? []
+      : [
+          `  ${countOf(beforeChain.length, 'run')} from before the chain (${beforeChain[0] ?? ''} to ${beforeChain.at(-1) ?? ''}): nothing tells whether others are missing`,
+        ]),
+    ...notes.map((note) => `  ${note}`),
+    ...problems.map(({ kind, message }) => `  ${kind}: ${message}`),
+  ];
 }
 
 /** Windows one by one; a difference in one, or a manifest that cannot be believed, does not hide those of the next. */
@@ -173,6 +209,24 @@ function parseSample(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new UsageError(`--sample must be a number of objects, not "${text}"`);
   return Number(text);
+}
+
+/** Throws UsageError for what cannot go together, or is no digest. */
+function parseHead(options: VerifyCommandOptions): string | undefined {
+  const { chain = false, head } = options;
+  if (!chain && head !== undefined) throw new UsageError('--head goes with --chain');
+  const others: [option: string, isGiven: boolean][] = [
+    ['a run', options.run !== undefined],
+    ['--sample', options.sample !== undefined],
+    ['--partition', (options.partition ?? []).length > 0],
+    ['--from, --to and --all', isChoice(options)],
+  ];
+  const other = others.find(([, isGiven]) => isGiven)?.[0];
+  if (chain && other !== undefined)
+    throw new UsageError(`--chain is about all runs of the archive, and reads no data: leave ${other} out`);
+  if (head !== undefined && !/^[0-9a-f]{64}$/i.test(head))
+    throw new UsageError(`--head must be a SHA-256 of 64 hex digits, as --chain prints it, not "${head}"`);
+  return head?.toLowerCase();
 }
 
 async function* noObjects(): AsyncGenerator<never, undefined> {

@@ -7,6 +7,7 @@ import { toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { readHead } from '../ledger/chain.ts';
 import { JOURNAL_STAYS, unlessDenied } from '../ledger/optional-rights.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
 import { formatRunId } from '../ledger/run-id.ts';
@@ -27,6 +28,8 @@ export interface Leftovers {
   unfinished: string[];
   /** Uploads that were found and aborted. */
   abortedUploads: number;
+  /** The digest that the head of the archive's chain names; undefined without one. */
+  headSha256?: string | undefined;
 }
 
 /**
@@ -44,6 +47,8 @@ export async function findLeftovers(
   const store = openStore(destinationOf(config, archive), signal);
   try {
     found.latest = await readLatest(store, archive.name);
+    // One that cannot be believed is for the next run to say.
+    found.headSha256 = (await readHead(store, archive.name).catch(() => undefined))?.head.sha256;
     const { unfinished, withJournal } = await findBrokenOff(store, archive.name);
     found.unfinished = await chooseOwnRuns(known, store, archive, unfinished, log);
     for (const folder of withJournal) await clearLeftJournal(folder, log);

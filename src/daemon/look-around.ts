@@ -54,6 +54,7 @@ export class LookAround {
     const { board, due, purges, standings, history, metrics, changed } = this.#parts;
     if (found.latest !== undefined) standings.found(name, found.latest);
     metrics.abortedUploads(name, found.abortedUploads);
+    if (found.headSha256 !== undefined) metrics.hasHead(name, found.headSha256);
     for (const run of found.unfinished)
       if (!history.wasCancelled(name, run))
         board.offer(name, { run, trigger: 'taken up', whenBusy: 'append', isWindow: true });

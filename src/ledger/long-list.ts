@@ -171,3 +171,18 @@ export function* listLines(items: Iterable<unknown>): Generator<Buffer, undefine
   if (lines !== '') yield Buffer.from(lines);
   return undefined;
 }
+
+/** The same of items that come by and by. */
+export async function* listLinesOf(items: AsyncIterable<unknown>): AsyncGenerator<Buffer, undefined> {
+  let lines = '';
+  let comma = '';
+  for await (const item of items) {
+    lines += `${comma}\n    ${JSON.stringify(item)}`;
+    comma = ',';
+    if (lines.length < PIECE_CHARS) continue;
+    yield Buffer.from(lines);
+    lines = '';
+  }
+  if (lines !== '') yield Buffer.from(lines);
+  return undefined;
+}

@@ -1,6 +1,7 @@
 /** The manifest: the object that says a run is done. Its presence is the commit. */
 import * as z from 'zod';
 import { MAX_PARTITION_COLUMNS } from '../config/schema.ts';
+import { chainLink, passedOverRuns } from './chain.ts';
 import { isRunId } from './run-id.ts';
 import type { DocumentKind, Listed } from './documents.ts';
 import {
@@ -166,6 +167,14 @@ const BEFORE_OBJECTS = {
   rows: count().meta({ description: 'Rows, over all objects.' }),
   jsonBytes: count().meta({ description: 'Bytes of JSON Lines before compression, line feeds included.' }),
   bytes: count().meta({ description: 'Bytes of the objects.' }),
+  previous: chainLink.nullable().exactOptional().meta({
+    description:
+      'The manifest that was committed before this one in the archive; null in the first one of the chain. Absent in the first manifests.',
+  }),
+  passedOver: passedOverRuns.exactOptional().meta({
+    description:
+      'Manifests that were about to be written, and that were not there when this run was committed. They may have come later.',
+  }),
 };
 const AFTER_OBJECTS = {
   startedAt: time(),

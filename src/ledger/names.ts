@@ -8,6 +8,11 @@ export function archivePrefix(archive: string): string {
   return `${archive}/`;
 }
 
+/** Names the latest manifest of the archive; see chain.ts. */
+export function headKey(archive: string): string {
+  return `${archivePrefix(archive)}_head.json`;
+}
+
 /** What other readers take for a column, as the folders of runs are named `run=…`. */
 export const FOLDER_KEY = 'run';
 

@@ -1,8 +1,13 @@
 /** Reads a manifest from a run's folder: it is believed only where its objects are of that folder, each in the one of its value. */
 import { isDeepStrictEqual } from 'node:util';
 import { visible } from '../base/visible.ts';
-import { badDocument } from './documents.ts';
+import { ContentMeter } from '../store/content.ts';
+import type { Content } from '../store/store.ts';
+import type { ChainFields } from './chain.ts';
+import { badDocument, layDocument } from './documents.ts';
+import { listLinesOf } from './long-list.ts';
 import {
+  completeManifest,
   folderOfObject,
   isStrayPartition,
   MANIFEST,
@@ -10,12 +15,20 @@ import {
   type ManifestHead,
   type ManifestObject,
 } from './manifest.ts';
-import { folderOfDataKey, runPrefix, segmentOfDataKey } from './names.ts';
+import { folderOfDataKey, manifestKey, runPrefix, segmentOfDataKey } from './names.ts';
 import { requireOwn, type RunPlace } from './own-documents.ts';
+import { signEnd } from './signature.ts';
 import { ManifestReader, type StoredManifest } from './stored-manifest.ts';
 
-/** The manifest of this key; undefined when it is not there. Throws FailureError for one that cannot be believed. */
-export async function readManifest(place: RunPlace, key: string): Promise<StoredManifest | undefined> {
+/**
+ * The manifest of this key; undefined when it is not there. Throws FailureError for one that cannot be believed. `onPiece` gets
+ * its bytes as they come, which are valid until it returns.
+ */
+export async function readManifest(
+  place: RunPlace,
+  key: string,
+  onPiece?: (piece: Buffer) => void,
+): Promise<StoredManifest | undefined> {
   const { store } = place;
   const url = store.url + key;
   const seen = { stray: -1, isInOrder: true };
@@ -28,6 +41,7 @@ export async function readManifest(place: RunPlace, key: string): Promise<Stored
     }
   });
   const found = await store.scan(key, MANIFEST.maxBytes, (piece) => {
+    onPiece?.(piece);
     reader.write(piece);
   });
   if (found === undefined) return undefined;
@@ -40,6 +54,36 @@ export async function readManifest(place: RunPlace, key: string): Promise<Stored
   const isAsRead = isDeepStrictEqual(columns.partitionBy ?? partitionBy, partitionBy);
   if (!seen.isInOrder || !isAsRead) await requireFolders(place, manifest, url);
   return manifest;
+}
+
+/**
+ * A manifest that was read, as it will lie there with another place in the chain. Its objects were believed when it was read, and
+ * are read again whenever it is written.
+ */
+export async function resealManifest(
+  { store }: RunPlace,
+  { objects, ...head }: StoredManifest,
+  { previous, passedOver }: ChainFields,
+): Promise<Content> {
+  const { previous: _before, passedOver: _earlier, ...rest } = head;
+  const fields = { previous, ...(passedOver === undefined ? {} : { passedOver }) };
+  // How many there are, and none of them.
+  const unlisted = { length: objects.length, [Symbol.iterator]: () => [].values() };
+  const listed = completeManifest({ ...rest, ...fields }, unlisted);
+  const { before, after } = layDocument(MANIFEST, listed, store.url + manifestKey(head.archive, head.run));
+  const meter = new ContentMeter();
+  meter.take(before);
+  for await (const piece of listLinesOf(objects)) meter.take(piece);
+  const end = signEnd(after, () => meter.digestWith(after), store.signing);
+  meter.take(end);
+  return {
+    ...meter.measured(),
+    async *pieces() {
+      yield before;
+      yield* listLinesOf(objects);
+      yield end;
+    },
+  };
 }
 
 /** Where an object of a manifest lies, relative to the destination's prefix, wherever the folder was moved to. */

@@ -5,6 +5,7 @@ import { fail, type FailureError } from '../base/errors.ts';
 import { NEVER } from '../base/signals.ts';
 import { ContentMeter } from '../store/content.ts';
 import type { Content, PutResult, Replaces, Store, StoredObject } from '../store/store.ts';
+import type { ChainFields } from './chain.ts';
 import { PLAN, type JournalPlan, type PlanOutline } from './journal.ts';
 import { MANIFEST, type ListedManifest } from './manifest.ts';
 import { PURGE, type PurgeRecord } from './purge.ts';
@@ -24,7 +25,7 @@ import {
   stagedManifestKey,
 } from './names.ts';
 import { JSON_OBJECT, putDocument, putSealed, readOwn, sealDocument, type RunPlace } from './own-documents.ts';
-import { keyInRun, readManifest } from './own-manifest.ts';
+import { keyInRun, readManifest, resealManifest } from './own-manifest.ts';
 import { PackedListing, type Listing } from './packed-listing.ts';
 import type { Receipt } from './receipts.ts';
 import type { StoredManifest } from './stored-manifest.ts';
@@ -161,7 +162,7 @@ export class RunFolder implements RunPlace {
   }
 
   /** Whose the run is, without a look at the segments; undefined when there is no plan. Throws as {@link plan} does. */
-  async owner(): Promise<Pick<JournalPlan, 'owner' | 'host'> | undefined> {
+  async owner(): Promise<Pick<JournalPlan, 'owner' | 'host' | 'committing'> | undefined> {
     return readOwner(this);
   }
 
@@ -233,6 +234,16 @@ export class RunFolder implements RunPlace {
   /** The manifest, byte for byte as it will be. Throws FailureError for one that could not be read again. */
   seal(manifest: ListedManifest): Content {
     return sealDocument(this, MANIFEST, manifest, manifestKey(this.archive, this.run));
+  }
+
+  /** A manifest that was read, with another place in the chain. */
+  async reseal(manifest: StoredManifest, fields: ChainFields): Promise<Content> {
+    return resealManifest(this, manifest, fields);
+  }
+
+  /** Whether this very manifest is the one that lies there. */
+  async isCommittedAs(sha256: string): Promise<boolean> {
+    return (await this.#measure(manifestKey(this.archive, this.run)))?.sha256 === sha256;
   }
 
   /** Writes the manifest into the journal, for whoever has to go on with the commit. */

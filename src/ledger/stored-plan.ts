@@ -65,7 +65,9 @@ export async function readOutline(place: RunPlace): Promise<PlanOutline | undefi
 }
 
 /** Whose the plan is; no segment is held, or looked for elsewhere. Throws FailureError for one that cannot be believed. */
-export async function readOwner(place: RunPlace): Promise<Pick<JournalPlan, 'owner' | 'host'> | undefined> {
+export async function readOwner(
+  place: RunPlace,
+): Promise<Pick<JournalPlan, 'owner' | 'host' | 'committing'> | undefined> {
   return (await scanList(place, PLAN, planKey(place.archive, place.run)))?.document;
 }
 

@@ -15,8 +15,9 @@ import { JOURNAL_STAYS, unlessDenied } from '../ledger/optional-rights.ts';
 import { sweepUploads } from '../ledger/sweep.ts';
 import { bytesOf, contentOf } from '../store/content.ts';
 import type { Content } from '../store/store.ts';
-import type { Attempt } from './attempt.ts';
+import type { Attempt, OwnedPlan } from './attempt.ts';
 import { buildManifest } from './build-manifest.ts';
+import { advanceHead, findLink, isLinked, takeHeadBack, type Link } from './chain-link.ts';
 import { replacePlan } from './ownership.ts';
 import type { RunPlan } from './plan.ts';
 import { isSameObject } from './prove.ts';
@@ -34,8 +35,8 @@ export async function commitRun(
   const { session, plan } = attempt;
   requireAll(plan, attempt.done);
   await sweepAgain(run, attempt);
-  const seen = await requireUnchanged(run, attempt);
-  const manifest = buildManifest({
+  const [seen, firstLink] = await Promise.all([requireUnchanged(run, attempt), findLink(run)]);
+  const built = buildManifest({
     archive: folder.archive,
     run: folder.run,
     consistency: run.archive.consistency,
@@ -48,23 +49,66 @@ export async function commitRun(
     fullKey: (key) => fullKey(run.destination, key),
     startedAt: attempt.journal.startedAt,
   });
-  const sealed = folder.seal(manifest);
-  const { sha256, bytes } = sealed;
-  const isInside = bytes <= mostInsideBytes;
-  if (!isInside) await folder.stage(sealed);
-  const hasLooked = isInside && seen.showsOurs;
-  const inside = isInside ? { manifest: (await bytesOf(sealed)).toString() } : {};
-  // From here on the manifest may come at any time, so that nothing of the run may change any more.
-  await replacePlan(folder, attempt, { ...attempt.journal, committing: { sha256, bytes, ...inside } }, hasLooked);
-  return writeManifest(run, session, sealed, manifest, hasLooked ? seen.journal : undefined);
+  let manifest = built;
+  let hasLooked = seen.showsOurs;
+  const { sealed, link } = await takePlace(run, firstLink, async ({ fields }) => {
+    manifest = { ...built, ...fields };
+    const content = folder.seal(manifest);
+    const isInside = content.bytes <= mostInsideBytes;
+    hasLooked &&= isInside;
+    await sayCommitting(run, attempt, content, { isInside, hasLooked });
+    return content;
+  });
+  return writeManifest(run, session, { sealed, link }, manifest, hasLooked ? seen.journal : undefined);
+}
+
+/** How often another process may take a place in the chain before this one. */
+const MOST_PLACES = 10;
+
+/** A manifest that is the head of the chain, and may be written. */
+interface Placed {
+  sealed: Content;
+  link: Link;
 }
 
 /**
- * Commits a run whose plan says that it is being committed, with the very manifest that was to be written. Throws
- * FailureError `object-changed` when it cannot be any more.
+ * Has the manifest made for its place in the chain, and takes that place. Where another run was faster, as one of a host whose lock
+ * is of another server, both are done again. Throws FailureError.
  */
-export async function commitAsItStands(run: Run, session: Session, { journal }: Committing): Promise<ManifestSummary> {
-  const { committing } = journal;
+async function takePlace(run: Run, first: Link, seal: (link: Link) => Promise<Content>): Promise<Placed> {
+  let link = first;
+  for (let place = 1; place <= MOST_PLACES; place += 1) {
+    const sealed = await seal(link);
+    if (await advanceHead(run.folder, link, sealed.sha256)) return { sealed, link };
+    link = await findLink(run, sealed.sha256);
+  }
+  throw fail('conflict', {
+    stage: 'commit',
+    message: `other runs of the archive were committed ${MOST_PLACES} times while this one was about to be`,
+  });
+}
+
+/** From here on the manifest may come at any time, so that nothing of the run may change any more. */
+async function sayCommitting(
+  { folder }: Run,
+  owned: OwnedPlan,
+  sealed: Content,
+  { isInside, hasLooked }: { isInside: boolean; hasLooked: boolean },
+): Promise<void> {
+  const { sha256, bytes } = sealed;
+  if (!isInside) await folder.stage(sealed);
+  const inside = isInside ? { manifest: (await bytesOf(sealed)).toString() } : {};
+  // A second time, the plan is another one than was listed.
+  const isListed = hasLooked && owned.journal.committing === undefined;
+  await replacePlan(folder, owned, { ...owned.journal, committing: { sha256, bytes, ...inside } }, isListed);
+}
+
+/**
+ * Commits a run whose plan says that it is being committed, with the very manifest that was to be written; where other runs were
+ * committed meanwhile, with its place in the chain behind them. Throws FailureError `object-changed` when it cannot be any more.
+ */
+export async function commitAsItStands(run: Run, session: Session, owned: Committing): Promise<ManifestSummary> {
+  const { committing } = owned.journal;
   if (committing === undefined) throw new Error('the plan is not one that is being committed');
   const { folder } = run;
   const { manifest: inside } = committing;
@@ -73,11 +117,19 @@ export async function commitAsItStands(run: Run, session: Session, { journal }: 
   const staged = await folder.staged(committing.sha256);
   if (staged === undefined)
     throw objectChanged(`${folder.store.url}${folder.prefix} has not the manifest that its plan says is being written`);
-  const { manifest, sealed } = staged;
+  let { manifest } = staged;
   // Listed after the uploads of dead tries were swept: none of them can change it any more.
   await requireListed(run, manifest.objects, await folder.listing());
   run.log.info({ segments: manifest.objects.length }, 'run was being committed, and is committed as it stands');
-  return writeManifest(run, session, sealed, manifest);
+  const placed = await takePlace(run, await findLink(run, committing.sha256), async (link) => {
+    if (isLinked(manifest, link)) return staged.sealed;
+    const { fields } = link;
+    const sealed = await folder.reseal(staged.manifest, fields);
+    manifest = { ...staged.manifest, ...fields };
+    await sayCommitting(run, owned, sealed, { isInside: false, hasLooked: false });
+    return sealed;
+  });
+  return writeManifest(run, session, placed, manifest);
 }
 
 function insideOf({ folder }: Run, sha256: string, manifest: string): Content {
@@ -90,13 +142,21 @@ function insideOf({ folder }: Run, sha256: string, manifest: string): Content {
 async function writeManifest(
   run: Run,
   session: Session,
-  sealed: Content,
+  { sealed, link }: Placed,
   manifest: ManifestSummary,
   journal?: readonly string[],
 ): Promise<ManifestSummary> {
   const { folder } = run;
+  const { sha256 } = sealed;
   await session.require();
-  await folder.commit(sealed, journal !== undefined);
+  try {
+    await folder.commit(sealed, journal !== undefined);
+  } catch (error) {
+    if (toFailure(error, 'commit').code === 'already-committed' && !(await folder.isCommittedAs(sha256)))
+      await takeHeadBack(folder, link, sha256);
+    throw error;
+  }
+  run.progress.becameHead(sha256);
   try {
     await unlessDenied(run.log, folder.store, JOURNAL_STAYS, () => folder.clearJournal(journal));
   } catch (error) {

@@ -63,7 +63,7 @@ export async function runArchive(options: RunOptions, archive: ArchiveConfig, id
     ...(pausedSeconds === 0 ? {} : { pausedSeconds }),
     ...(ending.error === undefined ? {} : { error: { ...ending.error, archive: archive.name, run: id } }),
   };
-  logResult(log, result, progress.counts.retries);
+  logResult(log, result, progress);
   return result;
 }
 
@@ -125,10 +125,14 @@ async function endRun(work: () => Promise<Ending>): Promise<EndingFigures> {
 }
 
 /** The line's context names the archive and the run already. */
-function logResult(log: Log, { archive: _archive, run: _run, ...figures }: RunResult, retries: number): void {
+function logResult(
+  log: Log,
+  { archive: _archive, run: _run, ...figures }: RunResult,
+  { counts: { retries }, headSha256 }: RunProgress,
+): void {
   switch (figures.status) {
     case 'committed':
-      log.info({ ...figures, retries }, 'run committed');
+      log.info({ ...figures, retries, headSha256 }, 'run committed');
       break;
     case 'already-committed':
       log.info(figures, 'run was committed before');

@@ -82,6 +82,7 @@ export class RunProgress {
   #pauses: Pauses | undefined;
   #resumed = false;
   #takenUpFrom: string | undefined;
+  #headSha256: string | undefined;
 
   constructor(archive: string, run: string, listener: ProgressListener | undefined) {
     this.#archive = archive;
@@ -106,6 +107,15 @@ export class RunProgress {
   /** The host that had begun the run; undefined when it was begun here. */
   get takenUpFrom(): string | undefined {
     return this.#takenUpFrom;
+  }
+
+  /** Digest of the manifest that this run was committed with: the head of the archive's chain then. */
+  get headSha256(): string | undefined {
+    return this.#headSha256;
+  }
+
+  becameHead(sha256: string): void {
+    this.#headSha256 = sha256;
   }
 
   /** How many segments are done, over all sessions of the run. */

@@ -86,7 +86,7 @@ drainTimeout: 60s
     const names = ['_manifest.json', ...parts];
     assert.deepEqual(
       await site.keys(),
-      names.map((name) => `${PREFIX}fetch_queue/run=${RUN}/${name}`),
+      ['_head.json', ...names.map((name) => `run=${RUN}/${name}`)].map((name) => `${PREFIX}fetch_queue/${name}`),
     );
     assert.deepEqual(
       manifest.objects.map(({ key }) => key),
@@ -167,7 +167,7 @@ drainTimeout: 60s
     );
   });
 
-  test('says on stdout in words what --json would say, logs the run once, and asks the destination 11 times', async () => {
+  test('says on stdout in words what --json would say, logs the run once, and asks the destination 14 times', async () => {
     const run = '20261124T021500Z';
     site.proxy.reset();
     const ending = await site.run(['run', 'fetch_queue', '--run-id', run], config);
@@ -179,16 +179,24 @@ drainTimeout: 60s
       const what = key === '' ? (query['prefix'] ?? '') : key;
       return `${operation} ${what.replace(folder, '')}`.trimEnd();
     });
-    // The list of uploads and that of the folder are asked for at the same time.
-    assert.deepEqual(asked.toSpliced(2, 2, ...asked.slice(2, 4).sort()), [
+    // The list of uploads and that of the folder are asked for at the same time; and so are, before the commit, the list of the folder and
+    // the head, then whether what it names is there.
+    const last = asked.lastIndexOf('PutObject _pgsluice/plan.json');
+    const sorted = asked
+      .toSpliced(2, 2, ...asked.slice(2, 4).sort())
+      .toSpliced(6, last - 6, ...asked.slice(6, last).sort());
+    assert.deepEqual(sorted, [
       'ListObjectsV2',
       'PutObject _pgsluice/plan.json',
       'ListMultipartUploads pg/fetch_queue/',
       'ListObjectsV2',
       'PutObject part-00000.jsonl.gz',
       'PutObject _pgsluice/part-00000.json',
+      'GetObject pg/fetch_queue/_head.json',
+      `HeadObject pg/fetch_queue/run=${RUN}/_manifest.json`,
       'ListObjectsV2',
       'PutObject _pgsluice/plan.json',
+      'PutObject pg/fetch_queue/_head.json',
       'PutObject _manifest.json',
       'GetObject _manifest.json',
       'DeleteObjects',
@@ -398,8 +406,8 @@ describe('run', () => {
     assert.deepEqual(JSON.parse(listed.stdout), []);
     const [result] = await site.archive(['event', '--run-id', RUN], config);
     assert.equal(result?.status, 'committed');
-    assert.equal((await site.keys('event')).length, 2);
-    assert.equal((await site.keys('events')).length, 2);
+    assert.equal((await site.keys('event')).length, 3);
+    assert.equal((await site.keys('events')).length, 3);
   });
 
   test('writes to a folder what it would write to a bucket', async () => {
@@ -413,6 +421,7 @@ describe('run', () => {
     assert.equal(result.manifest, `file://${folder}/sub/events/run=${RUN}/_manifest.json`);
     assert.deepEqual((await readdir(path.join(folder, 'sub'), { recursive: true })).sort(), [
       'events',
+      'events/_head.json',
       `events/run=${RUN}`,
       `events/run=${RUN}/_manifest.json`,
       `events/run=${RUN}/part-00000.jsonl.gz`,

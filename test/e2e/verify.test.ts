@@ -4,6 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { crc32, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { UsageError } from '../../src/base/errors.ts';
 import { verifyCommand } from '../../src/commands/verify.ts';
 import type { Manifest } from '../../src/ledger/manifest.ts';
 import type { Verification, VerifiedObject } from '../../src/verify/run.ts';
@@ -458,6 +459,60 @@ describe('verify', () => {
     cli.kill('SIGINT');
     assert.equal((await cli.ended()).code, 130);
   });
+});
+
+describe('verify --chain', () => {
+  const chain = (json: boolean, options: object = {}) =>
+    commandInProcess(site, config, (invocation) =>
+      verifyCommand({ ...invocation, json }, 'gzip', { chain: true, ...options }),
+    );
+
+  test('prints the head, and exits with 3 when a manifest is gone or a noted head is not in it', async () => {
+    const key = `${PREFIX}gzip/run=${RUN}/_manifest.json`;
+    const { body } = (await site.stored(key))!;
+    const head = createHash('sha256').update(body).digest('hex');
+    const { code, stdout } = await chain(true, { head: head.toUpperCase() });
+    assert.deepEqual(
+      [code, JSON.parse(stdout)],
+      [
+        0,
+        {
+          archive: 'gzip',
+          ok: true,
+          head: { run: RUN, sha256: head },
+          runs: 1,
+          beforeChain: [],
+          notes: [],
+          problems: [],
+        },
+      ],
+    );
+    const told = await chain(false);
+    assert.equal(told.stdout, `gzip: the chain is whole, 1 run\n  head: ${head}, run ${RUN}\n`);
+    assert.equal((await chain(true, { head: '0'.repeat(64) })).code, 3);
+    await withObject(
+      key,
+      () => undefined,
+      async () => {
+        const different = await chain(false);
+        assert.equal(different.code, 3);
+        assert.match(
+          different.stdout,
+          new RegExp(`the chain is different[^]*removed: the manifest of run ${RUN} is not there`),
+        );
+      },
+    );
+  });
+
+  for (const [what, options] of [
+    ['a run', { run: RUN }],
+    ['a sample', { sample: '3' }],
+    ['a digest that is none', { head: 'latest' }],
+    ['a head without a chain', { chain: false, head: '0'.repeat(64) }],
+  ] as const)
+    test(`refuses ${what}`, async () => {
+      await assert.rejects(chain(false, options), UsageError);
+    });
 });
 
 describe('verify of a line of 300 MB', () => {

@@ -167,6 +167,11 @@ export const RUN_FAILURES = {
     meaning: 'The journal of an unfinished run cannot be believed; nothing of it is removed.',
     hint: 'Look at the object. To begin the run anew, remove the folder _pgsluice/ that it lies in.',
   },
+  'bad-head': {
+    transient: false,
+    meaning: 'The head of the chain of an archive, _head.json, cannot be believed; the run is not committed.',
+    hint: 'Look who has written it, and put an earlier version of it back. To begin a new chain, remove it: `pgsluice verify ARCHIVE --chain` then says of all runs before that they are outside of it.',
+  },
   'newer-journal': {
     transient: false,
     meaning: 'A journal or a manifest has a format that this version does not know; nothing of it is removed.',

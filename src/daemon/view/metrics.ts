@@ -22,7 +22,7 @@ export interface MetricDeclaration {
   help: string;
 }
 
-/** Labels have few values: names of the config, a status, codes of failures. Never a run id. */
+/** Labels have few values at a time: names of the config, a status, codes of failures, one digest. Never a run id. */
 export const METRICS = [
   gauge('pgsluice_build_info', ['version', 'node'], 'Always 1; the labels name the version.'),
   gauge(
@@ -42,6 +42,11 @@ export const METRICS = [
   ),
   gauge('pgsluice_archive_late', ['archive'], '1 when a slot is overdue: past lateAfter, or the next slot has come.'),
   gauge('pgsluice_archive_failing', ['archive'], '1 when the last run that ended by itself failed.'),
+  gauge(
+    'pgsluice_archive_head_info',
+    ['archive', 'sha256'],
+    'Always 1; the label is the digest of the latest manifest, which stands for all before it: see docs/trust.md.',
+  ),
   gauge('pgsluice_archive_paused', ['archive'], '1 when the schedule is paused.'),
   gauge('pgsluice_archive_running', ['archive'], '1 when a run is in progress, or waits for its turn.'),
   gauge(
@@ -148,6 +153,8 @@ export class Metrics {
   readonly #histograms = new Map<string, Histogram>();
   /** Retries of requests that were counted already. */
   readonly #counted = new WeakMap<RunProgress, number>();
+  /** Digests of the latest manifests that are known, by archive. */
+  readonly #heads = new Map<string, string>();
   readonly #parts: () => StateParts;
 
   /** `parts` is what the gauges are read from when somebody asks. */
@@ -166,6 +173,7 @@ export class Metrics {
   ended(ending: RunEnding, { progress }: EndingDetails): void {
     const { archive, status, reason } = ending;
     const label = status === 'failed' ? failureLabel(reason) : kindOfReason(reason);
+    if (progress?.headSha256 !== undefined) this.hasHead(archive, progress.headSha256);
     this.#count('pgsluice_runs_total', { archive, status, reason: label });
     this.#count('pgsluice_segment_retries_total', { archive }, ending.retries);
     const counts = progress?.counts;
@@ -183,6 +191,11 @@ export class Metrics {
     this.#count('pgsluice_rows_total', { archive }, ending.rows);
     this.#count('pgsluice_json_bytes_total', { archive }, ending.jsonBytes);
     this.#count('pgsluice_stored_bytes_total', { archive }, ending.bytes);
+  }
+
+  /** The archive has a manifest of this digest as its latest one. */
+  hasHead(archive: string, sha256: string): void {
+    this.#heads.set(archive, sha256);
   }
 
   /** Counts how a purge ended. */
@@ -232,7 +245,11 @@ export class Metrics {
     for (const [slot, { heapBytes }] of parts.board.entries.flatMap(describeWorkers).entries())
       set('pgsluice_worker_heap_bytes', heapBytes, { slot: String(slot) });
     set('pgsluice_oldest_snapshot_age_seconds', oldestSnapshotAge(parts));
-    for (const archive of Object.keys(config.archives)) readArchive(parts, archive, set);
+    for (const archive of Object.keys(config.archives)) {
+      readArchive(parts, archive, set);
+      const sha256 = this.#heads.get(archive);
+      if (sha256 !== undefined) set('pgsluice_archive_head_info', 1, { archive, sha256 });
+    }
     for (const { archive, progress } of parts.board.entries)
       if (progress !== undefined) this.#countRequestRetries(archive, progress);
   }

@@ -6,16 +6,20 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { fail, FailureError } from '../../../src/base/errors.ts';
 import type { JournalPlan } from '../../../src/ledger/journal.ts';
-import type { ManifestSummary } from '../../../src/ledger/manifest.ts';
-import { manifestKey, stagedManifestKey } from '../../../src/ledger/names.ts';
+import type { Manifest, ManifestSummary } from '../../../src/ledger/manifest.ts';
+import { headKey, manifestKey, stagedManifestKey } from '../../../src/ledger/names.ts';
 import type { Receipt } from '../../../src/ledger/receipts.ts';
+import { RunFolder } from '../../../src/ledger/run-folder.ts';
 import type { Attempt } from '../../../src/run/attempt.ts';
+import { advanceHead, findLink } from '../../../src/run/chain-link.ts';
 import { commitAsItStands, commitRun } from '../../../src/run/commit.ts';
 import { takeUp } from '../../../src/run/resume.ts';
 import type { Session } from '../../../src/run/session.ts';
 import type { Store } from '../../../src/store/store.ts';
+import { verifyChain } from '../../../src/verify/chain.ts';
 import type { CommitWork } from '../../support/commit-flat.ts';
 import {
+  aManifest,
   aPlan,
   aReceipt,
   ARCHIVE,
@@ -230,6 +234,7 @@ describe('the commit of a run', () => {
       assert.deepEqual(seen, [
         ...(isInside ? [] : [`manifest-${sha256}.json false`]),
         'plan.json true',
+        '_head.json true',
         '_manifest.json true',
       ]);
       const manifest = isInside ? { manifest: body.toString() } : {};
@@ -268,6 +273,78 @@ describe('the commit of a run', () => {
       assert.deepEqual([manifest.rows, manifest.snapshot], [300, SNAPSHOT]);
       assert.deepEqual(await keys(), ['_manifest.json', ...DATA]);
     });
+
+  const OTHER = '20261122T021500Z';
+
+  /** Another run of the archive is committed, which has no rows. */
+  async function commitOther(): Promise<string> {
+    const folder = new RunFolder(store, ARCHIVE, OTHER);
+    const link = await findLink({ ...aRun(store).run, folder });
+    const sealed = folder.seal(aManifest(0, { run: OTHER, ...link.fields }));
+    assert.ok(await advanceHead(folder, link, sealed.sha256));
+    await folder.commit(sealed);
+    return sealed.sha256;
+  }
+
+  async function previousOf(): Promise<unknown> {
+    return (await aRun(store).run.folder.manifest())?.previous;
+  }
+
+  for (const [place, mostInsideBytes] of PLACES)
+    test(`of a run whose manifest is ${place} is done behind another run that was committed meanwhile, whose rows are the same`, async () => {
+      const staged = JSON.parse((await killedBeforeManifest(mostInsideBytes)).toString()) as Manifest;
+      const sha256 = await commitOther();
+      const other = await new RunFolder(store, ARCHIVE, OTHER).manifest();
+      assert.deepEqual([other?.previous, other?.passedOver?.map(({ run }) => run)], [null, [RUN]]);
+      await goOnCommitting();
+      const previous = { run: OTHER, sha256 };
+      assert.deepEqual(await wholeManifest(aRun(store).run.folder), { ...staged, previous });
+      const { ok, runs } = await verifyChain(store, ARCHIVE);
+      assert.deepEqual([ok, runs], [true, 2]);
+      assert.deepEqual(await keys(), ['_manifest.json', ...DATA]);
+    });
+
+  test('whose manifest comes late, behind another run and before its second one, leaves a whole chain', async () => {
+    const staged = await killedBeforeManifest();
+    await commitOther();
+    const late = changed(store, {
+      put: async (key, body, options) => {
+        if (key === manifestKey(ARCHIVE, RUN)) await store.put(key, staged, options);
+        return store.put(key, body, options);
+      },
+    });
+    const { run } = aRun(late);
+    const session = aSession();
+    const taken = await takeUp(run, session);
+    assert.ok(!('plan' in taken));
+    await assert.rejects(commitAsItStands(run, session, taken), { message: /written by somebody else/ });
+    const { ok, runs, notes } = await verifyChain(store, ARCHIVE);
+    assert.deepEqual([ok, runs, notes.length], [true, 1, 1]);
+  });
+
+  test('takes its place anew where another run takes it first, as one of a host with another lock', async () => {
+    let isFirst = true;
+    const raced = changed(store, {
+      put: async (key, body, options) => {
+        const isRaced = key.endsWith('_head.json') && isFirst;
+        isFirst &&= !isRaced;
+        if (isRaced) other = await commitOther();
+        return store.put(key, body, options);
+      },
+    });
+    let other = '';
+    await commitRun(aRun(raced).run, attempt);
+    assert.deepEqual(await previousOf(), { run: OTHER, sha256: other });
+    const { ok, runs } = await verifyChain(store, ARCHIVE);
+    assert.deepEqual([ok, runs], [true, 2]);
+    assert.deepEqual(await keys(), ['_manifest.json', ...DATA]);
+  });
+
+  test('of an archive whose head cannot be believed fails, and writes no manifest', async () => {
+    await store.put(headKey(ARCHIVE), Buffer.from('{}'), { contentType: 'application/json' });
+    assert.equal((await commitFails(aRun(store))).code, 'bad-head');
+    assert.equal(await aRun(store).run.folder.isCommitted(), false);
+  });
 
   test('of a run whose plan holds another manifest than it says fails for good', async () => {
     await killedBeforeManifest();

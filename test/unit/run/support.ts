@@ -14,7 +14,7 @@ import { ARCHIVE, INSTANCE, keySegments, RUN, SNAPSHOT } from '../../support/led
 
 /** A line of the log. */
 export interface Logged {
-  level: 'info' | 'warn';
+  level: 'info' | 'warn' | 'error';
   message: string;
   fields: Record<string, unknown>;
 }
@@ -46,7 +46,7 @@ export function aRun(store: Store): TestRun {
     leaves: [],
     destination,
     folder: new RunFolder(store, ARCHIVE, RUN),
-    log: { info: logTo('info'), warn: logTo('warn') } as unknown as Log,
+    log: { info: logTo('info'), warn: logTo('warn'), error: logTo('error') } as unknown as Log,
     startedAt: new Date('2026-11-23T02:15:00.000Z'),
     progress: new RunProgress(ARCHIVE, RUN, undefined),
     signal: new AbortController().signal,

@@ -69,6 +69,16 @@ describe('the metrics', () => {
     assert.match((await metrics.text()).body, /^pgsluice_s3_retries_total\{archive="events"\} 2$/m);
   });
 
+  test('name the latest manifest of an archive, and only that one', async () => {
+    const metrics = new Metrics(stateParts);
+    metrics.hasHead('events', 'a'.repeat(64));
+    const progress = new RunProgress('events', '20261123T021500Z', undefined);
+    progress.becameHead('b'.repeat(64));
+    metrics.ended(ending({}), { progress });
+    const heads = (await metrics.text()).body.match(/^pgsluice_archive_head_info.*$/gm);
+    assert.deepEqual(heads, [`pgsluice_archive_head_info{archive="events",sha256="${'b'.repeat(64)}"} 1`]);
+  });
+
   test('say for how long nothing has moved in the run in progress, and nothing of it without one', async () => {
     const parts = stateParts();
     const stalledIn = async (): Promise<string | undefined> =>
@@ -96,9 +106,9 @@ describe('the metrics', () => {
     ]);
   });
 
-  test('have no labels whose values know no bound', () => {
+  test('have no labels whose values know no bound, but a digest, of which an archive has one at a time', () => {
     const labels = new Set(METRICS.flatMap((metric) => [...metric.labels] as string[]));
-    const allowed = ['version', 'node', 'archive', 'status', 'reason', 'outcome', 'kind', 'result', 'slot'];
+    const allowed = ['version', 'node', 'archive', 'status', 'reason', 'outcome', 'kind', 'result', 'slot', 'sha256'];
     assert.deepEqual([...labels].sort(), allowed.sort());
   });
 
