@@ -61,7 +61,7 @@ function describeArchive(archive: ArchiveState): string[] {
     wordsOf(archive),
     schedule === null ? 'by hand' : `${schedule} ${timezone}`,
     // Another daemon with the same archive goes on with its own schedule.
-    paused ? 'paused on this host' : nextSlot === null ? '' : formatLocalTime(new Date(nextSlot)),
+    paused ? 'paused on this host' : nextSlot === null ? '' : localTime(nextSlot),
     lastSuccess === null ? 'never' : `${formatDuration(lastSuccess.ageSeconds * 1000)} ago`,
     describeCurrent(archive),
   ];
@@ -105,13 +105,13 @@ function describePause({ name, current }: ArchiveState): string[] {
 
 function describeLate({ name, late, dueSlot }: ArchiveState): string[] {
   if (!late || dueSlot === null) return [];
-  return ['', `${name} is late: what was due at ${formatLocalTime(new Date(dueSlot))} is not archived`];
+  return ['', `${name} is late: what was due at ${localTime(dueSlot)} is not archived`];
 }
 
 function describeLastFailure({ name, failing, lastFailure }: ArchiveState): string[] {
   if (!failing || lastFailure === null) return [];
   const [first = '', ...rest] = describeFailure(lastFailure, `${name} ${lastFailure.run}`);
-  return ['', `${first} at ${formatLocalTime(new Date(lastFailure.at))}`, ...rest];
+  return ['', `${first} at ${localTime(lastFailure.at)}`, ...rest];
 }
 
 /** Of an archive that the daemon purges: what it does, what is due, and what does not go. */
@@ -122,9 +122,7 @@ function describePurges({ name, purge }: ArchiveState): string[] {
   const waiting =
     oldestDue === null
       ? []
-      : [
-          `  ${countOf(due, 'run')} due, the oldest ${oldestDue.run} since ${formatLocalTime(new Date(oldestDue.since))}`,
-        ];
+      : [`  ${countOf(due, 'run')} due, the oldest ${oldestDue.run} since ${localTime(oldestDue.since)}`];
   const before =
     last === null
       ? []
@@ -149,4 +147,10 @@ function describePurging({
   if (state === 'looking') return 'finds out what is due';
   if (pause !== null) return `${run} pauses: ${pause.message}`;
   return `${state} ${run} ${percent}%${totals === null ? '' : `, ${describeOutcomes(totals)}`}`;
+}
+
+/** What is no time is shown as it was said. */
+function localTime(text: string): string {
+  const instant = new Date(text);
+  return Number.isNaN(instant.getTime()) ? text : formatLocalTime(instant);
 }
