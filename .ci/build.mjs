@@ -6,11 +6,11 @@ import { chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundle, ROOT } from './bundle.mjs';
 import { makeBillOfMaterials } from './licenses.mjs';
-import { writeModule } from './wasm.mjs';
+import { writeModules } from './wasm.mjs';
 
 const DIST = join(ROOT, 'dist');
 
-await writeModule();
+await writeModules();
 rmSync(DIST, { recursive: true, force: true });
 const packages = await bundle(DIST);
 chmodSync(join(DIST, 'bin.js'), 0o755);

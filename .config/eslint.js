@@ -65,10 +65,10 @@ const SCRIPT_RULES = {
 };
 
 /** AssemblyScript, whose compiler checks it; its types are not those of TypeScript. */
-const WASM = 'src/format/jsonl/write/binary/wasm/';
+const WASM = ['src/format/jsonl/write/binary/wasm/', 'src/format/jsonl/scan/wasm/'];
 
 export default defineConfig(
-  globalIgnores(['dist/', 'node_modules/', 'coverage/', WASM]),
+  globalIgnores(['dist/', 'node_modules/', 'coverage/', ...WASM]),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     files: ['**/*.ts'],

@@ -91,6 +91,9 @@ export const BUDGET = Object.freeze({
     keyBytes: 16 * MIB,
   }),
 
+  /** Lines that are checked at once, in WebAssembly, and what else is in that memory, of which a thread has one. */
+  scan: Object.freeze({ contentBytes: 256 * KIB, tableBytes: 192 * KIB }),
+
   /** From an object back to its rows, for `restore` and `verify`. */
   unpack: Object.freeze({
     /** What is read of a file at once; an S3 socket gives less. */

@@ -18,7 +18,7 @@ import { openKnownRuns } from '../windows/known-runs.ts';
 import { isChoice, requireOneChoice } from './window-choice.ts';
 import { verifyChain, type ChainReport } from '../verify/chain.ts';
 import { verifyRun, type Verification } from '../verify/run.ts';
-import type { Problem } from '../verify/object.ts';
+import type { Problem } from '../verify/problems.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { watchInterrupts } from './interrupt.ts';

@@ -42,9 +42,10 @@ export function memorySum(
 }
 
 /** The daemon purges in its main process, one run at a time. */
-function purgeTerms({ archives }: Config, { purge: { lines, lineBytes, keyBytes } }: Budget): MemoryTerm[] {
-  const isUsed = Object.values(archives).some(({ purge }) => purge !== undefined);
-  return isUsed ? [{ name: 'a purge', bytes: lines * lineBytes + 2 * keyBytes }] : [];
+function purgeTerms({ archives }: Config, { purge, scan }: Budget): MemoryTerm[] {
+  const isUsed = Object.values(archives).some((archive) => archive.purge !== undefined);
+  const bytes = purge.lines * purge.lineBytes + 2 * purge.keyBytes + scan.contentBytes + scan.tableBytes;
+  return isUsed ? [{ name: 'a purge', bytes }] : [];
 }
 
 /** What the largest run may have. */

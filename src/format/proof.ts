@@ -6,23 +6,12 @@ import { formatCount } from '../base/units.ts';
 
 const LINE_FEED = 0x0a;
 
-/** What the JSON Lines are: counted behind the encoder, from its bytes. */
-export class ContentProof {
-  lines = 0;
+/** Size and CRC-32 of the JSON Lines. */
+export class ContentSum {
   bytes = 0;
   checksum = 0;
-  /** Bytes of the longest line, without its line feed. */
-  longestLine = 0;
-  /** Where the line begins that is not at its end yet. */
-  #lineStart = 0;
 
   add(content: Buffer): void {
-    for (let at = content.indexOf(LINE_FEED); at >= 0; at = content.indexOf(LINE_FEED, at + 1)) {
-      this.lines += 1;
-      const end = this.bytes + at;
-      if (end - this.#lineStart > this.longestLine) this.longestLine = end - this.#lineStart;
-      this.#lineStart = end + 1;
-    }
     this.bytes += content.length;
     this.checksum = crc32(content, this.checksum);
   }
@@ -30,6 +19,25 @@ export class ContentProof {
   /** Eight hex digits. */
   get crc32(): string {
     return this.checksum.toString(16).padStart(8, '0');
+  }
+}
+
+/** What the JSON Lines are: counted behind the encoder, from its bytes. */
+export class ContentProof extends ContentSum {
+  lines = 0;
+  /** Bytes of the longest line, without its line feed. */
+  longestLine = 0;
+  /** Where the line begins that is not at its end yet. */
+  #lineStart = 0;
+
+  override add(content: Buffer): void {
+    for (let at = content.indexOf(LINE_FEED); at >= 0; at = content.indexOf(LINE_FEED, at + 1)) {
+      this.lines += 1;
+      const end = this.bytes + at;
+      if (end - this.#lineStart > this.longestLine) this.longestLine = end - this.#lineStart;
+      this.#lineStart = end + 1;
+    }
+    super.add(content);
   }
 }
 

@@ -2,7 +2,9 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 import { fail } from '../base/errors.ts';
 import { BUDGET } from '../base/memory-budget.ts';
-import { Problems, tellsOfObject, verifyObject, type ContentReader, type ObjectToVerify } from '../verify/object.ts';
+import type { ContentReader } from '../verify/content-check.ts';
+import { tellsOfObject, verifyObject, type ObjectToVerify } from '../verify/object.ts';
+import { Problems } from '../verify/problems.ts';
 import { LineKeys } from './line-keys.ts';
 
 /** Lines of an object, one after the other. */

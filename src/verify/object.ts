@@ -3,40 +3,14 @@ import { FailureError } from '../base/errors.ts';
 import { countOf, formatCount } from '../base/units.ts';
 import { codecOf } from '../format/compress/codec.ts';
 import { unquote } from '../format/jsonl/write/json-text.ts';
-import { ContentProof, ObjectProof } from '../format/proof.ts';
+import { ObjectProof } from '../format/proof.ts';
 import type { Store } from '../store/store.ts';
-import { LineScanner } from '../format/jsonl/check.ts';
 import type { ManifestColumn, ManifestObject } from '../ledger/manifest.ts';
-import { createUnpacker } from '../format/compress/unpack.ts';
-
-/** A difference; the line is there where it can be known, from 1. */
-export interface Problem {
-  line?: number;
-  message: string;
-}
-
-/** More of an object than these are only counted. */
-const MAX_PROBLEMS = 20;
+import { ContentCheckHere, type ContentFindings, type ContentReader } from './content-check.ts';
+import type { Problems } from './problems.ts';
 
 /** So much more than the manifest says is still read, so that a line too many can be named. */
 const SURPLUS_BYTES = 1024 ** 2;
-
-/** The differences of one object, in the order of their discovery. */
-export class Problems {
-  readonly #found: Problem[] = [];
-  #unnamed = 0;
-
-  add(message: string, line?: number): void {
-    if (this.#found.length === MAX_PROBLEMS) this.#unnamed += 1;
-    else this.#found.push(line === undefined ? { message } : { line, message });
-  }
-
-  get list(): Problem[] {
-    return this.#unnamed === 0
-      ? this.#found
-      : [...this.#found, { message: `and ${countOf(this.#unnamed, 'further difference')}` }];
-  }
-}
 
 export interface ObjectToVerify {
   store: Store;
@@ -50,12 +24,6 @@ export interface ObjectToVerify {
   windowBytes: number;
   /** Gets the content instead of the check of lines; what it made of it counts only if there is no difference in the end. */
   reader?: ContentReader;
-}
-
-/** Takes what it wants from the very bytes that are compared with the manifest, of an object whose lines were checked before. */
-export interface ContentReader {
-  /** The next bytes of the JSON Lines, which are valid until it returns. */
-  add: (piece: Buffer) => void;
 }
 
 /** Throws FailureError when the object cannot be read for another reason than that it is not there, or not as it was. */
@@ -72,46 +40,45 @@ export async function verifyObject(
   }
   const stored = new ObjectProof();
   const isTooLong = (): boolean => stored.bytes > object.bytes + SURPLUS_BYTES;
-  const content = new ContentProof();
   const keyIndexes = keyColumns.map((name) => columns.findIndex((column) => column.name === name));
-  const names = columns.map((column) => column.name);
-  const onProblem = (line: number, message: string): void => {
-    problems.add(message, line);
-  };
-  const scanned = keyIndexes.includes(-1) ? [] : keyIndexes;
-  const scanner = new LineScanner(names, scanned, onProblem);
-  const limits = { contentBytes: object.jsonBytes + SURPLUS_BYTES, windowBytes };
-  const unpacker = createUnpacker(codec, limits, (piece) => {
-    content.add(piece);
-    (reader ?? scanner).add(piece);
-  });
+  const isKeyKnown = !keyIndexes.includes(-1);
+  const check = new ContentCheckHere(
+    {
+      codec,
+      limits: { contentBytes: object.jsonBytes + SURPLUS_BYTES, windowBytes },
+      columns: columns.map(({ name }) => name),
+      keyColumns: isKeyKnown ? keyIndexes : [],
+    },
+    reader,
+  );
   try {
     for await (const slice of store.read(key, signal)) {
       stored.add(slice);
       onBytes(slice.length);
       if (isTooLong()) break;
-      await unpacker.write(slice);
-      if (unpacker.isFull) break;
+      await check.write(slice);
+      if (check.isFull) break;
     }
   } catch (error) {
-    await unpacker.end();
+    await check.drop();
     throw error;
   }
-  const damage = await unpacker.end();
-  if (unpacker.isFull || isTooLong()) {
+  const found = await check.end(!isTooLong());
+  problems.addAll(found.problems, found.furtherProblems);
+  if (found.isFull || isTooLong()) {
     problems.add(
       `it has more than the ${countOf(object.bytes, 'byte')}, ${formatCount(object.jsonBytes)} of JSON Lines, ` +
         'that the manifest says, and was read no further',
     );
     return;
   }
-  if (damage !== undefined) problems.add(`${damage} (after ${countOf(content.lines, 'whole line')})`);
-  else if (reader === undefined) scanner.end();
-  compareFigures(object, stored, content, problems);
-  if (damage === undefined && reader === undefined && !keyIndexes.includes(-1)) {
+  const { damage, lines } = found;
+  if (damage !== undefined) problems.add(`${damage} (after ${countOf(lines, 'whole line')})`);
+  compareFigures(object, stored, found, problems);
+  if (damage === undefined && reader === undefined && isKeyKnown) {
     const keys = keyIndexes.flatMap((at) => columns[at] ?? []);
-    compareKey('first', object.firstKey, scanner.firstKey, keys, problems, 1);
-    compareKey('last', object.lastKey, scanner.lastKey, keys, problems, content.lines);
+    compareKey('first', object.firstKey, found.firstKey, keys, problems, 1);
+    compareKey('last', object.lastKey, found.lastKey, keys, problems, lines);
   }
 }
 
@@ -120,7 +87,12 @@ export function tellsOfObject(error: unknown): error is FailureError {
   return error instanceof FailureError && ['object-missing', 'corrupted-in-transit'].includes(error.failure.code);
 }
 
-function compareFigures(object: ManifestObject, stored: ObjectProof, content: ContentProof, problems: Problems): void {
+function compareFigures(
+  object: ManifestObject,
+  stored: ObjectProof,
+  content: ContentFindings,
+  problems: Problems,
+): void {
   const amounts: [one: string, several: string, found: number, wanted: number][] = [
     ['byte', 'bytes', stored.bytes, object.bytes],
     ['line', 'lines', content.lines, object.rows],

@@ -11,7 +11,8 @@ import { Wholeness } from '../ledger/whole.ts';
 import type { ManifestObject } from '../ledger/manifest.ts';
 import { FolderIndex } from './folder-index.ts';
 import { compareNeighbours } from './neighbours.ts';
-import { Problems, tellsOfObject, verifyObject, type Problem } from './object.ts';
+import { tellsOfObject, verifyObject } from './object.ts';
+import { Problems, type Problem } from './problems.ts';
 
 export interface VerifyOptions {
   /** What stands in front of the destination's own keys in the bucket. */

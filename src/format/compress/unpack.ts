@@ -1,9 +1,10 @@
 /** Takes an object out of its compression while it streams by, and says what is wrong with the compression itself. */
 import type { Transform } from 'node:stream';
-import { constants, crc32, createInflateRaw, createZstdDecompress, type ZstdDecompress } from 'node:zlib';
+import { constants, createInflateRaw, createZstdDecompress, type ZstdDecompress } from 'node:zlib';
 import { errorText } from '../../base/errors.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
 import { formatBytes, formatCount } from '../../base/units.ts';
+import { ContentSum } from '../proof.ts';
 import type { Codec } from './codec.ts';
 import { ZstdTokenFilter } from './token.ts';
 
@@ -11,6 +12,8 @@ import { ZstdTokenFilter } from './token.ts';
 export interface Unpacker {
   /** Whether there is more content than was asked for: then the rest is not unpacked, and nothing more need be written. */
   readonly isFull: boolean;
+  /** What the receiver was given so far. */
+  readonly content: ContentSum;
   /** Resolves when the next bytes may come. */
   write(slice: Buffer): Promise<void>;
   /** Resolves to what is wrong with the compression; undefined when it is whole, or was not read further. To be called once. */
@@ -29,14 +32,14 @@ export interface UnpackLimits {
 
 /** `onContent` is called in order, and is done with a buffer when it returns. */
 export function createUnpacker(codec: Codec, limits: UnpackLimits, onContent: (content: Buffer) => void): Unpacker {
-  const limit = new Limit(limits.contentBytes);
+  const limit = new Limit(limits.contentBytes, onContent);
   switch (codec) {
     case 'none':
-      return new Plain(limit, onContent);
+      return new Plain(limit);
     case 'gzip':
-      return new OneGzipMember(limit, onContent);
+      return new OneGzipMember(limit);
     case 'zstd':
-      return new OneZstdFrame(limit, limits.windowBytes, onContent);
+      return new OneZstdFrame(limit, limits.windowBytes);
   }
 }
 
@@ -66,40 +69,45 @@ export function describeWindowExcess(error: unknown, windowBytes: number): strin
   );
 }
 
+/** Gives content to the receiver, and adds it up, as long as there is no more than was asked for. */
 class Limit {
+  readonly content = new ContentSum();
   readonly #mostBytes: number;
-  #bytes = 0;
+  readonly #onContent: (content: Buffer) => void;
+  isExceeded = false;
 
-  constructor(mostBytes: number) {
+  constructor(mostBytes: number, onContent: (content: Buffer) => void) {
     this.#mostBytes = mostBytes;
+    this.#onContent = onContent;
   }
 
-  get isExceeded(): boolean {
-    return this.#bytes > this.#mostBytes;
-  }
-
-  /** Whether these bytes still go in. */
-  takes({ length }: Buffer): boolean {
-    this.#bytes += length;
-    return !this.isExceeded;
+  /** Returns whether these bytes still went in. */
+  pass(piece: Buffer): boolean {
+    this.isExceeded ||= this.content.bytes + piece.length > this.#mostBytes;
+    if (this.isExceeded) return false;
+    this.content.add(piece);
+    this.#onContent(piece);
+    return true;
   }
 }
 
 class Plain implements Unpacker {
   readonly #limit: Limit;
-  readonly #onContent: (content: Buffer) => void;
 
-  constructor(limit: Limit, onContent: (content: Buffer) => void) {
+  constructor(limit: Limit) {
     this.#limit = limit;
-    this.#onContent = onContent;
   }
 
   get isFull(): boolean {
     return this.#limit.isExceeded;
   }
 
+  get content(): ContentSum {
+    return this.#limit.content;
+  }
+
   async write(slice: Buffer): Promise<void> {
-    if (this.#limit.takes(slice)) this.#onContent(slice);
+    this.#limit.pass(slice);
   }
 
   async end(): Promise<string | undefined> {
@@ -117,18 +125,12 @@ class Unpacking implements Unpacker {
   #isOver = false;
   #wake: () => void = () => undefined;
 
-  constructor(
-    name: string,
-    stream: Transform & { bytesWritten: number },
-    limit: Limit,
-    onContent: (content: Buffer) => void,
-  ) {
+  constructor(name: string, stream: Transform & { bytesWritten: number }, limit: Limit) {
     this.#name = name;
     this.#stream = stream;
     this.#limit = limit;
     stream.on('data', (content: Buffer) => {
-      if (limit.takes(content)) onContent(content);
-      else this.#stop();
+      if (!limit.pass(content)) this.#stop();
       freeChunk(content);
     });
     stream.on('drain', () => {
@@ -145,6 +147,10 @@ class Unpacking implements Unpacker {
 
   get isFull(): boolean {
     return this.#limit.isExceeded;
+  }
+
+  get content(): ContentSum {
+    return this.#limit.content;
   }
 
   /** Bytes that were fed after what the stream took for its end. */
@@ -195,13 +201,17 @@ class OneZstdFrame implements Unpacker {
   readonly #unpacking: Unpacking;
   readonly #filter = new ZstdTokenFilter();
 
-  constructor(limit: Limit, windowBytes: number, onContent: (content: Buffer) => void) {
+  constructor(limit: Limit, windowBytes: number) {
     this.#windowBytes = windowBytes;
-    this.#unpacking = new Unpacking('zstd', createZstdReader(windowBytes), limit, onContent);
+    this.#unpacking = new Unpacking('zstd', createZstdReader(windowBytes), limit);
   }
 
   get isFull(): boolean {
     return this.#unpacking.isFull;
+  }
+
+  get content(): ContentSum {
+    return this.#unpacking.content;
   }
 
   async write(slice: Buffer): Promise<void> {
@@ -234,19 +244,17 @@ class OneGzipMember implements Unpacker {
   #header = Buffer.alloc(0);
   /** The last bytes that came. */
   #tail = Buffer.alloc(0);
-  #crc32 = 0;
-  #contentBytes = 0;
 
-  constructor(limit: Limit, onContent: (content: Buffer) => void) {
-    this.#inflation = new Unpacking('gzip', createInflateRaw({ chunkSize: CONTENT_BYTES }), limit, (content) => {
-      this.#crc32 = crc32(content, this.#crc32);
-      this.#contentBytes += content.length;
-      onContent(content);
-    });
+  constructor(limit: Limit) {
+    this.#inflation = new Unpacking('gzip', createInflateRaw({ chunkSize: CONTENT_BYTES }), limit);
   }
 
   get isFull(): boolean {
     return this.#inflation.isFull;
+  }
+
+  get content(): ContentSum {
+    return this.#inflation.content;
   }
 
   async write(slice: Buffer): Promise<void> {
@@ -271,8 +279,8 @@ class OneGzipMember implements Unpacker {
   }
 
   #checkTrailer(): string | undefined {
-    const fits =
-      this.#tail.readUInt32LE(0) === this.#crc32 && this.#tail.readUInt32LE(4) === this.#contentBytes % 2 ** 32;
+    const { checksum, bytes } = this.content;
+    const fits = this.#tail.readUInt32LE(0) === checksum && this.#tail.readUInt32LE(4) === bytes % 2 ** 32;
     return fits ? undefined : 'its gzip is damaged: its own checksum and its content differ';
   }
 

@@ -9,6 +9,7 @@ import { compress } from '../../../src/format/compress/compress.ts';
 import { isalProblem } from '../../../src/format/compress/isal.ts';
 import { createUnpacker } from '../../../src/format/compress/unpack.ts';
 import { LineBuffer } from '../../../src/format/jsonl/line-buffer.ts';
+import { scanMemory } from '../../../src/format/jsonl/scan/scan-memory.ts';
 import { lendBuffers, plainBuffers } from '../../../src/format/jsonl/write/binary/encode-memory.ts';
 import { TABLES_END } from '../../../src/format/jsonl/write/binary/wasm/places.ts';
 import { TextEncoder } from '../../../src/format/jsonl/write/text-encoder.ts';
@@ -28,7 +29,7 @@ const OTHER_SIZES: Record<string, string> = {
   'segment/source/wide-row.ts': 'steps through the window',
   'segment/source/cursor.ts': 'rows, which lie in the heap',
   'format/jsonl/write/text-encoder.ts': 'characters, which lie in the heap',
-  'format/jsonl/write/binary/encode-memory.ts': 'places in the memory, and its pages',
+  'format/jsonl/wasm.ts': 'a page of a memory',
   'format/jsonl/key-value.ts': 'a key, which is looked at in the main process',
   'format/compress/zlib.ts': 'how far back deflate looks, in the block before',
   'store/s3/bound-answers.ts': 'the most that the text of an answer may have, which is no buffer',
@@ -60,6 +61,12 @@ describe('the stages allocate by the budget', () => {
         Array.from({ length: BUDGET.lines.buffers }, () => BUDGET.lines.bytes),
       );
     }
+  });
+
+  test('the lines that are checked at once, and what else is in that memory', () => {
+    const { content, words } = scanMemory() ?? assert.fail('there is no WebAssembly with SIMD here');
+    assert.equal(content.length, BUDGET.scan.contentBytes);
+    assert.equal(words.byteLength, BUDGET.scan.contentBytes + BUDGET.scan.tableBytes);
   });
 
   test('what a buffer of lines grows to, and not beyond', () => {

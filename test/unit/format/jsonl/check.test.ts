@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { BUDGET } from '../../../../src/base/memory-budget.ts';
 import { LineScanner } from '../../../../src/format/jsonl/check.ts';
+import { scanMemory } from '../../../../src/format/jsonl/scan/scan-memory.ts';
+import { FastLineScanner } from '../../../../src/format/jsonl/scan/scanner.ts';
 
 interface Scan {
   lines: number;
@@ -10,10 +13,23 @@ interface Scan {
   last: (string | undefined)[] | undefined;
 }
 
-/** Feeds `bytes` in pieces of the given sizes, over and over; each is gone once it was given, as chunks of a decompressor are. */
+/** What the scanner in TypeScript says, once the one in WebAssembly was seen to say the same. */
 function scan(bytes: Buffer, columns: string[], keys: number[] = [], sizes: readonly number[] = [bytes.length]): Scan {
+  const exact = scanBy(LineScanner, bytes, columns, keys, sizes);
+  assert.deepEqual(scanBy(FastLineScanner, bytes, columns, keys, sizes), exact);
+  return exact;
+}
+
+/** Feeds `bytes` in pieces of the given sizes, over and over; each is gone once it was given, as chunks of a decompressor are. */
+function scanBy(
+  Scanner: typeof LineScanner | typeof FastLineScanner,
+  bytes: Buffer,
+  columns: string[],
+  keys: number[],
+  sizes: readonly number[],
+): Scan {
   const problems: string[] = [];
-  const scanner = new LineScanner(columns, keys, (line, message) => problems.push(`${line}: ${message}`));
+  const scanner = new Scanner(columns, keys, (line, message) => problems.push(`${line}: ${message}`));
   for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
     const size = Math.max(1, sizes[turn % sizes.length] ?? 1);
     const piece = Uint8Array.from(bytes.subarray(at, at + size));
@@ -34,7 +50,10 @@ function isJson(text: string): boolean {
   }
 }
 
-const sizes = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 });
+/** Of pieces: many a line, or all in one. */
+const sizes = fc.oneof(fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 }), fc.constant([10_000]));
+/** The first line is left to TypeScript. */
+const FIRST = '{"a":0}\n';
 const json = fc.oneof(
   fc.json(),
   fc.jsonValue().map((value) => JSON.stringify(value, null, 1).replaceAll('\n', ' ')),
@@ -53,7 +72,7 @@ describe('the line scanner', () => {
   test('takes every value that JSON.parse takes, in pieces of any size', () => {
     fc.assert(
       fc.property(json, json, sizes, (a, b, pieces) => {
-        const bytes = Buffer.from(`{"a":${a},"b \\"é\\"":${b}}\n`);
+        const bytes = Buffer.from(`{"a":${a},"b \\"é\\"":${b}}\n`.repeat(2));
         assert.deepEqual(scan(bytes, ['a', 'b "é"'], [], pieces).problems, []);
       }),
       { numRuns: 2000 },
@@ -63,9 +82,9 @@ describe('the line scanner', () => {
   test('refuses every value that JSON.parse refuses', () => {
     fc.assert(
       fc.property(almostJson, sizes, (value, pieces) => {
-        const { problems, lines } = scan(Buffer.from(`{"a":${value}}\n`), ['a'], [], pieces);
+        const { problems, lines } = scan(Buffer.from(`${FIRST}{"a":${value}}\n`), ['a'], [], pieces);
         assert.equal(problems.length === 0, isJson(value), `${value}: ${problems.join()}`);
-        assert.equal(lines, 1);
+        assert.equal(lines, 2);
       }),
       { numRuns: 5000 },
     );
@@ -79,7 +98,7 @@ describe('the line scanner', () => {
     const words = ['true', 'tru', 'truex', 'True', 'null', 'nul', 'false', 'NaN', 'Infinity', '-Infinity', 'undefined'];
     for (const value of [...numbers, ...words]) {
       for (const pieces of [[1], [1000]]) {
-        const { problems } = scan(Buffer.from(`{"a":${value}}\n`), ['a'], [], pieces);
+        const { problems } = scan(Buffer.from(`${FIRST}{"a":${value}}\n`), ['a'], [], pieces);
         assert.equal(problems.length === 0, isJson(value), value);
       }
     }
@@ -88,11 +107,28 @@ describe('the line scanner', () => {
   test('refuses every byte that is no UTF-8, and takes all others', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1, maxLength: 5, min: 0x7e }), sizes, (raw, pieces) => {
-        const bytes = Buffer.concat([Buffer.from('{"a":"'), raw, Buffer.from('"}\n')]);
+        const bytes = Buffer.concat([Buffer.from(`${FIRST}{"a":"`), raw, Buffer.from('"}\n')]);
         const valid = Buffer.from(raw.buffer, raw.byteOffset, raw.length);
         assert.equal(scan(bytes, ['a'], [], pieces).problems.length === 0, Buffer.from(valid.toString()).equals(valid));
       }),
       { numRuns: 5000 },
+    );
+  });
+
+  test('takes the characters that are valid, for each first and second byte', () => {
+    const lines: Buffer[] = [Buffer.from(FIRST)];
+    const valid: boolean[] = [];
+    for (let first = 0x80; first <= 0xff; first += 1)
+      for (let second = 0x7f; second <= 0xc1; second += 1)
+        for (let rest = 0; rest <= 2; rest += 1) {
+          const character = Buffer.from([first, second, 0x80, 0xbf].slice(0, 2 + rest));
+          valid.push(Buffer.from(character.toString()).equals(character));
+          lines.push(Buffer.concat([Buffer.from('{"a":"'), character, Buffer.from('"}\n')]));
+        }
+    const bad = new Set(scan(Buffer.concat(lines), ['a']).problems.map((problem) => problem.split(':')[0]));
+    assert.deepEqual(
+      valid,
+      valid.map((_, at) => !bad.has(String(at + 2))),
     );
   });
 
@@ -170,4 +206,75 @@ describe('the line scanner', () => {
     assert.deepEqual(scan(Buffer.from('{}\n{}\n'), []).problems, []);
     assert.equal(scan(Buffer.from('{}\n{"a":1}\n'), []).problems.length, 1);
   });
+
+  test('says the same of damaged lines in WebAssembly as in TypeScript', () => {
+    const line = fc.tuple(json, fc.oneof({ weight: 3, arbitrary: json }, almostJson));
+    const damage = fc.record({ at: fc.nat(), byte: fc.nat(255) });
+    fc.assert(
+      fc.property(
+        fc.array(line, { minLength: 2, maxLength: 12 }),
+        fc.array(damage, { maxLength: 3 }),
+        fc.array(fc.integer({ min: 20, max: 600 }), { minLength: 1, maxLength: 3 }),
+        (lines, damages, pieces) => {
+          const bytes = Buffer.from(lines.map(([a, b]) => `{"a":${a},"long name \u{1f600} of it":${b}}\n`).join(''));
+          for (const { at, byte } of damages) bytes[at % bytes.length] = byte;
+          scan(bytes, ['a', 'long name \u{1f600} of it'], [1, 0], pieces);
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('says the same of a line with each of its bytes changed, and cut at each', () => {
+    const line = Buffer.from('{"id":-1.5e+7,"v":{"a":[true, null,"é\\u00e9\\n"],"ü":{}, "b":[]} }\n');
+    for (let at = 0; at < line.length; at += 1) {
+      const damaged = Array.from({ length: 256 }, (_, byte) => {
+        const copy = Buffer.from(line);
+        copy[at] = byte;
+        return copy;
+      });
+      scan(Buffer.concat([line, ...damaged]), ['id', 'v'], [0]);
+      scan(Buffer.concat([line, line.subarray(0, at)]), ['id', 'v'], [0]);
+    }
+  });
+
+  test('takes lines longer than what WebAssembly sees at once', () => {
+    const long = Buffer.from(`{"k":1}\n{"k":"${'x'.repeat(BUDGET.scan.contentBytes)}"}\n`);
+    const short = Buffer.from(Array.from({ length: 40_000 }, (_, at) => `{"k":${at}}\n`).join(''));
+    const { lines, last } = scan(Buffer.concat([long, short]), ['k'], [0]);
+    assert.deepEqual([lines, last], [40_002, ['39999']]);
+    assert.equal(scan(Buffer.concat([long, short, long]), ['k'], [0]).lines, 40_004);
+  });
+
+  test('takes columns of which it has no room in WebAssembly', () => {
+    const columns = Array.from({ length: 1600 }, (_, at) => `${at} ${'c'.repeat(58)}`);
+    const line = `${JSON.stringify(Object.fromEntries(columns.map((name) => [name, 1])))}\n`;
+    assert.deepEqual(scan(Buffer.from(line.repeat(3)), columns).problems, []);
+  });
+});
+
+test('most lines go through WebAssembly', (t) => {
+  const memory = scanMemory();
+  assert.ok(memory !== undefined, 'there is no WebAssembly with SIMD here');
+  let passes = 0;
+  const { scanLines } = memory;
+  t.after(() => {
+    memory.scanLines = scanLines;
+  });
+  memory.scanLines = (...given) => {
+    passes += 1;
+    scanLines(...given);
+  };
+  const { add } = LineScanner.prototype;
+  const seen: string[] = [];
+  t.mock.method(LineScanner.prototype, 'add', function add_(this: LineScanner, chunk: Buffer) {
+    seen.push(chunk.toString());
+    add.call(this, chunk);
+  });
+  const lines = ['{"a":1}\n', '{"a":"é"}\n', '{"a":[{"b":1.5}]}\n', '{"a":', 'tru', 'e}\n', '{"a":null}\n'];
+  const scanner = new FastLineScanner(['a'], [0], (_, message) => assert.fail(message));
+  for (const piece of [lines.slice(0, 4).join(''), lines[4]!, lines.slice(5).join('')]) scanner.add(Buffer.from(piece));
+  scanner.end();
+  assert.deepEqual(seen, [lines[0], '{"a":', 'tru', 'e}\n']);
+  assert.deepEqual([passes, scanner.lines, scanner.lastKey], [2, 5, ['null']]);
 });

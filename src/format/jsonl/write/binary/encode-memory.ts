@@ -6,6 +6,7 @@
  * through the encoders here alone, which do the same.
  */
 import { BUDGET } from '../../../../base/memory-budget.ts';
+import { openModule } from '../../wasm.ts';
 import { fillApproximations, fillTables } from './wasm-tables.ts';
 import { WASM_MODULE } from './wasm-module.ts';
 import { RESULT_AT } from './wasm/places.ts';
@@ -25,17 +26,9 @@ export const SIMD_BYTES = 16;
 const PROGRAM_AT = BUDGET.encode.tableBytes;
 const WINDOW_AT = PROGRAM_AT + BUDGET.encode.programBytes;
 const LINES_AT = WINDOW_AT + WINDOW_BYTES;
-const PAGE_BYTES = 64 * 1024;
-const PAGES = Math.ceil((LINES_AT + LINE_BUFFERS * LINES_BYTES) / PAGE_BYTES);
+const MEMORY_BYTES = LINES_AT + LINE_BUFFERS * LINES_BYTES;
 
 type OverMemory = (at: number, end: number, to: number) => number;
-
-/** As much of the global as is used; the types of Node do not have it. */
-interface WebAssemblyApi {
-  Memory: new (limits: { initial: number; maximum: number }) => { buffer: ArrayBuffer };
-  Module: new (bytes: Uint8Array) => object;
-  Instance: new (module: object, imports: object) => { exports: Exports };
-}
 
 interface Exports {
   escape: OverMemory;
@@ -123,20 +116,18 @@ export function blankBySimd(at: number, end: number, out: Uint8Array, to: number
 function openMemory(): void {
   isTried = true;
   try {
-    const { WebAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyApi };
-    const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES });
-    const module = new WebAssembly.Module(Buffer.from(WASM_MODULE, 'base64'));
-    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-    fillTables(memory.buffer);
-    simdWindow = new Uint8Array(memory.buffer, WINDOW_AT, WINDOW_BYTES);
+    const { buffer, exports: functions } = openModule(WASM_MODULE, MEMORY_BYTES);
+    const exports = functions as Exports;
+    fillTables(buffer);
+    simdWindow = new Uint8Array(buffer, WINDOW_AT, WINDOW_BYTES);
     const lines = Array.from(
       { length: LINE_BUFFERS },
-      (_, index) => new Uint8Array(memory.buffer, LINES_AT + index * LINES_BYTES, LINES_BYTES),
+      (_, index) => new Uint8Array(buffer, LINES_AT + index * LINES_BYTES, LINES_BYTES),
     );
     [simdLines0, simdLines1, simdLines2] = lines;
     escapeInMemory = exports.escape;
     blankInMemory = exports.blank;
-    encodeMemory = encodeMemoryOf(memory.buffer, exports);
+    encodeMemory = encodeMemoryOf(buffer, exports);
     simd = { window: simdWindow, lines };
   } catch {
     // A processor without SIMD, or a limit on virtual memory: text.ts does it as well, and more slowly.

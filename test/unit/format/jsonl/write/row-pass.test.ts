@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { compileModule } from '../../../../../.ci/wasm.mjs';
+import { compileModule, MODULES } from '../../../../../.ci/wasm.mjs';
 import { BUDGET } from '../../../../../src/base/memory-budget.ts';
 import { RowEncoder } from '../../../../../src/format/jsonl/write/binary/row-encoder.ts';
 import { RowPass } from '../../../../../src/format/jsonl/write/binary/row-pass.ts';
@@ -10,6 +10,7 @@ import {
   lendBuffers,
   plainBuffers,
 } from '../../../../../src/format/jsonl/write/binary/encode-memory.ts';
+import { WASM_MODULE as SCANNER } from '../../../../../src/format/jsonl/scan/wasm-module.ts';
 import { WASM_MODULE } from '../../../../../src/format/jsonl/write/binary/wasm-module.ts';
 import type { Column } from '../../../../../src/postgres/columns.ts';
 import { int16, int32, row, TRAILER } from '../../../../support/copy-stream.ts';
@@ -381,6 +382,7 @@ describe('rows in WebAssembly', () => {
   });
 });
 
-test('the module is what wasm/ compiles to', async () => {
-  assert.equal(WASM_MODULE, Buffer.from(await compileModule()).toString('base64'));
+test('the modules are what wasm/ compiles to', async () => {
+  assert.equal(WASM_MODULE, Buffer.from(await compileModule(MODULES.encoder)).toString('base64'));
+  assert.equal(SCANNER, Buffer.from(await compileModule(MODULES.scanner)).toString('base64'));
 });
