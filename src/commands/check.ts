@@ -7,6 +7,7 @@ import { memoryLimit } from '../config/memory-limit.ts';
 import { readerOf } from '../config/reader.ts';
 import type { Config } from '../config/schema.ts';
 import { chooseCompressor, describeCompressor } from '../format/compress/codec.ts';
+import { checkPurges } from '../purge/outlook.ts';
 import { checkOnline, type OnlineFinding } from '../run/check-online.ts';
 import { checkWindows } from '../windows/check.ts';
 import { EXIT } from './entry.ts';
@@ -114,7 +115,11 @@ async function lookAround(
   const tell = (finding: OnlineFinding): void => {
     print.finding(finding);
   };
-  const online = [...(await checkOnline(config, tell)), ...(await checkWindows(config, tell))];
+  const online = [
+    ...(await checkOnline(config, tell)),
+    ...(await checkWindows(config, tell)),
+    ...(await checkPurges(config, tell)),
+  ];
   const textsOf = (level: OnlineFinding['level']): string[] =>
     online.filter((finding) => finding.level === level).map(describeFinding);
   const problems = textsOf('error');

@@ -9,6 +9,7 @@ import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import { whileReading } from '../postgres/snapshot.ts';
 import { fullKey, manifestKey } from '../ledger/names.ts';
 import { partitionOf } from '../ledger/partitions.ts';
+import { describeOutlook, lookAhead, type PurgeOutlook } from '../purge/outlook.ts';
 import { requireKeysFit, segmentKey, warnOfLayout } from '../run/layout.ts';
 import { planRun } from '../run/plan.ts';
 import { warnOfSubject } from '../run/subject-warnings.ts';
@@ -53,7 +54,9 @@ interface WindowsPlanReport {
   first: PlanReport | null;
 }
 
-type AnyReport = PlanReport | WindowsPlanReport | { archive: string; run: string; error: Failure };
+/** Of an archive that is purged, also what that would be. */
+type Planned = (PlanReport | WindowsPlanReport) & { purge?: PurgeOutlook };
+type AnyReport = Planned | { archive: string; run: string; error: Failure };
 
 export async function planCommand(
   invocation: Invocation,
@@ -66,7 +69,11 @@ export async function planCommand(
   const reports: AnyReport[] = [];
   for (const archive of archives) reports.push(await reportPlan(config, archive, options.runId));
   if (invocation.json) printJson(invocation, reports);
-  else printLines(invocation, reports.flatMap(describeReport));
+  else
+    printLines(
+      invocation,
+      reports.flatMap((report) => describeReport(config, report)),
+    );
   return reports.some((report) => 'error' in report) ? EXIT.usage : EXIT.done;
 }
 
@@ -78,7 +85,9 @@ async function reportPlan(config: Config, archive: ArchiveConfig, runId: string 
       isWindowed(archive) && runId === undefined
         ? planWindows(client, config, archive)
         : planOne(client, config, archive, run);
-    return await withConnection({ url: sourceOf(config, archive).url, applicationName }, plan);
+    const planned = await withConnection({ url: sourceOf(config, archive).url, applicationName }, plan);
+    const purge = await lookAhead(config, archive);
+    return purge === undefined ? planned : { ...planned, purge };
   } catch (error) {
     return { archive: archive.name, run, error: { ...toFailure(error, 'plan'), archive: archive.name } };
   }
@@ -150,9 +159,15 @@ function warnOfNulls(columns: readonly Column[]): string[] {
     );
 }
 
-function describeReport(report: AnyReport): string[] {
+function describeReport(config: Config, report: AnyReport): string[] {
   if ('error' in report) return describeFailure(report.error, report.archive);
-  return 'missing' in report ? describeWindows(report) : describePlan(report);
+  return [...('missing' in report ? describeWindows(report) : describePlan(report)), ...describePurge(config, report)];
+}
+
+function describePurge({ archives }: Config, { archive, purge }: Planned): string[] {
+  const found = archives[archive];
+  if (purge === undefined || found === undefined) return [];
+  return describeOutlook(found, purge).map((line) => `  purge    ${line}`);
 }
 
 /** So many windows, or values, at either end of the list are shown. */

@@ -175,7 +175,7 @@ function printResult(invocation: Invocation, result: PurgeResult): void {
   else printLines(invocation, describeFailure(error, subject));
 }
 
-function describeTotals(subject: string, { status, lines, totals, seconds, mayGoOn }: PurgeResult): string[] {
+function describeTotals(subject: string, { status, lines, totals, seconds, mayGoOn, vacuum }: PurgeResult): string[] {
   const did = status === 'counted' ? 'would be deleted (dry run; --execute deletes)' : 'deleted';
   const stopped = status === 'stopped' ? '; broken off, give the same command again to go on' : '';
   const stayed = OUTCOMES.flatMap((outcome) =>
@@ -185,6 +185,10 @@ function describeTotals(subject: string, { status, lines, totals, seconds, mayGo
     `${subject}: ${formatCount(totals.deleted)} of ${countOf(lines, 'row')} ${did}, ${formatDuration(seconds * 1000)}${stopped}`,
     ...stayed,
     ...(mayGoOn ? ['  some of these may go by a further purge of this run'] : []),
-    ...(status === 'purged' && totals.deleted > 0 ? ['  VACUUM (ANALYZE) the table soon; see docs/purge.md'] : []),
+    ...(vacuum === undefined
+      ? []
+      : [
+          `  about ${countOf(vacuum.deadRows, 'row')} of the table are dead: ${vacuum.statement}; the file does not shrink`,
+        ]),
   ];
 }

@@ -10,9 +10,12 @@ import { exactRows, isKeyType } from './exact.ts';
 import type { PurgeFacts, Reference } from './look.ts';
 import type { Problem, PurgeOption } from './request.ts';
 
+/** What is asked of a run. */
+export type PurgedRun = Pick<ManifestHead, 'run' | 'finishedAt' | 'source' | 'table' | 'columns' | 'inherited'>;
+
 /** What the run is, and what its owner accepts. */
 export interface PurgeCase {
-  manifest: ManifestHead;
+  manifest: PurgedRun;
   option: Pick<PurgeOption, 'accept' | 'afterMs'>;
   /** Whether the run was named, so that its age does not matter. */
   isNamed: boolean;
@@ -57,7 +60,7 @@ function serverProblems({ server }: PurgeFacts): Problem[] {
   return problems;
 }
 
-function sourceProblems({ identity, relation }: PurgeFacts, { source, table }: ManifestHead): Problem[] {
+function sourceProblems({ identity, relation }: PurgeFacts, { source, table }: PurgedRun): Problem[] {
   const named = `${relation.schema}.${relation.name}`;
   if (table !== undefined && table !== named)
     return [problem('purge-wrong-source', `the run is of table ${table}, and the archive is of ${named} now`)];
@@ -68,11 +71,7 @@ function sourceProblems({ identity, relation }: PurgeFacts, { source, table }: M
   return [problem('purge-wrong-source', `the run is of ${describe(source)}, connected is ${describe(identity)}`)];
 }
 
-function ageProblems(
-  { server }: PurgeFacts,
-  { run, finishedAt }: ManifestHead,
-  option: PurgeCase['option'],
-): Problem[] {
+function ageProblems({ server }: PurgeFacts, { run, finishedAt }: PurgedRun, option: PurgeCase['option']): Problem[] {
   const ageMs = server.now.getTime() - Date.parse(finishedAt);
   const afterMs = Math.max(option.afterMs, LEAST_AFTER_MS);
   if (ageMs >= afterMs) return [];
@@ -81,7 +80,7 @@ function ageProblems(
   return [problem('purge-too-young', message)];
 }
 
-function tableProblems(facts: PurgeFacts, manifest: ManifestHead): Problem[] {
+function tableProblems(facts: PurgeFacts, manifest: PurgedRun): Problem[] {
   const { relation, foreignLeaves, rules } = facts;
   const problems: Problem[] = [];
   if (manifest.table === undefined)
@@ -116,7 +115,7 @@ export function keyOf({ keys, relation }: PurgeFacts): Column[] | undefined {
   return undefined;
 }
 
-function columnProblems({ relation }: PurgeFacts, { columns }: ManifestHead): Problem[] {
+function columnProblems({ relation }: PurgeFacts, { columns }: PurgedRun): Problem[] {
   const describe = ({ name, type }: { name: string; type: string }): string => `${quoteIdentifier(name)} ${type}`;
   const differing = Array.from({ length: Math.max(relation.columns.length, columns.length) }, (_, at) => at).find(
     (at) => {

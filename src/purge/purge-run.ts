@@ -16,6 +16,7 @@ import { findLatestCommitted } from '../ledger/runs.ts';
 import { openPace } from '../pace/open.ts';
 import type { Pace } from '../pace/pace.ts';
 import { connectPostgres, endConnection, type Client } from '../postgres/connect.ts';
+import { quoteTableName } from '../postgres/identifiers.ts';
 import { lockTargetOf } from '../run/run.ts';
 import { withLock } from '../run/lock.ts';
 import { openStore } from '../store/open.ts';
@@ -28,6 +29,7 @@ import { damaged, readStretch } from './proof.ts';
 import { PurgeNotes, type FoundRecord } from './record.ts';
 import { findReader } from './readers.ts';
 import type { Problem, PurgeContext, PurgeRequest, PurgeResult, PurgeStatus, StoppedBy } from './request.ts';
+import { measureTable } from './table-size.ts';
 import { linesOf, mayGoLater, noLines, plus } from './tally.ts';
 import { prepare, type PreparedPurge } from './target.ts';
 
@@ -238,10 +240,22 @@ async function purge(
       anew,
     );
     const work = new Work({ context, request, folder, manifest, client, prepared, notes, tally, state, pace });
-    return await work.goThrough();
+    try {
+      return await work.goThrough();
+    } finally {
+      const deleted = tally.totals.deleted - tally.totalsBefore.deleted;
+      if (request.execute && deleted > 0) await adviseVacuum(client, facts, deleted, tally);
+    }
   } finally {
     await endConnection(client);
   }
+}
+
+/** What the server counts of the last second may not be in yet. */
+async function adviseVacuum(client: Client, { relation }: PurgeFacts, deleted: number, tally: Tally): Promise<void> {
+  const size = await measureTable(client, relation.oid).catch(() => undefined);
+  const statement = `VACUUM (ANALYZE) ${quoteTableName({ schema: relation.schema, table: relation.name })}`;
+  tally.vacuum = { deadRows: Math.max(deleted, size?.deadRows ?? 0), statement };
 }
 
 /** One that cannot be believed is a difference. */

@@ -87,6 +87,8 @@ export interface PurgeResult {
   /** What the proof found. */
   differences: string[];
   warnings: string[];
+  /** The advice for afterwards, when rows were deleted: rows of the table that are dead, and what makes their room usable again. */
+  vacuum?: { deadRows: number; statement: string };
   stoppedBy?: StoppedBy;
   error?: Failure;
 }

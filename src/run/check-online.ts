@@ -12,7 +12,7 @@ import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import { whileReading } from '../postgres/snapshot.ts';
 import { inspectStandby, type StandbyFacts } from '../postgres/standby.ts';
 import { openStore } from '../store/open.ts';
-import type { KeptConditions, ProbeResult, Store } from '../store/store.ts';
+import { NO_LOCK, NO_VERSIONS, type KeptConditions, type ProbeResult, type Store } from '../store/store.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import { requireKeysFit, warnOfLayout } from './layout.ts';
 import { planRun } from './plan.ts';
@@ -61,13 +61,18 @@ export async function checkOnline(
     await checkSource(config, source, own, add, limitMs);
   }
   for (const destination of new Set(archives.map((archive) => destinationOf(config, archive))))
-    await checkDestination(destination, add, limitMs);
+    await checkDestination(config, destination, add, limitMs);
   return findings;
 }
 
 type Add = (found: readonly OnlineFinding[]) => void;
 
-async function checkDestination(destination: DestinationConfig, add: Add, limitMs: number): Promise<void> {
+async function checkDestination(
+  config: Config,
+  destination: DestinationConfig,
+  add: Add,
+  limitMs: number,
+): Promise<void> {
   const subject = `destinations.${destination.name}`;
   // What was given up ends with it.
   const over = new AbortController();
@@ -75,10 +80,10 @@ async function checkDestination(destination: DestinationConfig, add: Add, limitM
     await collect(subject, async () => {
       const store = openStore(destination, over.signal);
       try {
-        await store.probe((found) => {
+        const { facts = [] } = await store.probe((found) => {
           add(describeProbe(store, subject, found));
         }, limitMs);
-        return [];
+        return warnOfOverwrites(config, destination, facts);
       } finally {
         over.abort(new Error('the check is over'));
         store.close();
@@ -101,6 +106,18 @@ function describeProbe(store: Store, subject: string, found: Partial<ProbeResult
   if (left !== undefined) findings.push(describeLeft(store, subject, left));
   return findings;
 }
+
+/** Where the archive is all that there is of a row, who may write to the bucket may destroy it for good. */
+function warnOfOverwrites(config: Config, destination: DestinationConfig, facts: readonly string[]): OnlineFinding[] {
+  const purged = Object.values(config.archives)
+    .filter((archive) => archive.purge !== undefined && destinationOf(config, archive) === destination)
+    .map(({ name }) => name);
+  if (purged.length === 0 || !facts.includes(NO_VERSIONS) || !facts.includes(NO_LOCK)) return [];
+  const message = `rows of ${purged.join(', ')} are purged, and the bucket has neither versions nor Object Lock: one overwrite of an object is final from then on`;
+  return [{ level: 'warning', subject: `destinations.${destination.name}`, message, hint: OVERWRITE_HINT }];
+}
+
+const OVERWRITE_HINT = 'Turn versioning on, with a rule that removes the versions of journals; see docs/s3.md.';
 
 function describeLeft(
   { url }: Store,

@@ -86,6 +86,10 @@ export interface KeptConditions {
   complete: boolean;
 }
 
+/** Facts of a bucket in which one overwrite of an object is final. */
+export const NO_VERSIONS = 'it keeps no versions';
+export const NO_LOCK = 'it has no Object Lock';
+
 /** What {@link Store.probe} found out about a destination that can be used. */
 export interface ProbeResult {
   /** How far this machine's clock is ahead of the server's, to a second; undefined when the server does not tell. */

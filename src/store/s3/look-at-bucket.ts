@@ -6,6 +6,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { within } from '../../base/signals.ts';
 import { formatDuration } from '../../base/units.ts';
+import { NO_LOCK, NO_VERSIONS } from '../store.ts';
 import { S3_REQUESTS, type S3Request } from './actions.ts';
 import type { S3Target } from './client.ts';
 import { hasName, hasStatus } from './errors.ts';
@@ -34,7 +35,6 @@ interface Question {
   unset?: { name: string; means: string };
 }
 
-const NO_LOCK = 'it has no Object Lock';
 const NO_RULE = 'no rule aborts unfinished uploads: docs/install.md has one';
 
 const QUESTIONS: readonly Question[] = [
@@ -55,7 +55,7 @@ const QUESTIONS: readonly Question[] = [
 
 async function versions({ client, bucket: Bucket }: S3Target): Promise<string> {
   const { Status } = await client.send(new GetBucketVersioningCommand({ Bucket }));
-  if (Status !== 'Enabled') return 'it keeps no versions';
+  if (Status !== 'Enabled') return NO_VERSIONS;
   return 'it keeps versions: docs/s3.md has the rules that remove those of journals';
 }
 

@@ -3,11 +3,14 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { before, describe, test } from 'node:test';
 import { FailureError, UsageError } from '../../../src/base/errors.ts';
+import { planCommand } from '../../../src/commands/plan.ts';
 import { purgeCommand } from '../../../src/commands/purge.ts';
 import type { Manifest } from '../../../src/ledger/manifest.ts';
 import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
 import { Batches } from '../../../src/purge/batches.ts';
+import { loadConfig } from '../../../src/config/load.ts';
 import { look } from '../../../src/purge/look.ts';
+import { checkPurges, type PurgeOutlook } from '../../../src/purge/outlook.ts';
 import type { PurgeResult } from '../../../src/purge/request.ts';
 import { prepare } from '../../../src/purge/target.ts';
 import { eventually } from '../../support/cli.ts';
@@ -315,6 +318,9 @@ describe('what goes, and what stays', () => {
     assert.deepEqual([await countOf('living'), await recordOf('living')], [3020, undefined]);
     const { code, result } = await purge(config, 'living');
     assert.deepEqual([code, result.status, result.totals, result.mayGoOn], [0, 'purged', expected, false]);
+    assert.equal(result.vacuum?.statement, 'VACUUM (ANALYZE) "public"."living"');
+    assert.ok(result.vacuum.deadRows >= 2820, JSON.stringify(result.vacuum));
+    assert.equal(dry.result.vacuum, undefined);
     assert.deepEqual(await sql(`SELECT v, count(*)::int AS n FROM living GROUP BY v ORDER BY v`), [
       { v: 'changed', n: 100 },
       { v: 'new', n: 70 },
@@ -575,6 +581,61 @@ describe('what goes, and what stays', () => {
     } finally {
       await sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
     }
+  });
+});
+
+describe('before there is a run to purge', () => {
+  test('plan and check --online say what stands against it, what it sets off, and what it writes', async () => {
+    await createRows(site, 'ahead', 500);
+    await sql(`CREATE TABLE behind (ahead int REFERENCES ahead); CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+      CREATE TRIGGER watching AFTER DELETE ON ahead FOR EACH ROW EXECUTE FUNCTION watch()`);
+    const configOf = (purge: object, pace: object = {}) =>
+      site.writeConfig({
+        log: { level: 'silent' },
+        archives: { ahead: { table: 'ahead', purge: { after: '7d', ...purge }, ...pace } },
+      });
+    const ask = async (config: string): Promise<{ outlook: PurgeOutlook; findings: string[] }> => {
+      const { stdout } = await commandInProcess(site, config, (invocation) => planCommand(invocation, ['ahead'], {}));
+      const [report] = JSON.parse(stdout) as [{ purge: PurgeOutlook }];
+      const findings = await checkPurges(loadConfig(config, site.environment), () => undefined);
+      return { outlook: report.purge, findings: findings.map(({ level, message }) => `${level} ${message}`) };
+    };
+    const first = await ask(await configOf({}));
+    const codes = ['purge-unindexed-reference', 'purge-triggers'];
+    assert.deepEqual(
+      first.outlook.problems.map(({ code }) => code),
+      codes,
+    );
+    assert.deepEqual(first.outlook.effects, [
+      'trigger watching of ahead fires on each delete',
+      'rows that behind refers to (behind_ahead_fkey) stay',
+    ]);
+    for (const code of codes)
+      assert.ok(
+        first.findings.some((finding) => finding.startsWith(`error ${code}: `)),
+        first.findings.join('\n'),
+      );
+    await sql('CREATE INDEX ON behind (ahead)');
+    const [{ bytes } = {}] = await sql(`SELECT pg_table_size('ahead')::int AS bytes`);
+    // As the settings of this server have it.
+    const [{ full } = {}] = await sql(`SELECT current_setting('full_page_writes')::bool AS full`);
+    const second = await ask(
+      await configOf(
+        { accept: ['triggers'], maxDuration: '2h' },
+        { pace: { bytesPerSecond: 1024, between: '22:00-06:00' } },
+      ),
+    );
+    const { problems, rows, walBytes, seconds } = second.outlook;
+    assert.deepEqual([problems, rows, walBytes], [[], 500, 500 * 140 + (full === true ? Number(bytes) : 0)]);
+    assert.equal(seconds, Math.round(Number(bytes) / 1024));
+    assert.match(
+      second.findings[0] ?? '',
+      /^ok by source default, 168h 00m after .* 500 rows, .*, within 22:00-06:00, no more than 2h 00m at a time$/,
+    );
+    assert.ok(
+      second.findings.every((finding) => finding.startsWith('ok ')),
+      second.findings.join('\n'),
+    );
   });
 });
 

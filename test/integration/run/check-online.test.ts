@@ -171,3 +171,34 @@ archives: { held: { table: held }, free: { table: t } }
       at('ok destinations.default: it has no Object Lock') > 0,
   );
 });
+
+test('where an archive is purged, a bucket in which one overwrite is final is warned of, as far as it says so', async (t) => {
+  const s3 = await startS3();
+  t.after(() => s3.stop());
+  await s3.createBucket('archive');
+  const proxy = await startProxy(s3);
+  t.after(() => proxy.stop());
+  const unset = { kind: 'error', status: 404, code: 'ObjectLockConfigurationNotFoundError' } as const;
+  proxy.order('GetObjectLockConfiguration', unset, Infinity);
+  const warned = async (archive: string): Promise<string[]> => {
+    const file = path.join(folder, 'purged.yaml');
+    const keys = `accessKeyId: "${s3.accessKeyId}", secretAccessKey: "${s3.secretAccessKey}"`;
+    writeFileSync(
+      file,
+      `sources: { default: { url: "${database.url}" } }
+destinations: { default: { url: s3://archive/pg, endpoint: "${proxy.endpoint}", forcePathStyle: true, region: ${s3.region}, ${keys} } }
+archives: { a: { ${archive} }, b: { table: t } }
+`,
+    );
+    const findings = await checkOnline(loadConfig(file, {}));
+    return findings
+      .filter(({ message }) => message.includes('one overwrite'))
+      .map(({ level, subject, message }) => `${level} ${subject}: ${message}`);
+  };
+  assert.deepEqual(await warned('table: t'), []);
+  assert.deepEqual(await warned('table: t, purge: { after: 7d }'), [
+    'warning destinations.default: rows of a are purged, and the bucket has neither versions nor Object Lock: one overwrite of an object is final from then on',
+  ]);
+  proxy.order('GetBucketVersioning', { kind: 'error', status: 403, code: 'AccessDenied' }, 1);
+  assert.deepEqual(await warned('table: t, purge: { after: 7d }'), []);
+});
