@@ -28,7 +28,10 @@ export const BUDGET = Object.freeze({
   read: Object.freeze({
     /** What one read takes from the kernel. */
     socketBytes: 128 * KIB,
-    /** With TLS: what may wait before the socket is paused, and what goes beyond that: the last chunk, and one in the socket. */
+    /**
+     * With TLS: the ring that records are gathered in. Where Node has not what that takes: what may wait before the socket is paused, and
+     * what goes beyond that, the last chunk and one in the socket.
+     */
     waitingBytes: 256 * KIB,
     surplusBytes: 128 * KIB,
     /** Room for a row and what came behind it. A row that is wider goes through in pieces. */

@@ -1,12 +1,14 @@
 /** Sends a statement on a connection and takes the bytes of its answer straight from the socket, past the driver's parser. */
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { Client } from 'pg';
 import { fail, type FailureError } from '../../base/errors.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
 import { socketOf } from '../../postgres/connect.ts';
-import { DirectSocket } from '../../postgres/direct-socket.ts';
+import { DirectSocket, type Lender } from '../../postgres/direct-socket.ts';
 import { driverOf, type DriverConnection } from '../../postgres/driver.ts';
 import type { Statement } from '../../postgres/select.ts';
+import { gatherRecords } from '../../postgres/tls-records.ts';
 
 /** So much may wait before the socket is paused; the server feels that and waits. */
 const MAX_WAITING_BYTES = BUDGET.read.waitingBytes;
@@ -17,12 +19,12 @@ type OnData = (bytes: Buffer) => void;
  * The raw bytes of what the server answers to a COPY or a query, in the order they come. The driver never sees them. It gets the
  * connection back from who has read the answer to its end; else that is to be ended.
  *
- * A direct socket lends its only buffer: the next read may not begin before more is asked for, however much it took. Any
+ * Most sockets lend their only buffer: the next read may not begin before more is asked for, however much it took. Any
  * other socket gives buffers away, and may read ahead.
  */
 export class AnswerSocket {
   readonly #socket: Socket;
-  readonly #isLending: boolean;
+  readonly #lender: Lender | undefined;
   readonly #driver: DriverConnection;
   /** By which the driver gets its bytes. */
   #listeners: OnData[] = [];
@@ -37,14 +39,14 @@ export class AnswerSocket {
     const socket = socketOf(client);
     if (socket === undefined) throw new Error('the connection has no socket');
     this.#socket = socket;
-    this.#isLending = socket instanceof DirectSocket;
+    this.#lender = lenderOf(socket);
     this.#driver = driverOf(client);
     client.query({
       submit: (driver: DriverConnection) => {
         this.#listeners = socket.listeners('data') as OnData[];
         socket.removeAllListeners('data');
-        if (socket instanceof DirectSocket) socket.receive(this.#onLent);
-        else socket.on('data', this.#onGiven);
+        if (this.#lender === undefined) socket.on('data', this.#onGiven);
+        else this.#lender.receive(this.#onLent);
         socket.on('error', this.#onEnd);
         socket.on('close', this.#onClose);
         // The extended protocol takes one statement only, whatever stands in a filter.
@@ -66,12 +68,13 @@ export class AnswerSocket {
     for (;;) {
       const bytes = this.#waiting.shift();
       if (bytes !== undefined) {
-        if (!this.#isLending) this.#makeRoom(bytes.length);
+        if (this.#lender === undefined) this.#makeRoom(bytes.length);
         return bytes;
       }
       if (this.#ending !== undefined) throw this.#ending.error ?? connectionEnded();
       // Whoever asks for more has used up what was lent before.
-      this.#socket.resume();
+      if (this.#lender === undefined) this.#socket.resume();
+      else this.#lender.lendMore();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
@@ -87,7 +90,7 @@ export class AnswerSocket {
     socket.off('data', this.#onGiven);
     socket.off('error', this.#onEnd);
     socket.off('close', this.#onClose);
-    if (socket instanceof DirectSocket) socket.receive(undefined);
+    this.#lender?.receive(undefined);
     this.#driver.emit('readyForQuery', { name: 'readyForQuery', status: ready.toString('latin1') });
     // What it holds a part of it may keep, so it gets bytes that nobody writes over.
     const behind = Buffer.concat([rest, ...this.#waiting]);
@@ -124,6 +127,11 @@ export class AnswerSocket {
     this.#ending ??= { error: undefined };
     this.#wake?.();
   };
+}
+
+function lenderOf(socket: Socket): Lender | undefined {
+  if (socket instanceof DirectSocket) return socket;
+  return socket instanceof TLSSocket ? gatherRecords(socket) : undefined;
 }
 
 /** Text, of which the server makes a value of the parameter's type; the config has texts, numbers, booleans and null. */

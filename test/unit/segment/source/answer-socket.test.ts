@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import net, { type AddressInfo, Socket } from 'node:net';
+import tls from 'node:tls';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, test, type TestContext } from 'node:test';
 import type { Client } from 'pg';
@@ -26,6 +27,30 @@ async function connect(t: TestContext, socket: Socket, answer: (peer: Socket) =>
   await once(server, 'listening');
   socket.connect((server.address() as AddressInfo).port, '127.0.0.1');
   await once(socket, 'connect');
+  return clientOn(t, socket, server);
+}
+
+/** The same over TLS, by a key that both know in place of certificates. */
+async function connectSecurely(t: TestContext, answer: (peer: Socket) => void): Promise<[Client, Socket]> {
+  const key = { psk: Buffer.alloc(32, 7), identity: 'test' };
+  const server = tls.createServer({ ciphers: 'PSK', pskCallback: () => key.psk }, (peer) => {
+    peer.on('error', () => undefined);
+    peer.once('data', () => {
+      answer(peer);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  // As the driver does it: the connection is there before TLS begins.
+  const below = net.connect((server.address() as AddressInfo).port, '127.0.0.1');
+  await once(below, 'connect');
+  const options = { ciphers: 'PSK', checkServerIdentity: () => undefined, pskCallback: () => key };
+  const socket = tls.connect({ socket: below, ...options });
+  await once(socket, 'secureConnect');
+  return [clientOn(t, socket, server), socket];
+}
+
+function clientOn(t: TestContext, socket: Socket, server: net.Server): Client {
   t.after(() => {
     socket.destroy();
     server.close();
@@ -74,6 +99,32 @@ describe('the bytes of an answer', () => {
     await readSlowly(new AnswerSocket(client, STATEMENT));
   });
 
+  test('stay as they are over TLS, and come in pieces of more than a record', async (t) => {
+    const [client] = await connectSecurely(t, (peer) => {
+      // Records as those of Postgres.
+      for (let at = 0; at < STREAM.length; at += 8192) peer.write(STREAM.subarray(at, at + 8192));
+    });
+    const slices = await readSlowly(new AnswerSocket(client, STATEMENT));
+    assert.ok(slices.length < STREAM.length / 8192 / 2, `${slices.length} pieces`);
+  });
+
+  test('stay as they are over TLS where Node has not the inside that records are gathered by', async (t) => {
+    const [client, socket] = await connectSecurely(t, (peer) => peer.write(STREAM));
+    Object.assign((socket as unknown as { _handle: object })._handle, { useUserBuffer: undefined });
+    const slices = await readSlowly(new AnswerSocket(client, STATEMENT));
+    assert.ok(Math.max(...slices) <= 16_384, 'records were gathered');
+  });
+
+  test('wait over TLS in a buffer of the budget, while nobody asks for them', async (t) => {
+    const [client, socket] = await connectSecurely(t, (peer) => peer.write(STREAM));
+    const answer = new AnswerSocket(client, STATEMENT);
+    while (!socket.isPaused()) await turn();
+    for (let left = 20; left > 0; left -= 1) await turn();
+    const { waitingBytes, surplusBytes } = BUDGET.read;
+    assert.ok(socket.bytesRead <= waitingBytes + surplusBytes, `${socket.bytesRead} bytes were taken`);
+    await readSlowly(answer);
+  });
+
   test('wait in memory for no more than the budget has, while nobody asks for them', async (t) => {
     const socket = new Socket();
     const client = await connect(t, socket, (peer) => peer.write(STREAM));
@@ -84,14 +135,21 @@ describe('the bytes of an answer', () => {
     await readSlowly(copy);
   });
 
-  for (const [what, make] of [
-    ['a socket that lends its buffer', () => new DirectSocket()],
-    ['a socket that gives its buffers away', () => new Socket()],
+  type Connect = (t: TestContext, answer: (peer: Socket) => void) => Promise<[Client, Socket]>;
+  const on =
+    (make: () => Socket): Connect =>
+    async (t, answer) => {
+      const socket = make();
+      return [await connect(t, socket, answer), socket];
+    };
+  for (const [what, open] of [
+    ['a socket that lends its buffer', on(() => new DirectSocket())],
+    ['a socket that gives its buffers away', on(() => new Socket())],
+    ['TLS', connectSecurely],
   ] as const)
     test(`end where the driver has the connection again, and it misses no byte behind them, on ${what}`, async (t) => {
-      const socket = make();
       const peers: Socket[] = [];
-      const client = await connect(t, socket, (peer) => {
+      const [client, socket] = await open(t, (peer) => {
         peers.push(peer);
         peer.write('the answer');
       });
@@ -108,15 +166,25 @@ describe('the bytes of an answer', () => {
       peers[0]!.write('later');
       await once(socket, 'data');
       assert.deepEqual(seen.slice(2), ['later']);
+      // For the next statement it is as it was.
+      const next = new AnswerSocket(client, STATEMENT);
+      peers[0]!.write('the next answer');
+      assert.equal((await next.next()).toString(), 'the next answer');
+      next.giveBack(Buffer.from('T'), Buffer.alloc(0));
+      assert.deepEqual(seen.slice(3), ['ready T']);
     });
 
-  test('end with a failure that may pass when the connection ends', async (t) => {
-    const client = await connect(t, new DirectSocket(), (peer) => peer.end('the last words'));
-    const copy = new AnswerSocket(client, STATEMENT);
-    assert.equal((await copy.next()).toString(), 'the last words');
-    await assert.rejects(
-      copy.next(),
-      (error) => error instanceof FailureError && error.failure.code === 'connection-lost' && error.failure.transient,
-    );
-  });
+  for (const [what, open] of [
+    ['a socket that lends its buffer', on(() => new DirectSocket())],
+    ['TLS', connectSecurely],
+  ] as const)
+    test(`end with a failure that may pass when the connection ends, on ${what}`, async (t) => {
+      const [client] = await open(t, (peer) => peer.end('the last words'));
+      const copy = new AnswerSocket(client, STATEMENT);
+      assert.equal((await copy.next()).toString(), 'the last words');
+      await assert.rejects(
+        copy.next(),
+        (error) => error instanceof FailureError && error.failure.code === 'connection-lost' && error.failure.transient,
+      );
+    });
 });
