@@ -16,7 +16,7 @@ import {
   type ConnectionTarget,
 } from '../postgres/connect.ts';
 import { importSnapshotOf, type ServerMark } from '../postgres/server-mark.ts';
-import { Kept } from './kept.ts';
+import { Kept } from '../base/kept.ts';
 import { endReading } from './source/end-reading.ts';
 
 /** A backend that has seen very many tables holds on to what it knows of each. */

@@ -3,7 +3,7 @@ import type { DestinationConfig } from '../config/schema.ts';
 import { NEVER } from '../base/signals.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
-import { Kept } from './kept.ts';
+import { Kept } from '../base/kept.ts';
 
 /** By the object that a thread has of it for each generation of the config: after a reload it is another one. */
 const kept = new Kept<DestinationConfig, Store>((store) => {

@@ -7,7 +7,7 @@ import { archiveSegment } from './archive.ts';
 import { bindTask, type Binding } from './binding.ts';
 import { Grants } from './grants.ts';
 import { bindingOf } from './known-bindings.ts';
-import { letGoOfAll } from './kept.ts';
+import { letGoOfAll } from '../base/kept.ts';
 import {
   HAS_LET_GO,
   LET_GO,

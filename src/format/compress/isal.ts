@@ -1,6 +1,7 @@
 /** Gzip by ISA-L, the library of Ceph and Hadoop: several times as fast as zlib. Called through koffi, which is optional. */
 import { createRequire } from 'node:module';
 import { errorText } from '../../base/errors.ts';
+import { Kept } from '../../base/kept.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
 
 /** Where Debian, Ubuntu, Fedora and macOS have it; the number is the ABI that the offsets below belong to. */
@@ -67,13 +68,27 @@ function load(): Isal | { missing: string } {
   return { missing: 'libisal is not installed; on Debian and Ubuntu: apt install libisal2' };
 }
 
-/** One gzip member. All its memory lies outside of the heap, and is freed by `close`. */
+/** All that a member is made in. It lies outside of the heap, where nothing moves it. */
+interface Memory {
+  koffi: Isal['koffi'];
+  stream: unknown;
+  level: unknown;
+  input: unknown;
+  output: unknown;
+  views: { stream: Uint8Array; input: Uint8Array; output: Buffer };
+}
+
+/**
+ * V8 counts what it is shown of such memory, and collects the whole heap once that has grown by a few megabytes: made anew for
+ * each of many small members, it took most of their time.
+ */
+const kept = new Kept<'memory', Memory>(freeMemory);
+
+/** One gzip member, in memory that `close` keeps for the next one. */
 export class IsalGzip {
   readonly #isal: Isal;
-  readonly #memory: { stream: unknown; level: unknown; input: unknown; output: unknown };
+  readonly #memory: Memory;
   readonly #fields: DataView;
-  readonly #input: Uint8Array;
-  readonly #output: Buffer;
   readonly #outputAddress: bigint;
   readonly #inputAddress: bigint;
 
@@ -83,18 +98,12 @@ export class IsalGzip {
     if (loaded === undefined || 'missing' in loaded) throw new Error(`ISA-L cannot be used: ${problem ?? ''}`);
     const { koffi } = loaded;
     this.#isal = loaded;
-    this.#memory = {
-      stream: koffi.alloc('uint8_t', STREAM_BYTES),
-      level: koffi.alloc('uint8_t', LEVEL_BYTES),
-      input: koffi.alloc('uint8_t', INPUT_BYTES),
-      output: koffi.alloc('uint8_t', OUTPUT_BYTES),
-    };
-    this.#fields = new DataView(koffi.view(this.#memory.stream, STREAM_BYTES));
-    this.#input = new Uint8Array(koffi.view(this.#memory.input, INPUT_BYTES));
-    this.#output = Buffer.from(koffi.view(this.#memory.output, OUTPUT_BYTES));
+    this.#memory = kept.take('memory') ?? allocateMemory(koffi);
+    const { stream } = this.#memory.views;
+    this.#fields = new DataView(stream.buffer, stream.byteOffset, stream.byteLength);
     this.#inputAddress = koffi.address(this.#memory.input);
     this.#outputAddress = koffi.address(this.#memory.output);
-    new Uint8Array(this.#fields.buffer).fill(0);
+    stream.fill(0);
     this.#isal.init(this.#memory.stream);
     this.#fields.setUint32(LEVEL, level, true);
     this.#fields.setUint32(LEVEL_BUF_SIZE, LEVEL_BYTES, true);
@@ -106,7 +115,7 @@ export class IsalGzip {
   *write(content: Uint8Array): Generator<Buffer, void, undefined> {
     for (let at = 0; at < content.length; at += INPUT_BYTES) {
       const piece = content.subarray(at, at + INPUT_BYTES);
-      this.#input.set(piece);
+      this.#memory.views.input.set(piece);
       this.#fields.setBigUint64(NEXT_IN, this.#inputAddress, true);
       this.#fields.setUint32(AVAIL_IN, piece.length, true);
       yield* this.#deflate();
@@ -121,8 +130,7 @@ export class IsalGzip {
   }
 
   close(): void {
-    const { koffi } = this.#isal;
-    for (const memory of Object.values(this.#memory)) koffi.free(memory);
+    void kept.keep('memory', this.#memory);
   }
 
   /** Runs until all input is taken and the output has room left, which says that there is no more to come. */
@@ -135,7 +143,23 @@ export class IsalGzip {
       if (code !== COMP_OK) throw new Error(`isal_deflate failed with ${code}`);
       const left = this.#fields.getUint32(AVAIL_OUT, true);
       isOutputFull = left === 0;
-      if (left < OUTPUT_BYTES) yield this.#output.subarray(0, OUTPUT_BYTES - left);
+      if (left < OUTPUT_BYTES) yield this.#memory.views.output.subarray(0, OUTPUT_BYTES - left);
     }
   }
+}
+
+function allocateMemory(koffi: Isal['koffi']): Memory {
+  const stream: unknown = koffi.alloc('uint8_t', STREAM_BYTES);
+  const input: unknown = koffi.alloc('uint8_t', INPUT_BYTES);
+  const output: unknown = koffi.alloc('uint8_t', OUTPUT_BYTES);
+  const views = {
+    stream: new Uint8Array(koffi.view(stream, STREAM_BYTES)),
+    input: new Uint8Array(koffi.view(input, INPUT_BYTES)),
+    output: Buffer.from(koffi.view(output, OUTPUT_BYTES)),
+  };
+  return { koffi, stream, level: koffi.alloc('uint8_t', LEVEL_BYTES), input, output, views };
+}
+
+function freeMemory({ koffi, stream, level, input, output }: Memory): void {
+  for (const memory of [stream, level, input, output]) koffi.free(memory);
 }

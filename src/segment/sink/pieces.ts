@@ -11,7 +11,8 @@ export async function* gatherPieces(
   pieceBytes = BUDGET.pieces.bytes,
 ): AsyncGenerator<Buffer, void, undefined> {
   let leftInPart = partBytes;
-  let piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, leftInPart));
+  let room = Math.min(pieceBytes, leftInPart);
+  let piece: Buffer = Buffer.allocUnsafeSlow(Math.min(BUDGET.pieces.firstBytes, room));
   let filled = 0;
   for await (const slice of slices) {
     for (let at = 0; at < slice.length;) {
@@ -19,11 +20,22 @@ export async function* gatherPieces(
       filled += step;
       at += step;
       if (filled < piece.length) continue;
+      if (filled < room) {
+        piece = grown(piece, room);
+        continue;
+      }
       yield piece;
       leftInPart = leftInPart === filled ? partBytes : leftInPart - filled;
-      piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, leftInPart));
+      room = Math.min(pieceBytes, leftInPart);
+      piece = Buffer.allocUnsafeSlow(room);
       filled = 0;
     }
   }
   if (filled > 0) yield piece.subarray(0, filled);
+}
+
+function grown(piece: Buffer, bytes: number): Buffer {
+  const larger = Buffer.allocUnsafeSlow(bytes);
+  piece.copy(larger);
+  return larger;
 }

@@ -14,7 +14,7 @@ import { markServer } from '../../../src/postgres/server-mark.ts';
 import { beginReading, exportSnapshot } from '../../../src/postgres/snapshot.ts';
 import { describeSubject } from '../../../src/run/subject.ts';
 import { archiveSegment } from '../../../src/segment/archive.ts';
-import { letGoOfAll } from '../../../src/segment/kept.ts';
+import { letGoOfAll } from '../../../src/base/kept.ts';
 import type { WorkerMessage } from '../../../src/segment/messages.ts';
 import type { SegmentTask } from '../../../src/segment/task.ts';
 import { untilAborted } from '../../../src/base/signals.ts';

@@ -58,6 +58,21 @@ const ENGINES: { name: string; choice: CompressorChoice; unpack: (bytes: Buffer)
   { name: 'none', choice: { engine: 'none', level: 0 }, unpack: (bytes) => bytes, skip: false },
 ];
 
+describe('ISA-L, whose memory goes from one member to the next', { skip: NO_ISAL }, () => {
+  test('makes a whole member where another one was broken off, and two at once', async () => {
+    const choices = [1, 3].map((level) => ({ engine: 'isal', level }) as const);
+    const content = Buffer.from('a line of some length\n'.repeat(20_000));
+    const broken = compress(inTurn([content, content], new ContentProof()), choices[1]!, new ContentProof());
+    for await (const slice of broken) {
+      assert.ok(slice.length > 0);
+      break;
+    }
+    for (let turn = 0; turn < 2; turn += 1)
+      for (const packed of await Promise.all(choices.map((choice) => pack([content], choice))))
+        assert.ok(gunzipSync(packed).equals(content));
+  });
+});
+
 describe('zlib on more than one core', () => {
   const pieces = linesInPieces(6e6);
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { BUDGET } from '../../../../src/base/memory-budget.ts';
 import { gatherPieces } from '../../../../src/segment/sink/pieces.ts';
 
 async function gather(slices: readonly Buffer[], partBytes: number, pieceBytes?: number): Promise<Buffer[]> {
@@ -44,6 +45,19 @@ describe('pieces', () => {
       [20, 20, 20],
     );
     assert.equal(new Set(parts.map((part) => part.buffer)).size, 3);
+  });
+
+  test('of a small object take little memory, and grow to a whole one when that is full', async () => {
+    const { firstBytes, bytes } = BUDGET.pieces;
+    const slice = Buffer.alloc(firstBytes, 3);
+    const [small, larger] = [await gather([slice], 1024 ** 3), await gather([slice, Buffer.from([4])], 1024 ** 3)];
+    assert.deepEqual(
+      [small, larger].map((parts) => parts.map((part) => [part.length, part.buffer.byteLength])),
+      [[[firstBytes, bytes]], [[firstBytes + 1, bytes]]],
+    );
+    const [least] = await gather([slice.subarray(1)], 1024 ** 3);
+    assert.deepEqual([least?.length, least?.buffer.byteLength], [firstBytes - 1, firstBytes]);
+    assert.deepEqual(Buffer.concat(larger), Buffer.concat([slice, Buffer.from([4])]));
   });
 
   test('are none for an empty source, and no empty one follows a full one', async () => {

@@ -38,6 +38,8 @@ export class Kept<K, V> {
       this.#entries.delete(key);
       void this.#close(value);
     }, this.#idleMs);
+    // It keeps no thread alive.
+    timer.unref();
     this.#entries.set(key, { value, timer });
     if (before !== undefined) await this.#close(before);
   }

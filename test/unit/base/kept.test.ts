@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, mock, test } from 'node:test';
-import { Kept, letGoOfAll } from '../../../src/segment/kept.ts';
+import { Kept, letGoOfAll } from '../../../src/base/kept.ts';
 
 function keeping(): { kept: Kept<string, string>; closed: string[] } {
   const closed: string[] = [];
