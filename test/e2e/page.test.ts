@@ -5,15 +5,19 @@ import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { assertAccessible, assertNoSidewaysScroll, openPage, reasonForNoBrowser } from '../support/browser.ts';
+import type { PurgeStanding } from '../../src/daemon/purges.ts';
 import type { ArchiveState } from '../../src/daemon/view/state.ts';
 import { TOKEN } from '../support/fake-daemon.ts';
 import { openPageOf } from '../support/page.ts';
 import {
   allStates,
   archiveOf,
+  at,
   detailOf,
   FAILURE,
   historyOf,
+  HOSTILE,
+  purgeEnding,
   runningRun,
   segmentOf,
   SHOWN_FAILURE,
@@ -141,6 +145,69 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
     await failed.tap();
     await failed.tap();
     await page.waitForURL('**/#/runs/fetch_queue/20260311T000000Z');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('says of a purge what goes, what stayed and why, of an archive and of a run, and how it goes on', async () => {
+    const totals = { deleted: 465_860, absent: 0, changed: 130, locked: 5, referenced: 2, inexact: 3, kept: 0 };
+    const problem = { code: 'purge-triggers', message: `trigger ${HOSTILE} fires on each delete`, hint: 'Accept it.' };
+    const ended = purgeEnding({ status: 'refused', reason: 'purge-triggers', problems: [problem] });
+    const done = purgeEnding({ totals, totalsHere: { ...totals, locked: 0 } });
+    const purges: PurgeStanding = {
+      due: [{ run: '20261101T000000Z', rows: 466_000, dueMs: Date.now() - 7_200_000, isBegun: false }],
+      ...{ held: [], last: done, lastPurged: done, failure: undefined },
+      refused: new Map([[ended.run, ended]]),
+    };
+    const archives = [archiveOf('fetch_queue', {}, { purges }), archiveOf('sessions')];
+    const purge = { state: 'running' as const, startedAt: at(-600).toISOString(), finishedAt: null, host: 'db-archive-01', totals };
+    const facts = { archives, detail: detailOf({ purge, purges: [done, ended] }) };
+    const { page, daemon, complaints } = await openPageOf(facts);
+    const line = page.getByRole('article', { name: 'fetch_queue' }).locator('.purge');
+    await line.getByText('1 run due, the oldest since 2h').waitFor();
+    const said = await line.innerText();
+    for (const text of [
+      'last 20261122T021500Z purged: 465,860 deleted, 130 changed since, 5 locked by somebody, 2 referred to by other rows, 3 with values',
+      '1 run does not go by themselves',
+      HOSTILE,
+      'Accept it.',
+    ])
+      assert.ok(said.includes(text), `${text} is not in ${said}`);
+    assert.equal(await page.getByRole('article', { name: 'sessions' }).locator('.purge').isVisible(), false);
+    const current = {
+      ...{ run: '20261101T000000Z', lines: 466_000, linesDone: 116_500, elapsedSeconds: 75, pause: null, totals },
+      ...{ state: 'deleting' as const, percent: 25 },
+    };
+    const saying = (change: Partial<typeof current>): void => {
+      daemon.say({
+        lie: (state) => ({
+          ...state,
+          archives: state.archives.map((one) => ({
+            ...one,
+            purge: one.purge && { ...one.purge, current: { ...current, ...change } },
+          })),
+        }),
+      });
+    };
+    saying({});
+    await line.getByText('deleting 20261101T000000Z 25% in 1m 15s, 465,860 deleted').waitFor();
+    const pause = { reason: 'lag', message: 'db2 is far behind', hint: '', since: '', seconds: 20 };
+    saying({ pause } as unknown as Partial<typeof current>);
+    await line.getByText('20261101T000000Z pauses: db2 is far behind').waitFor();
+    await assertAccessible(page);
+    await picture(page, 'purge');
+    await page.evaluate(`location.hash = '#/runs/fetch_queue/20261122T021500Z'`);
+    const panel = page.getByRole('region', { name: 'Purge' });
+    await panel.getByText(/^begun /).waitFor();
+    await panel.getByText('465,860 deleted, 130 changed since, 5 locked by somebody').first().waitFor();
+    const [first, second] = await panel.getByRole('listitem').allInnerTexts();
+    assert.match(first ?? '', /^purged .*1m 15s · 465,860 deleted, 130 changed since, 2 referred/);
+    assert.ok(second?.startsWith('refused ') && second.includes(HOSTILE) && second.includes('purge-triggers'), second);
+    await assertAccessible(page);
+    await picture(page, 'purged-run');
+    daemon.facts.detail = detailOf();
+    await page.reload();
+    await page.getByRole('heading', { name: 'Manifest' }).waitFor();
+    assert.equal(await panel.isVisible(), false, 'of a run that was never purged');
     assert.deepEqual(complaints, []);
   });
 

@@ -1,4 +1,5 @@
 /** Archives, runs and samples for the tests of the page, in the types of the daemon. */
+import type { PurgeEnding } from '../../src/daemon/purge-ending.ts';
 import type { PurgeStanding } from '../../src/daemon/purges.ts';
 import type { BoardEntry } from '../../src/daemon/run-board.ts';
 import type { RunEnding, ShownFailure } from '../../src/daemon/run-ending.ts';
@@ -171,6 +172,17 @@ function endingOf(archive: string, day: number, place: number): RunEnding {
     trigger: 'schedule',
     otherHost: null,
     troubles: [],
+  };
+}
+
+/** A purge of the last run, but for what is said of it. */
+export function purgeEnding(changes: Partial<PurgeEnding> = {}): PurgeEnding {
+  const totals = { deleted: 0, absent: 0, changed: 0, locked: 0, referenced: 0, inexact: 0, kept: 0 };
+  return {
+    ...{ archive: 'fetch_queue', run: LAST_RUN, status: 'purged', reason: 'ok', seconds: 75, lines: 466_000 },
+    ...{ startedAt: at(-400).toISOString(), finishedAt: at(-325).toISOString(), totals, totalsHere: totals },
+    ...{ mayGoOn: false, problems: [] },
+    ...changes,
   };
 }
 
