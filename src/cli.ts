@@ -36,6 +36,8 @@ async function main(): Promise<number> {
   }
   try {
     await program.parseAsync();
+    // In the place of the `^C` that a terminal prints, so that the shell goes on in a line of its own.
+    if (exitCode === EXIT.interrupted && process.stderr.isTTY) process.stderr.write('\r\u001b[Kinterrupted\n');
     return exitCode;
   } catch (error) {
     return reportError(error);

@@ -14,6 +14,17 @@ export function isNetworkCode(code: string): boolean {
   return SYSTEM_CODE.test(code) || STREAM_CODE.test(code) || code === 'ERR_TLS_HANDSHAKE_TIMEOUT';
 }
 
+/** Nothing listens there, or no way leads there. */
+const REFUSAL_CODE = /^(?:ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ENETDOWN|EADDRNOTAVAIL)$/;
+/** The name of a host is not known, or nobody who knows answers. */
+const NAME_CODE = /^(?:ENOTFOUND|ESERVFAIL|EAI_[A-Z]+)$/;
+
+/** Of a network code, what failed: the same for Postgres and for S3. */
+export function kindOfNetworkCode(code: string): 'connection-refused' | 'dns' | 'connection-lost' {
+  if (REFUSAL_CODE.test(code)) return 'connection-refused';
+  return NAME_CODE.test(code) ? 'dns' : 'connection-lost';
+}
+
 /** Whether TLS itself was refused: a certificate, a version, a peer that does not speak it. */
 export function isTlsCode(code: string): boolean {
   return TLS_CODE.test(code);

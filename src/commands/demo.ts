@@ -35,7 +35,7 @@ export async function demoCommand(
     invocation.stderr.write(invocation.stderr.isTTY ? `\r\u001b[2K${text}` : `${text}\n`);
   };
   try {
-    const demo = await openDemo(rows, closers, interrupt.signal, say);
+    const demo = await openDemo(rows, closers, interrupt.signal, say, invocation.environment['PATH']);
     if (invocation.stderr.isTTY) invocation.stderr.write('\r\u001b[2K');
     const own = {
       ...invocation,
@@ -127,7 +127,13 @@ async function serve(invocation: Invocation, demo: DemoEnvironment, rows: number
   invocation.stdout.write(
     `\nthe daemon goes on until Ctrl-C, with a run every minute\n  page   ${url}\n  token  ${token}, for its buttons\n`,
   );
+  signal.addEventListener('abort', () => sayLine(invocation, 'the daemon and the servers are stopped'), { once: true });
   await serveDemo(() => openConfig(invocation), openLog(invocation, openConfig(invocation), { level: 'warn' }), signal);
+}
+
+/** In the place of the `^C` that a terminal prints. */
+function sayLine({ stderr }: Invocation, text: string): void {
+  if (stderr.isTTY) stderr.write(`\r\u001b[K${text}\n`);
 }
 
 async function keepUp(invocation: Invocation, demo: DemoEnvironment, signal: AbortSignal): Promise<void> {
@@ -140,4 +146,5 @@ async function keepUp(invocation: Invocation, demo: DemoEnvironment, signal: Abo
     signal.addEventListener('abort', resolve, { once: true });
   });
   clearInterval(alive);
+  sayLine(invocation, 'the servers are stopped');
 }

@@ -15,7 +15,10 @@ export function watchInterrupts(): Interrupt {
   let count = 0;
   const onSignal = (name: NodeJS.Signals): void => {
     count += 1;
-    if (count > 1) process.exit(130);
+    if (count > 1) {
+      if (process.stderr.isTTY) process.stderr.write('\r\u001b[Kstopped at once\n');
+      process.exit(130);
+    }
     abort.abort(interruptedFailure(name));
   };
   const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

@@ -4,11 +4,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { Client } from 'pg';
 import type { Closers } from '../base/closers.ts';
-import { formatCount } from '../base/units.ts';
+import { countOf, formatCount } from '../base/units.ts';
 import { createArticleTable } from './article-table.ts';
 import { startPostgres } from './embedded-postgres.ts';
 import { requireDemoPackages } from './packages.ts';
-import { startS3Child } from './s3-child.ts';
+import { isInstalled, ownCommand, shellWord } from './own-command.ts';
+import { type S3Child, startS3Child } from './s3-child.ts';
 
 export const DEMO_ARCHIVE = 'fetch_queue';
 const BUCKET = 'demo-archive';
@@ -22,12 +23,16 @@ export interface DemoEnvironment {
   hints: string[];
 }
 
-/** Starts everything; what was started is registered with `closers` at once. `say` gets what is being done. */
+/**
+ * Starts everything; what was started is registered with `closers` at once. `say` gets what is being done; `searchPath` is
+ * where a shell looks for commands.
+ */
 export async function openDemo(
   rows: number,
   closers: Closers,
   signal: AbortSignal,
   say: (text: string) => void,
+  searchPath: string | undefined,
 ): Promise<DemoEnvironment> {
   requireDemoPackages();
   say('starting Postgres and S3 on loopback');
@@ -47,14 +52,29 @@ export async function openDemo(
     configFile,
     variables,
     databaseUrl: postgres.url,
-    hints: [
-      `Postgres  psql ${postgres.url}`,
-      `S3        AWS_ACCESS_KEY_ID=${s3.accessKeyId} AWS_SECRET_ACCESS_KEY=${s3.secretAccessKey} aws --endpoint-url ${s3.endpoint} s3 ls --recursive s3://${BUCKET}/`,
-      `pgsluice  ${Object.entries(variables)
-        .map(([name, value]) => `${name}=${value}`)
-        .join(' ')} pgsluice list --config ${configFile}`,
-    ],
+    hints: describeAccess(postgres.url, s3, variables, configFile, searchPath),
   };
+}
+
+/** How another terminal looks at the servers. What is not installed there is not named as a command. */
+function describeAccess(
+  databaseUrl: string,
+  { endpoint, accessKeyId, secretAccessKey }: S3Child,
+  variables: Record<string, string>,
+  configFile: string,
+  searchPath: string | undefined,
+): string[] {
+  const aws = `AWS_ACCESS_KEY_ID=${accessKeyId} AWS_SECRET_ACCESS_KEY=${secretAccessKey} AWS_REGION=us-east-1 aws --endpoint-url ${endpoint} s3 ls --recursive s3://${BUCKET}/`;
+  const given = Object.entries(variables).map(([name, value]) => `${name}=${shellWord(value)}`);
+  return [
+    isInstalled('psql', searchPath)
+      ? `Postgres  psql ${shellWord(databaseUrl)}`
+      : `Postgres  ${databaseUrl}  (psql is not installed here)`,
+    isInstalled('aws', searchPath)
+      ? `S3        ${aws}`
+      : `S3        ${endpoint}, bucket ${BUCKET}, ${accessKeyId}, ${secretAccessKey}  (aws is not installed here)`,
+    `pgsluice  ${given.join(' ')} ${ownCommand(searchPath)} list --config ${shellWord(configFile)}`,
+  ];
 }
 
 /** Rows in the demo's table now. */
@@ -77,7 +97,7 @@ async function fillTable(url: string, rows: number, signal: AbortSignal, say: (t
       rows,
       onProgress: (done) => {
         signal.throwIfAborted();
-        say(`filling public.fetch_queue: ${formatCount(done)} of ${formatCount(rows)} rows`);
+        say(`filling public.fetch_queue: ${formatCount(done)} of ${countOf(rows, 'row')}`);
       },
     });
   } finally {

@@ -1,6 +1,6 @@
 /** Says of every error that Postgres, PgBouncer or the driver gives what it means, and whether another try may help. */
 import { errorText, fail, FailureError, type FailureKind, type Stage } from '../base/errors.ts';
-import { isNetworkCode, isTlsCode } from '../base/network.ts';
+import { isNetworkCode, isTlsCode, kindOfNetworkCode } from '../base/network.ts';
 
 const ENDED_BY_TIMEOUT: FailureKind = {
   code: 'connection-lost',
@@ -124,12 +124,17 @@ function kindOf(error: unknown): FailureKind {
 
 function kindOfNetwork(error: unknown, code: string): FailureKind | undefined {
   if (code === 'EMFILE' || code === 'ENFILE') return { code: 'too-many-open-files' };
-  if (isNetworkCode(code)) return UNREACHABLE;
+  if (isNetworkCode(code)) return { ...UNREACHABLE, code: kindOfPostgresNetwork(code) };
   if (isTlsCode(code)) return { code: 'tls-refused' };
   if (!(error instanceof AggregateError)) return undefined;
   // One of several addresses that does not answer is worth another try, whatever the others say.
   const inner = error.errors.map((each) => kindOfNetwork(each, fieldOf(each, 'code') ?? ''));
-  return inner.find((kind) => kind?.code === 'connection-lost') ?? inner.find((kind) => kind !== undefined);
+  return inner.find((kind) => kind?.hint === UNREACHABLE.hint) ?? inner.find((kind) => kind !== undefined);
+}
+
+/** A unix socket that is not there, or that this user may not open, is as good as nobody who listens. */
+function kindOfPostgresNetwork(code: string): ReturnType<typeof kindOfNetworkCode> {
+  return code === 'ENOENT' || code === 'EACCES' ? 'connection-refused' : kindOfNetworkCode(code);
 }
 
 function kindOfState(state: string, text: string): FailureKind {

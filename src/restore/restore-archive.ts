@@ -257,6 +257,7 @@ function forRestore(failure: Failure): Failure {
     case 'aborted':
       return { ...failure, stage: 'restore', hint: GO_ON };
     case 'connection-lost':
+    case 'connection-refused':
       return { ...failure, hint: `${failure.hint} ${GO_ON}` };
     default:
       return failure;

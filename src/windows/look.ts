@@ -82,7 +82,9 @@ export function windowWarnings(archive: WindowedArchive, look: WindowsLook): str
   const lost =
     outside === undefined || outside === 0
       ? []
-      : [`${outside} rows lie in no window (${source.outsideOf}): never archived`];
+      : [
+          `${countOf(outside, 'row')} ${outside === 1 ? 'lies' : 'lie'} in no window (${source.outsideOf}): never archived`,
+        ];
   const open = heldOpen === undefined ? [] : [`the window of run ${heldOpen.run} is held open by ${heldOpen.what}`];
   return [...index, ...lost, ...uncounted, ...open, ...damageOf(look)];
 }

@@ -1,5 +1,6 @@
 /** Sends a run's tasks to the place where they are run, some at once, and tries those again that failed for a passing reason. */
 import { fail, type Failure, FailureError, toFailure } from '../base/errors.ts';
+import { countOf } from '../base/units.ts';
 import type { Log } from '../base/log.ts';
 import { linkSignals, NEVER } from '../base/signals.ts';
 import { retrying, type RetryPolicy } from '../base/retry.ts';
@@ -161,6 +162,6 @@ function afterAttempts(failure: Failure, attempt: number): Failure {
 function drained(segments: number): FailureError {
   return fail('drained', {
     stage: 'worker',
-    message: `the run was stopped with ${segments} segments still to do`,
+    message: `the run was stopped with ${countOf(segments, 'segment')} still to do`,
   });
 }

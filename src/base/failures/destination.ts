@@ -118,12 +118,12 @@ export const DESTINATION_FAILURES = {
   },
   'connection-refused': {
     transient: true,
-    meaning: 'Nothing answers at the endpoint of the destination.',
-    hint: 'Check that the endpoint is up, and that no firewall stands between.',
+    meaning: 'Nothing answers where the destination, or Postgres, should be.',
+    hint: 'Check that it is up, and that no firewall stands between.',
   },
   dns: {
     transient: true,
-    meaning: 'The name of the endpoint cannot be resolved.',
+    meaning: 'The name of the endpoint, or of the host of Postgres, cannot be resolved.',
     hint: 'Check endpoint, region and bucket of the destination, and DNS. For servers without bucket subdomains set forcePathStyle: true.',
   },
   tls: {

@@ -4,7 +4,7 @@ import type { Declarations } from './declaration.ts';
 export const SOURCE_FAILURES = {
   'connection-lost': {
     transient: true,
-    meaning: 'The connection to Postgres or to the destination could not be made, or broke.',
+    meaning: 'The connection to Postgres or to the destination broke, or was not made in time.',
     hint: 'If it repeats, look at the log of the server, and at the network and proxies between.',
   },
   'tls-refused': {

@@ -1,6 +1,6 @@
 /** Classifies what the SDK, the server and the network throw: what it is, whether a retry may help, what to do. */
 import { errorText, fail, FailureError, type FailureKind, type Stage } from '../../base/errors.ts';
-import { isNetworkCode, isTlsCode } from '../../base/network.ts';
+import { isNetworkCode, isTlsCode, kindOfNetworkCode } from '../../base/network.ts';
 import { scrub } from '../../base/secrets.ts';
 import { S3_REQUESTS, type S3Request, type S3Right } from './actions.ts';
 import type { S3Target } from './client.ts';
@@ -146,7 +146,7 @@ const RULES: readonly Rule[] = [
   // The SDK calls a reset connection a TimeoutError, so the network's own code is asked first.
   {
     kind: { code: 'connection-refused' },
-    matches: onNetwork('ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN', 'EADDRNOTAVAIL'),
+    matches: ({ network }) => kindOfNetworkCode(network) === 'connection-refused',
     hint: ({ host }) => `Check that ${host} is up, and that no firewall stands between.`,
   },
   {
@@ -169,7 +169,7 @@ const RULES: readonly Rule[] = [
   },
   {
     kind: { code: 'dns' },
-    matches: ({ network }) => /^(?:ENOTFOUND|ESERVFAIL|EAI_[A-Z]+)$/.test(network),
+    matches: ({ network }) => kindOfNetworkCode(network) === 'dns',
     hint: ({ host }) =>
       `Check the name ${host}: endpoint, region and bucket of the destination, and DNS. For servers without bucket subdomains set forcePathStyle: true.`,
   },

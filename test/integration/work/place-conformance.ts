@@ -283,7 +283,7 @@ export function placeConformance(name: string, open: (room: number) => Promise<S
       await view.reached();
       drain.abort(new Error('the daemon stops'));
       await view.open();
-      await assert.rejects(dispatching, /1 segments still to do/);
+      await assert.rejects(dispatching, /1 segment still to do/);
       assert.deepEqual(finished, [tasks[0]!.segment]);
       assert.equal(await stored(tasks[1]!), undefined);
     });

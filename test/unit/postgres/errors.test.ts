@@ -73,26 +73,19 @@ const OTHER_STATES: readonly Row[] = [
 ];
 
 const NETWORK_CODES: readonly Row[] = [
+  // The codes that S3 has for the same.
+  ...['ECONNREFUSED', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL', 'ENOENT', 'EACCES'].map(
+    (code): Row => [code, 'connection-refused', true, /host and port/],
+  ),
+  ...['ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'ESERVFAIL'].map((code): Row => [code, 'dns', true, /host and port/]),
   ...[
-    'ECONNREFUSED',
     'ECONNRESET',
     'ECONNABORTED',
     'EPIPE',
     'ETIMEDOUT',
-    'EHOSTUNREACH',
-    'EHOSTDOWN',
-    'ENETUNREACH',
-    'ENETDOWN',
     'ENETRESET',
     'ENOTCONN',
-    'EADDRNOTAVAIL',
-    'ENOENT',
-    'EACCES',
     'EIO',
-    'ENOTFOUND',
-    'EAI_AGAIN',
-    'EAI_FAIL',
-    'ESERVFAIL',
     'ERR_STREAM_PREMATURE_CLOSE',
     'ERR_STREAM_DESTROYED',
     'ERR_STREAM_WRITE_AFTER_END',
@@ -260,8 +253,8 @@ describe('an error of the connection', () => {
     const untrusted = Object.assign(new Error('no'), { code: 'CERT_HAS_EXPIRED' });
     const of = (errors: Error[]): Failure =>
       postgresFailure(new AggregateError(errors), 'connect', 'connecting').failure;
-    check(of([refused, refused]), 'connection-lost', true, /host and port/);
-    check(of([untrusted, refused]), 'connection-lost', true, undefined);
+    check(of([refused, refused]), 'connection-refused', true, /host and port/);
+    check(of([untrusted, refused]), 'connection-refused', true, undefined);
     check(of([untrusted, untrusted]), 'tls-refused', false, undefined);
     check(of([new Error('no')]), 'query-failed', false, undefined);
   });
