@@ -42,10 +42,15 @@ export function memorySum(
 }
 
 /** The daemon purges in its main process, one run at a time. */
-function purgeTerms({ archives }: Config, { purge, scan }: Budget): MemoryTerm[] {
+function purgeTerms({ archives }: Config, { purge, scan, inflate }: Budget): MemoryTerm[] {
   const isUsed = Object.values(archives).some((archive) => archive.purge !== undefined);
-  const bytes = purge.lines * purge.lineBytes + 2 * purge.keyBytes + scan.contentBytes + scan.tableBytes;
-  return isUsed ? [{ name: 'a purge', bytes }] : [];
+  const linesBytes = purge.lines * purge.lineBytes + 2 * purge.keyBytes;
+  const proofBytes = scan.contentBytes + scan.tableBytes + inflate.objects * inflateBytes(inflate);
+  return isUsed ? [{ name: 'a purge', bytes: linesBytes + proofBytes }] : [];
+}
+
+function inflateBytes({ stateBytes, inputBytes, outputBytes }: Budget['inflate']): number {
+  return stateBytes + inputBytes + outputBytes;
 }
 
 /** What the largest run may have. */

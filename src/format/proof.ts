@@ -12,8 +12,13 @@ export class ContentSum {
   checksum = 0;
 
   add(content: Buffer): void {
-    this.bytes += content.length;
-    this.checksum = crc32(content, this.checksum);
+    this.addSummed(content.length, crc32(content, this.checksum));
+  }
+
+  /** Content of which `checksum` is the sum, with all that came before. */
+  addSummed(bytes: number, checksum: number): void {
+    this.bytes += bytes;
+    this.checksum = checksum;
   }
 
   /** Eight hex digits. */

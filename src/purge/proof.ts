@@ -28,7 +28,7 @@ const LINE_FEED = 0x0a;
  * `purge-archive-damaged`.
  */
 export async function readStretch(
-  object: Omit<ObjectToVerify, 'reader' | 'keyColumns'>,
+  object: Omit<ObjectToVerify, 'openReader' | 'keyColumns'>,
   key: readonly string[],
   from: number,
   signal: AbortSignal,
@@ -36,15 +36,16 @@ export async function readStretch(
   const problems = new Problems();
   const places = key.map((name) => object.columns.findIndex((column) => column.name === name));
   if (places.includes(-1)) throw damaged(object.key, `it has no column ${key.join(', ')}`);
-  const gatherer = new Gatherer(places, from, object.object.rows);
+  let gatherer: Gatherer | undefined;
+  const openReader = (): Gatherer => (gatherer = new Gatherer(places, from, object.object.rows));
   try {
-    await verifyObject({ ...object, keyColumns: [], reader: gatherer }, problems, signal, () => undefined);
+    await verifyObject({ ...object, keyColumns: [], openReader }, problems, signal, () => undefined);
   } catch (error) {
     if (!tellsOfObject(error)) throw error;
     problems.add(error.failure.message);
   }
   const [first] = problems.list;
-  if (first !== undefined) throw damaged(object.key, first.message);
+  if (first !== undefined || gatherer === undefined) throw damaged(object.key, first?.message ?? 'it was not read');
   return gatherer.stretch;
 }
 

@@ -1,12 +1,14 @@
 /** Checks what an object holds while its bytes come in: unpacks them, and scans the lines. It knows neither stores nor manifests. */
 import type { Codec } from '../format/compress/codec.ts';
-import { createUnpacker, type UnpackLimits, type Unpacker } from '../format/compress/unpack.ts';
+import { createUnpacker, type Inflater, type UnpackLimits } from '../format/compress/unpack.ts';
+import type { Unpacker } from '../format/compress/unpacking.ts';
 import { FastLineScanner } from '../format/jsonl/scan/scanner.ts';
 import { Problems, type Problem } from './problems.ts';
 
 /** Plain data. */
 export interface ContentToCheck {
   codec: Codec;
+  inflater: Inflater;
   limits: UnpackLimits;
   /** Names of the columns of each line, in their order; indexes into them of those whose values are wanted of the first and the last line. */
   columns: readonly string[];
@@ -57,15 +59,16 @@ export class ContentCheckHere implements ContentCheck {
   readonly #unpacker: Unpacker;
 
   /** A reader gets the content instead of the check of lines. */
-  constructor({ codec, limits, columns, keyColumns }: ContentToCheck, reader?: ContentReader) {
+  constructor({ codec, inflater, limits, columns, keyColumns }: ContentToCheck, reader?: ContentReader) {
     const onProblem = (line: number, message: string): void => {
       this.#problems.add(message, line);
     };
     const lines = reader === undefined ? new FastLineScanner(columns, keyColumns, onProblem) : new CountedLines(reader);
     this.#lines = lines;
-    this.#unpacker = createUnpacker(codec, limits, (piece) => {
+    const onContent = (piece: Buffer): void => {
       lines.add(piece);
-    });
+    };
+    this.#unpacker = createUnpacker(codec, limits, onContent, inflater);
   }
 
   get isFull(): boolean {

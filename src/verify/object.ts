@@ -2,12 +2,13 @@
 import { FailureError } from '../base/errors.ts';
 import { countOf, formatCount } from '../base/units.ts';
 import { codecOf } from '../format/compress/codec.ts';
+import { fastestInflater, type Inflater } from '../format/compress/unpack.ts';
 import { unquote } from '../format/jsonl/write/json-text.ts';
 import { ObjectProof } from '../format/proof.ts';
 import type { Store } from '../store/store.ts';
 import type { ManifestColumn, ManifestObject } from '../ledger/manifest.ts';
 import { ContentCheckHere, type ContentFindings, type ContentReader } from './content-check.ts';
-import type { Problems } from './problems.ts';
+import { Problems } from './problems.ts';
 
 /** So much more than the manifest says is still read, so that a line too many can be named. */
 const SURPLUS_BYTES = 1024 ** 2;
@@ -22,13 +23,42 @@ export interface ObjectToVerify {
   keyColumns: readonly string[];
   /** What a decompressor may take for its window. */
   windowBytes: number;
-  /** Gets the content instead of the check of lines; what it made of it counts only if there is no difference in the end. */
-  reader?: ContentReader;
+  /** What inflates it first; absent: the fastest. */
+  inflater?: Inflater;
+  /**
+   * Called before the object is read: what it gives gets the content instead of the check of lines. What the last of them made of it
+   * counts, and only if there is no difference in the end.
+   */
+  openReader?: () => ContentReader;
 }
 
-/** Throws FailureError when the object cannot be read for another reason than that it is not there, or not as it was. */
+/**
+ * Throws FailureError when the object cannot be read for another reason than that it is not there, or not as it was. What is not as it
+ * should be by the fastest way is read again by zlib, which says what is wrong.
+ */
 export async function verifyObject(
-  { store, key, object, columns, keyColumns, windowBytes, reader }: ObjectToVerify,
+  toVerify: ObjectToVerify,
+  problems: Problems,
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const { inflater = fastestInflater() } = toVerify;
+  if (codecOf(toVerify.key) === 'gzip' && inflater !== 'zlib') {
+    const found = new Problems();
+    let seenBytes = 0;
+    await readObject(toVerify, inflater, found, signal, (bytes) => {
+      seenBytes += bytes;
+      onBytes(bytes);
+    });
+    if (found.isEmpty) return;
+    onBytes(-seenBytes);
+  }
+  await readObject(toVerify, 'zlib', problems, signal, onBytes);
+}
+
+async function readObject(
+  { store, key, object, columns, keyColumns, windowBytes, openReader }: ObjectToVerify,
+  inflater: Inflater,
   problems: Problems,
   signal: AbortSignal,
   onBytes: (bytes: number) => void,
@@ -42,9 +72,11 @@ export async function verifyObject(
   const isTooLong = (): boolean => stored.bytes > object.bytes + SURPLUS_BYTES;
   const keyIndexes = keyColumns.map((name) => columns.findIndex((column) => column.name === name));
   const isKeyKnown = !keyIndexes.includes(-1);
+  const reader = openReader?.();
   const check = new ContentCheckHere(
     {
       codec,
+      inflater,
       limits: { contentBytes: object.jsonBytes + SURPLUS_BYTES, windowBytes },
       columns: columns.map(({ name }) => name),
       keyColumns: isKeyKnown ? keyIndexes : [],

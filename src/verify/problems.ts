@@ -22,6 +22,10 @@ export class Problems {
     else this.found.push(line === undefined ? { message } : { line, message });
   }
 
+  get isEmpty(): boolean {
+    return this.found.length === 0;
+  }
+
   /** What others have found before. */
   addAll(found: readonly Problem[], further: number): void {
     for (const { message, line } of found) this.add(message, line);

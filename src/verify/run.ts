@@ -1,5 +1,6 @@
 /** Proves a committed run: reads its objects again and compares them with its manifest, and with each other. */
 import { FailureError } from '../base/errors.ts';
+import { BUDGET } from '../base/memory-budget.ts';
 import { retrying, type RetryPolicy } from '../base/retry.ts';
 import { countOf, formatCount } from '../base/units.ts';
 import { visible } from '../base/visible.ts';
@@ -65,7 +66,7 @@ export interface Verification {
 }
 
 /** Objects that are read at once. */
-const READ_AT_ONCE = 2;
+const READ_AT_ONCE = BUDGET.inflate.objects;
 /** Objects of which it is kept what is wrong with them. */
 const MOST_DIFFERENT = 10_000;
 

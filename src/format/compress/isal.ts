@@ -33,9 +33,12 @@ const OUTPUT_BYTES = BUDGET.slice.bytes;
 export const ISAL_DEFAULT_LEVEL = 1;
 export const ISAL_MAX_LEVEL = 3;
 
-interface Isal {
+export interface Isal {
   init: (stream: unknown) => void;
   deflate: (stream: unknown) => number;
+  inflateInit: (state: unknown) => void;
+  inflate: (state: unknown) => number;
+  crc32: (before: number, bytes: unknown, length: number) => number;
   koffi: typeof import('koffi');
 }
 
@@ -60,12 +63,22 @@ function load(): Isal | { missing: string } {
       const library = koffi.load(name);
       const init = library.func('void isal_deflate_init(void *stream)') as Isal['init'];
       const deflate = library.func('int isal_deflate(void *stream)') as Isal['deflate'];
-      return { init, deflate, koffi };
+      const inflateInit = library.func('void isal_inflate_init(void *state)') as Isal['inflateInit'];
+      const inflate = library.func('int isal_inflate(void *state)') as Isal['inflate'];
+      const crc32 = library.func('uint32_t crc32_gzip_refl(uint32_t, void *, uint64_t)') as Isal['crc32'];
+      return { init, deflate, inflateInit, inflate, crc32, koffi };
     } catch {
       // The next name is tried; the last word is below.
     }
   }
   return { missing: 'libisal is not installed; on Debian and Ubuntu: apt install libisal2' };
+}
+
+/** Throws when ISA-L cannot be used; see isalProblem. */
+export function openIsal(): Isal {
+  const problem = isalProblem();
+  if (loaded === undefined || 'missing' in loaded) throw new Error(`ISA-L cannot be used: ${problem ?? ''}`);
+  return loaded;
 }
 
 /** All that a member is made in. It lies outside of the heap, where nothing moves it. */
@@ -94,10 +107,8 @@ export class IsalGzip {
 
   /** Throws when ISA-L cannot be used; see isalProblem. */
   constructor(level: number) {
-    const problem = isalProblem();
-    if (loaded === undefined || 'missing' in loaded) throw new Error(`ISA-L cannot be used: ${problem ?? ''}`);
-    const { koffi } = loaded;
-    this.#isal = loaded;
+    this.#isal = openIsal();
+    const { koffi } = this.#isal;
     this.#memory = kept.take('memory') ?? allocateMemory(koffi);
     const { stream } = this.#memory.views;
     this.#fields = new DataView(stream.buffer, stream.byteOffset, stream.byteLength);

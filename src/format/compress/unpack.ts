@@ -1,26 +1,12 @@
 /** Takes an object out of its compression while it streams by, and says what is wrong with the compression itself. */
-import type { Transform } from 'node:stream';
-import { constants, createInflateRaw, createZstdDecompress, type ZstdDecompress } from 'node:zlib';
-import { errorText } from '../../base/errors.ts';
-import { BUDGET } from '../../base/memory-budget.ts';
+import { constants, createZstdDecompress, type ZstdDecompress } from 'node:zlib';
 import { formatBytes, formatCount } from '../../base/units.ts';
-import { ContentSum } from '../proof.ts';
+import type { ContentSum } from '../proof.ts';
 import type { Codec } from './codec.ts';
+import { IsalInflation, OneGzipMember, ZlibInflation } from './gzip-member.ts';
+import { isalProblem } from './isal.ts';
 import { ZstdTokenFilter } from './token.ts';
-
-/** What an object's bytes are fed to; its content has been given to the receiver when `end` resolves. */
-export interface Unpacker {
-  /** Whether there is more content than was asked for: then the rest is not unpacked, and nothing more need be written. */
-  readonly isFull: boolean;
-  /** What the receiver was given so far. */
-  readonly content: ContentSum;
-  /** Resolves when the next bytes may come. */
-  write(slice: Buffer): Promise<void>;
-  /** Resolves to what is wrong with the compression; undefined when it is whole, or was not read further. To be called once. */
-  end(): Promise<string | undefined>;
-}
-
-const CONTENT_BYTES = BUDGET.unpack.contentBytes;
+import { CONTENT_BYTES, Limit, Unpacking, type Unpacker } from './unpacking.ts';
 
 /** What an object may ask for; it says itself what it holds. */
 export interface UnpackLimits {
@@ -30,14 +16,30 @@ export interface UnpackLimits {
   windowBytes: number;
 }
 
+/**
+ * What inflates a gzip. ISA-L is several times as fast; it does not say what is wrong with a damaged one, and takes some that zlib refuses.
+ * So whoever does not find what he wants asks zlib, which has the last word.
+ */
+export type Inflater = 'isal' | 'zlib';
+
+/** The fastest on this machine. */
+export function fastestInflater(): Inflater {
+  return isalProblem() === undefined ? 'isal' : 'zlib';
+}
+
 /** `onContent` is called in order, and is done with a buffer when it returns. */
-export function createUnpacker(codec: Codec, limits: UnpackLimits, onContent: (content: Buffer) => void): Unpacker {
+export function createUnpacker(
+  codec: Codec,
+  limits: UnpackLimits,
+  onContent: (content: Buffer) => void,
+  inflater: Inflater = 'zlib',
+): Unpacker {
   const limit = new Limit(limits.contentBytes, onContent);
   switch (codec) {
     case 'none':
       return new Plain(limit);
     case 'gzip':
-      return new OneGzipMember(limit);
+      return new OneGzipMember(inflater === 'isal' ? new IsalInflation(limit) : new ZlibInflation(limit));
     case 'zstd':
       return new OneZstdFrame(limit, limits.windowBytes);
   }
@@ -49,16 +51,6 @@ export function createZstdReader(windowBytes: number): ZstdDecompress {
   return createZstdDecompress({ chunkSize: CONTENT_BYTES, params });
 }
 
-/**
- * Frees a chunk that one of Node's decompressors gave, and that nobody needs any more. Otherwise the collector would, which the many
- * bytes outside of the heap call so often that it takes longer than the decompressor. The stream is done with a buffer once it is full.
- */
-export function freeChunk(chunk: Buffer): void {
-  const { buffer, byteOffset, length } = chunk;
-  const isFull = buffer.byteLength === CONTENT_BYTES && byteOffset + length === CONTENT_BYTES;
-  if (isFull && buffer instanceof ArrayBuffer) buffer.transfer(0);
-}
-
 /** What is wrong, where that is the window alone. */
 export function describeWindowExcess(error: unknown, windowBytes: number): string | undefined {
   const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
@@ -67,28 +59,6 @@ export function describeWindowExcess(error: unknown, windowBytes: number): strin
     `its zstd looks back further than the ${formatBytes(windowBytes)} that this config allows for: ` +
     'give an archive of the config the compression.level (20 to 22) that it was written with'
   );
-}
-
-/** Gives content to the receiver, and adds it up, as long as there is no more than was asked for. */
-class Limit {
-  readonly content = new ContentSum();
-  readonly #mostBytes: number;
-  readonly #onContent: (content: Buffer) => void;
-  isExceeded = false;
-
-  constructor(mostBytes: number, onContent: (content: Buffer) => void) {
-    this.#mostBytes = mostBytes;
-    this.#onContent = onContent;
-  }
-
-  /** Returns whether these bytes still went in. */
-  pass(piece: Buffer): boolean {
-    this.isExceeded ||= this.content.bytes + piece.length > this.#mostBytes;
-    if (this.isExceeded) return false;
-    this.content.add(piece);
-    this.#onContent(piece);
-    return true;
-  }
 }
 
 class Plain implements Unpacker {
@@ -112,87 +82,6 @@ class Plain implements Unpacker {
 
   async end(): Promise<string | undefined> {
     return undefined;
-  }
-}
-
-/** Feeds a zlib stream; once that has failed or ended, the rest is taken and dropped, so that the reader can go on. */
-class Unpacking implements Unpacker {
-  #fedBytes = 0;
-  readonly #name: string;
-  readonly #stream: Transform & { bytesWritten: number };
-  readonly #limit: Limit;
-  #failure: Error | undefined;
-  #isOver = false;
-  #wake: () => void = () => undefined;
-
-  constructor(name: string, stream: Transform & { bytesWritten: number }, limit: Limit) {
-    this.#name = name;
-    this.#stream = stream;
-    this.#limit = limit;
-    stream.on('data', (content: Buffer) => {
-      if (!limit.pass(content)) this.#stop();
-      freeChunk(content);
-    });
-    stream.on('drain', () => {
-      this.#wake();
-    });
-    stream.on('end', () => {
-      this.#finish();
-    });
-    stream.on('error', (error) => {
-      this.#failure = error;
-      this.#finish();
-    });
-  }
-
-  get isFull(): boolean {
-    return this.#limit.isExceeded;
-  }
-
-  get content(): ContentSum {
-    return this.#limit.content;
-  }
-
-  /** Bytes that were fed after what the stream took for its end. */
-  get restBytes(): number {
-    return this.#fedBytes - this.#stream.bytesWritten;
-  }
-
-  async write(slice: Buffer): Promise<void> {
-    this.#fedBytes += slice.length;
-    if (this.#isOver || this.#stream.write(slice)) return;
-    await this.#change();
-  }
-
-  /** Why it failed. */
-  get failure(): Error | undefined {
-    return this.#failure;
-  }
-
-  async end(): Promise<string | undefined> {
-    if (!this.#isOver) {
-      this.#stream.end();
-      await this.#change();
-    }
-    this.#stream.destroy();
-    return this.#failure === undefined ? undefined : `its ${this.#name} is damaged: ${errorText(this.#failure)}`;
-  }
-
-  /** A stream that is destroyed unpacks no more, also of what it was given. */
-  #stop(): void {
-    this.#stream.destroy();
-    this.#finish();
-  }
-
-  #finish(): void {
-    this.#isOver = true;
-    this.#wake();
-  }
-
-  async #change(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-    });
   }
 }
 
@@ -227,65 +116,5 @@ class OneZstdFrame implements Unpacker {
     if (failure !== undefined || this.isFull)
       return describeWindowExcess(this.#unpacking.failure, this.#windowBytes) ?? failure;
     return restBytes === 0 ? undefined : `${formatCount(restBytes)} bytes follow its zstd frame`;
-  }
-}
-
-/** Magic number, method and no optional fields: the only header that we write, ten bytes long. */
-const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0]);
-const GZIP_HEADER_BYTES = 10;
-const GZIP_TRAILER_BYTES = 8;
-
-/**
- * Node's own gunzip reads on into what follows the first member, where other readers stop. So the member is taken apart
- * here: its header, the deflate stream, and then the eight bytes of the trailer and no more.
- */
-class OneGzipMember implements Unpacker {
-  readonly #inflation: Unpacking;
-  #header = Buffer.alloc(0);
-  /** The last bytes that came. */
-  #tail = Buffer.alloc(0);
-
-  constructor(limit: Limit) {
-    this.#inflation = new Unpacking('gzip', createInflateRaw({ chunkSize: CONTENT_BYTES }), limit);
-  }
-
-  get isFull(): boolean {
-    return this.#inflation.isFull;
-  }
-
-  get content(): ContentSum {
-    return this.#inflation.content;
-  }
-
-  async write(slice: Buffer): Promise<void> {
-    const missing = GZIP_HEADER_BYTES - this.#header.length;
-    if (missing > 0) this.#header = Buffer.concat([this.#header, slice.subarray(0, missing)]);
-    const end = slice.subarray(-GZIP_TRAILER_BYTES);
-    this.#tail = Buffer.concat([this.#tail, end]).subarray(-GZIP_TRAILER_BYTES);
-    if (slice.length > missing && this.#hasHeader()) await this.#inflation.write(slice.subarray(missing));
-  }
-
-  async end(): Promise<string | undefined> {
-    if (!this.#hasHeader()) {
-      await this.#inflation.end();
-      return 'it does not begin as a gzip file of ours does';
-    }
-    const failure = await this.#inflation.end();
-    if (failure !== undefined || this.isFull) return failure;
-    const { restBytes } = this.#inflation;
-    if (restBytes < GZIP_TRAILER_BYTES) return 'its gzip is cut off in the trailer';
-    if (restBytes === GZIP_TRAILER_BYTES) return this.#checkTrailer();
-    return `${formatCount(restBytes - GZIP_TRAILER_BYTES)} bytes follow its gzip member, where many readers stop`;
-  }
-
-  #checkTrailer(): string | undefined {
-    const { checksum, bytes } = this.content;
-    const fits = this.#tail.readUInt32LE(0) === checksum && this.#tail.readUInt32LE(4) === bytes % 2 ** 32;
-    return fits ? undefined : 'its gzip is damaged: its own checksum and its content differ';
-  }
-
-  #hasHeader(): boolean {
-    const { length } = this.#header;
-    return length === GZIP_HEADER_BYTES && this.#header.subarray(0, GZIP_HEADER.length).equals(GZIP_HEADER);
   }
 }

@@ -41,7 +41,10 @@ describe('the memory sum', () => {
 
   test('has the lines of a purge where an archive is purged', () => {
     assert.equal(bytesOf(configOf({ a: '' }), 'a purge'), undefined);
-    assert.equal(bytesOf(configOf({ a: 'purge: { after: 7d }' }), 'a purge'), 750_000 * 40 + 2 * 16 * MIB + 448 * 1024);
+    assert.equal(
+      bytesOf(configOf({ a: 'purge: { after: 7d }' }), 'a purge'),
+      750_000 * 40 + 2 * 16 * MIB + 3 * 448 * 1024,
+    );
   });
 
   test('has the largest part of the destinations in use', () => {
