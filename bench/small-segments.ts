@@ -80,7 +80,7 @@ try {
 async function fill(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
-  const columns = `(g * 7919 % 1000003)::bigint AS amount, md5(g::text) AS note, '2025-01-01 00:00:00+00'::timestamptz`;
+  const columns = `g::bigint * 7919 % 1000003 AS amount, md5(g::text) AS note, '2025-01-01 00:00:00+00'::timestamptz`;
   await client.query(`
     CREATE TABLE visits AS SELECT g AS id, (g / ${ROWS})::int AS tenant, ${columns} + g * interval '1 s' AS at
       FROM generate_series(0, ${VALUES * ROWS - 1}) g;
