@@ -16,6 +16,8 @@ const MARKS: Readonly<Record<WindowState, string>> = {
   failed: '!',
   damaged: 'x',
 };
+/** In the order of the marks. */
+export const WINDOW_STATES = Object.keys(MARKS) as WindowState[];
 
 /** What an operator should look at, the worst first. */
 const NAMED: readonly WindowState[] = ['damaged', 'failed', 'unfinished', 'missing'];
@@ -56,8 +58,7 @@ export function calendarLines({ window, timezone }: WindowedArchive, windows: re
 export function countStates(windows: readonly Pick<ShownWindow, 'state'>[]): Map<WindowState, number> {
   const counts = new Map<WindowState, number>();
   for (const { state } of windows) counts.set(state, (counts.get(state) ?? 0) + 1);
-  const order = Object.keys(MARKS) as WindowState[];
-  return new Map(order.flatMap((state) => (counts.has(state) ? [[state, counts.get(state) ?? 0]] : [])));
+  return new Map(WINDOW_STATES.flatMap((state) => (counts.has(state) ? [[state, counts.get(state) ?? 0]] : [])));
 }
 
 /** `missing: 2026-03-01 to 2026-03-05 (4)`: each stretch from its first point to the first one after it. */

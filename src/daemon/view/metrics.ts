@@ -6,6 +6,7 @@ import { failureLabel } from '../../base/failures.ts';
 import { TOOL } from '../../base/tool.ts';
 import { memorySum } from '../../config/memory-sum.ts';
 import { PAUSE_REASONS } from '../../pace/pauses.ts';
+import { WINDOW_STATES } from '../../windows/calendar-lines.ts';
 import type { RunProgress } from '../../work/progress.ts';
 import { OUTCOMES } from '../../ledger/purge.ts';
 import type { PurgeEnding } from '../purge-ending.ts';
@@ -97,6 +98,12 @@ export const METRICS = [
     'pgsluice_pauses_seconds_total',
     ['archive', 'reason'],
     'For how long the pace of the archive has held up its runs that ended.',
+  ),
+  gauge(
+    'pgsluice_windows',
+    ['archive', 'state'],
+    'Windows of the archive at the last look of the daemon, by state: archived, purged, expired, empty, missing, running, unfinished, ' +
+      'failed or damaged; absent without windows.',
   ),
   counter('pgsluice_aborted_uploads_total', ['archive'], 'Uploads of dead runs that were found and aborted.'),
   counter('pgsluice_catch_ups_total', ['archive'], 'Slots that passed unarchived and were begun later.'),
@@ -284,6 +291,7 @@ function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
   set('pgsluice_archive_running', Number(entry !== undefined && entry.state !== 'standby'), labels);
   set('pgsluice_archive_standby', Number(entry?.state === 'standby'), labels);
   readPurges(parts, archive, now, set);
+  readWindows(parts, archive, set);
   set('pgsluice_archive_waiting_runs', parts.board.waitingOf(archive).length, labels);
   if (entry?.progress !== undefined) set('pgsluice_stalled_seconds', entry.progress.stall.seconds, labels);
   const pause = entry?.progress?.pause;
@@ -301,6 +309,13 @@ function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
   const afterNext = slots.next(next);
   if (afterNext !== undefined)
     set('pgsluice_archive_interval_seconds', (afterNext.getTime() - next.getTime()) / 1000, labels);
+}
+
+/** Absent before the first look: 0 that are missing would be a promise. */
+function readWindows({ calendars }: StateParts, archive: string, set: SetGauge): void {
+  const summary = calendars.summaryOf(archive);
+  if (summary === undefined) return;
+  for (const state of WINDOW_STATES) set('pgsluice_windows', summary.counts[state] ?? 0, { archive, state });
 }
 
 /** Absent of an archive that the daemon does not purge. */

@@ -160,6 +160,20 @@ describe('a pause', () => {
     assert.equal((await running).manifest.consistency, 'single-snapshot');
   });
 
+  test('ends with the drain in mid-run as well, and what was done by then is not done again', async () => {
+    const { paced, running } = await paused('key');
+    await paced.clock.pass(HOUR_MS);
+    paced.runs.drain.abort(new Error('the daemon stops'));
+    await assert.rejects(running, (error) => error instanceof FailureError && error.failure.code === 'drained');
+    assert.equal(paced.run.pace.pauses.current, undefined);
+    paced.runs.drain = new AbortController();
+    const { begun } = paced;
+    const done = begun.length;
+    const { manifest, status } = await executeRun(paced.runs.next());
+    assert.deepEqual([status, manifest.consistency, manifest.objects.length], ['committed', 'resumed', 4]);
+    assert.deepEqual(begun.slice(done), [2, 3]);
+  });
+
   test('before the begin holds no session, and no place that other archives wait for', async () => {
     const paced = new PacedRun({});
     paced.hold = LAG;

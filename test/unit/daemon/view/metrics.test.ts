@@ -27,6 +27,7 @@ function stateParts(): StateParts {
     schedule: { slotsOf: () => undefined, nextSlot: () => undefined },
     standings: { of: () => undefined },
     purges: { of: () => undefined },
+    calendars: { summaryOf: () => undefined },
   } as unknown as StateParts;
 }
 
@@ -79,6 +80,21 @@ describe('the metrics', () => {
     assert.deepEqual(heads, [`pgsluice_archive_head_info{archive="events",sha256="${'b'.repeat(64)}"} 1`]);
   });
 
+  test('count the windows of an archive by their states, once they were looked at', async () => {
+    const parts = stateParts();
+    const windows = async (): Promise<string[] | null> =>
+      (await new Metrics(() => parts).text()).body.match(/^pgsluice_windows\{.* [1-9]\d*$/gm);
+    assert.equal(await windows(), null);
+    const summary = { asOf: '2026-01-01T00:00:00Z', counts: { archived: 31, missing: 2 } };
+    parts.calendars = { summaryOf: () => summary };
+    assert.deepEqual(await windows(), [
+      'pgsluice_windows{archive="events",state="archived"} 31',
+      'pgsluice_windows{archive="events",state="missing"} 2',
+    ]);
+    const { body } = await new Metrics(() => parts).text();
+    assert.match(body, /^pgsluice_windows\{archive="events",state="failed"\} 0$/m);
+  });
+
   test('say for how long nothing has moved in the run in progress, and nothing of it without one', async () => {
     const parts = stateParts();
     const stalledIn = async (): Promise<string | undefined> =>
@@ -108,7 +124,19 @@ describe('the metrics', () => {
 
   test('have no labels whose values know no bound, but a digest, of which an archive has one at a time', () => {
     const labels = new Set(METRICS.flatMap((metric) => [...metric.labels] as string[]));
-    const allowed = ['version', 'node', 'archive', 'status', 'reason', 'outcome', 'kind', 'result', 'slot', 'sha256'];
+    const allowed = [
+      'version',
+      'node',
+      'archive',
+      'status',
+      'reason',
+      'outcome',
+      'kind',
+      'result',
+      'slot',
+      'sha256',
+      'state',
+    ];
     assert.deepEqual([...labels].sort(), allowed.sort());
   });
 
