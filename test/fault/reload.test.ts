@@ -3,16 +3,10 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { before, describe, test } from 'node:test';
 import type { Failure } from '../../src/base/errors.ts';
+import type { Manifest } from '../../src/ledger/manifest.ts';
 import { eventually } from '../support/cli.ts';
 import { HTTP, NEVER, startDaemon, type TestDaemon } from '../support/daemon.ts';
-import {
-  assertEachOnce,
-  assertOnlyTheRunIsLeft,
-  createRows,
-  idsOf,
-  segmented,
-  startQuickly,
-} from '../support/segments.ts';
+import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, segmented } from '../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../support/site.ts';
 
 const ROWS = 20_000;
@@ -23,7 +17,6 @@ let site: Site;
 
 before(async () => {
   site = await openSite();
-  startQuickly(site);
   site.environment['NODE_OPTIONS'] = `--import ${MORTAL_THREADS}`;
   await createRows(site, 'rows', ROWS);
 });
@@ -82,8 +75,13 @@ describe('a reload that gives a destination another place, in the middle of a ru
     const second = await trigger(daemon);
     await cli.waitForLog(committed, 2);
     assert.deepEqual(await site.keys('moved'), before, 'the first place is left alone');
-    const others = (await site.keys()).filter((key) => key.startsWith(`${OTHER}moved/run=${second}/`));
-    assert.equal(others.length, before.length);
+    const folder = `${OTHER}moved/run=${second}/`;
+    const manifest = JSON.parse((await site.stored(`${folder}_manifest.json`))!.body.toString()) as Manifest;
+    assert.equal(manifest.rows, ROWS);
+    assert.deepEqual(
+      (await site.keys()).filter((key) => key.startsWith(folder)),
+      [`${folder}_manifest.json`, ...manifest.objects.map(({ key }) => key)],
+    );
     await daemon.stop();
     await site.waitForNoBackends();
   });

@@ -3,7 +3,8 @@ import { after } from 'node:test';
 
 import pg from 'pg';
 
-import { type EmbeddedPostgres, startPostgres } from '../../src/demo/embedded-postgres.ts';
+import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
+import { startSharedServer } from './shared-server.ts';
 
 /** Gives each test file, or test, a database of its own. */
 
@@ -76,7 +77,7 @@ export function withDatabase(url: string, name: string): string {
 export async function sharedServerUrl(): Promise<string> {
   const shared = process.env['PGSLUICE_TEST_PG'];
   if (shared !== undefined) return shared;
-  ownServer ??= startPostgres();
+  ownServer ??= startSharedServer();
   return (await ownServer).url;
 }
 
