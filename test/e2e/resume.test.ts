@@ -10,7 +10,6 @@ import {
   idsOf,
   RUN,
   segmented,
-  startQuickly,
   uploadedInVain,
   uploadsBegun,
 } from '../support/segments.ts';
@@ -35,7 +34,6 @@ describe('a daemon that is stopped while segments of a run are on', () => {
 
   before(async () => {
     site = await openSite();
-    startQuickly(site);
     await createRows(site, 'rows', ROWS);
   });
   afterEach(() => {

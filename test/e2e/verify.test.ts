@@ -10,7 +10,7 @@ import type { Manifest } from '../../src/ledger/manifest.ts';
 import type { Verification, VerifiedObject } from '../../src/verify/run.ts';
 import { happened } from '../support/cli.ts';
 import { commandInProcess, runInProcess } from '../support/in-process.ts';
-import { createRows, partKey, putObject, removeObject, RUN, segmented, startQuickly } from '../support/segments.ts';
+import { createRows, partKey, putObject, removeObject, RUN, segmented } from '../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../support/site.ts';
 
 const ROWS = 2000;
@@ -40,7 +40,6 @@ const ARCHIVES: Record<string, object> = {
 
 before(async () => {
   site = await openSite();
-  startQuickly(site);
   await createRows(site, 'rows', ROWS);
   await site.database.client.query(
     `CREATE TABLE nothing (id int PRIMARY KEY); CREATE TABLE texts (k text, at timestamptz, v json, "we""ird é" text[], PRIMARY KEY (at, k));

@@ -3,7 +3,7 @@ import { before, beforeEach, describe, test } from 'node:test';
 import { verifyCommand } from '../../src/commands/verify.ts';
 import { eventually, happened } from '../support/cli.ts';
 import { commandInProcess, runInProcess } from '../support/in-process.ts';
-import { createRows, partKey, putObject, RUN, segmented, startQuickly } from '../support/segments.ts';
+import { createRows, partKey, putObject, RUN, segmented } from '../support/segments.ts';
 import { createWideTable, openSite, type Site } from '../support/site.ts';
 
 const ROWS = 4000;
@@ -11,7 +11,6 @@ let site: Site;
 
 before(async () => {
   site = await openSite();
-  startQuickly(site);
   await createRows(site, 'rows', ROWS);
   await createWideTable(site, 'wide', 1300);
   await site.database.client.query('ANALYZE wide');

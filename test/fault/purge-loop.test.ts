@@ -11,7 +11,7 @@ import { eventually } from '../support/cli.ts';
 import { commandInProcess, runInProcess } from '../support/in-process.ts';
 import { connect } from '../support/postgres.ts';
 import { openRandom } from '../support/random.ts';
-import { RUN, startQuickly } from '../support/segments.ts';
+import { RUN } from '../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../support/site.ts';
 
 /** Of the first test; 466000 take some minutes. */
@@ -26,7 +26,6 @@ let site: Site;
 
 before(async () => {
   site = await openSite();
-  startQuickly(site);
 });
 
 async function ask(text: string): Promise<Record<string, unknown>[]> {

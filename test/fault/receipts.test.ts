@@ -13,7 +13,6 @@ import {
   removeObject,
   RUN,
   segmented,
-  startQuickly,
   uploadsBegun,
 } from '../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../support/site.ts';
@@ -34,7 +33,6 @@ let site: Site;
 
 before(async () => {
   site = await openSite();
-  startQuickly(site);
 });
 
 async function failureCode(archive: string, config: string): Promise<string | undefined> {

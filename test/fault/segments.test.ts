@@ -7,15 +7,7 @@ import { commandInProcess, runInProcess } from '../support/in-process.ts';
 import { openRandom } from '../support/random.ts';
 import { oracleLines } from '../support/read-lines.ts';
 import type { Fault } from '../support/s3-proxy.ts';
-import {
-  assertEachOnce,
-  assertOnlyTheRunIsLeft,
-  createRows,
-  idsOf,
-  RUN,
-  segmented,
-  startQuickly,
-} from '../support/segments.ts';
+import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, RUN, segmented } from '../support/segments.ts';
 import { createWideTable, failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
 
 const ROWS = 20_000;
@@ -29,7 +21,6 @@ let wideLines: string;
 
 before(async () => {
   site = await openSite();
-  startQuickly(site);
   await createRows(site, 'rows', ROWS);
   await createWideTable(site, 'wide', WIDE_ROWS);
   await site.database.client.query('ANALYZE wide');

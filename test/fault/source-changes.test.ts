@@ -2,15 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, before, describe, test } from 'node:test';
 import { eventually } from '../support/cli.ts';
 import { connect } from '../support/postgres.ts';
-import {
-  assertEachOnce,
-  assertOnlyTheRunIsLeft,
-  createRows,
-  idsOf,
-  RUN,
-  segmented,
-  startQuickly,
-} from '../support/segments.ts';
+import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, RUN, segmented } from '../support/segments.ts';
 import { failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
 
 const ROWS = 6000;
@@ -20,7 +12,6 @@ describe('what others do to the source while a run is on', () => {
 
   before(async () => {
     site = await openSite();
-    startQuickly(site);
   });
   afterEach(() => {
     site.proxy.reset();

@@ -8,7 +8,7 @@ import { type CliProcess, eventually } from '../support/cli.ts';
 import { commandInProcess, runInProcess } from '../support/in-process.ts';
 import { openRandom } from '../support/random.ts';
 import type { Fault, OrderedFault, SeenRequest } from '../support/s3-proxy.ts';
-import { createRows, segmented, startQuickly } from '../support/segments.ts';
+import { createRows, segmented } from '../support/segments.ts';
 import { openSite, type Site } from '../support/site.ts';
 
 /** How many rounds with each of the two tables; hundreds were run for what docs/architecture.md says. */
@@ -51,7 +51,6 @@ const BUCKETS = { primary: 'archive', standby: 'twin' } as const;
 
 before(async () => {
   site = await openSite();
-  startQuickly(site);
   site.proxy.aliases.set(BUCKETS.standby, BUCKETS.primary);
   for (const operation of IGNORED) site.proxy.conditional.delete(operation);
   await createRows(site, 'rows', ROWS);

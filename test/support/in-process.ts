@@ -7,6 +7,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { Bindings } from '../../src/work/bindings.ts';
 import { Threads } from '../../src/work/threads.ts';
 import { runArchive, type RunResult } from '../../src/run/run-archive.ts';
+import './bundled-threads.ts';
 import { recordTo, type LogLine } from './record-log.ts';
 import type { Site } from './site.ts';
 

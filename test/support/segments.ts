@@ -1,17 +1,10 @@
 /** Runs of many segments: their table, what their objects hold, what the endpoint saw of them, and changes behind their back. */
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import os from 'node:os';
-import path from 'node:path';
 import type { SeenRequest } from './s3-proxy.ts';
 import { PREFIX, type Site } from './site.ts';
 
 export const RUN = '20261123T021500Z';
-
-/** Lets the processes of this site share compiled code, as tests of kills start many of them. */
-export function startQuickly(site: Site): void {
-  site.environment['NODE_COMPILE_CACHE'] = path.join(os.tmpdir(), 'pgsluice-test-compiled');
-}
 
 /** Creates a table of `rows` rows of some 90 bytes in the heap, with the key `id` in their order, and analyzes it. */
 export async function createRows(site: Site, table: string, rows: number): Promise<void> {

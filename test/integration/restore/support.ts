@@ -15,18 +15,21 @@ import { Bindings } from '../../../src/work/bindings.ts';
 import { Threads } from '../../../src/work/threads.ts';
 import type { RunOptions } from '../../../src/run/run.ts';
 import { runArchive, type RunResult } from '../../../src/run/run-archive.ts';
+import '../../support/bundled-threads.ts';
 import type { Scope, TestDatabase } from '../../support/postgres.ts';
 
 /** What a test says of how a run is done. */
 type YardOptions = Pick<RunOptions, 'verifySource' | 'drain' | 'onProgress'>;
 
+/** All yards of a file share their threads, of which each takes as long to start as a small run does. */
+const bindings = new Bindings();
+let threads: Threads | undefined;
+
 export class Yard {
   readonly folder: string;
   readonly database: TestDatabase;
   #config: Config | undefined;
-  readonly #bindings = new Bindings();
   #generation = 0;
-  #threads: Threads | undefined;
   #runs = 0;
 
   constructor(database: TestDatabase, folder: string) {
@@ -65,8 +68,8 @@ export class Yard {
     };
     await writeFile(file, JSON.stringify(config));
     this.#config = loadConfig(file, {});
-    this.#generation = this.#bindings.add(this.#config);
-    this.#threads ??= new Threads(this.#config.workers, this.#bindings);
+    this.#generation = bindings.add(this.#config);
+    threads ??= new Threads(this.#config.workers, bindings);
     return runArchive({ ...this.#context(), ...options, config: this.#config }, this.#config.archives['it']!, id);
   }
 
@@ -104,14 +107,13 @@ export class Yard {
   #context(): { generation: number; place: Threads; log: ReturnType<typeof createLog>; signal: AbortSignal } {
     return {
       generation: this.#generation,
-      place: this.#threads!,
+      place: threads!,
       log: createLog({ level: 'silent' }),
       signal: new AbortController().signal,
     };
   }
 
   async close(): Promise<void> {
-    await this.#threads?.close();
     await rm(this.folder, { recursive: true, force: true });
   }
 }
@@ -127,6 +129,7 @@ export async function openYard(database: TestDatabase, scope?: Scope): Promise<Y
 }
 
 after(async () => {
+  await threads?.close();
   for (const cleanUp of cleanUpsOfFile) await cleanUp();
 });
 

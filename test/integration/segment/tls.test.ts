@@ -11,6 +11,7 @@ import { endReading } from '../../../src/segment/source/end-reading.ts';
 import { runArchive } from '../../../src/run/run-archive.ts';
 import { Bindings } from '../../../src/work/bindings.ts';
 import { Threads } from '../../../src/work/threads.ts';
+import '../../support/bundled-threads.ts';
 import { connect } from '../../support/postgres.ts';
 import { skipWithout } from '../../support/needs.ts';
 import { oracleLines, readLines } from '../../support/read-lines.ts';

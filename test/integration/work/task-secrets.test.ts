@@ -8,6 +8,7 @@ import { restoreArchive } from '../../../src/restore/restore-archive.ts';
 import { runArchive } from '../../../src/run/run-archive.ts';
 import { Bindings } from '../../../src/work/bindings.ts';
 import { Threads } from '../../../src/work/threads.ts';
+import '../../support/bundled-threads.ts';
 import { createRows, RUN, segmented } from '../../support/segments.ts';
 import { openSite, type Site } from '../../support/site.ts';
 

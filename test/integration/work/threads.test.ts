@@ -1,6 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import { Bindings } from '../../../src/work/bindings.ts';
 import { Threads } from '../../../src/work/threads.ts';
+import '../../support/bundled-threads.ts';
 import { placeConformance } from './place-conformance.ts';
 
 const alive = new Set<Worker>();
