@@ -289,7 +289,7 @@ describe('the daemon', () => {
     );
     await cli.waitForLog('daemon has stopped');
     // The pause before another try is a minute.
-    const isGone = await Promise.race([cli.ended().then(() => true), sleep(10_000, false)]);
+    const isGone = await Promise.race([cli.ended().then(() => true), sleep(40_000, false, { ref: false })]);
     assert.ok(isGone, cli.stderr);
     assert.equal(cli.log.at(-1)?.msg, 'daemon has stopped');
     await view.open();

@@ -61,7 +61,7 @@ function start(
     cwd,
     env: { PATH: process.env['PATH'] ?? '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 60_000,
+    timeout: 150_000,
     killSignal: 'SIGKILL',
   });
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { restoreCommand } from '../../src/commands/restore.ts';
 import type { RestoreResult } from '../../src/restore/request.ts';
 import { eventually } from '../support/cli.ts';
+import { commandInProcess } from '../support/in-process.ts';
 import { openSite, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
@@ -11,6 +13,8 @@ const ROWS = 1_500;
 describe('a restore that is broken off', () => {
   let site: Site;
   let config: string;
+  /** The same for the process of the test. */
+  let silent: string;
   let objects: number;
 
   before(async () => {
@@ -21,9 +25,9 @@ describe('a restore that is broken off', () => {
        INSERT INTO original SELECT i, (SELECT string_agg(md5((i * 1000 + j)::text), '') FROM generate_series(1, 100) AS j)
        FROM generate_series(1, ${ROWS}) AS i; ANALYZE original`,
     );
-    config = await site.writeConfig({
-      archives: { original: { table: 'original', segments: { by: 'key', targetSize: '512KiB' } } },
-    });
+    const archives = { original: { table: 'original', segments: { by: 'key', targetSize: '512KiB' } } };
+    config = await site.writeConfig({ archives });
+    silent = await site.writeConfig({ archives, log: { level: 'silent' } });
     const [result] = await site.archive(['original', '--run-id', RUN], config);
     objects = result?.objects ?? 0;
     assert.ok(objects >= 8, `${objects} objects`);
@@ -34,7 +38,10 @@ describe('a restore that is broken off', () => {
   async function finish(table: string): Promise<RestoreResult> {
     // The server notices only in a moment that the client is gone, and with it the lock.
     return eventually('the restore comes to its end', async () => {
-      const { code, stdout } = await site.run(args(table), config);
+      const options = { into: `public.${table}`, create: true, onConflict: 'fail', selfReferences: 'refuse' };
+      const { code, stdout } = await commandInProcess(site, silent, (invocation) =>
+        restoreCommand(invocation, 'original', options),
+      );
       const result = JSON.parse(stdout) as RestoreResult;
       if (result.error?.code === 'locked') return false;
       assert.equal(code, 0, stdout);

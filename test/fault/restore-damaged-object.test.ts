@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { restoreCommand } from '../../src/commands/restore.ts';
 import type { RestoreResult } from '../../src/restore/request.ts';
+import { commandInProcess } from '../support/in-process.ts';
 import { openSite, PREFIX, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
@@ -21,6 +23,7 @@ describe('an object that is not what its manifest says', () => {
     );
     const segments = { by: 'key', targetSize: '512KiB' };
     config = await site.writeConfig({
+      log: { level: 'silent' },
       archives: {
         gzipped: { table: 'original', segments },
         zstd: { table: 'original', segments, compression: { codec: 'zstd' } },
@@ -31,6 +34,11 @@ describe('an object that is not what its manifest says', () => {
       assert.equal(result.status, 'committed', JSON.stringify(result.error));
     }
   });
+
+  async function restore(archive: string): Promise<{ code: number; stdout: string }> {
+    const options = { into: 'public.back', create: true, onConflict: 'fail', selfReferences: 'refuse' };
+    return commandInProcess(site, config, (invocation) => restoreCommand(invocation, archive, options));
+  }
 
   /** Restores with `key` changed, then with it as it was. Resolves to the first result. */
   async function restoreDamaged(
@@ -45,8 +53,7 @@ describe('an object that is not what its manifest says', () => {
     assert.equal(changed.length, original.length, 'the preflight would see another size');
     await overwrite(key, changed);
     await client.query('DROP TABLE IF EXISTS back');
-    const args = ['restore', archive, '--into', 'public.back', '--create', '--json'];
-    const { code, stdout } = await site.run(args, config);
+    const { code, stdout } = await restore(archive);
     assert.equal(code, 1, stdout);
     const manifest = (await site.manifest(archive, RUN))!;
     const damaged = manifest.objects.find((object) => object.key === key)!;
@@ -55,7 +62,7 @@ describe('an object that is not what its manifest says', () => {
     );
     assert.deepEqual(rows, [{ rows: 0 }], 'a damaged object restores nothing');
     await overwrite(key, original);
-    const again = await site.run(args, config);
+    const again = await restore(archive);
     assert.equal(again.code, 0, again.stdout);
     const { rows: equal } = await client.query(
       'SELECT count(*)::int AS rows, (SELECT count(*)::int FROM (TABLE original EXCEPT TABLE back) AS x) AS missing FROM back',

@@ -19,8 +19,8 @@ export interface CommandEnding {
 const SCRIPT = path.join(import.meta.dirname, 'container.sh');
 const COMMANDS = ['unshare', 'nsenter', 'dbus-daemon', 'npm', 'systemctl'];
 const STANDARD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-const COMMAND_TIMEOUT_S = 60;
-const BOOT_ATTEMPTS = 100;
+const COMMAND_TIMEOUT_S = 150;
+const BOOT_ATTEMPTS = 600;
 
 /** What npm inside needs to reach the same registry as outside. */
 const PASSED_ON = /^(npm_config_|https?_proxy$|no_proxy$|NODE_EXTRA_CA_CERTS$)/i;

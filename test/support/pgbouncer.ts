@@ -1,5 +1,5 @@
 /** A real PgBouncer in front of the test server, in transaction mode, where it is installed. */
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, connect, type AddressInfo } from 'node:net';
@@ -10,6 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const PROGRAMS = ['pgbouncer', '/usr/sbin/pgbouncer'];
 const NOBODY = 65534;
 const START_TRIES = 100;
+/** Somebody else may take the port between our look and its own. */
+const PORT_ATTEMPTS = 5;
 
 export interface PgBouncer {
   /** The database that `url` names, through the pooler. */
@@ -30,9 +32,9 @@ function program(): string | undefined {
 export async function startPgBouncer(url: string, poolSize: number): Promise<PgBouncer> {
   const { hostname, port, pathname, username, password } = new URL(url);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-pgbouncer-'));
-  const listen = await freePort();
   const login = password === '' ? '' : ` password=${decodeURIComponent(password)}`;
-  const ini = [
+  const file = path.join(folder, 'pgbouncer.ini');
+  const iniFor = (listen: number): string[] => [
     '[databases]',
     `* = host=${hostname} port=${port} user=${username}${login}`,
     '[pgbouncer]',
@@ -44,13 +46,18 @@ export async function startPgBouncer(url: string, poolSize: number): Promise<PgB
     'ignore_startup_parameters = extra_float_digits',
     'unix_socket_dir =',
   ];
-  const file = path.join(folder, 'pgbouncer.ini');
-  writeFileSync(file, `${ini.join('\n')}\n`);
   chmodSync(folder, 0o755);
   // It refuses to run as root.
   const account = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
-  const child = spawn(program() ?? 'pgbouncer', [file], { stdio: 'ignore', ...account });
-  await answering(listen);
+  let listen = 0;
+  let child: ChildProcess;
+  for (let attempt = 1; ; attempt += 1) {
+    listen = await freePort();
+    writeFileSync(file, `${iniFor(listen).join('\n')}\n`);
+    child = spawn(program() ?? 'pgbouncer', [file], { stdio: 'ignore', ...account });
+    await answering(listen, child);
+    if (child.exitCode === null || attempt === PORT_ATTEMPTS) break;
+  }
   return {
     url: `postgres://${username}@127.0.0.1:${listen}${pathname}`,
     stop: async () => {
@@ -71,8 +78,9 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function answering(port: number): Promise<void> {
-  for (let tries = 1; ; tries += 1) {
+/** Resolves once it takes connections, or has ended. */
+async function answering(port: number, child: ChildProcess): Promise<void> {
+  for (let tries = 1; child.exitCode === null; tries += 1) {
     const socket = connect(port, '127.0.0.1');
     try {
       await once(socket, 'connect');

@@ -63,13 +63,11 @@ describe('a run under writers that insert, update and delete', () => {
       const stop = await startWriters(site);
       // So that there is time to look through the same snapshot, and for the writers to change what is yet to be read.
       const slow = site.proxy.order('PutObject', { kind: 'delay', ms: 60 }, 1000, '.jsonl.gz');
-      // The snapshot goes with the commit: on a busy machine this process may not have looked by then.
-      const late = site.proxy.order('PutObject', { kind: 'delay', ms: 1500 }, 1, '_manifest.json');
-      const running = runInProcess(site, config, archive, RUN);
-      const truth = await readThroughSnapshot(site, archive);
-      const { result } = await running;
+      // The snapshot goes with the commit, which waits until this process has looked.
+      const looking = readThroughSnapshot(site, archive);
+      site.proxy.order('PutObject', { kind: 'hold', until: looking.catch(() => undefined) }, 1, '_manifest.json');
+      const [{ result }, truth] = await Promise.all([runInProcess(site, config, archive, RUN), looking]);
       slow.cancel();
-      late.cancel();
       const written = await stop();
       assert.equal(result.status, 'committed', JSON.stringify(result.error));
       assert.ok(result.objects >= 15, `${result.objects} objects`);

@@ -151,7 +151,7 @@ test('it ends with the process that started it, even by SIGKILL', { skip: needsP
   parent.kill('SIGKILL');
   // The guard's `rm` still has to end once the folder is gone.
   const isOver = (): boolean => !existsSync(folder) && processesOf(folder).length === 0;
-  for (let attempt = 0; attempt < 200 && !isOver(); attempt += 1) await sleep(50);
+  for (let attempt = 0; attempt < 1000 && !isOver(); attempt += 1) await sleep(50);
   assert.equal(existsSync(folder), false);
   assert.deepEqual(processesOf(folder), []);
 });
