@@ -9,6 +9,7 @@ export const ROOMS = [
   ['commands', 'a command is a list of steps; what is below does not know who called it'],
   ['demo', 'brings servers along for the demo, the tests and the benchmark; the product does without'],
   ['daemon', 'decides when; what is below does not know of schedules, alarms and pages'],
+  ['audit', 'looks at archives that are long since committed; neither a run nor a purge knows of it'],
   ['purge', 'is the story of a purge; what proves an archive does not know what is done with the proof'],
   ['restore', 'is the story of a restore; archiving does not know of it'],
   ['verify', 'proves what was archived; making an archive does not need it'],

@@ -36,6 +36,7 @@ function describeState({ version, host, pid, startedAt, now, stopping, memory, q
     ...archives.flatMap(describePause),
     ...archives.flatMap(describeLate),
     ...archives.flatMap(describeLastFailure),
+    ...archives.flatMap(describeProofs),
     ...archives.flatMap(describePurges),
   ];
 }
@@ -114,6 +115,38 @@ function describeLastFailure({ name, failing, lastFailure }: ArchiveState): stri
   return ['', `${first} at ${localTime(lastFailure.at)}`, ...rest];
 }
 
+/** Of an archive that the daemon verifies: its oldest proof, what is read now, and what is not as it should be. */
+function describeProofs({ name, proof }: ArchiveState): string[] {
+  if (proof === null) return [];
+  const { runs, due, unproved, oldest, current, different, differentRuns, unreadableRuns, failure } = proof;
+  const now =
+    current === null
+      ? []
+      : [
+          `  reads ${current.run} ${current.percent}%${current.pause === null ? '' : `, pauses: ${current.pause.message}`}`,
+        ];
+  const how = oldest?.isProved === true ? 'proved' : 'committed and never proved,';
+  const counts =
+    runs === null
+      ? ['  not looked at yet']
+      : [
+          `  ${countOf(runs, 'run')}, ${formatCount(due)} due, ${formatCount(unproved)} never proved`,
+          ...(oldest === null ? [] : [`  the oldest: ${oldest.run} ${how} ${oldest.at}`]),
+        ];
+  const cold = unreadableRuns === 0 ? [] : [`  ${countOf(unreadableRuns, 'run')} cannot be read at once`];
+  const found = different.flatMap(({ run, foundAt, differences, more }) => [
+    `  ${run} differs from its manifest, found ${foundAt}`,
+    ...differences.map(
+      ({ key, line, message }) => `    ${key}: ${line === undefined ? '' : `line ${line}: `}${message}`,
+    ),
+    ...(more > 0 ? [`    and ${countOf(more, 'further difference')}`] : []),
+  ]);
+  const others = differentRuns - different.length;
+  const failed = failure === null ? [] : describeFailure(failure, '  runs could not be read');
+  const rest = others > 0 ? [`  and ${countOf(others, 'further run')}`] : [];
+  return ['', `proofs of ${name}`, ...now, ...counts, ...cold, ...failed, ...found, ...rest];
+}
+
 /** Of an archive that the daemon purges: what it does, what is due, and what does not go. */
 function describePurges({ name, purge }: ArchiveState): string[] {
   if (purge === null) return [];
@@ -131,7 +164,13 @@ function describePurges({ name, purge }: ArchiveState): string[] {
         ];
   const left = notPurgeable.slice(0, 1).flatMap((one) => describeFailure(one, `  ${one.run}`));
   const more = notPurgeableRuns > 1 ? [`  ${countOf(notPurgeableRuns, 'run')} in all do not go by themselves`] : [];
-  const failed = failure === null ? [] : describeFailure(failure, '  what is due could not be found out');
+  const failed =
+    failure === null
+      ? []
+      : describeFailure(
+          failure,
+          `  ${failure.code === 'archive-different' ? 'nothing is purged' : 'what is due could not be found out'}`,
+        );
   const lines = [...now, ...waiting, ...before, ...failed, ...left, ...more];
   return lines.length === 0 ? [] : ['', `purge of ${name}`, ...lines];
 }

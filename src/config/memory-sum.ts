@@ -36,6 +36,7 @@ export function memorySum(
     { name: 'main process', bytes: budget.main.bytes },
     { name: `run of ${formatCount(segments)} segments`, bytes: segments * budget.segments.bytes },
     ...purgeTerms(config, budget),
+    ...auditTerms(config, budget),
     ...perThread.map(({ name, bytes }) => ({ name: `${threads} x ${name}`, bytes: threads * bytes })),
   ];
   return { terms, totalBytes: total(terms) };
@@ -51,6 +52,12 @@ function purgeTerms({ archives }: Config, { purge, scan, inflate }: Budget): Mem
 
 function inflateBytes({ stateBytes, inputBytes, outputBytes }: Budget['inflate']): number {
   return stateBytes + inputBytes + outputBytes;
+}
+
+/** The daemon proves runs again in its main process, one at a time. */
+function auditTerms(config: Config, budget: Budget): MemoryTerm[] {
+  const isUsed = config.audits?.verify !== undefined;
+  return isUsed ? [{ name: 'a proof', bytes: budget.unpack.readings * readingBytes(config, budget) }] : [];
 }
 
 /** What the largest run may have. */
@@ -127,8 +134,13 @@ function uploadTerms(destination: DestinationConfig, budget: Budget): MemoryTerm
 function restoreBytes(config: Config, budget: Budget): number {
   const { unpack } = budget;
   const valueBytes = unpack.valueCopies * maxRowBytes(config.workers.maxOldGenerationSizeMb);
-  const readingBytes = unpack.readBytes + unpack.waiting * unpack.contentBytes + readableWindowBytes(config, budget);
-  return unpack.readings * readingBytes + valueBytes;
+  return unpack.readings * readingBytes(config, budget) + valueBytes;
+}
+
+/** Of one object that is read. */
+function readingBytes(config: Config, budget: Budget): number {
+  const { unpack } = budget;
+  return unpack.readBytes + unpack.waiting * unpack.contentBytes + readableWindowBytes(config, budget);
 }
 
 /**

@@ -461,7 +461,7 @@ const notify = z.strictObject({
     .default(['failure', 'recovery', 'late', 'purge'])
     .meta({
       description:
-        'What is reported: a run or a purge that failed, the first success after it, an archive that is late, and what a ' +
+        'What is reported: a run or a purge that failed, an archive that was found damaged, the first success after it, an archive that is late, and what a ' +
         'purge left because it was changed since, or has come back.',
     }),
   format: z.enum(['json', 'slack']).default('json').meta({
@@ -479,6 +479,33 @@ const log = z.strictObject({
   }),
 });
 
+const verifyAudit = z.strictObject({
+  schedule: checked(describeCronProblem).meta({
+    description: 'Cron expression in UTC: when the daemon proves runs again, those first whose last proof is oldest.',
+  }),
+  every: duration(1000, 100 * 366 * 86_400_000)
+    .prefault('30d')
+    .meta({
+      description: 'How old the last proof of a run may be. A run that was never proved is due at once.',
+      unit: 'ms',
+    }),
+  atMost: size(1, 1024 ** 5)
+    .prefault('100GiB')
+    .meta({
+      description:
+        'Bytes of objects that are read each time. A run that has more is proved alone, when it has become the oldest.',
+      unit: 'bytes',
+    }),
+});
+
+const audits = z.strictObject({
+  verify: verifyAudit.optional().meta({
+    description:
+      'Reads archives that are long since committed again, and holds them against their manifests; see docs/trust.md.',
+    defaultText: 'no archive is read again by itself',
+  }),
+});
+
 /**
  * The whole config as it is written in YAML (input) and as it comes out (output). Checks across options are in
  * checks.ts.
@@ -487,6 +514,10 @@ export const configSchema = z.strictObject({
   sources: named(source).meta({ description: 'Databases to archive from, by name.', ...entries }),
   destinations: named(destination).meta({ description: 'Places to archive to, by name.', ...entries }),
   archives: named(archive).meta({ description: 'What to archive, by name; the name is part of the keys.', ...entries }),
+  audits: audits.optional().meta({
+    description: 'What the daemon checks of archives that are long since committed.',
+    defaultText: 'nothing',
+  }),
   workers: workers.prefault({}).meta({ description: 'The threads that move the rows.' }),
   http: http.prefault({}).meta({ description: 'The HTTP page of the daemon.' }),
   notify: z.array(notify).max(20).default([]).meta({ description: 'Webhooks for alarms.' }),
@@ -522,6 +553,8 @@ export type DestinationConfig = Named<z.output<typeof destination>> & {
 };
 /** An archive, with the name of its entry; exactly one of `table` and `query` is set. */
 export type ArchiveConfig = Named<z.output<typeof archive>>;
+/** When runs are proved again, and how much of them at a time. */
+export type VerifyAudit = NonNullable<NonNullable<Config['audits']>['verify']>;
 /** A webhook for alarms. */
 export type NotifyConfig = DeepReadonly<z.output<typeof notify>>;
 /** The limits of the worker threads. */

@@ -1,6 +1,7 @@
 /** The life of the daemon: it starts, it reloads, it stops. What it is made of is in wiring.ts. */
 import type { Log } from '../base/log.ts';
 import { Shutdown } from './shutdown.ts';
+import { scheduleOfAudits } from './slots/schedule.ts';
 import type { Notify } from './systemd/notify.ts';
 import { wire, type DaemonParts, type Wiring } from './wiring.ts';
 
@@ -19,10 +20,11 @@ export class Daemon {
 
   /** Runs until it is stopped; resolves once everything is closed. */
   async run(): Promise<void> {
-    const { generations, standings, schedule, lookAround, listeners } = this.#parts;
+    const { generations, standings, schedule, auditSchedule, lookAround, listeners } = this.#parts;
     const { archives, workers } = generations.current.config;
     standings.set(Object.values(archives), new Date());
     schedule.set(Object.values(archives));
+    auditSchedule.set(scheduleOfAudits(generations.current.config));
     const lookedAround = lookAround.lookAt(Object.values(archives));
     await listeners.apply();
     if (!this.#shutdown.isStopping) this.#start(Object.keys(archives).length, workers.threads);
@@ -43,9 +45,10 @@ export class Daemon {
   }
 
   #start(archives: number, threads: number): void {
-    const { pulse, schedule, statusLine } = this.#parts;
+    const { pulse, schedule, auditSchedule, statusLine } = this.#parts;
     pulse.start();
     schedule.start();
+    auditSchedule.start();
     this.#log.info({ archives, threads }, 'daemon is ready');
     this.#notify.ready(statusLine());
   }

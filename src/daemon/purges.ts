@@ -1,11 +1,12 @@
 /** Decides when the daemon purges: after each slot, and when a run becomes due. Keeps how the purges of each archive stand. */
+import type { Failure } from '../base/errors.ts';
 import { archiveNamed, destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { purgeSourceOf, type DuePurges, type DueRun, type HeldRun } from '../purge/due.ts';
 import type { PassEnding, PassMemory } from '../purge/purge-due.ts';
 import { isPurgeFault, type PurgeEnding } from './purge-ending.ts';
 import { isPurged, type RunBoard } from './run-board.ts';
-import type { ShownFailure } from './run-ending.ts';
+import { showFailure, type ShownFailure } from './run-ending.ts';
 
 /** How the purges of an archive stand, as far as this daemon has looked. */
 export interface PurgeStanding {
@@ -27,6 +28,8 @@ export interface PurgesParts {
   board: Pick<RunBoard, 'offerPurge' | 'stopPurge' | 'purges'>;
   config: () => Config;
   isPaused: (archive: string) => boolean;
+  /** What else keeps purges from the archive. */
+  whyHeld: (archive: string) => Failure | undefined;
 }
 
 /** A run of the table was in progress, on this host or on another one: it is looked again soon. */
@@ -54,7 +57,9 @@ export class Purges {
   /** Undefined for an archive that the daemon does not purge. */
   of(name: string): PurgeStanding | undefined {
     const archive = archiveNamed(this.#parts.config(), name);
-    return archive === undefined || !isPurged(archive) ? undefined : this.#of(name);
+    if (archive === undefined || !isPurged(archive)) return undefined;
+    const held = this.#parts.whyHeld(name);
+    return held === undefined ? this.#of(name) : { ...this.#of(name), failure: showFailure(held) };
   }
 
   memoryOf(name: string): PassMemory {
@@ -65,6 +70,7 @@ export class Purges {
   offer(name: string): void {
     const archive = archiveNamed(this.#parts.config(), name);
     if (this.#isClosed || archive === undefined || !isPurged(archive) || this.#parts.isPaused(name)) return;
+    if (this.#parts.whyHeld(name) !== undefined) return;
     this.#clearTimer(name);
     this.#parts.board.offerPurge(name);
   }
@@ -99,7 +105,7 @@ export class Purges {
     }
   }
 
-  /** Nothing is deleted of an archive that is paused. */
+  /** Nothing is deleted of an archive that is paused, or held. */
   async paused(name: string): Promise<void> {
     this.#clearTimer(name);
     await this.#parts.board.stopPurge(name);

@@ -10,7 +10,7 @@ import type { Listeners } from './http/listeners.ts';
 import type { LookAround } from './look-around.ts';
 import type { Purges } from './purges.ts';
 import type { RunBoard } from './run-board.ts';
-import type { Schedule } from './slots/schedule.ts';
+import { scheduleOfAudits, type Schedule } from './slots/schedule.ts';
 import type { Standings } from './slots/standings.ts';
 import type { Notify } from './systemd/notify.ts';
 
@@ -20,6 +20,7 @@ export interface ReloadParts {
   generations: Generations;
   board: RunBoard;
   schedule: Schedule;
+  auditSchedule: Schedule;
   standings: Standings;
   purges: Purges;
   lookAround: LookAround;
@@ -63,7 +64,8 @@ export class Reload {
   }
 
   async #putInForce(config: Config): Promise<void> {
-    const { generations, board, schedule, standings, purges, lookAround, listeners, log, changed } = this.#parts;
+    const { generations, board, schedule, auditSchedule, standings, purges, lookAround, listeners, log, changed } =
+      this.#parts;
     const before = generations.current.config;
     generations.advance(config, board.settled());
     log.level = config.log.level;
@@ -72,6 +74,7 @@ export class Reload {
     for (const name of namesOfRescheduled(before, config)) board.dropSlots(name);
     standings.set(archives, new Date());
     schedule.set(archives);
+    auditSchedule.set(scheduleOfAudits(config));
     purges.reloaded(before);
     void lookAround.lookAt(archives.filter(({ name }) => archiveNamed(before, name) === undefined));
     await listeners.apply();

@@ -7,6 +7,7 @@ import type { Log } from '../base/log.ts';
 import { archiveNamed } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
 import { formatRunId } from '../ledger/run-id.ts';
+import { Audits } from './audits.ts';
 import { createActions, type Actions } from './actions.ts';
 import { Alarms } from './alarms/alarms.ts';
 import { Deliveries, type Delivery } from './alarms/deliveries.ts';
@@ -55,6 +56,8 @@ export interface Wiring {
   generations: Generations;
   board: RunBoard;
   schedule: Schedule;
+  /** Of what is looked at over all archives. */
+  auditSchedule: Schedule;
   standings: Standings;
   lookAround: LookAround;
   listeners: Listeners;
@@ -92,9 +95,9 @@ export function wire({ config: first, log, notify, history, reload }: DaemonPart
   };
   const runs = connectRuns(ties);
   const views = connectViews(ties, runs);
-  const { board, schedule, standings, purges, lookAround } = runs;
+  const { board, schedule, auditSchedule, standings, purges, lookAround } = runs;
   const { listeners, pulse, statusLine } = views;
-  const parts = { generations, board, schedule, standings, purges, lookAround, listeners, statusLine };
+  const parts = { generations, board, schedule, auditSchedule, standings, purges, lookAround, listeners, statusLine };
   return { ...parts, pulse, reload: new Reload({ ...ties, ...parts, readConfig: reload }) };
 }
 
@@ -137,27 +140,50 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
       },
       purgesEnded: (archive, ending) => {
         purges.passEnded(archive, ending);
-        alarms.held(archive, purges.of(archive));
+        // What was found damaged has been told of.
+        if (audits.holdsPurge(archive) === undefined) alarms.held(archive, purges.of(archive));
         void calendars.refresh(archive).then(changed);
         if (ending.purged > 0) due.purged(archive);
       },
     },
     {
       standBy: (wait, signal) => standby.wait(wait, signal),
-      mayPurge: (archive) => !isPaused(archive),
+      mayPurge: (archive) => !isPaused(archive) && audits.holdsPurge(archive) === undefined,
       memoryOf: (archive) => purges.memoryOf(archive),
     },
   );
-  const purges = closedBy(shutdown.planning, 'what is to be purged', new Purges({ board, config, isPaused }));
+  const purges = closedBy(
+    shutdown.planning,
+    'what is to be purged',
+    new Purges({ board, config, isPaused, whyHeld: (archive) => audits.holdsPurge(archive) }),
+  );
+  const audits: Audits = new Audits({
+    ...{ config, log, history },
+    events: {
+      changed,
+      proved: (archive, status, bytes) => metrics.proved(archive, status, bytes),
+      different: (run, isNew) => {
+        if (isNew) alarms.different(run);
+        void purges.paused(run.archive);
+      },
+      good: (run) => {
+        alarms.good(run);
+        purges.offer(run.archive);
+      },
+    },
+  });
+  closedBy(shutdown.planning, 'standing verification', audits);
   const calendars: Calendars = new Calendars({ config, history, board, signal: looking });
   const schedule: Schedule = new Schedule((archive, slots) => due.come(archive, slots), {
     onSetBack: (byMs) => log.warn({ byMs }, 'the clock was set back; schedules go on from the new time'),
     onJump: (byMs) => log.warn({ byMs }, 'the clock has jumped, or the machine slept'),
   });
   shutdown.planning.add('the schedule', () => schedule.stop());
+  const auditSchedule = new Schedule(() => audits.come(), { onSetBack: () => undefined, onJump: () => undefined });
+  shutdown.planning.add('the schedule of audits', () => auditSchedule.stop());
   const startedAt = new Date();
   const facts = (): StateParts => ({
-    ...{ board, schedule, standings, purges, live, calendars, startedAt },
+    ...{ board, schedule, standings, purges, audits, live, calendars, startedAt },
     generation: generations.current,
     stopping: isStopping(),
   });
@@ -179,7 +205,20 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
       return found;
     },
   });
-  return { live, standings, board, schedule, purges, calendars, facts, metrics, alarms, lookAround, looking };
+  return {
+    live,
+    standings,
+    board,
+    schedule,
+    auditSchedule,
+    purges,
+    calendars,
+    facts,
+    metrics,
+    alarms,
+    lookAround,
+    looking,
+  };
 }
 
 /** How the daemon is looked at and asked, and what it finds late when it looks itself. */

@@ -40,6 +40,11 @@ export function restoredKey(archive: string, run: string): string {
   return `${runPrefix(archive, run)}_restored.json`;
 }
 
+/** When the run was proved, and by whom. */
+export function verifiedKey(archive: string, run: string): string {
+  return `${runPrefix(archive, run)}_verified.json`;
+}
+
 /** Folder of the journal, which is there only while the run is unfinished. */
 export function journalPrefix(archive: string, run: string): string {
   return `${runPrefix(archive, run)}_pgsluice/`;

@@ -23,6 +23,7 @@ import {
   runPrefix,
   segmentOfDataKey,
   stagedManifestKey,
+  verifiedKey,
 } from './names.ts';
 import { JSON_OBJECT, putDocument, putSealed, readOwn, sealDocument, type RunPlace } from './own-documents.ts';
 import { keyInRun, readManifest, resealManifest } from './own-manifest.ts';
@@ -38,6 +39,7 @@ import {
   type KnownSegments,
   type StoredPlan,
 } from './stored-plan.ts';
+import { VERIFIED, type Verified } from './verified.ts';
 import { eachReceipt, writeEmptyReceipt, writeReceipts, type ReceiptSeen, type ReceiptsOf } from './stored-receipts.ts';
 
 /** What S3 removes in one request. */
@@ -143,9 +145,9 @@ export class RunFolder implements RunPlace {
     return false;
   }
 
-  /** The manifest; undefined when the run is not committed. Throws FailureError for one that cannot be believed. */
-  async manifest(): Promise<StoredManifest | undefined> {
-    return readManifest(this, manifestKey(this.archive, this.run));
+  /** The manifest; undefined when the run is not committed. Throws FailureError for one that cannot be believed. `onPiece` gets its bytes. */
+  async manifest(onPiece?: (piece: Buffer) => void): Promise<StoredManifest | undefined> {
+    return readManifest(this, manifestKey(this.archive, this.run), onPiece);
   }
 
   /** The plan; undefined when there is none. Throws FailureError for one that cannot be believed, or that is too large. */
@@ -198,6 +200,16 @@ export class RunFolder implements RunPlace {
   /** Marks the run as restored; what lay there before was the mark of an earlier restore. */
   async markRestored(mark: RestoredMark): Promise<void> {
     await putDocument(this, RESTORED, mark, restoredKey(this.archive, this.run));
+  }
+
+  /** The latest proof of the run; undefined when it was never proved. Throws FailureError for one that cannot be believed. */
+  async verified(): Promise<Verified | undefined> {
+    return (await readOwn(this, VERIFIED, verifiedKey(this.archive, this.run)))?.document;
+  }
+
+  /** Notes that the run was proved, over an earlier proof. */
+  async noteVerified(verified: Verified): Promise<void> {
+    await putDocument(this, VERIFIED, verified, verifiedKey(this.archive, this.run));
   }
 
   /** How many segments have receipts of this plan. */

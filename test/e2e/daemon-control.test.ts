@@ -3,7 +3,8 @@ import { stat } from 'node:fs/promises';
 import { before, beforeEach, describe, test } from 'node:test';
 import type { State } from '../../src/daemon/view/state.ts';
 import { ask, EVERY_SECOND, HTTP, NEVER, startDaemon, TOKEN } from '../support/daemon.ts';
-import { createGatedView, openSite, type Site } from '../support/site.ts';
+import { putObject } from '../support/segments.ts';
+import { createGatedView, openSite, PREFIX, type Site } from '../support/site.ts';
 
 interface HistoryAnswer {
   runs: {
@@ -100,6 +101,33 @@ describe('a daemon that is asked and told', () => {
     assert.match(counted.body, /^pgsluice_runs_total\{archive="shown",status="failed",reason="cancelled"\} 1$/m);
     assert.match(counted.body, /^pgsluice_rows_total\{archive="shown"\} 1500$/m);
     await daemon.stop();
+  });
+
+  test('proves again what is archived; a difference is shown, over a restart too, until it is proved good again', async () => {
+    const audits = { verify: { schedule: EVERY_SECOND, every: '1s' } };
+    const file = await site.writeConfig({ archives: { proved: { table: 'events' } }, audits, http: HTTP });
+    const [result] = await site.archive(['proved'], file);
+    const run = result?.run ?? '';
+    const key = `${PREFIX}proved/run=${run}/part-00000.jsonl.gz`;
+    const first = await startDaemon(site, file);
+    await first.until('proved', ({ proof }) => proof?.last?.run === run);
+    const verified = JSON.parse(
+      (await site.stored(key.replace(/part-.*/, '_verified.json')))!.body.toString(),
+    ) as object;
+    assert.partialDeepStrictEqual(verified, { format: 'pgsluice/verified/1', run, rows: 2, objects: 1 });
+    const whole = (await site.stored(key))!.body;
+    await putObject(site, key, Buffer.concat([whole.subarray(0, -1), Buffer.from([1])]));
+    const { proof } = await first.until('proved', (archive) => archive.proof?.differentRuns === 1);
+    assert.equal(proof?.different[0]?.differences[0]?.key, key);
+    assert.match((await first.get('/metrics')).body, /^pgsluice_proof_different_runs\{archive="proved"\} 1$/m);
+    const { stdout } = await site.run(['status'], file);
+    assert.ok(stdout.includes(`${run} differs from its manifest`) && stdout.includes(key), stdout);
+    await first.stop();
+    const second = await startDaemon(site, file);
+    assert.equal((await second.archive('proved')).proof?.differentRuns, 1);
+    await putObject(site, key, whole);
+    await second.until('proved', (archive) => archive.proof?.differentRuns === 0);
+    await second.stop();
   });
 
   test('takes orders over its socket, that only its owner and group may open, and by the commands', async () => {

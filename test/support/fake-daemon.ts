@@ -109,6 +109,7 @@ export class FakeDaemon {
         purgeOf: () => undefined,
       },
       purges: { of: (name) => archives.get(name)?.purges },
+      audits: { of: (name) => archives.get(name)?.proofs, currentOf: () => undefined },
       schedule: {
         slotsOf: (name) => slotsOf(archives.get(name)),
         nextSlot: (name) => archives.get(name)?.nextSlot,

@@ -1,4 +1,5 @@
 /** Archives, runs and samples for the tests of the page, in the types of the daemon. */
+import type { ProofStanding } from '../../src/daemon/audits.ts';
 import type { PurgeEnding } from '../../src/daemon/purge-ending.ts';
 import type { PurgeStanding } from '../../src/daemon/purges.ts';
 import type { BoardEntry } from '../../src/daemon/run-board.ts';
@@ -23,6 +24,7 @@ export interface FakeArchive {
   standing: Standing;
   current: BoardEntry | undefined;
   purges?: PurgeStanding;
+  proofs?: ProofStanding;
 }
 
 const MIB = 1024 ** 2;

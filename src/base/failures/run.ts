@@ -172,6 +172,17 @@ export const RUN_FAILURES = {
     meaning: 'The head of the chain of an archive, _head.json, cannot be believed; the run is not committed.',
     hint: 'Look who has written it, and put an earlier version of it back. To begin a new chain, remove it: `pgsluice verify ARCHIVE --chain` then says of all runs before that they are outside of it.',
   },
+  'bad-proof': {
+    transient: false,
+    meaning: '`_verified.json` of a run is not what a proof writes: the run counts as never proved.',
+    hint: 'Look who has written it. The next proof of the run replaces it.',
+  },
+  'archive-different': {
+    transient: false,
+    meaning:
+      'Standing verification has found that a run is not any more what its manifest says. Nothing of the archive is purged until it is proved good again.',
+    hint: 'See all of it with `pgsluice verify ARCHIVE RUN`. Put the objects back from a version or a copy, or archive the rows anew; the run is proved again at each slot of audits.verify.',
+  },
   'newer-journal': {
     transient: false,
     meaning: 'A journal or a manifest has a format that this version does not know; nothing of it is removed.',

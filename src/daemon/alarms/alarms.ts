@@ -9,6 +9,7 @@ import { scrub, scrubText } from '../../base/secrets.ts';
 import { visible } from '../../base/visible.ts';
 import { archiveNamed } from '../../config/resolve.ts';
 import type { ArchiveConfig, Config, NotifyConfig } from '../../config/schema.ts';
+import { describeDifferent, type DifferentRun } from '../different-run.ts';
 import type { Deliveries } from './deliveries.ts';
 import { describeChanged, isPurgeFault, type PurgeEnding } from '../purge-ending.ts';
 import type { PurgeStanding } from '../purges.ts';
@@ -103,6 +104,19 @@ export class Alarms {
       const text = `archive ${archive}, run ${run} is not purged: ${visible(why.message)} (${why.code})`;
       this.#tellOnce(archive, run, why.code, { event: 'purge', archive, run, text, error: showFailure(why) });
     }
+  }
+
+  /** A run was found to differ from its manifest. */
+  different(run: DifferentRun): void {
+    const error = showFailure(describeDifferent(run));
+    const text = `archive ${run.archive} is damaged: ${visible(error.message)} (${error.code})`;
+    this.#notify({ event: 'failure', archive: run.archive, run: run.run, text, error });
+  }
+
+  /** It was proved good. */
+  good({ archive, run }: Pick<DifferentRun, 'archive' | 'run'>): void {
+    const text = `archive ${archive}, run ${run}: it was read again, and is what its manifest says`;
+    this.#notify({ event: 'recovery', archive, run, text });
   }
 
   #tellOnce(archive: string, subject: string, code: string, facts: AlarmFacts): void {

@@ -39,6 +39,8 @@ const MIGRATIONS = [
      id INTEGER PRIMARY KEY, archive TEXT NOT NULL, run TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL,
      finished_at TEXT NOT NULL, ending TEXT NOT NULL) STRICT;
    CREATE INDEX purges_of_archive ON purges (archive, run)`,
+  `CREATE TABLE differences (
+     archive TEXT NOT NULL, run TEXT NOT NULL, found TEXT NOT NULL, PRIMARY KEY (archive, run)) STRICT`,
 ];
 
 /**

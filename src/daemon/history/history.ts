@@ -5,6 +5,7 @@ import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { errorText } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { isBusy, openHistoryFile } from './history-file.ts';
+import type { DifferentRun } from '../different-run.ts';
 import type { PurgeEnding } from '../purge-ending.ts';
 import { isCancelled, isFault, type RunEnding } from '../run-ending.ts';
 
@@ -138,6 +139,31 @@ export class History {
   /** The purges of one run, newest first. */
   purgesOf(archive: string, run: string): PurgeEnding[] {
     return this.#selectPurges('WHERE archive = ? AND run = ? ORDER BY id DESC LIMIT 100', archive, run);
+  }
+
+  /** Runs that were found to differ from their manifests, and were not proved good since. */
+  differences(): DifferentRun[] {
+    const read = (): DifferentRun[] =>
+      this.#database
+        .prepare('SELECT found FROM differences ORDER BY archive, run')
+        .all()
+        .map(({ found }) => JSON.parse(String(found)) as DifferentRun);
+    return this.#try('read', read) ?? [];
+  }
+
+  setDifference(different: DifferentRun): void {
+    const { archive, run } = different;
+    this.#try('written', () => {
+      this.#database
+        .prepare('INSERT OR REPLACE INTO differences (archive, run, found) VALUES (?, ?, ?)')
+        .run(archive, run, JSON.stringify(different));
+    });
+  }
+
+  clearDifference(archive: string, run: string): void {
+    this.#try('written', () => {
+      this.#database.prepare('DELETE FROM differences WHERE archive = ? AND run = ?').run(archive, run);
+    });
   }
 
   archive(name: string): Readonly<ArchiveRecord> | undefined {

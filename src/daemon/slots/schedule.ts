@@ -4,7 +4,7 @@
  * machine slept or its clock was set.
  */
 import { schedule as startTask, type ScheduledTask } from 'node-cron';
-import type { ArchiveConfig } from '../../config/schema.ts';
+import type { ArchiveConfig, Config } from '../../config/schema.ts';
 import { Slots } from './slots.ts';
 
 /** A timer does not count the time that the machine sleeps; so the watch looks at the clock this often. */
@@ -52,6 +52,14 @@ interface Entry {
   task: ScheduledTask | undefined;
 }
 
+/** What has a schedule: an archive, or an audit of all of them. */
+export type Scheduled = Pick<ArchiveConfig, 'name' | 'timezone'> & { readonly schedule?: string | undefined };
+
+/** The schedule of standing verification, in the place of an archive's. */
+export function scheduleOfAudits({ audits }: Pick<Config, 'audits'>): Scheduled[] {
+  return audits?.verify === undefined ? [] : [{ name: 'verify', schedule: audits.verify.schedule, timezone: 'UTC' }];
+}
+
 export class Schedule {
   readonly #onSlots: OnSlots;
   readonly #events: ClockEvents;
@@ -70,7 +78,7 @@ export class Schedule {
   }
 
   /** Puts these schedules in force. One that stays the same misses no slot; a new one begins now. */
-  set(archives: readonly ArchiveConfig[]): void {
+  set(archives: readonly Scheduled[]): void {
     const before = this.#entries;
     this.#entries = new Map();
     for (const { name, schedule, timezone } of archives) {

@@ -2,6 +2,7 @@
  * The metrics: each declared once; docs/metrics.md is written from the declarations. The only importer of prom-client.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { isDue } from '../../audit/due.ts';
 import { failureLabel } from '../../base/failures.ts';
 import { TOOL } from '../../base/tool.ts';
 import { memorySum } from '../../config/memory-sum.ts';
@@ -10,11 +11,12 @@ import { WINDOW_STATES } from '../../windows/calendar-lines.ts';
 import type { RunProgress } from '../../work/progress.ts';
 import { OUTCOMES } from '../../ledger/purge.ts';
 import type { PurgeEnding } from '../purge-ending.ts';
+import { oldestOf, provable, provedOf } from './proof-state.ts';
 import { notPurgeable } from './purge-state.ts';
 import type { EndingDetails } from '../run-board.ts';
 import { kindOfReason, type RunEnding } from '../run-ending.ts';
 import type { LastSuccess } from '../slots/standings.ts';
-import { describeWorkers, heapLimitBytes, type StateParts } from './state.ts';
+import { describeWorkers, heapLimitBytes, proofMayBeMs, type StateParts } from './state.ts';
 
 export interface MetricDeclaration {
   name: string;
@@ -131,6 +133,29 @@ export const METRICS = [
     'Runs that are old enough, and were refused, are damaged or are left to be purged by hand.',
   ),
   counter(
+    'pgsluice_proofs_total',
+    ['archive', 'status'],
+    'Proofs of runs by standing verification, as proved, different, unreadable (in a cold storage class) or expired.',
+  ),
+  counter('pgsluice_proved_bytes_total', ['archive'], 'Objects that standing verification has read, in bytes.'),
+  gauge('pgsluice_proof_runs', ['archive'], 'Runs whose data is there; absent before the first look.'),
+  gauge(
+    'pgsluice_proof_due_runs',
+    ['archive'],
+    'Runs whose last proof is older than audits.verify.every, or that have none.',
+  ),
+  gauge('pgsluice_proof_unproved_runs', ['archive'], 'Runs that were never proved since their commit.'),
+  gauge(
+    'pgsluice_proof_oldest_timestamp_seconds',
+    ['archive'],
+    'When the run with the oldest proof was proved, or committed where it never was; absent without runs.',
+  ),
+  gauge(
+    'pgsluice_proof_different_runs',
+    ['archive'],
+    'Runs that are not what their manifests say, and were not proved good since.',
+  ),
+  counter(
     'pgsluice_deliveries_total',
     ['kind', 'result'],
     'Alarms by webhook (notify) and by ping, as ok or failed after all attempts.',
@@ -213,6 +238,12 @@ export class Metrics {
       this.#count('pgsluice_purged_rows_total', { archive, outcome }, totalsHere[outcome]);
   }
 
+  /** Counts how a proof ended. */
+  proved(archive: string, status: string, bytes: number): void {
+    this.#count('pgsluice_proofs_total', { archive, status });
+    this.#count('pgsluice_proved_bytes_total', { archive }, bytes);
+  }
+
   caughtUp(archive: string): void {
     this.#count('pgsluice_catch_ups_total', { archive });
   }
@@ -292,6 +323,7 @@ function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
   set('pgsluice_archive_standby', Number(entry?.state === 'standby'), labels);
   readPurges(parts, archive, now, set);
   readWindows(parts, archive, set);
+  readProofs(parts, archive, set);
   set('pgsluice_archive_waiting_runs', parts.board.waitingOf(archive).length, labels);
   if (entry?.progress !== undefined) set('pgsluice_stalled_seconds', entry.progress.stall.seconds, labels);
   const pause = entry?.progress?.pause;
@@ -328,6 +360,22 @@ function readPurges({ purges, board }: StateParts, archive: string, now: Date, s
   set('pgsluice_purge_due_runs', standing.due.length, labels);
   set('pgsluice_purge_oldest_due_seconds', (now.getTime() - oldestMs) / 1000, labels);
   set('pgsluice_purge_not_purgeable_runs', notPurgeable(standing).length, labels);
+}
+
+/** Absent of an archive that the daemon does not verify. */
+function readProofs(parts: StateParts, archive: string, set: SetGauge): void {
+  const standing = parts.audits.of(archive);
+  if (standing === undefined) return;
+  const labels = { archive };
+  set('pgsluice_proof_different_runs', standing.different.length, labels);
+  if (standing.runs === undefined) return;
+  const runs = provable(standing);
+  const everyMs = proofMayBeMs(parts);
+  set('pgsluice_proof_runs', runs.length, labels);
+  set('pgsluice_proof_due_runs', runs.filter(({ provedMs }) => isDue(provedMs, everyMs)).length, labels);
+  set('pgsluice_proof_unproved_runs', runs.filter(({ provedMs }) => provedMs === undefined).length, labels);
+  const oldest = oldestOf(runs);
+  if (oldest !== undefined) set('pgsluice_proof_oldest_timestamp_seconds', provedOf(oldest) / 1000, labels);
 }
 
 function readLastSuccess({ finishedAt, seconds }: LastSuccess, labels: Record<string, string>, set: SetGauge): void {

@@ -8,11 +8,13 @@ import type { Pause } from '../../pace/pauses.ts';
 import { STALLED_AFTER_MS } from '../../work/trouble-log.ts';
 import type { Calendars, WindowsSummary } from './calendars.ts';
 import type { Live, Sample } from './live.ts';
+import type { Audits } from '../audits.ts';
 import type { Generation } from '../generations.ts';
 import type { Purges } from '../purges.ts';
 import type { BoardEntry, RunBoard } from '../run-board.ts';
 import type { Trigger } from '../run-ending.ts';
 import type { Schedule } from '../slots/schedule.ts';
+import { describeProofs, type ProofState } from './proof-state.ts';
 import { describePurging, type PurgeState } from './purge-state.ts';
 import type { LastFailure, LastSuccess, Standings } from '../slots/standings.ts';
 
@@ -69,6 +71,8 @@ export interface ArchiveState {
   windows: WindowsState | null;
   /** Ids of the runs that wait behind the current one. */
   waiting: string[];
+  /** How its proofs stand; null for an archive that the daemon does not verify. */
+  proof: ProofState | null;
   /** How its purges stand; null for an archive that the daemon does not purge. */
   purge: PurgeState | null;
 }
@@ -117,6 +121,7 @@ export interface StateParts {
   generation: { config: Config; place: Pick<Generation['place'], 'load'> };
   board: Pick<RunBoard, 'entries' | 'entryOf' | 'waitingOf' | 'purgeOf'>;
   purges: Pick<Purges, 'of'>;
+  audits: Pick<Audits, 'of' | 'currentOf'>;
   schedule: Pick<Schedule, 'slotsOf' | 'nextSlot'>;
   standings: Pick<Standings, 'of' | 'oldestDue'>;
   live: Pick<Live, 'samples' | 'rowsPerSecond'>;
@@ -195,8 +200,14 @@ function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): 
     current: entry === undefined ? null : describeCurrent(entry, parts.live),
     windows: describeWindows(parts, archive),
     waiting: parts.board.waitingOf(name),
+    proof: describeProofs(parts.audits.of(name), parts.audits.currentOf(name), proofMayBeMs(parts), now),
     purge: describePurging(parts.purges.of(name), parts.board.purgeOf(name), now),
   };
+}
+
+/** How old the proof of a run may be. */
+export function proofMayBeMs({ generation }: StateParts): number {
+  return generation.config.audits?.verify?.everyMs ?? Infinity;
 }
 
 function describeWindows({ calendars }: StateParts, { name, window }: ArchiveConfig): WindowsState | null {

@@ -47,6 +47,13 @@ describe('the memory sum', () => {
     );
   });
 
+  test('has the objects of a proof where the daemon verifies', () => {
+    const audits = "audits: { verify: { schedule: '0 5 * * *' } }";
+    assert.equal(bytesOf(configOf({ a: '' }), 'a proof'), undefined);
+    const config = configOf({ a: '' }, `${DESTINATIONS}\n${audits}`);
+    assert.equal(bytesOf(config, 'a proof'), 2 * (256 * KIB + 8 * 128 * KIB + 8 * MIB));
+  });
+
   test('has the largest part of the destinations in use', () => {
     const destinations =
       'destinations: { default: { url: s3://bucket, partSize: 16MiB }, big: { url: s3://bigger, partSize: 20MiB }, unused: { url: s3://other, partSize: 1GiB } }';

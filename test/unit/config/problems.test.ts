@@ -19,7 +19,7 @@ const CASES: [text: string, message: string][] = [
   [atRoot('▸achives: {}'), 'achives: unknown key; did you mean "archives"?'],
   [
     atRoot('▸xyzzy: {}'),
-    'xyzzy: unknown key; known are: sources, destinations, archives, workers, http, notify, log, control, state, drainTimeout',
+    'xyzzy: unknown key; known are: sources, destinations, archives, audits, workers, http, notify, log, control, state, drainTimeout',
   ],
   [
     inTable('pace: { between: ▸"22-06" }'),

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, mock, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { fail } from '../../../src/base/errors.ts';
+import { fail, type Failure } from '../../../src/base/errors.ts';
 import type { Config, NotifyConfig } from '../../../src/config/schema.ts';
 import { Alarms } from '../../../src/daemon/alarms/alarms.ts';
 import type { Deliveries, Delivery } from '../../../src/daemon/alarms/deliveries.ts';
@@ -16,6 +16,7 @@ const MINUTE = 60_000;
 const CHANGED = 'purge-changed';
 let orders: string[];
 let paused: Set<string>;
+let held: Map<string, Failure>;
 let config: Config;
 let purges: Purges;
 
@@ -38,6 +39,7 @@ beforeEach(() => {
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_000_000 });
   orders = [];
   paused = new Set();
+  held = new Map();
   config = configOf();
   const board = {
     purges: [],
@@ -47,7 +49,12 @@ beforeEach(() => {
       return true;
     },
   };
-  purges = new Purges({ board, config: () => config, isPaused: (name) => paused.has(name) });
+  purges = new Purges({
+    board,
+    config: () => config,
+    isPaused: (name) => paused.has(name),
+    whyHeld: (name) => held.get(name),
+  });
 });
 afterEach(() => {
   mock.timers.reset();
@@ -76,6 +83,17 @@ describe('a purge', () => {
     purges.offer('w');
     assert.deepEqual(orders, ['offer w']);
     assert.deepEqual([purges.of('plain'), purges.of('kept'), purges.of('unknown')], [undefined, undefined, undefined]);
+  });
+
+  test('is asked for of no archive that was found damaged, and says why, until it is good again', () => {
+    const { failure } = fail('archive-different', { stage: 'verify', message: 'line 3 of an object' });
+    held.set('w', failure);
+    purges.offer('w');
+    purges.passEnded('w', { purged: 0, stoppedBy: 'asked' });
+    assert.deepEqual([orders, purges.of('w')?.failure?.code], [[], 'archive-different']);
+    held.delete('w');
+    purges.offer('w');
+    assert.deepEqual([orders, purges.of('w')?.failure], [['offer w'], undefined]);
   });
 
   test('begins when the next run becomes due, and soon where a run of the table was in the way', () => {

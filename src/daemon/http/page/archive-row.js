@@ -7,6 +7,7 @@ import { h, setAttribute, setChildren, setText } from './dom.js';
 import { createFailureParts } from './failure.js';
 import { age, count, countdown, dateTime, duration, NOTHING, plural } from './format.js';
 import { historyPath, runPath } from './paths.js';
+import { createProofLine } from './proof.js';
 import { createPurgeLine } from './purge.js';
 import { cut } from './text.js';
 
@@ -31,6 +32,7 @@ export function createArchiveRow(name) {
   const next = createCell('Next run');
   const strip = h('div', { class: 'strip' });
   const failure = createFailureBox();
+  const proof = createProofLine();
   const purge = createPurgeLine();
   const actions = createActions(name);
   const link = h('a', { class: 'clamp', href: historyPath(name), title: name }, cut(name, MOST_OF_A_NAME));
@@ -48,6 +50,7 @@ export function createArchiveRow(name) {
       strip,
       actions.element,
       failure.element,
+      proof.element,
       purge.element,
     ),
   );
@@ -80,6 +83,7 @@ export function createArchiveRow(name) {
     setAttribute(last.main, 'title', success?.finishedAt);
     setText(next.note, nextNote(archive));
     failure.update(archive);
+    proof.update(archive.proof);
     purge.update(archive.purge);
     actions.update(archive, canAct);
     return before;

@@ -28,6 +28,7 @@ function stateParts(): StateParts {
     standings: { of: () => undefined },
     purges: { of: () => undefined },
     calendars: { summaryOf: () => undefined },
+    audits: { of: () => undefined, currentOf: () => undefined },
   } as unknown as StateParts;
 }
 
