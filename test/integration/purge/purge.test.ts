@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { before, describe, test } from 'node:test';
 import { FailureError, UsageError } from '../../../src/base/errors.ts';
+import { NEVER } from '../../../src/base/signals.ts';
 import { planCommand } from '../../../src/commands/plan.ts';
 import { purgeCommand } from '../../../src/commands/purge.ts';
 import type { Manifest } from '../../../src/ledger/manifest.ts';
@@ -12,10 +13,12 @@ import { loadConfig } from '../../../src/config/load.ts';
 import { look } from '../../../src/purge/look.ts';
 import { checkPurges, type PurgeOutlook } from '../../../src/purge/outlook.ts';
 import type { PurgeResult } from '../../../src/purge/request.ts';
+import { purgeRun } from '../../../src/purge/purge-run.ts';
 import { prepare } from '../../../src/purge/target.ts';
 import { eventually } from '../../support/cli.ts';
 import { commandInProcess, runInProcess } from '../../support/in-process.ts';
 import { connect } from '../../support/postgres.ts';
+import { recordTo } from '../../support/record-log.ts';
 import { createRows, partKey, putObject, removeObject, RUN, segmented } from '../../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../../support/site.ts';
 
@@ -204,6 +207,56 @@ describe('an archive that is not what its manifest says', () => {
 });
 
 describe('what is refused, with nothing deleted', () => {
+  test('a manifest that is none: exit 3', async () => {
+    await createRows(site, 'claimed', 100);
+    const config = await archive('claimed');
+    const key = `${PREFIX}claimed/run=${RUN}/_manifest.json`;
+    const { body } = (await site.stored(key))!;
+    await putObject(site, key, body.subarray(0, -40));
+    const { code, result } = await purge(config, 'claimed');
+    assert.deepEqual([code, result.status, result.differences.length], [3, 'different', 1]);
+    assert.deepEqual([await countOf('claimed'), await recordOf('claimed')], [100, undefined]);
+  });
+
+  test('anything while what is done cannot be noted', async () => {
+    await createRows(site, 'unnoted', 100);
+    const config = await archive('unnoted');
+    const denied = site.proxy.order(
+      'PutObject',
+      { kind: 'error', status: 403, code: 'AccessDenied' },
+      Infinity,
+      '_purge.json',
+    );
+    try {
+      const { code, result } = await purge(config, 'unnoted');
+      assert.deepEqual([code, result.status, result.error?.code], [1, 'failed', 'access-denied']);
+      assert.equal(await countOf('unnoted'), 100);
+    } finally {
+      denied.cancel();
+    }
+  });
+
+  test('what is not wanted when it is asked, and what has come to stand against it before the answer', async () => {
+    await createRows(site, 'asked', 100);
+    const file = await archive('asked');
+    const config = loadConfig(file, site.environment);
+    const { asked } = config.archives;
+    const source = config.sources['default'];
+    assert.ok(asked?.purge !== undefined && source !== undefined);
+    const request = { archive: { ...asked, purge: asked.purge }, run: RUN, byAge: false, source, execute: true };
+    const context = { config, log: recordTo([]), signal: NEVER };
+    const no = await purgeRun(context, { ...request, confirm: async () => false });
+    assert.deepEqual([no.status, await countOf('asked'), await recordOf('asked')], ['stopped', 100, undefined]);
+    const late = async (): Promise<boolean> => {
+      await sql(`CREATE FUNCTION come() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+        CREATE TRIGGER coming BEFORE DELETE ON asked FOR EACH ROW EXECUTE FUNCTION come()`);
+      return true;
+    };
+    const { status, problems } = await purgeRun(context, { ...request, confirm: late });
+    assert.deepEqual([status, problems.map(({ code }) => code)], ['refused', ['purge-triggers']]);
+    assert.deepEqual([await countOf('asked'), await recordOf('asked')], [100, undefined]);
+  });
+
   test('all reasons at once, each with what helps', async () => {
     await sql(`
       CREATE TABLE refused (id int PRIMARY KEY, v text, extra int, price money);
@@ -421,15 +474,75 @@ describe('what goes, and what stays', () => {
       }
     });
 
+  test('a row that somebody has come to refer to since the statement looked: it stays, and the others go', async () => {
+    await sql(`CREATE TABLE referred (id int PRIMARY KEY, v text); INSERT INTO referred SELECT i, NULL FROM generate_series(1, 9) AS i;
+      CREATE TABLE refers (id int REFERENCES referred DEFERRABLE INITIALLY DEFERRED); INSERT INTO refers VALUES (4)`);
+    const client = await connectPostgres({ url: site.database.url, applicationName: 'referred' });
+    try {
+      const facts = await look(client, 'referred');
+      const manifest = { columns: facts.relation.columns } as unknown as Manifest;
+      // As its snapshot has it, nobody refers to any row.
+      const batches = new Batches(client, await prepare(client, { ...facts, references: [] }, manifest), true);
+      const ids = Array.from({ length: 9 }, (_, at) => at + 1);
+      const stretch = {
+        keys: [{ slice: (from: number, to: number) => `{${ids.slice(from, to).join()}}` }],
+        digests: digestsOf(ids.map((id) => `{"id":${id},"v":null}`)),
+        sizes: new Uint32Array(9).fill(18),
+      };
+      const { value } = await batches.goThrough(stretch).next();
+      assert.deepEqual(value?.totals, { ...NOTHING, deleted: 8, referenced: 1 });
+      assert.deepEqual(await sql('SELECT id FROM referred'), [{ id: 4 }]);
+    } finally {
+      await endConnection(client);
+    }
+  });
+
+  test('what is still locked or referred to at its third purge is left to a later run', async () => {
+    await createRows(site, 'held_back', 20);
+    await sql(
+      'CREATE TABLE holding (id int REFERENCES held_back); CREATE INDEX ON holding (id); INSERT INTO holding VALUES (5)',
+    );
+    const config = await archive('held_back');
+    const totals = { ...NOTHING, deleted: 19, referenced: 1 };
+    for (const mayGoOn of [true, true, false]) {
+      const { result } = await purge(config, 'held_back');
+      assert.deepEqual([result.status, result.totals, result.mayGoOn], ['purged', totals, mayGoOn]);
+    }
+    assert.equal((await recordOf('held_back'))?.['state'], 'done');
+    await sql('DELETE FROM holding');
+    assert.deepEqual((await purge(config, 'held_back')).codes, ['purge-done']);
+    assert.equal(await countOf('held_back'), 1);
+  });
+
+  test('each batch is a transaction of its own at READ COMMITTED, whatever the role has by default', async () => {
+    await createRows(site, 'isolated', 20);
+    await sql(`CREATE TABLE levels (level text); CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO levels SELECT current_setting('transaction_isolation') || ' ' || current_setting('lock_timeout'); RETURN NULL; END $$;
+      CREATE TRIGGER telling AFTER DELETE ON isolated FOR EACH STATEMENT EXECUTE FUNCTION tell()`);
+    const url = `${site.database.url}?options=-c%20default_transaction_isolation%3Dserializable`;
+    const sources = { default: { url: '${DATABASE_URL}' }, strict: { url } };
+    const config = await archive(
+      'isolated',
+      { purge: { after: '1h', accept: ['triggers'], source: 'strict' } },
+      { sources },
+    );
+    assert.deepEqual((await purge(config, 'isolated')).result.totals, { ...NOTHING, deleted: 20 });
+    assert.deepEqual(await sql('SELECT DISTINCT level FROM levels'), [{ level: 'read committed 2s' }]);
+  });
+
   for (const [what, change] of Object.entries({
+    'another table of that name': `ALTER TABLE hazardous RENAME TO set_aside; ALTER TABLE set_aside RENAME CONSTRAINT hazardous_pkey TO aside_pkey;
+      CREATE TABLE hazardous (id int PRIMARY KEY, v text); INSERT INTO hazardous VALUES (1), (2)`,
     'a foreign key that cascades': `CREATE TABLE dependants (id int REFERENCES hazardous ON DELETE CASCADE);
       INSERT INTO dependants VALUES (1)`,
     'a trigger': `CREATE FUNCTION drop_more() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM dependants; RETURN OLD; END';
       CREATE TRIGGER dropping AFTER DELETE ON hazardous FOR EACH ROW EXECUTE FUNCTION drop_more()`,
   }))
     test(`${what} that was made since the preflight: the batch is rolled back`, async () => {
-      await sql('CREATE TABLE IF NOT EXISTS hazardous (id int PRIMARY KEY, v text)');
-      await sql('INSERT INTO hazardous VALUES (1), (2) ON CONFLICT DO NOTHING');
+      await sql('DROP TABLE IF EXISTS hazardous, dependants, set_aside CASCADE');
+      await sql('CREATE TABLE hazardous (id int PRIMARY KEY, v text); INSERT INTO hazardous VALUES (1), (2)');
+      if (!change.includes('dependants ('))
+        await sql('CREATE TABLE dependants (id int); INSERT INTO dependants VALUES (1)');
       const client = await connectPostgres({ url: site.database.url, applicationName: 'hazardous' });
       try {
         const facts = await look(client, 'hazardous');
@@ -581,6 +694,94 @@ describe('what goes, and what stays', () => {
     } finally {
       await sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
     }
+  });
+});
+
+describe('what is found out of a table', () => {
+  const factsOf = (table: string) => look(site.database.client, table);
+
+  test('keys are those alone that tell all rows apart', async () => {
+    await sql(`CREATE TABLE many_keys (a int NOT NULL, b int NOT NULL, c int, d text NOT NULL, e int NOT NULL, f int NOT NULL, g int NOT NULL, h int NOT NULL, i int NOT NULL);
+      INSERT INTO many_keys SELECT n, n, n, n, n, n, n, n, 1 FROM generate_series(1, 2) AS n;
+      CREATE UNIQUE INDEX ON many_keys (b) INCLUDE (c);
+      CREATE UNIQUE INDEX ON many_keys (c); CREATE UNIQUE INDEX ON many_keys (d text_pattern_ops); CREATE UNIQUE INDEX ON many_keys (d COLLATE "C");
+      CREATE UNIQUE INDEX ON many_keys (e) WHERE e > 0; CREATE UNIQUE INDEX ON many_keys ((f + 1)); CREATE INDEX ON many_keys (g);
+      ALTER TABLE many_keys ADD UNIQUE (h) DEFERRABLE; CREATE UNIQUE INDEX ON many_keys (a, g)`);
+    await assert.rejects(sql('CREATE UNIQUE INDEX CONCURRENTLY broken ON many_keys (i)'));
+    assert.deepEqual((await factsOf('many_keys')).keys, [['b'], ['a', 'g']]);
+    await sql('ALTER TABLE many_keys ADD PRIMARY KEY (a, b, d)');
+    assert.deepEqual((await factsOf('many_keys')).keys[0], ['a', 'b', 'd']);
+  });
+
+  test('what a delete sets off, at the table, its partitions and those that it is a partition of', async () => {
+    await sql(`CREATE SCHEMA told; CREATE TABLE told.top (id int, at int, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+      CREATE TABLE told.middle PARTITION OF told.top FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (at);
+      CREATE TABLE told.leaf PARTITION OF told.middle FOR VALUES FROM (0) TO (5);
+      CREATE FUNCTION told.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+      CREATE TRIGGER row_of_leaf AFTER DELETE ON told.leaf FOR EACH ROW EXECUTE FUNCTION told.nothing();
+      CREATE TRIGGER off AFTER DELETE ON told.leaf FOR EACH ROW EXECUTE FUNCTION told.nothing(); ALTER TABLE told.leaf DISABLE TRIGGER off;
+      CREATE TRIGGER of_update AFTER UPDATE ON told.leaf FOR EACH ROW EXECUTE FUNCTION told.nothing();
+      CREATE TRIGGER first BEFORE DELETE ON told.middle FOR EACH STATEMENT EXECUTE FUNCTION told.nothing();
+      CREATE RULE also AS ON DELETE TO told.leaf DO ALSO SELECT 1;
+      CREATE PUBLICATION of_ancestor FOR TABLE told.top; CREATE PUBLICATION of_inserts FOR TABLE told.middle WITH (publish = 'insert');
+      CREATE PUBLICATION of_another FOR TABLE raced; CREATE PUBLICATION of_leaf FOR TABLE told.leaf`);
+    if (site.database.version >= 15) await sql('CREATE PUBLICATION of_schema FOR TABLES IN SCHEMA told');
+    const facts = await factsOf('told.middle');
+    assert.deepEqual(
+      facts.triggers.map(({ name, isFirst }) => [name, isFirst]),
+      [
+        ['row_of_leaf', false],
+        ['first', true],
+      ],
+    );
+    assert.deepEqual(facts.rules, [{ name: 'also', table: 'told.leaf' }]);
+    const bySchema = site.database.version >= 15 ? ['of_schema'] : [];
+    assert.deepEqual(facts.publications, ['of_ancestor', 'of_leaf', ...bySchema]);
+    assert.deepEqual(facts.withoutIdentity, []);
+    await sql('DROP PUBLICATION IF EXISTS of_ancestor, of_inserts, of_another, of_leaf, of_schema');
+    await sql('CREATE PUBLICATION of_all FOR ALL TABLES');
+    assert.deepEqual((await factsOf('told.middle')).publications, ['of_all']);
+    await sql('DROP PUBLICATION of_all; ALTER TABLE told.leaf REPLICA IDENTITY NOTHING');
+    assert.deepEqual((await factsOf('told.middle')).withoutIdentity, ['told.leaf']);
+    await sql(`SET allow_system_table_mods = on; CREATE SUBSCRIPTION filling CONNECTION 'dbname=none' PUBLICATION p WITH (connect = false);
+      INSERT INTO pg_catalog.pg_subscription_rel SELECT oid, 'told.top'::regclass, 'i' FROM pg_catalog.pg_subscription WHERE subname = 'filling'`);
+    try {
+      assert.deepEqual((await factsOf('told.middle')).subscriptions, ['filling']);
+    } finally {
+      await sql(
+        `DELETE FROM pg_catalog.pg_subscription_rel; ALTER SUBSCRIPTION filling SET (slot_name = NONE); DROP SUBSCRIPTION filling; RESET allow_system_table_mods`,
+      );
+    }
+  });
+
+  test('row security and rights, of the table and of what refers to it', async () => {
+    await sql(`CREATE TABLE guarded (id int PRIMARY KEY); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+      CREATE TABLE hidden (id int REFERENCES guarded); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY; CREATE TABLE unseen (id int REFERENCES guarded);
+      CREATE ROLE looker_${process.pid} LOGIN PASSWORD 'secret'; GRANT SELECT ON guarded, hidden TO looker_${process.pid}`);
+    const url = new URL(site.database.url);
+    url.username = `looker_${process.pid}`;
+    url.password = 'secret';
+    const client = await connectPostgres({ url: url.href, applicationName: 'looker' });
+    try {
+      const { rights, references } = await look(client, 'guarded');
+      assert.deepEqual(rights, { select: true, delete: false, update: false, hidesRows: true });
+      assert.deepEqual(
+        references.map(({ table, canSelect, hidesRows, hasIndex }) => [table, canSelect, hidesRows, hasIndex]),
+        [
+          ['hidden', true, true, false],
+          ['unseen', false, false, false],
+        ],
+      );
+    } finally {
+      await endConnection(client);
+      await sql(`DROP OWNED BY looker_${process.pid}; DROP ROLE looker_${process.pid}`);
+    }
+  });
+
+  test('foreign tables among the partitions', async () => {
+    await sql(`CREATE TABLE mixed (id int) PARTITION BY RANGE (id); CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere;
+      CREATE FOREIGN TABLE mixed_far PARTITION OF mixed FOR VALUES FROM (0) TO (9) SERVER far`);
+    assert.deepEqual((await factsOf('mixed')).foreignLeaves, ['mixed_far']);
   });
 });
 
