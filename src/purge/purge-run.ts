@@ -1,16 +1,12 @@
 /** The story of a purge: look before anything, prove all, note that it begins, then object by object, batch by batch. */
 import { FailureError, toFailure } from '../base/errors.ts';
-import { linkSignals } from '../base/signals.ts';
 import { readableWindowBytes } from '../config/memory-sum.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ManifestHead } from '../ledger/manifest.ts';
 import { problemOfManifest } from '../ledger/manifest-problem.ts';
 import { describeMissingRun } from '../ledger/missing-run.ts';
-import { fullKey } from '../ledger/names.ts';
 import type { Totals } from '../ledger/purge.ts';
-import { restoredSince } from '../ledger/restored-since.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
-import { formatGeneration, generationOf, parseRunId } from '../ledger/run-id.ts';
 import type { StoredManifest } from '../ledger/stored-manifest.ts';
 import { findLatestCommitted } from '../ledger/runs.ts';
 import { openPace } from '../pace/open.ts';
@@ -21,63 +17,29 @@ import { lockTargetOf } from '../run/run.ts';
 import { withLock } from '../run/lock.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
-import { verifyRun } from '../verify/run.ts';
 import { Batches } from './batches.ts';
+import { Different, Refused, Stopped, stoppedBySignal } from './endings.ts';
 import { look, type PurgeFacts } from './look.ts';
 import { findProblems } from './preflight.ts';
 import { damaged, readStretch } from './proof.ts';
-import { PurgeNotes, type FoundRecord } from './record.ts';
+import { proveRun } from './prove-run.ts';
+import { PurgeNotes } from './record.ts';
 import { findReader } from './readers.ts';
-import type { Problem, PurgeContext, PurgeRequest, PurgeResult, PurgeStatus, StoppedBy } from './request.ts';
+import type { Problem, PurgeContext, PurgeRequest, PurgeResult, PurgeStatus } from './request.ts';
+import { anewOf, problemsOfState, type RunState } from './run-state.ts';
 import { measureTable } from './table-size.ts';
 import { linesOf, mayGoLater, noLines, plus } from './tally.ts';
 import { prepare, type PreparedPurge } from './target.ts';
+import { LongPause, shortTurn, turnBefore } from './turn.ts';
 
 /** After so many purges, lines that are still locked or referenced are left to a later run. */
 const MOST_ROUNDS = 3;
 /** So long the facts of the preflight are believed while rows go. */
 const LOOK_INTERVAL_MS = 30_000;
-/** More are not named: `verify` names them all. */
-const MOST_DIFFERENCES = 1000;
 /** How often one purge goes through what refers to itself, leaves first. */
 const MOST_PASSES = 1000;
 /** How often it is asked whether a run of the table is in progress. */
 const READERS_INTERVAL_MS = 1000;
-/** A pause that is longer keeps no lock. */
-const LONGEST_PAUSE_MS = 600_000;
-
-/** A purge that is refused; nothing was deleted. */
-class Refused extends Error {
-  readonly problems: readonly Problem[];
-
-  constructor(problems: readonly Problem[]) {
-    super(problems.map(({ message }) => message).join('\n'));
-    this.problems = problems;
-  }
-}
-
-/** The proof found differences. */
-class Different extends Error {
-  readonly differences: readonly string[];
-
-  constructor(differences: readonly string[]) {
-    super(differences.join('\n'));
-    this.differences = differences;
-  }
-}
-
-/** It was broken off; what is done stays done, and is noted. */
-class Stopped extends Error {
-  readonly by: StoppedBy;
-
-  constructor(by: StoppedBy) {
-    super(by);
-    this.by = by;
-  }
-}
-
-/** The pace lets nothing begin for long: the purge gives its lock back, and goes on later. */
-class LongPause extends Error {}
 
 type Tally = Omit<PurgeResult, 'archive' | 'status' | 'seconds' | 'error'>;
 
@@ -136,22 +98,6 @@ async function atPace(context: PurgeContext, request: PurgeRequest, tally: Tally
 }
 
 const STOPPED: Ending = { status: 'stopped' };
-
-/** Throws Stopped when that time comes first. */
-async function turnBefore(pace: Pace, signal: AbortSignal, endsAtMs: number, late: Error = new Stopped('maxDuration')) {
-  const either = linkSignals([signal]);
-  const waitMs = Math.max(0, endsAtMs - performance.now());
-  // A longer one is no timer.
-  const timer = waitMs > LONGEST_TIMER_MS ? undefined : setTimeout(() => either.abort(late), waitMs);
-  try {
-    await pace.turn(either.signal);
-  } finally {
-    clearTimeout(timer);
-    either.release();
-  }
-}
-
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Undefined when the pace had it pause for long. */
 async function endPurge(
@@ -271,94 +217,19 @@ async function readManifest(folder: RunFolder): Promise<StoredManifest> {
   throw new Refused([noRun((await describeMissingRun(folder)).message)]);
 }
 
-/** What lies beside the objects of the run. */
-interface RunState {
-  folder: RunFolder;
-  found: FoundRecord;
-  /** Undefined where a purge goes on, or is the first one; else the restore whose rows it purges again. */
-  anew: { restored: string | undefined } | undefined;
-}
-
-/** One that is told to purge again goes on with what was begun so. */
-async function anewOf({ again }: PurgeRequest, folder: RunFolder, found: FoundRecord): Promise<RunState['anew']> {
-  if (again !== true) return undefined;
-  const mark = await folder.restored();
-  const isPassedOver = mark === undefined || mark.id === found?.record.restored;
-  if (found?.record.state !== 'done' && isPassedOver) return undefined;
-  return { restored: mark?.id };
-}
-
-/** More runs no window has. */
-const MOST_GENERATIONS = 10_000;
-
-/** The run whose rows were restored since: this one, or of its window. Throws FailureError for a mark that cannot be believed. */
-async function findRestored(
-  folder: RunFolder,
-  passedOver: string | undefined,
-  isOfWindow: boolean,
-): Promise<string | undefined> {
-  const mark = await folder.restored();
-  if (mark !== undefined && mark.id !== passedOver) return folder.run;
-  const own = generationOf(folder.run);
-  for (let generation = 1; isOfWindow && generation <= MOST_GENERATIONS; generation += 1) {
-    if (generation === own) continue;
-    const other = new RunFolder(folder.store, folder.archive, formatGeneration(parseRunId(folder.run), generation));
-    if (generation > own && !(await other.isCommitted())) return undefined;
-    if ((await other.restored()) === undefined) continue;
-    if ((await restoredSince(other, (await other.purge())?.record)) !== undefined) return other.run;
-  }
-  return undefined;
-}
-
 /** Throws Refused with all that stands against it. */
 async function lookAgain(
   client: Client,
   { archive, byAge }: PurgeRequest,
   manifest: ManifestHead,
-  { folder, found, anew }: RunState,
+  state: RunState,
 ): Promise<PurgeFacts> {
   if (archive.table === undefined) throw new Refused([noRun(`${archive.name} archives a query`)]);
   const facts = await look(client, archive.table);
   const problems = findProblems(facts, { manifest, option: archive.purge, isNamed: !byAge });
-  if (found?.record.state === 'done' && anew === undefined)
-    problems.push({
-      code: 'purge-done',
-      message: `run ${manifest.run} was purged at ${found.record.finishedAt ?? ''}`,
-      hint: 'A run is purged once: rows that came back since stay. Archive them anew, and purge that run.',
-    });
-  const passedOver = anew === undefined ? found?.record.restored : anew.restored;
-  const restored = await findRestored(folder, passedOver, manifest.window !== undefined && anew === undefined);
-  if (restored !== undefined)
-    problems.push({
-      code: 'purge-restored',
-      message: `rows of run ${restored} were restored into the table`,
-      hint: `Where nobody wants them there any more: pgsluice purge ${archive.name} ${restored} --again --execute.`,
-    });
+  problems.push(...(await problemsOfState(archive.name, manifest, state)));
   if (problems.length > 0) throw new Refused(problems);
   return facts;
-}
-
-async function proveRun(
-  { config, signal, onProof }: PurgeContext,
-  { archive }: PurgeRequest,
-  folder: RunFolder,
-  manifest: StoredManifest,
-): Promise<void> {
-  const verification = await verifyRun(folder, manifest, {
-    keyPrefix: fullKey(destinationOf(config, archive), ''),
-    sample: undefined,
-    windowBytes: readableWindowBytes(config),
-    retry: archive.retry,
-    signal,
-    onProgress: (progress) => onProof?.(progress),
-  });
-  if (verification.ok) return;
-  const differences = verification.problems.map(({ message }) => message);
-  for await (const { key, problems } of verification.objects('different')) {
-    differences.push(...problems.map(({ message }) => `${key}: ${message}`));
-    if (differences.length > MOST_DIFFERENCES) break;
-  }
-  throw new Different(differences);
 }
 
 interface Parts {
@@ -502,10 +373,8 @@ class Work {
   async #mayGoOn(): Promise<void> {
     const { context, pace } = this.#parts;
     await this.#mayBegin();
-    const longMs = performance.now() + LONGEST_PAUSE_MS;
-    const isLast = this.#until <= longMs;
     if (pace === undefined) return;
-    await turnBefore(pace, context.signal, Math.min(this.#until, longMs), isLast ? undefined : new LongPause());
+    await shortTurn(pace, context.signal, this.#until);
     await this.#mayBegin();
   }
 
@@ -518,9 +387,4 @@ class Work {
     if ((await findReader(client, prepared.oid)) !== undefined) throw new Stopped('run-in-progress');
     this.#readersAskedAt = performance.now();
   }
-}
-
-/** A lock that is lost is a failure. */
-function stoppedBySignal({ reason }: AbortSignal): Error {
-  return reason instanceof FailureError && reason.failure.code === 'session-lost' ? reason : new Stopped('asked');
 }
