@@ -69,9 +69,12 @@ export async function openLock(target: LockTarget, signal?: AbortSignal, begin =
   }
 }
 
-/** Asks the server, which ends the session of whoever holds a lock and asks nothing. Rejects when it has done so. */
+/**
+ * Asks the server, which ends the session of whoever holds a lock and asks nothing. Rejects when it has done so. In a transaction that
+ * is open, a query keeps its snapshot until the next one comes; SHOW needs none, and has the one before it let go.
+ */
 export async function askForLock(client: Client): Promise<void> {
-  await withinAnswerTime(client, () => client.query('SELECT 1'));
+  await withinAnswerTime(client, () => client.query('SHOW transaction_isolation'));
 }
 
 /** Work of this process that holds a lock for a moment: a run waits for it, as it would else be locked out by itself. */
@@ -108,6 +111,8 @@ async function lockAndWork<T>(target: LockTarget, work: (lost: AbortSignal) => P
   };
   const heartbeat = new Heartbeat(() => askForLock(client), cut);
   try {
+    // Or the snapshot of what has just been asked would keep VACUUM from removing what is deleted, and a detach from ending.
+    await askForLock(client);
     return await work(lost.signal);
   } finally {
     heartbeat.stop();
