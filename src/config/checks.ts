@@ -193,6 +193,15 @@ function listHas(entry: Entry, key: string, item: unknown): boolean {
 function reportPurge(entry: Entry): void {
   for (const key of ['query', 'columns', 'exclude'])
     entry.refuseTogether('purge', key, `cannot be together with ${key}: only a table that is archived whole is purged`);
+  if (!entry.has('purge')) return;
+  const byPartition = entry.get('window', 'every') === 'partition';
+  const then = entry.get('purge', 'then');
+  if (byPartition && then === undefined)
+    entry.report('purge', 'needs then: drop or detach, as window.every is partition');
+  if (!byPartition && then !== undefined)
+    entry.report('purge/then', 'is for window.every: partition only; else rows are deleted');
+  if (byPartition)
+    entry.refuseTogether('purge', 'where', 'cannot be together with where: a partition goes with all of its rows');
 }
 
 /** What a snapshot does not outlive cannot go on under another one. */

@@ -235,6 +235,10 @@ const purge = z.strictObject({
     description: 'Name of the source by whose role rows are deleted, of the same database.',
     defaultText: "the archive's",
   }),
+  then: z.enum(['drop', 'detach']).optional().meta({
+    description:
+      'What becomes of a partition whose rows are all proved to be archived: it is dropped, or detached and kept as a table of its own. Required with `window.every: partition`, and for nothing else.',
+  }),
   accept: z
     .array(z.enum(['triggers', 'publications', 'slots', 'subscriptions']))
     .max(4)

@@ -32,7 +32,7 @@ export interface PurgesParts {
   whyHeld: (archive: string) => Failure | undefined;
 }
 
-/** A run of the table was in progress, on this host or on another one: it is looked again soon. */
+/** A run of the table was in progress, on this host or on another one, or somebody was in the way: it is looked again soon. */
 const AGAIN_MS = 60_000;
 /** Timers are no longer, as clocks may be set. */
 const LONGEST_WAIT_MS = 6 * 3_600_000;
@@ -93,12 +93,12 @@ export class Purges {
   }
 
   /** All that is due was gone through, or it was broken off: by hand and by its time, it goes on at the next slot. */
-  passEnded(name: string, { stoppedBy, failure }: PassEnding): void {
+  passEnded(name: string, { stoppedBy, isBlocked = false, failure }: PassEnding): void {
     const kept = this.#of(name);
     kept.failure = failure;
     this.#clearTimer(name);
     if (this.#isClosed) return;
-    if (stoppedBy === 'run-in-progress') this.#offerIn(name, AGAIN_MS);
+    if (stoppedBy === 'run-in-progress' || isBlocked) this.#offerIn(name, AGAIN_MS);
     else if (stoppedBy === undefined && kept.nextDueMs !== undefined) {
       const waitMs = Math.max(AGAIN_MS, kept.nextDueMs - Date.now());
       this.#offerIn(name, Math.min(LONGEST_WAIT_MS, waitMs));

@@ -572,9 +572,9 @@ function isRound(archive: ArchiveConfig, { isWindow }: Pick<Entry, 'isWindow'>):
   return isWindowed(archive) && !isWindow;
 }
 
-/** Whether the daemon purges it: without windows, each run would hold the same rows again, and partitions go by name alone. */
+/** Whether the daemon purges it: without windows, each run would hold the same rows again. */
 export function isPurged(archive: ArchiveConfig): archive is PurgedArchive {
-  return isWindowed(archive) && archive.purge !== undefined && archive.window.every !== 'partition';
+  return isWindowed(archive) && archive.purge !== undefined;
 }
 
 /** What an operator has cancelled, only an operator begins again; what has failed is left to whoever ran it. */

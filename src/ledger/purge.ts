@@ -5,6 +5,8 @@ import { count, list, MAX_SEGMENTS, name, time, TOOL_FIELDS } from './fields.ts'
 
 export const PURGE_FORMAT = 'pgsluice/purge/1';
 
+const MAX_CHECKS = 10_000;
+
 /** What becomes of a line. */
 export const OUTCOMES = ['deleted', 'absent', 'changed', 'locked', 'referenced', 'inexact', 'kept'] as const;
 export type Outcome = (typeof OUTCOMES)[number];
@@ -24,6 +26,25 @@ export type Totals = z.infer<typeof totals>;
 /** An object of which lines stayed, by its place in the manifest. */
 const stayed = z.strictObject({ object: count().max(MAX_SEGMENTS - 1), ...totals.shape });
 export type StayedObject = z.infer<typeof stayed>;
+
+/** A partition that goes whole. */
+const partition = z.strictObject({
+  name: name(),
+  oid: count()
+    .min(1)
+    .max(2 ** 32 - 1),
+  then: z.enum(['drop', 'detach']),
+  /**
+   * `intended` before anything is done to it: from then on, whatever the catalogue shows of it may be our doing. `attached`: it holds
+   * other rows than the run, and was left, or made a partition again. `gone`: it was not there any more.
+   */
+  state: z.enum(['intended', 'dropped', 'detached', 'attached', 'gone']),
+  /** The names of the CHECK constraints that it had before: a detach may add one. */
+  checks: list(name(), MAX_CHECKS),
+  /** The backend that did it, as far as is known: it may be at work still. `since` is when it began, in seconds. */
+  backend: z.strictObject({ pid: count(), since: name() }),
+});
+export type PurgedPartition = z.infer<typeof partition>;
 
 const purgeSchema = z.strictObject({
   format: z.literal(PURGE_FORMAT),
@@ -45,6 +66,8 @@ const purgeSchema = z.strictObject({
   stayed: list(stayed, MAX_SEGMENTS),
   /** The restore whose rows it was told to purge again; see restored.ts. */
   restored: name().exactOptional(),
+  /** Of a run of `every: partition` that was purged by its partition. */
+  partition: partition.exactOptional(),
 });
 export type PurgeRecord = z.infer<typeof purgeSchema>;
 

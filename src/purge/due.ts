@@ -270,10 +270,10 @@ export const LEAST_AFTER_MS = 3_600_000;
 /** `before` are the totals of the purge of the generation before it. */
 function whyHeld(
   archive: PurgedArchive,
-  { run, rows, window }: CommittedRun,
+  { run, rows, window, partition }: CommittedRun,
   { startMs, broughtBack, before }: { startMs: number; broughtBack: string | undefined; before: Totals | undefined },
 ): Failure | undefined {
-  if (window === undefined || !isOfConfig(archive, window, startMs)) {
+  if (window === undefined || !isOfConfig(archive, { window, partition }, startMs)) {
     const what = window === undefined ? 'no window' : `${window.column} from ${window.from} to ${window.to}`;
     const message = `run ${run} is of ${what}, which is no window of the config: it is purged by name alone`;
     return fail('purge-window-changed', { stage: 'purge', message }).failure;
@@ -291,11 +291,11 @@ function whyHeld(
 
 function isOfConfig(
   { window: { column, every }, timezone }: PurgedArchive,
-  window: NonNullable<CommittedRun['window']>,
+  { window, partition }: { window: NonNullable<CommittedRun['window']>; partition: CommittedRun['partition'] },
   startMs: number,
 ): boolean {
-  // A partition goes whole, or by name row by row.
-  if (every === 'partition') return false;
+  // Which partition it is, the run knows itself: it may be gone, or have another bound by now.
+  if (every === 'partition') return partition !== undefined && window.column === column;
   const calendar = new WindowCalendar(kindOf(window.from), every, timezone);
   const stretch = calendar.startingAt(startMs);
   if (window.column !== column || stretch === undefined) return false;

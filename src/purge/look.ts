@@ -183,6 +183,11 @@ WHERE c.relkind OPERATOR(pg_catalog.=) 'r' AND c.relreplident OPERATOR(pg_catalo
     WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END
 ) ORDER BY 1`;
 
+/** Foreign tables among the table of this OID and its partitions. */
+export async function findForeignLeaves(client: Client, oid: number): Promise<string[]> {
+  return (await client.query<{ name: string }>(FOREIGN_SQL, [oid])).rows.map(({ name }) => name);
+}
+
 /** Throws FailureError when the table is not there, or the catalogue cannot be asked. */
 export async function look(client: Client, table: string): Promise<PurgeFacts> {
   const { oid } = await describeRelation(client, table);

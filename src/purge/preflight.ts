@@ -34,7 +34,7 @@ export function findProblems(facts: PurgeFacts, { manifest, option, isNamed }: P
   ];
 }
 
-function problem(code: FixedCode, message: string, hint?: string): Problem {
+export function problem(code: FixedCode, message: string, hint?: string): Problem {
   const { failure } = fail(code, { stage: 'purge', message, hint });
   return { code, message: failure.message, hint: failure.hint };
 }
@@ -42,7 +42,7 @@ function problem(code: FixedCode, message: string, hint?: string): Problem {
 /** Encodings of which each text has a line of its own. EUC_JP and EUC_TW have characters in two forms; others are not known. */
 const ONE_TO_ONE = /^(?:UTF8|SQL_ASCII|LATIN\d+|ISO_8859_\d|WIN\d+|KOI8[RU]|EUC_CN|EUC_KR|EUC_JIS_2004)$/;
 
-function serverProblems({ server }: PurgeFacts): Problem[] {
+export function serverProblems({ server }: Pick<PurgeFacts, 'server'>): Problem[] {
   const problems: Problem[] = [];
   if (server.isPooled) problems.push(problem('purge-pooler', 'the connection goes through a pooler such as PgBouncer'));
   if (server.inRecovery) problems.push(problem('purge-read-only', 'the server is a standby'));
@@ -60,7 +60,10 @@ function serverProblems({ server }: PurgeFacts): Problem[] {
   return problems;
 }
 
-function sourceProblems({ identity, relation }: PurgeFacts, { source, table }: PurgedRun): Problem[] {
+export function sourceProblems(
+  { identity, relation }: Pick<PurgeFacts, 'identity' | 'relation'>,
+  { source, table }: PurgedRun,
+): Problem[] {
   const named = `${relation.schema}.${relation.name}`;
   if (table !== undefined && table !== named)
     return [problem('purge-wrong-source', `the run is of table ${table}, and the archive is of ${named} now`)];
@@ -71,7 +74,11 @@ function sourceProblems({ identity, relation }: PurgeFacts, { source, table }: P
   return [problem('purge-wrong-source', `the run is of ${describe(source)}, connected is ${describe(identity)}`)];
 }
 
-function ageProblems({ server }: PurgeFacts, { run, finishedAt }: PurgedRun, option: PurgeCase['option']): Problem[] {
+export function ageProblems(
+  { server }: Pick<PurgeFacts, 'server'>,
+  { run, finishedAt }: PurgedRun,
+  option: PurgeCase['option'],
+): Problem[] {
   const ageMs = server.now.getTime() - Date.parse(finishedAt);
   const afterMs = Math.max(option.afterMs, LEAST_AFTER_MS);
   if (ageMs >= afterMs) return [];
@@ -115,7 +122,7 @@ export function keyOf({ keys, relation }: PurgeFacts): Column[] | undefined {
   return undefined;
 }
 
-function columnProblems({ relation }: PurgeFacts, { columns }: PurgedRun): Problem[] {
+export function columnProblems({ relation }: Pick<PurgeFacts, 'relation'>, { columns }: PurgedRun): Problem[] {
   const describe = ({ name, type }: { name: string; type: string }): string => `${quoteIdentifier(name)} ${type}`;
   const differing = Array.from({ length: Math.max(relation.columns.length, columns.length) }, (_, at) => at).find(
     (at) => {

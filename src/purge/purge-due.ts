@@ -45,6 +45,8 @@ export interface PassEnding {
   /** Runs that are purged now. */
   purged: number;
   stoppedBy?: StoppedBy;
+  /** Whether a partition is left that somebody was in the way of: he may be gone soon. */
+  isBlocked?: boolean;
   /** Why it could not be found out what is due. */
   failure?: Failure;
 }
@@ -65,7 +67,8 @@ export async function purgeDue(options: PassOptions, archive: PurgedArchive, hoo
     const found = await findDuePurges(config, archive, known, memory.done, signal);
     hooks.found?.(found);
     const codes: string[] = [];
-    for (const due of found.due) {
+    let isBlocked = false;
+    for (const due of inOrder(archive, found.due)) {
       if (signal.aborted) return { purged, stoppedBy: 'asked' };
       if (performance.now() - (memory.differentAtMs.get(due.run) ?? -Infinity) < DIFFERENT_FOR_MS) continue;
       hooks.begin?.(due);
@@ -76,6 +79,7 @@ export async function purgeDue(options: PassOptions, archive: PurgedArchive, hoo
       if (result.status === 'stopped') return { purged, stoppedBy: result.stoppedBy ?? 'asked' };
       // Whoever has the lock purges the others as well.
       if (result.error?.code === 'locked') return { purged, stoppedBy: 'run-in-progress' };
+      isBlocked ||= [result.error, ...result.problems].some((problem) => problem?.code === 'partition-blocked');
       codes.push(codesOf(result));
       if (!areAlike(codes.slice(-MOST_ALIKE_IN_A_ROW))) continue;
       log.error(
@@ -84,13 +88,19 @@ export async function purgeDue(options: PassOptions, archive: PurgedArchive, hoo
       );
       break;
     }
-    return { purged };
+    return { purged, isBlocked };
   } catch (error) {
     if (signal.aborted) return { purged, stoppedBy: 'asked' };
     const failure = { ...toFailure(error, 'purge'), archive: archive.name };
     log.error({ failure }, 'which runs are to be purged could not be found out');
     return { purged, failure };
   }
+}
+
+/** What was begun goes first, where partitions go: one that is half detached keeps all others from being detached. */
+function inOrder({ purge }: PurgedArchive, due: readonly DueRun[]): readonly DueRun[] {
+  if (purge.then === undefined) return due;
+  return [...due.filter(({ isBegun }) => isBegun), ...due.filter(({ isBegun }) => !isBegun)];
 }
 
 async function purgeOne(

@@ -20,6 +20,7 @@ import type { Store } from '../store/store.ts';
 import { Batches } from './batches.ts';
 import { Different, Refused, Stopped, stoppedBySignal } from './endings.ts';
 import { look, type PurgeFacts } from './look.ts';
+import { purgePartition } from './partition/purge-partition.ts';
 import { findProblems } from './preflight.ts';
 import { damaged, readStretch } from './proof.ts';
 import { proveRun } from './prove-run.ts';
@@ -168,6 +169,12 @@ async function purge(
   const client = await connectPostgres(target, 'purge', context.signal);
   try {
     const state = { folder, found, anew };
+    const { then, maxDurationMs = Number.POSITIVE_INFINITY } = request.archive.purge;
+    const endsAtMs = context.endsAtMs ?? performance.now() + maxDurationMs;
+    if (then !== undefined && manifest.partition !== undefined)
+      return await purgePartition({
+        ...{ context, request, then, folder, manifest, client, target, state, tally, pace, endsAtMs },
+      });
     const before = await lookAgain(client, request, manifest, state);
     await proveRun(context, request, folder, manifest);
     const isWanted =

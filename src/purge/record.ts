@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import os from 'node:os';
 import { fail } from '../base/errors.ts';
 import { TOOL } from '../base/tool.ts';
-import { PURGE_FORMAT, type PurgeRecord, type Totals } from '../ledger/purge.ts';
+import { PURGE_FORMAT, type PurgedPartition, type PurgeRecord, type Totals } from '../ledger/purge.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
 import { again, minus, noLines, plus, Stayed } from './tally.ts';
 
@@ -21,6 +21,7 @@ export class PurgeNotes {
   /** The first object that was not gone through. */
   next: number;
   rounds: number;
+  partition: PurgedPartition | undefined;
   #etag: string | undefined;
   #writtenAt = 0;
 
@@ -46,6 +47,7 @@ export class PurgeNotes {
     this.totals = record?.totals ?? noLines();
     this.next = record?.next ?? 0;
     this.rounds = record?.rounds ?? 0;
+    this.partition = record?.partition;
     this.#etag = found?.etag;
   }
 
@@ -84,6 +86,7 @@ export class PurgeNotes {
       next: this.next,
       rounds: this.rounds,
       stayed: this.stayed.entries,
+      ...(this.partition && { partition: this.partition }),
     };
     const result = await this.#folder.writePurge(record, this.#etag ?? 'nothing');
     if (result.outcome !== 'written')

@@ -20,7 +20,16 @@ export interface PurgeRequest {
   /** Whether rows are deleted; else it is only counted what would go. */
   execute: boolean;
   /** Asked once, when nothing stands against it and all is proved, before the first row goes. */
-  confirm?: (what: { run: string; table: string; lines: number }) => Promise<boolean>;
+  confirm?: (what: PurgeQuestion) => Promise<boolean>;
+}
+
+/** What is asked before the first row goes. */
+export interface PurgeQuestion {
+  run: string;
+  table: string;
+  lines: number;
+  /** There where it goes whole. */
+  partition?: { name: string; then: 'drop' | 'detach' };
 }
 
 /** What a purge needs besides the request. */
@@ -39,6 +48,17 @@ export interface PurgeContext {
   onPauses?: (pauses: Pauses) => void;
   onProof?: (progress: { objects: number; objectsDone: number; bytes: number; bytesDone: number }) => void;
   onProgress?: (progress: PurgeProgress) => void;
+  /** How long locks on partitions are waited for; for tests. */
+  patience?: PartitionPatience;
+}
+
+/** How long a partition's locks are waited for, and how often that is tried. */
+export interface PartitionPatience {
+  /** Of a detach that holds nobody up. */
+  detachMs: number;
+  /** Of a detach that others wait behind. */
+  shortMs: number;
+  tries: number;
 }
 
 /** A batch that is over. */
@@ -52,7 +72,12 @@ export interface DoneBatch {
 /** Why a purge was broken off: it was asked to stop, its time was over, or a run of the table is in progress. */
 export type StoppedBy = 'asked' | 'maxDuration' | 'run-in-progress';
 
+/** What is done with a partition that goes whole, in this order. */
+export type PartitionStep = 'comparing' | 'detaching' | 'comparing again' | 'dropping' | 'attaching again';
+
 export interface PurgeProgress {
+  /** What is done with a partition; absent where rows are deleted. */
+  step?: PartitionStep;
   /** Lines of the run, and those gone through. */
   lines: number;
   linesDone: number;
@@ -89,6 +114,8 @@ export interface PurgeResult {
   warnings: string[];
   /** The advice for afterwards, when rows were deleted: rows of the table that are dead, and what makes their room usable again. */
   vacuum?: { deadRows: number; statement: string };
+  /** Of a run whose partition goes whole: which one, and how it stands. */
+  partition?: { name: string; state: 'attached' | 'half detached' | 'detached' | 'dropped' | 'gone' };
   stoppedBy?: StoppedBy;
   error?: Failure;
 }

@@ -3,6 +3,7 @@ import type { ManifestHead } from '../ledger/manifest.ts';
 import { restoredSince } from '../ledger/restored-since.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import { formatGeneration, generationOf, parseRunId } from '../ledger/run-id.ts';
+import { problem } from './preflight.ts';
 import type { FoundRecord } from './record.ts';
 import type { Problem, PurgeRequest } from './request.ts';
 
@@ -55,7 +56,15 @@ export async function problemsOfState(
   { folder, found, anew }: RunState,
 ): Promise<Problem[]> {
   const problems: Problem[] = [];
-  if (found?.record.state === 'done' && anew === undefined)
+  const left = found?.record.partition;
+  if (found?.record.state === 'done' && anew === undefined && left?.state === 'attached')
+    problems.push(
+      problem(
+        found.record.totals.inexact > 0 ? 'partition-inexact' : 'partition-changed',
+        `${left.name} did not hold the rows of run ${manifest.run} alone at ${found.record.finishedAt ?? ''}, and was left`,
+      ),
+    );
+  else if (found?.record.state === 'done' && anew === undefined)
     problems.push({
       code: 'purge-done',
       message: `run ${manifest.run} was purged at ${found.record.finishedAt ?? ''}`,

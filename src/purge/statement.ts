@@ -93,7 +93,7 @@ function isThatVersion(row: string): string {
 }
 
 /** As the archive was printed; a JSON value may hold line breaks between its parts, which lines have as blanks. */
-function digestOf(row: string): string {
+export function digestOf(row: string): string {
   const line = `pg_catalog.translate(pg_catalog.row_to_json(${row}.*)::pg_catalog.text, E'\\n\\r', '  ')`;
   return `pg_catalog.sha256(pg_catalog.convert_to(${line}, 'UTF8'))`;
 }
@@ -116,7 +116,7 @@ function fenceOf({ window, key }: PurgeTarget, row: string): string[] {
   return [`${column} OPERATOR(pg_catalog.>=) ${bound(0)}`, `${column} OPERATOR(pg_catalog.<) ${bound(1)}`];
 }
 
-function existsReference(
+export function existsReference(
   { schema, relation, columns, referenced, operators }: PurgeTarget['references'][number],
   row: string,
 ): string {
@@ -132,7 +132,7 @@ function existsReference(
 }
 
 /** A column of this name would be taken for the row. */
-function freeAlias(columns: readonly Column[]): string {
+export function freeAlias(columns: readonly Column[]): string {
   let alias = 'pgsluice_row';
   while (columns.some(({ name }) => name === alias)) alias += '_';
   return alias;

@@ -57,6 +57,11 @@ export function describeOfPartitions(
       }
       return undefined;
     },
+    rowsIn: ({ fromMs }) => {
+      const window = ordered.find((one) => one.fromMs === fromMs);
+      if (window === undefined) throw new Error('a window of partitions is one of those that there are');
+      return rowsOf(window);
+    },
     ...outsideOf(archive, partitions.others, asNamed),
   };
 }

@@ -108,7 +108,9 @@ async function readPurge(folder: RunFolder): Promise<{ etag: string; left: numbe
     const found = await folder.purge();
     if (found === undefined) return undefined;
     const { record, etag } = found;
-    return { etag, left: record.state === 'done' ? leftOf(record.totals) : undefined };
+    // A partition that was left is archived, as it was before.
+    const isPurged = record.state === 'done' && record.partition?.state !== 'attached';
+    return { etag, left: isPurged ? leftOf(record.totals) : undefined };
   } catch (error) {
     if (error instanceof FailureError && !error.failure.transient) return undefined;
     throw error;

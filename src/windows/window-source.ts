@@ -38,7 +38,7 @@ export interface WindowSource {
   firstRowFrom(pointMs: number): Promise<number | undefined>;
   /** Rows that lie in no window: without a point, or with one that is infinite or too far away. Undefined without an index. */
   countOutside(): Promise<number | undefined>;
-  /** Rows of a window. Undefined where nobody asks for them: of a query, and of partitions. */
+  /** Rows of a window. Undefined where nobody asks for them: of a query. */
   countIn?: (stretch: Stretch) => Promise<number>;
   /** Why such rows lie in none. */
   outsideOf: string;

@@ -174,6 +174,45 @@ export const PURGE_FAILURES = {
       'The table, or what a DELETE sets off on it, was changed while rows were being deleted: the batch was rolled back.',
     hint: 'Give the same command again: it looks at everything anew, and goes on from there.',
   },
+  'partition-changed': {
+    transient: false,
+    meaning: 'The rows of the partition are not those of the run: rows were changed, deleted, or came later.',
+    hint: 'It stays attached, with all of its rows. Of an archive of windows, the daemon archives it anew, and purges that run in turn; by hand: pgsluice run ARCHIVE --from … --to … --again.',
+    exit: REFUSED,
+  },
+  'partition-inexact': {
+    transient: false,
+    meaning:
+      'Rows of the partition hold what a line does not tell, such as JSON null where NULL prints alike: it cannot go whole.',
+    hint: 'It stays attached, with all of its rows. Change these rows and archive the partition anew, or remove it by other means.',
+    exit: REFUSED,
+  },
+  'partition-referenced': {
+    transient: false,
+    meaning: 'Rows of other tables refer to rows of the partition, so that Postgres does not let it go.',
+    hint: 'Remove the rows that refer to it first.',
+    exit: REFUSED,
+  },
+  'partition-depended-on': {
+    transient: false,
+    meaning: 'Something depends on the partition itself, such as a view: it could be detached, but not dropped.',
+    hint: 'Let it depend on the partitioned table, or drop it.',
+    exit: REFUSED,
+  },
+  'partition-blocked': {
+    transient: true,
+    meaning:
+      'Transactions that have been open for more than 10 s, prepared ones, or runs of this table have locks on the partition or on its table: it would have to wait for them.',
+    hint: 'End the transaction that is named, or let it end. The daemon tries again a minute later; by hand, give the same command again.',
+    exit: '2: refused, nothing was changed. 1: it came in between, and what the message says of the partition holds until the next purge',
+  },
+  'partition-pending': {
+    transient: false,
+    meaning:
+      'A partition of the table is half detached, and not by this purge. Until that is finished, no other one can be detached.',
+    hint: 'Finish it: ALTER TABLE … DETACH PARTITION … FINALIZE. Where pgsluice has begun it, purge that run again.',
+    exit: REFUSED,
+  },
   'purge-archive-damaged': {
     transient: false,
     meaning: 'The objects of the run are not what its manifest says; from then on nothing was deleted.',
