@@ -8,7 +8,15 @@ import { tellTlsMeanings } from '../config/tls-meaning.ts';
 import { isRunId } from '../ledger/run-id.ts';
 import { OUTCOMES, type Outcome } from '../ledger/purge.ts';
 import { purgeRun } from '../purge/purge-run.ts';
-import type { PurgeContext, PurgeProgress, PurgeRequest, PurgeResult, PurgeStatus } from '../purge/request.ts';
+import type {
+  PartitionStep,
+  PurgeContext,
+  PurgeProgress,
+  PurgeQuestion,
+  PurgeRequest,
+  PurgeResult,
+  PurgeStatus,
+} from '../purge/request.ts';
 import { EXIT } from './entry.ts';
 import { watchInterrupts } from './interrupt.ts';
 import { chooseArchives, openConfig, openLog, type Invocation } from './invocation.ts';
@@ -89,10 +97,14 @@ function readRequests(
   }));
 }
 
-async function ask(archive: string, { run, table, lines }: { run: string; table: string; lines: number }) {
+async function ask(archive: string, { run, table, lines, partition }: PurgeQuestion) {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const question = `${archive} ${run}: all ${countOf(lines, 'row')} are proved. Delete from ${table} those that are unchanged? [y/N] `;
+    const wanted =
+      partition === undefined
+        ? `Delete from ${table} those that are unchanged?`
+        : `${partition.then === 'drop' ? 'Drop' : 'Detach'} the partition ${partition.name} of ${table}, which holds these alone?`;
+    const question = `${archive} ${run}: all ${countOf(lines, 'row')} are proved. ${wanted} [y/N] `;
     return /^y(?:es)?$/i.test((await terminal.question(question)).trim());
   } finally {
     terminal.close();
@@ -137,7 +149,14 @@ async function purgeWithBar(
   }
 }
 
-function progressOfPurge(title: string, { lines, linesDone, totals }: PurgeProgress, elapsedMs: number): Progress {
+function progressOfPurge(
+  title: string,
+  { lines, linesDone, totals, step }: PurgeProgress,
+  elapsedMs: number,
+): Progress {
+  // How far the server is with a partition, it does not say.
+  if (step !== undefined)
+    return { title, part: STEPS.indexOf(step) / STEPS.length, figures: [countOf(lines, 'row'), step] };
   const rate = linesDone / (Math.max(elapsedMs, 1) / 1000);
   return {
     title,
@@ -165,7 +184,9 @@ function printResult(invocation: Invocation, result: PurgeResult): void {
   const subject = `${result.archive} ${result.run}`.trimEnd();
   const { status, problems, differences, error } = result;
   if (status === 'refused') {
-    printLines(invocation, [`${subject}: refused, nothing was deleted`]);
+    const { partition } = result;
+    const stands = partition === undefined ? '' : `; partition ${partition.name} is ${partition.state}`;
+    printLines(invocation, [`${subject}: refused, nothing was deleted${stands}`]);
     const lines = problems.flatMap((problem) => describeFailure(problem));
     printLines(invocation, lines, invocation.stderr);
   } else if (status === 'different') {
@@ -175,7 +196,11 @@ function printResult(invocation: Invocation, result: PurgeResult): void {
   else printLines(invocation, describeFailure(error, subject));
 }
 
-function describeTotals(subject: string, { status, lines, totals, seconds, mayGoOn, vacuum }: PurgeResult): string[] {
+const STEPS: readonly PartitionStep[] = ['comparing', 'detaching', 'comparing again', 'dropping', 'attaching again'];
+
+function describeTotals(subject: string, result: PurgeResult): string[] {
+  const { status, lines, totals, seconds, mayGoOn, vacuum, partition } = result;
+  if (partition !== undefined && status !== 'stopped') return [describePartition(subject, result, partition)];
   const did = status === 'counted' ? 'would be deleted (dry run; --execute deletes)' : 'deleted';
   const stopped = status === 'stopped' ? '; broken off, give the same command again to go on' : '';
   const stayed = OUTCOMES.flatMap((outcome) =>
@@ -191,4 +216,19 @@ function describeTotals(subject: string, { status, lines, totals, seconds, mayGo
           `  about ${countOf(vacuum.deadRows, 'row')} of the table are dead: ${vacuum.statement}; the file does not shrink`,
         ]),
   ];
+}
+
+/** It goes whole, or not at all. */
+function describePartition(
+  subject: string,
+  { status, lines, seconds, archive }: PurgeResult,
+  { name, state }: NonNullable<PurgeResult['partition']>,
+): string {
+  const rows = countOf(lines, 'row');
+  const took = formatDuration(seconds * 1000);
+  if (state === 'gone') return `${subject}: its partition ${name} is not there any more, ${took}`;
+  if (status === 'counted')
+    return `${subject}: ${name} holds the ${rows} of the run alone, and would go (dry run; --execute does it), ${took}`;
+  const kept = state === 'detached' ? `; it is a table of its own now, no more part of ${archive}` : '';
+  return `${subject}: partition ${name} with its ${rows} was ${state}${kept}, ${took}`;
 }

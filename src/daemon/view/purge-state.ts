@@ -31,6 +31,8 @@ export interface PurgingRun {
   lines: number;
   linesDone: number;
   totals: Totals | null;
+  /** What is done with a partition that goes whole; null where rows are deleted. */
+  step: string | null;
   elapsedSeconds: number;
   /** Why the pace lets nothing begin now; null when it goes on. */
   pause: Pause | null;
@@ -72,10 +74,10 @@ export function notPurgeable({ held, refused }: PurgeStanding): (ShownFailure & 
 }
 
 function describeEntry({ run, state, startedAt, proof, progress, pauses }: PurgeEntry, now: Date): PurgingRun {
-  const { lines = 0, linesDone = 0, totals = null } = progress ?? {};
+  const { lines = 0, linesDone = 0, totals = null, step = null } = progress ?? {};
   const [done, all] = state === 'deleting' ? [linesDone, lines] : [proof?.bytesDone ?? 0, proof?.bytes ?? 0];
   return {
-    ...{ run, state, lines, linesDone, totals },
+    ...{ run, state, lines, linesDone, totals, step },
     percent: all === 0 ? 0 : Math.min(100, Math.round((done / all) * 1000) / 10),
     elapsedSeconds: Math.round((now.getTime() - startedAt.getTime()) / 100) / 10,
     pause: pauses?.current ?? null,

@@ -26,7 +26,10 @@ export interface SegmentDetail {
   error: ShownFailure | null;
 }
 
-export type RunPurge = Pick<PurgeRecord, 'state' | 'startedAt' | 'finishedAt' | 'host' | 'totals'>;
+export interface RunPurge extends Pick<PurgeRecord, 'state' | 'startedAt' | 'finishedAt' | 'host' | 'totals'> {
+  /** Of a run whose partition goes whole. */
+  partition?: { name: string; state: string };
+}
 
 export interface RunDetail {
   archive: string;
@@ -189,8 +192,9 @@ async function showManifest({ objects: all, ...head }: StoredManifest, from: num
 async function readPurge(folder: RunFolder): Promise<RunPurge | null> {
   const found = await folder.purge().catch(() => undefined);
   if (found === undefined) return null;
-  const { state, startedAt, finishedAt, host, totals } = found.record;
-  return { state, startedAt, finishedAt, host, totals };
+  const { state, startedAt, finishedAt, host, totals, partition } = found.record;
+  const how = partition && { partition: { name: partition.name, state: partition.state } };
+  return { state, startedAt, finishedAt, host, totals, ...how };
 }
 
 async function readJournal(folder: RunFolder, from: number, late: AbortSignal): Promise<Stored> {

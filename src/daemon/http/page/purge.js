@@ -70,10 +70,11 @@ function parts({ current, due, oldestDue, last, notPurgeableRuns }) {
  * @param {NonNullable<PurgeState['current']>} current
  * @param {string} run
  */
-function describeCurrent({ state, percent, totals, elapsedSeconds, pause }, run) {
+function describeCurrent({ state, percent, totals, step, elapsedSeconds, pause }, run) {
   if (state === 'waiting') return 'waits for its turn';
   if (state === 'looking') return 'finds out what is due';
   if (pause !== null) return `${run} pauses: ${cut(pause.message, MOST_OF_A_PAUSE)}`;
+  if (step !== null) return `${step} the partition of ${run}, in ${duration(elapsedSeconds)}`;
   const so = totals === null ? '' : `, ${outcomes(totals)}`;
   return `${state} ${run} ${percent}% in ${duration(elapsedSeconds)}${so}`;
 }
@@ -94,7 +95,7 @@ export function createPurgePanel() {
   const update = (/** @type {Pick<RunDetail, 'purge' | 'purges'>} */ { purge, purges }) => {
     element.hidden = purge === null && purges.length === 0;
     setText(note, purge === null ? 'not begun' : noteOf(purge));
-    setText(facts, purge === null ? '' : outcomes(purge.totals));
+    setText(facts, purge === null ? '' : factsOf(purge));
     setChildren(list, purges.map(purgeLine));
   };
   return { element, update };
@@ -103,6 +104,13 @@ export function createPurgePanel() {
 /** @param {NonNullable<RunDetail['purge']>} purge */
 function noteOf({ state, finishedAt, startedAt }) {
   return state === 'done' && finishedAt !== null ? `done ${dateTime(finishedAt)}` : `begun ${dateTime(startedAt)}`;
+}
+
+/** @param {NonNullable<RunDetail['purge']>} purge */
+function factsOf({ totals, partition }) {
+  return partition === undefined
+    ? outcomes(totals)
+    : `${outcomes(totals)} · partition ${partition.name}: ${partition.state}`;
 }
 
 /** @param {RunDetail['purges'][number]} purge */
