@@ -30,7 +30,7 @@ interface BlockerRow {
   gid: string | null;
 }
 
-/** Workers of autovacuum give way. The lock of a prepared transaction has no pid, and is told by its id. */
+/** Workers of autovacuum give way. Locks of a prepared transaction have no pid, and one of them is of its id. */
 const BLOCKERS_SQL = `
 WITH RECURSIVE ${TREE_SQL}, held AS (
   SELECT DISTINCT l.virtualtransaction AS id, l.pid
@@ -43,8 +43,9 @@ SELECT held.id, held.pid, a.application_name AS name, a.usename::pg_catalog.text
   COALESCE(a.xact_start, p.prepared)::pg_catalog.timestamptz(0)::pg_catalog.text AS since,
   pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) a.xact_start) AS seconds, p.gid
 FROM held LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) held.pid
-LEFT JOIN pg_catalog.pg_prepared_xacts p
-  ON held.pid IS NULL AND p.transaction::pg_catalog.text OPERATOR(pg_catalog.=) pg_catalog.split_part(held.id, '/', 2)
+LEFT JOIN pg_catalog.pg_locks x ON held.pid IS NULL AND x.pid IS NULL AND x.virtualtransaction OPERATOR(pg_catalog.=) held.id
+  AND x.locktype OPERATOR(pg_catalog.=) 'transactionid' AND x.granted
+LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction OPERATOR(pg_catalog.=) x.transactionid
 WHERE COALESCE(a.backend_type, 'client backend') OPERATOR(pg_catalog.=) ANY ('{client backend,parallel worker}')
 ORDER BY COALESCE(a.xact_start, p.prepared), held.id`;
 

@@ -105,6 +105,7 @@ class PartitionPurge {
 
   async #proveAndRemove(before: PartitionFacts): Promise<PurgeStatus> {
     const { request, context, folder, manifest } = this.#parts;
+    await this.#yieldToRuns(before);
     await this.#requireNothingAgainst(before);
     if (before.partition === undefined) return this.#gone(before);
     this.#show(before.partition, before.partition.state);
@@ -337,11 +338,17 @@ class PartitionPurge {
   }
 
   /** Before anything is changed. Throws Stopped or LongPause when that is not to be now. */
-  async #mayGoOn({ relation }: PartitionFacts): Promise<void> {
-    const { context, pace, client, endsAtMs } = this.#parts;
+  async #mayGoOn(facts: PartitionFacts): Promise<void> {
+    const { context, pace, endsAtMs } = this.#parts;
     if (pace !== undefined) await shortTurn(pace, context.signal, endsAtMs);
     if (context.signal.aborted) throw stoppedBySignal(context.signal);
     if (performance.now() >= endsAtMs) throw new Stopped('maxDuration');
+    await this.#yieldToRuns(facts);
+  }
+
+  /** A run is no blocker for long: it goes first. Throws Stopped. */
+  async #yieldToRuns({ relation }: PartitionFacts): Promise<void> {
+    const { context, client } = this.#parts;
     if (context.yieldsToRuns !== true) return;
     if ((await findReader(client, relation.oid)) !== undefined) throw new Stopped('run-in-progress');
   }

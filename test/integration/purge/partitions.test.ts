@@ -2,11 +2,15 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { purgeCommand } from '../../../src/commands/purge.ts';
+import { runCommand } from '../../../src/commands/run.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { PurgeRecord } from '../../../src/ledger/purge.ts';
 import { purgeSourceOf, type PurgedArchive } from '../../../src/purge/due.ts';
+import { purgeDue, type PassEnding } from '../../../src/purge/purge-due.ts';
 import { purgeRun } from '../../../src/purge/purge-run.ts';
 import type { PartitionPatience, PurgeContext, PurgeResult } from '../../../src/purge/request.ts';
+import type { RunResult } from '../../../src/run/run-archive.ts';
+import { openKnownRuns } from '../../../src/windows/known-runs.ts';
 import { eventually } from '../../support/cli.ts';
 import { commandInProcess, runInProcess } from '../../support/in-process.ts';
 import { connect } from '../../support/postgres.ts';
@@ -15,6 +19,7 @@ import { putObject } from '../../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../../support/site.ts';
 
 const JANUARY = '20260101T000000Z';
+const FEBRUARY = '20260201T000000Z';
 const NOTHING = { deleted: 0, absent: 0, changed: 0, locked: 0, referenced: 0, inexact: 0, kept: 0 };
 const IMPATIENT: PartitionPatience = { detachMs: 300, shortMs: 100, tries: 2 };
 
@@ -445,5 +450,70 @@ describe('what goes', () => {
     const { code, result } = await purge(config, 'dropped');
     assert.deepEqual([code, result.totals, result.partition?.state], [0, { ...NOTHING, absent: 300 }, 'gone']);
     assert.deepEqual((await recordOf('dropped'))?.partition?.state, 'gone');
+  });
+});
+
+describe('the daemon', () => {
+  async function age(name: string, run: string): Promise<void> {
+    const manifest = (await site.manifest(name, run))!;
+    const finishedAt = new Date(Date.now() - 8 * 86_400_000).toISOString();
+    await putObject(
+      site,
+      `${PREFIX}${name}/run=${run}/_manifest.json`,
+      Buffer.from(JSON.stringify({ ...manifest, finishedAt })),
+    );
+  }
+
+  async function pass(name: string, config: string): Promise<{ results: string[]; ending: PassEnding }> {
+    const loaded = loadConfig(config, site.environment);
+    const archived = loaded.archives[name] as PurgedArchive;
+    const memory = { done: new Map(), differentAtMs: new Map() };
+    const options = { config: loaded, log: recordTo([]), signal: new AbortController().signal, memory };
+    const results: string[] = [];
+    const ending = await purgeDue({ ...options, known: openKnownRuns(loaded, archived) }, archived, {
+      end: (result) =>
+        results.push([result.run, result.status, ...codesOf(result), result.stoppedBy].filter(Boolean).join(' ')),
+    });
+    return { results, ending };
+  }
+
+  test('drops what is due; what came late is archived as a further run, and goes with that one', async () => {
+    const name = 'daily';
+    await createTable(name);
+    const config = await archive(name, {}, {}, [JANUARY, FEBRUARY]);
+    assert.deepEqual((await pass(name, config)).results, []);
+    for (const run of [JANUARY, FEBRUARY]) await age(name, run);
+    await sql(`INSERT INTO daily VALUES (9999, '2026-02-15Z', 'late')`);
+    const reader = await connect(`${site.database.url}?application_name=pgsluice%20other%20on%20host:1`);
+    await reader.query('BEGIN; SELECT FROM daily LIMIT 1');
+    assert.deepEqual((await pass(name, config)).results, [`${JANUARY} stopped run-in-progress`]);
+    await reader.end();
+    assert.deepEqual((await pass(name, config)).results, [
+      `${JANUARY} purged`,
+      `${FEBRUARY} refused partition-changed`,
+    ]);
+    assert.deepEqual((await pass(name, config)).results, []);
+    const { stdout } = await commandInProcess(site, config, (invocation) =>
+      runCommand(invocation, [name], { all: false }),
+    );
+    const made = (JSON.parse(stdout) as RunResult[]).map(({ run, status, rows }) => `${run} ${status} ${rows}`);
+    assert.deepEqual(made, [`${FEBRUARY}_2 committed 301`]);
+    await age(name, `${FEBRUARY}_2`);
+    assert.deepEqual((await pass(name, config)).results, [`${FEBRUARY}_2 purged`]);
+    assert.deepEqual(await sql(`SELECT count(*)::int AS n, to_regclass('daily_2') AS two FROM daily`), [
+      { n: 0, two: null },
+    ]);
+  });
+
+  test('goes on with what was begun before all else, and looks again soon where somebody is in the way', async () => {
+    const name = 'begun';
+    await createTable(name);
+    const config = await archive(name, {}, {}, [JANUARY, FEBRUARY]);
+    for (const run of [JANUARY, FEBRUARY]) await age(name, run);
+    const holder = await connect(site.database.url);
+    await holder.query('BEGIN; SELECT FROM begun LIMIT 1');
+    assert.deepEqual((await purgeWith(config, name, {}, FEBRUARY)).codes, ['partition-blocked']);
+    await holder.end();
+    assert.deepEqual((await pass(name, config)).results, [`${FEBRUARY} purged`, `${JANUARY} purged`]);
   });
 });

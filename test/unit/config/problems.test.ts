@@ -166,6 +166,18 @@ const CASES: [text: string, message: string][] = [
     inArchive('query: select 1\n    ▸purge: { after: 1h }'),
     'archives.a.purge: cannot be together with query: only a table that is archived whole is purged',
   ],
+  [
+    inTable('window: { column: at, every: partition }\n    ▸purge: { after: 1h }'),
+    'archives.a.purge: needs then: drop or detach, as window.every is partition',
+  ],
+  [
+    inTable('window: { column: at, every: day }\n    purge: { after: 1h, ▸then: drop }'),
+    'archives.a.purge.then: is for window.every: partition only; else rows are deleted',
+  ],
+  [
+    inTable('where: x > 1\n    window: { column: at, every: partition }\n    ▸purge: { after: 1h, then: drop }'),
+    'archives.a.purge: cannot be together with where: a partition goes with all of its rows',
+  ],
   [inTable('purge: { after: ▸59m }'), 'archives.a.purge.after: must be at least 3600000ms'],
   [
     inTable('purge: { after: 1h, source: ▸other }'),
