@@ -9,6 +9,8 @@ import { describeRelation } from '../postgres/relation.ts';
 import { identifySource } from '../postgres/snapshot.ts';
 import type { OnlineFinding, TellFinding } from '../run/check-online.ts';
 import { look, type PurgeFacts } from './look.ts';
+import { lookAtPartition } from './partition/look.ts';
+import { findPartitionProblems } from './partition/problems.ts';
 import { findProblems, type PurgedRun } from './preflight.ts';
 import type { Problem, PurgeOption } from './request.ts';
 import { measureTable, type TableSize } from './table-size.ts';
@@ -38,6 +40,7 @@ export async function lookAhead(config: Config, archive: ArchiveConfig): Promise
   if (source === undefined) throw new Error(`archive ${name} names no source of this config to purge by`);
   const run = await asking(name, reader, (client) => runOfNow(client, table));
   return asking(name, source, async (client) => {
+    if (purge.then !== undefined) return lookAheadOfPartitions(client, archive, source, run);
     const facts = await look(client, table);
     const size = await measureTable(client, facts.relation.oid);
     const problems = findProblems(facts, { manifest: run, option: purge, isNamed: true });
@@ -48,6 +51,27 @@ export async function lookAhead(config: Config, archive: ArchiveConfig): Promise
     };
     return { source: source.name, problems, effects: describeEffects(facts), ...estimate };
   });
+}
+
+/** What stands against a single partition, and who is in its way, is looked at when its turn comes. */
+async function lookAheadOfPartitions(
+  client: Client,
+  archive: PurgedArchive,
+  source: SourceConfig & { name: string },
+  run: PurgedRun,
+): Promise<PurgeOutlook> {
+  const facts = await lookAtPartition(client, archive.table, {}, undefined);
+  const size = await measureTable(client, facts.relation.oid);
+  const then = archive.purge.then === 'drop' ? 'dropped' : 'detached';
+  const beside = facts.hasDefault ? ', in one transaction, as there is a default partition' : '';
+  return {
+    source: source.name,
+    problems: findPartitionProblems(facts, { manifest: run, option: archive.purge, isNamed: true }),
+    effects: [`each partition is ${then} whole${beside}; no deletes are sent to anybody`],
+    rows: Math.round(size.rows),
+    walBytes: 0,
+    seconds: estimateSeconds(archive, size),
+  };
 }
 
 function isPurged(archive: ArchiveConfig): archive is PurgedArchive {

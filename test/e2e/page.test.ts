@@ -174,7 +174,7 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
     assert.equal(await page.getByRole('article', { name: 'sessions' }).locator('.purge').isVisible(), false);
     const current = {
       ...{ run: '20261101T000000Z', lines: 466_000, linesDone: 116_500, elapsedSeconds: 75, pause: null, totals },
-      ...{ state: 'deleting' as const, percent: 25 },
+      ...{ state: 'deleting' as const, percent: 25, step: null },
     };
     const saying = (change: Partial<typeof current>): void => {
       daemon.say({

@@ -13,7 +13,6 @@ import { eventually, withDeadline } from '../support/cli.ts';
 import { commandInProcess, runInProcess } from '../support/in-process.ts';
 import { connect } from '../support/postgres.ts';
 import { startPostgresProxy, type PostgresProxy, type ServerMessage } from '../support/postgres-proxy.ts';
-import { startQuickly } from '../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../support/site.ts';
 
 const JANUARY = '20260101T000000Z';
@@ -24,7 +23,6 @@ let proxy: PostgresProxy;
 
 before(async () => {
   site = await openSite();
-  startQuickly(site);
   proxy = await startPostgresProxy(site.database.url);
 });
 
@@ -70,14 +68,14 @@ async function recordOf(name: string): Promise<PurgeRecord | undefined> {
 }
 
 /** What the purge's server says from this message on never comes. */
-function holdFrom(name: string, isIt: (message: ServerMessage) => boolean): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
+function holdFrom(name: string, isIt: (message: ServerMessage) => boolean): Promise<unknown> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
   let isHeld = false;
   proxy.onConnection = (application) => {
     if (!application.startsWith(`pgsluice purge ${name}/`)) return undefined;
     return (message, bytes) => {
       isHeld ||= isIt(message);
-      if (isHeld) resolve();
+      if (isHeld) resolve(undefined);
       return isHeld ? undefined : bytes;
     };
   };
@@ -143,7 +141,7 @@ interface Kill {
   name: string;
   besides?: string;
   /** Resolves when it is to be killed. */
-  reached: (name: string) => Promise<void>;
+  reached: (name: string) => Promise<unknown>;
   /** What is left behind. */
   left: string;
   /** How the next purge finds the rows. */

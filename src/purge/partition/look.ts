@@ -95,7 +95,7 @@ ORDER BY 1 LIMIT 20`;
 export async function lookAtPartition(
   client: Client,
   table: string,
-  manifest: ManifestHead,
+  manifest: Pick<ManifestHead, 'partition'>,
   intended: number | undefined,
 ): Promise<PartitionFacts> {
   const facts = await look(client, table);

@@ -1,10 +1,15 @@
 /** Judges by the facts whether the partition of a run may go: all that stands against it at once. Pure: no query. */
+import type { ManifestHead } from '../../ledger/manifest.ts';
 import { quoteIdentifier, quoteTableName } from '../../postgres/identifiers.ts';
 import { ageProblems, columnProblems, problem, serverProblems, sourceProblems, type PurgeCase } from '../preflight.ts';
 import type { Problem } from '../request.ts';
 import type { PartitionDetails, PartitionFacts } from './look.ts';
 
-export function findPartitionProblems(facts: PartitionFacts, { manifest, option, isNamed }: PurgeCase): Problem[] {
+/** Without a partition, what stands against any of them. */
+export function findPartitionProblems(
+  facts: PartitionFacts,
+  { manifest, option, isNamed }: PurgeCase & { manifest: Pick<ManifestHead, 'where'> },
+): Problem[] {
   const { partition } = facts;
   return [
     ...serverProblems(facts),

@@ -41,15 +41,16 @@ async function sumObject(
   };
   const read = async (): Promise<LineSums> => {
     const problems = new Problems();
-    const reader = new SummingReader();
+    let reader: SummingReader | undefined;
+    const openReader = (): SummingReader => (reader = new SummingReader());
     try {
-      await verifyObject({ ...toRead, reader }, problems, signal, () => undefined);
+      await verifyObject({ ...toRead, openReader }, problems, signal, () => undefined);
     } catch (error) {
       if (!tellsOfObject(error)) throw error;
       problems.add(error.failure.message);
     }
     const [first] = problems.list;
-    if (first !== undefined) throw damaged(key, first.message);
+    if (first !== undefined || reader === undefined) throw damaged(key, first?.message ?? 'it was not read');
     return reader.sums;
   };
   return retrying(archive.retry, signal, read, (error) => error instanceof FailureError && error.failure.transient);
