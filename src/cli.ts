@@ -5,13 +5,11 @@ import { tuneAllocator } from './base/process-memory.ts';
 import { stackOf } from './base/stack.ts';
 import { TOOL } from './base/tool.ts';
 import { COMMANDS } from './commands/commands.ts';
-import { EXIT, Given, type CommandEntry } from './commands/entry.ts';
+import { DEFAULT_CONFIG, EXIT, Given, type CommandEntry } from './commands/entry.ts';
 import { describeEnd } from './commands/help.ts';
 import type { Invocation } from './commands/invocation.ts';
 import { describeFailure } from './commands/terminal/failure.ts';
 import { printLines } from './commands/terminal/print.ts';
-
-const DEFAULT_CONFIG = '/etc/pgsluice/pgsluice.yaml';
 
 type Options = Record<string, unknown> & { config?: string; json?: boolean };
 

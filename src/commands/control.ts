@@ -1,12 +1,11 @@
 /** Asks the daemon that runs: over its unix socket, or over HTTP with a token. */
-import { existsSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { text } from 'node:stream/consumers';
 import { errorText, UsageError } from '../base/errors.ts';
-import { loadConfig } from '../config/load.ts';
+import { findControlSocket, SERVICE_SOCKET } from '../config/control-socket.ts';
+import { DEFAULT_CONFIG } from './entry.ts';
 import { type Invocation } from './invocation.ts';
-import { printLines } from './terminal/print.ts';
 
 export interface ControlOptions {
   /** Path of the socket; absent: the one that the config names. */
@@ -23,9 +22,6 @@ export interface ControlAnswer {
 
 const TIMEOUT_MS = 60_000;
 const TOKEN_VARIABLE = 'PGSLUICE_TOKEN';
-/** Where the daemon listens by default: as the service of systemd/pgsluice.service, and started in any other way. */
-const SERVICE_SOCKET = '/run/pgsluice/control.sock';
-const DEFAULT_SOCKET = '/var/lib/pgsluice/control.sock';
 
 /** Throws UsageError when the daemon cannot be reached by what was given at all. */
 export async function askDaemon(
@@ -50,15 +46,35 @@ export async function askDaemon(
       }, reject);
     });
     request.on('timeout', () => request.destroy(new Error('it did not answer in time')));
-    request.on('error', (error) => {
-      reject(new Unreachable(`no daemon answers at ${target.name}: ${errorText(error)}`));
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      reject(unreachable(target.name, error));
     });
     request.end(payload);
   });
 }
 
-/** Nothing listens there: no daemon runs, or somewhere else. */
-export class Unreachable extends Error {}
+/** Nothing listens there: no daemon runs, or somewhere else; or this user may not ask. */
+export class Unreachable extends Error {
+  readonly code: 'not-running' | 'not-allowed';
+
+  constructor(message: string, code: Unreachable['code']) {
+    super(message);
+    this.code = code;
+  }
+}
+
+function unreachable(name: string, error: NodeJS.ErrnoException): Unreachable {
+  switch (error.code) {
+    case 'EACCES':
+    case 'EPERM':
+      return new Unreachable(`this user may not open ${name}`, 'not-allowed');
+    case 'ENOENT':
+    case 'ECONNREFUSED':
+      return new Unreachable(`the daemon is not running: nothing listens at ${name}`, 'not-running');
+    default:
+      return new Unreachable(`no daemon answers at ${name}: ${errorText(error)}`, 'not-running');
+  }
+}
 
 interface Target {
   module: typeof http | typeof https;
@@ -86,19 +102,15 @@ function targetOf(invocation: Invocation, { socket, url }: ControlOptions, path:
   };
 }
 
-/**
- * A shell of the operator's has not the environment of the service: there, RUNTIME_DIRECTORY is not set, so the default place
- * differs, and a config that takes secrets from variables cannot be loaded. The usual places of a service are looked at then.
- */
-function findSocket(invocation: Invocation): string {
+/** A config that is named and not there is a slip of the pen; one that this user may not read is the service's. */
+function findSocket({ configFile, environment }: Invocation): string {
   try {
-    const { control } = loadConfig(invocation.configFile, invocation.environment);
-    return control === DEFAULT_SOCKET && existsSync(SERVICE_SOCKET) ? SERVICE_SOCKET : control;
+    return findControlSocket(configFile, environment);
   } catch (error) {
-    const found = [SERVICE_SOCKET, DEFAULT_SOCKET].find(existsSync);
-    if (!(error instanceof UsageError) || found === undefined) throw error;
-    printLines(invocation, [`${invocation.configFile} cannot be loaded here; asking ${found}`], invocation.stderr);
-    return found;
+    if (configFile === DEFAULT_CONFIG) return SERVICE_SOCKET;
+    throw new UsageError(
+      `${configFile}: cannot be read: ${errorText(error)}; name the config with --config, or --socket`,
+    );
   }
 }
 

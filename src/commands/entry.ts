@@ -29,6 +29,8 @@ export interface CommandOption {
   repeats?: boolean;
 }
 
+export const DEFAULT_CONFIG = '/etc/pgsluice/pgsluice.yaml';
+
 /** Exit codes of the contract. */
 export const EXIT = { done: 0, failed: 1, usage: 2, different: 3, interrupted: 130 } as const;
 

@@ -3,6 +3,7 @@ import { UsageError } from '../base/errors.ts';
 import { createLog, isSystemdJournal, type Log } from '../base/log.ts';
 import { registerSecret } from '../base/secrets.ts';
 import { nearestName } from '../base/suggest.ts';
+import { readServiceEnvironment } from '../config/environment-file.ts';
 import { exposureWarnings, fileWarnings, userWarnings } from '../config/exposure.ts';
 import { checkRuntime } from '../config/limits.ts';
 import { loadConfig } from '../config/load.ts';
@@ -25,7 +26,7 @@ export interface Invocation {
 
 /** Loads the config and refuses what cannot run safely on this machine. Throws UsageError with all problems. */
 export function openConfig(invocation: Invocation): Config {
-  const config = loadConfig(invocation.configFile, invocation.environment);
+  const config = loadWithService(invocation);
   for (const secret of secretValues(config)) registerSecret(secret);
   const problems = checkRuntime(config, {
     nodeOptions: invocation.environment['NODE_OPTIONS'],
@@ -35,6 +36,21 @@ export function openConfig(invocation: Invocation): Config {
   problems.push(...engineProblems(config));
   if (problems.length > 0) throw new UsageError(problems);
   return invocation.allowUnsigned === true ? believeUnsigned(config) : config;
+}
+
+/**
+ * The service has variables that an operator's shell does not have. Those that are not set here are taken from its file, also
+ * for the libraries, which look for theirs by themselves.
+ */
+function loadWithService({ configFile, environment }: Invocation): Config {
+  const { values, problem } = readServiceEnvironment(configFile);
+  for (const [name, value] of Object.entries(values)) environment[name] ??= value;
+  try {
+    return loadConfig(configFile, environment);
+  } catch (error) {
+    const isUnset = error instanceof UsageError && error.problems.some((text) => text.includes('environment variable'));
+    throw isUnset && problem !== undefined ? new UsageError([...error.problems, problem]) : error;
+  }
 }
 
 function believeUnsigned(config: Config): Config {

@@ -37,11 +37,16 @@ export async function withDaemon(invocation: Invocation, work: () => Promise<num
     return await work();
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error;
-    const hint = 'start it with `systemctl start pgsluice`, or name its place with --socket or --url';
-    report(invocation, { code: 'not-running', message: error.message }, hint);
+    const { code, message } = error;
+    report(invocation, { code, message }, HINTS[code]);
     return EXIT.failed;
   }
 }
+
+const HINTS: Readonly<Record<Unreachable['code'], string>> = {
+  'not-running': 'start it with `systemctl start pgsluice`, or name its place with --socket or --url',
+  'not-allowed': 'give the command with sudo, or name --url, with the token in $PGSLUICE_TOKEN',
+};
 
 export function reportRefusal(invocation: Invocation, { status, body }: ControlAnswer): number {
   const { error } = body as { error?: { code: string; message: string } };

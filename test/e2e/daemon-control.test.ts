@@ -159,7 +159,10 @@ describe('a daemon that is asked and told', () => {
     await assert.rejects(stat(daemon.socket), { code: 'ENOENT' });
     const unreachable = await site.run(['status', '--json'], config);
     assert.equal(unreachable.code, 1);
-    assert.match(unreachable.stderr, /no daemon answers at .*control\.sock/);
+    assert.match(
+      unreachable.stderr,
+      /^the daemon is not running: nothing listens at .*control\.sock \(not-running\)\n {2}hint /,
+    );
     assert.equal((JSON.parse(unreachable.stdout) as { error: { code: string } }).error.code, 'not-running');
   });
 

@@ -164,6 +164,15 @@ describe('the service under systemd', { skip: unavailable }, () => {
     assert.equal((await site.lines('fetch_queue', result.run)).length, ROWS);
   });
 
+  test('leaves its variables to root: list and verify work as they are, and status says that it is not running', async () => {
+    const listed = await container.run('cd / && pgsluice list fetch_queue && pgsluice verify fetch_queue');
+    assert.equal(listed.code, 0, listed.stderr);
+    assert.match(listed.stdout, /^fetch_queue +\S+ +committed [^]*verified, 3,000 rows/m);
+    const idle = await container.run('cd / && pgsluice status');
+    assert.deepEqual([idle.code, idle.stdout], [1, '']);
+    assert.match(idle.stderr, /^the daemon is not running: nothing listens at \S+ \(not-running\)\n {2}hint /);
+  });
+
   test('has started when systemctl returns, and says in its status what it does', async () => {
     const from = journal.entries.length;
     const archives = { fetch_queue: { table: 'fetch_queue', schedule: NEVER } };
@@ -178,6 +187,16 @@ describe('the service under systemd', { skip: unavailable }, () => {
     await writeConfig(archives);
     await sh('systemctl restart pgsluice');
     assert.equal(await sh('systemctl is-active pgsluice; systemctl is-enabled pgsluice'), 'active\nenabled\n');
+    const status = await container.run(
+      'cd / && pgsluice status && pgsluice pause fetch_queue && pgsluice resume fetch_queue',
+    );
+    assert.deepEqual([status.code, status.stderr], [0, ''], status.stderr);
+    assert.match(status.stdout, /^all is well: 1 archive$/m);
+    const other = await container.run('cd / && setpriv --reuid nobody --regid nogroup --clear-groups pgsluice status');
+    assert.match(
+      other.stderr,
+      /^this user may not open \/run\/pgsluice\/control\.sock \(not-allowed\)\n {2}hint .*sudo/,
+    );
   });
 
   test('owns its folders, and cannot be looked into', async () => {
