@@ -4,12 +4,17 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { crc32, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import { UsageError } from '../../src/base/errors.ts';
+import { verifyPass, type DueProof } from '../../src/audit/verify-pass.ts';
+import { UsageError, type Failure } from '../../src/base/errors.ts';
 import { verifyCommand } from '../../src/commands/verify.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import type { Manifest } from '../../src/ledger/manifest.ts';
+import { verifiedKey } from '../../src/ledger/names.ts';
+import { withLock } from '../../src/run/lock.ts';
 import type { Verification, VerifiedObject } from '../../src/verify/run.ts';
 import { happened } from '../support/cli.ts';
 import { commandInProcess, runInProcess } from '../support/in-process.ts';
+import { recordTo } from '../support/record-log.ts';
 import { createRows, partKey, putObject, removeObject, RUN, segmented } from '../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../support/site.ts';
 
@@ -512,6 +517,30 @@ describe('verify --chain', () => {
     test(`refuses ${what}`, async () => {
       await assert.rejects(chain(false, options), UsageError);
     });
+});
+
+test('standing verification leaves a run to the host that is proving it, and proves the others', async () => {
+  const loaded = loadConfig(config, site.environment);
+  const archives = Object.fromEntries(['gzip', 'zstd'].map((name) => [name, loaded.archives[name]!]));
+  const pass = async (): Promise<string[]> => {
+    const begun: string[] = [];
+    const hooks = {
+      found: () => undefined,
+      failed: (_archive: string, failure: Failure) => assert.fail(failure.message),
+      begin: ({ archive }: DueProof) => void begun.push(archive),
+      progress: () => undefined,
+      end: () => undefined,
+    };
+    const signal = new AbortController().signal;
+    const parts = { config: () => ({ ...loaded, archives }), log: recordTo([]), signal, memory: new Map(), hooks };
+    const audit = { schedule: '0 5 * * *', everyMs: 3_600_000, atMostBytes: 1e9 };
+    await verifyPass({ ...parts, foundDifferentMs: () => undefined }, audit);
+    return begun;
+  };
+  const source = loaded.sources['default']!;
+  const folderUrl = `s3://archive/${PREFIX}${verifiedKey('gzip', RUN)}`;
+  const begun = await withLock({ source, archive: 'gzip', folderUrl }, pass);
+  assert.deepEqual([begun, await pass()], [['zstd'], ['gzip']]);
 });
 
 describe('verify of a line of 300 MB', () => {

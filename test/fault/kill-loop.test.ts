@@ -259,12 +259,15 @@ describe('a run that is killed at any instant, and started again with the same c
       .sort();
     assert.ok(files.length > 20);
     assert.deepEqual(files, [
+      '_head.json',
       '_manifest.json',
-      ...Array.from({ length: files.length - 1 }, (_, at) => `part-${String(at).padStart(5, '0')}.jsonl.gz`),
+      ...Array.from({ length: files.length - 2 }, (_, at) => `part-${String(at).padStart(5, '0')}.jsonl.gz`),
     ]);
     const verified = await site.run(['verify', 'folder', '--json'], config);
     assert.equal(verified.code, 0, verified.stdout);
     assert.equal((JSON.parse(verified.stdout) as { rows: number }).rows, ROWS);
+    const chain = await site.run(['verify', 'folder', '--chain'], config);
+    assert.equal(chain.code, 0, chain.stdout);
     t.diagnostic(`${kills} kills in all`);
   });
 
