@@ -371,6 +371,29 @@ describe('the windows of an archive', () => {
     await client.query(`DROP ROLE ${role}`);
   });
 
+  test('that fail keep no later one from being made, unless three in a row fail alike: then the next go tries all again', async () => {
+    const { client } = site.database;
+    await client.query(`
+      CREATE TABLE fragile AS SELECT i AS id, date '2026-03-01' + i AS day FROM generate_series(0, 4) AS i;
+      CREATE TABLE broken_days (pattern text);
+      INSERT INTO broken_days VALUES ('/2026030[1-4]T');
+      CREATE FUNCTION holds_up() RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+        IF current_setting('application_name') ~ (SELECT pattern FROM broken_days) THEN RAISE EXCEPTION 'a broken day'; END IF;
+        RETURN true; END $$`);
+    const window = { column: 'day', every: 'day', olderThan: '1d' };
+    const archives = { fragile: { table: 'public.fragile', where: 'holds_up()', window, retry: { attempts: 1 } } };
+    const file = await site.writeConfig({ archives, log: { level: 'silent' } });
+    const make = async (pattern?: string) => {
+      if (pattern !== undefined) await client.query('UPDATE broken_days SET pattern = $1', [pattern]);
+      const { code, output } = await command((invocation) => runCommand(invocation, ['fragile'], { all: false }), file);
+      return [code, ...(output as RunResult[]).map(({ run, status }) => `${run.slice(6, 8)} ${status}`)];
+    };
+    assert.deepEqual(await make(), [1, '01 failed', '02 failed', '03 failed']);
+    const made = [1, '01 committed', '02 failed', '03 failed', '04 committed', '05 committed'];
+    assert.deepEqual(await make('/2026030[23]T'), made);
+    assert.deepEqual(await make('none'), [0, '02 committed', '03 committed']);
+  });
+
   test('are each made once by two that are at it together, and go on where one of them was killed', async () => {
     const window = { column: 'created_at', every: 'day', olderThan: '1d', from: '2026-03-28' };
     const table = { table: 'public.events', timezone: 'Europe/Berlin', window };
