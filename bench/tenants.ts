@@ -21,7 +21,7 @@ const FIRST_DAY = Date.UTC(2025, 0, 1);
 async function fillTable(client: pg.Client): Promise<void> {
   await createArticleTable(client, { rows: ROWS });
   await client.query(`
-    CREATE TABLE visits AS SELECT a.*, (a.id * 7919 % ${TENANTS})::int AS tenant,
+    CREATE TABLE visits AS SELECT a.*, (a.id / ${DAYS} % ${TENANTS})::int AS tenant,
       '2025-01-01 00:00:00+00'::timestamptz + (a.id % ${DAYS}) * interval '1 day' + (a.id % 86399) * interval '1 s' AS at
     FROM fetch_queue a;
     ALTER TABLE visits ADD PRIMARY KEY (id);
