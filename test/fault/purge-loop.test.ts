@@ -151,10 +151,11 @@ class Application {
     this.#client = client;
   }
 
-  async insert(rows: number): Promise<void> {
+  /** By another session than its own where it works already: in a transaction of its own, they might be rolled back. */
+  async insert(rows: number, client = this.#client): Promise<void> {
     const inserted = new Map<number, string>();
     for (let count = 0; count < rows; count += 1, this.#next += 1) inserted.set(this.#next, `first of ${this.#next}`);
-    await this.#client.query('INSERT INTO written SELECT * FROM unnest($1::int[], $2::text[])', [
+    await client.query('INSERT INTO written SELECT * FROM unnest($1::int[], $2::text[])', [
       [...inserted.keys()],
       [...inserted.values()],
     ]);
@@ -207,7 +208,7 @@ test(
     const runs: string[] = [];
     let [kills, inTheMiddle] = [0, 0];
     while (kills < KILLS) {
-      await application.insert(2000);
+      await application.insert(2000, site.database.client);
       if (runs.length === 0) application.start();
       const run = formatRunId(new Date(Date.UTC(2026, 10, 1) + runs.length * 60_000));
       runs.push(run);
