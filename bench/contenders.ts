@@ -16,6 +16,8 @@ export interface Contender {
   label: string;
   kind: 'pgsluice' | 'script' | 'limit';
   tools: Tool[];
+  /** Reads over TLS. */
+  needsTls?: true;
   /** Under this prefix its objects are; undefined when it stores none. */
   prefix?: (table: BenchTable) => string;
   commandLine: (table: BenchTable, configFile: string, runId: string) => string;
@@ -24,11 +26,21 @@ export interface Contender {
 const PSQL: Tool = { command: 'psql', install: 'apt install postgresql-client' };
 const GZIP: Tool = { command: 'gzip', install: 'apt install gzip' };
 const PIGZ: Tool = { command: 'pigz', install: 'apt install pigz' };
-const IGZIP: Tool = { command: 'igzip', install: 'apt install isal' };
+export const IGZIP: Tool = { command: 'igzip', install: 'apt install isal' };
 export const AWS: Tool = { command: 'aws', install: 'apt install awscli' };
 
-/** pgsluice's settings by contender, as YAML beside the table. */
-const SETTINGS: { name: string; label: string; yaml: string }[] = [
+interface Setting {
+  name: string;
+  label: string;
+  /** Beside what is read. */
+  yaml: string;
+  /** What is read in place of the table. */
+  query?: (table: BenchTable) => string;
+  needsTls?: true;
+}
+
+/** pgsluice's settings by contender. */
+const SETTINGS: Setting[] = [
   { name: 'pgsluice', label: 'pgsluice, defaults', yaml: '' },
   { name: 'pgsluice-one-stream', label: 'pgsluice, one stream', yaml: ', segments: { by: none }' },
   { name: 'pgsluice-zlib', label: 'pgsluice, zlib 6', yaml: ', compression: { engine: zlib }' },
@@ -38,6 +50,19 @@ const SETTINGS: { name: string; label: string; yaml: string }[] = [
     label: 'pgsluice, cursor, zlib 6',
     yaml: ', read: cursor, compression: { engine: zlib }',
   },
+  {
+    name: 'pgsluice-query',
+    label: 'pgsluice, a query',
+    yaml: '',
+    query: ({ relation }) => `query: SELECT * FROM ${relation} WHERE id >= -7`,
+  },
+  {
+    name: 'pgsluice-params',
+    label: 'pgsluice, a query with parameters',
+    yaml: ', params: [-7]',
+    query: ({ relation }) => `query: SELECT * FROM ${relation} WHERE id >= $1`,
+  },
+  { name: 'pgsluice-tls', label: 'pgsluice, defaults, over TLS', yaml: ', source: tls', needsTls: true },
   {
     name: 'pgsluice-parallel-1',
     label: 'pgsluice, 64 MiB segments, parallel 1',
@@ -51,10 +76,13 @@ const SETTINGS: { name: string; label: string; yaml: string }[] = [
 ];
 
 /** The archives of the config that all of pgsluice's contenders share, for a table. */
-export function archivesOf(tables: readonly BenchTable[]): Record<string, string> {
+export function archivesOf(tables: readonly BenchTable[], hasTls: boolean): Record<string, string> {
   return Object.fromEntries(
     tables.flatMap((table) =>
-      SETTINGS.map(({ name, yaml }) => [archiveName(name, table), `table: ${table.relation}${yaml}`]),
+      SETTINGS.filter(({ needsTls }) => hasTls || needsTls !== true).map(({ name, yaml, query }) => [
+        archiveName(name, table),
+        `${query?.(table) ?? `table: ${table.relation}`}${yaml}`,
+      ]),
     ),
   );
 }
@@ -71,9 +99,10 @@ export function pgsluiceCommand(archive: string, configFile: string, runId: stri
 const PLAIN_NODE = path.join(import.meta.dirname, 'alternatives', 'plain-node.ts');
 
 export const CONTENDERS: readonly Contender[] = [
-  ...SETTINGS.map(({ name, label }): Contender => ({
+  ...SETTINGS.map(({ name, label, needsTls }): Contender => ({
     name,
     label,
+    ...(needsTls === undefined ? {} : { needsTls }),
     kind: 'pgsluice',
     tools: [],
     prefix: (table) => `${archiveName(name, table)}/`,

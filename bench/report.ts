@@ -2,6 +2,7 @@
 import { format } from 'prettier';
 import { formatBytes, formatCount } from '../src/base/units.ts';
 import { cpuPerFurtherGb, cpuPerGb, type Linearity } from './linear.ts';
+import type { ErrandFigures } from './errands.ts';
 import type { RestoreOfTable } from './restore.ts';
 import type { PurgeOfTable } from './purge.ts';
 import { ROUND_TRIPS_MS, type DistanceFigures } from './distance.ts';
@@ -14,6 +15,7 @@ export interface Report {
   rounds: number;
   tables: readonly BenchTable[];
   figures: readonly Figures[];
+  errands: readonly ErrandFigures[];
   stages: readonly StagesOfTable[];
   restores: readonly RestoreOfTable[];
   purges: readonly PurgeOfTable[];
@@ -29,7 +31,8 @@ const INTRODUCTION = `# Benchmarks
 Run it again with \`npm run bench\` (\`-- --help\` lists its options). It starts an embedded Postgres and an S3 endpoint, each in processes
 of their own on the same machine, fills the tables, and lets pgsluice and what people would script take turns: one round to
 warm up, in which the lines of every object are counted, then the rounds that are measured. All upload to the same endpoint, which
-shares the cores with everything else.`;
+shares the cores with everything else: it checks the digests of what it gets, drops data, and costs little (\`--endpoint embedded\` has
+one that keeps it).`;
 
 const COLUMNS = `Time is the median of the rounds, with the fastest and the slowest. CPU is user and system time of the whole process tree,
 its start included; beside it that of Postgres. GB is 10^9 bytes of JSON Lines. Memory is the sum of the largest resident sets of the
@@ -49,6 +52,7 @@ export async function renderReport(report: Report): Promise<string> {
     ...(report.figures.length === 0 ? [] : ['![Seconds by contender](images/bench.svg)', COLUMNS]),
     ...report.tables.flatMap((table) => tableSection(report, table)),
     ...(report.figures.length === 0 ? [] : [NOTES]),
+    ...errandsSection(report.errands),
     ...stagesSection(report),
     ...restoreSection(report.restores),
     ...purgeSection(report.purges),
@@ -92,6 +96,26 @@ function row(one: Figures, jsonBytes: number | undefined, baseline: number | und
     serverCpuSeconds.toFixed(2),
     formatBytes(peakRssBytes),
     storedBytes === undefined ? '' : formatBytes(storedBytes),
+  ];
+}
+
+function errandsSection(errands: readonly ErrandFigures[]): string[] {
+  if (errands.length === 0) return [];
+  return [
+    '## Small runs, and verify',
+    `In turn, with the same endpoint. \`verify\` proves each object by its digest, and counts and checks each of its lines; those beside it
+count lines alone.`,
+    markdownTable(
+      ['', 'seconds', 'min to max', 'CPU s', 'Postgres CPU s', 'memory'],
+      errands.map(({ label, seconds, cpuSeconds, serverCpuSeconds, peakRssBytes }) => [
+        label.startsWith('pgsluice') ? `**${label}**` : `\`${label}\``,
+        seconds.median.toFixed(2),
+        `${seconds.min.toFixed(2)} to ${seconds.max.toFixed(2)}`,
+        cpuSeconds.toFixed(2),
+        serverCpuSeconds.toFixed(2),
+        formatBytes(peakRssBytes),
+      ]),
+    ),
   ];
 }
 

@@ -3,6 +3,7 @@ import { formatCount } from '../src/base/units.ts';
 import type { RunResult } from '../src/run/run-archive.ts';
 import { archivesOf, type Contender } from './contenders.ts';
 import { measure, type Measurement } from './measure.ts';
+import type { LightSite } from './light-site.ts';
 import { countStoredLines, emptyStore, say, type BenchTable, type Site } from './site.ts';
 import { medianOf, spreadOf, type Spread } from './statistics.ts';
 
@@ -24,18 +25,20 @@ export function* runIds(): Generator<string, never, undefined> {
   for (let at = Date.UTC(2026, 0, 1); ; at += 1000) yield new Date(at).toISOString().replace(/[-:]|\.\d+/g, '');
 }
 
-/** Measures all contenders on all tables. Throws when one of them fails, or stores not as many lines as there are rows. */
+/** Measures all contenders on all tables; the data of the first round is kept, and its lines are counted. Throws when one of them fails, or stores not as many lines as there are rows. */
 export async function race(
-  site: Site,
+  site: LightSite,
   contenders: readonly Contender[],
   rounds: number,
   signal: AbortSignal,
 ): Promise<Figures[]> {
-  const configFile = site.writeConfig('contenders', archivesOf(site.tables));
+  const configFile = site.writeConfig('contenders', archivesOf(site.tables, site.hasTls));
   const ids = runIds();
-  const pairs = site.tables.flatMap((table) => contenders.map((contender) => ({ contender, table })));
+  const runnable = contenders.filter(({ needsTls }) => site.hasTls || needsTls !== true);
+  const pairs = site.tables.flatMap((table) => runnable.map((contender) => ({ contender, table })));
   const measured = new Map<string, Measurement[]>();
   for (let round = 0; round <= rounds; round += 1) {
+    await site.keepData(round === 0);
     for (const { contender, table } of pairs) {
       const commandLine = contender.commandLine(table, configFile, ids.next().value);
       const { environment, postmaster } = site;

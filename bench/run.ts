@@ -8,13 +8,15 @@ import { watchInterrupts } from '../src/commands/interrupt.ts';
 import { drawChart } from './chart.ts';
 import { CONTENDERS } from './contenders.ts';
 import { measureDistance } from './distance.ts';
+import { measureErrands } from './errands.ts';
+import { openLightSite, type LightSite } from './light-site.ts';
 import { measureLinearity } from './linear.ts';
 import { describeMachine } from './machine.ts';
 import { measurePurge } from './purge.ts';
 import { renderReport, type Report } from './report.ts';
 import { measureRestore } from './restore.ts';
 import { race } from './rounds.ts';
-import { openSite, say, type TableName } from './site.ts';
+import { openSite, say, type Site, type TableName } from './site.ts';
 import { measureStages } from './stages.ts';
 import { chooseContenders, findAws, findRunnable, usageExit } from './tools.ts';
 
@@ -25,6 +27,8 @@ const HELP = `npm run bench -- [options]
   --only NAME     only this contender; may be given several times
   --rows N        rows of the article's table (default 466000); the narrow table's shrink in proportion
   --stages        only where pgsluice's time goes, stage by stage
+  --errands       only an empty run, one of 1,000 small segments, and verify
+  --endpoint NAME light, which checks digests and drops data (default), or embedded, which keeps it
   --restore       only the way back, into a table with its key
   --purge         only what it costs to delete exactly, of the article's table
   --distance      only how fast segments go to a server that is far away
@@ -45,6 +49,8 @@ interface Options {
   tables: { name: TableName; rows: number }[];
   only: readonly string[];
   stagesOnly: boolean;
+  errandsOnly: boolean;
+  endpoint: 'light' | 'embedded';
   restoreOnly: boolean;
   purgeOnly: boolean;
   distanceOnly: boolean;
@@ -86,6 +92,8 @@ function readOptions(): Options | undefined {
       only: { type: 'string', multiple: true, default: [] },
       rows: { type: 'string', default: String(ARTICLE_ROWS) },
       stages: { type: 'boolean', default: false },
+      errands: { type: 'boolean', default: false },
+      endpoint: { type: 'string', default: 'light' },
       restore: { type: 'boolean', default: false },
       purge: { type: 'boolean', default: false },
       distance: { type: 'boolean', default: false },
@@ -106,10 +114,15 @@ function readOptions(): Options | undefined {
     tables.length < 2 ||
     values.only.length > 0 ||
     values.stages ||
+    values.errands ||
+    values.endpoint !== 'light' ||
     values.restore ||
     values.purge ||
     values.distance ||
     rows !== ARTICLE_ROWS;
+  const { endpoint } = values;
+  if (endpoint !== 'light' && endpoint !== 'embedded')
+    throw new UsageError(`--endpoint is light or embedded, not ${endpoint}`);
   if (values.write && isPartial)
     throw new UsageError('--write is for the whole benchmark: leave the other options out');
   return {
@@ -117,6 +130,8 @@ function readOptions(): Options | undefined {
     tables,
     only: values.only,
     stagesOnly: values.stages,
+    errandsOnly: values.errands,
+    endpoint,
     restoreOnly: values.restore,
     purgeOnly: values.purge,
     distanceOnly: values.distance,
@@ -135,20 +150,29 @@ async function measureAll(options: Options, closers: Closers, signal: AbortSigna
   const opened = await openSite(options.tables, closers, signal);
   const site = { ...opened, environment: { ...opened.environment, AWS: findAws() } };
   const machine = describeMachine(site.postgresVersion);
-  const { rounds, stagesOnly, restoreOnly, purgeOnly, only, linear } = options;
-  const isPartial = stagesOnly || restoreOnly || purgeOnly;
+  const racing = await openRacingSite(site, options.endpoint, closers);
+  const { rounds, stagesOnly, errandsOnly, restoreOnly, purgeOnly, only, linear } = options;
+  const isPartial = stagesOnly || errandsOnly || restoreOnly || purgeOnly;
   const isWanted = (isOnly: boolean): boolean => isOnly || (!isPartial && only.length === 0);
   return {
     rounds,
     tables: site.tables,
     machine,
-    figures: isPartial ? [] : await race(site, contenders, rounds, signal),
+    figures: isPartial ? [] : await race(racing, contenders, rounds, signal),
+    errands: isWanted(errandsOnly) ? await measureErrands(racing, rounds, signal) : [],
     stages: isWanted(stagesOnly) ? await measureStages(site, rounds, signal) : [],
     restores: isWanted(restoreOnly) ? await measureRestore(site, rounds, signal) : [],
     purges: isWanted(purgeOnly) ? await measurePurge(site, rounds, signal) : [],
     distance: isPartial || only.length > 0 ? [] : await measureDistance(rounds, signal),
     linearity: linear ? await measureLinearity(site, LINEAR_ROUNDS, signal) : undefined,
   };
+}
+
+/** Of the embedded endpoint, all data is kept. */
+function openRacingSite(site: Site, endpoint: Options['endpoint'], closers: Closers): Promise<LightSite> {
+  return endpoint === 'light'
+    ? openLightSite(site, closers)
+    : Promise.resolve({ ...site, keepData: () => Promise.resolve() });
 }
 
 /** Nothing of it takes a database. */
@@ -160,6 +184,7 @@ async function measureOnlyDistance({ rounds }: Options, _closers: Closers, signa
     tables: [],
     machine,
     figures: [],
+    errands: [],
     stages: [],
     restores: [],
     purges: [],

@@ -12,6 +12,7 @@ import { createArticleTable, createNarrowTable } from '../src/demo/article-table
 import { startPostgres } from '../src/demo/embedded-postgres.ts';
 import { startS3Child } from '../src/demo/s3-child.ts';
 import { openStore } from '../src/store/open.ts';
+import { takeTls } from './server-tls.ts';
 import type { Store } from '../src/store/store.ts';
 
 export type TableName = 'article' | 'narrow';
@@ -27,6 +28,8 @@ export interface Site {
   tables: BenchTable[];
   /** What every command line gets; also the variables that the config refers to. */
   environment: Record<string, string>;
+  /** Whether the config has a source `tls`, the same database over TLS. */
+  hasTls: boolean;
   postmaster: number;
   postgresVersion: string;
   folder: string;
@@ -63,6 +66,7 @@ export async function openSite(
   signal.throwIfAborted();
   const s3 = await startS3Child(BUCKET);
   closers.add('S3', () => s3.stop());
+  const tlsUrl = await takeTls(postgres);
   const tables = await fillTables(postgres.url, wanted, signal);
   const environment = {
     PATH: process.env['PATH'] ?? '',
@@ -70,6 +74,9 @@ export async function openSite(
     LANG: 'C.UTF-8',
     NODE: process.execPath,
     DATABASE_URL: postgres.url,
+    ...(tlsUrl === undefined ? {} : { TLS_DATABASE_URL: tlsUrl }),
+    // The server takes TLS; psql would by default, and nothing else is to.
+    PGSSLMODE: 'disable',
     S3_ENDPOINT: s3.endpoint,
     AWS_ACCESS_KEY_ID: s3.accessKeyId,
     AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
@@ -78,7 +85,7 @@ export async function openSite(
   };
   const writeConfig: Site['writeConfig'] = (name, archives, options = {}) => {
     const file = path.join(folder, `${name}.yaml`);
-    writeFileSync(file, configText(folder, archives, options));
+    writeFileSync(file, configText(folder, archives, { ...options, hasTls: tlsUrl !== undefined }));
     return file;
   };
   const store = openConfiguredStore(writeConfig('empty', { none: 'table: none' }), environment);
@@ -88,6 +95,7 @@ export async function openSite(
   return {
     tables,
     environment,
+    hasTls: tlsUrl !== undefined,
     postmaster: Number(readFileSync(path.join(postgres.dataDir, 'postmaster.pid'), 'utf8').split('\n')[0]),
     postgresVersion: await askVersion(postgres.url),
     folder,
@@ -129,7 +137,7 @@ function countLineFeeds(chunk: Buffer): number {
   return lines;
 }
 
-function openConfiguredStore(configFile: string, environment: Record<string, string>): Store {
+export function openConfiguredStore(configFile: string, environment: Record<string, string>): Store {
   const destination = loadConfig(configFile, environment).destinations['default'];
   if (destination === undefined) throw new Error('the config has no destination');
   return openStore(destination, NEVER);
@@ -179,7 +187,11 @@ async function askVersion(url: string): Promise<string> {
   }
 }
 
-function configText(folder: string, archives: Record<string, string>, options: ConfigOptions): string {
+function configText(
+  folder: string,
+  archives: Record<string, string>,
+  options: ConfigOptions & { hasTls: boolean },
+): string {
   const s3 = `
     url: ${DESTINATION}
     endpoint: \${S3_ENDPOINT}
@@ -191,7 +203,7 @@ function configText(folder: string, archives: Record<string, string>, options: C
   const destination = options.fileFolder === undefined ? s3 : `\n    url: file://${options.fileFolder}`;
   return `sources:
   default:
-    url: \${DATABASE_URL}
+    url: \${DATABASE_URL}${options.hasTls ? TLS_SOURCE : ''}
 destinations:
   default:${destination}
 archives:
@@ -201,6 +213,10 @@ ${Object.entries(archives)
 state: ${folder}
 `;
 }
+
+const TLS_SOURCE = `
+  tls:
+    url: \${TLS_DATABASE_URL}`;
 
 /** One line on standard error, as the report goes to standard output. */
 export function say(text: string): void {

@@ -8,11 +8,14 @@ import { say } from './site.ts';
 
 /** Those whose programs are all there; the others are named with how to install what they miss. */
 export function findRunnable(wanted: readonly Contender[]): Contender[] {
-  return wanted.filter(({ name, tools }) => {
-    const missing = tools.filter((tool) => find(tool.command) === undefined);
-    for (const { command, install } of missing) say(`skipped: ${name}, as ${command} is missing; ${install}`);
-    return missing.length === 0;
-  });
+  return wanted.filter(({ name, tools }) => areThere(tools, name));
+}
+
+/** Whether all these programs are there; says for whom which are missing. */
+export function areThere(tools: readonly Tool[], name: string): boolean {
+  const missing = tools.filter((tool) => find(tool.command) === undefined);
+  for (const { command, install } of missing) say(`skipped: ${name}, as ${command} is missing; ${install}`);
+  return missing.length === 0;
 }
 
 /** Contenders by name; all when none is named. Throws for a name that is not one. */
