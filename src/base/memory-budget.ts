@@ -85,14 +85,7 @@ export const BUDGET = Object.freeze({
   zstd: Object.freeze({ stateBytes: 512 * KIB }),
 
   /** From the compressor to the uploader; see process-memory.ts for why so large. */
-  pieces: Object.freeze({
-    bytes: MIB,
-    /**
-     * What the first one begins with: many objects are no larger. V8 counts what lies outside of its heap, and collects all of it
-     * once that has grown by a few megabytes, which whole pieces did with every other small object.
-     */
-    firstBytes: 64 * KIB,
-  }),
+  pieces: Object.freeze({ bytes: MIB }),
 
   /** Parts of one upload that are alive at the same time. */
   parts: Object.freeze({

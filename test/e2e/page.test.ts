@@ -158,7 +158,13 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
       refused: new Map([[ended.run, ended]]),
     };
     const archives = [archiveOf('fetch_queue', {}, { purges }), archiveOf('sessions')];
-    const purge = { state: 'running' as const, startedAt: at(-600).toISOString(), finishedAt: null, host: 'db-archive-01', totals };
+    const purge = {
+      state: 'running' as const,
+      startedAt: at(-600).toISOString(),
+      finishedAt: null,
+      host: 'db-archive-01',
+      totals,
+    };
     const facts = { archives, detail: detailOf({ purge, purges: [done, ended] }) };
     const { page, daemon, complaints } = await openPageOf(facts);
     const line = page.getByRole('article', { name: 'fetch_queue' }).locator('.purge');

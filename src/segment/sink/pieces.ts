@@ -2,6 +2,12 @@
 import { BUDGET } from '../../base/memory-budget.ts';
 
 /**
+ * What the first piece begins with: many objects are no larger. V8 counts what lies outside of its heap, and collects all of it
+ * once that has grown by a few megabytes, which whole pieces did with every other small object.
+ */
+export const FIRST_PIECE_BYTES = 64 * 1024;
+
+/**
  * Yields buffers of `pieceBytes`, shorter ones where a part of `partBytes` ends, and a last one with what is left; nothing for an
  * empty stream. Not whole parts: the uploader copies those together anyway, and each would be in memory twice for longer.
  */
@@ -12,7 +18,7 @@ export async function* gatherPieces(
 ): AsyncGenerator<Buffer, void, undefined> {
   let leftInPart = partBytes;
   let room = Math.min(pieceBytes, leftInPart);
-  let piece: Buffer = Buffer.allocUnsafeSlow(Math.min(BUDGET.pieces.firstBytes, room));
+  let piece: Buffer = Buffer.allocUnsafeSlow(Math.min(FIRST_PIECE_BYTES, room));
   let filled = 0;
   for await (const slice of slices) {
     for (let at = 0; at < slice.length;) {

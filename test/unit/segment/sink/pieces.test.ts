@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { BUDGET } from '../../../../src/base/memory-budget.ts';
-import { gatherPieces } from '../../../../src/segment/sink/pieces.ts';
+import { FIRST_PIECE_BYTES, gatherPieces } from '../../../../src/segment/sink/pieces.ts';
 
 async function gather(slices: readonly Buffer[], partBytes: number, pieceBytes?: number): Promise<Buffer[]> {
   async function* source(): AsyncGenerator<Buffer, void, undefined> {
@@ -48,7 +48,7 @@ describe('pieces', () => {
   });
 
   test('of a small object take little memory, and grow to a whole one when that is full', async () => {
-    const { firstBytes, bytes } = BUDGET.pieces;
+    const [firstBytes, { bytes }] = [FIRST_PIECE_BYTES, BUDGET.pieces];
     const slice = Buffer.alloc(firstBytes, 3);
     const [small, larger] = [await gather([slice], 1024 ** 3), await gather([slice, Buffer.from([4])], 1024 ** 3)];
     assert.deepEqual(
