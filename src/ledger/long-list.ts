@@ -159,30 +159,38 @@ export function cutAtList(document: object, name: string, isEmpty: boolean): [be
 
 /** The items as they stand between the two, in pieces. */
 export function* listLines(items: Iterable<unknown>): Generator<Buffer, undefined> {
-  let lines = '';
-  let comma = '';
-  for (const item of items) {
-    lines += `${comma}\n    ${JSON.stringify(item)}`;
-    comma = ',';
-    if (lines.length < PIECE_CHARS) continue;
-    yield Buffer.from(lines);
-    lines = '';
-  }
-  if (lines !== '') yield Buffer.from(lines);
+  const lines = new ItemLines();
+  for (const item of items) if (lines.add(item)) yield lines.take();
+  if (!lines.isEmpty) yield lines.take();
   return undefined;
 }
 
 /** The same of items that come by and by. */
 export async function* listLinesOf(items: AsyncIterable<unknown>): AsyncGenerator<Buffer, undefined> {
-  let lines = '';
-  let comma = '';
-  for await (const item of items) {
-    lines += `${comma}\n    ${JSON.stringify(item)}`;
-    comma = ',';
-    if (lines.length < PIECE_CHARS) continue;
-    yield Buffer.from(lines);
-    lines = '';
-  }
-  if (lines !== '') yield Buffer.from(lines);
+  const lines = new ItemLines();
+  for await (const item of items) if (lines.add(item)) yield lines.take();
+  if (!lines.isEmpty) yield lines.take();
   return undefined;
+}
+
+class ItemLines {
+  #text = '';
+  #comma = '';
+
+  get isEmpty(): boolean {
+    return this.#text === '';
+  }
+
+  /** Whether there is enough for a piece. */
+  add(item: unknown): boolean {
+    this.#text += `${this.#comma}\n    ${JSON.stringify(item)}`;
+    this.#comma = ',';
+    return this.#text.length >= PIECE_CHARS;
+  }
+
+  take(): Buffer {
+    const piece = Buffer.from(this.#text);
+    this.#text = '';
+    return piece;
+  }
 }
