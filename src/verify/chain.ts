@@ -296,8 +296,12 @@ class Chain {
   }
 
   #requireNoted(noted: string, head: Head | undefined): void {
-    const isThere = head?.sha256 === noted || [...this.#walked.values()].some(({ sha256 }) => sha256 === noted);
-    if (!isThere)
+    const isNamed = head?.sha256 === noted || [...this.#walked.values()].some(({ sha256 }) => sha256 === noted);
+    // Whoever commits late, behind a run that has passed it over, says all the same that its manifest is the head.
+    const isLate = [...this.#passedOver.values()].some(
+      ({ run, sha256 }) => sha256 === noted && this.#manifests.get(run)?.sha256 === noted,
+    );
+    if (!isNamed && !isLate)
       this.#add(
         'head',
         '',

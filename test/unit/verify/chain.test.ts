@@ -260,6 +260,11 @@ describe('the chain of an archive', () => {
       const report = await verifyChain(store, ARCHIVE);
       assert.deepEqual([kinds(report), report.runs], [[], 2]);
       assert.match(report.notes.join(), new RegExp(`run ${B} was committed late`));
+      const noted = hash('sha256', late);
+      assert.deepEqual(kinds(await verifyChain(store, ARCHIVE, noted)), [], 'its host has logged it as the head');
+      await remove(B);
+      assert.deepEqual(kinds(await verifyChain(store, ARCHIVE, noted)), ['head']);
+      await store.put(manifestOf(B), late, JSON_TYPE);
       await change(manifestOf(B), (manifest) => ({ ...manifest, host: 'another' }));
       assert.deepEqual(kinds(await verifyChain(store, ARCHIVE)), [`forked ${B}`]);
     });
