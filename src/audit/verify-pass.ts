@@ -68,8 +68,11 @@ export async function verifyPass(parts: PassParts, { everyMs, atMostBytes }: Ver
   let bytes = 0;
   try {
     const due: DueProof[] = [];
-    for (const archive of Object.values(config().archives)) {
+    for (const name of Object.keys(config().archives)) {
       if (signal.aborted) return bytes;
+      // While others were looked at, it may have been taken out of the config, and its destination with it.
+      const archive = archiveNamed(config(), name);
+      if (archive === undefined) continue;
       const open = openArchive(parts, archive);
       opened.set(archive.name, open);
       const found = await findIn(parts, open, everyMs);

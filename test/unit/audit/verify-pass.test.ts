@@ -29,17 +29,19 @@ interface Options {
   foundDifferentMs?: PassParts['foundDifferentMs'];
   signal?: AbortSignal;
   onBegin?: (due: DueProof) => void;
+  onFound?: () => void;
 }
 
 async function pass(site: AuditSite, options: Options = {}): Promise<Seen> {
   const seen: Omit<Seen, 'bytes'> = { begun: [], ended: new Map(), failures: [], log: [] };
   const { memory = new Map() as AuditMemory, foundDifferentMs = () => undefined, onBegin = () => undefined } = options;
   const { signal = new AbortController().signal, everyMs = 30 * DAY_MS, atMostBytes = 1e9 } = options;
+  const { onFound = () => undefined } = options;
   const bytes = await verifyPass(
     {
       ...{ config: () => site.config, log: recordTo(seen.log), signal, memory, foundDifferentMs },
       hooks: {
-        found: () => undefined,
+        found: onFound,
         failed: (_archive, failure) => seen.failures.push(failure),
         begin: (due) => {
           seen.begun.push(due.run);
@@ -96,6 +98,17 @@ describe('a pass of standing verification', () => {
       if (run === B) site.configure({ events: {}, others: {} });
     };
     assert.deepEqual((await pass(site, { onBegin })).begun, [A, B]);
+  });
+
+  test('goes on where an archive and its destination are taken out of the config before it comes to them', async () => {
+    const site = new AuditSite({ events: {}, gone: { destination: 'broken' } });
+    await site.commit(A);
+    const onFound = (): void => {
+      const { broken: _broken, ...destinations } = site.configure({ events: {} }).destinations;
+      site.config = { ...site.config, destinations };
+    };
+    const { begun, failures } = await pass(site, { onFound });
+    assert.deepEqual([begun, failures], [[A], []]);
   });
 
   test('names the object that has another bit, and notes no proof of it', async () => {
