@@ -35,10 +35,14 @@ export async function findLink({ folder, log }: Pick<Run, 'folder' | 'log'>, sha
   const { head, etag } = found;
   const link = { head, replaces: etag };
   const isOwn = head.run === run;
-  if (isOwn ? head.sha256 === sha256 : await new RunFolder(store, archive, head.run).isCommitted())
-    return { ...link, fields: isOwn ? behind(head, []) : { previous: { run: head.run, sha256: head.sha256 } } };
+  const latest = new RunFolder(store, archive, head.run);
+  const afterLatest = { ...link, fields: { previous: { run: head.run, sha256: head.sha256 } } };
+  if (isOwn && head.sha256 === sha256) return { ...link, fields: behind(head, []) };
+  if (!isOwn && (await latest.isCommitted())) return afterLatest;
   // Of one that is being committed, the plan says so; else its manifest was there and is not any more.
-  const planned = !isOwn && (await new RunFolder(store, archive, head.run).isPlanned());
+  const planned = !isOwn && (await latest.isPlanned());
+  // Or it was committed between the two questions, and its plan removed.
+  if (!isOwn && !planned && (await latest.isCommitted())) return afterLatest;
   const lost = { run: head.run, sha256: head.sha256, planned };
   if (planned) log.warn({ run: head.run }, 'the run before this one was not committed: the chain passes it over');
   else

@@ -222,6 +222,25 @@ describe('the chain of an archive', () => {
     assert.deepEqual([report.ok, report.beforeChain, report.runs], [true, [A, B], 2]);
   });
 
+  test('passes over no run that ends its commit, and removes its plan, between two questions of the next one', async () => {
+    const late = await killedWithin(A);
+    const racing = new Proxy(store, {
+      get: (target, name: keyof Store): unknown => {
+        const value: unknown = target[name];
+        if (name !== 'head') return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+        return async (key: string) => {
+          if (key === planKey(ARCHIVE, A)) {
+            await target.put(manifestOf(A), late, JSON_TYPE);
+            await target.remove([key]);
+          }
+          return target.head(key);
+        };
+      },
+    });
+    const { fields } = await findLink({ folder: new RunFolder(racing, ARCHIVE, B), log });
+    assert.deepEqual(fields, { previous: { run: A, sha256: hash('sha256', late) } });
+  });
+
   describe('with a run that was killed between its head and its manifest', () => {
     let late: Buffer;
 
