@@ -2,7 +2,7 @@
 import type { ManifestHead } from '../../ledger/manifest.ts';
 import type { Client } from '../../postgres/connect.ts';
 import { quoteTableName } from '../../postgres/identifiers.ts';
-import { describeRelation } from '../../postgres/relation.ts';
+import { describeRelation, type Relation } from '../../postgres/relation.ts';
 import { TREE_SQL } from '../../postgres/table-stats.ts';
 import { findForeignLeaves, look, type PurgeFacts } from '../look.ts';
 import { existsReference, freeAlias } from '../statement.ts';
@@ -134,12 +134,17 @@ async function lookCloser(
   return {
     ...own,
     ...row,
-    columns: relation.columns.map(({ name, type }) => `"${name}" ${type}`).sort(),
+    columns: columnsOf(relation),
     foreignLeaves: await findForeignLeaves(client, own.oid),
     dependents: dependents.rows.map(({ name }) => name),
     referring: own.state === 'attached' ? await findReferring(client, facts, own) : [],
     blockers: await findBlockers(client, facts.relation.oid, own.oid),
   };
+}
+
+/** Each `"name" type`, sorted. */
+export function columnsOf({ columns }: Relation): string[] {
+  return columns.map(({ name, type }) => `"${name}" ${type}`).sort();
 }
 
 /** Each is a join of the two tables, as Postgres makes one itself before it detaches. What may not be read, only Postgres asks. */

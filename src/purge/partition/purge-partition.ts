@@ -10,6 +10,8 @@ import type { RunFolder } from '../../ledger/run-folder.ts';
 import type { Pace } from '../../pace/pace.ts';
 import { terminateBackend } from '../../postgres/cancel.ts';
 import { backendPid, type Client, type ConnectionTarget } from '../../postgres/connect.ts';
+import { quoteTableName } from '../../postgres/identifiers.ts';
+import { describeRelation } from '../../postgres/relation.ts';
 import { whileReading } from '../../postgres/snapshot.ts';
 import { Different, Refused, Stopped, stoppedBySignal } from '../endings.ts';
 import { problem } from '../preflight.ts';
@@ -30,7 +32,7 @@ import { shortTurn } from '../turn.ts';
 import { endFormerBackend, nameBackend } from './backend.ts';
 import { describeDifference, digestPartition, type LineSums } from './digest.ts';
 import type { PartitionState } from './find.ts';
-import { lookAtPartition, type PartitionDetails, type PartitionFacts } from './look.ts';
+import { columnsOf, lookAtPartition, type PartitionDetails, type PartitionFacts } from './look.ts';
 import { findPartitionProblems } from './problems.ts';
 import {
   attachAgain,
@@ -295,7 +297,10 @@ class PartitionPurge {
       then,
       checks: this.#begun?.checks ?? partition.checks,
       patience: context.patience ?? PATIENCE,
-      requireSame: () => this.#requireSame(facts, partition),
+      requireSame: async () => {
+        await this.#requireColumns(partition);
+        await this.#requireSame(facts, partition);
+      },
       onStep: (step) => {
         this.#onStep(step);
       },
@@ -303,6 +308,16 @@ class PartitionPurge {
         if (context.signal.aborted) throw stoppedBySignal(context.signal);
       },
     };
+  }
+
+  /** One that was added since would go with values that no line tells of. To be asked under the lock. Throws Refused. */
+  async #requireColumns({ schema, name, columns }: PartitionDetails): Promise<void> {
+    const table = quoteTableName({ schema, table: name });
+    const now = columnsOf(await describeRelation(this.#parts.client, table));
+    if (now.join() !== columns.join())
+      throw new Refused([
+        problem('purge-columns-changed', `the columns of ${table} have changed since it was looked at`),
+      ]);
   }
 
   /** Throws OtherRows. What takes long on the server ends there when the purge is broken off. */

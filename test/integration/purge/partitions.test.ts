@@ -347,6 +347,19 @@ describe('somebody comes in between', () => {
     assert.deepEqual(await sql('SELECT FROM late_d'), []);
   });
 
+  test('beside a default partition: a column that is added and filled while the partition is waited for is found', async () => {
+    await createTable('widened', 'CREATE TABLE widened_d PARTITION OF widened DEFAULT');
+    const config = await archive('widened');
+    const writer = await connect(site.database.url);
+    await writer.query('BEGIN; LOCK TABLE widened_1 IN ROW EXCLUSIVE MODE');
+    const purging = purge(config, 'widened');
+    await eventually('the purge waits for the partition', () => waits('widened_1'));
+    await writer.query(`ALTER TABLE widened ADD COLUMN note text; UPDATE widened SET note = 'not archived'; COMMIT`);
+    await writer.end();
+    const { code, codes } = await purging;
+    assert.deepEqual([code, codes, await standing('widened')], [2, ['purge-columns-changed'], [600, 'attached']]);
+  });
+
   test('beside a default partition: a late row that waits for the partition is let in first', async () => {
     await createTable('later', 'CREATE TABLE later_d PARTITION OF later DEFAULT');
     const config = await archive('later');
