@@ -69,7 +69,7 @@ async function replyTo(req: http.IncomingMessage): Promise<Reply> {
   switch (req.method) {
     case 'GET':
       if (isBucket) return query.has('uploads') ? listUploads(path) : list(path, query);
-      return send(objects.get(path), true);
+      return send(objects.get(path), true, req.headers.range);
     case 'HEAD':
       return isBucket ? { status: 200 } : send(objects.get(path), false);
     case 'DELETE':
@@ -151,12 +151,26 @@ function removeAll(path: string, { body = [] }: Part): Reply {
   return { status: 200, body: xml('DeleteResult', '') };
 }
 
-function send(held: Held | undefined, wantsBody: boolean): Reply {
+/** `range` is one from a byte on, as a client that reads several at once asks for. */
+function send(held: Held | undefined, wantsBody: boolean, range = ''): Reply {
   if (held === undefined) return refusal(404, 'NoSuchKey');
   if (wantsBody && held.body === undefined) return refusal(500, 'Dropped');
   const { bytes, etag, modified, body = [] } = held;
   const headers = { 'content-length': bytes, etag, 'last-modified': new Date(modified).toUTCString() };
-  return { status: 200, headers, body: wantsBody ? body : '' };
+  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(range) ?? [];
+  if (first === undefined) return { status: 200, headers, body: wantsBody ? body : '' };
+  const [from, to] = [Number(first), Math.min(last === '' ? bytes : Number(last), bytes - 1)];
+  const ofRange = { 'content-length': to + 1 - from, 'content-range': `bytes ${from}-${to}/${bytes}` };
+  return { status: 206, headers: { ...headers, ...ofRange }, body: cut(body, from, to + 1) };
+}
+
+function cut(pieces: readonly Buffer[], from: number, to: number): Buffer[] {
+  let at = 0;
+  return pieces.flatMap((piece) => {
+    const part = piece.subarray(Math.max(0, from - at), Math.max(0, to - at));
+    at += piece.length;
+    return part.length === 0 ? [] : [part];
+  });
 }
 
 function list(bucket: string, query: URLSearchParams): Reply {
