@@ -77,6 +77,11 @@ describe('the record of a restore that was broken off', () => {
       await eventually('its rows arrive', async () => (await countRows(subscriber.client, 'made')) === ROWS);
     } finally {
       await unsubscribe('early');
+      // The server notices a little later that nobody takes from a slot any more.
+      await eventually(
+        'no slot is in use',
+        async () => (await client.query('SELECT FROM pg_replication_slots WHERE active')).rowCount === 0,
+      );
       await client.query(
         'SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots; DROP TABLE IF EXISTS made',
       );
