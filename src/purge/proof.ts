@@ -33,11 +33,24 @@ export async function readStretch(
   from: number,
   signal: AbortSignal,
 ): Promise<Stretch> {
-  const problems = new Problems();
   const places = key.map((name) => object.columns.findIndex((column) => column.name === name));
   if (places.includes(-1)) throw damaged(object.key, `it has no column ${key.join(', ')}`);
-  let gatherer: Gatherer | undefined;
-  const openReader = (): Gatherer => (gatherer = new Gatherer(places, from, object.object.rows));
+  const gatherer = await readProved(object, () => new Gatherer(places, from, object.object.rows), signal);
+  return gatherer.stretch;
+}
+
+/**
+ * Has an object read whole, of a run whose lines were proved before. The reader is given only if all that it got is what the manifest
+ * says. Throws FailureError `purge-archive-damaged`.
+ */
+export async function readProved<R extends ContentReader>(
+  object: Omit<ObjectToVerify, 'openReader' | 'keyColumns'>,
+  open: () => R,
+  signal: AbortSignal,
+): Promise<R> {
+  const problems = new Problems();
+  let reader: R | undefined;
+  const openReader = (): R => (reader = open());
   try {
     await verifyObject({ ...object, keyColumns: [], openReader }, problems, signal, () => undefined);
   } catch (error) {
@@ -45,8 +58,8 @@ export async function readStretch(
     problems.add(error.failure.message);
   }
   const [first] = problems.list;
-  if (first !== undefined || gatherer === undefined) throw damaged(object.key, first?.message ?? 'it was not read');
-  return gatherer.stretch;
+  if (first !== undefined || reader === undefined) throw damaged(object.key, first?.message ?? 'it was not read');
+  return reader;
 }
 
 export function damaged(key: string, why: string): Error {

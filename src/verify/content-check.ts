@@ -5,7 +5,6 @@ import type { Unpacker } from '../format/compress/unpacking.ts';
 import { FastLineScanner } from '../format/jsonl/scan/scanner.ts';
 import { Problems, type Problem } from './problems.ts';
 
-/** Plain data. */
 export interface ContentToCheck {
   codec: Codec;
   inflater: Inflater;
@@ -15,7 +14,6 @@ export interface ContentToCheck {
   keyColumns: readonly number[];
 }
 
-/** Plain data. */
 export interface ContentFindings {
   /** There is more content than was asked for, and no more of it was looked at. */
   isFull: boolean;
@@ -33,17 +31,6 @@ export interface ContentFindings {
   furtherProblems: number;
 }
 
-/** To be ended or dropped once. */
-export interface ContentCheck {
-  /** Whether nothing more need be written. */
-  readonly isFull: boolean;
-  /** Resolves when the next bytes may come; these are not looked at any more then. */
-  write(slice: Buffer): Promise<void>;
-  /** `isAll`: the bytes were not left off in the middle. */
-  end(isAll: boolean): Promise<ContentFindings>;
-  drop(): Promise<void>;
-}
-
 /** Takes what it wants from the very bytes that are compared with the manifest, of an object whose lines were checked before. */
 export interface ContentReader {
   /** The next bytes of the JSON Lines, which are valid until it returns. */
@@ -52,8 +39,8 @@ export interface ContentReader {
 
 const LINE_FEED = 0x0a;
 
-/** In the thread that calls. */
-export class ContentCheckHere implements ContentCheck {
+/** To be ended or dropped once. */
+export class ContentCheck {
   readonly #problems = new Problems();
   readonly #lines: FastLineScanner | CountedLines;
   readonly #unpacker: Unpacker;
@@ -71,14 +58,17 @@ export class ContentCheckHere implements ContentCheck {
     this.#unpacker = createUnpacker(codec, limits, onContent, inflater);
   }
 
+  /** Whether nothing more need be written. */
   get isFull(): boolean {
     return this.#unpacker.isFull;
   }
 
+  /** Resolves when the next bytes may come; these are not looked at any more then. */
   async write(slice: Buffer): Promise<void> {
     await this.#unpacker.write(slice);
   }
 
+  /** `isAll`: the bytes were not left off in the middle. */
   async end(isAll: boolean): Promise<ContentFindings> {
     const damage = await this.#unpacker.end();
     const { isFull, content } = this.#unpacker;

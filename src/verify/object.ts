@@ -7,7 +7,7 @@ import { unquote } from '../format/jsonl/write/json-text.ts';
 import { ObjectProof } from '../format/proof.ts';
 import type { Store } from '../store/store.ts';
 import type { ManifestColumn, ManifestObject } from '../ledger/manifest.ts';
-import { ContentCheckHere, type ContentFindings, type ContentReader } from './content-check.ts';
+import { ContentCheck, type ContentFindings, type ContentReader } from './content-check.ts';
 import { Problems } from './problems.ts';
 
 /** So much more than the manifest says is still read, so that a line too many can be named. */
@@ -73,7 +73,7 @@ async function readObject(
   const keyIndexes = keyColumns.map((name) => columns.findIndex((column) => column.name === name));
   const isKeyKnown = !keyIndexes.includes(-1);
   const reader = openReader?.();
-  const check = new ContentCheckHere(
+  const check = new ContentCheck(
     {
       codec,
       inflater,

@@ -5,9 +5,7 @@ import { readableWindowBytes } from '../../config/memory-sum.ts';
 import type { ManifestObject } from '../../ledger/manifest.ts';
 import type { RunFolder } from '../../ledger/run-folder.ts';
 import type { StoredManifest } from '../../ledger/stored-manifest.ts';
-import { tellsOfObject, verifyObject } from '../../verify/object.ts';
-import { Problems } from '../../verify/problems.ts';
-import { damaged } from '../proof.ts';
+import { readProved } from '../proof.ts';
 import type { PurgeContext, PurgeRequest } from '../request.ts';
 import { addTo, SummingReader, type LineSums } from './digest.ts';
 
@@ -30,28 +28,13 @@ async function sumObject(
   { columns }: StoredManifest,
   object: ManifestObject,
 ): Promise<LineSums> {
-  const key = folder.keyOf(object);
   const toRead = {
     store: folder.store,
-    key,
+    key: folder.keyOf(object),
     object,
     columns,
-    keyColumns: [],
     windowBytes: readableWindowBytes(config),
   };
-  const read = async (): Promise<LineSums> => {
-    const problems = new Problems();
-    let reader: SummingReader | undefined;
-    const openReader = (): SummingReader => (reader = new SummingReader());
-    try {
-      await verifyObject({ ...toRead, openReader }, problems, signal, () => undefined);
-    } catch (error) {
-      if (!tellsOfObject(error)) throw error;
-      problems.add(error.failure.message);
-    }
-    const [first] = problems.list;
-    if (first !== undefined || reader === undefined) throw damaged(key, first?.message ?? 'it was not read');
-    return reader.sums;
-  };
+  const read = async (): Promise<LineSums> => (await readProved(toRead, () => new SummingReader(), signal)).sums;
   return retrying(archive.retry, signal, read, (error) => error instanceof FailureError && error.failure.transient);
 }
