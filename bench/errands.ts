@@ -6,16 +6,12 @@ import type { LightSite } from './light-site.ts';
 import { measure, type Measurement } from './measure.ts';
 import { resultOf, runIds } from './rounds.ts';
 import { DESTINATION, emptyStore, say } from './site.ts';
-import { medianOf, spreadOf, type Spread } from './statistics.ts';
+import { summaryOf, type Summary } from './statistics.ts';
 import { areThere } from './tools.ts';
 
-export interface ErrandFigures {
+export interface ErrandFigures extends Summary {
   name: string;
   label: string;
-  seconds: Spread;
-  cpuSeconds: number;
-  serverCpuSeconds: number;
-  peakRssBytes: number;
 }
 
 export const EMPTY_NAME = 'empty';
@@ -115,12 +111,5 @@ function run({ environment, postmaster }: LightSite, commandLine: string, signal
 }
 
 function figuresOf(name: string, label: string, runs: readonly Measurement[]): ErrandFigures {
-  return {
-    name,
-    label,
-    seconds: spreadOf(runs.map(({ seconds }) => seconds)),
-    cpuSeconds: medianOf(runs.map(({ cpuSeconds }) => cpuSeconds)),
-    serverCpuSeconds: medianOf(runs.map(({ serverCpuSeconds }) => serverCpuSeconds)),
-    peakRssBytes: Math.max(...runs.map(({ peakRssBytes }) => peakRssBytes)),
-  };
+  return { name, label, ...summaryOf(runs) };
 }

@@ -8,16 +8,12 @@ import { measure, type Measurement } from './measure.ts';
 import { pgsluiceCommand } from './contenders.ts';
 import { resultOf, runIds } from './rounds.ts';
 import { emptyStore, say, type BenchTable, type Site } from './site.ts';
-import { medianOf, spreadOf, type Spread } from './statistics.ts';
+import { medianOf, summaryOf, type Summary } from './statistics.ts';
 
-export interface PurgeFigures {
+export interface PurgeFigures extends Summary {
   name: PurgerName;
   label: string;
-  seconds: Spread;
-  cpuSeconds: number;
-  serverCpuSeconds: number;
   walBytes: number;
-  peakRssBytes: number;
 }
 
 export interface PurgeOfTable {
@@ -149,10 +145,7 @@ function figuresOf({ name, label }: Purger, runs: readonly (Measurement & { walB
   return {
     name,
     label,
-    seconds: spreadOf(runs.map(({ seconds }) => seconds)),
-    cpuSeconds: medianOf(runs.map(({ cpuSeconds }) => cpuSeconds)),
-    serverCpuSeconds: medianOf(runs.map(({ serverCpuSeconds }) => serverCpuSeconds)),
+    ...summaryOf(runs),
     walBytes: medianOf(runs.map(({ walBytes }) => walBytes)),
-    peakRssBytes: Math.max(...runs.map(({ peakRssBytes }) => peakRssBytes)),
   };
 }

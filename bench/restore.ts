@@ -6,17 +6,13 @@ import { archiveName, pgsluiceCommand } from './contenders.ts';
 import { measure, type Measurement } from './measure.ts';
 import { resultOf, runIds } from './rounds.ts';
 import { emptyStore, say, type BenchTable, type Site } from './site.ts';
-import { medianOf, spreadOf, type Spread } from './statistics.ts';
+import { spreadOf, summaryOf, type Spread, type Summary } from './statistics.ts';
 
-export interface RestoreFigures {
+export interface RestoreFigures extends Summary {
   name: string;
   label: string;
-  seconds: Spread;
   /** Seconds of a round, as a multiple of what psql took in the same one. */
   timesPsql: Spread;
-  cpuSeconds: number;
-  serverCpuSeconds: number;
-  peakRssBytes: number;
 }
 
 export interface RestoreOfTable {
@@ -131,11 +127,8 @@ function figuresOf(
   return {
     name,
     label,
-    seconds: spreadOf(runs.map(({ seconds }) => seconds)),
+    ...summaryOf(runs),
     timesPsql: spreadOf(runs.map(({ seconds }, at) => seconds / (psql[at]?.seconds ?? Number.NaN))),
-    cpuSeconds: medianOf(runs.map(({ cpuSeconds }) => cpuSeconds)),
-    serverCpuSeconds: medianOf(runs.map(({ serverCpuSeconds }) => serverCpuSeconds)),
-    peakRssBytes: Math.max(...runs.map(({ peakRssBytes }) => peakRssBytes)),
   };
 }
 

@@ -1,4 +1,5 @@
 /** What several rounds come to. */
+import type { Measurement } from './measure.ts';
 
 export interface Spread {
   median: number;
@@ -16,4 +17,21 @@ export function spreadOf(values: readonly number[]): Spread {
 
 export function medianOf(values: readonly number[]): number {
   return spreadOf(values).median;
+}
+
+/** CPU seconds, and bytes. */
+export interface Summary {
+  seconds: Spread;
+  cpuSeconds: number;
+  serverCpuSeconds: number;
+  peakRssBytes: number;
+}
+
+export function summaryOf(runs: readonly Measurement[]): Summary {
+  return {
+    seconds: spreadOf(runs.map(({ seconds }) => seconds)),
+    cpuSeconds: medianOf(runs.map(({ cpuSeconds }) => cpuSeconds)),
+    serverCpuSeconds: medianOf(runs.map(({ serverCpuSeconds }) => serverCpuSeconds)),
+    peakRssBytes: Math.max(...runs.map(({ peakRssBytes }) => peakRssBytes)),
+  };
 }

@@ -1,8 +1,8 @@
 /** Finds the programs of the contenders, and says which are missing. */
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
 import { UsageError } from '../src/base/errors.ts';
+import { isExecutable } from '../src/demo/own-command.ts';
 import { CONTENDERS, type Contender, type Tool } from './contenders.ts';
 import { say } from './site.ts';
 
@@ -44,15 +44,6 @@ function find(command: Tool['command']): string | undefined {
     .split(path.delimiter)
     .map((folder) => path.join(folder, command))
     .find(isExecutable);
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** A wrong option needs no stack: its message on standard error, and the exit code for it. Rethrows anything else. */

@@ -25,7 +25,7 @@ function findCommand(name: string, searched = ''): string | undefined {
   return folders.map((folder) => path.join(folder, name)).find(isExecutable);
 }
 
-function isExecutable(file: string): boolean {
+export function isExecutable(file: string): boolean {
   try {
     accessSync(file, constants.X_OK);
     return true;
