@@ -19,6 +19,7 @@ import type { PurgeEnding } from '../../src/daemon/purge-ending.ts';
 import type { RunDetail } from '../../src/daemon/view/run-detail.ts';
 import { EVERY_SECOND, HTTP, NEVER, startDaemon } from '../support/daemon.ts';
 import { commandInProcess } from '../support/in-process.ts';
+import { Receiver } from '../support/receiver.ts';
 import { putObject } from '../support/segments.ts';
 import { openSite, resultsOf, type Site } from '../support/site.ts';
 
@@ -275,6 +276,106 @@ describe('the windows of an archive', () => {
     assert.deepEqual(left.rows, [{ n: 24 }]);
     const status = await site.run(['status'], file);
     assert.match(status.stdout, /purge of purged\n {2}last: \S+ purged, 24 deleted/);
+    await daemon.stop();
+  });
+
+  test('that are partitions are dropped, detached or refused by a daemon; what went, what stayed and why is told everywhere', async (t) => {
+    const { client } = site.database;
+    const runs = ['20260101T000000Z', '20260201T000000Z'] as const;
+    for (const name of ['dropping', 'detaching'])
+      await client.query(`
+        CREATE TABLE ${name} (id int, at timestamptz) PARTITION BY RANGE (at);
+        CREATE TABLE ${name}_1 PARTITION OF ${name} FOR VALUES FROM ('2026-01-01Z') TO ('2026-02-01Z');
+        CREATE TABLE ${name}_2 PARTITION OF ${name} FOR VALUES FROM ('2026-02-01Z') TO ('2026-03-01Z');
+        INSERT INTO ${name} SELECT i, timestamptz '2026-01-01Z' + i * interval '1 day' FROM generate_series(0, 58) AS i`);
+    await client.query('CREATE VIEW looking AS SELECT * FROM dropping_2');
+    const receiver = new Receiver();
+    const url = await receiver.open();
+    t.after(() => {
+      receiver.close();
+    });
+    const window = { column: 'at', every: 'partition', olderThan: '1d' };
+    const archiveOf = (then: string) => ({ window, schedule: NEVER, purge: { after: '7d', then } });
+    const archives = {
+      dropping: { table: 'public.dropping', ...archiveOf('drop') },
+      detaching: { table: 'public.detaching', ...archiveOf('detach') },
+    };
+    const notify = [{ url: `${url}/hooks/json` }];
+    const file = await site.writeConfig({ archives, notify, http: HTTP, log: { level: 'info' } });
+    await command((invocation) => runCommand(invocation, [], { all: true }), file);
+    for (const name of ['dropping', 'detaching'])
+      for (const run of runs) {
+        const manifest = { ...(await site.manifest(name, run)), finishedAt: '2026-04-01T00:00:00.000Z' };
+        await putObject(site, `pg/${name}/run=${run}/_manifest.json`, Buffer.from(JSON.stringify(manifest)));
+      }
+
+    const daemon = await startDaemon(site, file);
+    const { purge: dropping } = await daemon.until(
+      'dropping',
+      ({ purge }) => purge?.last?.run === runs[1] && purge.current === null,
+    );
+    const { purge: detaching } = await daemon.until(
+      'detaching',
+      ({ purge }) => purge?.last?.run === runs[1] && purge.current === null,
+    );
+    assert.deepEqual([dropping?.last?.status, dropping?.due, dropping?.notPurgeableRuns], ['refused', 1, 1]);
+    assert.deepEqual(
+      dropping?.notPurgeable.map(({ run, code }) => `${run} ${code}`),
+      [`${runs[1]} partition-depended-on`],
+    );
+    assert.deepEqual([detaching?.last?.status, detaching?.due, detaching?.notPurgeableRuns], ['purged', 0, 0]);
+    const { rows: left } = await client.query(`
+      SELECT to_regclass('dropping_1') IS NULL AS dropped, (SELECT count(*)::int FROM looking) AS refused,
+        (SELECT count(*)::int FROM detaching) AS attached, (SELECT count(*)::int FROM detaching_1) AS detached`);
+    assert.deepEqual(left, [{ dropped: true, refused: 28, attached: 0, detached: 31 }]);
+
+    const told = async (name: string) => {
+      const { purges } = await daemon.json<{ purges: PurgeEnding[] }>(`/api/purges?archive=${name}`);
+      return purges.map(({ run, status, reason, lines, totals }) =>
+        [run, status, reason, `${totals.deleted}/${lines}`].join(' '),
+      );
+    };
+    assert.deepEqual(await told('dropping'), [
+      `${runs[1]} refused partition-depended-on 0/28`,
+      `${runs[0]} purged ok 31/31`,
+    ]);
+    assert.deepEqual(await told('detaching'), [`${runs[1]} purged ok 28/28`, `${runs[0]} purged ok 31/31`]);
+    const detail = async (name: string, run: string) => daemon.json<RunDetail>(`/api/runs/${name}/${run}`);
+    assert.deepEqual((await detail('dropping', runs[0])).purge?.partition, {
+      name: 'public.dropping_1',
+      state: 'dropped',
+    });
+    assert.deepEqual((await detail('detaching', runs[0])).purge?.partition, {
+      name: 'public.detaching_1',
+      state: 'detached',
+    });
+    const refused = await detail('dropping', runs[1]);
+    assert.deepEqual([refused.purge, refused.purges[0]?.problems[0]?.code], [null, 'partition-depended-on']);
+    const metrics = (await daemon.get('/metrics')).body;
+    for (const line of [
+      'pgsluice_purged_rows_total{archive="dropping",outcome="deleted"} 31',
+      'pgsluice_purged_rows_total{archive="detaching",outcome="deleted"} 59',
+      'pgsluice_purges_total{archive="dropping",status="refused",reason="partition-depended-on"} 1',
+      'pgsluice_purge_not_purgeable_runs{archive="dropping"} 1',
+      'pgsluice_purge_due_runs{archive="dropping"} 1',
+      'pgsluice_purge_oldest_due_seconds{archive="detaching"} 0',
+    ])
+      assert.ok(metrics.includes(`${line}\n`), `${line} in ${metrics.replaceAll(/^(?!pgsluice_purge).*\n/gm, '')}`);
+    assert.match(metrics, /pgsluice_purge_oldest_due_seconds\{archive="dropping"\} [1-9]/);
+
+    await eventually('the refusal was told', async () => receiver.events().length > 0);
+    assert.deepEqual(
+      receiver.events().map(({ event, archive, run, error }) => [event, archive, run, error?.code].join(' ')),
+      [`failure dropping ${runs[1]} partition-depended-on`],
+    );
+    const { stdout } = await site.run(['status'], file);
+    assert.match(stdout, /purge of detaching\n {2}last: 20260201T000000Z purged, 28 deleted/);
+    assert.match(stdout, /purge of dropping\n[^]*20260201T000000Z[^]*looking depends on/);
+    const states = async (name: string) => {
+      const { windows } = await daemon.json<WindowsDetail>(`/api/windows/${name}`);
+      return windows.map(({ state }) => state);
+    };
+    await eventually('the calendar shows it', async () => (await states('dropping')).join() === 'purged,archived');
     await daemon.stop();
   });
 
