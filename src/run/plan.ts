@@ -22,6 +22,7 @@ import { inspectServer } from '../postgres/server.ts';
 import { findRowChoice } from '../postgres/row-choice.ts';
 import { findDescent } from '../postgres/row-descent.ts';
 import { findCorrelation, findLeaves, isUniqueKey, type Leaf } from '../postgres/table-stats.ts';
+import { narrowTo } from '../segment/narrow.ts';
 import { chooseCut, type CutFacts } from './cut/choose.ts';
 import { warnOfUncovered } from './coverage.ts';
 import type { Cut } from './cut/cut.ts';
@@ -123,7 +124,7 @@ async function lookAt(client: Client, archive: ArchiveConfig, slot: Date): Promi
 /** The statement that reads one segment. */
 export function segmentSelect({ subject, cut }: RunPlan, segment: PlannedSegment, reader: Reader): Statement {
   const asksServer = reader === 'cursor' ? undefined : (column: Column): boolean => !hasBinaryEncoder(column);
-  return buildSelect(subject.selection, cut.narrow(segment), asksServer);
+  return buildSelect(subject.selection, narrowTo(cut.parts, segment), asksServer);
 }
 
 function leavesOf(client: Client, { relation }: Subject): Promise<readonly Leaf[]> | readonly Leaf[] {
@@ -244,10 +245,9 @@ async function openValueCut(input: CutInput): Promise<Cut> {
   const key = subject.key.length === 0 ? undefined : await openKey(input);
   const isSplit = key !== undefined && archive.segments.by !== 'none' && (await canCutKey(client, subject, leaves));
   return cutByValue({
-    columns: columns.map(({ name }) => name),
+    columns,
     listValues: () => readValues(client, { selection: subject.selection, columns, skip }),
     countsAll: skip === undefined && archive.consistency !== 'none',
-    hasValues: (values) => hasValues(columns, values),
     areAsPrinted: (values) => areAsPrinted(client, columns, values),
     key: key && {
       ...key,

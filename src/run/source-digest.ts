@@ -4,6 +4,7 @@ import { formatCount } from '../base/units.ts';
 import type { RowDigest } from '../postgres/row-digest.ts';
 import { isSameSnapshot } from '../postgres/snapshot.ts';
 import type { Receipt } from '../ledger/receipts.ts';
+import { narrowTo } from '../segment/narrow.ts';
 import type { Attempt } from './attempt.ts';
 import { disowned } from './journal-plan.ts';
 import { replacePlan } from './ownership.ts';
@@ -51,7 +52,7 @@ async function compareAll(run: Run, attempt: Attempt): Promise<void> {
 async function verifySegment(run: Run, { session, plan }: Attempt, receipt: Receipt): Promise<void> {
   const segment = plan.segments.at(receipt.segment);
   if (segment === undefined) throw new Error(`there is no segment ${receipt.segment}`);
-  const theirs = await session.view.digest(plan.subject.selection, plan.cut.narrow(segment));
+  const theirs = await session.view.digest(plan.subject.selection, narrowTo(plan.cut.parts, segment));
   compare(run, `segment ${receipt.segment}`, archivedDigest([receipt]), theirs);
 }
 

@@ -15,9 +15,9 @@ import type { Cut } from '../../src/run/cut/cut.ts';
 import { cutByKey } from '../../src/run/cut/key.ts';
 import { cutByPages } from '../../src/run/cut/pages.ts';
 import { cutByValue } from '../../src/run/cut/value.ts';
-import { hasValues } from '../../src/postgres/distinct-values.ts';
 import { aManifest, aPlan, aReceipt, ARCHIVE, FINGERPRINT, receiptsOf, RUN } from './ledger.ts';
 import { mutate } from './mutations.ts';
+import { narrowTo } from '../../src/segment/narrow.ts';
 
 const LEAF = {
   oid: 16_384,
@@ -42,12 +42,11 @@ const CUTS: Record<JournalPlan['by'], Cut | undefined> = {
   pages: cutByPages({ leaves: [LEAF], table: { oid: LEAF.oid, name: '"events"' }, targetBytes: 80_000 }),
   none: undefined,
   value: cutByValue({
-    columns: ['tenant', 'day'],
+    columns: VALUE_COLUMNS,
     async *listValues() {
       // None are listed here.
     },
     countsAll: true,
-    hasValues: (values) => hasValues(VALUE_COLUMNS, values),
     areAsPrinted: () => Promise.resolve(true),
     key: {
       columns: [{ reference: '"id"', type: 'bigint', operators: 'pg_catalog' }],
@@ -140,7 +139,7 @@ function statementsOfPlan({ by, segments }: JournalPlan): string[] {
   const cut = CUTS[by];
   if (cut === undefined || cut.problem(segments) !== undefined) return [];
   return Array.from(segments, (segment) => {
-    const { from = '', predicate = '', orderBy = '' } = cut.narrow(segment);
+    const { from = '', predicate = '', orderBy = '' } = narrowTo(cut.parts, segment);
     return [from, predicate, orderBy].join(' ');
   });
 }

@@ -1,6 +1,6 @@
 /** A way to cut the rows of a run into segments. Each kind has a file of its own; nothing else knows the kinds apart. */
 import type { CutBy, PlannedSegment, PlannedSegments } from '../../ledger/segments.ts';
-import type { Narrowing } from '../../postgres/select.ts';
+import type { CutParts } from '../../segment/narrow.ts';
 
 export interface Cut {
   readonly name: CutBy;
@@ -22,8 +22,8 @@ export interface Cut {
   problem(segments: PlannedSegments): string | undefined;
   /** The same, as far as only the server knows; of segments that have no other problem. Absent where there is nothing to ask. */
   problemByServer?(segments: PlannedSegments): Promise<string | undefined>;
-  /** What narrows the source to one segment. The SQL is made here, from the config and the catalogue. */
-  narrow(segment: PlannedSegment): Narrowing;
+  /** By what a segment is narrowed to its rows, of the config and the catalogue; see segment/narrow.ts. */
+  readonly parts: CutParts;
   /** What a person is told of a segment. */
   describe(segment: PlannedSegment): string;
 }

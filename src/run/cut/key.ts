@@ -1,18 +1,13 @@
 /** Cuts a run by ranges of a key: such a segment means the same rows under any snapshot, so a run can go on after a crash. */
 import type { KeyRange, PlannedSegments } from '../../ledger/segments.ts';
-import { quoteLiteral } from '../../postgres/identifiers.ts';
 import type { KeyValues } from '../../postgres/quantiles.ts';
-import { compareRow, type Compared } from '../../postgres/row-comparison.ts';
-import type { Narrowing } from '../../postgres/select.ts';
+import type { KeyParts } from '../../segment/narrow.ts';
 import type { Cut } from './cut.ts';
 
 /** Bounds that one statement compares. */
 const COMPARED_AT_ONCE = 10_000;
 
-export interface KeyCutParts {
-  columns: readonly Compared[];
-  /** Whether rows without a key must be reckoned with. */
-  nullable: boolean;
+export interface KeyCutParts extends KeyParts {
   /** The values at which the second and all further ranges begin: ascending, no two alike. */
   findBounds: () => Promise<KeyValues[]>;
   /** The place of the first bound that is greater than the next one; undefined when there is none. */
@@ -33,7 +28,7 @@ export function cutByKey({ columns, nullable, findBounds, findDescent }: KeyCutP
       }
       return undefined;
     },
-    narrow: ({ range }) => (range === undefined ? {} : narrowToRange(range, columns, nullable)),
+    parts: { by: 'key', columns, nullable },
     describe: ({ range }) => (range === undefined ? 'all rows' : describeRange(range)),
   };
 }
@@ -77,31 +72,6 @@ function findGap(segments: PlannedSegments, columns: number): string | undefined
     end = range.upper;
   }
   return segments.length > 0 && end === null ? undefined : 'the last segment does not go to the end';
-}
-
-/**
- * The condition and the order of a range. Where the key may be NULL, "below the upper bound" is put as "not known to be
- * at or above it", so that such rows fall into exactly one range. An index cannot serve that, so a proven key does without,
- * and after the first range, which holds the rows whose first column is NULL, that column's own bound goes along.
- */
-function narrowToRange(range: KeyRange, key: readonly Compared[], nullable: boolean): Narrowing {
-  const conditions: string[] = [];
-  if (range.lower !== null) conditions.push(compareRow(key, '>=', literals(range.lower)));
-  if (range.upper !== null) {
-    const upper = literals(range.upper);
-    conditions.push(nullable ? `(${compareRow(key, '>=', upper)}) IS NOT TRUE` : compareRow(key, '<', upper));
-    if (nullable && range.lower !== null) conditions.push(leadingAtMost(range.upper, key));
-  }
-  const orderBy = key.map(({ reference }) => reference).join(', ');
-  return conditions.length === 0 ? { orderBy } : { predicate: conditions.join(' AND '), orderBy };
-}
-
-function leadingAtMost(values: KeyValues, key: readonly Compared[]): string {
-  return compareRow(key.slice(0, 1), '<=', literals(values));
-}
-
-function literals(values: KeyValues): string[] {
-  return values.map(quoteLiteral);
 }
 
 function describeRange({ lower, upper }: KeyRange): string {

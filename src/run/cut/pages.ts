@@ -1,21 +1,14 @@
 /** Cuts a run by ranges of heap pages (ctid): no index is needed, but a segment means its rows in its own snapshot only. */
 import { countOf, formatCount } from '../../base/units.ts';
-import {
-  pageRangesOf,
-  type PageRange,
-  type PlannedSegment,
-  type PlannedSegments,
-  type WholeLeaf,
-} from '../../ledger/segments.ts';
-import type { Narrowing } from '../../postgres/select.ts';
+import { pageRangesOf, type PageRange, type PlannedSegment, type PlannedSegments } from '../../ledger/segments.ts';
 import type { Leaf } from '../../postgres/table-stats.ts';
+import { leafNamed, type NamedTable } from '../../segment/narrow.ts';
 import type { Cut } from './cut.ts';
 
 export interface PagesCutParts {
   /** All that the catalogue lists below the table. */
   leaves: readonly Leaf[];
-  /** The table that was asked for: its OID where it has this name itself, and its name, quoted. A filter may call it so, and a leaf takes that name on. */
-  table: { oid: number | undefined; name: string };
+  table: NamedTable;
   /** What a segment is to have, TOAST included. */
   targetBytes: number;
 }
@@ -25,23 +18,16 @@ const MOST_TOGETHER = 100;
 
 export function cutByPages({ leaves, table, targetBytes }: PagesCutParts): Cut {
   const byOid = new Map(leaves.map((leaf) => [leaf.oid, leaf]));
-  const leafOf = ({ leaf, name }: WholeLeaf): Leaf => {
-    const found = byOid.get(leaf);
-    if (found === undefined) throw new Error(`${name} (${leaf}) is no part of ${table.name}`);
-    return found;
-  };
+  const parts = { by: 'pages', table, leaves: byOid } as const;
   return {
     name: 'pages',
     survivesSnapshot: false,
     segments: () => Promise.resolve(partsOf(leaves, targetBytes).map((part, index) => ({ index, ...part }))),
     problem: (segments) => findFault(segments, byOid),
-    narrow: ({ pages, leaves: whole }) => {
-      if (whole !== undefined) return { from: whole.map((each) => nameAs(leafOf(each), table)) };
-      return pages === undefined ? {} : narrowToPages(pages, leafOf(pages), table);
-    },
+    parts,
     describe: ({ pages, leaves: whole }) => {
-      if (whole !== undefined) return describeLeaves(whole.map(leafOf));
-      return pages === undefined ? 'all rows' : describePages(pages, leafOf(pages));
+      if (whole !== undefined) return describeLeaves(whole.map((each) => leafNamed(each, parts)));
+      return pages === undefined ? 'all rows' : describePages(pages, leafNamed(pages, parts));
     },
   };
 }
@@ -108,19 +94,6 @@ function findFault(segments: PlannedSegments, leaves: ReadonlyMap<number, Leaf>)
   }
   const unfinished = [...next].find(([, at]) => at !== null);
   return unfinished === undefined ? undefined : `${leaves.get(unfinished[0])?.name ?? ''} is not read to its end`;
-}
-
-/** A filter may name the table. */
-function nameAs(leaf: Leaf, table: PagesCutParts['table']): string {
-  return leaf.oid === table.oid ? leaf.from : `${leaf.from} AS ${table.name}`;
-}
-
-function narrowToPages({ fromPage, toPage }: PageRange, leaf: Leaf, table: PagesCutParts['table']): Narrowing {
-  const from = nameAs(leaf, table);
-  if (!leaf.hasPages || (fromPage === 0 && toPage === null)) return { from };
-  const lower = `ctid OPERATOR(pg_catalog.>=) '(${fromPage},0)'::pg_catalog.tid`;
-  if (toPage === null) return { from, predicate: lower };
-  return { from, predicate: `${lower} AND ctid OPERATOR(pg_catalog.<) '(${toPage},0)'::pg_catalog.tid` };
 }
 
 function describePages({ fromPage, toPage }: PageRange, { name, hasPages }: Leaf): string {

@@ -8,6 +8,7 @@ import {
   type PlannedSegment,
   type PlannedSegments,
 } from '../../ledger/segments.ts';
+import type { ValueColumn } from '../../postgres/distinct-values.ts';
 import type { KeyValues } from '../../postgres/quantiles.ts';
 import type { Cut } from './cut.ts';
 import { cutByKey, type KeyCutParts } from './key.ts';
@@ -22,13 +23,11 @@ export interface CountedValue {
 }
 
 export interface ValueCutParts {
-  columns: readonly string[];
+  columns: readonly ValueColumn[];
   /** All values that there are, each once. Throws FailureError when there are too many. */
   listValues: () => AsyncIterable<CountedValue>;
   /** Whether all rows are counted, and not a sample of them. */
   countsAll: boolean;
-  /** The condition that a row has these values. */
-  hasValues: (values: PartitionValues) => string;
   /** Whether all are values, and spelt as Postgres does; else the rows of one may be those of another one. */
   areAsPrinted: (values: readonly PartitionValues[]) => Promise<boolean>;
   /** What large values are cut by; undefined where there is nothing. */
@@ -42,8 +41,9 @@ export interface ValueKey extends Omit<KeyCutParts, 'findBounds'> {
   partsOf: (share: number) => number;
 }
 
-export function cutByValue({ columns, listValues, countsAll, hasValues, areAsPrinted, key }: ValueCutParts): Cut {
+export function cutByValue({ columns, listValues, countsAll, areAsPrinted, key }: ValueCutParts): Cut {
   let counted: number | undefined;
+  const names = columns.map(({ name }) => name);
   const ranges = key && cutByKey({ ...key, findBounds: () => Promise.resolve([]) });
   /** The segments of one value, from that number on. */
   const segmentsOf = async (index: number, { values, rows }: CountedValue, all: number): Promise<PlannedSegment[]> => {
@@ -94,13 +94,9 @@ export function cutByValue({ columns, listValues, countsAll, hasValues, areAsPri
       }
       return undefined;
     },
-    narrow: (segment) => {
-      const condition = hasValues(segment.partition ?? []);
-      const { predicate, ...order } = segment.range === undefined ? {} : (ranges?.narrow(segment) ?? {});
-      return { ...order, predicate: predicate === undefined ? condition : `${condition} AND ${predicate}` };
-    },
+    parts: { by: 'value', columns, key: key && { columns: key.columns, nullable: key.nullable } },
     describe: (segment) => {
-      const folder = visible(folderOf(columns, segment).slice(0, -1));
+      const folder = visible(folderOf(names, segment).slice(0, -1));
       return segment.range === undefined ? folder : `${folder} ${ranges?.describe(segment) ?? ''}`;
     },
   };

@@ -6,6 +6,6 @@ export const wholeCut: Cut = {
   survivesSnapshot: false,
   segments: () => Promise.resolve([{ index: 0 }]),
   problem: (segments) => (segments.length === 1 ? undefined : `there are ${segments.length} segments in place of one`),
-  narrow: () => ({}),
+  parts: { by: 'none' },
   describe: () => 'all rows',
 };

@@ -74,7 +74,7 @@ export function aRunPlan({ segments = keySegments(3), survivesSnapshot = true, w
     survivesSnapshot,
     segments: () => Promise.resolve([...segments]),
     problem: () => undefined,
-    narrow: () => ({}),
+    parts: { by: 'none' },
     describe: () => 'all rows',
   };
   const id = {

@@ -7,6 +7,7 @@ import type { Compared } from '../../../../src/postgres/row-comparison.ts';
 import type { Cut } from '../../../../src/run/cut/cut.ts';
 import { cutByKey } from '../../../../src/run/cut/key.ts';
 import { keySegments } from '../../../support/ledger.ts';
+import { narrowTo } from '../../../../src/segment/narrow.ts';
 
 const ID: Compared = { reference: '"id"', type: 'pg_catalog.int8', operators: 'pg_catalog' };
 const TEXT: Compared = { reference: 'q.c2', type: 'pg_catalog.text', operators: 'pg_catalog' };
@@ -142,7 +143,7 @@ describe('a cut by key', () => {
     test(`a range ${situation}`, () => {
       const { lower, upper } = range;
       const segment = { index: 0, range: { lower: lower && [...lower], upper: upper && [...upper] } };
-      assert.deepEqual(cut.narrow(segment), expected);
+      assert.deepEqual(narrowTo(cut.parts, segment), expected);
     });
   }
 

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { pageRangesOf, type PlannedSegment } from '../../../../src/ledger/segments.ts';
 import type { Leaf } from '../../../../src/postgres/table-stats.ts';
 import { cutByPages } from '../../../../src/run/cut/pages.ts';
+import { narrowTo } from '../../../../src/segment/narrow.ts';
 
 const TABLE = { oid: 100, name: '"t"' };
 
@@ -54,12 +55,12 @@ describe('a cut by pages', () => {
     const [all, ...others] = await three.segments();
     assert.deepEqual(others, []);
     assert.deepEqual(Object.keys(all!), ['index', 'leaves']);
-    assert.deepEqual(three.narrow(all!), {
+    assert.deepEqual(narrowTo(three.parts, all!), {
       from: ['ONLY "public"."leaf 100"', 'ONLY "public"."leaf 101" AS "t"', 'ONLY "public"."leaf 102" AS "t"'],
     });
     assert.equal(three.describe(all!), 'public.leaf 100 and 2 other partitions');
     const stranger = { index: 0, leaves: [{ leaf: 103, name: 'x' }] };
-    assert.throws(() => three.narrow(stranger), /is no part of/);
+    assert.throws(() => narrowTo(three.parts, stranger), /is no part of/);
   });
 
   test('takes its own segments over from a journal, and no others', async () => {
@@ -163,12 +164,12 @@ describe('a cut by pages', () => {
     ['a leaf without pages as a whole', segment(102, 0, 5), { from: 'ONLY "public"."leaf 102" AS "t"' }],
   ] as const) {
     test(`reads ${situation}`, () => {
-      assert.deepEqual(cut.narrow(at), expected);
+      assert.deepEqual(narrowTo(cut.parts, at), expected);
     });
   }
 
   test('reads nothing that the server does not list', () => {
-    assert.throws(() => cut.narrow(segment(103, 0, null)), /is no part of/);
+    assert.throws(() => narrowTo(cut.parts, segment(103, 0, null)), /is no part of/);
   });
 
   test('says to a person what a range holds, by the name that the leaf has now', () => {
