@@ -34,6 +34,9 @@ export interface Alarm {
   seconds: number | null;
 }
 
+/** No run id begins so. */
+const REFUSED = 'refused ';
+
 type AlarmFacts = Pick<Alarm, 'event' | 'archive' | 'run' | 'text'> & Partial<Alarm>;
 
 export class Alarms {
@@ -72,8 +75,8 @@ export class Alarms {
   /** A purge that fails, is refused or finds its archive damaged is told of once; and so are rows that were changed since. */
   purged(ending: PurgeEnding): void {
     const { archive, run, status, reason, problems } = ending;
-    // What stands against one run of a table stands against all.
-    const subject = status === 'refused' ? 'refused' : run;
+    // What stands against one run of a table stands against others as well.
+    const subject = status === 'refused' ? `${REFUSED}${reason}` : run;
     if (isPurgeFault(ending)) {
       const [error = { code: reason, message: '', hint: '' }] = problems;
       const more = problems.length > 1 ? `, and ${countOf(problems.length - 1, 'further reason')}` : '';
@@ -82,7 +85,6 @@ export class Alarms {
       const text = `purge of archive ${archive}, run ${run}, ${how}: ${visible(error.message)} (${error.code})${more}`;
       this.#tellOnce(archive, subject, reason, { event: 'failure', archive, run, text, error });
     } else if (status === 'purged') {
-      this.#told.get(archive)?.delete('refused');
       this.#told.get(archive)?.delete(run);
       const changed = describeChanged(ending);
       if (changed === undefined) return;
@@ -93,7 +95,10 @@ export class Alarms {
 
   /** What keeps runs from being purged before anything is tried. Damaged manifests are told of by the runs. */
   held(archive: string, standing: PurgeStanding | undefined): void {
-    const { failure, held = [] } = standing ?? {};
+    const { failure, held = [], refused } = standing ?? {};
+    const reasons = new Set(Array.from(refused?.values() ?? [], ({ reason }) => `${REFUSED}${reason}`));
+    for (const subject of this.#told.get(archive)?.keys() ?? [])
+      if (subject.startsWith(REFUSED) && !reasons.has(subject)) this.#told.get(archive)?.delete(subject);
     if (failure === undefined) this.#told.get(archive)?.delete('');
     else {
       const text = `purges of archive ${archive} failed: ${visible(failure.message)} (${failure.code})`;

@@ -106,6 +106,35 @@ describe('a purge', () => {
     purges.passEnded('w', { purged: 0, stoppedBy: 'run-in-progress' });
     mock.timers.tick(MINUTE);
     assert.deepEqual(orders, ['offer w', 'offer w']);
+    purges.found('w', { due: dueOf('1'), held: [], nextDueMs: undefined });
+    purges.passEnded('w', { purged: 0, isBlocked: true });
+    mock.timers.tick(MINUTE);
+    assert.deepEqual(orders, ['offer w', 'offer w', 'offer w'], 'and where somebody was in the way of a partition');
+  });
+
+  test('is asked for after six hours at the latest, as clocks may be set', () => {
+    purges.found('w', { due: [], held: [], nextDueMs: 1_000_000 + 48 * 60 * MINUTE });
+    purges.passEnded('w', { purged: 0 });
+    mock.timers.tick(6 * 60 * MINUTE);
+    assert.deepEqual(orders, ['offer w']);
+  });
+
+  test('keeps no timer after the end of planning, and what ends then plans nothing', () => {
+    purges.found('w', { due: [], held: [], nextDueMs: 1_000_000 + 5 * MINUTE });
+    const set = mock.method(globalThis, 'setTimeout');
+    const clear = mock.method(globalThis, 'clearTimeout');
+    try {
+      purges.passEnded('w', { purged: 0 });
+      const timer: unknown = set.mock.calls[0]?.result;
+      assert.ok(timer !== undefined);
+      purges.close();
+      assert.equal(clear.mock.calls.at(-1)?.arguments[0], timer);
+      purges.passEnded('w', { purged: 0, stoppedBy: 'run-in-progress' });
+      assert.equal(set.mock.callCount(), 1);
+    } finally {
+      set.mock.restore();
+      clear.mock.restore();
+    }
   });
 
   for (const stoppedBy of ['asked', 'maxDuration'] as const)
@@ -156,7 +185,14 @@ describe('how the purges of an archive stand', () => {
       ['0_2 purge-came-back', '2 purge-cascades'],
     );
     assert.equal(state.last?.run, '3');
-    purges.found('w', { due: dueOf('3'), held: [], nextDueMs: undefined });
+    ended('2');
+    assert.deepEqual(
+      describePurging(purges.of('w'), undefined, new Date())?.notPurgeable.map(({ run }) => run),
+      ['0_2'],
+      'what was purged after all is refused no more',
+    );
+    ended('3', { status: 'refused', problems: [problem] });
+    purges.found('w', { due: dueOf('1'), held: [], nextDueMs: undefined });
     assert.equal(
       describePurging(purges.of('w'), undefined, new Date())?.notPurgeableRuns,
       0,
@@ -169,6 +205,11 @@ describe('how the purges of an archive stand', () => {
     const totals = { ...noLines(), deleted: 9, changed: 1 };
     const { totalsHere } = describePurge(resultOf('1', { totals, totalsBefore }), new Date());
     assert.deepEqual(totalsHere, { ...noLines(), deleted: 4, changed: 1 });
+  });
+
+  test('keeps 50 reasons of one purge', () => {
+    const problems = Array.from({ length: 60 }, () => ({ code: 'purge-rule' as const, message: 'a rule', hint: '' }));
+    assert.equal(describePurge(resultOf('1', { status: 'refused', problems }), new Date()).problems.length, 50);
   });
 
   test('another process that has the lock is no fault', () => {
@@ -198,16 +239,27 @@ describe('the alarms of purges', () => {
     alarms = new Alarms({ send } as unknown as Deliveries, () => ({ notify, archives: {} }) as unknown as Config);
   });
 
-  test('a refusal is told of once, whatever the run, until a run is purged', () => {
-    const refused = {
-      status: 'refused',
-      problems: [{ code: 'purge-rule', message: 'a rule', hint: 'drop it' }],
-    } as const;
-    for (const run of ['1', '2', '1']) purged(run, { ...refused, problems: [...refused.problems] });
-    assert.deepEqual(sent, ['failure 1 purge-rule']);
-    purged('1');
-    purged('2', { ...refused, problems: [...refused.problems] });
-    assert.deepEqual(sent, ['failure 1 purge-rule', 'failure 2 purge-rule']);
+  test('a refusal is told of once for each reason, whatever the run, as long as a run is refused for it', () => {
+    const refused = (run: string, code: 'purge-rule' | 'partition-changed'): void => {
+      const changes = { status: 'refused' as const, problems: [{ code, message: 'why', hint: 'what helps' }] };
+      purged(run, changes);
+      ended(run, changes);
+    };
+    for (let slot = 0; slot < 2; slot += 1) {
+      purges.found('w', { due: dueOf('1', '2', '3'), held: [], nextDueMs: undefined });
+      alarms.held('w', purges.of('w'));
+      refused('1', 'purge-rule');
+      refused('2', 'purge-rule');
+      refused('3', 'partition-changed');
+      purged('4');
+      ended('4');
+    }
+    assert.deepEqual(sent, ['failure 1 purge-rule', 'failure 3 partition-changed']);
+    for (const run of ['1', '2']) ended(run);
+    alarms.held('w', purges.of('w'));
+    refused('2', 'purge-rule');
+    refused('3', 'partition-changed');
+    assert.deepEqual(sent.slice(2), ['failure 2 purge-rule']);
   });
 
   test('a damaged archive and a failure are told of once for each run, being stopped never', () => {

@@ -88,11 +88,12 @@ describe('a purge is refused', () => {
   test('for nothing, where nothing stands against it', () => {
     assert.deepEqual(codes({}), []);
     assert.deepEqual(codes({ references: [REFERENCE] }), []);
+    assert.deepEqual(codes({ relation: { ...relation, kind: 'partitioned', hasChildren: true } }), []);
   });
 
   const cases: [code: string, facts: Partial<PurgeFacts>, manifest?: Partial<Manifest>][] = [
     ['purge-pooler', { server: { ...server, isPooled: true } }],
-    ['purge-read-only', { server: { ...server, inRecovery: true, readOnly: true } }],
+    ['purge-read-only', { server: { ...server, inRecovery: true } }],
     ['purge-read-only', { server: { ...server, readOnly: true } }],
     ['purge-replication-role', { server: { ...server, replicationRole: 'replica' } }],
     ['purge-encoding', { server: { ...server, encoding: 'EUC_JP' } }],
@@ -100,6 +101,11 @@ describe('a purge is refused', () => {
     ['purge-wrong-source', { identity: { ...FACTS.identity, systemIdentifier: '8' } }],
     ['purge-wrong-source', { identity: { ...FACTS.identity, systemIdentifier: null } }],
     ['purge-wrong-source', {}, { source: { ...MANIFEST.source, systemIdentifier: null } }],
+    [
+      'purge-wrong-source',
+      { identity: { ...FACTS.identity, systemIdentifier: null } },
+      { source: { ...MANIFEST.source, systemIdentifier: null } },
+    ],
     ['purge-wrong-source', {}, { source: { ...MANIFEST.source, database: 'e' } }],
     ['purge-wrong-source', {}, { table: 'public.other' }],
     ['purge-too-young', { server: { ...server, now: new Date('2026-11-01T00:59:59Z') } }],
@@ -112,6 +118,7 @@ describe('a purge is refused', () => {
     ['purge-no-key', { keys: [] }],
     ['purge-no-key', { keys: [['v', 'gone']] }],
     ['purge-columns-changed', {}, { columns: MANIFEST.columns.toReversed() }],
+    ['purge-columns-changed', {}, { columns: MANIFEST.columns.map((column) => ({ ...column, type: 'date' })) }],
     ['purge-columns-changed', {}, { columns: MANIFEST.columns.slice(0, 1) }],
     ['purge-columns-changed', { relation: { ...relation, columns: COLUMNS.slice(0, 1) } }],
     ['purge-permission', { rights: { ...rights, select: false } }],
@@ -130,6 +137,12 @@ describe('a purge is refused', () => {
     test(`${code}: ${JSON.stringify(manifest ?? facts).slice(0, 60)}`, () => {
       assert.deepEqual(codes(facts, manifest), [code]);
     });
+
+  test('less than an hour is not believed of the config', () => {
+    assert.deepEqual(codes({ server: { ...server, now: new Date('2026-11-01T00:59:59Z') } }, {}, { afterMs: 0 }), [
+      'purge-too-young',
+    ]);
+  });
 
   test('a run that is named may be as young as it is', () => {
     assert.deepEqual(codes({ server: { ...server, now: new Date(0) } }, {}, {}, true), []);
