@@ -123,6 +123,13 @@ describe('what the daemon does not purge by itself', () => {
     assert.ok(Math.abs((due?.nextDueMs ?? 0) - Date.now() - HOUR) < 60_000);
   });
 
+  test('anything by the clock of its own host, where the database cannot be asked', async () => {
+    await age(DAYS[0], 8 * DAY);
+    const sources = { default: { url: '${DATABASE_URL}' }, away: { url: 'postgres://nobody@127.0.0.1:1/nothing' } };
+    const { results, failure } = await pass(await writeConfig({}, { source: 'away' }, { sources }));
+    assert.deepEqual([results, failure?.code], [[], 'connection-refused']);
+  });
+
   test('a run whose objects are damaged: those after it go, and it is not read again at once', async () => {
     for (const run of DAYS.slice(0, 2)) await age(run, 8 * DAY);
     const [object] = (await site.manifest(NAME, DAYS[0]))!.objects;
@@ -409,6 +416,17 @@ describe('rows that were restored into their own table', () => {
     await sql('DELETE FROM events WHERE id <= 3');
     assert.equal((await restore(first)).result.status, 'restored');
     assert.deepEqual([(await pass()).results, await left()], [[], [240, 240, 240]]);
+  });
+
+  test('are taken to be there where the mark cannot be believed', async () => {
+    await age(first, 8 * DAY);
+    const key = `${PREFIX}${NAME}/run=${first}/_restored.json`;
+    await putObject(site, key, Buffer.from('{"format":"pgsluice/restored/1"}'));
+    const { results, due } = await pass();
+    const held = due?.held.map(({ run, failure }) => `${run} ${failure.code}`);
+    assert.deepEqual([results, held], [[], [`${first} purge-restored`]]);
+    assert.equal(await purgeByName(first), 'failed');
+    assert.deepEqual(await left(), [240, 240, 240]);
   });
 
   test('are not restored at all where the run cannot be marked, or is being purged', async () => {

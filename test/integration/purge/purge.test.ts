@@ -151,6 +151,54 @@ describe('a row whose UPDATE commits while the DELETE waits for it', () => {
         assert.deepEqual(await race(ours, update, plan), { n: 1, it: 1 });
       });
 
+  const JOINS = { hashjoin: 'Hash Join', mergejoin: 'Merge Join', nestloop: 'Nested Loop' };
+  for (const [at, [plan, node]] of Object.entries(JOINS).entries())
+    test(`stays where it moves to another partition, and the others of the batch go: ${plan}`, async () => {
+      const name = `wandering_${plan}`;
+      await sql(`CREATE TABLE ${name} (id int, at int, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+        CREATE TABLE ${name}_0 PARTITION OF ${name} FOR VALUES FROM (0) TO (1);
+        CREATE TABLE ${name}_1 PARTITION OF ${name} FOR VALUES FROM (1) TO (2);
+        INSERT INTO ${name} SELECT i, 0, md5(i::text) FROM generate_series(1, 20) AS i`);
+      const writer = await connect(site.database.url);
+      const client = await connectPostgres({ url: site.database.url, applicationName: name });
+      try {
+        for (const method of Object.keys(JOINS))
+          await client.query(`SET enable_${method} = ${method === plan ? 'on' : 'off'}`);
+        const facts = await look(client, name);
+        const prepared = await prepare(client, facts, { columns: facts.relation.columns } as unknown as Manifest);
+        const remove = prepared.statements.remove.replace(' SKIP LOCKED', '');
+        const lines = (await sql(`SELECT row_to_json(t)::text AS line FROM ${name} AS t ORDER BY id`)).map(({ line }) =>
+          String(line),
+        );
+        const keys = [(id: number) => String(id), () => '0'].map((print) => ({
+          slice: (from: number, to: number) =>
+            `{${Array.from({ length: to - from }, (_, line) => print(from + line + 1)).join()}}`,
+        }));
+        const stretch = { keys, digests: digestsOf(lines), sizes: Uint32Array.from(lines, ({ length }) => length) };
+        const { rows: explained } = await client.query<Record<string, string>>(`EXPLAIN ${remove}`, [
+          ...keys.map(({ slice }) => slice(0, 20)),
+          stretch.digests,
+        ]);
+        assert.ok(JSON.stringify(explained).includes(node), JSON.stringify(explained));
+        await writer.query(`BEGIN; UPDATE ${name} SET at = 1 WHERE id = ${7 + at}`);
+        const batches = new Batches(client, { ...prepared, statements: { ...prepared.statements, remove } }, true);
+        const done = batches.goThrough(stretch).next();
+        done.catch(() => undefined);
+        await eventually(
+          'the statement waits',
+          async () =>
+            (await sql(`SELECT FROM pg_stat_activity WHERE application_name = '${name}' AND wait_event_type = 'Lock'`))
+              .length === 1,
+        );
+        await writer.query('COMMIT');
+        assert.deepEqual((await done).value?.totals, { ...NOTHING, deleted: 19, absent: 1 });
+        assert.deepEqual(await sql(`SELECT id, at FROM ${name}`), [{ id: 7 + at, at: 1 }]);
+      } finally {
+        await writer.end();
+        await endConnection(client);
+      }
+    });
+
   test('would be lost by a statement that does not lock what it compares', async () => {
     assert.deepEqual(await race(naive, `v = 'new'`, 'hashjoin'), { n: 0, it: 0 });
   });
@@ -517,7 +565,8 @@ describe('what goes, and what stays', () => {
   test('each batch is a transaction of its own at READ COMMITTED, whatever the role has by default', async () => {
     await createRows(site, 'isolated', 20);
     await sql(`CREATE TABLE levels (level text); CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        INSERT INTO levels SELECT current_setting('transaction_isolation') || ' ' || current_setting('lock_timeout'); RETURN NULL; END $$;
+        INSERT INTO levels SELECT concat_ws(' ', current_setting('transaction_isolation'), current_setting('lock_timeout'),
+          current_setting('statement_timeout')); RETURN NULL; END $$;
       CREATE TRIGGER telling AFTER DELETE ON isolated FOR EACH STATEMENT EXECUTE FUNCTION tell()`);
     const url = `${site.database.url}?options=-c%20default_transaction_isolation%3Dserializable`;
     const sources = { default: { url: '${DATABASE_URL}' }, strict: { url } };
@@ -527,7 +576,7 @@ describe('what goes, and what stays', () => {
       { sources },
     );
     assert.deepEqual((await purge(config, 'isolated')).result.totals, { ...NOTHING, deleted: 20 });
-    assert.deepEqual(await sql('SELECT DISTINCT level FROM levels'), [{ level: 'read committed 2s' }]);
+    assert.deepEqual(await sql('SELECT DISTINCT level FROM levels'), [{ level: 'read committed 2s 1min' }]);
   });
 
   for (const [what, change] of Object.entries({

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import { FailureError } from '../../../src/base/errors.ts';
 import type { Client } from '../../../src/postgres/connect.ts';
 import { Batches } from '../../../src/purge/batches.ts';
@@ -74,6 +74,25 @@ test('what it does not know ends the purge, and so does a cancel that is none of
     const { client, asked } = serverThat(() => code);
     await assert.rejects(run(client, stretchOf(4)), FailureError);
     assert.equal(asked.at(-1), 'ROLLBACK');
+  }
+});
+
+test('a batch that takes longer than its time limit is taken apart, down to a row that does so alone', async () => {
+  let ms = 0;
+  const now = mock.method(performance, 'now', () => ms);
+  try {
+    const slow = (keys: number[]): string | undefined => {
+      ms += keys.length > 1 ? 60_000 : 1;
+      return keys.length > 1 ? '57014' : undefined;
+    };
+    assert.deepEqual(await run(serverThat(slow).client, stretchOf(4)), { ...noLines(), deleted: 4 });
+    const alone = serverThat(() => {
+      ms += 60_000;
+      return '57014';
+    });
+    await assert.rejects(run(alone.client, stretchOf(1)), FailureError);
+  } finally {
+    now.mock.restore();
   }
 });
 

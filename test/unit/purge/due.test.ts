@@ -86,6 +86,18 @@ describe('what is due', () => {
     });
   });
 
+  test('is of partitions what was made of one, by the column of the config', () => {
+    const archive = { ...ARCHIVE, window: { ...ARCHIVE.window, every: 'partition' as const } };
+    const partition = { name: 'public.t_1', oid: 1, bound: '' };
+    const other = runOf(2, { partition });
+    Object.assign(other, { window: { ...other.window, column: 'created_at' } });
+    assert.deepEqual(choose([runOf(1), other, runOf(3, { partition })], [], archive), {
+      due: ['20261103T000000Z'],
+      held: [1, 2].map((day) => `2026110${day}T000000Z ${CHANGED}`),
+      nextDueMs: undefined,
+    });
+  });
+
   test('is not a run whose purge record cannot be read, and the others are', () => {
     const { failure } = fail('bad-purge-record', { stage: 'purge', message: 'it is no JSON' });
     const bad = { run: runOf(1).run, record: undefined, failure };
