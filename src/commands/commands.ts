@@ -52,11 +52,25 @@ export const COMMANDS: readonly CommandEntry[] = [
     arguments: '[archive...]',
     does: 'show what a run would do: segments, keys, estimated rows; writes nothing',
     example: 'pgsluice plan fetch_queue',
-    options: [{ flags: '--run-id <id>', does: 'plan for this run id, a time in UTC such as 20261123T021500Z' }],
-    exits: { 2: 'usage or config, or an archive cannot be planned' },
-    variables: ['NODE_OPTIONS', 'PG*'],
+    options: [
+      { flags: '--run-id <id>', does: 'plan for this run id, a time in UTC such as 20261123T021500Z' },
+      {
+        flags: '--late',
+        does: 'of archives of windows: count the rows of windows that are archived, and tell which have more now',
+      },
+      { flags: '--from <date>', does: 'with --late: only windows that end after this date' },
+      { flags: '--to <date>', does: 'with --late: only windows that begin before this date' },
+    ],
+    exits: { 2: 'usage or config, or an archive cannot be planned', 130: INTERRUPTED },
+    variables: BOTH_ENDS,
     run: async (invocation, given) =>
-      (await import('./plan.ts')).planCommand(invocation, given.arguments, given.texts('runId')),
+      given.flag('late')
+        ? (await import('./plan-late.ts')).planLateCommand(
+            invocation,
+            given.arguments,
+            given.texts('runId', 'from', 'to'),
+          )
+        : (await import('./plan.ts')).planCommand(invocation, given.arguments, given.texts('runId', 'from', 'to')),
   },
   {
     name: 'run',

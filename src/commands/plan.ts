@@ -1,5 +1,5 @@
 /** `pgsluice plan`: shows what a run would do, and writes nothing. */
-import { toFailure, type Failure } from '../base/errors.ts';
+import { toFailure, UsageError, type Failure } from '../base/errors.ts';
 import { countOf, formatBytes } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
@@ -19,6 +19,7 @@ import type { WindowedArchive } from '../windows/window-source.ts';
 import { formatRunId, parseRunId } from '../ledger/run-id.ts';
 import { describeFailure } from './terminal/failure.ts';
 import { EXIT } from './entry.ts';
+import { bothEnds } from './terminal/both-ends.ts';
 import { chooseArchives, openConfig, type Invocation } from './invocation.ts';
 import { printJson, printLines } from './terminal/print.ts';
 
@@ -61,8 +62,10 @@ type AnyReport = Planned | { archive: string; run: string; error: Failure };
 export async function planCommand(
   invocation: Invocation,
   names: readonly string[],
-  options: { runId?: string },
+  options: { runId?: string; from?: string; to?: string },
 ): Promise<number> {
+  if (options.from !== undefined || options.to !== undefined)
+    throw new UsageError('--from and --to go with --late; without it, all windows that are missing are planned');
   const config = openConfig(invocation);
   const archives = names.length === 0 ? Object.values(config.archives) : chooseArchives(config, names);
   if (options.runId !== undefined) parseRunId(options.runId);
@@ -170,9 +173,6 @@ function describePurge({ archives }: Config, { archive, purge }: Planned): strin
   return describeOutlook(found, purge).map((line) => `  purge    ${line}`);
 }
 
-/** So many windows, or values, at either end of the list are shown. */
-const MOST_SHOWN = 10;
-
 function describeWindows(report: WindowsPlanReport): string[] {
   const { archive, window, missing, committed, first, warnings, more } = report;
   const shown = bothEnds(missing.map(({ run, from, to }) => `  ${run}  from ${from} to ${to}`));
@@ -182,11 +182,6 @@ function describeWindows(report: WindowsPlanReport): string[] {
     ...warnings.map((warning) => `  warning  ${warning}`),
     ...(first === null ? [] : describePlan(first)),
   ];
-}
-
-function bothEnds(lines: readonly string[]): readonly string[] {
-  if (lines.length <= 2 * MOST_SHOWN) return lines;
-  return [...lines.slice(0, MOST_SHOWN), `  … ${lines.length - 2 * MOST_SHOWN} more …`, ...lines.slice(-MOST_SHOWN)];
 }
 
 function describePlan(report: PlanReport): string[] {

@@ -1,5 +1,6 @@
 /** What a purge notes in the run's folder: how far it came, and what became of each line. */
 import * as z from 'zod';
+import type { Failure } from '../base/errors.ts';
 import type { DocumentKind } from './documents.ts';
 import { count, list, MAX_SEGMENTS, name, time, TOOL_FIELDS } from './fields.ts';
 
@@ -22,6 +23,11 @@ const totals = z.strictObject({
 });
 /** Lines by what became of them. */
 export type Totals = z.infer<typeof totals>;
+
+/** Those that are in the source after it: neither deleted nor gone before. */
+export function rowsLeft(all: Totals): number {
+  return OUTCOMES.reduce((sum, outcome) => sum + (outcome === 'deleted' || outcome === 'absent' ? 0 : all[outcome]), 0);
+}
 
 /** An object of which lines stayed, by its place in the manifest. */
 const stayed = z.strictObject({ object: count().max(MAX_SEGMENTS - 1), ...totals.shape });
@@ -70,6 +76,11 @@ const purgeSchema = z.strictObject({
   partition: partition.exactOptional(),
 });
 export type PurgeRecord = z.infer<typeof purgeSchema>;
+
+/** Whether a failure says that what was noted of a purge, or of a restore, cannot be believed. */
+export function isBadRecord({ code }: Failure): boolean {
+  return code === 'bad-purge-record' || code === 'untrusted';
+}
 
 export const PURGE: DocumentKind<PurgeRecord> = {
   name: 'purge record',

@@ -12,6 +12,7 @@ import { runIdOfFolder } from '../ledger/runs.ts';
 import type { ManifestSummary } from '../ledger/manifest.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
+import { digestFilter } from './filter.ts';
 
 /** What is kept of a manifest. Sizes in bytes. */
 export interface CommittedRun {
@@ -25,6 +26,8 @@ export interface CommittedRun {
   jsonBytes: number;
   bytes: number;
   finishedAt: string;
+  /** The digest of what it was told to read; see filter.ts. */
+  filter: string;
 }
 
 /** A committed run whose manifest cannot be believed. */
@@ -127,6 +130,7 @@ function byId(a: { run: string }, b: { run: string }): number {
 /** What is kept of a manifest. */
 export function summarize(manifest: ManifestSummary): CommittedRun {
   const { run, window, partition, rows, objects, jsonBytes, bytes, finishedAt } = manifest;
+  const filter = digestFilter(manifest);
   const place = { ...(window && { window }), ...(partition && { partition }) };
-  return { run, ...place, rows, objects: objects.length, jsonBytes, bytes, finishedAt };
+  return { run, ...place, rows, objects: objects.length, jsonBytes, bytes, finishedAt, filter };
 }

@@ -10,7 +10,7 @@ import { runPartition, runWindow } from '../ledger/manifest.ts';
 import { isRunId } from '../ledger/run-id.ts';
 import type { CommittedRun, KnownRuns } from './committed.ts';
 
-const FORMAT = 1;
+const FORMAT = 2;
 const MOST_BYTES = 64 * 1024 ** 2;
 
 /** A file in `state` for an archive in its destination. Whatever is wrong with it, manifests are read again. */
@@ -70,9 +70,18 @@ function write(folder: string, file: string, place: string, known: ReadonlyMap<s
 
 function isCommittedRun(value: unknown): value is CommittedRun {
   if (typeof value !== 'object' || value === null) return false;
-  const { run, window, partition, rows, objects, jsonBytes, bytes, finishedAt } = value as Record<string, unknown>;
+  const { run, window, partition, rows, objects, jsonBytes, bytes, finishedAt, filter } = value as Record<
+    string,
+    unknown
+  >;
   const isPartition = partition === undefined || runPartition.safeParse(partition).success;
   const isWindow = isPartition && (window === undefined || runWindow.safeParse(window).success);
   const isCounted = [rows, objects, jsonBytes, bytes].every((count) => Number.isSafeInteger(count));
-  return typeof run === 'string' && isRunId(run) && isWindow && isCounted && typeof finishedAt === 'string';
+  return (
+    typeof run === 'string' &&
+    isRunId(run) &&
+    isWindow &&
+    isCounted &&
+    [finishedAt, filter].every((text) => typeof text === 'string')
+  );
 }

@@ -2,7 +2,7 @@
 import { toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Stretch } from '../calendar/windows.ts';
-import type { PurgeRecord } from '../ledger/purge.ts';
+import { isBadRecord, type PurgeRecord } from '../ledger/purge.ts';
 import { restoredSince } from '../ledger/restored-since.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import { compareRunIds } from '../ledger/run-id.ts';
@@ -18,7 +18,7 @@ import {
 } from './missing.ts';
 
 /** A window that has rows now, and its runs, oldest first. */
-interface Filled {
+export interface Filled {
   stretch: Stretch;
   runs: readonly StandingRun[];
 }
@@ -36,7 +36,6 @@ export async function* lateWindows(
   log: Log,
 ): AsyncGenerator<FoundWindow, void, undefined> {
   const { archive, source } = input;
-  if (source.countIn === undefined) return;
   const taken = takenIds(input);
   const filled = filledWindows(input);
   for (;;) {
@@ -52,7 +51,7 @@ export async function* lateWindows(
 }
 
 /** By jumps from the end of one window that has rows to the next row. */
-async function* filledWindows(input: MissingInput): AsyncGenerator<Filled, void, undefined> {
+export async function* filledWindows(input: MissingInput): AsyncGenerator<Filled, void, undefined> {
   const { archive, source, range } = input;
   const { calendar } = source;
   const lowerMs = lowerBound(calendar, archive, range);
@@ -94,7 +93,7 @@ async function leftForGood(
       if ((await restoredSince(folder, last)) !== undefined) return undefined;
     } catch (error) {
       const failure = toFailure(error, 'purge');
-      if (failure.code !== 'bad-purge-record' && failure.code !== 'untrusted') throw error;
+      if (!isBadRecord(failure)) throw error;
       log.warn({ archive, run, failure }, 'what was purged of a window cannot be known: it gets no further run');
       return undefined;
     }

@@ -6,7 +6,9 @@ import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { withConnection, type Client } from '../postgres/connect.ts';
 import { isWindowed } from '../run/subject.ts';
 import { readCommitted, type DamagedRun } from './committed.ts';
+import { archivedWindows, type ArchivedWindow } from './count-late.ts';
 import { damagedWindows } from './damaged.ts';
+import { filterOfNow } from './filter.ts';
 import { openKnownRuns } from './known-runs.ts';
 import { missingWindows, MOST_WINDOWS, type FoundWindow, type MissingInput } from './missing.ts';
 import { openWindowSource, type WindowedArchive, type WindowSource } from './window-source.ts';
@@ -25,6 +27,8 @@ export interface WindowsLook {
   heldOpen: { run: string; what: string } | undefined;
   /** Rows that lie in no window; undefined when they were not counted. */
   outside: number | undefined;
+  /** Windows whose latest run was made by another filter, or query, than there is now, oldest first. */
+  otherFilter: ArchivedWindow[];
 }
 
 /** Throws FailureError. */
@@ -35,6 +39,9 @@ export async function lookAtWindows(client: Client, config: Config, archive: Win
     ...{ source, committed: committed.length, missing: [], more: false, heldOpen: undefined },
     damaged: damagedWindows(source.calendar, archive, input),
     outside: await source.countOutside(),
+    otherFilter: archivedWindows(input).filter(
+      ({ stretch, latest }) => latest !== undefined && latest.filter !== filterOfNow(archive, source, stretch),
+    ),
   };
   const onHeldOpen = ({ run }: FoundWindow, what: string): void => {
     look.heldOpen ??= { run, what };
@@ -47,7 +54,8 @@ export async function lookAtWindows(client: Client, config: Config, archive: Win
   return look;
 }
 
-async function readInput(client: Client, config: Config, archive: WindowedArchive): Promise<MissingInput> {
+/** What a look for windows goes by. Throws FailureError. */
+export async function readInput(client: Client, config: Config, archive: WindowedArchive): Promise<MissingInput> {
   const source = await openWindowSource(client, archive);
   return { archive, source, ...(await readCommitted(config, archive, openKnownRuns(config, archive), NEVER)) };
 }
@@ -86,7 +94,18 @@ export function windowWarnings(archive: WindowedArchive, look: WindowsLook): str
           `${countOf(outside, 'row')} ${outside === 1 ? 'lies' : 'lie'} in no window (${source.outsideOf}): never archived`,
         ];
   const open = heldOpen === undefined ? [] : [`the window of run ${heldOpen.run} is held open by ${heldOpen.what}`];
-  return [...index, ...lost, ...uncounted, ...open, ...damageOf(look)];
+  return [...index, ...lost, ...uncounted, ...open, ...otherFilterOf(archive, look), ...damageOf(look)];
+}
+
+/** Nothing is made again for that, as nobody knows which of the two was meant for what is archived. */
+function otherFilterOf(archive: WindowedArchive, { otherFilter, source: { calendar } }: WindowsLook): string[] {
+  const [first, last] = [otherFilter[0], otherFilter.at(-1)];
+  if (first === undefined || last === undefined) return [];
+  const [from, to] = [calendar.format(first.stretch.fromMs), calendar.format(last.stretch.toMs)];
+  const option = archive.query === undefined ? 'where' : 'query';
+  return [
+    `another \`${option}\` than that of now made ${countOf(otherFilter.length, 'window')} from ${from} to ${to}; nothing is made again for that: pgsluice run ${archive.name} --from ${from} --to ${to} --again does it`,
+  ];
 }
 
 /** Runs that are named in a warning. */

@@ -8,19 +8,13 @@ import { withConnection, type Client } from '../postgres/connect.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
 import type { RunOptions } from '../run/run.ts';
 import { openStore } from '../store/open.ts';
+import { againWindows } from './again.ts';
 import { WindowsAhead, type WindowsProgress } from './ahead.ts';
 import { readCommitted, type CommittedRuns, type KnownRuns } from './committed.ts';
 import { damagedWindows, failureOf, type RunFailure } from './damaged.ts';
 import { rangeOf } from './choose.ts';
 import { lateWindows } from './late.ts';
-import {
-  missingWindows,
-  nextGeneration,
-  requireFewWindows,
-  standingRuns,
-  takenIds,
-  type FoundWindow,
-} from './missing.ts';
+import { missingWindows, requireFewWindows, type FoundWindow } from './missing.ts';
 import { openWindowSource, type WindowedArchive, type WindowSource } from './window-source.ts';
 
 /** Dates of the command line, in the zone of the archive. */
@@ -141,17 +135,16 @@ async function* findWindows(
   };
   const range = rangeOf(source.calendar, request);
   const input = { archive, source, ...found, range, onHeldOpen };
-  if (request.again === true) yield* againWindows(source, archive, found, range);
-  else {
+  if (request.again !== true) {
     await requireFewWindows(input);
     yield* missingWindows(input);
     if (archive.purge === undefined) return;
-    const store = openStore(destinationOf(config, archive), signal);
-    try {
-      yield* lateWindows(input, store, log);
-    } finally {
-      store.close();
-    }
+  }
+  const store = openStore(destinationOf(config, archive), signal);
+  try {
+    yield* (request.again === true ? againWindows : lateWindows)(input, store, log);
+  } finally {
+    store.close();
   }
 }
 
@@ -174,22 +167,6 @@ function tellDamaged(
     log.error({ failure }, 'the manifest of a window cannot be believed: it stands, and is not archived');
     return failure;
   });
-}
-
-/** The next generation of each window in the range that has a run. */
-function* againWindows(
-  source: WindowSource,
-  archive: WindowedArchive,
-  found: CommittedRuns,
-  { fromMs = -Infinity, toMs = Infinity }: { fromMs?: number; toMs?: number },
-): Generator<FoundWindow, void, undefined> {
-  const standing = [...standingRuns(source, archive, found, Infinity).keys()].sort((a, b) => a - b);
-  const taken = takenIds(found);
-  for (const startMs of standing) {
-    const stretch = source.calendar.startingAt(startMs);
-    if (stretch === undefined || stretch.toMs <= fromMs || stretch.fromMs >= toMs) continue;
-    yield { stretch, run: nextGeneration(stretch, taken.get(startMs) ?? []) };
-  }
 }
 
 function sameFailureInARow(results: readonly RunResult[]): RunResult['error'] | undefined {

@@ -23,8 +23,8 @@ export interface Described {
   partitions?: readonly PartitionWindow[];
   createIndex: string | undefined;
   firstRow: (pointMs: number) => Promise<number | undefined>;
-  /** SQL that has the rows of a window; undefined where nobody asks for them. */
-  rowsIn?: (stretch: Stretch) => string;
+  /** SQL that has the rows of a window. */
+  rowsIn: (stretch: Stretch) => string;
   /** Counts the rows that lie in no window; undefined where they cannot be counted cheaply. */
   outside: string | undefined;
   outsideOf: string;

@@ -4,7 +4,7 @@ import { NEVER } from '../base/signals.ts';
 import { sourceOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
 import { archivePrefix, manifestKey, planKey, purgeKey, runOfKey } from '../ledger/names.ts';
-import { OUTCOMES, type Totals } from '../ledger/purge.ts';
+import { rowsLeft } from '../ledger/purge.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import { compareRunIds, isRunId } from '../ledger/run-id.ts';
 import { withConnection } from '../postgres/connect.ts';
@@ -110,16 +110,11 @@ async function readPurge(folder: RunFolder): Promise<{ etag: string; left: numbe
     const { record, etag } = found;
     // A partition that was left is archived, as it was before.
     const isPurged = record.state === 'done' && record.partition?.state !== 'attached';
-    return { etag, left: isPurged ? leftOf(record.totals) : undefined };
+    return { etag, left: isPurged ? rowsLeft(record.totals) : undefined };
   } catch (error) {
     if (error instanceof FailureError && !error.failure.transient) return undefined;
     throw error;
   }
-}
-
-/** What is neither deleted nor was gone before. */
-function leftOf(totals: Totals): number {
-  return OUTCOMES.reduce((sum, name) => sum + (name === 'deleted' || name === 'absent' ? 0 : totals[name]), 0);
 }
 
 async function findFailed(

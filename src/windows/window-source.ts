@@ -38,8 +38,8 @@ export interface WindowSource {
   firstRowFrom(pointMs: number): Promise<number | undefined>;
   /** Rows that lie in no window: without a point, or with one that is infinite or too far away. Undefined without an index. */
   countOutside(): Promise<number | undefined>;
-  /** Rows of a window. Undefined where nobody asks for them: of a query. */
-  countIn?: (stretch: Stretch) => Promise<number>;
+  /** Rows of a window. */
+  countIn(stretch: Stretch): Promise<number>;
   /** Why such rows lie in none. */
   outsideOf: string;
 }
@@ -57,9 +57,7 @@ export async function openWindowSource(client: Client, archive: WindowedArchive)
       firstRowFrom: (pointMs) => whileReading(client, () => firstRow(pointMs)),
       countOutside: async () =>
         outside === undefined ? undefined : whileReading(client, () => count(client, outside)),
-      ...(rowsIn === undefined
-        ? {}
-        : { countIn: (stretch) => whileReading(client, () => count(client, countSql(rowsIn(stretch)))) }),
+      countIn: (stretch) => whileReading(client, () => count(client, countSql(rowsIn(stretch)), paramsOf(archive))),
     };
   });
 }
@@ -93,11 +91,22 @@ async function describe(client: Client, archive: WindowedArchive): Promise<Descr
   const hasIndex = leading?.some((index) => index.name === column.name);
   const createIndex = hasIndex === false ? createIndexSql(relation, [column.name]) : undefined;
   const outside = hasIndex === true ? outsideSql(from, name, kind, archive.where) : undefined;
-  const rowsIn = ({ fromMs, toMs }: Stretch): string =>
-    rowsFrom(pointLiteral(kind, calendar.format(fromMs)), pointLiteral(kind, calendar.format(toMs))).text;
-  const firstRow = (pointMs: number): Promise<number | undefined> =>
-    findFirstRow(client, kind, calendar, rowsFrom, pointMs);
-  return { kind, calendar, firstRow, rowsIn, createIndex, outside, outsideOf: outsideOf(column.name) };
+  const asked = rowsBy(client, kind, calendar, rowsFrom);
+  return { kind, calendar, ...asked, createIndex, outside, outsideOf: outsideOf(column.name) };
+}
+
+/** What is asked of the rows by the column of the windows. */
+function rowsBy(
+  client: Client,
+  kind: ColumnKind,
+  calendar: Calendar,
+  rowsFrom: RowsFrom,
+): Pick<Described, 'firstRow' | 'rowsIn'> {
+  return {
+    firstRow: (pointMs) => findFirstRow(client, kind, calendar, rowsFrom, pointMs),
+    rowsIn: ({ fromMs, toMs }) =>
+      rowsFrom(pointLiteral(kind, calendar.format(fromMs)), pointLiteral(kind, calendar.format(toMs))).text,
+  };
 }
 
 function outsideOf(column: string): string {
@@ -118,13 +127,18 @@ function countSql(rows: string): string {
   return `SELECT pg_catalog.count(*)::pg_catalog.text AS rows FROM ${rows}`;
 }
 
-async function count(client: Client, sql: string): Promise<number> {
+async function count(client: Client, sql: string, params: readonly unknown[] = []): Promise<number> {
   try {
-    const { rows } = await client.query<{ rows: string }>(asOneStatement(sql, []));
+    const { rows } = await client.query<{ rows: string }>(asOneStatement(sql, params));
     return Number(rows[0]?.rows ?? 0);
   } catch (error) {
     throw postgresFailure(error, 'plan', 'counting rows');
   }
+}
+
+/** A table has none. */
+function paramsOf({ query, params }: WindowedArchive): readonly unknown[] {
+  return query === undefined ? [] : (params ?? []);
 }
 
 async function describeOfQuery(client: Client, archive: WindowedArchive): Promise<Described> {
@@ -137,9 +151,10 @@ async function describeOfQuery(client: Client, archive: WindowedArchive): Promis
     const names = columns.map((_, index) => `c${index + 1}`).join(', ');
     return { text: `(\n${sql}\n) AS q(${names}) WHERE ${liesBetween(name, first, last)}`, column: name, params };
   };
-  const firstRow = (pointMs: number): Promise<number | undefined> =>
-    findFirstRow(client, kind, calendar, rowsFrom, pointMs);
-  return { kind, calendar, firstRow, createIndex: undefined, outside: undefined, outsideOf: outsideOf(column.name) };
+  return {
+    ...{ kind, calendar, ...rowsBy(client, kind, calendar, rowsFrom) },
+    ...{ createIndex: undefined, outside: undefined, outsideOf: outsideOf(column.name) },
+  };
 }
 
 async function findFirstRow(

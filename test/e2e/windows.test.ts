@@ -6,6 +6,7 @@ import { checkCommand } from '../../src/commands/check.ts';
 import { listCommand } from '../../src/commands/list.ts';
 import { openConfig } from '../../src/commands/invocation.ts';
 import { planCommand } from '../../src/commands/plan.ts';
+import { planLateCommand, type LateReport } from '../../src/commands/plan-late.ts';
 import { restoreCommand } from '../../src/commands/restore.ts';
 import { runCommand } from '../../src/commands/run.ts';
 import { verifyCommand } from '../../src/commands/verify.ts';
@@ -130,6 +131,61 @@ describe('the windows of an archive', () => {
     await site.database.client.query('CREATE INDEX ON events (created_at)');
     const { output: counted } = await command((invocation) => planCommand(invocation, ['events'], {}));
     assert.equal((counted as { rowsInNoWindow: number }[])[0]?.rowsInNoWindow, 3);
+  });
+
+  test('are counted for rows that came late: how many, where, and what archives them; another filter is told of', async () => {
+    const { client } = site.database;
+    await client.query(
+      `CREATE TABLE tardy AS SELECT * FROM events WHERE created_at > '-infinity' AND created_at < 'infinity'`,
+    );
+    const window = { column: 'created_at', every: 'day', olderThan: '1d' };
+    const table = { table: 'public.tardy', timezone: 'Europe/Berlin', window };
+    const query = 'SELECT id, created_at FROM tardy WHERE created_at >= :from AND created_at < :to AND id > $1';
+    const asked = { query, params: [-1], timezone: 'Europe/Berlin', window: { ...window, from: '2026-03-28' } };
+    const state = path.join(site.folder, 'tardy');
+    const configWith = (changes: object) =>
+      site.writeConfig({ state, log: { level: 'silent' }, archives: { tardy: { ...table, ...changes }, asked } });
+    const file = await configWith({});
+    const run = (request: object) =>
+      command((invocation) => runCommand(invocation, ['tardy', 'asked'], { all: false, ...request }), file);
+    const count = async (of = file) =>
+      (await command((invocation) => planLateCommand(invocation, [], {}), of)).output as LateReport[];
+    await run({});
+    const [unindexed] = await count();
+    assert.equal(unindexed?.counted, false);
+    assert.match(unindexed.warnings.join(), /not counted.*CREATE INDEX CONCURRENTLY/);
+    await client.query('CREATE INDEX ON tardy (created_at)');
+    assert.deepEqual(
+      (await count()).map(({ lateRows, rows, windows }) => [lateRows, rows, windows]),
+      [
+        [0, 71, 3],
+        [0, 71, 3],
+      ],
+    );
+    await client.query(`INSERT INTO tardy VALUES (2000, '2026-03-29 12:00+02'), (2001, '2026-03-30 12:00+02')`);
+    await client.query('DELETE FROM tardy WHERE id = 1');
+    const [late, ofQuery] = await count();
+    assert.deepEqual(
+      late?.late.map(({ run: id, expected, rows }) => `${id} ${expected} ${rows}`),
+      [`${IDS[1]} 23 24`, `${IDS[2]} 24 25`],
+    );
+    assert.deepEqual([late.fewer, ofQuery?.lateRows], [{ windows: 1, rows: 1 }, 2]);
+    const [from, to] = ['2026-03-28T23:00:00Z', '2026-03-30T22:00:00Z'];
+    assert.deepEqual(late.commands, [`pgsluice run tardy --from ${from} --to ${to} --again`]);
+    await run({ from, to, again: true });
+    assert.deepEqual(
+      (await count()).map(({ lateRows }) => lateRows),
+      [0, 0],
+    );
+    const filtered = await configWith({ where: 'id <> 3' });
+    assert.deepEqual(
+      (await count(filtered)).map(({ incomparable }) => incomparable.map(({ why }) => why)),
+      [['filter', 'filter', 'filter'], []],
+    );
+    const planned = await command((invocation) => planCommand(invocation, ['tardy', 'asked'], {}), filtered);
+    const warnings = (planned.output as { warnings: string[] }[]).map((report) => report.warnings.join());
+    assert.match(warnings[0] ?? '', /another `where` than that of now made 3 windows/);
+    assert.doesNotMatch(warnings[1] ?? '', /than that of now/);
   });
 
   test('are checked: what is to be made, and what is not, or not quickly', async () => {

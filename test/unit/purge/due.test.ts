@@ -25,7 +25,8 @@ function runOf(day: number, changes: Partial<CommittedRun> & { generation?: numb
   return {
     run: `${date.replaceAll('-', '')}T000000Z${generation === 1 ? '' : `_${generation}`}`,
     window: { column: 'at', from: `${date}T00:00:00Z`, to: `2026-11-0${day + 1}T00:00:00Z` },
-    ...{ rows: 1000, objects: 1, jsonBytes: 1, bytes: 1, finishedAt: `2026-11-0${day + 1}T01:00:00.000Z` },
+    ...{ rows: 1000, objects: 1, jsonBytes: 1, bytes: 1, filter: '' },
+    finishedAt: `2026-11-0${day + 1}T01:00:00.000Z`,
     ...others,
   };
 }

@@ -12,7 +12,7 @@ import { openKnownRuns } from '../../../src/windows/known-runs.ts';
 const COMMITTED: CommittedRun = {
   run: '20240101T000000Z',
   window: { column: 'at', from: '2024-01-01', to: '2024-02-01' },
-  ...{ rows: 1, objects: 1, jsonBytes: 1, bytes: 1, finishedAt: '2024-02-02T00:00:00.000Z' },
+  ...{ rows: 1, objects: 1, jsonBytes: 1, bytes: 1, finishedAt: '2024-02-02T00:00:00.000Z', filter: 'f' },
 };
 const ARCHIVE = { name: 'it', destination: 'default' } as ArchiveConfig;
 

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { FailureError } from '../../../src/base/errors.ts';
 import { PartitionCalendar } from '../../../src/calendar/partitions.ts';
-import { WindowCalendar } from '../../../src/calendar/windows.ts';
+import { WindowCalendar, type Stretch } from '../../../src/calendar/windows.ts';
 import { WindowsAhead } from '../../../src/windows/ahead.ts';
 import type { CommittedRun, DamagedRun } from '../../../src/windows/committed.ts';
+import { digestFilter } from '../../../src/windows/filter.ts';
 import {
   missingWindows,
   MOST_EMPTY,
@@ -51,6 +52,8 @@ function sourceOf(rows: readonly string[], open?: string): WindowSource & { look
       return Promise.resolve(points[low]);
     },
     countOutside: () => Promise.resolve(0),
+    countIn: ({ fromMs, toMs }: Stretch) =>
+      Promise.resolve(points.filter((point) => point >= fromMs && point < toMs).length),
   };
   return source;
 }
@@ -58,7 +61,7 @@ function sourceOf(rows: readonly string[], open?: string): WindowSource & { look
 function runOf(day: string, changes: Partial<CommittedRun> = {}): CommittedRun {
   const next = calendar.format(Date.parse(day) + DAY_MS);
   const window = { column: 'at', from: `${day}T00:00:00Z`, to: next };
-  const figures = { rows: 1, objects: 1, jsonBytes: 1, bytes: 1, finishedAt: NOW };
+  const figures = { rows: 1, objects: 1, jsonBytes: 1, bytes: 1, finishedAt: NOW, filter: digestFilter({}) };
   return { run: `${day.replaceAll('-', '')}T000000Z`, window, ...figures, ...changes };
 }
 
@@ -154,7 +157,7 @@ describe('runs of another kind in the way', () => {
   for (const [what, run] of [
     [
       'a run from before `window`',
-      { run: '20260306T021500Z', rows: 1, objects: 1, jsonBytes: 1, bytes: 1, finishedAt: NOW },
+      { run: '20260306T021500Z', rows: 1, objects: 1, jsonBytes: 1, bytes: 1, finishedAt: NOW, filter: '' },
     ],
     [
       'a window of another length',
