@@ -5,7 +5,7 @@ import { tuneAllocator } from './base/process-memory.ts';
 import { stackOf } from './base/stack.ts';
 import { TOOL } from './base/tool.ts';
 import { COMMANDS } from './commands/commands.ts';
-import { DEFAULT_CONFIG, EXIT, Given, type CommandEntry } from './commands/entry.ts';
+import { COMMON_OPTIONS, DEFAULT_CONFIG, EXIT, Given, PURPOSE, type CommandEntry } from './commands/entry.ts';
 import { describeEnd } from './commands/help.ts';
 import type { Invocation } from './commands/invocation.ts';
 import { describeFailure } from './commands/terminal/failure.ts';
@@ -22,7 +22,7 @@ process.exitCode = await main();
 async function main(): Promise<number> {
   let exitCode: number = EXIT.done;
   const program = new Command(TOOL.name)
-    .description('Archives large Postgres tables to S3 as gzipped JSON Lines, on a schedule, in flat memory.')
+    .description(PURPOSE)
     .version(TOOL.version)
     .exitOverride()
     .showHelpAfterError('(--help shows the usage)');
@@ -50,10 +50,8 @@ function addCommand(
   const command = program
     .command(`${entry.name} ${entry.arguments}`.trimEnd())
     .description(entry.does)
-    .option('--config <file>', `config file (default: $PGSLUICE_CONFIG, then ${DEFAULT_CONFIG})`)
-    .option('--json', 'print one JSON document on stdout; logs go to stderr')
     .addHelpText('after', describeEnd(entry));
-  for (const { flags, does, required, repeats, default: byDefault } of entry.options) {
+  for (const { flags, does, required, repeats, default: byDefault } of [...COMMON_OPTIONS, ...entry.options]) {
     if (repeats === true) command.option(flags, does, (one: string, others: string[]) => [...others, one], []);
     else if (required === true) command.requiredOption(flags, does, byDefault);
     else command.option(flags, does, byDefault);

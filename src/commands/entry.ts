@@ -29,7 +29,16 @@ export interface CommandOption {
   repeats?: boolean;
 }
 
+/** What the program is for, in its help and its man page. */
+export const PURPOSE = 'Archives large Postgres tables to S3 as gzipped JSON Lines, on a schedule, in flat memory.';
+
 export const DEFAULT_CONFIG = '/etc/pgsluice/pgsluice.yaml';
+
+/** Of all commands. */
+export const COMMON_OPTIONS: readonly CommandOption[] = [
+  { flags: '--config <file>', does: `config file (default: $PGSLUICE_CONFIG, then ${DEFAULT_CONFIG})` },
+  { flags: '--json', does: 'print one JSON document on stdout; logs go to stderr' },
+];
 
 /** Exit codes of the contract. */
 export const EXIT = { done: 0, failed: 1, usage: 2, different: 3, interrupted: 130 } as const;

@@ -89,6 +89,9 @@ describe('the npm package', () => {
       [
         ...bundles,
         ...page.map((file) => file.replace(/^src/, 'dist')),
+        ...['man/pgsluice.1', 'completion/pgsluice.bash', 'completion/_pgsluice', 'completion/pgsluice.fish'].map(
+          (file) => `dist/${file}`,
+        ),
         'dist/licenses.txt',
         'dist/sbom.cdx.json',
       ].toSorted(),
