@@ -63,12 +63,15 @@ export async function proveRun(parts: ProveParts, run: string): Promise<ProofOut
       keyPrefix: fullKey(destinationOf(config, archive), ''),
       sample: undefined,
       windowBytes: readableWindowBytes(config),
+      objectLock: destinationOf(config, archive).objectLock,
       retry: archive.retry,
       signal,
       onProgress: parts.onProgress,
     });
     if (!verification.ok) return { status: 'different', ...(await describeDifferences(parts, run, verification)) };
-    const { objectsRead: objects, rows, bytes } = verification;
+    const { objectsRead: objects, rows, bytes, warnings } = verification;
+    if (warnings.length > 0)
+      parts.log.warn({ archive: archive.name, run, warnings }, 'run is not held as it should be');
     const at = new Date().toISOString();
     const by = { host: os.hostname(), tool: TOOL };
     const sha256 = digest.digest('hex');

@@ -63,6 +63,12 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(whole / 3600)}h ${String(Math.floor((whole % 3600) / 60)).padStart(2, '0')}m`;
 }
 
+/** `365 days` for what is two days or longer, else as {@link formatDuration} has it. */
+export function formatDays(ms: number): string {
+  const days = ms / 86_400_000;
+  return days < 2 ? formatDuration(ms) : `${formatCount(days)} days`;
+}
+
 /** `2026-11-26 02:15:00` for an instant, by the clock of this machine's time zone. */
 export function formatLocalTime(instant: Date): string {
   const two = (value: number): string => String(value).padStart(2, '0');

@@ -17,6 +17,7 @@ import { chooseDamaged } from '../windows/damaged.ts';
 import { openKnownRuns } from '../windows/known-runs.ts';
 import { isChoice, requireOneChoice } from './window-choice.ts';
 import { verifyChain, type ChainReport } from '../verify/chain.ts';
+import { describeHolds } from '../verify/holds.ts';
 import { verifyRun, type Verification } from '../verify/run.ts';
 import type { Problem } from '../verify/problems.ts';
 import { openStore } from '../store/open.ts';
@@ -169,6 +170,7 @@ async function verify(invocation: Invocation, work: Work, id: string | undefined
       sample: work.sample,
       choices,
       windowBytes: work.windowBytes,
+      objectLock: work.destination.objectLock,
       retry: archive.retry,
       signal: work.signal,
       onProgress: (progress) => {
@@ -202,7 +204,7 @@ async function missingOrUnfinished(folder: RunFolder): Promise<Problem> {
 
 function nothingToVerify(archive: string, run: string | null, message: string): VerifyReport {
   const nothing = { rows: 0, jsonBytes: 0, bytes: 0, objectsRead: 0, objectsTotal: 0, seconds: 0 };
-  return { archive, run, ok: false, ...nothing, objects: noObjects, problems: [{ message }] };
+  return { archive, run, ok: false, ...nothing, objects: noObjects, problems: [{ message }], warnings: [] };
 }
 
 function parseSample(text: string | undefined): number | undefined {
@@ -234,7 +236,9 @@ async function* noObjects(): AsyncGenerator<never, undefined> {
   return undefined;
 }
 
-function asJson({ objects, ...document }: VerifyReport): WithList {
+/** `warnings` are of holds, and stand beside them. */
+function asJson({ objects, warnings, ...rest }: VerifyReport): WithList {
+  const document = rest.holds === undefined ? rest : { ...rest, warnings };
   return { document, field: 'objects', items: objects('all') };
 }
 
@@ -257,8 +261,12 @@ function describeReport(report: VerifyReport): string[] {
       : `a sample of ${formatCount(objectsRead)} of ${countOf(objectsTotal, 'object')}`;
   const amounts = `${countOf(report.rows, 'row')} in ${part}, ${formatBytes(report.bytes)}, ${formatDuration(report.seconds * 1000)}`;
   const differences = report.problems.map((problem) => `  ${describeProblem(problem)}`);
-  if (report.ok) return [`${subject}: verified, ${amounts}`];
-  return [`${subject}: different${objectsTotal === 0 ? '' : `; read were ${amounts}`}`, ...differences];
+  const notes = [
+    ...(report.holds === undefined ? [] : [`  ${describeHolds(report.holds)}`]),
+    ...report.warnings.map((warning) => `  warning: ${warning}`),
+  ];
+  if (report.ok) return [`${subject}: verified, ${amounts}`, ...notes];
+  return [`${subject}: different${objectsTotal === 0 ? '' : `; read were ${amounts}`}`, ...notes, ...differences];
 }
 
 function describeProblem({ line, message }: Problem): string {

@@ -92,6 +92,8 @@ function reportDestination(name: string, values: Tree, draft: Draft): void {
     if (entry.has(key) && !entry.has(other))
       entry.report(key, `needs ${other} as well; or remove it, to use the AWS default provider chain`);
   }
+  if (entry.has('objectLock') && entry.get('checksums') === 'when-required')
+    entry.report('checksums', 'must be when-supported with objectLock, which takes a checksum with each part');
   const encryption = entry.get('serverSideEncryption');
   if (entry.has('kmsKeyId') && (!entry.has('serverSideEncryption') || encryption === 'AES256')) {
     entry.report('kmsKeyId', 'needs serverSideEncryption: aws:kms');

@@ -66,6 +66,17 @@ const source = z.strictObject({
   }),
 });
 
+const objectLock = z.strictObject({
+  mode: z.enum(['GOVERNANCE', 'COMPLIANCE']).meta({
+    description:
+      'Who may end a hold before its time: in `GOVERNANCE` whoever has `s3:BypassGovernanceRetention`; in `COMPLIANCE` nobody.',
+  }),
+  retain: duration(60_000, 100 * 365 * 86_400_000).meta({
+    description: 'How long an object is held, from when it is written.',
+    unit: 'ms',
+  }),
+});
+
 const destination = z.strictObject({
   url: checked((url) => unlessParsed(parseLocation(url))).meta({
     description: '`s3://bucket/prefix`, or `file:///srv/archive` for a folder. The options below are for S3 only.',
@@ -144,6 +155,11 @@ const destination = z.strictObject({
     .meta({ description: 'Signatures, by which an archive is told from a forged one.', defaultText: 'none' }),
   checksums: z.enum(['when-supported', 'when-required']).default('when-supported').meta({
     description: 'When uploads carry checksum headers; `when-required` for S3-compatible servers that refuse them.',
+  }),
+  objectLock: objectLock.optional().meta({
+    description:
+      'Holds data objects and manifests, so that nobody can remove or change a version of them before its time; the bucket needs Object Lock.',
+    defaultText: "the bucket's",
   }),
 });
 
@@ -549,6 +565,9 @@ type Named<T> = DeepReadonly<WithUnits<T> & { name: string }>;
 
 /** A source, with the name of its entry. */
 export type SourceConfig = Named<z.output<typeof source>>;
+/** How a destination holds objects. */
+export type ObjectLock = NonNullable<DestinationConfig['objectLock']>;
+
 /** A destination, with the name of its entry and the parsed form of its URL. */
 export type DestinationConfig = Named<z.output<typeof destination>> & {
   readonly location: DeepReadonly<Location>;

@@ -10,6 +10,7 @@ export function configWarnings(config: Config): string[] {
     ...archives.flatMap(warnOfClock),
     ...archives.flatMap(warnOfWindow),
     ...archives.flatMap(warnOfPace),
+    ...archives.flatMap((archive) => warnOfExpiry(config, archive)),
     ...warnOfCase(config, archives),
   ];
 }
@@ -54,6 +55,16 @@ function warnOfPace({ name, pace, partitionBy, purge }: ArchiveConfig): string[]
       ? []
       : [`archives.${name}.pace.share: is for purges, and the archive has no purge`];
   return [...moves, ...idle];
+}
+
+/** A lifecycle rule hides what is held behind a delete marker, and removes none of it. */
+function warnOfExpiry(config: Config, archive: ArchiveConfig): string[] {
+  const { name, mayExpireAfterMs } = archive;
+  const { objectLock, name: destination } = destinationOf(config, archive);
+  if (objectLock === undefined || mayExpireAfterMs === undefined || mayExpireAfterMs >= objectLock.retainMs) return [];
+  return [
+    `archives.${name}.mayExpireAfter: is shorter than destinations.${destination}.objectLock.retain: a lifecycle rule hides the data then, and what is held stays in the bucket, and costs, until it is held no more`,
+  ];
 }
 
 /** A file system that ignores case would put both into one folder. */

@@ -2,7 +2,7 @@
 import { fail, type FailureError } from '../base/errors.ts';
 import { visible } from '../base/visible.ts';
 import { bytesOf, ContentMeter } from '../store/content.ts';
-import type { Content, PutResult, Replaces, Store } from '../store/store.ts';
+import type { Content, PutOptions, PutResult, Replaces, Store } from '../store/store.ts';
 import { badDocument, layDocument, readDocument, requireShort, type DocumentKind, type Listed } from './documents.ts';
 import { runPrefix } from './names.ts';
 import { openDocument, signEnd } from './signature.ts';
@@ -88,9 +88,9 @@ export async function putSealed(
   key: string,
   content: Content,
   replaces?: Replaces,
-  hasLooked = false,
+  how: Pick<PutOptions, 'hasLooked' | 'isHeld'> = {},
 ): Promise<PutResult> {
-  const options = { ...JSON_OBJECT, hasLooked, ...(replaces === undefined ? {} : { replaces }) };
+  const options = { ...JSON_OBJECT, ...how, ...(replaces === undefined ? {} : { replaces }) };
   if (content.bytes > LONG_BYTES) return store.put(key, content, options);
   return store.put(key, await bytesOf(content), options);
 }
@@ -104,7 +104,7 @@ export async function putDocument<T>(
   replaces?: Replaces,
   hasLooked = false,
 ): Promise<PutResult> {
-  return putSealed(place.store, key, sealDocument(place, kind, value, key), replaces, hasLooked);
+  return putSealed(place.store, key, sealDocument(place, kind, value, key), replaces, { hasLooked });
 }
 
 /** Of another run than its folder is named for. A run is read from where it lies or not at all: never what its document names elsewhere. */

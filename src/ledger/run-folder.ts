@@ -279,7 +279,7 @@ export class RunFolder implements RunPlace {
    */
   async commit(sealed: Content, hasLooked = false): Promise<void> {
     const key = manifestKey(this.archive, this.run);
-    const { outcome } = await putSealed(this.store, key, sealed, 'nothing', hasLooked);
+    const { outcome } = await putSealed(this.store, key, sealed, 'nothing', { hasLooked, isHeld: true });
     if (outcome !== 'written') throw committedMeanwhile(this.manifestUrl);
     if ((await this.#measure(key))?.sha256 !== sealed.sha256) throw readsDifferently(this.manifestUrl);
   }

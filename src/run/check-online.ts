@@ -83,7 +83,7 @@ async function checkDestination(
         const { facts = [] } = await store.probe((found) => {
           add(describeProbe(store, subject, found));
         }, limitMs);
-        return warnOfOverwrites(config, destination, facts);
+        return [...warnOfOverwrites(config, destination, facts), ...requireLock(destination, facts)];
       } finally {
         over.abort(new Error('the check is over'));
         store.close();
@@ -115,6 +115,13 @@ function warnOfOverwrites(config: Config, destination: DestinationConfig, facts:
   if (purged.length === 0 || !facts.includes(NO_VERSIONS) || !facts.includes(NO_LOCK)) return [];
   const message = `rows of ${purged.join(', ')} are purged, and the bucket has neither versions nor Object Lock: one overwrite of an object is final from then on`;
   return [{ level: 'warning', subject: `destinations.${destination.name}`, message, hint: OVERWRITE_HINT }];
+}
+
+/** Some servers take what they are told of holds, and hold nothing. */
+function requireLock({ name, objectLock }: DestinationConfig, facts: readonly string[]): OnlineFinding[] {
+  if (objectLock === undefined || !facts.includes(NO_LOCK)) return [];
+  const { meaning: message, hint } = FAILURES['object-lock-missing'];
+  return [{ level: 'error', subject: `destinations.${name}`, message, hint }];
 }
 
 const OVERWRITE_HINT = 'Turn versioning on, with a rule that removes the versions of journals; see docs/s3.md.';

@@ -64,6 +64,7 @@ async function writeOne(run: Run, attempt: Attempt, key: string): Promise<Receip
     const result = await run.folder.store.put(key, body, {
       contentType: CODEC_FILES[codec].contentType,
       ...(replaces === undefined ? {} : { replaces }),
+      isHeld: true,
     });
     if (result.outcome === 'written') return describe(run, attempt, key, body, result.etag);
   }

@@ -109,6 +109,7 @@ async function streamRows(
       ...(task.contentEncoding === undefined ? {} : { contentEncoding: task.contentEncoding }),
       partBytes,
       ...(task.replaces === undefined ? {} : { replaces: task.replaces }),
+      isHeld: true,
       beforeLast: () => reader.end(task.lock),
       signal: hooks.signal,
       onUploadStarted: (uploadId) => {

@@ -15,6 +15,8 @@ const STEP_LIMIT_MS = 30_000;
 export interface ProbeSteps {
   /** Tries to overwrite the object on conditions that do not hold. */
   conditions: (key: string, body: Buffer) => Promise<KeptConditions>;
+  /** Tries whether objects can be held, and says how they are; undefined where none are to be. */
+  hold?: (key: string) => Promise<string | undefined>;
   /** How far this machine's clock was ahead at the last answer. */
   clockSkewMs: () => number | undefined;
   /** What else the destination says of itself, each in no more than that time; they do not throw. */
@@ -35,6 +37,11 @@ export async function probeStore(
     Object.assign(found, more);
     tell(more);
   };
+  const facts: string[] = [];
+  const addFact = (fact: string): void => {
+    facts.push(fact);
+    tell({ facts: [fact] });
+  };
   const step = <T>(what: string, work: () => Promise<T>): Promise<T> =>
     within(limitMs, () => lateFailure(`${store.url}: ${what}`, limitMs), work);
   try {
@@ -42,6 +49,8 @@ export async function probeStore(
     add({ clockSkewMs: steps.clockSkewMs() });
     add({ keeps: await step('to try the conditions of writes', () => steps.conditions(key, body)) });
     add({ listsUploads: await step('to list unfinished uploads', () => listsUploads(store, key)) });
+    const held = await step('to try its Object Lock', async () => steps.hold?.(key));
+    if (held !== undefined) addFact(held);
     const { left } = await step('to remove an object', () => tidyUp(store, key));
     if (left !== undefined) add({ left });
   } catch (error) {
@@ -49,12 +58,7 @@ export async function probeStore(
     await step('to remove an object', () => store.remove([key])).catch(() => undefined);
     throw error;
   }
-  const facts: string[] = [];
-  for (const ask of steps.facts) {
-    const fact = await ask(limitMs);
-    facts.push(fact);
-    tell({ facts: [fact] });
-  }
+  for (const ask of steps.facts) addFact(await ask(limitMs));
   return facts.length === 0 ? found : { ...found, facts };
 }
 

@@ -39,6 +39,8 @@ export interface UploadOptions {
   partBytes: number;
   /** Refused, the upload fails with `precondition-failed`. */
   replaces?: Replaces;
+  /** Whether it is held where the destination has an Object Lock. What is written again, or removed, never is. */
+  isHeld?: boolean;
   onUploadStarted?: OnUploadStarted;
   /** Awaited right before the request that makes the object visible; when it rejects, the upload fails with its reason. */
   beforeLast?: () => Promise<void>;
@@ -66,11 +68,19 @@ export interface PutOptions {
   contentType: string;
   /** Refused, what is there is left as it is, and the result says so. */
   replaces?: Replaces;
+  /** See {@link UploadOptions.isHeld}. */
+  isHeld?: boolean;
   /**
    * Whoever asks has just seen that what it replaces is there: a server that ignores conditions is not asked once more right
    * before.
    */
   hasLooked?: boolean;
+}
+
+/** Until when nobody can remove or change a version of an object; in `GOVERNANCE`, nobody without a right of its own. */
+export interface Hold {
+  mode: 'GOVERNANCE' | 'COMPLIANCE';
+  until: Date;
 }
 
 /** An upload that was started and neither completed nor aborted. */
@@ -136,6 +146,8 @@ export interface Store {
   read(key: string, signal: AbortSignal): AsyncIterable<Buffer>;
   /** The object's size and ETag, or undefined when it is absent. */
   head(key: string): Promise<StoredObject | undefined>;
+  /** How an object is held now; `none` also when it is absent, `unknown` where we may not know. */
+  hold(key: string): Promise<Hold | 'none' | 'unknown'>;
   /** All objects whose key starts with `prefix`, in the order of their keys' bytes (in UTF-8). */
   list(prefix: string): AsyncIterable<StoredObject>;
   /**

@@ -21,7 +21,7 @@ const PLACES: Record<S3Right['on'], string> = {
 
 const MORE = `
 Destinations with \`tags\` need \`s3:PutObjectTagging\` besides, those with \`serverSideEncryption: aws:kms\` need
-\`kms:GenerateDataKey\` and \`kms:Decrypt\` on the key. Without \`s3:ListBucket\`, S3 answers 403 for an object that is absent;
+\`kms:GenerateDataKey\` and \`kms:Decrypt\` on the key, and those with \`objectLock\` need \`s3:PutObjectRetention\`. Without \`s3:ListBucket\`, S3 answers 403 for an object that is absent;
 pgsluice then asks which of the two rights is missing, and names that one.
 `;
 
@@ -70,8 +70,22 @@ remove what is left; the second one takes markers that have nothing below them a
 
 \`NoncurrentDays\` must be longer than a version of the data is to be kept after somebody has removed or replaced it by hand.
 
-With **Object Lock** and a default retention, journals are locked like data: removing them only adds a marker, and their versions
-stay for the retention. Such a bucket demands a checksum with each part: leave \`checksums\` at \`when-supported\`.
+With **Object Lock**, a version that is held cannot be removed or changed until its time has come. A destination with
+\`objectLock: { mode, retain }\` has data objects and manifests held from the moment they are written, and nothing else: journals,
+\`_head.json\`, \`_verified.json\`, \`_purge.json\` and \`_restored.json\` are written again, or removed. In a bucket with a default retention
+they are held, too: removing them adds a marker, writing them again a version, and what was there stays for the retention, as
+\`check --online\` says. Both work together; what a request says itself counts. [trust.md](trust.md#object-lock-nobody-can-remove-it) says
+what a hold shows, and what it costs.
+
+- Such a bucket demands a checksum with each part: \`checksums\` must be \`when-supported\`.
+- \`check --online\` begins an upload that is held and aborts it, as anything that it wrote would stay.
+- A segment that was tried again replaces its object: the former version stays, held, until its time has come; so does what a run
+  wrote that is never committed. An upload that was never completed is held by nobody, and aborted as ever.
+- Conditions of writes look at the latest version. Behind a delete marker a key is free: what somebody has removed there can be
+  written anew, and the version that was held is still below.
+- A lifecycle rule hides data that is held behind a marker, and removes it when nothing holds it any more: \`mayExpireAfter\` that is shorter
+  than \`retain\` saves nothing, and is a warning.
+- A server that passes over what CreateMultipartUpload says of a hold gets it from PutObjectRetention right after.
 `;
 
 /** The whole document, before it is formatted. */

@@ -4,6 +4,7 @@ import { BUDGET } from '../base/memory-budget.ts';
 import { retrying, type RetryPolicy } from '../base/retry.ts';
 import { countOf, formatCount } from '../base/units.ts';
 import { visible } from '../base/visible.ts';
+import type { ObjectLock } from '../config/schema.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
 import { commonFolder, isChosen, type PartitionChoice } from '../ledger/partitions.ts';
 import { findStrayFolders } from '../ledger/runs.ts';
@@ -13,6 +14,7 @@ import type { ManifestObject } from '../ledger/manifest.ts';
 import { FolderIndex } from './folder-index.ts';
 import { compareNeighbours } from './neighbours.ts';
 import { tellsOfObject, verifyObject } from './object.ts';
+import { lookAtHolds, type Holds, type HoldsReport, type ShownHold } from './holds.ts';
 import { Problems, type Problem } from './problems.ts';
 
 export interface VerifyOptions {
@@ -24,6 +26,8 @@ export interface VerifyOptions {
   choices?: readonly PartitionChoice[];
   /** What a decompressor may take for its window; see config/memory-sum.ts. */
   windowBytes: number;
+  /** How the destination is to hold objects; absent where it holds none, or as the bucket does by itself. */
+  objectLock?: ObjectLock | undefined;
   /** For trouble with the destination while an object is read. */
   retry: RetryPolicy;
   signal: AbortSignal;
@@ -45,6 +49,8 @@ export interface VerifiedObject {
   /** Whether it was read; false for those that a sample left out, and that are not there. */
   read: boolean;
   problems: Problem[];
+  /** Until when it is held; null when it is not, or nobody can say. Absent where nothing is held. */
+  hold?: ShownHold | null;
 }
 
 /** What was found. Rows and sizes are those of the objects that were read. */
@@ -58,6 +64,10 @@ export interface Verification {
   objectsTotal: number;
   /** What is wrong with the run as a whole. */
   problems: Problem[];
+  /** How the run is held by Object Lock; absent where nothing is, and nothing is to be. */
+  holds?: HoldsReport;
+  /** What is no difference, and should be known: objects that are not held as they should be. */
+  warnings: string[];
   /**
    * All that were looked at, in the order of the manifest, then those that it does not name; or those alone that something is wrong
    * with. They are not held: whoever asks for all has the manifest read again.
@@ -112,6 +122,7 @@ class RunVerification {
   readonly #sample: ReadonlySet<number> | undefined;
   readonly #total: number;
   readonly #wasRead: Uint8Array;
+  readonly #isThere: Uint8Array;
   readonly #problems = new Map<number, Problems>();
   /** Objects that differ, beyond those of which it is kept how. */
   #unkept = 0;
@@ -127,6 +138,7 @@ class RunVerification {
     this.#total = total;
     this.#sample = options.sample === undefined ? undefined : chooseEvenly(total, options.sample);
     this.#wasRead = new Uint8Array(length);
+    this.#isThere = new Uint8Array(length);
     const objects = this.#sample?.size ?? total;
     // Those of a sample are taken to be about as large as the others.
     const bytes = Math.round((manifest.bytes * objects) / Math.max(1, length));
@@ -145,13 +157,18 @@ class RunVerification {
       ...this.#countUnkept(index.uncounted),
       ...(await findNeighbours(this.#folder)),
     ];
+    const { objectLock } = this.#options;
+    const isThere = (at: number): boolean => this.#isThere[at] === 1;
+    const holds = await lookAtHolds(this.#folder, this.#manifest, isThere, objectLock, this.#options);
     const hasStrays = index.unnamed().next().done !== true;
     return {
       ok: problems.length === 0 && this.#problems.size === 0 && !hasStrays,
       ...this.#sums,
       objectsTotal: this.#total,
       problems,
-      objects: (which) => this.#describe(which, index),
+      ...(holds && { holds: holds.report() }),
+      warnings: holds?.warnings() ?? [],
+      objects: (which) => this.#describe(which, index, holds),
     };
   }
 
@@ -167,6 +184,7 @@ class RunVerification {
       if (!isChosen(object.partition, this.#choices)) continue;
       place += 1;
       const isWanted = this.#sample?.has(place) ?? true;
+      this.#isThere[at] = bytes === undefined ? 0 : 1;
       if (isRepeated) this.#add(at, 'it is named twice');
       if (bytes === undefined) this.#add(at, 'it is not there');
       // One that is read is compared byte by byte.
@@ -265,18 +283,22 @@ class RunVerification {
     return [...unkept, ...uncounted].map((message) => ({ message: `there are ${message}` }));
   }
 
-  async *#describe(which: 'all' | 'different', index: FolderIndex): AsyncGenerator<VerifiedObject, undefined> {
+  async *#describe(
+    which: 'all' | 'different',
+    index: FolderIndex,
+    holds: Holds | undefined,
+  ): AsyncGenerator<VerifiedObject, undefined> {
     const { keyPrefix } = this.#options;
     if (which === 'all') {
       let at = 0;
       for await (const object of this.#manifest.objects) {
-        if (isChosen(object.partition, this.#choices)) yield this.#describeOne(at, object);
+        if (isChosen(object.partition, this.#choices)) yield this.#describeOne(at, object, holds);
         at += 1;
       }
     } else
       for (const at of [...this.#problems.keys()].sort((a, b) => a - b)) {
         const object = await this.#manifest.objects.at(at);
-        if (object !== undefined) yield this.#describeOne(at, object);
+        if (object !== undefined) yield this.#describeOne(at, object, holds);
       }
     for (const key of index.unnamed()) {
       const problems = [{ message: 'the manifest does not name this object' }];
@@ -285,10 +307,11 @@ class RunVerification {
     return undefined;
   }
 
-  #describeOne(at: number, object: ManifestObject): VerifiedObject {
+  #describeOne(at: number, object: ManifestObject, holds: Holds | undefined): VerifiedObject {
     const problems = this.#problems.get(at)?.list ?? [];
     const key = this.#options.keyPrefix + this.#folder.keyOf(object);
-    return { key, ok: problems.length === 0, read: this.#wasRead[at] === 1, problems };
+    const hold = holds === undefined ? {} : { hold: holds.of(at) };
+    return { key, ok: problems.length === 0, read: this.#wasRead[at] === 1, problems, ...hold };
   }
 }
 

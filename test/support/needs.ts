@@ -14,7 +14,8 @@ export type Tool =
   | 'faketime'
   | 'jq'
   | 'psql'
-  | 'python3';
+  | 'python3'
+  | 'moto_server';
 
 /** What .ci/run says that it has installed, or found. */
 const CI_HAS = (process.env['PGSLUICE_CI_HAS'] ?? '').split(/\s+/);
@@ -28,6 +29,6 @@ export function skipWithout(tool: Tool, problem: string | false = isMissing(tool
   return problem;
 }
 
-function isMissing(command: string): string | false {
+export function isMissing(command: string): string | false {
   return spawnSync(command, ['--version']).error === undefined ? false : `${command} is not there`;
 }

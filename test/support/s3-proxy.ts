@@ -421,6 +421,7 @@ function describe(req: http.IncomingMessage): SeenRequest {
 
 function operationOf(method: string, key: string, query: Record<string, string>): string {
   if (key === '') return bucketOperation(method, query);
+  if ('retention' in query) return method === 'PUT' ? 'PutObjectRetention' : 'GetObjectRetention';
   if (method === 'POST') return 'uploads' in query ? 'CreateMultipartUpload' : 'CompleteMultipartUpload';
   if (method === 'PUT') return 'partNumber' in query ? 'UploadPart' : 'PutObject';
   if (method === 'DELETE') return 'uploadId' in query ? 'AbortMultipartUpload' : 'DeleteObject';

@@ -39,6 +39,11 @@ export const DESTINATION_FAILURES = {
     meaning: 'There is no such bucket.',
     hint: 'Create the bucket, or correct url of the destination.',
   },
+  'object-lock-missing': {
+    transient: false,
+    meaning: 'The destination has objectLock, and the bucket has no Object Lock.',
+    hint: 'Turn Object Lock on for the bucket: when it is created, or later where it keeps versions; or take objectLock out of the destination.',
+  },
   'kms-denied': {
     transient: false,
     meaning: 'The key for encryption cannot be used.',
@@ -62,7 +67,7 @@ export const DESTINATION_FAILURES = {
   'not-implemented': {
     transient: false,
     meaning: 'The destination lacks a part of S3.',
-    hint: 'This server lacks a part of S3. Set checksums: when-required of the destination first; then leave out storageClass, tags and encryption.',
+    hint: 'This server lacks a part of S3. Set checksums: when-required of the destination first; then leave out storageClass, tags, encryption and objectLock.',
   },
   'upload-vanished': {
     transient: true,

@@ -144,6 +144,10 @@ class FileStore implements Store {
     }
   }
 
+  hold(): Promise<'none'> {
+    return Promise.resolve('none');
+  }
+
   async head(key: string): Promise<StoredObject | undefined> {
     const target = await this.#pathFor(key);
     return this.#try(`looking at ${target}`, async () => {

@@ -39,6 +39,17 @@ export const S3_REQUESTS = {
   CreateMultipartUpload: { action: 's3:PutObject', on: 'objects', for: 'a run: data of several parts' },
   UploadPart: { action: 's3:PutObject', on: 'objects', for: 'a run: data of several parts' },
   CompleteMultipartUpload: { action: 's3:PutObject', on: 'objects', for: 'a run: data of several parts' },
+  PutObjectRetention: {
+    action: 's3:PutObjectRetention',
+    on: 'objects',
+    for: 'a run, where the destination has `objectLock`: data and manifests that are held; each request that writes one takes the right',
+  },
+  GetObjectRetention: {
+    action: 's3:GetObjectRetention',
+    on: 'objects',
+    for: 'verify and audits, where objects are held: until when; HeadObject tells it only with this right',
+    without: 'they cannot say until when objects are held',
+  },
   AbortMultipartUpload: {
     action: 's3:AbortMultipartUpload',
     on: 'objects',

@@ -43,6 +43,8 @@ export interface Learned {
   quotesETags: boolean;
   /** It lets us remove many objects in one request, as far as is known. */
   removesMany: boolean;
+  /** Whether it lets us see how objects are held; undefined until one was asked for that it said nothing of. */
+  seesHolds: boolean | undefined;
   /** Parts on their way at once. */
   window: number;
 }

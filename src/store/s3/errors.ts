@@ -13,6 +13,8 @@ export interface S3Operation {
   stage?: Stage;
   /** The request whose right is missing, where it is known to be another one. */
   missing?: S3Request;
+  /** Whether it was to write an object that is held, where the destination has an Object Lock. */
+  isHeld?: boolean;
 }
 
 /** What can be known of an error, whichever layer threw it. */
@@ -32,6 +34,8 @@ interface HintFacts {
   host: string;
   right: S3Right;
   partBytes: number;
+  /** Whether the request was to hold an object. */
+  holds: boolean;
 }
 
 interface Rule {
@@ -99,8 +103,8 @@ const RULES: readonly Rule[] = [
   {
     kind: { code: 'access-denied' },
     matches: (facts) => named('AccessDenied', 'Forbidden', 'AllAccessDisabled')(facts) || facts.status === 403,
-    hint: ({ right, bucket }) =>
-      `Allow ${right.action} on ${right.on === 'bucket' ? `the bucket ${bucket}` : `the objects of this prefix in the bucket ${bucket}`} for these credentials; docs/s3.md has the whole policy.`,
+    hint: ({ right, bucket, holds }) =>
+      `Allow ${right.action}${holds ? `, and s3:PutObjectRetention for objectLock of the destination,` : ''} on ${right.on === 'bucket' ? `the bucket ${bucket}` : `the objects of this prefix in the bucket ${bucket}`} for these credentials; docs/s3.md has the whole policy.`,
   },
   {
     // Before the rule for 503, which is the status that the SDK gives to an error inside of a 200 answer.
@@ -199,6 +203,14 @@ const RULES: readonly Rule[] = [
     hint: troubleAtServer,
   },
   {
+    // AWS, MinIO and Ceph each have words of their own, under the code InvalidRequest.
+    kind: { code: 'object-lock-missing' },
+    matches: (facts) =>
+      facts.status === 400 && /missing object ?lock|object ?lock[^.]* not (?:configured|enabled)/i.test(facts.text),
+    hint: ({ bucket }) =>
+      `Turn Object Lock on for the bucket ${bucket}: when it is created, or later where it keeps versions (aws s3api put-object-lock-configuration --bucket ${bucket} --object-lock-configuration ObjectLockEnabled=Enabled); or take objectLock out of the destination.`,
+  },
+  {
     kind: { code: 'request-refused' },
     matches: (facts) => facts.status === 400 && /(?:content-md5|checksum).*required/i.test(facts.text),
     hint: ({ bucket }) =>
@@ -286,12 +298,13 @@ function textOf(error: unknown, name = ''): string {
 }
 
 function hintFacts(operation: S3Operation, target: S3Target): HintFacts {
-  const { endpoint, region, partBytes } = target.destination;
+  const { endpoint, region, partBytes, objectLock } = target.destination;
   return {
     bucket: target.bucket,
     host: endpoint === undefined ? `AWS S3${region === undefined ? '' : ` in ${region}`}` : hostOf(endpoint),
     right: S3_REQUESTS[operation.missing ?? operation.name],
     partBytes,
+    holds: operation.isHeld === true && objectLock !== undefined,
   };
 }
 

@@ -5,7 +5,7 @@ import {
   GetObjectLockConfigurationCommand,
 } from '@aws-sdk/client-s3';
 import { within } from '../../base/signals.ts';
-import { formatDuration } from '../../base/units.ts';
+import { countOf, formatDuration } from '../../base/units.ts';
 import { NO_LOCK, NO_VERSIONS } from '../store.ts';
 import { S3_REQUESTS, type S3Request } from './actions.ts';
 import type { S3Target } from './client.ts';
@@ -62,7 +62,10 @@ async function versions({ client, bucket: Bucket }: S3Target): Promise<string> {
 async function lock({ client, bucket: Bucket }: S3Target): Promise<string> {
   const { ObjectLockConfiguration } = await client.send(new GetObjectLockConfigurationCommand({ Bucket }));
   if (ObjectLockConfiguration?.ObjectLockEnabled !== 'Enabled') return NO_LOCK;
-  return 'it has Object Lock: leave checksums at when-supported';
+  const { Mode, Days = 0, Years = 0 } = ObjectLockConfiguration.Rule?.DefaultRetention ?? {};
+  if (Mode === undefined) return 'it has Object Lock, and holds nothing by default: leave checksums at when-supported';
+  const time = Years > 0 ? countOf(Years, 'year') : countOf(Days, 'day');
+  return `it has Object Lock, and holds each object for ${time} by default (${Mode}): of each run's journal, and of this check, versions stay so long behind delete markers; leave checksums at when-supported`;
 }
 
 async function rule({ client, bucket: Bucket }: S3Target): Promise<string> {

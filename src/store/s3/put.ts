@@ -10,6 +10,7 @@ import { bareETag, findETag, isRefusal, sendUnder } from './conditions.ts';
 import { readFailure } from './denied.ts';
 import { hasName, isNotImplemented, toS3Failure } from './errors.ts';
 import { scanS3 } from './get.ts';
+import { holdParams } from './object-lock.ts';
 import { encryptionParams, TOKEN_METADATA } from './params.ts';
 import { sendPut } from './send-content.ts';
 
@@ -22,7 +23,7 @@ export async function putToS3(
   target: S3Target,
   key: string,
   body: Buffer | Content,
-  { contentType, replaces, hasLooked = false }: PutOptions,
+  { contentType, replaces, hasLooked = false, isHeld = false }: PutOptions,
 ): Promise<PutResult> {
   const input: PutObjectCommandInput = {
     Bucket: target.bucket,
@@ -31,12 +32,13 @@ export async function putToS3(
     // Journals and manifests are tiny and read often: the archive's storage class would bill them at its minimum size.
     StorageClass: target.destination.storageClass === undefined ? undefined : 'STANDARD',
     ...encryptionParams(target),
+    ...holdParams(target, isHeld),
   };
-  if (replaces !== undefined) return putConditionally(target, input, { key, body, replaces, hasLooked });
+  if (replaces !== undefined) return putConditionally(target, input, { key, body, replaces, hasLooked, isHeld });
   try {
     return written(await sendPut(target, input, body));
   } catch (error) {
-    throw toS3Failure(error, { name: 'PutObject', key }, target);
+    throw toS3Failure(error, { name: 'PutObject', key, isHeld }, target);
   }
 }
 
@@ -45,6 +47,7 @@ interface ConditionalPut {
   body: Buffer | Content;
   replaces: Replaces;
   hasLooked: boolean;
+  isHeld: boolean;
 }
 
 /** Servers that ignore conditions are common, hence the look before; on the others it costs one small request. */
@@ -58,7 +61,7 @@ async function putConditionally(
   try {
     return written(await sendConditionally(target, { ...input, Metadata: { [TOKEN_METADATA]: token } }, put));
   } catch (error) {
-    const failure = toS3Failure(error, { name: 'PutObject', key: put.key }, target);
+    const failure = toS3Failure(error, { name: 'PutObject', key: put.key, isHeld: put.isHeld }, target);
     const refused = isRefusal(error);
     if (!refused && !failure.failure.transient) throw failure;
     // The answer to a first try may have been lost, so that the second one found its own object.

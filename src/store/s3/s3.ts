@@ -20,12 +20,14 @@ import { getFromS3, getPartFromS3, readFromS3, scanS3 } from './get.ts';
 import { probeStore } from '../probe.ts';
 import type { OnTrouble } from '../trouble.ts';
 import { bucketFacts } from './look-at-bucket.ts';
+import { probeHold, readHold } from './object-lock.ts';
 import { removeFromS3 } from './remove.ts';
 import { probeConditions } from './probe-conditions.ts';
 import { putToS3 } from './put.ts';
 import { uploadToS3 } from './upload.ts';
 import type {
   Content,
+  Hold,
   PendingUpload,
   ProbeResult,
   PutOptions,
@@ -130,6 +132,10 @@ class S3Store implements Store {
     }
   }
 
+  hold(key: string): Promise<Hold | 'none' | 'unknown'> {
+    return readHold(this.#target, this.#fullKey(key));
+  }
+
   async *list(prefix: string): AsyncGenerator<StoredObject, void, undefined> {
     for await (const page of this.#listPages(prefix)) {
       for (const { Key, Size, ETag } of page.Contents ?? []) {
@@ -184,6 +190,7 @@ class S3Store implements Store {
   probe(tell?: (found: Partial<ProbeResult>) => void, limitMs?: number): Promise<ProbeResult> {
     const steps = {
       conditions: (key: string, body: Buffer) => probeConditions(this.#target, this.#fullKey(key), body),
+      hold: (key: string) => probeHold(this.#target, this.#fullKey(key)),
       clockSkewMs: () => this.#clock.skewMs,
       facts: bucketFacts(this.#target),
     };

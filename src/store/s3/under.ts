@@ -29,7 +29,10 @@ export function openS3Target(
 
 /** A thread opens a store anew after a failure or a pause, and keeps what the last one has learned. */
 function learnedOf(destination: DestinationConfig): Learned {
-  const learned = known.get(destination) ?? { quotesETags: false, removesMany: true, window: FEWEST_IN_FLIGHT };
+  const learned = known.get(destination) ?? {
+    ...{ quotesETags: false, removesMany: true, seesHolds: undefined },
+    window: FEWEST_IN_FLIGHT,
+  };
   known.set(destination, learned);
   return learned;
 }

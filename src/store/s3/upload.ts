@@ -19,6 +19,7 @@ import { PartsInFlight } from './parts-in-flight.ts';
 import type { S3Target } from './client.ts';
 import { bareETag, isRefusal, sendUnder } from './conditions.ts';
 import { hasName, toS3Failure } from './errors.ts';
+import { holdIfNot, holdParams } from './object-lock.ts';
 import { encryptionParams, TOKEN_METADATA } from './params.ts';
 import { requestOf } from './send.ts';
 import type { UploadOptions, Written } from '../store.ts';
@@ -128,7 +129,10 @@ class OneUpload {
     if (answered !== undefined && this.#uploadId === undefined) return bareETag(answered);
     const head = await this.#head();
     if (answered === undefined && !this.#isOurs(head)) throw this.#overwritten();
-    if (head.ContentLength === bytes) return bareETag(answered ?? head.ETag);
+    if (head.ContentLength === bytes) {
+      await this.#hold(head);
+      return bareETag(answered ?? head.ETag);
+    }
     throw fail('object-size-mismatch', {
       stage: 'upload',
       message: `${this.#key} in the bucket ${this.#target.bucket} has ${head.ContentLength ?? 'an unknown number of'} bytes; ${bytes} were sent`,
@@ -143,7 +147,9 @@ class OneUpload {
     if (!this.#finishing || this.#options.signal.aborted) return undefined;
     try {
       const head = await this.#head();
-      return head.ContentLength === bytes && this.#isOurs(head) ? bareETag(head.ETag) : undefined;
+      if (head.ContentLength !== bytes || !this.#isOurs(head)) return undefined;
+      await this.#hold(head);
+      return bareETag(head.ETag);
     } catch {
       // The failure that led here is the one to report.
       return undefined;
@@ -195,7 +201,8 @@ class OneUpload {
       if (command instanceof UploadPartCommand) this.#partAnswered(command, ms);
       return answer;
     } catch (error) {
-      const failure = toS3Failure(error, { name, key: this.#key }, this.#target);
+      const operation = { name, key: this.#key, isHeld: this.#options.isHeld === true };
+      const failure = toS3Failure(error, operation, this.#target);
       this.fail(failure);
       throw failure;
     }
@@ -256,6 +263,7 @@ class OneUpload {
         : { StorageClass: storageClass as NonNullable<PutObjectCommandInput['StorageClass']> }),
       ...(tags === undefined ? {} : { Tagging: new URLSearchParams(tags).toString() }),
       ...encryptionParams(this.#target),
+      ...holdParams(this.#target, this.#options.isHeld),
       Metadata: { [TOKEN_METADATA]: this.#token },
     };
   }
@@ -266,6 +274,10 @@ class OneUpload {
     } catch (error) {
       throw toS3Failure(error, { name: 'HeadObject', key: this.#key }, this.#target);
     }
+  }
+
+  async #hold(head: HeadObjectCommandOutput): Promise<void> {
+    if (this.#options.isHeld === true) await holdIfNot(this.#target, this.#key, head);
   }
 
   #isOurs(head: HeadObjectCommandOutput): boolean {

@@ -487,6 +487,61 @@ describe('S3 with faults', () => {
     special.close();
   });
 
+  it('holds data objects and manifests alone, with a checksum on each part, and says which right that takes', async () => {
+    const special = open({ objectLock: { mode: 'COMPLIANCE', retainMs: 86_400_000 } });
+    const held = { ...uploadOptions(), isHeld: true };
+    await special.upload('held/multi', partsOf(PART + 1).body(), held);
+    await special.upload('held/single', partsOf(5).body(), held);
+    await special.put('held/manifest', Buffer.from('{}'), { ...toFreeKey, isHeld: true });
+    await special.put('held/journal', Buffer.from('{}'), toFreeKey);
+    const writes = proxy.requests.filter(({ operation }) => ['CreateMultipartUpload', 'PutObject'].includes(operation));
+    assert.deepEqual(
+      writes.map(({ key, headers }) => [key.slice(8), headers['x-amz-object-lock-mode'] ?? 'none']),
+      [
+        ['multi', 'COMPLIANCE'],
+        ['single', 'COMPLIANCE'],
+        ['manifest', 'COMPLIANCE'],
+        ['journal', 'none'],
+      ],
+    );
+    for (const { headers } of writes.slice(0, 3)) {
+      const until = Date.parse(headers['x-amz-object-lock-retain-until-date'] as string);
+      assert.equal(Math.round((until - Date.now()) / 3_600_000), 24);
+    }
+    for (const { headers } of [...proxy.seen('UploadPart'), ...writes.slice(1)])
+      assert.ok(headers['x-amz-checksum-crc32'] !== undefined);
+    assert.deepEqual(proxy.seen('PutObjectRetention'), [], 'an object without versions is not touched again');
+    for (const [status, code, message, expected, hint] of [
+      [403, 'AccessDenied', 'no', 'access-denied', /s3:PutObject, and s3:PutObjectRetention for objectLock/],
+      [400, 'InvalidRequest', 'Bucket is missing Object Lock Configuration', 'object-lock-missing', /bucket archive/],
+    ] as const) {
+      proxy.order('PutObject', { kind: 'error', status, code, message });
+      const failure = await failureOf(special.put('held/no', Buffer.from('{}'), { ...text, isHeld: true }));
+      assert.equal(failure.code, expected);
+      assert.match(failure.hint, hint);
+    }
+    special.close();
+  });
+
+  it('tells what is not held from what nobody may see', async () => {
+    const error = (status: number, code: string, times = 1) =>
+      proxy.order('GetObjectRetention', { kind: 'error', status, code }, times);
+    for (const [status, code, expected] of [
+      [404, 'NoSuchObjectLockConfiguration', 'none'],
+      [501, 'NotImplemented', 'none'],
+      [403, 'AccessDenied', 'unknown'],
+    ] as const) {
+      const special = open({ objectLock: { mode: 'GOVERNANCE', retainMs: 86_400_000 } });
+      await special.put('held/read', Buffer.from('{}'), text);
+      const asked = error(status, code, 9);
+      assert.deepEqual([await special.hold('held/read'), await special.hold('held/read')], [expected, expected]);
+      assert.deepEqual([asked.hits, await special.hold('held/absent')], [1, 'none'], 'it is asked for once');
+      special.close();
+      asked.cancel();
+    }
+    assert.equal(await store.hold('held/read'), 'none', 'nothing is asked for where nothing is to be held');
+  });
+
   it('sends checksums in plain headers, or none when only required ones are asked for', async () => {
     await store.upload('sums/on', partsOf(PART + 1).body(), uploadOptions());
     const plain = open({ checksums: 'when-required' });

@@ -78,3 +78,20 @@ test('archives that differ in case only are worth a warning in a folder, and non
   ]);
   assert.deepEqual(configWarnings(load(text('s3://bucket'))), []);
 });
+
+test('data that may expire before its hold ends is worth a warning', () => {
+  const warn = (retain: string) =>
+    configWarnings(
+      load(
+        MINIMAL.replace('table: t', 'table: t, mayExpireAfter: 30d').replace(
+          'url: "s3:',
+          `objectLock: { mode: GOVERNANCE, retain: ${retain} }, url: "s3:`,
+        ),
+      ),
+    );
+  assert.match(
+    warn('31d').join(),
+    /^archives\.a\.mayExpireAfter: is shorter than destinations\.default\.objectLock\.retain/,
+  );
+  assert.deepEqual(warn('30d'), []);
+});

@@ -91,6 +91,10 @@ const CASES: [text: string, message: string][] = [
     'destinations.default.checksums: is for s3:// only; remove it, or change the url',
   ],
   [
+    inDestination('url: file:///srv\n    ▸objectLock: { mode: GOVERNANCE, retain: 1d }'),
+    'destinations.default.objectLock: is for s3:// only; remove it, or change the url',
+  ],
+  [
     inS3('▸accessKeyId: x'),
     'destinations.default.accessKeyId: needs secretAccessKey as well; or remove it, to use the AWS default provider chain',
   ],
@@ -135,6 +139,19 @@ const CASES: [text: string, message: string][] = [
   [
     inS3(`tags: ▸{ ${Array.from({ length: 11 }, (_, i) => `k${i}: v`).join(', ')} }`),
     'destinations.default.tags: must have at most 10 tags, which is the limit of S3',
+  ],
+  [
+    inS3('objectLock: { mode: ▸governance, retain: 1d }'),
+    'destinations.default.objectLock.mode: must be GOVERNANCE or COMPLIANCE',
+  ],
+  [inS3('▸objectLock: { mode: GOVERNANCE }'), 'destinations.default.objectLock: retain is required'],
+  [
+    inS3('objectLock: { mode: GOVERNANCE, retain: ▸5s }'),
+    'destinations.default.objectLock.retain: must be at least 60000ms',
+  ],
+  [
+    inS3('objectLock: { mode: GOVERNANCE, retain: 1d }\n    ▸checksums: when-required'),
+    'destinations.default.checksums: must be when-supported with objectLock, which takes a checksum with each part',
   ],
   [inS3('checksums: ▸never'), 'destinations.default.checksums: must be when-supported or when-required'],
 

@@ -218,6 +218,18 @@ describe('an error of S3', () => {
       check(failureOf(given), code, transient);
     });
 
+  test('a bucket without Object Lock is known by the words of AWS, MinIO and Ceph', () => {
+    for (const text of [
+      'Bucket is missing Object Lock Configuration',
+      'Bucket is missing ObjectLockConfiguration',
+      'bucket object lock not configured',
+    ]) {
+      const { code, hint } = failureOf({ name: 'InvalidRequest', status: 400, text });
+      assert.equal(code, 'object-lock-missing');
+      assert.match(hint, /bucket acme/);
+    }
+  });
+
   test('takes the name of the answer before that of the class', () => {
     const error = Object.assign(new Error('no'), { name: 'S3ServiceException', Code: 'NoSuchBucket' });
     check(toS3Failure(error, { name: 'PutObject' }, TARGET).failure, 'bucket-missing', false);

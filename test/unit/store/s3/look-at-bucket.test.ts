@@ -71,7 +71,7 @@ test('what is set is said, with what follows from it', async () => {
   });
   assert.deepEqual(facts, [
     'it keeps versions: docs/s3.md has the rules that remove those of journals',
-    'it has Object Lock: leave checksums at when-supported',
+    'it has Object Lock, and holds nothing by default: leave checksums at when-supported',
     'a rule aborts unfinished uploads',
   ]);
 });
