@@ -20,8 +20,13 @@ const PLAIN_TYPES: ReadonlySet<number> = new Set([
   3904, 3906, 3908, 3910, 3912, 3926, 4451, 4532, 4533, 4534, 4535, 4536,
 ]);
 
-/** Types of a key that are compared by one equality everywhere, and whose text their input reads as the same value. */
-const KEY_TYPES: ReadonlySet<number> = new Set([16, 17, 20, 21, 23, 25, 1042, 1043, 1082, 1114, 1184, 1700, 2950]);
+/** Types of a key that are compared by one equality everywhere, and whose text their input reads as the same value; enums are, too. */
+const KEY_TYPES: ReadonlySet<number> = new Set([
+  // boolean, bytea, name, bigint, smallint, integer, text, oid, cidr, real, double precision, macaddr8, macaddr, inet
+  16, 17, 19, 20, 21, 23, 25, 26, 650, 700, 701, 774, 829, 869,
+  // char(n), varchar, date, time, timestamp, timestamptz, interval, timetz, bit, varbit, numeric, uuid, pg_lsn
+  1042, 1043, 1082, 1083, 1114, 1184, 1186, 1266, 1560, 1562, 1700, 2950, 3220,
+]);
 
 const JSON_TYPE = 114;
 const JSONB_TYPE = 3802;
@@ -63,8 +68,8 @@ function noLineBreaks(reference: string): string {
   return `(pg_catalog.format('%s', ${reference}) OPERATOR(pg_catalog.~) E'[\\n\\r]') IS NOT TRUE`;
 }
 
-export function isKeyType({ baseTypeOid }: Column): boolean {
-  return KEY_TYPES.has(baseTypeOid);
+export function isKeyType({ baseTypeOid, isEnum }: Column): boolean {
+  return isEnum || KEY_TYPES.has(baseTypeOid);
 }
 
 /** The conditions of all columns of a relation that is called `alias`, and the names of those of which none can be written. */

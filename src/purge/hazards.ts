@@ -13,10 +13,10 @@ SELECT pg_catalog.jsonb_build_object(
   'cascades', EXISTS (SELECT FROM tree JOIN pg_catalog.pg_constraint r ON r.confrelid OPERATOR(pg_catalog.=) tree.oid
     WHERE r.contype OPERATOR(pg_catalog.=) 'f' AND r.confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}')),
   'rules', EXISTS (SELECT FROM tree JOIN pg_catalog.pg_rewrite w ON w.ev_class OPERATOR(pg_catalog.=) tree.oid
-    WHERE w.ev_type OPERATOR(pg_catalog.=) '4'),
+    WHERE w.ev_type OPERATOR(pg_catalog.=) '4' AND w.ev_enabled OPERATOR(pg_catalog.=) ANY ('{O,A}')),
   'triggers', (SELECT pg_catalog.jsonb_agg(DISTINCT pg_catalog.jsonb_build_array(t.tgfoid, t.tgtype))
     FROM tree JOIN pg_catalog.pg_trigger t ON t.tgrelid OPERATOR(pg_catalog.=) tree.oid
-    WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D'
+    WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}')
       AND (t.tgtype OPERATOR(pg_catalog.&) 8::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0::pg_catalog.int2)
 )::pg_catalog.text AS hazards
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace

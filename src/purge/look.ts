@@ -56,6 +56,8 @@ export interface Reference extends Named {
   operators: readonly { schema: string; name: string }[];
   hasIndex: boolean;
   canSelect: boolean;
+  /** Whether the role may use the schema that it is in. */
+  canName: boolean;
   hidesRows: boolean;
 }
 
@@ -121,21 +123,24 @@ SELECT r.conname::pg_catalog.text AS name, r.conrelid::pg_catalog.regclass::pg_c
       AND i.indpred IS NULL AND (i.indkey::pg_catalog.int2[])[0] OPERATOR(pg_catalog.=) ANY (r.conkey)
   ) AS "hasIndex",
   pg_catalog.has_table_privilege(r.conrelid, 'SELECT') AS "canSelect",
+  pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS "canName",
   pg_catalog.row_security_active(r.conrelid) AS "hidesRows"
 FROM pg_catalog.pg_constraint r
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.conrelid
 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-WHERE r.contype OPERATOR(pg_catalog.=) 'f' AND r.confrelid IN (SELECT tree.oid FROM tree) AND NOT EXISTS (
+WHERE r.contype OPERATOR(pg_catalog.=) 'f' AND r.confrelid OPERATOR(pg_catalog.=) ANY (SELECT tree.oid FROM tree)
+  AND NOT EXISTS (
   SELECT FROM pg_catalog.pg_constraint p
-  WHERE p.oid OPERATOR(pg_catalog.=) r.conparentid AND p.confrelid IN (SELECT tree.oid FROM tree)
+  WHERE p.oid OPERATOR(pg_catalog.=) r.conparentid AND p.confrelid OPERATOR(pg_catalog.=) ANY (SELECT tree.oid FROM tree)
 )
 ORDER BY 2, 1`;
 
+/** Those that are disabled, or are for session_replication_role = replica alone, do nothing here: such a role is refused. */
 const RULES_SQL = `
 WITH RECURSIVE ${TREE_SQL}
 SELECT w.rulename::pg_catalog.text AS name, w.ev_class::pg_catalog.regclass::pg_catalog.text AS "table"
 FROM tree JOIN pg_catalog.pg_rewrite w ON w.ev_class OPERATOR(pg_catalog.=) tree.oid
-WHERE w.ev_type OPERATOR(pg_catalog.=) '4' ORDER BY 2, 1`;
+WHERE w.ev_type OPERATOR(pg_catalog.=) '4' AND w.ev_enabled OPERATOR(pg_catalog.=) ANY ('{O,A}') ORDER BY 2, 1`;
 
 /** 8 is the bit of DELETE, 2 that of BEFORE, 1 that of FOR EACH ROW. */
 const TRIGGERS_SQL = `
@@ -143,7 +148,7 @@ WITH RECURSIVE ${TREE_SQL}
 SELECT t.tgname::pg_catalog.text AS name, t.tgrelid::pg_catalog.regclass::pg_catalog.text AS "table",
   (t.tgtype OPERATOR(pg_catalog.&) 3::pg_catalog.int2) OPERATOR(pg_catalog.=) 2::pg_catalog.int2 AS "isFirst"
 FROM tree JOIN pg_catalog.pg_trigger t ON t.tgrelid OPERATOR(pg_catalog.=) tree.oid
-WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D'
+WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}')
   AND (t.tgtype OPERATOR(pg_catalog.&) 8::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0::pg_catalog.int2
 ORDER BY 2, 1`;
 
@@ -179,8 +184,9 @@ WITH RECURSIVE ${TREE_SQL}
 SELECT c.oid::pg_catalog.regclass::pg_catalog.text AS name
 FROM tree JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) tree.oid
 WHERE c.relkind OPERATOR(pg_catalog.=) 'r' AND c.relreplident OPERATOR(pg_catalog.<>) 'f' AND NOT EXISTS (
-  SELECT FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisvalid AND CASE c.relreplident
-    WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END
+  SELECT FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisvalid AND CASE
+    WHEN c.relreplident OPERATOR(pg_catalog.=) 'd' THEN i.indisprimary
+    WHEN c.relreplident OPERATOR(pg_catalog.=) 'i' THEN i.indisreplident ELSE false END
 ) ORDER BY 1`;
 
 /** Foreign tables among the table of this OID and its partitions. */

@@ -127,7 +127,7 @@ export function columnProblems({ relation }: Pick<PurgeFacts, 'relation'>, { col
   const differing = Array.from({ length: Math.max(relation.columns.length, columns.length) }, (_, at) => at).find(
     (at) => {
       const [now, then] = [relation.columns[at], columns[at]];
-      return now === undefined || then === undefined || describe(now) !== describe(then);
+      return now === undefined || then === undefined || !isSameColumn(now, then);
     },
   );
   if (differing !== undefined) {
@@ -138,6 +138,16 @@ export function columnProblems({ relation }: Pick<PurgeFacts, 'relation'>, { col
   return exactRows(relation.columns, columns, 't').lossy.map((column) =>
     problem('purge-lossy-type', `${describe(column)}: a line does not tell all of such a value`),
   );
+}
+
+type NamedType = Pick<Column, 'name' | 'type' | 'typeOid'>;
+
+/** The name of a type has its schema or not, by the search path of the role that asked: the run's may have had another one. */
+function isSameColumn(now: NamedType, then: NamedType): boolean {
+  if (now.name !== then.name) return false;
+  if (now.type === then.type) return true;
+  const modifierOf = (type: string): string => /\(.*$/.exec(type)?.[0] ?? '';
+  return now.typeOid === then.typeOid && modifierOf(now.type) === modifierOf(then.type);
 }
 
 function rightProblems(facts: PurgeFacts): Problem[] {
@@ -159,7 +169,15 @@ function rightProblems(facts: PurgeFacts): Problem[] {
         `GRANT ${missing.join(', ')} ON ${nameOf(facts)} TO ${to};`,
       ),
     );
-  for (const { table, canSelect, hidesRows } of references) {
+  for (const { table, schema, canSelect, canName, hidesRows } of references) {
+    if (!canName)
+      problems.push(
+        problem(
+          'purge-permission',
+          `${server.role} lacks USAGE on the schema of ${table}`,
+          `GRANT USAGE ON SCHEMA ${quoteIdentifier(schema)} TO ${to};`,
+        ),
+      );
     if (!canSelect)
       problems.push(
         problem('purge-permission', `${server.role} lacks SELECT on ${table}`, `GRANT SELECT ON ${table} TO ${to};`),

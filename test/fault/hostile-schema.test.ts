@@ -6,7 +6,10 @@ import { before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import type { Manifest } from '../../src/ledger/manifest.ts';
+import { createLog } from '../../src/base/log.ts';
+import { NEVER } from '../../src/base/signals.ts';
 import { endConnection } from '../../src/postgres/connect.ts';
+import { purgeRun } from '../../src/purge/purge-run.ts';
 import { checkOnline } from '../../src/run/check-online.ts';
 import { openLock } from '../../src/run/lock.ts';
 import type { RunResult } from '../../src/run/run-archive.ts';
@@ -48,6 +51,16 @@ INSERT INTO app.things (name, numbers, pair, mood, j, jb, n, at, bytes, net, spa
   FROM generate_series(1, ${ROWS}) AS i;
 CREATE TABLE app.worded (part int, word app.word, PRIMARY KEY (part, word));
 INSERT INTO app.worded SELECT i % 3, ('w' || i)::app.word FROM generate_series(1, ${ROWS}) AS i;
+CREATE TABLE app.purged (
+  id int, mood app.mood, at timestamptz, j json, jb jsonb, words text[], parent int, PRIMARY KEY (id, mood), UNIQUE (id),
+  FOREIGN KEY (parent) REFERENCES app.purged (id));
+CREATE INDEX ON app.purged (parent);
+CREATE TABLE app.referring (id int REFERENCES app.purged (id));
+CREATE INDEX ON app.referring (id);
+INSERT INTO app.purged SELECT i, 'calm', '2026-01-01', '{}', '{"a": null}', '{a,b}', CASE WHEN i > 1 THEN i / 2 END
+  FROM generate_series(1, 100) AS i;
+INSERT INTO app.purged VALUES (101, 'calm', NULL, NULL, 'null', '[0:1]={a,b}', 1);
+INSERT INTO app.referring VALUES (50);
 CREATE TABLE app.parted (id int NOT NULL, at date NOT NULL) PARTITION BY RANGE (at);
 CREATE TABLE app.parted_1 PARTITION OF app.parted FOR VALUES FROM ('2026-01-01') TO ('2026-07-01');
 CREATE TABLE app.parted_2 PARTITION OF app.parted FOR VALUES FROM ('2026-07-01') TO ('2027-01-01');
@@ -164,6 +177,49 @@ describe('with doubles of all that Postgres has in front of it on the search pat
     }
     const { rows } = await client.query(`INSERT INTO app.again (name) VALUES ('next') RETURNING id`);
     assert.deepEqual(rows, [{ id: ROWS + 1 }]);
+    assert.deepEqual((await callsOfDoubles(client)).slice(before), []);
+  });
+
+  async function purge(archive: Record<string, unknown>, run?: string) {
+    const { config } = yard;
+    const it = { ...config.archives['it']!, ...archive, purge: { afterMs: 3_600_000, accept: [], ...archive } };
+    const request = { archive: it, run, byAge: false, source: config.sources['default']!, execute: true };
+    return purgeRun({ config, log: createLog({ level: 'silent' }), signal: NEVER }, request);
+  }
+
+  test('none is called by a purge of rows, and nothing is hidden by one', async () => {
+    const { client } = database;
+    const before = (await callsOfDoubles(client)).length;
+    await yard.archive({ table: 'app.purged' });
+    const { status, totals, problems, error } = await purge({});
+    assert.equal(status, 'purged', JSON.stringify([problems, error]));
+    // 50 is referred to, and refers to 25, and so on.
+    assert.deepEqual([totals.deleted, totals.referenced, totals.inexact], [94, 6, 1]);
+    // By a role that has another search path, types have other names.
+    const { config } = yard;
+    const source = { ...config.sources['default']!, url: database.url };
+    const it = { ...config.archives['it']!, purge: { afterMs: 3_600_000, accept: [] } };
+    const other = { archive: it, run: undefined, byAge: false, again: true, source, execute: false };
+    const context = { config, log: createLog({ level: 'silent' }), signal: NEVER };
+    assert.equal((await purgeRun(context, other)).status, 'counted');
+    await client.query('CREATE TABLE app.falling (id int REFERENCES app.purged (id) ON DELETE CASCADE)');
+    await yard.archive({ table: 'app.purged' });
+    assert.deepEqual(
+      (await purge({})).problems.map(({ code }) => code),
+      ['purge-cascades', 'purge-unindexed-reference'],
+    );
+    assert.deepEqual((await callsOfDoubles(client)).slice(before), []);
+  });
+
+  test('none is called by a purge of a partition', async () => {
+    const { client } = database;
+    const before = (await callsOfDoubles(client)).length;
+    const window = { column: 'at', every: 'partition' };
+    await yard.run({ table: 'app.parted', window }, '20260101T000000Z');
+    const { status, problems, error } = await purge({ then: 'drop' }, '20260101T000000Z');
+    assert.equal(status, 'purged', JSON.stringify([problems, error]));
+    const { rows } = await client.query(`SELECT to_regclass('app.parted_1') AS gone`);
+    assert.deepEqual(rows, [{ gone: null }]);
     assert.deepEqual((await callsOfDoubles(client)).slice(before), []);
   });
 

@@ -156,7 +156,7 @@ async function findReferring(
   const referring: string[] = [];
   const row = freeAlias(relation.columns);
   for (const reference of references) {
-    if (!reference.canSelect || reference.hidesRows) continue;
+    if (!reference.canSelect || !reference.canName || reference.hidesRows) continue;
     const from = `${quoteTableName({ schema, table: name })} AS ${row}`;
     const sql = `SELECT EXISTS (SELECT FROM ${from} WHERE ${existsReference(reference, row)}) AS refers`;
     const { rows } = await client.query<{ refers: boolean }>(sql);

@@ -10,8 +10,10 @@ import type { Manifest } from '../../../src/ledger/manifest.ts';
 import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
 import { Batches } from '../../../src/purge/batches.ts';
 import { loadConfig } from '../../../src/config/load.ts';
+import { LineKeys } from '../../../src/purge/line-keys.ts';
 import { look } from '../../../src/purge/look.ts';
 import { checkPurges, type PurgeOutlook } from '../../../src/purge/outlook.ts';
+import { keyOf } from '../../../src/purge/preflight.ts';
 import type { PurgeResult } from '../../../src/purge/request.ts';
 import { purgeRun } from '../../../src/purge/purge-run.ts';
 import { prepare } from '../../../src/purge/target.ts';
@@ -641,6 +643,62 @@ describe('what goes, and what stays', () => {
     assert.deepEqual((await purge(config, 'keyed')).result.totals, { ...NOTHING, deleted: 40 });
   });
 
+  test('keys at the ends of their type go, and only where they are unchanged', async () => {
+    const types = {
+      'double precision': "'-0','NaN','Infinity','-Infinity','1e-320','0.1','1.7976931348623157e308'",
+      real: "'-0','NaN','Infinity','-Infinity','1e-40','0.1','3.4028235e38'",
+      numeric: "'NaN','-5','0.00','1.50',repeat('9', 200)",
+      interval: "'-1 mon +3 days','1 mon 1 day','24:00:00.000001','-178000000 years'",
+      timestamptz:
+        "'infinity','-infinity','294276-12-31 23:59:59.999999Z','4714-11-24 00:00:00Z BC','0001-12-31 23:59:59Z BC'",
+      timestamp: "'infinity','-infinity','294276-12-31 23:59:59.999999','4714-11-24 00:00:00 BC','0044-03-15 BC'",
+      date: "'infinity','-infinity','5874897-12-31','4714-11-24 BC'",
+      time: "'24:00:00','00:00:00.000001'",
+      timetz: "'24:00:00+15:59:59','00:00:00.5-15:59'",
+      'char(6)': "'a','a b','NULL','null','{}','\\'",
+      name: "'a','b c'",
+      kept_mood: "'ok','not so \"ok\"','NULL'",
+      kept_domain: "'a@b','c@\"d'",
+      inet: "'10.0.0.1','10.0.0.1/8','::1'",
+      cidr: "'10.0.0.0/8','::/0'",
+      macaddr: "'08:00:2b:01:02:03'",
+      macaddr8: "'08:00:2b:01:02:03:04:05'",
+      'bit(5)': "'00101','11111'",
+      varbit: "'0','00',''",
+      oid: "'0','4294967295'",
+      pg_lsn: "'0/0','FFFFFFFF/FFFFFFFF'",
+      'text COLLATE kept_blind': "'straße','Zoë'",
+    };
+    await sql(`CREATE TYPE kept_mood AS ENUM ('ok', 'not so "ok"', 'NULL');
+      CREATE DOMAIN kept_domain AS text CHECK (VALUE LIKE '%@%');
+      CREATE COLLATION kept_blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`);
+    const client = await connectPostgres({ url: site.database.url, applicationName: 'ends' });
+    try {
+      for (const [type, values] of Object.entries(types)) {
+        await sql(`DROP TABLE IF EXISTS ends; CREATE TABLE ends (k ${type} PRIMARY KEY, v int);
+          INSERT INTO ends SELECT k::${type.replace(/ COLLATE.*/, '')}, 1 FROM unnest(ARRAY[${values}]) AS k`);
+        const { rows } = await client.query<{ line: string }>('SELECT row_to_json(t)::text AS line FROM ends AS t');
+        const lines = rows.map(({ line }) => line);
+        const keys = new LineKeys([0], lines.length, 10_000);
+        for (const line of lines.map((text) => Buffer.from(text))) {
+          keys.beginLine();
+          keys.add(line, 0, line.length);
+        }
+        const [left] = await sql(`UPDATE ends SET v = 2 WHERE ctid = '(0,1)' RETURNING k::text`);
+        const facts = await look(client, 'ends');
+        assert.notEqual(keyOf(facts), undefined, type);
+        const prepared = await prepare(client, facts, { columns: facts.relation.columns } as unknown as Manifest);
+        const sizes = Uint32Array.from(lines, ({ length }) => length);
+        const stretch = { keys: keys.values, digests: digestsOf(lines), sizes };
+        const { value } = await new Batches(client, prepared, true).goThrough(stretch).next();
+        assert.deepEqual(value?.totals, { ...NOTHING, deleted: lines.length - 1, changed: 1 }, type);
+        assert.deepEqual(await sql('SELECT k::text FROM ends'), [left], type);
+      }
+    } finally {
+      await endConnection(client);
+    }
+  });
+
   test('by a window of a partitioned table, with its bounds as a fence', async () => {
     await sql(`CREATE TABLE events (id int, at timestamptz, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
       CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2026-01-01Z') TO ('2026-01-02Z');
@@ -769,9 +827,11 @@ describe('what is found out of a table', () => {
       CREATE FUNCTION told.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
       CREATE TRIGGER row_of_leaf AFTER DELETE ON told.leaf FOR EACH ROW EXECUTE FUNCTION told.nothing();
       CREATE TRIGGER off AFTER DELETE ON told.leaf FOR EACH ROW EXECUTE FUNCTION told.nothing(); ALTER TABLE told.leaf DISABLE TRIGGER off;
+      CREATE TRIGGER elsewhere AFTER DELETE ON told.leaf FOR EACH ROW EXECUTE FUNCTION told.nothing(); ALTER TABLE told.leaf ENABLE REPLICA TRIGGER elsewhere;
       CREATE TRIGGER of_update AFTER UPDATE ON told.leaf FOR EACH ROW EXECUTE FUNCTION told.nothing();
       CREATE TRIGGER first BEFORE DELETE ON told.middle FOR EACH STATEMENT EXECUTE FUNCTION told.nothing();
       CREATE RULE also AS ON DELETE TO told.leaf DO ALSO SELECT 1;
+      CREATE RULE idle AS ON DELETE TO told.leaf DO INSTEAD NOTHING; ALTER TABLE told.leaf DISABLE RULE idle;
       CREATE PUBLICATION of_ancestor FOR TABLE told.top; CREATE PUBLICATION of_inserts FOR TABLE told.middle WITH (publish = 'insert');
       CREATE PUBLICATION of_another FOR TABLE raced; CREATE PUBLICATION of_leaf FOR TABLE told.leaf`);
     if (site.database.version >= 15) await sql('CREATE PUBLICATION of_schema FOR TABLES IN SCHEMA told');
@@ -806,7 +866,8 @@ describe('what is found out of a table', () => {
   test('row security and rights, of the table and of what refers to it', async () => {
     await sql(`CREATE TABLE guarded (id int PRIMARY KEY); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
       CREATE TABLE hidden (id int REFERENCES guarded); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY; CREATE TABLE unseen (id int REFERENCES guarded);
-      CREATE ROLE looker_${process.pid} LOGIN PASSWORD 'secret'; GRANT SELECT ON guarded, hidden TO looker_${process.pid}`);
+      CREATE SCHEMA closed; CREATE TABLE closed.child (id int REFERENCES guarded);
+      CREATE ROLE looker_${process.pid} LOGIN PASSWORD 'secret'; GRANT SELECT ON closed.child TO looker_${process.pid}; GRANT SELECT ON guarded, hidden TO looker_${process.pid}`);
     const url = new URL(site.database.url);
     url.username = `looker_${process.pid}`;
     url.password = 'secret';
@@ -815,10 +876,11 @@ describe('what is found out of a table', () => {
       const { rights, references } = await look(client, 'guarded');
       assert.deepEqual(rights, { select: true, delete: false, update: false, hidesRows: true });
       assert.deepEqual(
-        references.map(({ table, canSelect, hidesRows, hasIndex }) => [table, canSelect, hidesRows, hasIndex]),
+        references.map(({ table, canSelect, canName, hidesRows }) => [table, canSelect, canName, hidesRows]),
         [
-          ['hidden', true, true, false],
-          ['unseen', false, false, false],
+          ['closed.child', true, false, false],
+          ['hidden', true, true, true],
+          ['unseen', false, true, false],
         ],
       );
     } finally {

@@ -59,6 +59,7 @@ const REFERENCE: Reference = {
   operators: [{ schema: 'pg_catalog', name: '=' }],
   hasIndex: true,
   canSelect: true,
+  canName: true,
   hidesRows: false,
 };
 const MANIFEST = {
@@ -89,6 +90,8 @@ describe('a purge is refused', () => {
     assert.deepEqual(codes({}), []);
     assert.deepEqual(codes({ references: [REFERENCE] }), []);
     assert.deepEqual(codes({ relation: { ...relation, kind: 'partitioned', hasChildren: true } }), []);
+    const columns = MANIFEST.columns.map((column) => ({ ...column, type: `pg_catalog.${column.type}` }));
+    assert.deepEqual(codes({}, { columns }), [], 'the role that archived had another search path');
   });
 
   const cases: [code: string, facts: Partial<PurgeFacts>, manifest?: Partial<Manifest>][] = [
@@ -118,7 +121,12 @@ describe('a purge is refused', () => {
     ['purge-no-key', { keys: [] }],
     ['purge-no-key', { keys: [['v', 'gone']] }],
     ['purge-columns-changed', {}, { columns: MANIFEST.columns.toReversed() }],
-    ['purge-columns-changed', {}, { columns: MANIFEST.columns.map((column) => ({ ...column, type: 'date' })) }],
+    [
+      'purge-columns-changed',
+      {},
+      { columns: MANIFEST.columns.map((column) => ({ ...column, type: 'date', typeOid: 1082 })) },
+    ],
+    ['purge-columns-changed', {}, { columns: MANIFEST.columns.map((column) => ({ ...column, type: 'varchar(3)' })) }],
     ['purge-columns-changed', {}, { columns: MANIFEST.columns.slice(0, 1) }],
     ['purge-columns-changed', { relation: { ...relation, columns: COLUMNS.slice(0, 1) } }],
     ['purge-permission', { rights: { ...rights, select: false } }],
@@ -126,6 +134,7 @@ describe('a purge is refused', () => {
     ['purge-permission', { rights: { ...rights, update: false } }],
     ['purge-row-security', { rights: { ...rights, hidesRows: true } }],
     ['purge-permission', { references: [{ ...REFERENCE, canSelect: false }] }],
+    ['purge-permission', { references: [{ ...REFERENCE, canName: false }] }],
     ['purge-row-security', { references: [{ ...REFERENCE, hidesRows: true }] }],
     ['purge-unindexed-reference', { references: [{ ...REFERENCE, hasIndex: false }] }],
     ...['c', 'n', 'd'].map((onDelete): [string, Partial<PurgeFacts>] => [
