@@ -5,7 +5,7 @@ import type { Client } from '../postgres/connect.ts';
 import { postgresFailure, sqlStateOf } from '../postgres/errors.ts';
 import { setAllForTransaction } from '../postgres/settings.ts';
 import type { Outcome, Totals } from '../ledger/purge.ts';
-import { readHazards } from './hazards.ts';
+import { mayKeep, readHazards } from './hazards.ts';
 import { DIGEST_BYTES, type Stretch } from './proof.ts';
 import type { DoneBatch } from './request.ts';
 import { noLines, plus } from './tally.ts';
@@ -124,7 +124,9 @@ export class Batches {
     const [removed] = found;
     if (removed === undefined) throw new Error('the statement that deletes gave no row');
     const { locked, deleted, kept } = removed;
-    const totals = { ...noLines(), deleted, kept: locked - deleted };
+    // Without a trigger that can keep a row, it was updated to the same content right before it was locked: it goes once it is looked at again.
+    const stayed = locked > deleted && mayKeep(this.#prepared.hazards) ? 'kept' : 'locked';
+    const totals = { ...noLines(), deleted, [stayed]: locked - deleted };
     if (locked > 0) await this.#assertUnchanged();
     // Why the others stayed, in the same transaction: what is equal, and was not locked by us, is locked by somebody else.
     if (locked < rows) await this.#setSettings();

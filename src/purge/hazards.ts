@@ -26,3 +26,12 @@ WHERE c.oid OPERATOR(pg_catalog.=) $1`;
 export async function readHazards(client: Client, oid: number): Promise<string> {
   return (await client.query<{ hazards: string }>(HAZARDS_SQL, [oid])).rows[0]?.hazards ?? '';
 }
+
+/** The bits of ROW and BEFORE in `tgtype`. */
+const BEFORE_ROW = 3;
+
+/** Whether a trigger fires before each row, and may keep it. */
+export function mayKeep(hazards: string): boolean {
+  const { triggers } = JSON.parse(hazards) as { triggers: [functionOid: unknown, type: number][] | null };
+  return (triggers ?? []).some(([, type]) => (type & BEFORE_ROW) === BEFORE_ROW);
+}

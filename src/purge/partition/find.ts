@@ -22,7 +22,8 @@ export interface FoundPartitions {
   otherPending: readonly string[];
 }
 
-interface PartitionRow {
+/** A partition as the catalogue has it. */
+export interface PartitionRow {
   oid: number;
   schema: string;
   name: string;
@@ -52,7 +53,7 @@ export async function findPartition(
   bound: string,
   intended: number | undefined,
 ): Promise<FoundPartitions> {
-  const { rows } = await client.query<PartitionRow>(PARTITIONS_SQL, [parent]);
+  const rows = await listPartitions(client, parent);
   const pending = rows.filter((row) => row.pending);
   const otherPending = pending.filter(({ oid }) => oid !== intended).map(({ schema, name }) => `${schema}.${name}`);
   const ours = pending.find(({ oid }) => oid === intended);
@@ -66,6 +67,11 @@ export async function findPartition(
   // A purge that was begun is of the partition that it was begun with: one that was made since is another one.
   const [first] = intended === undefined ? attached : [];
   return { own: first && placed('attached', first), otherPending };
+}
+
+/** All of the table, those that are half detached included. */
+export async function listPartitions(client: Client, parent: number): Promise<PartitionRow[]> {
+  return (await client.query<PartitionRow>(PARTITIONS_SQL, [parent])).rows;
 }
 
 async function findTable(client: Client, oid: number): Promise<Omit<FoundPartition, 'state'> | undefined> {

@@ -14,7 +14,7 @@ import { quoteTableName } from '../../postgres/identifiers.ts';
 import { describeRelation } from '../../postgres/relation.ts';
 import { whileReading } from '../../postgres/snapshot.ts';
 import { Different, Refused, Stopped, stoppedBySignal } from '../endings.ts';
-import { problem } from '../preflight.ts';
+import { problem, serverProblems, sourceProblems } from '../preflight.ts';
 import { proveRun } from '../prove-run.ts';
 import { findReader } from '../readers.ts';
 import { PurgeNotes } from '../record.ts';
@@ -93,6 +93,9 @@ class PartitionPurge {
     if (request.execute && this.#begun !== undefined) await endFormerBackend(client, this.#begun.backend);
     let facts = await this.#look();
     if (request.execute && facts.partition?.state === 'pending') {
+      // What is noted may be of another database, where that OID is of another partition.
+      const elsewhere = [...serverProblems(facts), ...sourceProblems(facts, this.#parts.manifest)];
+      if (elsewhere.length > 0) throw new Refused(elsewhere);
       // Before all else: nobody sees its rows.
       await finalize(this.#removal(facts, facts.partition));
       facts = await this.#look();

@@ -12,7 +12,7 @@ import { Refused } from '../endings.ts';
 import { problem } from '../preflight.ts';
 import type { PartitionPatience, PartitionStep } from '../request.ts';
 import { nameHolders, nameOldSnapshots } from './blockers.ts';
-import { findPartition, type FoundPartition, type PartitionState } from './find.ts';
+import { findPartition, listPartitions, type FoundPartition, type PartitionRow, type PartitionState } from './find.ts';
 
 const LOCK_NOT_AVAILABLE = '55P03';
 const LOCKED: ReadonlySet<string> = new Set([LOCK_NOT_AVAILABLE, '40P01', '40001']);
@@ -55,13 +55,16 @@ export async function detachConcurrently(removal: Removal): Promise<boolean> {
   const { client, patience } = removal;
   for (let tries = 1; ; tries += 1) {
     removal.checkpoint();
+    const before = await listPartitions(client, removal.table.oid);
     try {
       removal.onStep('detaching');
       await setLockTimeout(client, patience.detachMs);
       await client.query(`ALTER TABLE ${tableOf(removal)} DETACH PARTITION ${nameOf(removal)} CONCURRENTLY`);
+      await requireOwn(removal, before);
       return true;
     } catch (error) {
       const code = sqlStateOf(error);
+      if (LOCKED.has(code)) await requireOwn(removal, before);
       if (code === REFERENCED) throw referenced(removal);
       if (code === NOT_IN_THIS_STATE) return await afterRefusal(removal, error);
       if (!LOCKED.has(code)) throw postgresFailure(error, 'purge', `detaching ${nameOf(removal)}`);
@@ -72,6 +75,24 @@ export async function detachConcurrently(removal: Removal): Promise<boolean> {
       await sleep(BETWEEN_TRIES_MS);
     }
   }
+}
+
+/**
+ * No lock can be held over a concurrent detach, so that it goes by a name that may be another partition's by then. That one is made
+ * a partition again, with the bound that it had. Throws FailureError.
+ */
+async function requireOwn(removal: Removal, before: readonly PartitionRow[]): Promise<void> {
+  const { client, table, partition } = removal;
+  const oid = await oidOf(client, partition);
+  const other = oid === partition.oid ? undefined : before.find((row) => row.oid === oid && !row.pending);
+  if (other === undefined) return;
+  const now = (await listPartitions(client, table.oid)).find((row) => row.oid === other.oid);
+  if (now !== undefined && !now.pending) return;
+  const wrong = { ...removal, partition: { ...partition, oid: other.oid }, bound: other.bound ?? '' };
+  if (now?.pending === true) await finalize(wrong);
+  await attach(wrong, other.bound ?? '');
+  const message = `${nameOf(removal)} was another partition when it was detached; that one is a partition again`;
+  throw fail('purge-table-changed', { stage: 'purge', message });
 }
 
 /** Why the server does not detach concurrently. */
@@ -239,8 +260,13 @@ async function commit(removal: Removal): Promise<void> {
 
 /** Makes it a partition again. The CHECK that a concurrent detach has left proves its rows, and goes then. Throws FailureError. */
 export async function attachAgain(removal: Removal): Promise<void> {
-  const { client, patience, bound, window } = removal;
-  const values = `FOR VALUES FROM (${quoteLiteral(window.from)}) TO (${quoteLiteral(window.to)})`;
+  const { from, to } = removal.window;
+  await attach(removal, `FOR VALUES FROM (${quoteLiteral(from)}) TO (${quoteLiteral(to)})`);
+}
+
+/** `values` say its bound in SQL. */
+async function attach(removal: Removal, values: string): Promise<void> {
+  const { client, patience, bound } = removal;
   for (let tries = 1; ; tries += 1) {
     removal.onStep('attaching again');
     try {

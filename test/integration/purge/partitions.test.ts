@@ -3,9 +3,14 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { purgeCommand } from '../../../src/commands/purge.ts';
 import { runCommand } from '../../../src/commands/run.ts';
+import { FailureError } from '../../../src/base/errors.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { PurgeRecord } from '../../../src/ledger/purge.ts';
 import { purgeSourceOf, type PurgedArchive } from '../../../src/purge/due.ts';
+import { connectPostgres, endConnection } from '../../../src/postgres/connect.ts';
+import { describeRelation } from '../../../src/postgres/relation.ts';
+import { findPartition } from '../../../src/purge/partition/find.ts';
+import { detachConcurrently } from '../../../src/purge/partition/remove.ts';
 import { purgeDue, type PassEnding } from '../../../src/purge/purge-due.ts';
 import { purgeRun } from '../../../src/purge/purge-run.ts';
 import type { PartitionPatience, PurgeContext, PurgeResult } from '../../../src/purge/request.ts';
@@ -295,6 +300,15 @@ describe('somebody comes in between', () => {
       [[300, 'pending'], 'intended'],
     );
     await holder.end();
+    // A record that is of another database by now, where that OID may be of another partition: nothing is finished there.
+    const key = `${PREFIX}pending/run=${JANUARY}/_manifest.json`;
+    const { body } = (await site.stored(key))!;
+    const manifest = JSON.parse(body.toString()) as { source: object };
+    const source = { ...manifest.source, systemIdentifier: '1' };
+    await putObject(site, key, Buffer.from(JSON.stringify({ ...manifest, source })));
+    assert.deepEqual((await purge(config, 'pending')).codes, ['purge-wrong-source']);
+    assert.deepEqual(await standing('pending'), [300, 'pending']);
+    await putObject(site, key, body);
     const again = await purge(config, 'pending');
     assert.deepEqual(
       [again.code, again.result.totals, await standing('pending')],
@@ -318,6 +332,43 @@ describe('somebody comes in between', () => {
       [{ conname: 'own' }],
     );
     assert.deepEqual((await recordOf('direct'))?.totals, { ...NOTHING, changed: 300 });
+  });
+
+  test('and swaps the names of two partitions right before the detach: the other one is a partition again', async () => {
+    await createTable('swapped');
+    await archive('swapped');
+    const client = await connectPostgres({ url: site.database.url, applicationName: 'pgsluice purge swapped' });
+    try {
+      const { oid } = await describeRelation(client, 'swapped');
+      const bound = (await site.manifest('swapped', JANUARY))!.partition!.bound;
+      const own = (await findPartition(client, oid, bound, undefined)).own!;
+      const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>;
+      const swapping = async (text: unknown, ...rest: unknown[]): Promise<unknown> => {
+        if (String(text).includes('CONCURRENTLY'))
+          await sql(`BEGIN; ALTER TABLE swapped_1 RENAME TO aside; ALTER TABLE swapped_2 RENAME TO swapped_1;
+            ALTER TABLE aside RENAME TO swapped_2; COMMIT`);
+        return query(text, ...rest);
+      };
+      const removal = {
+        client: { query: swapping } as unknown as typeof client,
+        ...{ table: { schema: 'public', name: 'swapped', oid }, partition: own, bound },
+        ...{ window: { from: '', to: '' }, then: 'drop' as const, checks: [], patience: IMPATIENT },
+        ...{ requireSame: async () => undefined, onStep: () => undefined, checkpoint: () => undefined },
+      };
+      await assert.rejects(
+        detachConcurrently(removal),
+        (error) => error instanceof FailureError && error.failure.code === 'purge-table-changed',
+      );
+      assert.deepEqual(await standing('swapped'), [600, 'attached']);
+      assert.deepEqual(
+        await sql(
+          `SELECT count(*)::int AS n FROM pg_constraint WHERE conrelid = 'swapped_1'::regclass AND contype = 'c'`,
+        ),
+        [{ n: 0 }],
+      );
+    } finally {
+      await endConnection(client);
+    }
   });
 
   test('and the archive is damaged by then: the partition is attached again', async () => {

@@ -33,9 +33,10 @@ function serverThat(fails: (keys: number[], tries: number) => string | undefined
   return { client: { query } as unknown as Client, asked, batches };
 }
 
-async function run(client: Client, stretch: Stretch) {
+async function run(client: Client, stretch: Stretch, hazards = PREPARED.hazards) {
   let totals = noLines();
-  for await (const batch of new Batches(client, PREPARED, true).goThrough(stretch)) totals = plus(totals, batch.totals);
+  for await (const batch of new Batches(client, { ...PREPARED, hazards }, true).goThrough(stretch))
+    totals = plus(totals, batch.totals);
   return totals;
 }
 
@@ -55,6 +56,30 @@ test('a row that somebody refers to since is found by halves, after the batch wa
 test('a row that a trigger changes while another one of the batch goes is kept, and the others go', async () => {
   const { client } = serverThat((keys) => (keys.includes(3) ? '27000' : undefined));
   assert.deepEqual(await run(client, stretchOf(10)), { ...noLines(), deleted: 9, kept: 1 });
+});
+
+test('a row that was locked and did not go was kept by a trigger, where one can do that; else somebody has updated it meanwhile', async () => {
+  // FOR EACH ROW is 1, BEFORE 2, DELETE 8.
+  for (const [triggers, outcome] of [
+    [null, 'locked'],
+    [[[7, 9]], 'locked'],
+    [[[7, 10]], 'locked'],
+    [
+      [
+        [7, 9],
+        [8, 11],
+      ],
+      'kept',
+    ],
+  ] as const) {
+    const hazards = JSON.stringify({ triggers });
+    const query = async (text: string): Promise<{ rows: unknown[] }> => {
+      if (text.includes('jsonb_build_object')) return { rows: [{ hazards }] };
+      return { rows: text === 'remove' ? [{ locked: 4, deleted: 3, kept: '{2}' }] : [] };
+    };
+    const totals = await run({ query } as unknown as Client, stretchOf(4), hazards);
+    assert.deepEqual(totals, { ...noLines(), deleted: 3, [outcome]: 1 });
+  }
 });
 
 test('a lock on the table that does not come is waited for three times; then the rows are locked', async () => {
