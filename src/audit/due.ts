@@ -2,6 +2,7 @@
 import { toFailure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
+import { lostManifest } from '../ledger/lost-run.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import { compareRunIds } from '../ledger/run-id.ts';
 import type { Store } from '../store/store.ts';
@@ -25,7 +26,7 @@ export const NEVER_AGAIN_MS = Infinity;
 /** What is known of an archive's runs. */
 export interface AuditFindings {
   runs: AuditedRun[];
-  /** Runs whose manifests cannot be believed. */
+  /** Runs whose manifests cannot be believed, or are gone. */
   damaged: readonly DamagedRun[];
 }
 
@@ -39,7 +40,8 @@ export async function findRuns(
   known: { runs: KnownRuns; proofs: KnownProofs },
   { everyMs, log }: { everyMs: number; log: Log },
 ): Promise<AuditFindings> {
-  const { committed, damaged } = await committedRuns(store, name, known.runs);
+  const { committed, damaged, others = [] } = await committedRuns(store, name, known.runs);
+  const lost = await findLost(store, name, others);
   const byRun = new Map(committed.map((run) => [run.run, run]));
   for (const run of known.proofs.keys()) if (!byRun.has(run)) known.proofs.delete(run);
   const open = committed.filter(({ run }) => isDue(known.proofs.get(run), everyMs));
@@ -50,7 +52,7 @@ export async function findRuns(
       if (provedMs !== undefined) known.proofs.set(run, provedMs);
     },
   );
-  return { runs: committed.map((run) => describe(run, known.proofs)), damaged };
+  return { runs: committed.map((run) => describe(run, known.proofs)), damaged: [...damaged, ...lost] };
 }
 
 /** When the run was proved last; undefined when it never was, or nobody can know. Throws FailureError where the destination cannot be read. */
@@ -83,6 +85,16 @@ export function inOrder<T extends AuditedRun>(runs: readonly T[], lookedAtMs: (r
 
 function describe({ run, bytes, finishedAt }: CommittedRun, proofs: KnownProofs): AuditedRun {
   return { run, bytes, committedMs: Date.parse(finishedAt), provedMs: proofs.get(run) };
+}
+
+/** Runs that were committed, by what is left of them, and have no manifest any more. */
+async function findLost(store: Store, archive: string, others: readonly string[]): Promise<DamagedRun[]> {
+  const lost: DamagedRun[] = [];
+  await readEach(others, async (run) => {
+    const failure = await lostManifest(new RunFolder(store, archive, run));
+    if (failure !== undefined) lost.push({ run, failure });
+  });
+  return lost;
 }
 
 /** Failures that tell of the proof, and not of the way to it. */

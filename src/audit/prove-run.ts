@@ -4,9 +4,11 @@ import os from 'node:os';
 import { toFailure, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { TOOL } from '../base/tool.ts';
+import { countOf, formatCount } from '../base/units.ts';
 import { readableWindowBytes } from '../config/memory-sum.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { lostManifest } from '../ledger/lost-run.ts';
 import { problemOfManifest } from '../ledger/manifest-problem.ts';
 import { fullKey, manifestKey } from '../ledger/names.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
@@ -56,7 +58,8 @@ export async function proveRun(parts: ProveParts, run: string): Promise<ProofOut
     digest.update(piece);
   });
   if ('message' in manifest) return differentManifest(parts, run, manifest.message);
-  if (await isExpired(archive, folder, manifest)) return { status: 'expired' };
+  const gone = await findGone(archive, folder, manifest);
+  if (gone === 'all, as it may') return { status: 'expired' };
   const ratio = manifest.bytes === 0 ? 1 : manifest.jsonBytes / manifest.bytes;
   try {
     const verification = await verifyRun(new RunFolder(pacedStore(store, pace, ratio), archive.name, run), manifest, {
@@ -68,7 +71,8 @@ export async function proveRun(parts: ProveParts, run: string): Promise<ProofOut
       signal,
       onProgress: parts.onProgress,
     });
-    if (!verification.ok) return { status: 'different', ...(await describeDifferences(parts, run, verification)) };
+    if (!verification.ok)
+      return { status: 'different', ...(await describeDifferences(parts, run, verification, gone)) };
     const { objectsRead: objects, rows, bytes, warnings } = verification;
     if (warnings.length > 0)
       parts.log.warn({ archive: archive.name, run, warnings }, 'run is not held as it should be');
@@ -99,7 +103,8 @@ async function readManifest(
   onPiece: (piece: Buffer) => void,
 ): Promise<StoredManifest | { message: string }> {
   try {
-    return (await folder.manifest(onPiece)) ?? { message: 'it is not there any more' };
+    const manifest = await folder.manifest(onPiece);
+    return manifest ?? (await lostManifest(folder)) ?? { message: 'it is not there any more' };
   } catch (error) {
     const problem = problemOfManifest(error);
     if (problem !== undefined) return problem;
@@ -112,21 +117,35 @@ function differentManifest({ config, archive }: ProveParts, run: string, message
   return { status: 'different', differences: [{ key, message }], more: 0 };
 }
 
-/** Whether it is so old that its data objects may be gone, and they are. */
-async function isExpired(
-  { mayExpireAfterMs = Infinity }: ArchiveConfig,
+type Gone = 'all, as it may' | { message: string };
+
+/** Data objects that are gone, in words; undefined where none is. All of a run that is old enough for it may be. */
+async function findGone(
+  { mayExpireAfterMs }: ArchiveConfig,
   folder: RunFolder,
-  { finishedAt, objects }: StoredManifest,
-): Promise<boolean> {
-  if (objects.length === 0 || Date.now() - Date.parse(finishedAt) < mayExpireAfterMs) return false;
-  for await (const { key } of folder.list()) if (folder.isDataKey(key)) return false;
-  return true;
+  { finishedAt, objects: { length } }: StoredManifest,
+): Promise<Gone | undefined> {
+  let there = 0;
+  for await (const { key } of folder.list()) if (folder.isDataKey(key)) there += 1;
+  const gone = length - there;
+  if (gone <= 0) return undefined;
+  const isOld = mayExpireAfterMs !== undefined && Date.now() - Date.parse(finishedAt) >= mayExpireAfterMs;
+  if (isOld && there === 0) return 'all, as it may';
+  const what = `${formatCount(gone)} of ${countOf(length, 'data object')} ${gone === 1 ? 'is' : 'are'} not there`;
+  if (isOld)
+    return {
+      message: `${what}: the run is older than mayExpireAfter, and has expired in part; what a lifecycle rule is still at work on is gone within days, else it does not fit the rest`,
+    };
+  const may =
+    mayExpireAfterMs === undefined ? 'the archive has no mayExpireAfter' : 'the run is younger than mayExpireAfter';
+  return { message: `${what}, and may not have expired: ${may}` };
 }
 
 async function describeDifferences(
   { config, archive }: ProveParts,
   run: string,
   { problems, objects }: Verification,
+  gone: Gone | undefined,
 ): Promise<{ differences: Difference[]; more: number }> {
   const differences: Difference[] = [];
   let count = 0;
@@ -135,8 +154,9 @@ async function describeDifferences(
     if (differences.length < MOST_DIFFERENCES)
       differences.push({ key, ...(line === undefined ? {} : { line }), message });
   };
-  for await (const { key, problems: own } of objects('different')) for (const problem of own) add(key, problem);
   const manifest = fullKey(destinationOf(config, archive), manifestKey(archive.name, run));
+  if (typeof gone === 'object') add(manifest, gone);
+  for await (const { key, problems: own } of objects('different')) for (const problem of own) add(key, problem);
   for (const problem of problems) add(manifest, problem);
   return { differences, more: count - differences.length };
 }

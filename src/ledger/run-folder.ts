@@ -207,6 +207,11 @@ export class RunFolder implements RunPlace {
     return (await readOwn(this, VERIFIED, verifiedKey(this.archive, this.run)))?.document;
   }
 
+  /** Whether the run was ever proved, without a look at the proof. */
+  async wasProved(): Promise<boolean> {
+    return (await this.store.head(verifiedKey(this.archive, this.run))) !== undefined;
+  }
+
   /** Notes that the run was proved, over an earlier proof. */
   async noteVerified(verified: Verified): Promise<void> {
     await putDocument(this, VERIFIED, verified, verifiedKey(this.archive, this.run));

@@ -40,6 +40,8 @@ export interface DamagedRun {
 export interface CommittedRuns {
   committed: readonly CommittedRun[];
   damaged: readonly DamagedRun[];
+  /** Other runs that have a folder: begun and not committed, or without a manifest any more. */
+  others?: readonly string[];
 }
 
 /** Manifests that were read before, by run id: they cannot change. */
@@ -72,9 +74,13 @@ export async function readManifests(
 ): Promise<CommittedRuns> {
   const committed: CommittedRun[] = [];
   const damaged: DamagedRun[] = [];
+  const others: string[] = [];
   await readEach(runs, async (run) => {
     const found = known.get(run) ?? (await readRun(store, archive, run));
-    if (found === undefined) return;
+    if (found === undefined) {
+      others.push(run);
+      return;
+    }
     if ('failure' in found) {
       damaged.push(found);
       return;
@@ -83,7 +89,7 @@ export async function readManifests(
     committed.push(found);
   });
   known.save();
-  return { committed: committed.sort(byId), damaged: damaged.sort(byId) };
+  return { committed: committed.sort(byId), damaged: damaged.sort(byId), others: others.sort(compareRunIds) };
 }
 
 /** Reads something of each run, some at once. */

@@ -3,7 +3,7 @@ import { FailureError } from '../base/errors.ts';
 import { NEVER } from '../base/signals.ts';
 import { sourceOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
-import { archivePrefix, manifestKey, planKey, purgeKey, runOfKey } from '../ledger/names.ts';
+import { archivePrefix, manifestKey, planKey, purgeKey, runOfKey, verifiedKey } from '../ledger/names.ts';
 import { rowsLeft } from '../ledger/purge.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
 import { compareRunIds, isRunId } from '../ledger/run-id.ts';
@@ -36,7 +36,10 @@ interface Folder {
   isCommitted: boolean;
   isPlanned: boolean;
   purgeEtag: string | undefined;
-  hasData: boolean;
+  /** Data objects that are there. */
+  objects: number;
+  /** Whether it was proved once, as only a committed run is. */
+  wasProved: boolean;
 }
 
 export interface Survey {
@@ -64,6 +67,11 @@ export async function survey(
   return { committed, runs: describeAll(archive, committed, folders, failed, purges) };
 }
 
+const NOTHING: Readonly<Folder> = {
+  ...{ isCommitted: false, isPlanned: false, wasProved: false },
+  ...{ purgeEtag: undefined, objects: 0 },
+};
+
 async function listFolders(store: Store, archive: string): Promise<Map<string, Folder> | undefined> {
   const folders = new Map<string, Folder>();
   let keys = 0;
@@ -72,11 +80,12 @@ async function listFolders(store: Store, archive: string): Promise<Map<string, F
     if (keys > MOST_KEYS) return undefined;
     const run = runOfKey(archive, key);
     if (run === undefined || !isRunId(run)) continue;
-    const folder = folders.get(run) ?? { isCommitted: false, isPlanned: false, purgeEtag: undefined, hasData: false };
+    const folder = folders.get(run) ?? { ...NOTHING };
     if (key === manifestKey(archive, run)) folder.isCommitted = true;
     else if (key === planKey(archive, run)) folder.isPlanned = true;
     else if (key === purgeKey(archive, run)) folder.purgeEtag = etag;
-    else if (/\/part-\d{5,6}\.[^/]+$/.test(key) && !key.endsWith('.json')) folder.hasData = true;
+    else if (key === verifiedKey(archive, run)) folder.wasProved = true;
+    else if (/\/part-\d{5,6}\.[^/]+$/.test(key) && !key.endsWith('.json')) folder.objects += 1;
     folders.set(run, folder);
   }
   return folders;
@@ -150,29 +159,30 @@ function describeAll(
   const runs = committed.map((run) => describeCommitted(archive, run, folders.get(run.run), purges.get(run.run)?.left));
   const told = new Set([...committed, ...damaged].map(({ run }) => run));
   for (const { run } of damaged) runs.push({ run, committed: undefined, isFailed: true, isDamaged: true });
-  for (const [run, { purgeEtag }] of folders) {
+  for (const [run, { purgeEtag, isPlanned, objects, wasProved }] of folders) {
     if (told.has(run)) continue;
-    // What was purged had a manifest: nothing is made in its place.
-    runs.push({ run, committed: undefined, isFailed: failed.has(run), isDamaged: purgeEtag !== undefined });
+    // What was purged had a manifest: nothing is made in its place. Data without a plan had one, too; that window is made anew.
+    const isLost = !isPlanned && (objects > 0 || wasProved);
+    runs.push({ run, committed: undefined, isFailed: failed.has(run), isDamaged: purgeEtag !== undefined || isLost });
   }
   return runs;
 }
 
-/** One without data objects, which it had, has expired when it is old enough for that. */
+/** One without data objects, which it had, has expired when it is old enough for that; one that has lost some of them is damaged. */
 function describeCommitted(
   { mayExpireAfterMs = Infinity }: WindowedArchive,
   { run, window, rows, objects, bytes, finishedAt }: CommittedRun,
   folder: Folder | undefined,
   left: number | undefined,
 ): WindowRun {
-  const isGone = folder !== undefined && !folder.hasData && objects > 0;
+  const there = folder?.objects ?? objects;
   const mayBeGone = Date.now() - Date.parse(finishedAt) >= mayExpireAfterMs;
   return {
     run,
     committed: { from: window?.from, to: window?.to, rows, bytes, finishedAt },
     isFailed: false,
-    isDamaged: isGone && !mayBeGone,
-    isExpired: isGone && mayBeGone,
+    isDamaged: there < objects && !(there === 0 && mayBeGone),
+    isExpired: there === 0 && objects > 0 && mayBeGone,
     left,
   };
 }

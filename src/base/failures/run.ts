@@ -167,6 +167,12 @@ export const RUN_FAILURES = {
     meaning: 'The journal of an unfinished run cannot be believed; nothing of it is removed.',
     hint: 'Look at the object. To begin the run anew, remove the folder _pgsluice/ that it lies in.',
   },
+  'manifest-lost': {
+    transient: false,
+    meaning:
+      'The manifest of a run is gone, and its data objects or its proof are still there: it was committed once, and is no archive any more.',
+    hint: 'Bring the manifest back from a former version in the bucket. Where a lifecycle rule has removed it, limit the rule to data by its tags. A window whose rows the source still has is archived again at the next slot.',
+  },
   'bad-head': {
     transient: false,
     meaning: 'The head of the chain of an archive, _head.json, cannot be believed; the run is not committed.',

@@ -16,6 +16,14 @@ import { aManifest } from '../../support/ledger.ts';
 
 const DAY_MS = 86_400_000;
 
+export interface CommitOptions {
+  archive?: string;
+  daysAgo?: number;
+  objects?: number;
+  /** Of the manifest. */
+  changes?: Partial<Manifest>;
+}
+
 const folders: string[] = [];
 
 after(() => {
@@ -47,22 +55,35 @@ export class AuditSite {
     return this.config;
   }
 
-  keyOf(run: string, archive = 'events'): string {
-    return dataKey(archive, run, 0, 'jsonl.gz');
+  keyOf(run: string, archive = 'events', segment = 0): string {
+    return dataKey(archive, run, segment, 'jsonl.gz');
   }
 
-  /** A run of ten rows that was committed so many days ago. Returns its bytes. */
-  async commit(run: string, { archive = 'events', daysAgo = 1 } = {}): Promise<number> {
-    const lines = Buffer.from(Array.from({ length: 10 }, (_, id) => `{"id":${id},"run":"${run}"}\n`).join(''));
-    const body = gzipSync(lines);
-    const key = this.keyOf(run, archive);
-    await this.store.put(key, body, { contentType: 'application/gzip' });
-    const figures = { rows: 10, jsonBytes: lines.length, bytes: body.length };
-    const object = {
-      ...{ key, ...figures, sha256: createHash('sha256').update(body).digest('hex') },
-      ...{ crc32: crc32(lines).toString(16).padStart(8, '0'), firstKey: ['0'], lastKey: ['9'] },
-      snapshot: aManifest(0).snapshot.id,
-    };
+  /** A run of ten rows an object that was committed so many days ago. Returns its bytes. */
+  async commit(
+    run: string,
+    { archive = 'events', daysAgo = 1, objects: count = 1, changes = {} }: CommitOptions = {},
+  ): Promise<number> {
+    const objects: Manifest['objects'] = [];
+    const figures = { rows: 0, jsonBytes: 0, bytes: 0 };
+    for (let at = 0; at < count; at += 1) {
+      const ids = Array.from({ length: 10 }, (_, id) => 10 * at + id);
+      const lines = Buffer.from(ids.map((id) => `{"id":${id},"run":"${run}"}\n`).join(''));
+      const body = gzipSync(lines);
+      const key = this.keyOf(run, archive, at);
+      await this.store.put(key, body, { contentType: 'application/gzip' });
+      const own = { rows: 10, jsonBytes: lines.length, bytes: body.length };
+      for (const name of ['rows', 'jsonBytes', 'bytes'] as const) figures[name] += own[name];
+      objects.push({
+        ...{ key, ...own, sha256: createHash('sha256').update(body).digest('hex') },
+        ...{
+          crc32: crc32(lines).toString(16).padStart(8, '0'),
+          firstKey: [String(ids[0])],
+          lastKey: [String(ids.at(-1))],
+        },
+        snapshot: aManifest(0).snapshot.id,
+      });
+    }
     const finishedAt = new Date(Date.now() - daysAgo * DAY_MS).toISOString();
     const columns: Manifest['columns'] = [
       { name: 'id', type: 'bigint', typeOid: 20, nullable: false, encoding: 'integer' },
@@ -70,9 +91,9 @@ export class AuditSite {
     ];
     const folder = new RunFolder(this.store, archive, run);
     await folder.commit(
-      folder.seal(aManifest(1, { archive, run, columns, ...figures, objects: [object], finishedAt })),
+      folder.seal(aManifest(1, { archive, run, columns, ...figures, objects, finishedAt, ...changes })),
     );
-    return body.length;
+    return figures.bytes;
   }
 
   /** One bit of the run's object is another one. Returns what it was. */

@@ -4,10 +4,12 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { verifyPass, type AuditMemory, type DueProof, type PassParts } from '../../../src/audit/verify-pass.ts';
+import type { AuditFindings } from '../../../src/audit/due.ts';
 import type { ProofOutcome } from '../../../src/audit/prove-run.ts';
 import type { Failure } from '../../../src/base/errors.ts';
 import { manifestKey, verifiedKey } from '../../../src/ledger/names.ts';
 import { RunFolder } from '../../../src/ledger/run-folder.ts';
+import { aPlan } from '../../support/ledger.ts';
 import { recordTo, type LogLine } from '../../support/record-log.ts';
 import { AuditSite } from './support.ts';
 
@@ -29,7 +31,7 @@ interface Options {
   foundDifferentMs?: PassParts['foundDifferentMs'];
   signal?: AbortSignal;
   onBegin?: (due: DueProof) => void;
-  onFound?: () => void;
+  onFound?: PassParts['hooks']['found'];
 }
 
 async function pass(site: AuditSite, options: Options = {}): Promise<Seen> {
@@ -146,7 +148,7 @@ describe('a pass of standing verification', () => {
       await site.remove(A, keys);
       const outcome = (await pass(site, { everyMs: 0 })).ended.get(A);
       assert.ok(outcome?.status === 'different');
-      assert.match(outcome.differences[0]?.message ?? '', /it is not there/);
+      assert.match(outcome.differences[0]?.message ?? '', /is not there/);
     });
 
   test('takes a run whose data may be gone by its age, and is, for expired, and looks at it once', async () => {
@@ -159,6 +161,47 @@ describe('a pass of standing verification', () => {
     assert.deepEqual([ended.get(A)?.status, ended.get(B)?.status], ['expired', 'different']);
     assert.ok(bytes > 0);
     assert.deepEqual((await pass(site, { memory })).begun, [B]);
+  });
+
+  test('says in plain words that data has expired in part, or may not have', async () => {
+    const site = new AuditSite({ events: { mayExpireAfter: '10d' } });
+    await site.commit(A, { daysAgo: 11, objects: 3 });
+    await site.commit(B, { daysAgo: 9, objects: 3 });
+    for (const run of [A, B]) await site.remove(run, 'data');
+    const { ended } = await pass(site);
+    const words = [A, B].map((run) => {
+      const outcome = ended.get(run);
+      return outcome?.status === 'different' ? outcome.differences[0]?.message : outcome?.status;
+    });
+    assert.match(
+      words[0] ?? '',
+      /^1 of 3 data objects is not there: the run is older than mayExpireAfter, and has expired in part/,
+    );
+    assert.match(
+      words[1] ?? '',
+      /^1 of 3 data objects is not there, and may not have expired: .* younger than mayExpireAfter$/,
+    );
+  });
+
+  test('finds a run whose manifest is gone, by the data or the proof that it has left, and none that is in progress', async () => {
+    const site = new AuditSite();
+    for (const run of [A, B, C]) await site.commit(run);
+    await pass(site);
+    for (const run of [A, B, C]) await site.remove(run, 'manifest');
+    await site.remove(B, 'data');
+    // Another host knows nothing of the manifests that were read here.
+    rmSync(site.config.state, { recursive: true });
+    await new RunFolder(site.store, 'events', C).own(aPlan({ archive: 'events', run: C }));
+    const seen: AuditFindings['damaged'][] = [];
+    await pass(site, { onFound: (_archive, { damaged }) => seen.push(damaged) });
+    assert.deepEqual(
+      seen.flat().map(({ run, failure }) => [run, failure.code]),
+      [A, B].map((run) => [run, 'manifest-lost']),
+    );
+    assert.match(
+      seen.flat()[0]?.failure.message ?? '',
+      /is not there any more, though 1 data object of the run is still there/,
+    );
   });
 
   test('believes what another host has noted meanwhile, and no note that is none, or that is of the future', async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { fail } from '../../../src/base/errors.ts';
 import { endedAs } from '../../../src/ledger/journal.ts';
-import { dataKey, manifestKey } from '../../../src/ledger/names.ts';
+import { dataKey, manifestKey, verifiedKey } from '../../../src/ledger/names.ts';
 import type { PurgeRecord } from '../../../src/ledger/purge.ts';
 import { RunFolder } from '../../../src/ledger/run-folder.ts';
 import type { Store } from '../../../src/store/store.ts';
@@ -104,6 +104,41 @@ describe('a look at the folders of windows', () => {
       read.filter((key) => key.endsWith('_purge.json')),
       [],
       'records that are as they were are not read again',
+    );
+  });
+
+  test('takes what has lost a part for damaged, whatever its age, and data or a proof without a manifest', async () => {
+    const store = temporaryStore();
+    const [whole, part, lost, proved] = Array.from({ length: 4 }, (_, day) => `2026030${day + 1}T000000Z`) as [
+      string,
+      string,
+      string,
+      string,
+    ];
+    for (const [run, objects] of [
+      [whole, 2],
+      [part, 1],
+      [lost, 2],
+      [proved, 0],
+    ] as const) {
+      const folder = new RunFolder(store, ARCHIVE, run);
+      const manifest = aManifest(2, { run, finishedAt: new Date(0).toISOString() });
+      for (const [at, object] of manifest.objects.entries()) object.key = dataKey(ARCHIVE, run, at, 'jsonl.gz');
+      await folder.commit(folder.seal(manifest));
+      for (let at = 0; at < objects; at += 1)
+        await store.put(dataKey(ARCHIVE, run, at, 'jsonl.gz'), Buffer.from('x'), OPTIONS);
+    }
+    await store.put(verifiedKey(ARCHIVE, proved), Buffer.from('{}'), OPTIONS);
+    await store.remove([manifestKey(ARCHIVE, lost), manifestKey(ARCHIVE, proved)]);
+    const { runs } = await survey(store, archiveOf({ mayExpireAfterMs: DAY_MS }), nothingKnown());
+    assert.deepEqual(
+      runs.map(({ run, isDamaged, isExpired = false }) => [run, isDamaged, isExpired]),
+      [
+        [whole, false, false],
+        [part, true, false],
+        [lost, true, false],
+        [proved, true, false],
+      ],
     );
   });
 });
