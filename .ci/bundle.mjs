@@ -20,8 +20,8 @@ const ENTRIES = {
   'program/worker': 'node_modules/piscina/dist/worker.js',
 };
 
-/** Native code, which is found at run time where it is installed. */
-const EXTERNAL = ['koffi', 'pg-native', '@napi-rs/nice'];
+/** Native code, and what only few need: found at run time where it is installed. */
+const EXTERNAL = ['koffi', 'pg-native', '@napi-rs/nice', 'pg-boss'];
 
 /** What the packages that are written in CommonJS look for. */
 const COMMON_JS = `import { createRequire as createRequireOfBundle } from 'node:module';

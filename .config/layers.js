@@ -33,14 +33,15 @@ const PACKAGES = [
   ['yaml', ['config/'], 'only config/ reads YAML'],
   [
     'zod',
-    ['config/', 'ledger/', 'tools/'],
-    'schemas are declared in config/ for what is written, in ledger/ for what is stored',
+    ['config/', 'ledger/', 'tools/', 'work/hosts/'],
+    'schemas are declared in config/ for what is written, in ledger/ for what is stored, in work/hosts/ for the queue',
   ],
   [
     'node-cron',
     ['daemon/slots/', 'config/cron.ts'],
     'only daemon/slots/ (and config/cron.ts, to validate) knows its quirks',
   ],
+  ['pg-boss', ['work/hosts/queue.ts'], 'only work/hosts/queue.ts knows the queue; it is optional, and loaded by need'],
   ['prom-client', ['daemon/view/metrics.ts'], 'each metric is declared once, there'],
   [
     'piscina',

@@ -11,6 +11,9 @@ export const BUDGET = Object.freeze({
   /** The main process without workers: V8, the libraries' code, connections and the HTTP page. Measured. */
   main: Object.freeze({ bytes: 110 * MIB }),
 
+  /** The client of the queue of other hosts: pg-boss, its connections and what waits in them. */
+  queue: Object.freeze({ bytes: 24 * MIB }),
+
   /**
    * Of a run in the main process: its plan, what lay in its folder and its receipts, packed; its manifest is made of them a piece at a
    * time. Measured with 400,000 segments, from the first receipt to the manifest that was read back: 459 bytes of resident memory a

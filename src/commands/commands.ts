@@ -117,6 +117,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     run: async (invocation) => (await import('./daemon.ts')).daemonCommand(invocation),
   },
   {
+    name: 'worker',
+    arguments: '',
+    does: 'work on segments of runs that other hosts lead, until SIGTERM; SIGHUP reloads the config',
+    example: 'pgsluice worker --config /etc/pgsluice/pgsluice.yaml',
+    options: [],
+    exits: { 1: 'the worker could not go on', 2: 'usage or config', 130: 'a second signal' },
+    variables: [...BOTH_ENDS, 'NOTIFY_SOCKET', 'WATCHDOG_USEC, WATCHDOG_PID', 'JOURNAL_STREAM'],
+    run: async (invocation) => (await import('./worker.ts')).workerCommand(invocation),
+  },
+  {
     name: 'status',
     arguments: '',
     does: 'show how the daemon and its archives are: failing, late, standby, paused, and what comes next',

@@ -7,7 +7,8 @@ import { tellTlsMeanings } from '../config/tls-meaning.ts';
 import { engineFallbacks } from '../run/engines.ts';
 import type { ProgressSnapshot } from '../work/progress.ts';
 import { Bindings } from '../work/bindings.ts';
-import { Threads } from '../work/threads.ts';
+import { openPlace } from '../work/open-place.ts';
+import type { Place } from '../work/place.ts';
 import { runArchive, type RunResult } from '../run/run-archive.ts';
 import { runArchives } from '../run/run-all.ts';
 import { isWindowed } from '../run/subject.ts';
@@ -83,7 +84,7 @@ export async function runWithBar(
   const bar = openProgressBar(invocation.stderr, signal);
   const bindings = new Bindings();
   const generation = bindings.add(config);
-  const threads = new Threads(config.workers, bindings, { doesEmptyHere: true });
+  let place: Place | undefined;
   const onProgress = (snapshot: ProgressSnapshot): void => {
     bar.update(progressOfRows(snapshot));
   };
@@ -94,12 +95,13 @@ export async function runWithBar(
   const quiet = invocation.stderr.isTTY && config.log.level === 'info';
   try {
     const log = openLog(invocation, config, { ...(quiet ? { level: 'warn' } : {}), above: bar.above });
+    place = openPlace(config, bindings, log, { doesEmptyHere: true });
     for (const fallback of engineFallbacks(config)) log.info(fallback);
     tellTlsMeanings(
       log,
       archives.map((archive) => sourceOf(config, archive)),
     );
-    const how = { config, generation, place: threads, log, signal, onProgress, verifySource };
+    const how = { config, generation, place, log, signal, onProgress, verifySource };
     return await runArchives(how, archives, async (archive, aside) =>
       isWindowed(archive) && runId === undefined
         ? makeWindows({ ...how, aside }, archive, openKnownRuns(config, archive), request, { progress })
@@ -107,7 +109,7 @@ export async function runWithBar(
     );
   } finally {
     bar.close();
-    await threads.close();
+    await place?.close();
   }
 }
 

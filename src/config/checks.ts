@@ -3,6 +3,7 @@
  */
 import { keyId, readPrivateKey, readPublicKey } from '../base/signing.ts';
 import { describeSqlProblem, placeholdersOf, type Placeholder } from '../postgres/sql-text.ts';
+import { describePostgresUrlProblem, isSameDatabase } from '../postgres/url.ts';
 import type { Draft } from './draft.ts';
 import { suggest } from './explain.ts';
 import { parseLocation } from './location.ts';
@@ -21,6 +22,7 @@ export function reportCrossChecks(tree: Tree, draft: Draft): void {
     reportReference(tree, name, archive, 'destination', draft);
     reportPurgeSource(tree, name, archive, draft);
   }
+  reportHosts(tree, draft);
   reportPrefixClashes(tree, draft);
 }
 
@@ -222,6 +224,26 @@ function reportPace(entry: Entry): void {
     );
   else if (entry.has('query') && !entry.has('key') && !entry.has('partitionBy'))
     entry.report('pace/maxSnapshotAge', 'needs the option key, as a query without one is a single segment');
+}
+
+/** The snapshot that a run holds would keep the queue's dead rows from being vacuumed away, and it is slow after an hour. */
+function reportHosts(tree: Tree, draft: Draft): void {
+  const url = valueAt(tree, ['hosts', 'url']);
+  const isThere = isTree(valueAt(tree, ['hosts']));
+  for (const [name, archive] of entriesOf(tree, 'archives')) {
+    if (valueAt(archive, ['segments', 'on']) !== 'hosts') continue;
+    const path = ['archives', name, 'segments', 'on'];
+    if (!isThere) draft.report(path, 'needs the section hosts, with the url of the queue');
+    if (valueAt(archive, ['pace', 'bytesPerSecond']) !== undefined)
+      draft.report(path, 'cannot be hosts together with pace.bytesPerSecond, which one process alone can keep');
+  }
+  if (typeof url !== 'string' || describePostgresUrlProblem(url) !== undefined) return;
+  for (const [name, source] of entriesOf(tree, 'sources')) {
+    const other = source['url'];
+    if (typeof other !== 'string' || describePostgresUrlProblem(other) !== undefined) continue;
+    if (isSameDatabase(url, other))
+      draft.report(['hosts', 'url'], `is the database of source "${name}"; the queue needs one of its own`);
+  }
 }
 
 /** The name itself is not echoed, as it may come from a file with a secret. */

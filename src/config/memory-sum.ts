@@ -26,20 +26,41 @@ export function memorySum(
   budget: Budget = BUDGET,
   segments: number = mostSegments(config, budget),
 ): MemorySum {
+  const terms = [
+    { name: 'main process', bytes: budget.main.bytes },
+    ...queueTerms(config, budget),
+    { name: `run of ${formatCount(segments)} segments`, bytes: segments * budget.segments.bytes },
+    ...purgeTerms(config, budget),
+    ...auditTerms(config, budget),
+    ...(Object.values(config.archives).some(({ segments: { on } }) => on === 'here')
+      ? threadTerms(config, budget)
+      : []),
+  ];
+  return { terms, totalBytes: total(terms) };
+}
+
+/** The most memory of a `pgsluice worker`, which leads no run, purges and proves nothing. */
+export function workerMemorySum(config: Config, budget: Budget = BUDGET): MemorySum {
+  const terms = [
+    { name: 'main process', bytes: budget.main.bytes },
+    ...queueTerms(config, budget),
+    ...threadTerms(config, budget),
+  ];
+  return { terms, totalBytes: total(terms) };
+}
+
+function threadTerms(config: Config, budget: Budget): MemoryTerm[] {
   const { threads, maxOldGenerationSizeMb, maxYoungGenerationSizeMb } = config.workers;
   const perThread: MemoryTerm[] = [
     { name: 'old generation of the heap', bytes: maxOldGenerationSizeMb * 1024 ** 2 },
     { name: 'young generation of the heap', bytes: maxYoungGenerationSizeMb * 1024 ** 2 },
     ...bufferTerms(config, budget),
   ];
-  const terms = [
-    { name: 'main process', bytes: budget.main.bytes },
-    { name: `run of ${formatCount(segments)} segments`, bytes: segments * budget.segments.bytes },
-    ...purgeTerms(config, budget),
-    ...auditTerms(config, budget),
-    ...perThread.map(({ name, bytes }) => ({ name: `${threads} x ${name}`, bytes: threads * bytes })),
-  ];
-  return { terms, totalBytes: total(terms) };
+  return perThread.map(({ name, bytes }) => ({ name: `${threads} x ${name}`, bytes: threads * bytes }));
+}
+
+function queueTerms({ hosts }: Config, { queue }: Budget): MemoryTerm[] {
+  return hosts === undefined ? [] : [{ name: 'client of the queue', bytes: queue.bytes }];
 }
 
 /** The daemon purges in its main process, one run at a time. */

@@ -173,7 +173,11 @@ const segments = z.strictObject({
       description: 'Data of one segment, before compression; about one object each.',
       unit: 'bytes',
     }),
-  parallel: count(1, 64).default(2).meta({ description: 'Segments of one run that are worked on at once.' }),
+  parallel: count(1, 1000).default(2).meta({ description: 'Segments of one run that are worked on at once.' }),
+  on: z.enum(['here', 'hosts']).default('here').meta({
+    description:
+      'Who works on them: the threads of the process that runs the archive, or any `pgsluice worker`; see docs/scale.md.',
+  }),
 });
 
 const compression = z.strictObject({
@@ -473,6 +477,24 @@ const http = z.strictObject({
     }),
 });
 
+const hosts = z.strictObject({
+  url: checked(describePostgresUrlProblem).meta({
+    description:
+      'Connection URL of the database with the queue, by which segments come to other hosts. A database of its own: none of `sources`.',
+    secret: true,
+  }),
+  schema: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_]{0,39}$/, 'must be small letters, digits and _, at most 40 of them')
+    .default('pgsluice')
+    .meta({ description: 'Schema of the queue in that database; it is made when it is not there.' }),
+  silence: duration(15_000, 3_600_000).prefault('30s').meta({
+    description:
+      'A host that is not heard of for so long has lost its segments, and others do them; at least 15s. Each gives a sign every fifth of it.',
+    unit: 'ms',
+  }),
+});
+
 const notify = z.strictObject({
   url: webUrl().meta({ description: 'URL that gets a POST.', secret: true }),
   on: z
@@ -539,6 +561,10 @@ export const configSchema = z.strictObject({
     defaultText: 'nothing',
   }),
   workers: workers.prefault({}).meta({ description: 'The threads that move the rows.' }),
+  hosts: hosts.optional().meta({
+    description: 'How segments come to other hosts, where an archive says `segments.on: hosts`; see docs/scale.md.',
+    defaultText: 'all is done here',
+  }),
   http: http.prefault({}).meta({ description: 'The HTTP page of the daemon.' }),
   notify: z.array(notify).max(20).default([]).meta({ description: 'Webhooks for alarms.' }),
   log: log.prefault({}).meta({ description: 'The log.' }),
@@ -580,6 +606,8 @@ export type ArchiveConfig = Named<z.output<typeof archive>>;
 export type VerifyAudit = NonNullable<NonNullable<Config['audits']>['verify']>;
 /** A webhook for alarms. */
 export type NotifyConfig = DeepReadonly<z.output<typeof notify>>;
+/** How segments come to other hosts. */
+export type HostsConfig = DeepReadonly<NonNullable<Options['hosts']>>;
 /** The limits of the worker threads. */
 export type WorkersConfig = DeepReadonly<z.output<typeof workers>>;
 

@@ -1,11 +1,11 @@
 /**
  * The configs that runs use: the one in force, and after a reload those before it, until their last runs have ended.
  */
-import type { Config, WorkersConfig } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
 import { Bindings } from '../work/bindings.ts';
 import { FairQueue } from '../work/fair-queue.ts';
+import type { PlaceConfig } from '../work/open-place.ts';
 import type { Place } from '../work/place.ts';
-import { Threads } from '../work/threads.ts';
 
 /** What a run uses from its start to its end, whatever is reloaded meanwhile. */
 export interface Generation {
@@ -16,7 +16,7 @@ export interface Generation {
   queue: FairQueue;
 }
 
-type OpenPlace = (workers: WorkersConfig, bindings: Bindings) => Place;
+type OpenPlace = (config: PlaceConfig, bindings: Bindings) => Place;
 
 export class Generations {
   readonly #bindings = new Bindings();
@@ -25,7 +25,7 @@ export class Generations {
   readonly #retired = new Set<Place>();
   #current: Generation;
 
-  constructor(config: Config, openPlace: OpenPlace = (workers, bindings) => new Threads(workers, bindings)) {
+  constructor(config: Config, openPlace: OpenPlace) {
     this.#openPlace = openPlace;
     this.#current = this.#open(config);
   }
@@ -60,7 +60,7 @@ export class Generations {
    * ones, that take over as the old ones run dry.
    */
   #next(before: Generation, config: Config): Generation {
-    const same = JSON.stringify(before.config.workers) === JSON.stringify(config.workers);
+    const same = placeOf(before.config) === placeOf(config);
     return same ? { ...before, number: this.#bindings.add(config), config } : this.#open(config);
   }
 
@@ -68,8 +68,13 @@ export class Generations {
     return {
       number: this.#bindings.add(config),
       config,
-      place: this.#openPlace(config.workers, this.#bindings),
+      place: this.#openPlace(config, this.#bindings),
       queue: new FairQueue(config.workers.threads),
     };
   }
+}
+
+/** What a place is opened with. */
+function placeOf({ workers, hosts }: Config): string {
+  return JSON.stringify([workers, hosts]);
 }

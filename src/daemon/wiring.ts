@@ -33,6 +33,7 @@ import { Standings } from './slots/standings.ts';
 import { Standby } from './standby.ts';
 import type { Notify } from './systemd/notify.ts';
 import { nothingMissing } from '../windows/look.ts';
+import { openPlace } from '../work/open-place.ts';
 import { Calendars } from './view/calendars.ts';
 import { Live } from './view/live.ts';
 import { Metrics } from './view/metrics.ts';
@@ -83,7 +84,11 @@ interface Ties {
 export function wire({ config: first, log, notify, history, reload }: DaemonParts, shutdown: Shutdown): Wiring {
   closedBy(shutdown.opened, 'the line to systemd', notify);
   closedBy(shutdown.opened, 'the history', history);
-  const generations = closedBy(shutdown.opened, 'the threads', new Generations(first));
+  const generations = closedBy(
+    shutdown.opened,
+    'the threads',
+    new Generations(first, (config, bindings) => openPlace(config, bindings, log)),
+  );
   const ties: Ties = {
     ...{ log, notify, history, generations, shutdown },
     config: () => generations.current.config,

@@ -9,7 +9,7 @@ import { cutAtList, ListCutter, listLines } from './long-list.ts';
 /** A kind of document. */
 export interface DocumentKind<T> {
   /** What a person calls it. */
-  name: 'manifest' | 'journal' | 'receipt' | 'purge record' | 'restore mark' | 'head' | 'proof';
+  name: 'manifest' | 'journal' | 'receipt' | 'purge record' | 'restore mark' | 'head' | 'proof' | 'task';
   /** Its field `format`, such as `pgsluice/plan/1`. */
   format: string;
   schema: z.ZodType<T>;

@@ -133,3 +133,15 @@ export function backendPid(client: Client): number {
 export function socketOf(client: Client): Socket | undefined {
   return (client as unknown as { connection?: { stream?: Socket } }).connection?.stream;
 }
+
+/** The role that a URL logs in as, and the database, with what the driver takes for what the URL leaves open. */
+export function describeLogin(url: string): { role: string; database: string } {
+  const { user = '', database = '' } = new Client(clientConfig({ url, applicationName: '' }));
+  return { role: user, database };
+}
+
+/** How a library that brings its own pool along is to connect. */
+export function poolConfig(target: ConnectionTarget): Omit<ClientConfig, 'stream'> {
+  const { stream: _stream, ...config } = clientConfig(target);
+  return config;
+}

@@ -181,6 +181,17 @@ function impliesTls(parameter: (name: string) => string | undefined): boolean {
   return hasFile || parameter('sslnegotiation') === 'direct';
 }
 
+/** Whether two URLs name the same database, by what they say: two names of one server are not seen through. */
+export function isSameDatabase(one: string, other: string): boolean {
+  const [a, b] = [placeOf(one), placeOf(other)];
+  return a.every((part, at) => part === b[at]);
+}
+
+function placeOf(url: string): (string | number | undefined)[] {
+  const { host = 'localhost', port = 5432, database, user } = parsePostgresUrl(url);
+  return [host.toLowerCase(), port, database ?? user];
+}
+
 /** What the driver takes for `ssl`; undefined leaves it to PGSSLMODE. Throws an Error that names a file that cannot be read. */
 export function tlsOptions({ tls, files }: PostgresUrl): ConnectionOptions | false | undefined {
   if (tls === undefined || tls === 'disable') return tls === undefined ? undefined : false;

@@ -4,10 +4,8 @@ import { BUDGET } from '../base/memory-budget.ts';
 import { formatBytes } from '../base/units.ts';
 import type { Reader } from '../config/reader.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
-import { hasBinaryEncoder } from '../format/jsonl/write/binary/column.ts';
 import { packed } from '../ledger/segment-list.ts';
 import type { CutBy, PlannedSegment, PlannedSegments } from '../ledger/segments.ts';
-import type { Column } from '../postgres/columns.ts';
 import type { Client } from '../postgres/connect.ts';
 import { areAsPrinted, hasValues } from '../postgres/distinct-values.ts';
 import { explainStatement, type Estimate } from '../postgres/estimate.ts';
@@ -22,7 +20,7 @@ import { inspectServer } from '../postgres/server.ts';
 import { findRowChoice } from '../postgres/row-choice.ts';
 import { findDescent } from '../postgres/row-descent.ts';
 import { findCorrelation, findLeaves, isUniqueKey, type Leaf } from '../postgres/table-stats.ts';
-import { narrowTo } from '../segment/narrow.ts';
+import { selectPart } from '../segment/narrow.ts';
 import { chooseCut, type CutFacts } from './cut/choose.ts';
 import { warnOfUncovered } from './coverage.ts';
 import type { Cut } from './cut/cut.ts';
@@ -123,8 +121,7 @@ async function lookAt(client: Client, archive: ArchiveConfig, slot: Date): Promi
 
 /** The statement that reads one segment. */
 export function segmentSelect({ subject, cut }: RunPlan, segment: PlannedSegment, reader: Reader): Statement {
-  const asksServer = reader === 'cursor' ? undefined : (column: Column): boolean => !hasBinaryEncoder(column);
-  return buildSelect(subject.selection, narrowTo(cut.parts, segment), asksServer);
+  return selectPart(subject.selection, cut.parts, segment, reader);
 }
 
 function leavesOf(client: Client, { relation }: Subject): Promise<readonly Leaf[]> | readonly Leaf[] {

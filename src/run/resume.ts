@@ -176,7 +176,7 @@ async function planAnew(
   earlier: JournalPlan | undefined,
 ): Promise<{ plan: RunPlan; journal: JournalPlan }> {
   const plan = await session.view.plan(run.archive, parseRunId(run.id));
-  if (plan.isExpectedEmpty !== true) run.place.warmUp?.();
+  if (plan.isExpectedEmpty !== true && run.archive.segments.on === 'here') run.place.warmUp?.();
   requireKeys(run, plan.segments);
   const fingerprint = fingerprintOf(run.archive, plan, session.identity);
   return { plan, journal: journalPlan(run, session, plan, fingerprint, earlier) };

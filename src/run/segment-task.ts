@@ -26,6 +26,9 @@ export function segmentTask(run: Run, { session, plan }: Attempt, segment: Plann
     ...(session.lock === undefined ? {} : { lock: session.lock }),
     read: reader,
     select: segmentSelect(plan, segment, reader),
+    ...(archive.segments.on === 'hosts'
+      ? { origin: { selection: subject.selection, cut: plan.cut.parts, part: segment } }
+      : {}),
     columns: subject.selection.columns,
     subject: subject.name,
     range: plan.cut.describe(segment),

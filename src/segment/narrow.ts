@@ -2,10 +2,13 @@
  * Narrows what a run reads to one of its segments. How the run is cut and which part is meant are plain data, which may come from
  * another host; the SQL is made here, and a value stands in it as a literal alone.
  */
+import type { Reader } from '../config/reader.ts';
+import { hasBinaryEncoder } from '../format/jsonl/write/binary/column.ts';
+import type { Column } from '../postgres/columns.ts';
 import { hasValues, type ValueColumn } from '../postgres/distinct-values.ts';
 import { quoteLiteral } from '../postgres/identifiers.ts';
 import { compareRow, type Compared } from '../postgres/row-comparison.ts';
-import type { Narrowing } from '../postgres/select.ts';
+import { buildSelect, type Narrowing, type Selection, type Statement } from '../postgres/select.ts';
 
 /** A key that rows are cut by. */
 export interface KeyParts {
@@ -52,6 +55,12 @@ export interface Part {
   pages?: LeafPages;
   leaves?: readonly Pick<LeafPages, 'leaf' | 'name'>[];
   partition?: readonly (string | null)[];
+}
+
+/** The statement that reads the part; columns that the reader cannot encode are asked for as JSON text. Throws as {@link narrowTo}. */
+export function selectPart(selection: Selection, cut: CutParts, part: Part, reader: Reader): Statement {
+  const asksServer = reader === 'cursor' ? undefined : (column: Column): boolean => !hasBinaryEncoder(column);
+  return buildSelect(selection, narrowTo(cut, part), asksServer);
 }
 
 /** Throws an Error for a leaf that the table has not. */

@@ -5,8 +5,9 @@ import type { ArchiveConfig } from '../config/schema.ts';
 import type { HeldLock } from '../postgres/held-lock.ts';
 import type { Column } from '../postgres/columns.ts';
 import type { ServerMark } from '../postgres/server-mark.ts';
-import type { Statement } from '../postgres/select.ts';
+import type { Selection, Statement } from '../postgres/select.ts';
 import type { Replaces } from '../store/store.ts';
+import type { CutParts, Part } from './narrow.ts';
 import type { RestoredFacts, RestoreTask } from './restore/task.ts';
 import type { CompressorChoice } from '../format/compress/codec.ts';
 
@@ -31,6 +32,8 @@ export interface SegmentTask {
   read: Reader;
   /** Gives exactly `columns`, in their order; those that the reader cannot encode as JSON text. */
   select: Statement;
+  /** What `select` is made of; there where another host may make it. */
+  origin?: SegmentOrigin;
   columns: readonly Column[];
   /** What is read, as the operator knows it: a table's name, or `query`. For messages. */
   subject: string;
@@ -57,6 +60,13 @@ export interface SegmentTask {
   isExpectedEmpty?: true;
   /** Rows wider than this on the wire fail when they are read through a cursor; see base/memory-budget.ts. */
   maxRowBytes: number;
+}
+
+/** What the statement of a segment is made of. All but `part` is the same for all segments of a run. */
+export interface SegmentOrigin {
+  selection: Selection;
+  cut: CutParts;
+  part: Part;
 }
 
 /** What is known of a finished object. Digests are lower-case hex. */

@@ -71,9 +71,11 @@ export class Conversation {
         break;
       case 'backend':
         this.trace.backendPid = message.pid;
+        this.#parts.hooks.onTrace?.({ backendPid: message.pid });
         break;
       case 'upload':
         this.trace.uploadId = message.uploadId;
+        this.#parts.hooks.onTrace?.({ uploadId: message.uploadId });
         break;
       case 'trouble':
         this.#parts.hooks.onTrouble?.(message.trouble);

@@ -122,10 +122,41 @@ async function runWithRetries<T extends Task>(
   }
 }
 
-/** Throws the failure of an outcome that is one, and the drain's reason when it comes while the task waits for its turn. */
+/** A host that is lost has not tried: so often the segment is given to another one within the same attempt. */
+const UNCOUNTED = 3;
+
+/** As {@link attemptOnce}; what was lost with its host is tried again without counting. */
 async function attemptTask<T extends Task>(
   task: T,
   attempt: number,
+  options: DispatchOptions<T>,
+  summary: DispatchSummary,
+): Promise<FactsOf<T>> {
+  for (let lost = 0; ; lost += 1) {
+    try {
+      return await attemptOnce(task, attempt, lost, options, summary);
+    } catch (error) {
+      const isLost = error instanceof FailureError && error.failure.code === 'host-lost';
+      if (!isLost || lost === UNCOUNTED || isOver(options)) throw error;
+      options.onFailed(task.segment, error.failure, false);
+      options.log.warn(
+        { failure: error.failure, lost: lost + 1 },
+        'a host is lost, its segment is given to another one',
+      );
+    }
+  }
+}
+
+/** Whether nothing is to be begun any more. */
+function isOver({ signal, drain, leave = NEVER }: Pick<DispatchOptions<Task>, 'signal' | 'drain' | 'leave'>): boolean {
+  return signal.aborted || drain.aborted || leave.aborted;
+}
+
+/** Throws the failure of an outcome that is one, and the drain's reason when it comes while the task waits for its turn. */
+async function attemptOnce<T extends Task>(
+  task: T,
+  attempt: number,
+  lost: number,
   { place, signal, drain, leave = NEVER, turn, grant, prepare, onProgress, onTrouble, onAttempt }: DispatchOptions<T>,
   summary: DispatchSummary,
 ): Promise<FactsOf<T>> {
@@ -133,11 +164,11 @@ async function attemptTask<T extends Task>(
   try {
     const whileWaiting = AbortSignal.any([signal, waiting.signal]);
     await turn?.(whileWaiting);
-    const prepared = (await prepare?.(task, attempt)) ?? task;
+    const prepared = (await prepare?.(task, attempt + lost)) ?? task;
     const outcome = await place.run({ ...prepared, attempt }, whileWaiting, {
       onBegin: () => {
         waiting.release();
-        onAttempt(task.segment, attempt);
+        onAttempt(task.segment, attempt + lost);
       },
       onProgress: (progress) => {
         onProgress(task.segment, progress);

@@ -13,8 +13,21 @@ export interface TaskHooks {
   onProgress: (progress: TaskProgress) => void;
   /** Resolves once the task may pass so many bytes on; absent: at once. The signal aborts when the task has ended. */
   grant?: (bytes: number, signal: AbortSignal) => Promise<void>;
+  /** What there is to be ended should who works on it die: a backend of the source, an upload. */
+  onTrace?: (trace: { backendPid: number } | { uploadId: string }) => void;
   /** A request to the destination takes long, or was sent again. */
   onTrouble?: (trouble: StoreTrouble) => void;
+}
+
+/** Another host as it was seen last. */
+export interface HostState {
+  host: string;
+  pid: number;
+  version: string;
+  threads: number;
+  isLive: boolean;
+  /** Segments, as `archive/run/number`. */
+  tasks: readonly string[];
 }
 
 export interface Place {
@@ -28,6 +41,8 @@ export interface Place {
   run<T extends Task>(task: T, signal: AbortSignal, hooks: TaskHooks): Promise<Outcome<FactsOf<T>>>;
   /** A task is about to come: who needs time before the first one may take it now. */
   warmUp?(): void;
+  /** Other hosts that take part, and what each does for runs of this process; absent where none do. */
+  readonly hosts?: readonly HostState[];
   /** Nothing may be running any more. */
   close(): Promise<void>;
 }

@@ -9,6 +9,7 @@ import { ABORT_LIMIT_MS, CLOSE_LIMIT_MS } from '../../src/daemon/shutdown.ts';
 import { skipWithout } from '../support/needs.ts';
 
 const UNIT = fileURLToPath(new URL('../../systemd/pgsluice.service', import.meta.url));
+const WORKER_UNIT = fileURLToPath(new URL('../../systemd/pgsluice-worker.service', import.meta.url));
 const SYSUSERS = fileURLToPath(new URL('../../systemd/pgsluice.sysusers.conf', import.meta.url));
 
 /** systemd calls up to 4.9 "OK"; the unit has 1.3. */
@@ -37,12 +38,12 @@ function run(command: string, ...args: string[]): { status: number | null; outpu
 }
 
 /** A copy of the unit in which pgsluice is a program that exists, as verify complains about one that is not installed. */
-function installedUnit(change: (text: string) => string = (text) => text): string {
+function installedUnit(change: (text: string) => string = (text) => text, of = UNIT): string {
   const program = join(folder, 'pgsluice');
   writeFileSync(program, '#!/bin/sh\n');
   chmodSync(program, 0o755);
   const unit = join(folder, 'pgsluice.service');
-  writeFileSync(unit, change(readFileSync(UNIT, 'utf8').replace(/^(Exec\w+=-?)pgsluice /gm, `$1${program} `)));
+  writeFileSync(unit, change(readFileSync(of, 'utf8').replace(/^(Exec\w+=-?)pgsluice /gm, `$1${program} `)));
   return unit;
 }
 
@@ -55,6 +56,33 @@ describe('the systemd unit', { skip: missing('systemd-analyze') }, () => {
     const unit = readFileSync(UNIT, 'utf8');
     assert.match(unit, /^ExecStartPre=-pgsluice check$/m);
     assert.match(unit, /^ExecReload=pgsluice check$/m);
+  });
+
+  test('of a worker differs from it in what it runs and owns alone, and has no finding either', () => {
+    const lines = (file: string): string[] =>
+      readFileSync(file, 'utf8')
+        .split('\n')
+        .filter((line) => /^[A-Z]/.test(line));
+    const [unit, worker] = [lines(UNIT), lines(WORKER_UNIT)];
+    assert.deepEqual(
+      worker.filter((line) => !unit.includes(line)),
+      [
+        'Description=Works on segments of pgsluice runs of other hosts',
+        'ExecStart=pgsluice worker',
+        'CacheDirectory=pgsluice-worker',
+      ],
+    );
+    assert.deepEqual(
+      unit.filter((line) => !worker.includes(line)).map((line) => line.split('=', 1)[0]),
+      [
+        ...['Description', 'ExecStart', 'StateDirectory', 'StateDirectoryMode'],
+        ...['RuntimeDirectory', 'RuntimeDirectoryMode', 'CacheDirectory'],
+      ],
+    );
+    assert.deepEqual(run('systemd-analyze', 'verify', installedUnit(undefined, WORKER_UNIT)), {
+      status: 0,
+      output: '',
+    });
   });
 
   test('would be found out by verify if it had a misspelt option', () => {

@@ -30,6 +30,33 @@ export const RUN_FAILURES = {
     hint: 'It goes on from its receipts with the next start of the daemon, or with `pgsluice run --run-id`.',
     retried: 'by the next start of the daemon',
   },
+  'host-lost': {
+    transient: true,
+    meaning: 'A host that worked on a segment was not heard of any more, or could not reach the queue.',
+    hint: 'Look whether it is up, and whether it reaches the queue of hosts.url. Others do its segments.',
+    retried: 'yes, three times without counting',
+  },
+  'host-differs': {
+    transient: true,
+    meaning: 'A host does not have what a segment names, or has something else under that name.',
+    hint: 'Give all hosts the same sources and destinations, and the same version of pgsluice.',
+    retried: 'yes, as another host may have it',
+  },
+  'bad-job': {
+    transient: false,
+    meaning: 'What came out of the queue is not what pgsluice puts there, or a segment is too large for it.',
+    hint: 'Look who else writes to the schema of hosts. Bounds of the key that are very long cannot go by the queue: set segments.on to here.',
+  },
+  'queue-unavailable': {
+    transient: true,
+    meaning: 'The queue of hosts.url does not answer, or cannot be set up.',
+    hint: 'Check that its server is up, and that the role may create a schema in that database.',
+  },
+  'queue-missing': {
+    transient: false,
+    meaning: 'The config has hosts, and the package pg-boss, which is optional, is not installed.',
+    hint: 'Install pgsluice without --omit=optional, or the package pg-boss beside it.',
+  },
   aborted: {
     transient: 'depends',
     meaning: 'Work was dropped on purpose, because its run had ended or was stopped.',

@@ -78,7 +78,7 @@ test('keys are not interpolated', () => {
   assertProblems(
     `${MINIMAL}\n▸\${A}: 1`,
     [
-      '${A}: unknown key; known are: sources, destinations, archives, audits, workers, http, notify, log, control, state, drainTimeout',
+      '${A}: unknown key; known are: sources, destinations, archives, audits, workers, hosts, http, notify, log, control, state, drainTimeout',
     ],
     { A: 'log' },
   );

@@ -33,7 +33,7 @@ test('a minimal config gets all defaults', () => {
         table: 't',
         timezone: 'UTC',
         catchUp: 'last',
-        segments: { by: 'auto', targetBytes: 256 * 1024 ** 2, parallel: 2 },
+        segments: { by: 'auto', targetBytes: 256 * 1024 ** 2, parallel: 2, on: 'here' },
         consistency: 'snapshot',
         lines: 'exact',
         compression: { codec: 'gzip', engine: 'auto' },

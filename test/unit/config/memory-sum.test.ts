@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { BUDGET, type Budget } from '../../../src/base/memory-budget.ts';
-import { memorySum } from '../../../src/config/memory-sum.ts';
+import { memorySum, workerMemorySum, type MemorySum } from '../../../src/config/memory-sum.ts';
 import { DESTINATIONS, load, MINIMAL, SOURCES } from './support.ts';
 
 const KIB = 1024;
@@ -57,7 +57,7 @@ describe('the memory sum', () => {
   test('has the largest part of the destinations in use', () => {
     const destinations =
       'destinations: { default: { url: s3://bucket, partSize: 16MiB }, big: { url: s3://bigger, partSize: 20MiB }, unused: { url: s3://other, partSize: 1GiB } }';
-    const config = configOf({ a: '', b: 'destination: big' }, destinations);
+    const config = configOf({ a: 'key: id', b: 'destination: big' }, destinations);
     assert.equal(bytesOf(config, 'parts in flight'), 2 * (8 * 20 + 1) * MIB);
   });
 
@@ -107,6 +107,27 @@ describe('the memory sum', () => {
   });
 });
 
+/** The queue of other hosts. */
+const QUEUE = `${DESTINATIONS}\nhosts: { url: "postgres://queue.example.com/pgsluice" }`;
+
+test('a process whose segments are all done elsewhere has no thread in its sum, and a worker nothing but threads and the queue', () => {
+  const config = configOf({ a: 'segments: { on: hosts }' }, QUEUE);
+  const names = ({ terms }: MemorySum): string[] => terms.map(({ name }) => name);
+  assert.deepEqual(
+    names(memorySum(config)).filter((name) => name.startsWith("2 x")),
+    [],
+  );
+  assert.ok(names(memorySum(config)).includes('client of the queue'));
+  const worker = names(workerMemorySum(config));
+  assert.deepEqual(
+    worker.filter((name) => !name.startsWith("2 x")),
+    ['main process', 'client of the queue'],
+  );
+  assert.ok(worker.includes('2 x old generation of the heap'));
+  const here = configOf({ a: '', b: 'segments: { on: hosts }' }, QUEUE);
+  assert.ok(names(memorySum(here)).includes('2 x old generation of the heap'));
+});
+
 describe('each number of the budget', () => {
   const tiny = 'destinations: { default: { url: file:///srv/archive } }\nworkers: { maxOldGenerationSizeMb: 1024 }';
   const configs = [
@@ -116,6 +137,7 @@ describe('each number of the budget', () => {
     configOf({ a: 'compression: { codec: none }' }, tiny),
     configOf({ a: 'partitionBy: [tenant]' }),
     configOf({ a: 'purge: { after: 7d }' }),
+    configOf({ a: 'segments: { on: hosts }' }, QUEUE),
   ];
 
   for (const [stage, numbers] of Object.entries(BUDGET))

@@ -19,7 +19,7 @@ const CASES: [text: string, message: string][] = [
   [atRoot('▸achives: {}'), 'achives: unknown key; did you mean "archives"?'],
   [
     atRoot('▸xyzzy: {}'),
-    'xyzzy: unknown key; known are: sources, destinations, archives, audits, workers, http, notify, log, control, state, drainTimeout',
+    'xyzzy: unknown key; known are: sources, destinations, archives, audits, workers, hosts, http, notify, log, control, state, drainTimeout',
   ],
   [
     inTable('pace: { between: ▸"22-06" }'),
@@ -42,7 +42,7 @@ const CASES: [text: string, message: string][] = [
     'archives.a.pace.maxSnapshotAge: needs the option key, as a query without one is a single segment',
   ],
   [inTable('segments: { ▸bye: key }'), 'archives.a.segments.bye: unknown key; did you mean "by"?'],
-  [inTable('segments: { ▸xx: key }'), 'archives.a.segments.xx: unknown key; known are: by, targetSize, parallel'],
+  [inTable('segments: { ▸xx: key }'), 'archives.a.segments.xx: unknown key; known are: by, targetSize, parallel, on'],
   [atRoot('log: { ▸Level: info }'), 'log.Level: unknown key; did you mean "level"?'],
   [`▸${SOURCES}\n${DESTINATIONS}`, 'archives is required'],
   [`${SOURCES}\n${DESTINATIONS}\narchives: ▸{}`, 'archives: must have at least one entry'],
@@ -283,6 +283,20 @@ const CASES: [text: string, message: string][] = [
   [atRoot('http: { listen: ▸localhost }'), 'http.listen: must be host:port, such as 127.0.0.1:8432'],
   [atRoot('http: { listen: "▸:8432" }'.replace('"▸', '▸"')), 'http.listen: must be host:port, such as 127.0.0.1:8432'],
   [atRoot('http: { listen: ▸"h:65536" }'), 'http.listen: must be host:port, such as 127.0.0.1:8432'],
+  [
+    atRoot('hosts: { url: ▸postgres://other@LOCALHOST:5432/db }'),
+    'hosts.url: is the database of source "default"; the queue needs one of its own',
+  ],
+  [atRoot('hosts: { url: "postgres://q/q", silence: ▸14s }'), 'hosts.silence: must be at least 15000ms'],
+  [
+    atRoot('hosts: { url: "postgres://q/q", schema: ▸"a; drop" }'),
+    'hosts.schema: must be small letters, digits and _, at most 40 of them',
+  ],
+  [inTable('segments: { on: ▸hosts }'), 'archives.a.segments.on: needs the section hosts, with the url of the queue'],
+  [
+    `${inTable('segments: { on: ▸hosts }\n    pace: { bytesPerSecond: 1MiB }')}\nhosts: { url: "postgres://q/q" }`,
+    'archives.a.segments.on: cannot be hosts together with pace.bytesPerSecond, which one process alone can keep',
+  ],
   [atRoot('log: { level: ▸loud }'), 'log.level: must be trace, debug, info, warn, error, fatal or silent'],
   [atRoot('state: ▸state'), 'state: must be an absolute path'],
   [atRoot('drainTimeout: ▸60'), `drainTimeout: ${DURATION}`],

@@ -14,7 +14,7 @@ function watched(config: Config) {
   const closed: string[] = [];
   let opened = 0;
   let bindings: Bindings | undefined;
-  const generations = new Generations(config, (workers, known) => {
+  const generations = new Generations(config, ({ workers }, known) => {
     opened += 1;
     const name = `place ${opened} of ${workers.threads}`;
     bindings = known;

@@ -82,7 +82,7 @@ test('every option has a line of help and refuses unknown keys, and the document
 
 /** An option is a row of its section's table; a list of mappings is a section of its own. */
 function isDocumented(docs: string, name: string): boolean {
-  const short = name.replace(/^.*\*\.|^(audits|workers|http|log)\./, '');
+  const short = name.replace(/^.*\*\.|^(audits|workers|hosts|http|log)\./, '');
   return docs.includes(`| \`${short}\``) || docs.includes(`## \`${name}[]\``);
 }
 

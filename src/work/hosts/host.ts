@@ -1,0 +1,434 @@
+/** What a `pgsluice worker` does: takes jobs out of the queue as it has threads for them, runs them, and tells what became of them. */
+import os from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fail, toFailure, type FailureError } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { maxRowBytes } from '../../base/memory-budget.ts';
+import { NEVER } from '../../base/signals.ts';
+import { ownEntry } from '../../base/own.ts';
+import type { Config, HostsConfig } from '../../config/schema.ts';
+import { chooseCompressor } from '../../format/compress/codec.ts';
+import { readSharedTask, type SharedTask } from '../../ledger/shared-task.ts';
+import type { CutParts } from '../../segment/narrow.ts';
+import { selectPart } from '../../segment/narrow.ts';
+import type { ObjectFacts, Outcome, SegmentTask } from '../../segment/task.ts';
+import { openStore } from '../../store/open.ts';
+import type { Bindings } from '../bindings.ts';
+import type { Place } from '../place.ts';
+import { requireSameEnds } from './ends.ts';
+import { MOST_TOGETHER, readDrop, readJob, shortened, type Job, type Report, type Said } from './messages.ts';
+import { beatOf, type Beat, type Member, type Queue, type Taken } from './queue.ts';
+
+/** How far a task is, is told so often. */
+const PROGRESS_MS = 5000;
+/** What was begun is told so soon; what is begun meanwhile goes along. */
+const GATHER_MS = 20;
+/** A host that has just refused a segment leaves the next ones to others for so long. */
+const REST_MS = 2000;
+/** What cannot be told is told again after that. */
+const PAUSE_MS = 500;
+/** Documents of runs that are kept. */
+const MOST_KEPT = 20;
+
+export interface HostParts {
+  queue: Queue;
+  /** Its threads. */
+  place: Place;
+  threads: number;
+  bindings: Bindings;
+  log: Log;
+}
+
+/** A job that this host has taken. */
+interface Held {
+  taken: Taken;
+  job: Job;
+  generation: number;
+  abort: AbortController;
+  isBegun: boolean;
+  /** Whether it belongs to somebody else by now, and nobody is to hear of it. */
+  isLost: boolean;
+  /** Of the last sign that the queue took for it, by the monotonic clock. */
+  heardMs: number;
+  report: Report;
+}
+
+export class Host {
+  readonly #parts: HostParts;
+  readonly #beat: Beat;
+  readonly #held = new Map<string, Held>();
+  readonly #shared = new Map<string, Promise<SharedTask>>();
+  readonly #host = os.hostname();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #config: Config;
+  #generation: number;
+  #members: readonly Member[] = [];
+  #restsUntil = 0;
+  #isDraining = false;
+  #gathering: NodeJS.Timeout | undefined;
+  #idle: (() => void)[] = [];
+  #done = 0;
+
+  constructor(config: Config, hosts: HostsConfig, parts: HostParts) {
+    this.#config = config;
+    this.#parts = parts;
+    this.#beat = beatOf(hosts);
+    this.#generation = parts.bindings.add(config);
+  }
+
+  /** Segments that it works on, and that it has done. */
+  get counts(): { active: number; done: number } {
+    return { active: this.#held.size, done: this.#done };
+  }
+
+  start(): void {
+    const { queue } = this.#parts;
+    queue.hear((taken) => {
+      this.#hear(taken);
+    });
+    queue.whenJobs(() => this.#takeJobs());
+    this.#every(this.#beat.everyMs, () => this.#giveSign());
+    this.#every(1000, async () => {
+      this.#dropSilent();
+    });
+    this.#every(PROGRESS_MS, async () => {
+      this.#tellSoon();
+    });
+  }
+
+  /** Later segments go by the new config; those in progress keep theirs. Threads and the queue stay as they are. */
+  reload(config: Config): void {
+    this.#config = config;
+    this.#generation = this.#parts.bindings.add(config);
+    this.#forgetGenerations();
+  }
+
+  /** Takes nothing any more, and resolves once all that it has is done; what is not, once `limitMs` are over, is dropped. */
+  async drain(limitMs: number): Promise<void> {
+    this.#isDraining = true;
+    const late = setTimeout(() => {
+      for (const held of this.#held.values()) held.abort.abort(new Error('the host is stopped'));
+    }, limitMs);
+    await this.#untilIdle();
+    clearTimeout(late);
+    for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#gathering);
+  }
+
+  async #untilIdle(): Promise<void> {
+    while (this.#held.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #every(ms: number, work: () => Promise<void>): void {
+    let isBusy = false;
+    const timer = setInterval(() => {
+      if (isBusy) return;
+      isBusy = true;
+      // The queue says itself when it does not answer.
+      void work()
+        .catch(() => undefined)
+        .finally(() => (isBusy = false));
+    }, ms);
+    this.#timers.push(timer);
+  }
+
+  /** Returns whether there may be more. */
+  async #takeJobs(): Promise<boolean> {
+    const { queue, threads } = this.#parts;
+    const free = threads - this.#held.size;
+    if (this.#isDraining || free <= 0 || performance.now() < this.#restsUntil) return false;
+    const startedMs = performance.now();
+    const jobs = await queue.take(free);
+    for (const taken of jobs) this.#begin(taken, startedMs);
+    return jobs.length > 0;
+  }
+
+  #begin(taken: Taken, heardMs: number): void {
+    let job: Job;
+    try {
+      job = readJob(taken.data);
+      if (job.id !== taken.id) throw fail('bad-job', { stage: 'worker', message: 'a job has the id of another one' });
+    } catch (error) {
+      // Nobody waits for what is no job of ours.
+      this.#parts.log.warn(
+        { failure: toFailure(error, 'worker') },
+        'a job in the queue is not one of ours, and is removed',
+      );
+      void this.#parts.queue.settle(taken.attempt).catch(() => undefined);
+      return;
+    }
+    const held: Held = {
+      ...{
+        taken,
+        job,
+        heardMs,
+        generation: this.#generation,
+        abort: new AbortController(),
+        isBegun: false,
+        isLost: false,
+      },
+      report: { id: job.id, backends: [], uploads: [] },
+    };
+    this.#held.set(job.id, held);
+    void this.#work(held).finally(() => {
+      this.#held.delete(job.id);
+      this.#forgetGenerations();
+      for (const resolve of this.#idle.splice(0)) resolve();
+      this.#parts.queue.wake();
+    });
+  }
+
+  /** Does a job, and says what became of it. Never throws. */
+  async #work(held: Held): Promise<void> {
+    const { queue, log } = this.#parts;
+    const { job, taken, report } = held;
+    const context = { archive: job.archive, run: job.run, segment: job.part.index, attempt: job.attempt };
+    try {
+      if (!(await this.#isLedBy(job.coordinator))) {
+        log.info(context, 'a segment is left: nobody leads its run any more');
+        await queue.settle(taken.attempt);
+        return;
+      }
+      log.debug(context, 'a segment begins');
+      const outcome = await this.#runJob(held);
+      if (held.isLost) return;
+      if (outcome.ok) this.#done += 1;
+      else log.warn({ ...context, failure: outcome.failure }, 'a segment was not done here');
+      report.outcome = outcome.ok
+        ? outcome
+        : { ok: false, failure: shortened(outcome.failure), peakHeapBytes: outcome.peakHeapBytes };
+      await this.#tellEnd(held);
+    } catch (error) {
+      log.warn({ ...context, failure: toFailure(error, 'worker') }, 'what became of a segment could not be told');
+    }
+  }
+
+  async #runJob(held: Held): Promise<Outcome<ObjectFacts>> {
+    const { place } = this.#parts;
+    const { job, report, abort } = held;
+    try {
+      const task = await this.#taskOf(held);
+      return await place.run(task, abort.signal, {
+        onBegin: () => {
+          held.isBegun = true;
+          this.#tellSoon();
+        },
+        onProgress: ({ rows, jsonBytes, bytes, heapBytes }) => {
+          report.progress = { rows, jsonBytes, bytes, heapBytes };
+        },
+        onTrace: (trace) => {
+          if ('backendPid' in trace) report.backends = [...report.backends, trace.backendPid].slice(-16);
+          else report.uploads = [...report.uploads, trace.uploadId].slice(-16);
+          this.#tellSoon();
+        },
+      });
+    } catch (error) {
+      const failure = toFailure(error, 'worker');
+      if (failure.code === 'host-differs' || failure.code === 'bad-journal')
+        this.#restsUntil = performance.now() + REST_MS;
+      const transient = failure.transient || failure.code === 'bad-journal';
+      return { ok: false, failure: { ...failure, transient, archive: job.archive, run: job.run }, peakHeapBytes: 0 };
+    }
+  }
+
+  /** The task as this host does it: by its own config, once that was found to mean the same. Throws FailureError. */
+  async #taskOf({ job, generation }: Held): Promise<SegmentTask> {
+    const binding = this.#parts.bindings.of(generation);
+    const shared = await this.#sharedOf(job, generation);
+    requireSameEnds(binding, shared.ends);
+    const { ends, snapshot, server, lock, read, subject, keyColumns, compression, contentEncoding } = shared;
+    const { selection, cut } = plainParts(shared);
+    return {
+      kind: 'archive-segment',
+      ...{ archive: job.archive, run: job.run, segment: job.part.index, attempt: job.attempt, generation },
+      ...{
+        source: ends.source,
+        destination: ends.destination,
+        snapshot,
+        server,
+        read,
+        subject,
+        keyColumns,
+        compression,
+      },
+      ...(lock === undefined ? {} : { lock }),
+      select: selectOf(selection, cut, job, read),
+      columns: selection.columns,
+      range: `segment ${job.part.index}`,
+      key: job.key,
+      ...(job.token === undefined ? {} : { token: job.token }),
+      ...(job.replaces === undefined ? {} : { replaces: job.replaces }),
+      compressor: chooseCompressor(compression),
+      ...(contentEncoding === undefined ? {} : { contentEncoding }),
+      ...(shared.wantsLineDigest === true ? { wantsLineDigest: true } : {}),
+      maxRowBytes: maxRowBytes(this.#config.workers.maxOldGenerationSizeMb),
+    };
+  }
+
+  #sharedOf(job: Job, generation: number): Promise<SharedTask> {
+    const key = `${generation} ${job.archive}/${job.run} ${job.shared.sha256} ${job.shared.etag}`;
+    const known = this.#shared.get(key);
+    if (known !== undefined) return known;
+    const reading = this.#readShared(job, generation);
+    this.#shared.set(key, reading);
+    reading.catch(() => this.#shared.delete(key));
+    if (this.#shared.size > MOST_KEPT) this.#shared.delete(this.#shared.keys().next().value ?? '');
+    return reading;
+  }
+
+  async #readShared({ archive, run, destination: name, shared }: Job, generation: number): Promise<SharedTask> {
+    const destination = ownEntry(this.#parts.bindings.of(generation).destinations, name);
+    if (destination === undefined) throw differs(`it has no destination "${name}"`);
+    const store = openStore(destination, NEVER);
+    try {
+      return await readSharedTask({ store, archive, run }, shared);
+    } finally {
+      store.close();
+    }
+  }
+
+  /** Says the outcome until it is heard, then removes the job; unless it is somebody else's by then. */
+  async #tellEnd(held: Held): Promise<void> {
+    const { queue } = this.#parts;
+    while (!held.isLost) {
+      try {
+        await queue.say(held.job.coordinator, this.#said([held.report]));
+        await queue.settle(held.taken.attempt);
+        return;
+      } catch {
+        await sleep(PAUSE_MS);
+      }
+    }
+  }
+
+  /** What was begun is told soon, as it is to be ended should this host die. */
+  #tellSoon(): void {
+    this.#gathering ??= setTimeout(() => {
+      this.#gathering = undefined;
+      void this.#tellAll().catch(() => undefined);
+    }, GATHER_MS);
+  }
+
+  async #tellAll(): Promise<void> {
+    const byCoordinator = Map.groupBy(
+      [...this.#held.values()].filter(
+        ({ isBegun, isLost, report }) => isBegun && !isLost && report.outcome === undefined,
+      ),
+      ({ job }) => job.coordinator,
+    );
+    for (const [coordinator, held] of byCoordinator)
+      for (let at = 0; at < held.length; at += MOST_TOGETHER)
+        await this.#parts.queue.say(
+          coordinator,
+          this.#said(held.slice(at, at + MOST_TOGETHER).map(({ report }) => report)),
+        );
+  }
+
+  #said(reports: Report[]): Said {
+    return { format: 'pgsluice/said/1', member: this.#parts.queue.id, host: this.#host, reports };
+  }
+
+  #hear({ data }: Taken): void {
+    try {
+      const { id, reason } = readDrop(data);
+      this.#held.get(id)?.abort.abort(new Error(reason));
+    } catch (error) {
+      this.#parts.log.warn(
+        { failure: toFailure(error, 'worker') },
+        'a message in the queue is not one of ours, and is left out',
+      );
+    }
+  }
+
+  /** What belongs to somebody else, or to a run that nobody leads any more, is dropped. */
+  async #giveSign(): Promise<void> {
+    const held = [...this.#held.values()];
+    if (held.length === 0) return;
+    const { queue } = this.#parts;
+    const startedMs = performance.now();
+    const still = await queue.beat(held.map(({ taken }) => taken.attempt));
+    for (const one of held) {
+      if (still.has(one.taken.id)) one.heardMs = startedMs;
+      // What is being told has just been removed from the queue.
+      else if (one.report.outcome === undefined) this.#lose(one, 'its job was taken back, or given to another host');
+    }
+    this.#members = await queue.members();
+    const led = new Set(this.#members.filter(({ isLive }) => isLive).map(({ id }) => id));
+    for (const one of held) {
+      if (led.has(one.job.coordinator) || one.isLost) continue;
+      this.#lose(one, 'nobody leads its run any more');
+      await queue.settle(one.taken.attempt);
+    }
+  }
+
+  /** By a clock that goes on while this process is frozen. */
+  #dropSilent(): void {
+    const oldestMs = performance.now() - this.#beat.dropAfterMs;
+    for (const held of this.#held.values())
+      if (held.heardMs < oldestMs) this.#lose(held, 'the queue took no sign of this host for too long');
+  }
+
+  #lose(held: Held, why: string): void {
+    if (held.isLost) return;
+    const { log } = this.#parts;
+    const { archive, run, part, attempt } = held.job;
+    held.isLost = true;
+    log.warn({ archive, run, segment: part.index, attempt }, `a segment is dropped: ${why}`);
+    held.abort.abort(new Error(why));
+  }
+
+  async #isLedBy(coordinator: string): Promise<boolean> {
+    const isLive = (): boolean => this.#members.some(({ id, isLive }) => id === coordinator && isLive);
+    if (!isLive()) this.#members = await this.#parts.queue.members();
+    return isLive();
+  }
+
+  #forgetGenerations(): void {
+    const { bindings } = this.#parts;
+    const used = new Set([...this.#held.values()].map(({ generation }) => generation));
+    for (const number of bindings.generations)
+      if (number !== this.#generation && !used.has(number)) bindings.drop(number);
+  }
+}
+
+function selectOf(
+  selection: Selected['selection'],
+  cut: CutParts,
+  job: Job,
+  read: SharedTask['read'],
+): SegmentTask['select'] {
+  try {
+    return selectPart(selection, cut, job.part, read);
+  } catch (error) {
+    throw fail('bad-job', { stage: 'worker', message: toFailure(error, 'worker').message });
+  }
+}
+
+interface Selected {
+  selection: NonNullable<SegmentTask['origin']>['selection'];
+  cut: CutParts;
+}
+
+function plainParts({ selection, cut }: SharedTask): Selected {
+  return {
+    selection: selection.kind === 'relation' ? { ...selection, where: selection.where } : selection,
+    cut: partsOf(cut),
+  };
+}
+
+function partsOf(cut: SharedTask['cut']): CutParts {
+  switch (cut.by) {
+    case 'pages': {
+      const leaves = new Map(cut.leaves.map((leaf) => [leaf.oid, leaf]));
+      return { by: 'pages', table: { oid: cut.table.oid, name: cut.table.name }, leaves };
+    }
+    case 'value':
+      return { by: 'value', columns: cut.columns, key: cut.key };
+    default:
+      return cut;
+  }
+}
+
+function differs(what: string): FailureError {
+  return fail('host-differs', { stage: 'worker', message: `the config of this host differs: ${what}` });
+}

@@ -1,0 +1,425 @@
+/** Other hosts as a place: each task is a job in the queue, which any `pgsluice worker` may take; what it says comes to our inbox. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errorText, fail, FailureError, toFailure, type Failure } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { NEVER, untilAborted } from '../../base/signals.ts';
+import { TOOL } from '../../base/tool.ts';
+import type { HostsConfig } from '../../config/schema.ts';
+import { SHARED_TASK_FORMAT, writeSharedTask, type SharedTask, type SharedTaskMark } from '../../ledger/shared-task.ts';
+import { bindTask } from '../../segment/binding.ts';
+import type { CutParts } from '../../segment/narrow.ts';
+import type { FactsOf, ObjectFacts, Outcome, SegmentOrigin, SegmentTask, Task } from '../../segment/task.ts';
+import { openStore } from '../../store/open.ts';
+import type { Bindings } from '../bindings.ts';
+import type { HostState, Place, TaskHooks } from '../place.ts';
+import { cleanUpAfterDeath } from '../thread-death.ts';
+import { describeEnds } from './ends.ts';
+import { checkJob, readSaid, type Job, type Report, type Said } from './messages.ts';
+import { beatOf, joinQueue, type Beat, type Member, type Queue, type Taken } from './queue.ts';
+
+/** What cannot be put into the queue is tried again after that. */
+const PAUSE_MS = 1000;
+/** Members that are gone are looked for so often. */
+const SWEEP_MS = 60_000;
+/** Without a host that could work, that is said after so long, and then each minute. */
+const ALONE_MS = 10_000;
+
+type SegmentOutcome = Outcome<ObjectFacts>;
+type HostTask = SegmentTask & { origin: SegmentOrigin };
+
+/** A task that was sent. */
+interface Sent {
+  id: string;
+  task: HostTask;
+  hooks: TaskHooks;
+  isBegun: boolean;
+  backends: Set<number>;
+  uploads: Set<string>;
+  rows: number;
+  /** Who works on it: the member of the queue, and the machine. */
+  member?: string;
+  host?: string;
+  end: (outcome: SegmentOutcome) => void;
+}
+
+export class Hosts implements Place {
+  readonly #config: HostsConfig;
+  readonly #bindings: Bindings;
+  readonly #log: Log;
+  readonly #beat: Beat;
+  readonly #sent = new Map<string, Sent>();
+  /** What the segments of a run share, as it was last written; by run. */
+  readonly #shared = new Map<string, { of: string; mark: Promise<SharedTaskMark> }>();
+  readonly #closing = new AbortController();
+  #queue: Promise<Queue> | undefined;
+  #waiting = 0;
+  #members: readonly Member[] = [];
+  #timers: NodeJS.Timeout[] = [];
+
+  /** Nothing is contacted before the first task. */
+  constructor(config: HostsConfig, bindings: Bindings, log: Log) {
+    this.#config = config;
+    this.#bindings = bindings;
+    this.#log = log;
+    this.#beat = beatOf(config);
+  }
+
+  get load(): { active: number; waiting: number } {
+    const active = [...this.#sent.values()].filter(({ isBegun }) => isBegun).length;
+    return { active, waiting: this.#waiting - active };
+  }
+
+  /** Who takes part, as it was seen last; and what they do for runs of this process. */
+  get hosts(): HostState[] {
+    const sent = [...this.#sent.values()];
+    return this.#members
+      .filter(({ role }) => role === 'worker')
+      .map(({ id, host, pid, version, threads, isLive }) => ({
+        ...{ host, pid, version, threads, isLive },
+        tasks: sent
+          .filter(({ member }) => member === id)
+          .map(({ task }) => `${task.archive}/${task.run}/${task.segment}`),
+      }));
+  }
+
+  async run<T extends Task>(task: T, signal: AbortSignal, hooks: TaskHooks): Promise<Outcome<FactsOf<T>>> {
+    if (task.kind !== 'archive-segment' || task.origin === undefined)
+      throw new Error('only segments of archives that say so go to other hosts');
+    signal.throwIfAborted();
+    this.#waiting += 1;
+    try {
+      return (await this.#runSegment({ ...task, origin: task.origin }, signal, hooks)) as Outcome<FactsOf<T>>;
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new Error('the place is closed'));
+    for (const timer of this.#timers) clearInterval(timer);
+    const queue = await this.#queue?.catch(() => undefined);
+    await queue?.close();
+  }
+
+  async #runSegment(task: HostTask, signal: AbortSignal, hooks: TaskHooks): Promise<SegmentOutcome> {
+    const { promise, resolve } = Promise.withResolvers<SegmentOutcome>();
+    const id = randomUUID();
+    const sent: Sent = {
+      ...{ id, task, hooks, end: resolve, isBegun: false, rows: 0 },
+      ...{ backends: new Set<number>(), uploads: new Set<string>() },
+    };
+    this.#sent.set(id, sent);
+    try {
+      const queue = await this.#send(sent, signal);
+      return await this.#awaitEnd(queue, sent, promise, signal);
+    } catch (error) {
+      if (signal.aborted && error === signal.reason) throw error;
+      return failed(withPlace(toFailure(error, 'worker'), task));
+    } finally {
+      this.#sent.delete(id);
+    }
+  }
+
+  /** Puts it into the queue, as soon as that answers. Throws the signal's reason when it aborts before, and FailureError. */
+  async #send(sent: Sent, signal: AbortSignal): Promise<Queue> {
+    const queue = await untilAborted(this.#open(), signal);
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        await queue.send(sent.id, await this.#jobOf(queue, sent));
+        return queue;
+      } catch (error) {
+        if (toFailure(error, 'worker').code !== 'queue-unavailable') throw error;
+        await sleep(PAUSE_MS, undefined, { signal }).catch(() => undefined);
+        if (!signal.aborted) continue;
+        // It may be there all the same.
+        await queue.remove([sent.id]).catch(() => undefined);
+      }
+    }
+  }
+
+  async #awaitEnd(
+    queue: Queue,
+    sent: Sent,
+    end: Promise<SegmentOutcome>,
+    signal: AbortSignal,
+  ): Promise<SegmentOutcome> {
+    const aborted = Promise.withResolvers<undefined>();
+    const onAbort = (): void => aborted.resolve(undefined);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      const outcome = await Promise.race([end, aborted.promise]);
+      if (outcome !== undefined) return outcome;
+      return await this.#drop(queue, sent, end, signal);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Takes the job back. Who works on it is told, hears it at its next sign at the latest, and says when it has dropped it. */
+  async #drop(queue: Queue, sent: Sent, end: Promise<SegmentOutcome>, signal: AbortSignal): Promise<SegmentOutcome> {
+    const wasBegun = sent.isBegun;
+    const reason = errorText(signal.reason);
+    const before = await queue.takeBack(sent.id).catch(() => 'begun' as const);
+    if (before === 'waited') throw signal.reason;
+    if (sent.member !== undefined)
+      await queue.say(sent.member, { format: 'pgsluice/drop/1', id: sent.id, reason }).catch(() => undefined);
+    const over = new AbortController();
+    const late = sleep(this.#config.silenceMs, undefined, { signal: over.signal }).catch(() => undefined);
+    const outcome = await Promise.race([end, late]);
+    over.abort();
+    if (outcome === undefined) await this.#cleanUp(sent);
+    // Nobody has heard that it was begun, so it was not.
+    if (!wasBegun && outcome?.ok !== true) throw signal.reason;
+    this.#begin(sent);
+    return outcome ?? failed(dropped(sent.task, reason));
+  }
+
+  async #open(): Promise<Queue> {
+    this.#queue ??= this.#join();
+    try {
+      return await this.#queue;
+    } catch (error) {
+      this.#queue = undefined;
+      throw error;
+    }
+  }
+
+  async #join(): Promise<Queue> {
+    const how = { log: this.#log, signal: this.#closing.signal };
+    const queue = await joinQueue(this.#config, 'coordinator', 0, how);
+    queue.hear((taken) => {
+      this.#hear(taken);
+    });
+    const every = (ms: number, work: () => Promise<void>): void => {
+      let isBusy = false;
+      const timer = setInterval(() => {
+        if (isBusy) return;
+        isBusy = true;
+        // The queue says itself when it does not answer.
+        void work()
+          .catch(() => undefined)
+          .finally(() => (isBusy = false));
+      }, ms);
+      this.#timers.push(timer);
+    };
+    every(this.#beat.lookMs, async () => {
+      if (this.#sent.size > 0) await queue.findLost();
+    });
+    every(this.#beat.everyMs, () => this.#lookAtMembers(queue));
+    every(SWEEP_MS, () => queue.sweep());
+    await queue.sweep().catch(() => undefined);
+    return queue;
+  }
+
+  #aloneSince: number | undefined;
+
+  /** Says when segments wait and nobody is there who could take them. */
+  async #lookAtMembers(queue: Queue): Promise<void> {
+    this.#members = await queue.members();
+    const workers = this.#members.filter(({ role, isLive }) => role === 'worker' && isLive);
+    const now = performance.now();
+    if (this.load.waiting === 0 || workers.some(({ version }) => version === TOOL.version))
+      this.#aloneSince = undefined;
+    else this.#aloneSince ??= now - this.#beat.everyMs;
+    if (this.#aloneSince === undefined || now - this.#aloneSince < ALONE_MS) return;
+    this.#aloneSince = now + SWEEP_MS - ALONE_MS;
+    const others = workers.map(({ host, version }) => `${host} (${version})`);
+    this.#log.warn(
+      { waiting: this.load.waiting, otherVersions: others },
+      `segments wait for a host: no pgsluice worker ${TOOL.version} takes part in the queue`,
+    );
+  }
+
+  #hear({ data, lostId }: Taken): void {
+    if (lostId !== null) {
+      const sent = this.#sent.get(lostId);
+      if (sent !== undefined) void this.#lost(sent);
+      return;
+    }
+    try {
+      this.#take(readSaid(data));
+    } catch (error) {
+      this.#log.warn(
+        { failure: toFailure(error, 'worker') },
+        'a message in the queue is not one of ours, and is left out',
+      );
+    }
+  }
+
+  #take({ member, host, reports }: Said): void {
+    for (const report of reports) {
+      const sent = this.#sent.get(report.id);
+      if (sent === undefined) continue;
+      Object.assign(sent, { member, host });
+      this.#follow(sent, report);
+    }
+  }
+
+  #follow(sent: Sent, { backends, uploads, progress, outcome }: Report): void {
+    for (const pid of backends) sent.backends.add(pid);
+    for (const upload of uploads) sent.uploads.add(upload);
+    this.#begin(sent);
+    if (progress !== undefined && progress.rows >= sent.rows) {
+      sent.rows = progress.rows;
+      sent.hooks.onProgress({ kind: 'progress', ...progress });
+    }
+    if (outcome === undefined) return;
+    if (!outcome.ok) sent.end({ ...outcome, failure: withPlace(onHost(outcome.failure, sent.host), sent.task) });
+    else if (outcome.facts.key === sent.task.key)
+      sent.end({ ...outcome, facts: { ...outcome.facts, etag: outcome.facts.etag ?? '' } });
+    else sent.end(failed(withPlace(wrongObject(outcome.facts.key), sent.task)));
+  }
+
+  #begin(sent: Sent): void {
+    if (sent.isBegun) return;
+    sent.isBegun = true;
+    sent.hooks.onBegin();
+  }
+
+  /** Nobody has heard of its host for too long. What it began is ended from here, and the segment may be done by another. */
+  async #lost(sent: Sent): Promise<void> {
+    await this.#cleanUp(sent);
+    this.#begin(sent);
+    const where = sent.host === undefined ? 'the host' : `the host ${sent.host}`;
+    const doing = `after row ${sent.rows} of segment ${sent.task.segment}`;
+    const message = `${where} that read ${sent.task.subject} was not heard of any more, ${doing}`;
+    sent.end(failed(withPlace(fail('host-lost', { stage: 'worker', message }).failure, sent.task)));
+  }
+
+  async #cleanUp({ task, backends, uploads }: Sent): Promise<void> {
+    const ends = bindTask(task, this.#bindings.of(task.generation));
+    const each = Math.max(backends.size, uploads.size);
+    const [pids, ids] = [[...backends], [...uploads]];
+    for (let at = 0; at < each; at += 1)
+      await cleanUpAfterDeath(task, ends, { backendPid: pids[at], uploadId: ids[at], rows: 0, peakHeapBytes: 0 });
+  }
+
+  async #jobOf(queue: Queue, { id, task }: Sent): Promise<Job> {
+    const { archive, run, destination, attempt, key, token, replaces } = task;
+    return checkJob({
+      format: 'pgsluice/job/1',
+      ...{ id, coordinator: queue.id, archive, run, destination, attempt, key },
+      part: { ...(task.origin.part as Job['part']), index: task.segment },
+      ...(token === undefined ? {} : { token }),
+      ...(replaces === undefined ? {} : { replaces }),
+      shared: await this.#share(task),
+    });
+  }
+
+  /** Writes what the segments of the run share, once for each session. */
+  #share(task: HostTask): Promise<SharedTaskMark> {
+    const run = `${task.archive}/${task.run}`;
+    const of = `${task.generation} ${task.snapshot} ${task.lock?.pid ?? ''}`;
+    const known = this.#shared.get(run);
+    if (known?.of === of) return known.mark;
+    const mark = this.#write(task);
+    this.#shared.set(run, { of, mark });
+    mark.catch(() => this.#shared.delete(run));
+    if (this.#shared.size > MOST_RUNS) this.#shared.delete(this.#shared.keys().next().value ?? '');
+    return mark;
+  }
+
+  async #write(task: HostTask): Promise<SharedTaskMark> {
+    const binding = this.#bindings.of(task.generation);
+    const store = openStore(bindTask(task, binding).destination, NEVER);
+    try {
+      const place = { store, archive: task.archive, run: task.run };
+      return await writeSharedTask(place, describeShared(task, describeEnds(binding, task)));
+    } finally {
+      store.close();
+    }
+  }
+}
+
+const MOST_RUNS = 1000;
+
+function describeShared(task: HostTask, ends: SharedTask['ends']): SharedTask {
+  const { archive, run, snapshot, server, lock, read, subject, keyColumns, compression, contentEncoding } = task;
+  const { codec, engine, level } = compression;
+  const { selection, cut } = task.origin;
+  const { kind, columns } = selection;
+  const lists = { columns: [...columns] };
+  return {
+    format: SHARED_TASK_FORMAT,
+    ...{ archive, run, tool: TOOL, ends: onlyEnds(ends), snapshot, server, read, subject, keyColumns: [...keyColumns] },
+    ...(lock === undefined ? {} : { lock }),
+    selection:
+      kind === 'relation'
+        ? {
+            ...{ kind, from: selection.from, ...lists },
+            ...(selection.where === undefined ? {} : { where: selection.where }),
+          }
+        : { kind, sql: selection.sql, params: [...selection.params] as string[], ...lists },
+    cut: plainCut(cut),
+    compression: { codec, engine, ...(level === undefined ? {} : { level }) },
+    ...(contentEncoding === undefined ? {} : { contentEncoding: contentEncoding as 'gzip' }),
+    ...(task.wantsLineDigest === true ? { wantsLineDigest: true } : {}),
+  };
+}
+
+function onlyEnds({
+  source,
+  destination,
+  database,
+  role,
+  location,
+  endpoint,
+  region,
+  options,
+}: SharedTask['ends']): SharedTask['ends'] {
+  return { source, destination, database, role, location, endpoint, region, options };
+}
+
+function plainCut(cut: CutParts): SharedTask['cut'] {
+  switch (cut.by) {
+    case 'none':
+      return cut;
+    case 'key':
+      return { by: 'key', ...plainKey(cut) };
+    case 'value': {
+      const { columns, key } = cut;
+      const named = columns.map(({ name, reference, type, isText }) => ({ name, reference, type, isText }));
+      return { by: 'value', columns: named, ...(key === undefined ? {} : { key: plainKey(key) }) };
+    }
+    case 'pages': {
+      const { oid, name } = cut.table;
+      return {
+        by: 'pages',
+        table: { name, ...(oid === undefined ? {} : { oid }) },
+        leaves: Array.from(cut.leaves.values(), ({ oid, from, hasPages }) => ({ oid, from, hasPages })),
+      };
+    }
+  }
+}
+
+function plainKey({ columns, nullable }: Omit<Extract<CutParts, { by: 'key' }>, 'by'>) {
+  return { columns: columns.map(({ reference, type, operators }) => ({ reference, type, operators })), nullable };
+}
+
+function failed(failure: Failure): SegmentOutcome {
+  return { ok: false, failure, peakHeapBytes: 0 };
+}
+
+function withPlace(failure: Failure, { archive, run, segment }: HostTask): Failure {
+  return { ...failure, archive, run, segment };
+}
+
+function onHost(failure: Failure, host: string | undefined): Failure {
+  return host === undefined ? failure : { ...failure, message: `${failure.message} (on ${host})` };
+}
+
+function dropped(task: HostTask, reason: string): Failure {
+  const message = `the segment was dropped: ${reason}`;
+  return withPlace(fail({ code: 'aborted', transient: false }, { stage: 'worker', message }).failure, task);
+}
+
+function wrongObject(key: string): Failure {
+  const error = fail('bad-job', {
+    stage: 'worker',
+    message: `a host told of another object than that of its job: ${key}`,
+  });
+  return error instanceof FailureError ? error.failure : error;
+}

@@ -1,0 +1,125 @@
+/** What goes through the queue. All of it is data that somebody else may have written: of a declared form, and of a bounded size. */
+import * as z from 'zod';
+import { fail, type Failure } from '../../base/errors.ts';
+import { FAILURES, type FailureCode } from '../../base/failures.ts';
+import { count, ETAG_FIELD, hex, name, OBJECT_FIELDS, text } from '../../ledger/fields.ts';
+import { plannedSegment } from '../../ledger/segments.ts';
+
+/** A job may have no more bytes, as JSON: it is read and written again with each of its steps. */
+export const MOST_JOB_BYTES = 8 * 1024;
+/** A message from a host. Keys of a segment may be long, and a host speaks of each of its threads. */
+const MOST_MESSAGE_BYTES = 1024 ** 2;
+const MOST_TEXT_CHARS = 4000;
+/** Tasks that one message speaks of. */
+export const MOST_TOGETHER = 64;
+const MOST_TRACES = 16;
+
+const id = z.uuid();
+
+/** One attempt at a segment. It names what it needs, holds no secret, and no value but the bounds of its rows. */
+const job = z.strictObject({
+  format: z.literal('pgsluice/job/1'),
+  id,
+  /** Who leads the run, and is told what becomes of it. */
+  coordinator: id,
+  archive: name().min(1),
+  run: name().min(1),
+  destination: name(),
+  attempt: count(),
+  part: plannedSegment,
+  key: text(2048),
+  token: hex(8).exactOptional(),
+  replaces: name().exactOptional(),
+  /** The document that the other segments of the run have as well. */
+  shared: z.strictObject({ etag: name(), sha256: hex(64) }),
+});
+export type Job = z.infer<typeof job>;
+
+const facts = z.strictObject({
+  key: text(2048),
+  ...OBJECT_FIELDS,
+  etag: ETAG_FIELD,
+  lineDigest: text(100).exactOptional(),
+});
+
+const shortText = text(MOST_TEXT_CHARS);
+
+const failure = z.strictObject({
+  code: z.enum(Object.keys(FAILURES) as [FailureCode, ...FailureCode[]]),
+  stage: z.enum([
+    ...(['config', 'connect', 'lock', 'snapshot', 'plan', 'read', 'encode', 'compress', 'upload'] as const),
+    ...(['worker', 'journal', 'commit', 'verify', 'restore', 'purge'] as const),
+  ]),
+  archive: name().exactOptional(),
+  run: name().exactOptional(),
+  segment: count().exactOptional(),
+  host: name().exactOptional(),
+  transient: z.boolean(),
+  message: shortText,
+  hint: shortText,
+  cause: shortText.exactOptional(),
+});
+
+const outcome = z.union([
+  z.strictObject({ ok: z.literal(true), facts, peakHeapBytes: count(), seconds: z.number().min(0) }),
+  z.strictObject({ ok: z.literal(false), failure, peakHeapBytes: count() }),
+]);
+
+/** All that a host knows of a task by now; what comes late says nothing new. */
+const report = z.strictObject({
+  id,
+  /** Backends that read for it, and uploads that were begun: to be ended should the host die. */
+  backends: z.array(count()).max(MOST_TRACES),
+  uploads: z.array(text(2048)).max(MOST_TRACES),
+  progress: z.strictObject({ rows: count(), jsonBytes: count(), bytes: count(), heapBytes: count() }).exactOptional(),
+  outcome: outcome.exactOptional(),
+});
+export type Report = z.infer<typeof report>;
+
+/** A host tells of tasks that it has begun. */
+const said = z.strictObject({
+  format: z.literal('pgsluice/said/1'),
+  /** The member of the queue that says it, and its machine. */
+  member: id,
+  host: name(),
+  reports: z.array(report).max(MOST_TOGETHER),
+});
+export type Said = z.infer<typeof said>;
+
+/** A host is to drop a task. */
+const drop = z.strictObject({ format: z.literal('pgsluice/drop/1'), id, reason: shortText });
+export type Drop = z.infer<typeof drop>;
+
+/** Throws FailureError `bad-job` for what has another form. */
+export const readJob = (data: unknown): Job => read(job, 'job', data, MOST_JOB_BYTES);
+export const readSaid = (data: unknown): Said => read(said, 'message of a host', data, MOST_MESSAGE_BYTES);
+export const readDrop = (data: unknown): Drop => read(drop, 'order to a host', data, MOST_MESSAGE_BYTES);
+
+/** The job as it may be sent. Throws FailureError `bad-job` when it is too large. */
+export function checkJob(given: Job): Job {
+  return read(job, 'job', given, MOST_JOB_BYTES);
+}
+
+function read<T>(schema: z.ZodType<T>, what: string, data: unknown, mostBytes: number): T {
+  const bytes = Buffer.byteLength(JSON.stringify(data ?? null));
+  if (bytes > mostBytes) throw bad(`a ${what} has ${bytes} bytes, and may have ${mostBytes}`);
+  const parsed = schema.safeParse(data);
+  if (parsed.success) return parsed.data;
+  const [first] = parsed.error.issues;
+  throw bad(`a ${what} is not as pgsluice writes it, at ${(first?.path ?? []).join('.').slice(0, 100)}`);
+}
+
+function bad(message: string): Error {
+  return fail('bad-job', { stage: 'worker', message });
+}
+
+/** A failure in no more words than a message takes. */
+export function shortened(given: Failure): Failure {
+  const { cause } = given;
+  const short = { ...given, message: cut(given.message), hint: cut(given.hint) };
+  return cause === undefined ? short : { ...short, cause: cut(cause) };
+}
+
+function cut(words: string): string {
+  return words.slice(0, MOST_TEXT_CHARS);
+}

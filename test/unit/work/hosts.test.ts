@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { describe, test } from 'node:test';
+import { FailureError } from '../../../src/base/errors.ts';
+import type { DestinationConfig } from '../../../src/config/schema.ts';
+import type { Binding } from '../../../src/segment/binding.ts';
+import { describeEnds, requireSameEnds } from '../../../src/work/hosts/ends.ts';
+import { checkJob, readDrop, readJob, readSaid, type Job } from '../../../src/work/hosts/messages.ts';
+import { beatOf } from '../../../src/work/hosts/queue.ts';
+
+function isBad(error: unknown): boolean {
+  return error instanceof FailureError && error.failure.code === 'bad-job';
+}
+
+function aJob(changes: object = {}): Job {
+  return {
+    format: 'pgsluice/job/1',
+    id: randomUUID(),
+    coordinator: randomUUID(),
+    archive: 'events',
+    run: '20261123T021500Z',
+    destination: 'default',
+    attempt: 1,
+    part: { index: 3, range: { lower: ['1'], upper: null } },
+    key: 'events/run=20261123T021500Z/part-00003.jsonl.gz',
+    token: '0a1b2c3d',
+    replaces: 'nothing',
+    shared: { etag: 'e', sha256: 'a'.repeat(64) },
+    ...changes,
+  };
+}
+
+describe('what comes out of the queue', () => {
+  test('is read as it was written', () => {
+    const job = aJob();
+    assert.deepEqual(readJob(JSON.parse(JSON.stringify(checkJob(job)))), job);
+  });
+
+  test('is refused in any other form', () => {
+    const others = [
+      null,
+      'DROP TABLE t',
+      [],
+      {},
+      aJob({ format: 'pgsluice/job/2' }),
+      aJob({ predicate: 'true; DROP TABLE t' }),
+      aJob({ part: { index: 3, predicate: 'true' } }),
+      aJob({ part: { index: -1 } }),
+      aJob({ id: 'x' }),
+      aJob({ token: 'zz' }),
+      aJob({ shared: { etag: 'e', sha256: '../x' } }),
+    ];
+    for (const data of others) assert.throws(() => readJob(data), isBad, JSON.stringify(data));
+    const report = { id: randomUUID(), backends: [1], uploads: [] };
+    const said = { format: 'pgsluice/said/1', member: randomUUID(), host: 'db2', reports: [report] };
+    assert.deepEqual(readSaid(said).reports, [report]);
+    const failed = (code: string): object => ({
+      ok: false,
+      peakHeapBytes: 0,
+      failure: { code, stage: 'worker', transient: true, message: '', hint: '' },
+    });
+    assert.equal(readSaid({ ...said, reports: [{ ...report, outcome: failed('internal') }] }).reports.length, 1);
+    for (const changes of [
+      { reports: [{ ...report, backends: ['1'] }] },
+      { reports: [{ ...report, outcome: failed('no-such-code') }] },
+      { reports: [{ ...report, outcome: { ok: true } }] },
+      { reports: Array(65).fill(report) },
+    ])
+      assert.throws(() => readSaid({ ...said, ...changes }), isBad, JSON.stringify(changes));
+    assert.throws(() => readDrop({ format: 'pgsluice/drop/1', id: randomUUID() }), isBad);
+  });
+
+  test('is no larger than a job may be, which is said before it is sent', () => {
+    const long = aJob({ part: { index: 0, range: { lower: ['x'.repeat(8000)], upper: null } } });
+    assert.throws(() => checkJob(long), { name: 'FailureError', message: /^a job has \d+ bytes, and may have 8192$/ });
+    assert.throws(() => readJob(long), isBad);
+  });
+});
+
+function bindingOf(changes: Partial<DestinationConfig> = {}, url = 'postgres://app:secret@db/events'): Binding {
+  const destination = {
+    name: 'default',
+    url: 's3://bucket/pg',
+    location: { kind: 's3', bucket: 'bucket', prefix: 'pg/' },
+    region: 'eu-west-1',
+    accessKeyId: 'canary-key',
+    secretAccessKey: 'canary-secret',
+    partBytes: 5 * 1024 ** 2,
+    checksums: 'when-supported',
+    forcePathStyle: true,
+    ...changes,
+  } as unknown as DestinationConfig;
+  return { sources: { default: { name: 'default', url } }, destinations: { default: destination } };
+}
+
+describe('what a segment names', () => {
+  const names = { source: 'default', destination: 'default' };
+
+  test('is bound where it means the same, whatever credentials and limits a host has, and holds no secret', () => {
+    const ends = describeEnds(bindingOf(), names);
+    assert.deepEqual([ends.database, ends.role], ['events', 'app']);
+    assert.doesNotMatch(JSON.stringify(ends), /secret|canary/);
+    requireSameEnds(bindingOf({ accessKeyId: 'other', secretAccessKey: 'other', partBytes: 8 * 1024 ** 2 }), ends);
+    requireSameEnds(bindingOf({}, 'postgres://app:rotated@10.0.0.1:6432/events'), ends);
+  });
+
+  test('is refused where anything else is meant, and what it is is said', () => {
+    const ends = describeEnds(bindingOf(), names);
+    const others: [Binding, RegExp][] = [
+      [bindingOf({}, 'postgres://app:secret@db/other'), /its database of the source/],
+      [bindingOf({}, 'postgres://admin:secret@db/events'), /its role of the source/],
+      [bindingOf({ location: { kind: 's3', bucket: 'b', prefix: 'pg/' } } as never), /its url of the destination/],
+      [bindingOf({ endpoint: 'https://s3.example.com' }), /its endpoint of the destination/],
+      [bindingOf({ region: 'us-east-1' }), /its region of the destination/],
+      [bindingOf({ storageClass: 'GLACIER' }), /its options of the destination/],
+      [{ ...bindingOf(), sources: {} }, /it has no source "default"/],
+      [{ ...bindingOf(), destinations: {} }, /it has no destination "default"/],
+    ];
+    for (const [binding, message] of others)
+      assert.throws(
+        () => requireSameEnds(binding, ends),
+        (error) =>
+          error instanceof FailureError && error.failure.code === 'host-differs' && message.test(error.failure.message),
+      );
+  });
+});
+
+test('a host drops what it has before another is given it, and all of it is known within the silence', () => {
+  for (const silenceMs of [15_000, 30_000, 60_000, 3_600_000]) {
+    const { everyMs, dropAfterMs, lostAfterSeconds, lookMs } = beatOf({ url: '', schema: '', silenceMs });
+    assert.ok(everyMs * 3 < dropAfterMs);
+    assert.ok(dropAfterMs < lostAfterSeconds * 1000);
+    assert.ok(lostAfterSeconds >= 10, 'pg-boss takes no less');
+    assert.ok(lostAfterSeconds * 1000 + lookMs + 1000 <= silenceMs);
+  }
+});
