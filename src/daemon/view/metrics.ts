@@ -206,7 +206,7 @@ export class Metrics {
     const { archive, status, reason } = ending;
     const label = status === 'failed' ? failureLabel(reason) : kindOfReason(reason);
     if (progress?.headSha256 !== undefined) this.hasHead(archive, progress.headSha256);
-    this.#count('pgsluice_runs_total', { archive, status, reason: label });
+    this.#count('pgsluice_runs_total', { archive, status, reason: label }, 1);
     this.#count('pgsluice_segment_retries_total', { archive }, ending.retries);
     const counts = progress?.counts;
     for (const pause of PAUSE_REASONS) {
@@ -214,8 +214,12 @@ export class Metrics {
       if (seconds > 0) this.#count('pgsluice_pauses_seconds_total', { archive, reason: pause }, seconds);
     }
     if (progress !== undefined) this.#countRequestRetries(archive, progress);
-    this.#count('pgsluice_aborted_uploads_total', { archive }, counts?.abortedUploads);
-    this.#count('pgsluice_segments_total', { archive, outcome: 'done', reason: 'ok' }, counts?.segmentsFinishedHere);
+    this.#count('pgsluice_aborted_uploads_total', { archive }, counts?.abortedUploads ?? 0);
+    this.#count(
+      'pgsluice_segments_total',
+      { archive, outcome: 'done', reason: 'ok' },
+      counts?.segmentsFinishedHere ?? 0,
+    );
     for (const [code, attempts] of counts?.failures ?? [])
       this.#count('pgsluice_segments_total', { archive, outcome: 'failed', reason: failureLabel(code) }, attempts);
     if (status !== 'committed' || reason !== 'ok') return;
@@ -233,19 +237,19 @@ export class Metrics {
   /** Counts how a purge ended. */
   purged({ archive, status, reason, totalsHere }: PurgeEnding): void {
     const label = ENDINGS_OF_PURGES.has(reason) ? reason : failureLabel(reason);
-    this.#count('pgsluice_purges_total', { archive, status, reason: label });
+    this.#count('pgsluice_purges_total', { archive, status, reason: label }, 1);
     for (const outcome of OUTCOMES)
       this.#count('pgsluice_purged_rows_total', { archive, outcome }, totalsHere[outcome]);
   }
 
   /** Counts how a proof ended. */
   proved(archive: string, status: string, bytes: number): void {
-    this.#count('pgsluice_proofs_total', { archive, status });
+    this.#count('pgsluice_proofs_total', { archive, status }, 1);
     this.#count('pgsluice_proved_bytes_total', { archive }, bytes);
   }
 
   caughtUp(archive: string): void {
-    this.#count('pgsluice_catch_ups_total', { archive });
+    this.#count('pgsluice_catch_ups_total', { archive }, 1);
   }
 
   abortedUploads(archive: string, count: number): void {
@@ -253,7 +257,7 @@ export class Metrics {
   }
 
   delivered(kind: string, ok: boolean): void {
-    this.#count('pgsluice_deliveries_total', { kind, result: ok ? 'ok' : 'failed' });
+    this.#count('pgsluice_deliveries_total', { kind, result: ok ? 'ok' : 'failed' }, 1);
   }
 
   /** The text that Prometheus reads, and its type. */
@@ -262,7 +266,7 @@ export class Metrics {
     return { body: await this.#registry.metrics(), type: this.#registry.contentType };
   }
 
-  #count(name: Names<'counter'>, labels: Record<string, string>, by = 1): void {
+  #count(name: Names<'counter'>, labels: Record<string, string>, by: number): void {
     this.#counters.get(name)?.inc(labels, by);
   }
 

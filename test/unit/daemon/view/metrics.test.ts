@@ -57,6 +57,8 @@ describe('the metrics', () => {
     assert.match(text, /^pgsluice_runs_total\{archive="events",status="committed",reason="ok"\} 1$/m);
     assert.match(text, /^pgsluice_runs_total\{archive="events",status="skipped",reason="busy"\} 1$/m);
     assert.match(text, /^pgsluice_rows_total\{archive="events"\} 10$/m);
+    assert.match(text, /^pgsluice_segments_total\{archive="events",outcome="done",reason="ok"\} 0$/m);
+    assert.match(text, /^pgsluice_aborted_uploads_total\{archive="events"\} 0$/m);
     assert.match(text, /^pgsluice_run_duration_seconds_bucket\{le="5"\} 1$/m);
     assert.match(text, /^pgsluice_memory_limit_bytes \d{8,}$/m);
   });
