@@ -12,8 +12,10 @@ import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import { whileReading } from '../postgres/snapshot.ts';
 import { inspectStandby, type StandbyFacts } from '../postgres/standby.ts';
 import { openStore } from '../store/open.ts';
+import { lateFailure } from '../store/probe.ts';
 import { NO_LOCK, NO_VERSIONS, type KeptConditions, type ProbeResult, type Store } from '../store/store.ts';
 import { formatRunId } from '../ledger/run-id.ts';
+import { tryHeads } from './check-heads.ts';
 import { requireKeysFit, warnOfLayout } from './layout.ts';
 import { planRun } from './plan.ts';
 import { nameSubject, slotOf } from './subject.ts';
@@ -80,9 +82,11 @@ async function checkDestination(
     await collect(subject, async () => {
       const store = openStore(destination, over.signal);
       try {
-        const { facts = [] } = await store.probe((found) => {
+        const { facts = [], keeps } = await store.probe((found) => {
           add(describeProbe(store, subject, found));
         }, limitMs);
+        // Another server would take what is to be refused for a head.
+        if (keeps.put) add(await checkHeads(config, destination, store, limitMs));
         return [...warnOfOverwrites(config, destination, facts), ...requireLock(destination, facts)];
       } finally {
         over.abort(new Error('the check is over'));
@@ -105,6 +109,27 @@ function describeProbe(store: Store, subject: string, found: Partial<ProbeResult
   if (listsUploads !== undefined) findings.push(...describeUploads(store, subject, listsUploads));
   if (left !== undefined) findings.push(describeLeft(store, subject, left));
   return findings;
+}
+
+async function checkHeads(
+  config: Config,
+  destination: DestinationConfig,
+  store: Store,
+  limitMs: number,
+): Promise<OnlineFinding[]> {
+  const archives = Object.values(config.archives).filter((archive) => destinationOf(config, archive) === destination);
+  const names = archives.map(({ name }) => name);
+  const problems = await tryHeads(store, names, limitMs, (key) =>
+    lateFailure(`${store.url}${key}: to try it`, limitMs),
+  );
+  if (problems.length === 0)
+    return [
+      { level: 'ok', subject: `destinations.${destination.name}`, message: 'the heads of its chains can be replaced' },
+    ];
+  return problems.map(({ archive, message, hint }) => ({
+    ...{ level: 'error' as const, subject: `archives.${archive}`, hint },
+    message: `no run can be committed, as the head of its chain is in the way: ${message}`,
+  }));
 }
 
 /** Where the archive is all that there is of a row, who may write to the bucket may destroy it for good. */

@@ -72,7 +72,8 @@ async function listsUploads(store: Store, key: string): Promise<boolean> {
   return typeof (await store.listUploads(key)) !== 'string';
 }
 
-function lateFailure(what: string, limitMs: number): FailureError {
+/** Of a step that was given up. */
+export function lateFailure(what: string, limitMs: number): FailureError {
   const message = `${what} took more than ${formatDuration(limitMs)}, and was given up`;
   return fail('timeout', { stage: 'connect', message });
 }

@@ -159,6 +159,17 @@ describe('a destination with the rights that the docs name', () => {
     assert.match(warnings.join(), /s3:DeleteObject/);
   });
 
+  test('where heads may not be written, check --online finds it, and writes none', async () => {
+    await write('headless');
+    site.proxy.allows = ({ operation, key }) => operation !== 'PutObject' || !key.endsWith('_head.json');
+    const { code, problems } = await check();
+    assert.equal(code, 1);
+    assert.match(problems.join(), /archives\.headless: no run can be committed.*_head\.json.*Allow s3:PutObject on/);
+    site.proxy.allows = () => true;
+    assert.equal((await check()).code, 0);
+    assert.deepEqual(await site.keys('headless'), []);
+  });
+
   for (const action of ['s3:ListBucket', 's3:GetObject', 's3:PutObject']) {
     test(`without ${action}, that is what check and a run ask for`, async () => {
       const archive = `without_${action.slice(3).toLowerCase()}`;

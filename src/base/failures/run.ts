@@ -203,7 +203,7 @@ export const RUN_FAILURES = {
   'bad-head': {
     transient: false,
     meaning: 'The head of the chain of an archive, _head.json, cannot be believed; the run is not committed.',
-    hint: 'Look who has written it, and put an earlier version of it back. To begin a new chain, remove it: `pgsluice verify ARCHIVE --chain` then says of all runs before that they are outside of it.',
+    hint: 'Look who has written it, and put the version back that was there before it: the one that names the latest manifest. Without one, remove it: the next run begins a new chain, and `pgsluice verify ARCHIVE --chain` finds all runs before outside of it, for good (exit 3). An archive of another name begins one without that.',
   },
   'bad-proof': {
     transient: false,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -44,6 +44,37 @@ async function makeRole({ client, name }: TestDatabase, grants: string): Promise
   url.password = 'geheim';
   return url.href;
 }
+
+test('a head that cannot be believed is found before a run comes to it, and one that is whole stays as it is', async () => {
+  const head = path.join(folder, 'archive/a/_head.json');
+  mkdirSync(path.dirname(head), { recursive: true });
+  const check = async (body: string): Promise<string[]> => {
+    writeFileSync(head, body);
+    const findings = await checkOnline(loadConfig(path.join(folder, 'pgsluice.yaml'), {}));
+    assert.equal(readFileSync(head, 'utf8'), body);
+    return findings.filter(({ level }) => level === 'error').map(({ subject, message }) => `${subject}: ${message}`);
+  };
+  await findingsAs(database.url);
+  const sha256 = 'a'.repeat(64);
+  const tool = { name: 'pgsluice', version: '1' };
+  const whole = {
+    format: 'pgsluice/head/1',
+    archive: 'a',
+    run: '20260101T000000Z',
+    sha256,
+    before: null,
+    host: 'h',
+    tool,
+  };
+  assert.deepEqual(await check(JSON.stringify(whole)), []);
+  const [problem, ...more] = await check(JSON.stringify({ ...whole, archive: 'b' }));
+  assert.match(
+    problem ?? '',
+    /^archives\.a: no run can be committed, as the head of its chain is in the way: .*another archive/,
+  );
+  assert.deepEqual(more, []);
+  rmSync(head);
+});
 
 test('a role that may do more than read is warned of', async () => {
   const { username } = new URL(database.url);
