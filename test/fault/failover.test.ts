@@ -4,6 +4,8 @@ import { verifyCommand } from '../../src/commands/verify.ts';
 import type { ArchiveConfig } from '../../src/config/schema.ts';
 import { openPace } from '../../src/pace/open.ts';
 import type { Pace, PaceParts } from '../../src/pace/pace.ts';
+import { withConnection } from '../../src/postgres/connect.ts';
+import { openWindowSource, whyOpen, type WindowedArchive } from '../../src/windows/window-source.ts';
 // Hosts find out soon who is gone, also those in the process of this test.
 import '../support/as-host.ts';
 import { eventually, happened } from '../support/cli.ts';
@@ -156,6 +158,48 @@ describe('a pace, by what the source says of its replicas', () => {
     await query(site.database.url, 'ALTER TABLE missing RENAME TO busy');
     await Promise.all([counted, truth].map(isLetGo));
   });
+});
+
+test('windows that are read from a standby are closed by what it has replayed, and not by its clock', async () => {
+  const window = { column: 'at', every: 'hour', olderThanMs: 0 };
+  const archive = { name: 'timed', table: 'public.timed', timezone: 'UTC', window } as unknown as WindowedArchive;
+  const target = { url: withDatabase(pair.standbyUrl, site.database.name), applicationName: 'standby windows' };
+  /** Of one that has ended at this time. */
+  const isClosed = (toMs: number) =>
+    withConnection(target, async (client) => {
+      const source = await openWindowSource(client, archive);
+      return whyOpen(source, { fromMs: toMs - 3_600_000, toMs }, 0) === undefined;
+    });
+  const timeOf = async () => {
+    const [row] = await query<{ now: Date }>(pair.primaryUrl, 'SELECT clock_timestamp() AS now');
+    return row?.now.getTime() ?? 0;
+  };
+  await query(site.database.url, 'CREATE TABLE timed (at timestamptz)');
+  await pair.inStep();
+  const before = await timeOf();
+  await eventually('what has ended before is closed', () => isClosed(before));
+  await query(pair.standbyUrl, 'SELECT pg_wal_replay_pause()');
+  try {
+    await eventually('the replay is paused', async () => {
+      const [row] = await query<{ state: string }>(pair.standbyUrl, 'SELECT pg_get_wal_replay_pause_state() AS state');
+      return row?.state === 'paused';
+    });
+    const paused = await timeOf();
+    await query(site.database.url, 'INSERT INTO timed VALUES (now())');
+    await eventually('the standby has received what it does not replay', async () => {
+      const [row] = await query<{ more: boolean }>(
+        pair.standbyUrl,
+        'SELECT pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() AS more',
+      );
+      return row?.more;
+    });
+    assert.equal(await isClosed(paused), false);
+  } finally {
+    await query(pair.standbyUrl, 'SELECT pg_wal_replay_resume()');
+  }
+  await pair.inStep();
+  const resumed = await timeOf();
+  await eventually('it goes by its clock again', () => isClosed(resumed));
 });
 
 describe('one run on a primary and on its standby, whose locks know nothing of each other', () => {
