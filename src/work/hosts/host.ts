@@ -21,6 +21,8 @@ import { beatOf, type Beat, type Member, type Queue, type Taken } from './queue.
 
 /** How far a task is, is told so often. */
 const PROGRESS_MS = 5000;
+/** What is left of members that are gone is looked for so often. */
+const SWEEP_MS = 60_000;
 /** What was begun is told so soon; what is begun meanwhile goes along. */
 const GATHER_MS = 20;
 /** A host that has just refused a segment leaves the next ones to others for so long. */
@@ -91,6 +93,7 @@ export class Host {
     this.#every(1000, async () => {
       this.#dropSilent();
     });
+    this.#every(SWEEP_MS, () => queue.sweep());
     this.#every(PROGRESS_MS, async () => {
       this.#tellSoon();
     });

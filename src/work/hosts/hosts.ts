@@ -24,6 +24,8 @@ const PAUSE_MS = 1000;
 const SWEEP_MS = 60_000;
 /** Without a host that could work, that is said after so long, and then each minute. */
 const ALONE_MS = 10_000;
+/** Looks, each a beat apart, that have not found a job. */
+const MOST_MISSED = 3;
 
 type SegmentOutcome = Outcome<ObjectFacts>;
 type HostTask = SegmentTask & { origin: SegmentOrigin };
@@ -37,6 +39,9 @@ interface Sent {
   backends: Set<number>;
   uploads: Set<string>;
   rows: number;
+  /** It is in the queue, as far as is known; and how many looks have not found it there. */
+  isSent: boolean;
+  missed: number;
   /** Who works on it: the member of the queue, and the machine. */
   member?: string;
   host?: string;
@@ -106,7 +111,7 @@ export class Hosts implements Place {
     const { promise, resolve } = Promise.withResolvers<SegmentOutcome>();
     const id = randomUUID();
     const sent: Sent = {
-      ...{ id, task, hooks, end: resolve, isBegun: false, rows: 0 },
+      ...{ id, task, hooks, end: resolve, isBegun: false, rows: 0, isSent: false, missed: 0 },
       ...{ backends: new Set<number>(), uploads: new Set<string>() },
     };
     this.#sent.set(id, sent);
@@ -128,6 +133,7 @@ export class Hosts implements Place {
       signal.throwIfAborted();
       try {
         await queue.send(sent.id, await this.#jobOf(queue, sent));
+        sent.isSent = true;
         return queue;
       } catch (error) {
         if (toFailure(error, 'worker').code !== 'queue-unavailable') throw error;
@@ -161,6 +167,8 @@ export class Hosts implements Place {
   /** Takes the job back. Who works on it is told, hears it at its next sign at the latest, and says when it has dropped it. */
   async #drop(queue: Queue, sent: Sent, end: Promise<SegmentOutcome>, signal: AbortSignal): Promise<SegmentOutcome> {
     const wasBegun = sent.isBegun;
+    // It is nobody's loss that it is there no more.
+    sent.isSent = false;
     const reason = errorText(signal.reason);
     const before = await queue.takeBack(sent.id).catch(() => 'begun' as const);
     if (before === 'waited') throw signal.reason;
@@ -208,7 +216,10 @@ export class Hosts implements Place {
     every(this.#beat.lookMs, async () => {
       if (this.#sent.size > 0) await queue.findLost();
     });
-    every(this.#beat.everyMs, () => this.#lookAtMembers(queue));
+    every(this.#beat.everyMs, async () => {
+      await this.#lookAtMembers(queue);
+      await this.#lookForMissing(queue);
+    });
     every(SWEEP_MS, () => queue.sweep());
     await queue.sweep().catch(() => undefined);
     return queue;
@@ -231,6 +242,18 @@ export class Hosts implements Place {
       { waiting: this.load.waiting, otherVersions: others },
       `segments wait for a host: no pgsluice worker ${TOOL.version} takes part in the queue`,
     );
+  }
+
+  /** Jobs that are in the queue no more, and of which nothing was said: somebody took this process for gone, or emptied the queue. */
+  async #lookForMissing(queue: Queue): Promise<void> {
+    const looked = [...this.#sent.values()].filter(({ isSent }) => isSent);
+    if (looked.length === 0) return;
+    const there = await queue.ownJobs();
+    for (const sent of looked) {
+      // What is said of it may be on its way.
+      sent.missed = there.has(sent.id) ? 0 : sent.missed + 1;
+      if (sent.missed === MOST_MISSED) void this.#lost(sent);
+    }
   }
 
   #hear({ data, lostId }: Taken): void {
@@ -282,6 +305,8 @@ export class Hosts implements Place {
   /** Nobody has heard of its host for too long. What it began is ended from here, and the segment may be done by another. */
   async #lost(sent: Sent): Promise<void> {
     await this.#cleanUp(sent);
+    const queue = await this.#queue;
+    await queue?.remove([sent.id]).catch(() => undefined);
     this.#begin(sent);
     const where = sent.host === undefined ? 'the host' : `the host ${sent.host}`;
     const doing = `after row ${sent.rows} of segment ${sent.task.segment}`;

@@ -23,6 +23,8 @@ export interface Member {
   host: string;
   pid: number;
   isLive: boolean;
+  /** Whether it left, or was not heard of for so long that nothing of it is waited for any more. */
+  isGone: boolean;
 }
 
 /** A job that was taken, or a message. `id` is that of the queue. */
@@ -36,6 +38,7 @@ export interface Taken {
 
 /** Jobs of this version alone: those of another one wait for who knows them. */
 const TASKS = `tasks/${TOOL.version}`;
+const INBOX = { notify: true, retryLimit: 0 };
 const CONNECTIONS = 4;
 /** What comes without a notification, such as what is lost, is looked for so often. */
 const POLL_MS = 1000;
@@ -43,8 +46,13 @@ const POLL_MS = 1000;
 const ANSWER_MS = 10_000;
 const MOST_AT_ONCE = 100;
 const MOST_MEMBERS = 1000;
+/** That a process has in the queue at once. */
+const MOST_JOBS = 100_000;
 /** What of a segment takes longer is lost: the longest that pg-boss knows. */
 const LONGEST_SECONDS = 24 * 3600 - 1;
+
+/** Who is silent for so many of them may come back, and finds nothing of his own any more. */
+const GONE_BEATS = 20;
 
 /** How silence is measured out. */
 export interface Beat {
@@ -107,7 +115,7 @@ export class Queue {
     queue.#hearNotifications(boss.getDb());
     try {
       await boss.start();
-      await boss.createQueue(queue.#inbox, { notify: true, retryLimit: 0 });
+      await boss.createQueue(queue.#inbox, INBOX);
       await boss.createQueue(TASKS, { notify: true, retryLimit: 0, expireInSeconds: LONGEST_SECONDS });
       return queue;
     } catch (error) {
@@ -119,9 +127,12 @@ export class Queue {
   /** All who take part, or took part lately. */
   async members(): Promise<Member[]> {
     const found = await this.#ask(() => this.#boss.getInstances({ limit: MOST_MEMBERS }));
-    return found.flatMap(({ name, host, pid, live }) => {
+    // By the clock of the queue's server, which is that of the latest sign.
+    const latest = Math.max(...found.map(({ heartbeatOn }) => heartbeatOn.getTime()));
+    return found.flatMap(({ name, host, pid, live, heartbeatOn, stoppedOn }) => {
       const member = readName(name ?? '');
-      return member === undefined ? [] : [{ ...member, host, pid, isLive: live }];
+      const isGone = stoppedOn !== null || latest - heartbeatOn.getTime() > GONE_BEATS * this.#beat.everyMs;
+      return member === undefined ? [] : [{ ...member, host, pid, isLive: live, isGone }];
     });
   }
 
@@ -141,6 +152,14 @@ export class Queue {
       // A job that nobody has taken has no such time, whatever its type says.
       return (job.startedOn as Date | null) === null ? 'waited' : 'begun';
     });
+  }
+
+  /** The jobs of this member that wait or are worked on. */
+  async ownJobs(): Promise<ReadonlySet<string>> {
+    const jobs = await this.#ask(() =>
+      this.#boss.findJobs(TASKS, { data: { coordinator: this.id }, limit: MOST_JOBS }),
+    );
+    return new Set(jobs.filter(({ state }) => state === 'created' || state === 'active').map(({ id }) => id));
   }
 
   /** Removes jobs, in whatever state they are. */
@@ -180,7 +199,7 @@ export class Queue {
   hear(onMessage: (taken: Taken) => void): void {
     this.#loops.push(
       this.#repeat(this.#inbox, async () => {
-        const taken = await this.#fetch(this.#inbox, MOST_AT_ONCE);
+        const taken = await this.#fetchMessages();
         for (const message of taken) onMessage(message);
         if (taken.length > 0)
           await this.#boss.deleteJob(
@@ -210,12 +229,12 @@ export class Queue {
   /** Removes what members have left that are gone: their jobs, and their inboxes. */
   async sweep(): Promise<void> {
     const members = await this.members();
-    const live = new Set(members.filter(({ isLive }) => isLive).map(({ id }) => id));
-    live.add(this.id);
+    const there = new Set(members.filter(({ isGone }) => !isGone).map(({ id }) => id));
+    there.add(this.id);
     const queues = await this.#ask(() => this.#boss.getQueues());
     for (const { name } of queues) {
       const member = memberOf(name);
-      if (member !== undefined && !live.has(member)) await this.#removeInbox(member);
+      if (member !== undefined && !there.has(member)) await this.#removeInbox(member);
     }
   }
 
@@ -244,6 +263,16 @@ export class Queue {
     await Promise.all(this.#loops);
     await this.#removeInbox(this.id).catch(() => undefined);
     await this.#boss.stop({ graceful: false, timeout: 1000 }).catch(() => undefined);
+  }
+
+  async #fetchMessages(): Promise<Taken[]> {
+    try {
+      return await this.#fetch(this.#inbox, MOST_AT_ONCE);
+    } catch (error) {
+      // Others took us for gone.
+      if (errorText(error).includes('does not exist')) await this.#boss.createQueue(this.#inbox, INBOX);
+      throw error;
+    }
   }
 
   async #fetch(name: string, most: number): Promise<Taken[]> {
