@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { before, describe, test } from 'node:test';
+import { before, beforeEach, describe, test, type TestContext } from 'node:test';
 import type { Failure } from '../../src/base/errors.ts';
+import { startPostgres } from '../../src/demo/embedded-postgres.ts';
+import { type Cable, layCable } from '../support/cable.ts';
 import type { CliProcess } from '../support/cli.ts';
-import { testDatabase, type TestDatabase } from '../support/postgres.ts';
+import { HTTP, NEVER, startDaemon, type TestDaemon, TOKEN } from '../support/daemon.ts';
+import { query, testDatabase, type TestDatabase } from '../support/postgres.ts';
 import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, segmented } from '../support/segments.ts';
 import { openSite, type Site } from '../support/site.ts';
 
@@ -13,11 +16,10 @@ let queue: TestDatabase;
 
 before(async () => {
   site = await openSite();
-  queue = await testDatabase();
   await createRows(site, 'rows', ROWS);
 });
 
-async function configOf(archive: string, changes: object = {}, hosts: object = {}): Promise<string> {
+async function configOf(archive: string, changes: object = {}, parts: object = {}): Promise<string> {
   return site.writeConfig({
     archives: {
       [archive]: segmented('rows', 'key', '64KiB', {
@@ -25,10 +27,11 @@ async function configOf(archive: string, changes: object = {}, hosts: object = {
         ...changes,
       }),
     },
-    hosts: { url: queue.url, silence: '15s', ...hosts },
+    hosts: { url: queue.url, silence: '15s' },
     workers: { threads: 2 },
     drainTimeout: '5s',
     log: { level: 'debug' },
+    ...parts,
   });
 }
 
@@ -38,16 +41,51 @@ function begunBy({ log }: CliProcess): number[] {
 }
 
 /** Nothing of a run is in the queue any more. */
-async function assertQueueEmpty(): Promise<void> {
-  const { rows } = await queue.client.query<{ name: string; state: string }>('SELECT name, state FROM pgsluice.job');
+async function assertQueueEmpty(url = queue.url, names = '%'): Promise<void> {
+  const rows = await query<{ name: string; state: string }>(
+    url,
+    `SELECT name, state FROM pgsluice.job WHERE name LIKE '${names}'`,
+  );
   assert.deepEqual(rows, []);
 }
 
-async function startWorker(config: string): Promise<CliProcess> {
-  const worker = site.start(['worker'], config);
+async function startWorker(config: string, environment: Record<string, string> = {}): Promise<CliProcess> {
+  const worker = site.start(['worker'], config, environment);
   await worker.waitForLog('worker is ready');
   return worker;
 }
+
+async function stopWorker(worker: CliProcess): Promise<void> {
+  worker.kill('SIGTERM');
+  const { code, stderr } = await worker.ended();
+  assert.equal(code, 0, stderr);
+}
+
+/** So that a run takes its time. */
+function slowDown(t: TestContext): void {
+  site.proxy.order('PutObject', { kind: 'delay', ms: 700 }, 10_000, '.jsonl.gz');
+  t.after(() => site.proxy.reset());
+}
+
+function portOf(url: string): number {
+  return Number(new URL(url).port);
+}
+
+function throughCable(url: string, { port }: Cable): string {
+  const through = new URL(url);
+  through.port = String(port);
+  return through.href;
+}
+
+async function orderRun(daemon: TestDaemon, archive: string): Promise<void> {
+  const headers = { Authorization: `Bearer ${TOKEN}`, 'Content-Type': 'application/json' };
+  const { status, body } = await daemon.post(`/api/archives/${archive}/run`, headers, JSON.stringify({ runId: RUN }));
+  assert.ok(status < 300, body);
+}
+
+beforeEach(async (t) => {
+  queue = await testDatabase(t as TestContext);
+});
 
 describe('segments on other hosts', () => {
   test('are done by a worker, and committed and verified as any others', async () => {
@@ -70,8 +108,7 @@ describe('segments on other hosts', () => {
   });
 
   test('go on when one worker is killed and one is frozen, under the same snapshot; what the frozen one still does counts for nothing', async (t) => {
-    site.proxy.order('PutObject', { kind: 'delay', ms: 700 }, 10_000, '.jsonl.gz');
-    t.after(() => site.proxy.reset());
+    slowDown(t);
     const config = await configOf('deaths');
     const [killed, frozen, living] = await Promise.all([startWorker(config), startWorker(config), startWorker(config)]);
     const run = site.start(['run', 'deaths', '--run-id', RUN, '--json'], config);
@@ -92,6 +129,76 @@ describe('segments on other hosts', () => {
     assert.equal((await site.run(['verify', 'deaths', RUN], config)).code, 0);
     await assertOnlyTheRunIsLeft(site, 'deaths', RUN);
     await assertQueueEmpty();
+    await site.waitForNoBackends();
+  });
+
+  test('are dropped by the workers when their coordinator is killed, and a standby goes on with the run', async (t) => {
+    const held = Promise.withResolvers<undefined>();
+    site.proxy.order('PutObject', { kind: 'hold', until: held.promise }, 1, 'part-00000.jsonl.gz');
+    slowDown(t);
+    t.after(() => held.resolve(undefined));
+    const daemon = { schedule: NEVER };
+    const [first, second] = await Promise.all([
+      startDaemon(site, await configOf('headless', daemon, { http: HTTP })),
+      startDaemon(site, await configOf('headless', daemon, { http: HTTP })),
+    ]);
+    const worker = await startWorker(first.config);
+    await orderRun(first, 'headless');
+    await first.until('headless', ({ current }) => (current?.segmentsDone ?? 0) > 0);
+    await orderRun(second, 'headless');
+    await second.until('headless', ({ state }) => state === 'standby');
+    first.cli.kill('SIGKILL');
+    const dropped = await worker.waitForLog('a segment is dropped: nobody leads its run any more');
+    assert.equal(dropped['segment'], 0);
+    held.resolve(undefined);
+    await second.until('headless', ({ current, lastSuccess }) => current === null && lastSuccess?.run === RUN);
+    assertEachOnce(await idsOf(site, 'headless', RUN), ROWS);
+    assert.equal((await site.run(['verify', 'headless', RUN], second.config)).code, 0);
+    await second.stop();
+    await stopWorker(worker);
+    await assertOnlyTheRunIsLeft(site, 'headless', RUN);
+    // What was said to the dead one goes a minute later, with its inbox: see integration/work/hosts.test.ts.
+    await assertQueueEmpty(queue.url, 'tasks/%');
+    await site.waitForNoBackends();
+  });
+
+  test('go on when the queue restarts, and when workers are cut off from the queue and from the source', async (t) => {
+    slowDown(t);
+    const server = await startPostgres();
+    t.after(() => server.stop());
+    const cables = await Promise.all([layCable(server.port), layCable(portOf(site.database.url))]);
+    t.after(() => Promise.all(cables.map((cable) => cable.stop())));
+    const [toQueue, toSource] = cables;
+    const config = await configOf('cut', {}, { hosts: { url: server.url, silence: '15s' } });
+    const withoutQueue = await configOf(
+      'cut',
+      {},
+      { hosts: { url: throughCable(server.url, toQueue), silence: '15s' } },
+    );
+    const workers = await Promise.all([
+      startWorker(config),
+      startWorker(withoutQueue),
+      startWorker(config, { DATABASE_URL: throughCable(site.database.url, toSource) }),
+    ]);
+    const [living, noQueue, noSource] = workers;
+    const run = site.start(['run', 'cut', '--run-id', RUN], config);
+    for (const worker of workers) await worker.waitForLog('a segment begins', 2);
+    server.kill();
+    await server.restart();
+    for (const worker of workers) await worker.waitForLog('the queue of hosts.url answers again');
+    toQueue.cut();
+    toSource.cut();
+    await noQueue.waitForLog('the queue took no sign of this host for too long');
+    await run.waitForLog('a host is lost');
+    toSource.mend();
+    toQueue.mend();
+    assert.equal((await run.ended()).code, 0);
+    const manifest = await site.manifest('cut', RUN);
+    assert.equal(manifest?.consistency, 'single-snapshot');
+    assertEachOnce(await idsOf(site, 'cut', RUN), ROWS);
+    for (const worker of [living, noQueue, noSource]) await stopWorker(worker);
+    await assertOnlyTheRunIsLeft(site, 'cut', RUN);
+    await assertQueueEmpty(server.url);
     await site.waitForNoBackends();
   });
 
