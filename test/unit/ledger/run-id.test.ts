@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { UsageError } from '../../../src/base/errors.ts';
-import { formatRunId, isRunId, parseRunId } from '../../../src/ledger/run-id.ts';
+import {
+  compareRunIds,
+  formatGeneration,
+  formatRunId,
+  generationOf,
+  isRunId,
+  packRunId,
+  parseRunId,
+  unpackRunId,
+} from '../../../src/ledger/run-id.ts';
 
 describe('a run id', () => {
   test('is the time in UTC to the second', () => {
@@ -34,7 +43,25 @@ describe('a run id', () => {
     );
   });
 
+  test('of a further generation names the same time, and comes after those before it as a number', () => {
+    const start = new Date('2026-11-23T00:00:00Z');
+    const ids = [1, 2, 9, 10, 11, 100].map((generation) => formatGeneration(start, generation));
+    assert.deepEqual(ids.slice(0, 2), ['20261123T000000Z', '20261123T000000Z_2']);
+    const next = '20261123T000001Z';
+    const shuffled = [next, ...ids.toReversed()];
+    assert.deepEqual(shuffled.toSorted(compareRunIds), [...ids, next]);
+    assert.deepEqual(ids.map(generationOf), [1, 2, 9, 10, 11, 100]);
+    for (const id of ids) assert.equal(parseRunId(id).getTime(), start.getTime());
+    const packed = shuffled.map((id) => packRunId(id) ?? 0n).sort((a, b) => (a < b ? -1 : 1));
+    assert.deepEqual(packed.map(unpackRunId), [...ids, next]);
+  });
+
   for (const text of [
+    '20261123T000000Z_',
+    '20261123T000000Z_0',
+    '20261123T000000Z_1',
+    '20261123T000000Z_02',
+    '20261123T000000Z_1000000',
     '',
     '20261123',
     '20261123T021500',
