@@ -49,9 +49,12 @@ export interface WorkerInput {
 /** Handed to a thread so that it loads what it needs before there is a task. */
 export const WARM_UP = 'warm-up';
 
+/** What a thread of a pool is started with: it sends the pool a port, over which it is told that it will be ended. */
+export const OF_A_POOL = 'of-a-pool';
+
 /**
- * Said to all threads of a pool before it ends them, over the channel whose name each is given as it starts: what they keep for
- * the next task is to be closed, as a server writes of a connection that just ends. Each answers once it is.
+ * Said to all threads of a pool before it ends them: what they keep for the next task is to be closed, as a server writes of a
+ * connection that just ends. Each answers once it is.
  */
 export const LET_GO = 'let-go';
 export const HAS_LET_GO = 'has-let-go';

@@ -1,10 +1,10 @@
 /** The worker threads: each task runs in a heap of its own that is capped (piscina, resourceLimits). */
-import { randomUUID } from 'node:crypto';
-import { BroadcastChannel } from 'node:worker_threads';
+import { once } from 'node:events';
+import { MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { ownModule } from '../base/own-files.ts';
 import { bindTask } from '../segment/binding.ts';
-import { HAS_LET_GO, LET_GO, WARM_UP, type WorkerInput } from '../segment/messages.ts';
+import { LET_GO, OF_A_POOL, WARM_UP, type WorkerInput } from '../segment/messages.ts';
 import type { FactsOf, Outcome, Task } from '../segment/task.ts';
 import type { Bindings } from './bindings.ts';
 import { Conversation } from './conversation.ts';
@@ -38,8 +38,8 @@ export class Threads implements Place {
   readonly #limits: ThreadLimits;
   readonly #choices: ThreadChoices;
   readonly #bindings: Bindings;
-  /** Of the channel that all threads listen to. */
-  readonly #channelName = `pgsluice-threads-${randomUUID()}`;
+  /** One to each thread that has loaded. */
+  readonly #ports = new Set<MessagePort>();
   /** Fails a task that no thread has taken up yet. */
   readonly #notBegun = new Set<(error: unknown) => void>();
   /** The first task waits for it, as it would start another thread otherwise. */
@@ -53,7 +53,7 @@ export class Threads implements Place {
     this.#queue = new FairQueue(limits.threads);
     this.#piscina = new Piscina({
       filename: ownModule('segment/worker'),
-      workerData: this.#channelName,
+      workerData: OF_A_POOL,
       minThreads: 0,
       maxThreads: limits.threads,
       idleTimeout: IDLE_TIMEOUT_MS,
@@ -64,6 +64,9 @@ export class Threads implements Place {
         maxOldGenerationSizeMb: limits.maxOldGenerationSizeMb,
         maxYoungGenerationSizeMb: limits.maxYoungGenerationSizeMb,
       },
+    });
+    this.#piscina.on('message', (message: unknown) => {
+      if (message instanceof MessagePort) this.#keepPort(message);
     });
     // A thread that dies at work reports through the promise of its task. One that cannot even start has no task yet, and
     // those that wait for it would wait for ever.
@@ -100,22 +103,21 @@ export class Threads implements Place {
     await this.#piscina.destroy();
   }
 
+  #keepPort(port: MessagePort): void {
+    this.#ports.add(port);
+    // As its thread has ended.
+    port.once('close', () => this.#ports.delete(port));
+    port.unref();
+  }
+
   async #letGo(): Promise<void> {
-    const threads = this.#piscina.threads.length;
-    if (threads === 0) return;
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    const channel = new BroadcastChannel(this.#channelName);
-    const late = setTimeout(() => resolve(undefined), FAREWELL_MS);
-    let answers = 0;
-    channel.onmessage = (event) => {
-      if ((event as { data: unknown }).data !== HAS_LET_GO) return;
-      answers += 1;
-      if (answers >= threads) resolve(undefined);
-    };
-    channel.postMessage(LET_GO);
-    await promise;
-    clearTimeout(late);
-    channel.close();
+    const late = AbortSignal.timeout(FAREWELL_MS);
+    const answers = [...this.#ports].map(async (port) => {
+      port.postMessage(LET_GO);
+      // One that ends meanwhile keeps nothing either.
+      await Promise.race([once(port, 'message', { signal: late }), once(port, 'close', { signal: late })]);
+    });
+    await Promise.allSettled(answers);
   }
 
   async #runNow<T extends Task>(task: T, signal: AbortSignal, hooks: TaskHooks): Promise<Outcome<FactsOf<T>>> {
