@@ -118,7 +118,19 @@ function describeLastFailure({ name, failing, lastFailure }: ArchiveState): stri
 /** Of an archive that the daemon verifies: its oldest proof, what is read now, and what is not as it should be. */
 function describeProofs({ name, proof }: ArchiveState): string[] {
   if (proof === null) return [];
-  const { runs, due, unproved, oldest, current, different, differentRuns, unreadableRuns, failure } = proof;
+  const {
+    runs,
+    due,
+    unproved,
+    oldest,
+    oldestUnproved,
+    last,
+    current,
+    different,
+    differentRuns,
+    unreadableRuns,
+    failure,
+  } = proof;
   const now =
     current === null
       ? []
@@ -131,7 +143,11 @@ function describeProofs({ name, proof }: ArchiveState): string[] {
       ? ['  not looked at yet']
       : [
           `  ${countOf(runs, 'run')}, ${formatCount(due)} due, ${formatCount(unproved)} never proved`,
+          ...(last === null ? [] : [`  the last proof: ${last.run} at ${last.at}`]),
           ...(oldest === null ? [] : [`  the oldest: ${oldest.run} ${how} ${oldest.at}`]),
+          ...(oldestUnproved === null || oldest?.isProved === false
+            ? []
+            : [`  the oldest without a proof: ${oldestUnproved.run} committed ${oldestUnproved.at}`]),
         ];
   const cold = unreadableRuns === 0 ? [] : [`  ${countOf(unreadableRuns, 'run')} cannot be read at once`];
   const found = different.flatMap(({ run, foundAt, differences, more }) => [

@@ -11,7 +11,7 @@ import { WINDOW_STATES } from '../../windows/calendar-lines.ts';
 import type { RunProgress } from '../../work/progress.ts';
 import { OUTCOMES } from '../../ledger/purge.ts';
 import type { PurgeEnding } from '../purge-ending.ts';
-import { oldestOf, provable, provedOf } from './proof-state.ts';
+import { isUnproved, lastProof, oldestOf, provable, provedOf } from './proof-state.ts';
 import { notPurgeable } from './purge-state.ts';
 import type { EndingDetails } from '../run-board.ts';
 import { kindOfReason, type RunEnding } from '../run-ending.ts';
@@ -149,6 +149,16 @@ export const METRICS = [
     'pgsluice_proof_oldest_timestamp_seconds',
     ['archive'],
     'When the run with the oldest proof was proved, or committed where it never was; absent without runs.',
+  ),
+  gauge(
+    'pgsluice_proof_oldest_unproved_timestamp_seconds',
+    ['archive'],
+    'When the run was committed that has waited longest for its first proof; absent when all were proved.',
+  ),
+  gauge(
+    'pgsluice_proof_last_timestamp_seconds',
+    ['archive'],
+    'When a run of the archive was proved last, whichever host has done it; absent before the first.',
   ),
   gauge(
     'pgsluice_proof_different_runs',
@@ -377,7 +387,12 @@ function readProofs(parts: StateParts, archive: string, set: SetGauge): void {
   const everyMs = proofMayBeMs(parts);
   set('pgsluice_proof_runs', runs.length, labels);
   set('pgsluice_proof_due_runs', runs.filter(({ provedMs }) => isDue(provedMs, everyMs)).length, labels);
-  set('pgsluice_proof_unproved_runs', runs.filter(({ provedMs }) => provedMs === undefined).length, labels);
+  set('pgsluice_proof_unproved_runs', runs.filter(isUnproved).length, labels);
+  const last = lastProof(standing);
+  if (last !== null) set('pgsluice_proof_last_timestamp_seconds', Date.parse(last.at) / 1000, labels);
+  const unproved = oldestOf(runs.filter(isUnproved));
+  if (unproved !== undefined)
+    set('pgsluice_proof_oldest_unproved_timestamp_seconds', provedOf(unproved) / 1000, labels);
   const oldest = oldestOf(runs);
   if (oldest !== undefined) set('pgsluice_proof_oldest_timestamp_seconds', provedOf(oldest) / 1000, labels);
 }

@@ -14,8 +14,12 @@ export interface ProofState {
   unproved: number;
   /** The run with the oldest proof; of one that was never proved, `at` is its commit. */
   oldest: { run: string; at: string; isProved: boolean } | null;
-  /** The latest proof that this daemon has made. */
+  /** The run that has waited longest for its first proof, since its commit. */
+  oldestUnproved: { run: string; at: string } | null;
+  /** The latest proof of any run that is there, whichever host has made it. */
   last: { run: string; at: string } | null;
+  /** Runs by how they stand, for a picture: each is in one of these. */
+  shares: { proved: number; old: number; unproved: number; different: number };
   current: ProvingRun | null;
   /** Runs that were found to differ, and were not proved good since: some of them, and how many there are. */
   different: { run: string; foundAt: string; seenAt: string; differences: Difference[]; more: number }[];
@@ -47,18 +51,20 @@ export function describeProofs(
   now: Date,
 ): ProofState | null {
   if (standing === undefined) return null;
-  const { last, different, unreadable, failure } = standing;
+  const { different, unreadable, failure } = standing;
   const runs = provable(standing);
   const oldest = oldestOf(runs);
   return {
     runs: standing.runs === undefined ? null : runs.length,
     due: runs.filter(({ provedMs }) => isDue(provedMs, everyMs)).length,
-    unproved: runs.filter(({ provedMs }) => provedMs === undefined).length,
+    unproved: runs.filter(isUnproved).length,
     oldest:
       oldest === undefined
         ? null
         : { run: oldest.run, at: new Date(provedOf(oldest)).toISOString(), isProved: oldest.provedMs !== undefined },
-    last: last ?? null,
+    oldestUnproved: atOf(oldestOf(runs.filter(isUnproved))),
+    last: lastProof(standing),
+    shares: sharesOf(standing, everyMs),
     current: entry === undefined ? null : describeEntry(entry, now),
     different: different.slice(0, MOST_SHOWN).map(({ run, foundAt, seenAt, differences, more }) => ({
       ...{ run, foundAt, seenAt, differences: differences.slice(0, MOST_DIFFERENCES_SHOWN) },
@@ -73,6 +79,33 @@ export function describeProofs(
 /** Runs of which something is left to be proved. */
 export function provable({ runs = [] }: Pick<ProofStanding, 'runs'>): readonly AuditedRun[] {
   return runs.filter(({ provedMs }) => provedMs !== NEVER_AGAIN_MS);
+}
+
+export function isUnproved({ provedMs }: AuditedRun): boolean {
+  return provedMs === undefined;
+}
+
+/** The latest proof; null where none is known. */
+export function lastProof({ runs, last }: ProofStanding): { run: string; at: string } | null {
+  const proved = provable({ runs }).filter((run) => !isUnproved(run));
+  const latest = proved.reduce<AuditedRun | undefined>(
+    (most, run) => (most === undefined || provedOf(run) > provedOf(most) ? run : most),
+    undefined,
+  );
+  // What was proved may have gone since.
+  return atOf(latest) ?? last ?? null;
+}
+
+function sharesOf(standing: ProofStanding, everyMs: number): ProofState['shares'] {
+  const different = new Set(standing.different.map(({ run }) => run));
+  const others = provable(standing).filter(({ run }) => !different.has(run));
+  const unproved = others.filter(isUnproved).length;
+  const due = others.filter(({ provedMs }) => isDue(provedMs, everyMs)).length;
+  return { proved: others.length - due, old: due - unproved, unproved, different: different.size };
+}
+
+function atOf(run: AuditedRun | undefined): { run: string; at: string } | null {
+  return run === undefined ? null : { run: run.run, at: new Date(provedOf(run)).toISOString() };
 }
 
 /** When the run was proved last; before the first time, when it was committed. */

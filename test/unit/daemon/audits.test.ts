@@ -6,6 +6,7 @@ import { verifyPass, type PassParts } from '../../../src/audit/verify-pass.ts';
 import type { NotifyConfig } from '../../../src/config/schema.ts';
 import { Alarms } from '../../../src/daemon/alarms/alarms.ts';
 import type { Deliveries, Delivery } from '../../../src/daemon/alarms/deliveries.ts';
+import { NEVER_AGAIN_MS } from '../../../src/audit/due.ts';
 import { Audits } from '../../../src/daemon/audits.ts';
 import { openHistory, type History } from '../../../src/daemon/history/history.ts';
 import { describeProofs } from '../../../src/daemon/view/proof-state.ts';
@@ -127,6 +128,30 @@ describe('standing verification in the daemon', () => {
     const shown = describeProofs(audits.of('events'), undefined, everyMs, new Date());
     assert.deepEqual([shown?.runs, shown?.due, shown?.unproved], [2, 0, 0]);
     assert.deepEqual([shown?.oldest?.run, shown?.oldest?.isProved, shown?.last?.run], [A, true, B]);
+    assert.deepEqual(shown?.oldestUnproved, null);
+  });
+
+  test('tells by what the runs are trusted: the last proof of any host, the oldest run without one, and the share of each', () => {
+    const now = Date.now();
+    const at = (daysAgo: number): number => now - daysAgo * 86_400_000;
+    const run = (name: string, committed: number, proved?: number) => ({
+      ...{ run: name, bytes: 1, committedMs: at(committed), provedMs: proved === undefined ? undefined : at(proved) },
+    });
+    const runs = [run('a', 90, 40), run('b', 80, 5), run('c', 9), run('d', 12), run('e', 99, 2)];
+    const gone = { ...run('f', 400), provedMs: NEVER_AGAIN_MS };
+    const different = ['c', 'not-readable'].map((name) => ({
+      ...{ archive: 'events', run: name, foundAt: '', seenAt: '', destination: '', differences: [], more: 0 },
+    }));
+    const rest = { last: undefined, unreadable: new Set<string>(), failure: undefined };
+    const shown = describeProofs(
+      { runs: [...runs, gone], different, ...rest },
+      undefined,
+      30 * 86_400_000,
+      new Date(now),
+    );
+    assert.deepEqual(shown?.last, { run: 'e', at: new Date(at(2)).toISOString() });
+    assert.deepEqual(shown.oldestUnproved, { run: 'd', at: new Date(at(12)).toISOString() });
+    assert.deepEqual(shown.shares, { proved: 2, old: 1, unproved: 1, different: 2 });
   });
 
   test('says nothing of an archive that was taken out of the config, or lies elsewhere by now', async () => {

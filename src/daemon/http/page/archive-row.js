@@ -83,7 +83,7 @@ export function createArchiveRow(name) {
     setAttribute(last.main, 'title', success?.finishedAt);
     setText(next.note, nextNote(archive));
     failure.update(archive);
-    proof.update(archive.proof);
+    proof.update(archive.proof, success?.finishedAt ?? null);
     purge.update(archive.purge);
     actions.update(archive, canAct);
     return before;

@@ -1,5 +1,6 @@
 // @ts-check
 /** How the proofs of an archive stand: in one line, with each run that is not what its manifest says. */
+import { shareBar } from './bars.js';
 import { h, setChildren, setText } from './dom.js';
 import { failureLines } from './failure.js';
 import { age, dateTime, duration, plural } from './format.js';
@@ -17,13 +18,22 @@ const MOST_OF_A_MESSAGE = 500;
 export function createProofLine() {
   const text = h('span');
   const differences = h('div');
-  const element = h('div', { class: 'proof', hidden: true }, h('p', {}, h('strong', {}, 'Proofs '), text), differences);
+  const facts = h('dl', { class: 'proof-facts' });
+  const picture = h('div');
+  const line = h('p', {}, h('strong', {}, 'Proofs '), text);
+  const element = h('div', { class: 'proof', hidden: true }, facts, picture, line, differences);
   /** @type {string | undefined} */
   let shown;
-  const update = (/** @type {ProofState | null} */ proof) => {
+  /** @type {string | undefined} */
+  let pictured;
+  const update = (/** @type {ProofState | null} */ proof, /** @type {string | null} */ archivedAt) => {
     element.hidden = proof === null;
     if (proof === null) return;
     setText(text, parts(proof).join(' · '));
+    setChildren(facts, factsOf(proof, archivedAt).map(describeFact));
+    const shares = JSON.stringify(proof.shares);
+    if (shares !== pictured) setChildren(picture, [describeShares(proof.shares)]);
+    pictured = shares;
     const key = JSON.stringify([proof.different, proof.differentRuns, proof.failure]);
     if (key === shown) return;
     shown = key;
@@ -32,8 +42,44 @@ export function createProofLine() {
   return { element, update };
 }
 
+/**
+ * What an archive is trusted by, each with the run and the time that it is of.
+ * @param {ProofState} proof
+ * @param {string | null} archivedAt
+ */
+function factsOf({ runs, last, oldestUnproved }, archivedAt) {
+  const without = runs === null ? 'not looked at yet' : undefined;
+  return [
+    { name: 'last archived', run: '', at: archivedAt, otherwise: 'never' },
+    { name: 'last proved', run: last?.run ?? '', at: last?.at ?? null, otherwise: without ?? 'never' },
+    {
+      name: 'oldest unproved',
+      run: oldestUnproved?.run ?? '',
+      at: oldestUnproved?.at ?? null,
+      otherwise: without ?? 'none, all were proved',
+    },
+  ];
+}
+
+/** @param {ReturnType<typeof factsOf>[number]} fact */
+function describeFact({ name, run, at, otherwise }) {
+  const value =
+    at === null ? h('dd', {}, otherwise) : h('dd', { title: `${cut(run, MOST_OF_A_RUN)} ${dateTime(at)}` }, ago(at));
+  return h('div', {}, h('dt', {}, name), value);
+}
+
+/** @param {ProofState['shares']} shares */
+function describeShares({ proved, old, unproved, different }) {
+  return shareBar('Runs by their proofs', [
+    { count: proved, tone: 'good', words: 'proved in time' },
+    { count: old, tone: 'warn', words: 'proved too long ago' },
+    { count: unproved, tone: 'held', words: 'never proved' },
+    { count: different, tone: 'bad', words: 'damaged' },
+  ]);
+}
+
 /** @param {ProofState} proof */
-function parts({ runs, due, unproved, oldest, last, current, differentRuns, unreadableRuns }) {
+function parts({ runs, due, unproved, oldest, current, differentRuns, unreadableRuns }) {
   const run = (/** @type {string} */ name) => cut(name, MOST_OF_A_RUN);
   if (runs === null && current === null && differentRuns === 0) return ['not looked at yet'];
   return [
@@ -44,7 +90,6 @@ function parts({ runs, due, unproved, oldest, last, current, differentRuns, unre
     oldest === null
       ? ''
       : `oldest ${ago(oldest.at)}, ${run(oldest.run)}${oldest.isProved ? '' : ', never proved since its commit'}`,
-    last === null ? '' : `last ${ago(last.at)}, ${run(last.run)}`,
     runs === null ? '' : `${plural(runs, 'run')}, ${due} due, ${unproved} never proved`,
     unreadableRuns > 0 ? `${plural(unreadableRuns, 'run')} in a storage class that cannot be read at once` : '',
   ].filter((part) => part !== '');
