@@ -19,7 +19,12 @@ const skip = skipWithout('promtool');
 function stateParts(): StateParts {
   const destination = { partBytes: 8 * 1024 ** 2, location: { kind: 's3', bucket: 'bucket', prefix: '' } };
   const workers = { threads: 2, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 };
-  const archive = { destination: 'default', read: 'auto', compression: { codec: 'gzip', engine: 'auto' } };
+  const archive = {
+    destination: 'default',
+    read: 'auto',
+    compression: { codec: 'gzip', engine: 'auto' },
+    segments: { on: 'here' },
+  };
   const config = { workers, archives: { events: archive }, destinations: { default: destination } };
   return {
     generation: { config, place: { load: { active: 0, waiting: 0 } } },
