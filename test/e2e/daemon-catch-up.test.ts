@@ -43,20 +43,25 @@ describe('a daemon that missed something', () => {
       await first.cli.waitForLog((line) => committed(line) && line.archive === name);
     await first.stop();
     // On a slow machine a slot may pass later on; none from before the start may count.
-    const passedBefore = (line: LogLine): boolean => Date.parse(String(line['from'])) < startedAt;
-    assert.ok(!first.cli.log.some((line) => line.msg.startsWith('slots have passed') && passedBefore(line)));
+    const isOfBefore = (line: LogLine, startMs: number): boolean =>
+      line.msg.startsWith('slots have passed') && Date.parse(String(line['from'])) < startMs;
+    assert.ok(!first.cli.log.some((line) => isOfBefore(line, startedAt)));
     const lastOf = (name: string): string =>
       runsOf(first.cli.log.filter(({ archive }) => archive === name)).at(-1) ?? '';
 
-    // From now on there are no more slots, only those that passed meanwhile.
-    await eventually('two slots have passed', async () => Date.now() > Date.parse(timeOf(lastOf('all'))) + 3000);
+    // From now on there are no more slots, only those that passed meanwhile: two, also where the last run is of a slot after
+    // which others were left out by the stop.
+    const downSince = Date.now();
+    await eventually('two slots have passed', async () => Date.now() > downSince + 3000);
+    const startedAgainAt = Date.now();
     const second = await startDaemon(site, config);
-    const passed = await second.cli.waitForLog(
-      ({ archive, msg }) => archive === 'all' && msg.startsWith('slots have passed'),
-    );
+    const passed = await second.cli.waitForLog((line) => line.archive === 'all' && isOfBefore(line, startedAgainAt));
     const missed = passed['missed'] as number;
-    assert.ok(missed >= 2);
-    await second.cli.waitForLog((line) => committed(line) && line.archive === 'all', missed);
+    assert.ok(missed >= 2, `${missed} missed`);
+    const first_ = Date.parse(timeOf(lastOf('all')));
+    const wanted = Array.from({ length: missed }, (_, index) => idOf(first_ + (index + 1) * 1000));
+    for (const run of wanted)
+      await second.cli.waitForLog((line) => committed(line) && line.archive === 'all' && line.run === run);
     await second.cli.waitForLog((line) => committed(line) && line.archive === 'last', 2);
     await second.cli.waitForLog((line) => committed(line) && line.archive === 'none');
     const metrics = await second.get('/metrics');
@@ -64,11 +69,13 @@ describe('a daemon that missed something', () => {
     await second.stop();
 
     const ofAll = runsOf(second.cli.log.filter(({ archive }) => archive === 'all'));
-    const first_ = Date.parse(timeOf(lastOf('all')));
-    const wanted = Array.from({ length: missed }, (_, index) => idOf(first_ + (index + 1) * 1000));
-    assert.deepEqual(ofAll.slice(0, missed), wanted, 'oldest first, none left out, under the ids of the slots');
+    assert.deepEqual(
+      ofAll.filter((run) => wanted.includes(run)),
+      wanted,
+      'oldest first, none left out, under the ids of the slots',
+    );
     const until = (name: string): LogLine =>
-      second.cli.log.find(({ archive, msg }) => archive === name && msg.startsWith('slots have passed'))!;
+      second.cli.log.find((line) => line.archive === name && isOfBefore(line, startedAgainAt))!;
     assert.equal(until('last')['caughtUp'], 1);
     const caughtUp = second.cli.log.find(({ archive, run, status }) => {
       return archive === 'last' && status !== undefined && timeOf(run ?? '') === isoOf(until('last')['until']);
@@ -139,7 +146,9 @@ describe('a daemon that missed something', () => {
     await view.reached();
     const late = await daemon.until('slow', (archive) => archive.late);
     assert.equal(late.state, 'running');
-    assert.equal(late.current?.run, idOf(Date.parse(late.dueSlot ?? '')));
+    // On a slow machine several slots come at once: the oldest is due, and the latest one runs.
+    const due = idOf(Date.parse(late.dueSlot ?? ''));
+    assert.ok(late.current !== null && due <= late.current.run, due);
     await daemon.cli.waitForLog(({ status }) => status === 'skipped', 2);
     assert.equal((await daemon.archive('slow')).waiting.length, 1);
     assert.equal((await daemon.get('/health')).status, 503);

@@ -156,8 +156,8 @@ export async function eventually<T>(what: string, ask: () => Promise<T | undefin
   for (let [until, asked] = [Date.now() + waitMs, 0]; Date.now() < until; asked += 1) {
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer;
-    // What takes long anyway is not worth the CPU of fifty questions a second.
-    await new Promise((resolve) => setTimeout(resolve, asked < 10 ? 20 : 50));
+    // What takes long anyway is not worth the CPU of so many questions.
+    await new Promise((resolve) => setTimeout(resolve, asked < 10 ? 20 : 100));
   }
   throw new Error(`after ${Math.round(waitMs / 1000)} s still not: ${what}`);
 }

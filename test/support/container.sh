@@ -15,8 +15,11 @@ outside() {
   boot_in "$groups" unshare --mount --cgroup --pid --ipc --uts --fork --kill-child --propagation private \
     sh "$0" inside "$@" &
   unshare=$!
-  pid=$(pid_of_child "$unshare") && echo "pid $pid"
-  read -r _ || :
+  # Without one there is nothing to wait for: the end of this script tells.
+  if pid=$(pid_of_child "$unshare"); then
+    echo "pid $pid"
+    read -r _ || :
+  fi
   kill -KILL "$unshare" 2>/dev/null || :
   wait "$unshare" 2>/dev/null || :
   for group in $groups; do remove_group "$group"; done
@@ -55,10 +58,11 @@ boot_in() {
   exec "$@" </dev/null
 }
 
+# Waits for as long as the process is there: a busy machine takes its time.
 pid_of_child() {
-  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  while [ -e "/proc/$1/task/$1/children" ]; do
     # The file has no line end, which read takes for a failure. Before it is unshare, the process has other children.
-    read -r child _ <"/proc/$1/task/$1/children" || :
+    read -r child _ 2>/dev/null <"/proc/$1/task/$1/children" || :
     [ -z "$child" ] || [ "$(cat "/proc/$1/comm")" != unshare ] || { echo "$child" && return; }
     sleep 0.1
   done

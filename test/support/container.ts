@@ -108,8 +108,11 @@ export async function bootContainer(tarball: string): Promise<Container> {
 async function waitForBoot(container: Container, trouble: Promise<string>): Promise<void> {
   let answer: CommandEnding | undefined;
   for (let attempt = 0; attempt < BOOT_ATTEMPTS; attempt += 1) {
-    // Before systemd is there, with a root of its own, the question would go to that of this machine.
-    answer = await container.run('grep -qz ^container=pgsluice-test$ /proc/1/environ && systemctl is-system-running');
+    // Before systemd is there, with a root of its own, the question would go to that of this machine. Once it is, it answers
+    // when it has booted.
+    answer = await container.run(
+      'grep -qz ^container=pgsluice-test$ /proc/1/environ && systemctl is-system-running --wait',
+    );
     if (['running', 'degraded'].includes(answer.stdout.trim())) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

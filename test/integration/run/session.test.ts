@@ -29,12 +29,19 @@ function bytesOf(words: Words): Buffer | undefined {
   return message(type, Buffer.from(`${fields.join('\0')}\0\0`));
 }
 
+let targets = 0;
+
+/** Each has a lock of its own: the server may still be ending the session before, which holds its lock until then. */
+function nextTarget(): Parameters<typeof openSession>[0] {
+  targets += 1;
+  return { source: { url: proxy.url } as SourceConfig, archive: 'events', folderUrl: `file:///events-${targets}` };
+}
+
 /** How a session is lost whose backend is ended with these words; without any given, with those of the server. */
 async function lose(...words: [Words] | []): Promise<Failure> {
   proxy.onConnection = () =>
     words.length === 0 ? undefined : ({ type }, bytes) => (type === 'E' ? bytesOf(words[0]) : bytes);
-  const target = { source: { url: proxy.url } as SourceConfig, archive: 'events', folderUrl: 'file:///events' };
-  const session: Session = await openSession(target, new AbortController().signal);
+  const session: Session = await openSession(nextTarget(), new AbortController().signal);
   const lost = once(session.lost, 'abort');
   await database.client.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pgsluice events on %'`,
@@ -92,12 +99,11 @@ function endAfter(statements: number): Edit {
 }
 
 test('a session that is ended while it is opened may be opened again, whatever it was asked then', async () => {
-  const target = { source: { url: proxy.url } as SourceConfig, archive: 'events', folderUrl: 'file:///events' };
   const codes: string[] = [];
   for (let statements = 1; statements < 30; statements += 1) {
     proxy.onConnection = () => endAfter(statements);
     try {
-      const session = await openSession(target, new AbortController().signal);
+      const session = await openSession(nextTarget(), new AbortController().signal);
       await session.close();
       break;
     } catch (error) {
