@@ -3,6 +3,7 @@ import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { assertAccessible, assertNoSidewaysScroll, openPage, reasonForNoBrowser } from '../support/browser.ts';
+import type { ProofStanding } from '../../src/daemon/audits.ts';
 import type { PurgeStanding } from '../../src/daemon/purges.ts';
 import type { ArchiveState } from '../../src/daemon/view/state.ts';
 import { TOKEN } from '../support/fake-daemon.ts';
@@ -213,6 +214,28 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
     await page.reload();
     await page.getByRole('heading', { name: 'Manifest' }).waitFor();
     assert.equal(await panel.isVisible(), false, 'of a run that was never purged');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('shows by what an archive is trusted, and how many of its runs were proved', async () => {
+    const daysAgo = (days: number): number => at(-86_400 * days).getTime();
+    const run = (day: number, committed: number, provedMs: number | undefined) => ({
+      ...{ run: `202601${String(day).padStart(2, '0')}T000000Z`, bytes: 1, committedMs: daysAgo(committed), provedMs },
+    });
+    const proofs: ProofStanding = {
+      runs: [run(1, 90, daysAgo(40)), run(2, 80, daysAgo(3)), run(3, 70, daysAgo(2)), run(4, 9, undefined)],
+      ...{ last: undefined, different: [], unreadable: new Set(), failure: undefined },
+    };
+    const archives = [archiveOf('fetch_queue', {}, { proofs }), archiveOf('sessions')];
+    const { page, complaints } = await openPageOf({ archives });
+    const row = page.getByRole('article', { name: 'fetch_queue' });
+    const text = (await row.innerText()).replaceAll(/\s+/g, ' ');
+    assert.match(text, /last archived 3h \d\dm ago last proved 2d( 0h)? ago oldest unproved 9d( 0h)? ago/);
+    const label = await row.locator('.share-bar').getAttribute('aria-label');
+    assert.equal(label, 'Runs by their proofs: 3 proved in time, 1 never proved');
+    assert.equal(await page.getByRole('article', { name: 'sessions' }).locator('.share-bar').count(), 0);
+    await assertAccessible(page);
+    await picture(page, 'trust');
     assert.deepEqual(complaints, []);
   });
 
