@@ -17,6 +17,7 @@ import type {
   PurgeResult,
   PurgeStatus,
 } from '../purge/request.ts';
+import { linesOf } from '../purge/tally.ts';
 import { EXIT } from './entry.ts';
 import { watchInterrupts } from './interrupt.ts';
 import { chooseArchives, openConfig, openLog, type Invocation } from './invocation.ts';
@@ -202,7 +203,7 @@ function describeTotals(subject: string, result: PurgeResult): string[] {
   const { status, lines, totals, seconds, mayGoOn, vacuum, partition } = result;
   if (partition !== undefined && status !== 'stopped') return [describePartition(subject, result, partition)];
   const did = status === 'counted' ? 'would be deleted (dry run; --execute deletes)' : 'deleted';
-  const stopped = status === 'stopped' ? '; broken off, give the same command again to go on' : '';
+  const stopped = status === 'stopped' ? `; ${describeStop(result)}` : '';
   const stayed = OUTCOMES.flatMap((outcome) =>
     outcome === 'deleted' || totals[outcome] === 0 ? [] : [`  ${formatCount(totals[outcome])} ${WHY[outcome]}`],
   );
@@ -216,6 +217,12 @@ function describeTotals(subject: string, result: PurgeResult): string[] {
           `  about ${countOf(vacuum.deadRows, 'row')} of the table are dead: ${vacuum.statement}; the file does not shrink`,
         ]),
   ];
+}
+
+function describeStop({ totals, stoppedBy }: PurgeResult): string {
+  if (linesOf(totals) === 0) return 'it was not begun';
+  const why = stoppedBy === 'maxDuration' ? 'its purge.maxDuration is over' : 'broken off';
+  return `${why}, give the same command again to go on`;
 }
 
 /** It goes whole, or not at all. */

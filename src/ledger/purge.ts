@@ -29,7 +29,7 @@ export function rowsLeft(all: Totals): number {
   return OUTCOMES.reduce((sum, outcome) => sum + (outcome === 'deleted' || outcome === 'absent' ? 0 : all[outcome]), 0);
 }
 
-/** An object of which lines stayed, by its place in the manifest. */
+/** An object of which lines stayed, or that a purge which was broken off has left in the middle, by its place in the manifest. */
 const stayed = z.strictObject({ object: count().max(MAX_SEGMENTS - 1), ...totals.shape });
 export type StayedObject = z.infer<typeof stayed>;
 
@@ -65,7 +65,7 @@ const purgeSchema = z.strictObject({
   host: name(),
   tool: z.strictObject(TOOL_FIELDS),
   totals,
-  /** The place in the manifest of the first object that was not gone through; what was done of it is not in the totals. */
+  /** The place in the manifest of the first object that was not gone through to its end; the next purge begins with it. */
   next: count().max(MAX_SEGMENTS),
   /** How often all objects were gone through, or again those with lines that may still go. */
   rounds: count().max(1000),

@@ -19,6 +19,13 @@ export class ArrayText {
     this.#bytes = Buffer.allocUnsafeSlow(Math.min(FIRST_BYTES, mostBytes));
   }
 
+  /** Keeps the room that it has taken. */
+  clear(): void {
+    this.isFull = false;
+    this.count = 0;
+    this.#length = 0;
+  }
+
   /** The next byte of the element that is not at its end. */
   push(byte: number): void {
     if (this.#length === this.#bytes.length) this.#grow();

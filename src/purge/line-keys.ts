@@ -30,6 +30,11 @@ export class LineKeys {
     this.#wanted = Array.from({ length }, (_, place) => this.values[places.indexOf(place)]);
   }
 
+  /** Of all lines. */
+  clear(): void {
+    for (const values of this.values) values.clear();
+  }
+
   /** Lines of which all values are kept. */
   get count(): number {
     return Math.min(...this.values.map(({ count }) => count));

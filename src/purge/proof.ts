@@ -22,20 +22,39 @@ export const DIGEST_BYTES = 32;
 const { lines: MOST_LINES, keyBytes: MOST_KEY_BYTES } = BUDGET.purge;
 const LINE_FEED = 0x0a;
 
+/** What stretches are gathered into, one after the other: made anew for each, it would be there twice until it is collected. */
+export class StretchRoom {
+  digests = Buffer.alloc(0);
+  sizes = new Uint32Array(0);
+  #keys: LineKeys | undefined;
+
+  /** Empty, for so many lines. */
+  keysFor(places: readonly number[], lines: number): LineKeys {
+    if (this.#keys === undefined || this.sizes.length < lines) {
+      this.digests = Buffer.allocUnsafeSlow(lines * DIGEST_BYTES);
+      this.sizes = new Uint32Array(lines);
+      this.#keys = new LineKeys(places, lines, MOST_KEY_BYTES);
+    }
+    this.#keys.clear();
+    return this.#keys;
+  }
+}
+
 /**
  * The lines of an object from `from` on. The object is read whole each time, and what was gathered is given only if all of
- * it is what the manifest says: so its lines are those that the proof of the run found to be good. Throws FailureError
- * `purge-archive-damaged`.
+ * it is what the manifest says: so its lines are those that the proof of the run found to be good. What was read into the same room
+ * before is gone then; a room is for one key. Throws FailureError `purge-archive-damaged`.
  */
 export async function readStretch(
   object: Omit<ObjectToVerify, 'openReader' | 'keyColumns'>,
   key: readonly string[],
   from: number,
   signal: AbortSignal,
+  room = new StretchRoom(),
 ): Promise<Stretch> {
   const places = key.map((name) => object.columns.findIndex((column) => column.name === name));
   if (places.includes(-1)) throw damaged(object.key, `it has no column ${key.join(', ')}`);
-  const gatherer = await readProved(object, () => new Gatherer(places, from, object.object.rows), signal);
+  const gatherer = await readProved(object, () => new Gatherer(places, from, object.object.rows, room), signal);
   return gatherer.stretch;
 }
 
@@ -80,15 +99,15 @@ class Gatherer implements ContentReader {
   #begun: Hash | undefined;
   #begunBytes = 0;
 
-  constructor(places: readonly number[], from: number, rows: number) {
+  constructor(places: readonly number[], from: number, rows: number, room: StretchRoom) {
     // Each further column of the key takes the room of four bytes a line.
     const most = Math.floor((MOST_LINES * BUDGET.purge.lineBytes) / (BUDGET.purge.lineBytes + 4 * (places.length - 1)));
     const lines = Math.max(0, Math.min(rows - from, most));
     this.#from = from;
     this.#to = from + lines;
-    this.#keys = new LineKeys(places, lines, MOST_KEY_BYTES);
-    this.#digests = Buffer.allocUnsafeSlow(lines * DIGEST_BYTES);
-    this.#sizes = new Uint32Array(lines);
+    this.#keys = room.keysFor(places, lines);
+    this.#digests = room.digests;
+    this.#sizes = room.sizes;
   }
 
   add(piece: Buffer): void {

@@ -22,7 +22,7 @@ import { Different, Refused, Stopped, stoppedBySignal } from './endings.ts';
 import { look, type PurgeFacts } from './look.ts';
 import { purgePartition } from './partition/purge-partition.ts';
 import { findProblems } from './preflight.ts';
-import { damaged, readStretch } from './proof.ts';
+import { damaged, readStretch, StretchRoom } from './proof.ts';
 import { proveRun } from './prove-run.ts';
 import { PurgeNotes } from './record.ts';
 import { findReader } from './readers.ts';
@@ -62,8 +62,10 @@ export async function purgeRun(context: PurgeContext, request: PurgeRequest): Pr
   const ending = await atPace({ ...context, log }, request, tally);
   const seconds = Math.round(performance.now() - started) / 1000;
   const result: PurgeResult = { archive: request.archive.name, ...ending, ...tally, seconds };
-  const isFine = result.status === 'purged' || result.status === 'counted';
-  log[isFine ? 'info' : 'error'](result, `purge ${result.status}`);
+  const isFault = result.status === 'refused' || result.status === 'different' || result.status === 'failed';
+  // The archive is in each line of this log.
+  const { archive: _named, ...facts } = result;
+  log[isFault ? 'error' : 'info'](facts, `purge ${result.status}`);
   return result;
 }
 
@@ -258,10 +260,12 @@ class Work {
   readonly #parts: Parts;
   readonly #batches: Batches;
   readonly #until: number;
+  readonly #room = new StretchRoom();
   #linesDone = 0;
   #lookedAt = performance.now();
   #readersAskedAt = Number.NEGATIVE_INFINITY;
-  /** Of the object that is being gone through. */
+  /** The object that is being gone through, and what became of its lines. */
+  #at = 0;
   #present = noLines();
 
   constructor(parts: Parts) {
@@ -280,12 +284,15 @@ class Work {
     try {
       return await this.#allObjects();
     } catch (error) {
-      // An object that was left in the middle is not noted: the next purge goes through it anew.
       const isBrokenOff = error instanceof Stopped || error instanceof LongPause || context.signal.aborted;
-      if (isBrokenOff && request.execute) await notes.write();
+      if (isBrokenOff && request.execute) {
+        notes.addPart(this.#at, this.#present);
+        this.#present = noLines();
+        await notes.write();
+      }
       throw error;
     } finally {
-      tally.totals = plus(notes.totals, this.#present);
+      tally.totals = notes.totalsWith(this.#at, this.#present);
       tally.mayGoOn = mayGoLater(tally.totals) && notes.rounds < MOST_ROUNDS;
     }
   }
@@ -353,10 +360,11 @@ class Work {
       columns: manifest.columns,
       windowBytes: readableWindowBytes(context.config),
     };
+    this.#at = at;
     this.#present = noLines();
     for (let from = 0; from < object.rows;) {
       await this.#mayGoOn();
-      const stretch = await readStretch(toVerify, prepared.key, from, context.signal);
+      const stretch = await readStretch(toVerify, prepared.key, from, context.signal, this.#room);
       if (stretch.sizes.length === 0) throw damaged(toVerify.key, 'it has fewer lines');
       for await (const { totals, ...batch } of this.#batches.goThrough(stretch)) {
         this.#account(totals);
@@ -372,7 +380,7 @@ class Work {
     const { context, manifest, notes } = this.#parts;
     this.#present = plus(this.#present, totals);
     this.#linesDone += linesOf(totals);
-    const totalsNow = plus(notes.totals, this.#present);
+    const totalsNow = notes.totalsWith(this.#at, this.#present);
     context.onProgress?.({ lines: manifest.rows, linesDone: this.#linesDone, totals: totalsNow });
   }
 

@@ -5,7 +5,7 @@ import { fail } from '../base/errors.ts';
 import { TOOL } from '../base/tool.ts';
 import { PURGE_FORMAT, type PurgedPartition, type PurgeRecord, type Totals } from '../ledger/purge.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
-import { again, minus, noLines, plus, Stayed } from './tally.ts';
+import { again, inPart, linesOf, minus, noLines, plus, Stayed } from './tally.ts';
 
 const WRITE_INTERVAL_MS = 10_000;
 
@@ -56,11 +56,23 @@ export class PurgeNotes {
     return this.#head.restored;
   }
 
-  /** An object was gone through for the first time. */
+  /** An object was gone through for the first time, or from its beginning again, where it was left in the middle. */
   add(object: number, totals: Totals): void {
-    this.totals = plus(this.totals, totals);
-    this.stayed.set(object, totals);
+    this.addAgain(object, totals);
     this.next = object + 1;
+  }
+
+  /** The totals, with what has become so far of the lines of an object that is being gone through. */
+  totalsWith(object: number, part: Totals): Totals {
+    const before = this.stayed.get(object);
+    return plus(minus(this.totals, before), inPart(before, part));
+  }
+
+  /** An object was left in the middle: the next purge goes through it from its beginning, and knows what we deleted of it. */
+  addPart(object: number, part: Totals): void {
+    if (linesOf(part) === 0) return;
+    this.totals = this.totalsWith(object, part);
+    this.stayed.keep(object, inPart(this.stayed.get(object), part));
   }
 
   /** An object was gone through once more. */

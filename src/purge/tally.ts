@@ -39,12 +39,23 @@ export function again(before: Totals, now: Totals): Totals {
   return { ...now, deleted: now.deleted + ours, absent: now.absent - ours };
 }
 
-/** Those objects of which lines stayed, by their place in the manifest. */
+/** The same of one that is gone through in part: which of the rows that are not there we deleted before, is not known yet. */
+export function inPart(before: Totals, now: Totals): Totals {
+  if (linesOf(now) === 0) return before;
+  return { ...now, deleted: now.deleted + before.deleted, absent: Math.max(0, now.absent - before.deleted) };
+}
+
+/** Those objects of which lines stayed, and the one that was left in the middle, by their place in the manifest. */
 export class Stayed {
   readonly #objects: Map<number, Totals>;
 
   constructor(entries: readonly StayedObject[] = []) {
     this.#objects = new Map(entries.map(({ object, ...totals }) => [object, totals]));
+  }
+
+  /** Of an object that was left in the middle, whatever became of its lines so far. */
+  keep(object: number, totals: Totals): void {
+    this.#objects.set(object, totals);
   }
 
   set(object: number, totals: Totals): void {

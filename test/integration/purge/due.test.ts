@@ -21,6 +21,7 @@ import { recordTo, type LogLine } from '../../support/record-log.ts';
 import { putObject, removeObject } from '../../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../../support/site.ts';
 
+const NOTHING = { deleted: 0, absent: 0, changed: 0, locked: 0, referenced: 0, inexact: 0, kept: 0 };
 const DAY = 86_400_000;
 const HOUR = 3_600_000;
 const NAME = 'events';
@@ -277,8 +278,9 @@ describe('what the daemon purges', () => {
       DAYS.map((run) => `${run} purged`),
     );
     assert.deepEqual([rest.all[0]?.wentOn, await left()], [true, [0, 0, 0]]);
-    const { deleted, absent } = rest.all[0]!.totals;
-    assert.equal(deleted + absent, 240);
+    assert.deepEqual(rest.all[0]!.totals, { ...NOTHING, deleted: 240 }, 'what was deleted before it stopped is known');
+    assert.deepEqual(rest.all[0]!.totalsBefore, late.all[0]!.totals);
+    assert.ok(late.all[0]!.totals.deleted > asked.all[0]!.totals.deleted);
   });
 });
 

@@ -43,6 +43,26 @@ test('is written over nothing first, then over itself, and seldom', async () => 
   );
 });
 
+test('what was deleted of an object that was left in the middle is known, however often that is', () => {
+  const { folder } = folderThat([]);
+  const notes = new PurgeNotes(folder, SOURCE, undefined);
+  notes.add(0, { ...noLines(), deleted: 3 });
+  notes.addPart(1, noLines());
+  assert.deepEqual(notes.stayed.entries, []);
+  notes.addPart(1, { ...noLines(), deleted: 4, changed: 1 });
+  assert.deepEqual([notes.next, notes.totals], [1, { ...noLines(), deleted: 7, changed: 1 }]);
+  assert.deepEqual(notes.totalsWith(1, { ...noLines(), absent: 2 }), { ...noLines(), deleted: 7 });
+  notes.addPart(1, { ...noLines(), absent: 2 });
+  assert.deepEqual(notes.stayed.entries, [{ object: 1, ...noLines(), deleted: 4 }]);
+  notes.addPart(1, { ...noLines(), absent: 5, changed: 1, deleted: 2 });
+  assert.deepEqual(notes.totals, { ...noLines(), deleted: 9, absent: 1, changed: 1 });
+  notes.addPart(1, noLines());
+  assert.deepEqual(notes.totals, { ...noLines(), deleted: 9, absent: 1, changed: 1 });
+  notes.add(1, { ...noLines(), absent: 7, changed: 1, deleted: 2 });
+  assert.deepEqual([notes.next, notes.totals], [2, { ...noLines(), deleted: 11, absent: 1, changed: 1 }]);
+  assert.deepEqual(notes.stayed.entries, [{ object: 1, ...noLines(), deleted: 8, absent: 1, changed: 1 }]);
+});
+
 test('what somebody else has written stays, and ends the purge', async () => {
   for (const outcome of ['exists', 'changed']) {
     const notes = new PurgeNotes(folderThat([outcome]).folder, SOURCE, undefined);
