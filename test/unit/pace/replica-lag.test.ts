@@ -84,7 +84,7 @@ describe('how far replicas are behind', () => {
 
   test('is of replicas alone: no backup, no pg_receivewal, no logical sender, none that is ignored', () => {
     const others = [
-      { state: 'backup', replayed: null },
+      { state: 'backup', replayLagMs: 90_000 },
       { name: 'pg_receivewal', replayed: null },
       { name: 'sub', isLogical: true, replayLagMs: 90_000 },
       { name: 'delayed_1', replayLagMs: 90_000 },
