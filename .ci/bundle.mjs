@@ -3,7 +3,7 @@
  * threads and processes start from. What two of them need is in a file that both load.
  */
 import { cpSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -89,8 +89,8 @@ export async function bundle(folder, moreEntries = {}) {
     metafile: true,
     logLevel: 'warning',
   });
-  // Its types are for those who change it.
-  const filter = (file) => !file.endsWith('.d.ts');
+  // Its types, and the settings of their check, are for those who change it.
+  const filter = (file) => !file.endsWith('.d.ts') && basename(file) !== 'tsconfig.json';
   cpSync(join(ROOT, 'src', PAGE), join(folder, PAGE), { recursive: true, filter });
   return packagesOf(Object.keys(metafile.inputs));
 }

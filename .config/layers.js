@@ -70,7 +70,7 @@ const PACKAGES = [
 ];
 
 /** The rule `layers/imports`, to be set to `error` for src. */
-export const imports = {
+const imports = {
   meta: { type: 'problem', schema: [], messages: { room: '{{reason}}', package: '{{reason}}' } },
   create(context) {
     const file = path.relative(path.join(context.cwd, 'src'), context.filename).replaceAll(path.sep, '/');
@@ -92,6 +92,9 @@ export const imports = {
     };
   },
 };
+
+/** The plugin of the linter. */
+export default { meta: { name: 'layers' }, rules: { imports } };
 
 function describeRoom(file, specifier) {
   const target = path.posix.normalize(path.posix.join(path.posix.dirname(file), specifier));

