@@ -3,16 +3,20 @@ import assert from 'node:assert/strict';
 import { before, beforeEach, describe, test } from 'node:test';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { Manifest } from '../../../src/ledger/manifest.ts';
+import type { RunFolder } from '../../../src/ledger/run-folder.ts';
 import { listCommand } from '../../../src/commands/list.ts';
 import { purgeCommand } from '../../../src/commands/purge.ts';
 import { restoreCommand } from '../../../src/commands/restore.ts';
 import { runCommand } from '../../../src/commands/run.ts';
 import { connectPostgres, endConnection } from '../../../src/postgres/connect.ts';
+import { identifySource } from '../../../src/postgres/snapshot.ts';
 import type { DuePurges, PurgedArchive } from '../../../src/purge/due.ts';
 import { purgeDue, type PassEnding, type PassMemory } from '../../../src/purge/purge-due.ts';
 import { purgeRun } from '../../../src/purge/purge-run.ts';
 import type { PurgeResult } from '../../../src/purge/request.ts';
-import type { RestoreResult } from '../../../src/restore/request.ts';
+import { markOwnTable } from '../../../src/restore/mark.ts';
+import { Refusal } from '../../../src/restore/refusal.ts';
+import type { RestoreRequest, RestoreResult } from '../../../src/restore/request.ts';
 import type { RunResult } from '../../../src/run/run-archive.ts';
 import { lockConnection, openLock } from '../../../src/run/lock.ts';
 import { openKnownRuns } from '../../../src/windows/known-runs.ts';
@@ -73,7 +77,11 @@ interface Pass extends PassEnding {
   log: LogLine[];
 }
 
-async function pass(file = config, onProgress: (stop: AbortController) => void = () => undefined): Promise<Pass> {
+async function pass(
+  file = config,
+  onProgress: (stop: AbortController) => void = () => undefined,
+  onEnd: (stop: AbortController) => void = () => undefined,
+): Promise<Pass> {
   const loaded = loadConfig(file, site.environment);
   const archive = loaded.archives[NAME] as PurgedArchive;
   const log: LogLine[] = [];
@@ -91,7 +99,10 @@ async function pass(file = config, onProgress: (stop: AbortController) => void =
     found: (found) => {
       due = found;
     },
-    end: (result) => all.push(result),
+    end: (result) => {
+      all.push(result);
+      onEnd(stop);
+    },
     progress: () => {
       onProgress(stop);
     },
@@ -104,7 +115,7 @@ async function pass(file = config, onProgress: (stop: AbortController) => void =
 
 beforeEach(async () => {
   for (const key of await site.keys(NAME)) await removeObject(site, key);
-  await sql(`DROP TABLE IF EXISTS events, children, elsewhere CASCADE;
+  await sql(`DROP TABLE IF EXISTS events, children, elsewhere, heir CASCADE;
     CREATE TABLE events (id int PRIMARY KEY, at timestamptz NOT NULL, v text);
     INSERT INTO events SELECT i, timestamptz '2026-01-01Z' + (i - 1) * interval '6 min', md5(i::text) FROM generate_series(1, 720) AS i;
     CREATE INDEX ON events (at); ANALYZE events`);
@@ -256,6 +267,24 @@ describe('what the daemon purges', () => {
     assert.deepEqual([second.results, second.due?.due], [[], []]);
   });
 
+  test('and begins no further run when it is asked to stop between two, or its time is over then', async (t) => {
+    for (const run of DAYS) await age(run, 8 * DAY);
+    const stop = (stopping: AbortController): void => {
+      stopping.abort();
+    };
+    const asked = await pass(config, undefined, stop);
+    assert.deepEqual([asked.results, asked.stoppedBy], [[`${DAYS[0]} purged`], 'asked']);
+    const now = performance.now.bind(performance);
+    let passedMs = 0;
+    const clock = t.mock.method(performance, 'now', () => now() + passedMs);
+    const late = await pass(await writeConfig({}, { maxDuration: '1h' }), undefined, () => {
+      passedMs = HOUR;
+    });
+    clock.mock.restore();
+    assert.deepEqual(late.results, [`${DAYS[1]} purged`, `${DAYS[2]} stopped maxDuration`]);
+    assert.deepEqual(await left(), [0, 0, 240]);
+  });
+
   test('and stops after its batch when it is asked to, or when its time is over; then it goes on where it was', async (t) => {
     for (const run of DAYS) await age(run, 8 * DAY);
     const asked = await pass(config, (stop) => {
@@ -278,6 +307,10 @@ describe('what the daemon purges', () => {
       DAYS.map((run) => `${run} purged`),
     );
     assert.deepEqual([rest.all[0]?.wentOn, await left()], [true, [0, 0, 0]]);
+    assert.ok(
+      !rest.log.some(({ message }) => message.includes('have ended alike')),
+      'what went well is no cause to end',
+    );
     assert.deepEqual(rest.all[0]!.totals, { ...NOTHING, deleted: 240 }, 'what was deleted before it stopped is known');
     assert.deepEqual(rest.all[0]!.totalsBefore, late.all[0]!.totals);
     assert.ok(late.all[0]!.totals.deleted > asked.all[0]!.totals.deleted);
@@ -400,6 +433,10 @@ describe('rows that were restored into their own table', () => {
     assert.deepEqual(await left(), [0, 240, 240]);
     await sql(`INSERT INTO events VALUES (1000, '2026-01-01 12:00Z', 'late')`);
     assert.deepEqual(await make(), [`${first}_2 committed 1`], 'from then on the window is as any other');
+    const dry = await commandInProcess(site, config, (invocation) =>
+      purgeCommand(invocation, NAME, { runs: [`${first}_2`], execute: false, yes: false }),
+    );
+    assert.equal(dry.code, 0, dry.stdout);
     assert.equal((await restore(first)).result.status, 'restored');
     await age(`${first}_2`, 8 * DAY);
     const { due } = await pass();
@@ -418,6 +455,45 @@ describe('rows that were restored into their own table', () => {
     await sql('DELETE FROM events WHERE id <= 3');
     assert.equal((await restore(first)).result.status, 'restored');
     assert.deepEqual([(await pass()).results, await left()], [[], [240, 240, 240]]);
+  });
+
+  test('are marked where they go into the table of the run, whatever is named, and never while its window is purged', async () => {
+    const { client } = site.database;
+    await sql(`CREATE TABLE heir () INHERITS (events); CREATE TABLE elsewhere (LIKE events)`);
+    const source = await identifySource(client);
+    const mark = async (into: string, changes: object = {}, archive = NAME, run: string = first): Promise<string> => {
+      let outcome = 'not marked';
+      const markRestored = async (): Promise<void> => {
+        outcome = 'marked';
+      };
+      const folder = { archive, run, markRestored } as unknown as RunFolder;
+      const manifest = { table: 'public.events', source: { ...source, ...changes } } as unknown as Manifest;
+      try {
+        await markOwnTable(client, folder, { into: { schema: 'public', table: into } } as RestoreRequest, manifest);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        outcome += ', refused';
+      }
+      return outcome;
+    };
+    assert.equal(await mark('events'), 'marked');
+    assert.equal(await mark('heir'), 'marked', 'rows of a partition are rows of its table');
+    assert.equal(await mark('events', { systemIdentifier: null }), 'marked', 'who it was cannot be known');
+    assert.equal(await mark('elsewhere'), 'not marked');
+    assert.equal(await mark('events', { systemIdentifier: '1' }), 'not marked');
+    assert.equal(await mark('events', { database: 'another' }), 'not marked');
+    const long = 'a'.repeat(60);
+    for (const [archive, run, purged] of [
+      [NAME, `${first}_2`, first],
+      [NAME, first, `${first}_3`],
+      [long, first, first],
+    ] as const) {
+      const purging = { url: site.database.url, applicationName: `pgsluice purge ${archive}/${purged}` };
+      const purger = await connectPostgres(purging);
+      const outcome = await mark('events', {}, archive, run);
+      await endConnection(purger);
+      assert.equal(outcome, 'marked, refused', `${run} of ${archive}`);
+    }
   });
 
   test('are taken to be there where the mark cannot be believed', async () => {

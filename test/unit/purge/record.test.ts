@@ -4,6 +4,8 @@ import { FailureError } from '../../../src/base/errors.ts';
 import type { PurgeRecord } from '../../../src/ledger/purge.ts';
 import type { RunFolder } from '../../../src/ledger/run-folder.ts';
 import { PurgeNotes } from '../../../src/purge/record.ts';
+import type { PurgeRequest } from '../../../src/purge/request.ts';
+import { anewOf } from '../../../src/purge/run-state.ts';
 import { noLines } from '../../../src/purge/tally.ts';
 
 /** A folder that says what it was asked to write, and in whose place. */
@@ -71,4 +73,20 @@ test('what somebody else has written stays, and ends the purge', async () => {
       (error) => error instanceof FailureError && error.failure.code === 'purge-taken',
     );
   }
+});
+
+test('a purge that is told to purge again begins anew only where one is done, or a restore has come since', async () => {
+  const begins = async (state: 'running' | 'done' | undefined, passedOver?: string, mark?: string) => {
+    const folder = { restored: async () => (mark === undefined ? undefined : { id: mark }) } as unknown as RunFolder;
+    const record = { state, ...(passedOver === undefined ? {} : { restored: passedOver }) } as PurgeRecord;
+    const found = state === undefined ? undefined : { record, etag: 'e' };
+    return anewOf({ again: true } as PurgeRequest, folder, found);
+  };
+  assert.equal(await begins(undefined), undefined);
+  assert.equal(await begins('running'), undefined, 'it goes on with what was begun');
+  assert.equal(await begins('running', 'm', 'm'), undefined);
+  assert.deepEqual(await begins('running', 'm', 'n'), { restored: 'n' });
+  assert.deepEqual(await begins('running', undefined, 'n'), { restored: 'n' });
+  assert.deepEqual(await begins('done', 'm', 'm'), { restored: 'm' });
+  assert.deepEqual(await begins('done'), { restored: undefined });
 });
