@@ -11,7 +11,7 @@ import type { Manifest } from '../../../src/ledger/manifest.ts';
 import { dataKey, manifestKey } from '../../../src/ledger/names.ts';
 import { RunFolder } from '../../../src/ledger/run-folder.ts';
 import { openFileStore } from '../../../src/store/file/file.ts';
-import type { Store } from '../../../src/store/store.ts';
+import type { Content, Store } from '../../../src/store/store.ts';
 import { aManifest } from '../../support/ledger.ts';
 
 const DAY_MS = 86_400_000;
@@ -63,6 +63,7 @@ export class AuditSite {
   async commit(
     run: string,
     { archive = 'events', daysAgo = 1, objects: count = 1, changes = {} }: CommitOptions = {},
+    beforeManifest: (sealed: Content) => Promise<void> = () => Promise.resolve(),
   ): Promise<number> {
     const objects: Manifest['objects'] = [];
     const figures = { rows: 0, jsonBytes: 0, bytes: 0 };
@@ -90,9 +91,9 @@ export class AuditSite {
       { name: 'run', type: 'text', typeOid: 25, nullable: false, encoding: 'string' },
     ];
     const folder = new RunFolder(this.store, archive, run);
-    await folder.commit(
-      folder.seal(aManifest(1, { archive, run, columns, ...figures, objects, finishedAt, ...changes })),
-    );
+    const sealed = folder.seal(aManifest(1, { archive, run, columns, ...figures, objects, finishedAt, ...changes }));
+    await beforeManifest(sealed);
+    await folder.commit(sealed);
     return figures.bytes;
   }
 
