@@ -1,8 +1,8 @@
 /** Counts and digests that prove an object: taken from the bytes themselves, apart from the stages that made them. */
 import { createHash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import { fail } from '../base/errors.ts';
 import { formatCount } from '../base/units.ts';
+import { crc32Of } from './compress/isal.ts';
 
 const LINE_FEED = 0x0a;
 
@@ -12,7 +12,7 @@ export class ContentSum {
   checksum = 0;
 
   add(content: Buffer): void {
-    this.addSummed(content.length, crc32(content, this.checksum));
+    this.addSummed(content.length, crc32Of(content, this.checksum));
   }
 
   /** Content of which `checksum` is the sum, with all that came before. */

@@ -86,9 +86,9 @@ export class IsalInflation implements Inflation {
 }
 
 /** Magic number, method and no optional fields: the only header that we write, ten bytes long. */
-const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0]);
-const GZIP_HEADER_BYTES = 10;
-const GZIP_TRAILER_BYTES = 8;
+export const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0]);
+export const GZIP_HEADER_BYTES = 10;
+export const GZIP_TRAILER_BYTES = 8;
 
 /**
  * Node's own gunzip reads on into what follows the first member, where other readers stop. So the member is taken apart

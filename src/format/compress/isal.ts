@@ -1,5 +1,6 @@
 /** Gzip by ISA-L, the library of Ceph and Hadoop: several times as fast as zlib. Called through koffi, which is optional. */
 import { createRequire } from 'node:module';
+import { crc32 } from 'node:zlib';
 import { errorText } from '../../base/errors.ts';
 import { Kept } from '../../base/kept.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
@@ -79,6 +80,11 @@ export function openIsal(): Isal {
   const problem = isalProblem();
   if (loaded === undefined || 'missing' in loaded) throw new Error(`ISA-L cannot be used: ${problem ?? ''}`);
   return loaded;
+}
+
+/** The CRC-32 of `content` and what came before it: by ISA-L where it is installed, which takes a tenth of the time. */
+export function crc32Of(content: Buffer, before: number): number {
+  return isalProblem() === undefined ? openIsal().crc32(before, content, content.length) : crc32(content, before);
 }
 
 /** All that a member is made in. It lies outside of the heap, where nothing moves it. */

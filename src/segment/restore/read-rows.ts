@@ -1,10 +1,15 @@
 /** Reads an object back to rows of COPY: read -> prove -> decompress -> prove -> rows. */
-import { pipeline, type Transform } from 'node:stream';
-import { createGunzip } from 'node:zlib';
-import { fail, type FailureError } from '../../base/errors.ts';
+import { pipeline } from 'node:stream';
+import { fail, FailureError } from '../../base/errors.ts';
 import { BUDGET } from '../../base/memory-budget.ts';
+import { gunzipByIsal, gunzipByZlib } from '../../format/compress/gunzip.ts';
 import { withoutZstdToken } from '../../format/compress/token.ts';
-import { createZstdReader, describeWindowExcess } from '../../format/compress/unpack.ts';
+import {
+  createZstdReader,
+  describeWindowExcess,
+  fastestInflater,
+  type Inflater,
+} from '../../format/compress/unpack.ts';
 import { freeChunk } from '../../format/compress/unpacking.ts';
 import { CopyRows } from '../../format/jsonl/read/rows.ts';
 import { ContentProof, ObjectProof } from '../../format/proof.ts';
@@ -29,13 +34,38 @@ export interface ReadHooks {
 export async function* readRows(
   task: ObjectTask,
   store: Store,
+  hooks: ReadHooks,
+  inflater: Inflater = fastestInflater(),
+): AsyncGenerator<Buffer, void, undefined> {
+  try {
+    yield* readRowsBy(inflater, task, store, hooks);
+  } catch (error) {
+    if (inflater === 'isal' && tellsOfObject(error) && !hooks.signal.aborted) await askZlib(task, store, hooks);
+    throw error;
+  }
+}
+
+/** ISA-L does not say what is wrong as zlib does, nor in every case that something is: so the same object is read again. Throws what zlib finds. */
+async function askZlib(task: ObjectTask, store: Store, { signal }: ReadHooks): Promise<void> {
+  const rows = readRowsBy('zlib', task, store, { signal, onProgress: () => undefined });
+  while ((await rows.next()).done !== true) signal.throwIfAborted();
+}
+
+function tellsOfObject(error: unknown): boolean {
+  return !(error instanceof FailureError && error.failure.transient);
+}
+
+async function* readRowsBy(
+  inflater: Inflater,
+  task: ObjectTask,
+  store: Store,
   { signal, onProgress }: ReadHooks,
 ): AsyncGenerator<Buffer, void, undefined> {
   const object = new ObjectProof();
   const content = new ContentProof();
   const rows = new CopyRows(task.columns, task.maxValueBytes);
   try {
-    for await (const slice of unpack(task, proveObject(task, object, store.read(task.key, signal)))) {
+    for await (const slice of unpack(inflater, task, proveObject(task, object, store.read(task.key, signal)))) {
       content.add(slice);
       // A megabyte may hold ten gigabytes, of which nothing is to be kept.
       if (content.bytes > task.expected.jsonBytes || content.lines > task.expected.rows) throw tooMuch(task);
@@ -64,29 +94,20 @@ async function* proveObject(
 }
 
 /** What goes wrong before the decompressor comes out of it. */
-function unpack(task: ObjectTask, slices: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
-  const decompressor = createDecompressor(task);
-  if (decompressor === undefined) return slices;
-  const packed = task.codec === 'zstd' ? withoutZstdToken(slices) : slices;
-  return pipeline(packed, decompressor, () => undefined);
+function unpack(inflater: Inflater, task: ObjectTask, slices: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  switch (task.codec) {
+    case 'gzip':
+      return (inflater === 'isal' ? gunzipByIsal : gunzipByZlib)(slices, chunkBytesFor(task));
+    case 'zstd':
+      return pipeline(withoutZstdToken(slices), createZstdReader(task.windowBytes), () => undefined);
+    case 'none':
+      return slices;
+  }
 }
 
 /** Of many small objects, each would have a buffer of the full size, which is most of the work of the collector then. */
 function chunkBytesFor({ expected }: ObjectTask): number {
   return Math.min(CHUNK_BYTES, Math.max(LEAST_CHUNK_BYTES, expected.jsonBytes + 1));
-}
-
-function createDecompressor(task: ObjectTask): Transform | undefined {
-  const { codec, windowBytes } = task;
-  const chunkSize = chunkBytesFor(task);
-  switch (codec) {
-    case 'gzip':
-      return createGunzip({ chunkSize });
-    case 'zstd':
-      return createZstdReader(windowBytes);
-    case 'none':
-      return undefined;
-  }
 }
 
 function brokenCompression({ key, codec, windowBytes }: ObjectTask, error: unknown): FailureError {
