@@ -36,6 +36,13 @@ const EXECUTABLE = /^(usr\/bin\/.*|usr\/lib\/pgsluice\/node|DEBIAN\/(postinst|pr
 /** Whoever is no member of the service's group does not read which tables and buckets there are. */
 const CLOSED = 'etc/pgsluice/pgsluice.yaml';
 
+/** Of packages: types, maps, documents, tests, and what koffi is compiled from. */
+const LEFT_OUT =
+  /(\.d\.[cm]?ts|\.map|\.md|\.(cc|hh?|S|asm|inc|def)|\.txt)$|^(doc|docs|test|lib\/native|vendor|cnoke\.cjs)(\/|$)/;
+/** Each comes by itself, and all licences are in one file. */
+const OTHERS = /^(node_modules|(licen[cs]e|copying|notice)([.-].*)?)$/i;
+const LICENSE_FILE = /^(licen[cs]e|copying|notice)([.-].*)?$/i;
+
 const manifest = readJson('package.json');
 const locked = readJson('package-lock.json').packages;
 
@@ -104,17 +111,41 @@ function layProgram(root, arch, node) {
   // The text of the licences is that of the package: copyright.
   copy(join(ROOT, 'dist'), join(home, 'dist'), (file) => !/^(licenses\.txt|man|completion)(\/|$)/.test(file));
   addNodeToBill(join(home, 'dist/sbom.cdx.json'), arch);
-  const modules = join(home, 'node_modules');
-  const uplot = ['package.json', 'dist/uPlot.esm.js', 'dist/uPlot.min.css'];
-  for (const file of uplot) copy(join(ROOT, 'node_modules/uplot', file), join(modules, 'uplot', file));
-  const koffiFiles =
-    /^(package\.json|index\.c?js|indirect\.c?js|src(\/koffi(\/(index|indirect)\.c?js|\/src(\/static\.c?js)?)?)?)$/;
-  copy(join(ROOT, 'node_modules/koffi'), join(modules, 'koffi'), (file) => koffiFiles.test(file));
-  const { version: koffiVersion, integrity } = locked[`node_modules/${koffi}`];
-  const native = downloadPackage(koffi, koffiVersion, integrity);
-  for (const file of ['package.json', 'index.js', binary]) copy(join(native, file), join(modules, koffi, file));
+  for (const path of dependencies())
+    copy(join(ROOT, path), join(home, path), (file) => !LEFT_OUT.test(file) && !OTHERS.test(basename(file)));
+  const native = downloadPackage(
+    koffi,
+    locked[`node_modules/${koffi}`].version,
+    locked[`node_modules/${koffi}`].integrity,
+  );
+  for (const file of ['package.json', 'index.js', binary])
+    copy(join(native, file), join(home, 'node_modules', koffi, file));
   fs.rmSync(native, { recursive: true });
   copy(join(TEMPLATES, 'pgsluice'), join(root, 'usr/bin/pgsluice'));
+}
+
+/** What the program loads from packages, by their paths in the lock file; the native halves of koffi come by themselves. */
+function dependencies() {
+  const found = new Set();
+  const follow = (names, from) => {
+    for (const name of names) {
+      const path = resolve(name, from);
+      if (path === undefined || found.has(path) || name.startsWith('@koromix/')) continue;
+      found.add(path);
+      const { dependencies, optionalDependencies, peerDependencies = {}, peerDependenciesMeta = {} } = locked[path];
+      const peers = Object.keys(peerDependencies).filter((peer) => peerDependenciesMeta[peer]?.optional !== true);
+      follow([...Object.keys({ ...dependencies, ...optionalDependencies }), ...peers], path);
+    }
+  };
+  follow(Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies }), '');
+  return [...found].sort();
+}
+
+/** As Node does: in the folder of who asks, and then in those around it. */
+function resolve(name, from) {
+  const path = join(from, 'node_modules', name);
+  if (path in locked) return path;
+  return from === '' ? undefined : resolve(name, from.replace(/\/?node_modules\/(@[^/]+\/)?[^/]+$/, ''));
 }
 
 /** The bill of materials is that of the npm package, in which there is no Node. */
@@ -172,10 +203,13 @@ function changelog() {
 
 /** The licences of all that is in the package, with their texts. */
 function copyright(node) {
-  const packages = ['koffi', 'uplot'].map((name) => {
-    const folder = join(ROOT, 'node_modules', name);
-    const file = fs.readdirSync(folder).find((each) => /^licen[cs]e/i.test(each));
-    return `# ${name} ${locked[`node_modules/${name}`].version}\n\n${fs.readFileSync(join(folder, file), 'utf8').trim()}\n`;
+  const packages = dependencies().map((path) => {
+    const { version, license } = locked[path];
+    const name = path.replace(/^.*node_modules\//, '');
+    const folder = join(ROOT, path);
+    const texts = fs.readdirSync(folder).filter((file) => LICENSE_FILE.test(file));
+    const lines = texts.map((file) => fs.readFileSync(join(folder, file), 'utf8').trim());
+    return [`# ${name} ${version} (${license})`, ...lines, ''].join('\n\n');
   });
   return [
     fs.readFileSync(join(TEMPLATES, 'copyright'), 'utf8'),

@@ -6,7 +6,7 @@ import { Daemon } from '../daemon/daemon.ts';
 import { openHistory } from '../daemon/history/history.ts';
 import { openNotify } from '../daemon/systemd/notify.ts';
 import { EXIT } from './entry.ts';
-import { offlineWarnings, openConfig, openLog, type Invocation } from './invocation.ts';
+import { openConfig, openLog, serviceWarnings, type Invocation } from './invocation.ts';
 
 /** How long the process may live on after its last line. */
 const LEFT_OPEN_MS = 500;
@@ -16,7 +16,7 @@ export async function daemonCommand(invocation: Invocation): Promise<number> {
   growHeapsSlowly();
   const config = openConfig(invocation);
   const log = openLog(invocation, config);
-  for (const warning of offlineWarnings(invocation, config)) log.warn(warning);
+  for (const warning of serviceWarnings(invocation, config)) log.warn(warning);
   tellTlsMeanings(log, Object.values(config.sources));
   const notify = await openNotify(invocation.environment, (problem) => {
     log.warn(problem);

@@ -61,15 +61,19 @@ function believeUnsigned(config: Config): Config {
   return { ...config, destinations: Object.fromEntries(destinations) as Config['destinations'] };
 }
 
-/** What can be said against a config, and against how it is run, without a connection. */
+/** What can be said against a config without a connection. */
 export function offlineWarnings({ configFile, environment }: Invocation, config: Config): string[] {
   return [
     ...configWarnings(config),
     ...engineFallbacks(config),
     ...exposureWarnings(config, environment),
     ...fileWarnings(configFile, config),
-    ...userWarnings(process.getuid?.()),
   ];
+}
+
+/** The same, and what can be said against how the service is run: a command is given as root, to find the service's variables. */
+export function serviceWarnings(invocation: Invocation, config: Config): string[] {
+  return [...offlineWarnings(invocation, config), ...userWarnings(process.getuid?.())];
 }
 
 /** The log of a command, on stderr, as stdout belongs to the data. */

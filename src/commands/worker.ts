@@ -12,7 +12,7 @@ import { Host } from '../work/hosts/host.ts';
 import { joinQueue } from '../work/hosts/queue.ts';
 import { Threads } from '../work/threads.ts';
 import { EXIT } from './entry.ts';
-import { offlineWarnings, openConfig, openLog, type Invocation } from './invocation.ts';
+import { openConfig, openLog, serviceWarnings, type Invocation } from './invocation.ts';
 
 /** How long the process may live on after its last line. */
 const LEFT_OPEN_MS = 500;
@@ -25,7 +25,7 @@ export async function workerCommand(invocation: Invocation): Promise<number> {
   const config = openConfig(invocation);
   const hosts = hostsOf(invocation, config);
   const log = openLog(invocation, config);
-  for (const warning of offlineWarnings(invocation, config)) log.warn(warning);
+  for (const warning of serviceWarnings(invocation, config)) log.warn(warning);
   tellTlsMeanings(log, Object.values(config.sources));
   const notify = await openNotify(invocation.environment, (problem) => {
     log.warn(problem);

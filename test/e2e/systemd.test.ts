@@ -42,7 +42,7 @@ async function setUp(): Promise<string | false> {
   );
   container = await bootContainer(tarball);
   journal = new Journal(container, 'pgsluice');
-  const installed = await container.run(`${SHELL}\n${commandsOf('1. Node.js and pgsluice').at(-1)}`);
+  const installed = await container.run(`${SHELL}\n${readmeCommands()}`);
   const problem = registryProblem(installed.stderr);
   if (installed.code !== 0 && problem !== undefined) {
     await container.stop();
@@ -65,10 +65,20 @@ function blocksOf(section: string, language: string): string[] {
     .map(([, , block = '']) => withOurPlaces(block));
 }
 
+/** Those of the README for the npm package; ISA-L, which it installs from Debian's registry, is of this machine. */
+function readmeCommands(): string {
+  const readme = readFileSync(path.join(ROOT, 'README.md'), 'utf8');
+  const [, block = ''] = /^```sh\n(sudo npm install .*?)^```$/ms.exec(readme) ?? [];
+  return withOurPackage(block.replace(/^sudo apt-get install .*\n/m, ''));
+}
+
+function withOurPackage(block: string): string {
+  return block.replace(/npm install --global \.\/pgsluice-[\d.]+\.tgz/, 'npm install --global /tmp/pgsluice.tgz');
+}
+
 function commandsOf(section: string): string[] {
   return blocksOf(section, 'sh').map((block) =>
-    block
-      .replace(/npm install --global pgsluice\b(@latest)?/, 'npm install --global /tmp/pgsluice.tgz')
+    withOurPackage(block)
       // What a person types into the editor stands behind the command.
       .replace(/sudo systemctl edit pgsluice +# \[Service\] +(.*)/g, (_, settings: string) => {
         const lines = ['[Service]', ...settings.split(/ {2,}/)].map((line) => `'${line}'`).join(' ');

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Boots the systemd of this machine a second time, on a throw-away layer over its root, and takes everything down again
-# when standard input ends: so nothing outlives the test, however that ends. Prints `pid N`, the process id of systemd.
+# Boots the systemd of a root, such as that of this machine, a second time, on a throw-away layer over it, and takes
+# everything down again when standard input ends: so nothing outlives the test, however that ends. Prints `pid N`, the
+# process id of systemd. FILE is copied to /tmp/COPY; without NODE, the one of the root is left as it is.
 #
-#   container.sh FOLDER NAME NODE TARBALL
+#   container.sh FOLDER NAME ROOT FILE COPY [NODE]
 #
 # The network and the users are those of this machine; process ids, mounts, host name, IPC and control groups are not.
 set -eu
@@ -78,19 +79,17 @@ remove_group() {
 }
 
 inside() {
-  folder=$1 node=$3 tarball=$4
+  folder=$1 lower=$3 file=$4 copy=$5 node=${6-}
   mount -t tmpfs -o mode=755,size=1g tmpfs "$folder"
   mkdir "$folder/upper" "$folder/work" "$folder/root"
-  mount -t overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" overlay "$folder/root"
+  mount -t overlay -o "lowerdir=$lower,upperdir=$folder/upper,workdir=$folder/work" overlay "$folder/root"
   root=$folder/root
   mount_system "$root"
   mount_cgroups "$root/sys/fs/cgroup"
   mount_devices "$root/dev"
   empty_system "$root"
-  mkdir -p "$root/usr/local/bin"
-  rm -f "$root/usr/local/bin/node" && : >"$root/usr/local/bin/node"
-  mount --bind "$node" "$root/usr/local/bin/node"
-  cp "$tarball" "$root/tmp/pgsluice.tgz"
+  [ -z "$node" ] || bind_node "$root/usr/local/bin" "$node"
+  cp "$file" "$root/tmp/$copy"
   cd "$root"
   mkdir tmp/.old
   pivot_root . tmp/.old
@@ -99,6 +98,12 @@ inside() {
   mount --make-rshared /
   exec env -i container=pgsluice-test LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     "$(systemd_of /)" --system --unit=multi-user.target --show-status=no
+}
+
+bind_node() {
+  mkdir -p "$1"
+  rm -f "$1/node" && : >"$1/node"
+  mount --bind "$2" "$1/node"
 }
 
 mount_system() {

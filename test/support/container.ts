@@ -1,4 +1,4 @@
-/** A real systemd as PID 1 of its own processes, mounts and control groups, over a throw-away layer of this machine. */
+/** A real systemd as PID 1 of its own processes, mounts and control groups, over a throw-away layer of a root. */
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -89,10 +89,19 @@ export class Container {
   }
 }
 
-/** Boots one, with the Node of the tests at /usr/local/bin/node and the package at /tmp/pgsluice.tgz. */
+/** Boots this machine, with the Node of the tests at /usr/local/bin/node and the package at /tmp/pgsluice.tgz. */
 export async function bootContainer(tarball: string): Promise<Container> {
+  return boot('/', tarball, 'pgsluice.tgz', process.execPath);
+}
+
+/** Boots another root, with the file below /tmp by its own name. */
+export async function bootRoot(root: string, file: string): Promise<Container> {
+  return boot(root, file, path.basename(file));
+}
+
+async function boot(root: string, ...rest: readonly string[]): Promise<Container> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'pgsluice-container-'));
-  const script = spawn('sh', [SCRIPT, folder, path.basename(folder), process.execPath, tarball], { stdio: 'pipe' });
+  const script = spawn('sh', [SCRIPT, folder, path.basename(folder), root, ...rest], { stdio: 'pipe' });
   const trouble = text(script.stderr);
   const line = await withDeadline(
     Promise.race([once(createInterface({ input: script.stdout }), 'line'), once(script, 'exit')]),

@@ -15,7 +15,10 @@ export type Tool =
   | 'jq'
   | 'psql'
   | 'python3'
-  | 'moto_server';
+  | 'moto_server'
+  | 'mmdebstrap'
+  | 'dpkg-deb'
+  | 'lintian';
 
 /** What .ci/run says that it has installed, or found. */
 const CI_HAS = (process.env['PGSLUICE_CI_HAS'] ?? '').split(/\s+/);
