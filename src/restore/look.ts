@@ -65,7 +65,9 @@ export async function look(
     target === undefined ? NO_RECORD : await findRecord(client, target, schema, manifest, restore);
   const hasRows = target === undefined ? undefined : await lookForRows(client, place, target);
   const types = target === undefined ? await resolveTypes(client, manifest.columns) : new Map<string, string>();
-  const publications = target === undefined ? await findPublications(client, schema) : NO_PUBLICATIONS;
+  // One that is UNLOGGED is published by none.
+  const isPublished = target === undefined && request.scratch === undefined;
+  const publications = isPublished ? await findPublications(client, schema) : NO_PUBLICATIONS;
   const definitions = await defineTypes(client, target?.columns.map(({ typeOid }) => typeOid) ?? []);
   const keys = await lookAtKeys(client, request.keys, manifest, target, types);
   const constraints =
@@ -73,7 +75,10 @@ export async function look(
       ? NO_CONSTRAINTS
       : await lookAtConstraints(client, target, manifest);
   const chosen = await choosePartition(request, manifest);
-  const outside = { has: (index: number): boolean => keys.outside.has(index) || chosen.outside.has(index) };
+  const isOutside = request.scratch?.isOutside ?? ((): boolean => false);
+  const outside = {
+    has: (index: number): boolean => keys.outside.has(index) || chosen.outside.has(index) || isOutside(index),
+  };
   const objects = await lookAtObjects(folder, manifest, outside);
   const planned: PlannedObjects = {
     [Symbol.asyncIterator]: () => chooseObjects(folder, manifest, outside),

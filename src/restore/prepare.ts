@@ -2,7 +2,7 @@
 import type { Client } from '../postgres/connect.ts';
 import { defineTypes } from '../postgres/type-definitions.ts';
 import type { ManifestHead } from '../ledger/manifest.ts';
-import { createTable } from './create-table.ts';
+import { createScratchTable, createTable } from './create-table.ts';
 import { keysToItself } from './judge-constraints.ts';
 import type { RestoreFacts } from './look.ts';
 import { noteAside, openRecord, type RestoreRecord } from './record.ts';
@@ -46,11 +46,12 @@ async function setKeysAside(
 
 async function makeTarget(
   client: Client,
-  { into }: RestoreRequest,
+  { into, scratch }: RestoreRequest,
   manifest: ManifestHead,
   { types }: RestoreFacts,
 ): Promise<Target> {
-  await createTable(client, into, manifest, types);
+  if (scratch === undefined) await createTable(client, into, manifest, types);
+  else await createScratchTable(client, into, manifest, types, scratch.comment);
   const target = await describeTarget(client, into);
   if (target === undefined) throw new Error('the table that was just made is not there');
   const problems = checkMade(

@@ -151,7 +151,7 @@ async function persistenceOf(client: Client, target: Target, schema: string): Pr
 }
 
 /** Drops records of this role whose tables were dropped since: nobody goes on with these. */
-async function dropOrphans(client: Client, schema: string): Promise<void> {
+export async function dropOrphans(client: Client, schema: string): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT r.relname::pg_catalog.text AS name
      FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) r.relnamespace

@@ -5,6 +5,7 @@ import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
 import type { Place } from '../work/place.ts';
 import type { ProgressListener } from '../work/progress.ts';
 import type { ConflictRule } from '../segment/restore/task.ts';
+import type { ScratchRequest } from './scratch.ts';
 
 export interface RestoreRequest {
   archive: ArchiveConfig;
@@ -21,6 +22,8 @@ export interface RestoreRequest {
   keys: KeyBounds;
   /** Only the objects of these values, as `--partition` was given; absent for all. */
   partition?: PartitionRequest;
+  /** Of a rehearsal: the table is made for it, and is dropped by whoever asked. It says itself how it ended. */
+  scratch?: ScratchRequest;
 }
 
 export interface PartitionRequest {

@@ -1,12 +1,14 @@
 /** The story of a restore: find the run, lock the target, look before the first row, then objects in parallel, then tidy up. */
 import { fail, FailureError, toFailure, type Failure } from '../base/errors.ts';
 import { destinationOf } from '../config/resolve.ts';
+import type { StoredManifest } from '../ledger/stored-manifest.ts';
 import type { Client } from '../postgres/connect.ts';
+import type { RowDigest } from '../postgres/row-digest.ts';
 import { dispatchTasks } from '../work/dispatch.ts';
 import { RunProgress } from '../work/progress.ts';
 import { noteTrouble, watchStall } from '../work/trouble-log.ts';
 import { restoreFailure } from '../segment/restore/errors.ts';
-import type { RestoreTask } from '../segment/restore/task.ts';
+import type { RestoredFacts, RestoreTask } from '../segment/restore/task.ts';
 import type { PlannedObject } from './objects.ts';
 import { openStore } from '../store/open.ts';
 import { findRun } from './find-run.ts';
@@ -16,6 +18,7 @@ import { countRows, countRowsInTime, recount } from './recount.ts';
 import { planRestore, type RestorePlan } from './plan.ts';
 import { Refusal } from './refusal.ts';
 import type { RestoreContext, RestoreRequest, RestoreResult } from './request.ts';
+import { substituteTypes } from './scratch.ts';
 import { advanceSequences } from './sequences.ts';
 import { byHand, putBack } from './self-references.ts';
 import { GO_ON, openRestoreSession, type RestoreSession } from './session.ts';
@@ -41,7 +44,7 @@ export async function restoreArchive(context: RestoreContext, request: RestoreRe
     problems: [],
     warnings: [],
   };
-  log.info('restore starts');
+  if (request.scratch === undefined) log.info('restore starts');
   const ending = await endRestore({ ...context, log }, request, tally);
   const result: RestoreResult = {
     archive: request.archive.name,
@@ -51,7 +54,7 @@ export async function restoreArchive(context: RestoreContext, request: RestoreRe
     seconds: Math.round(performance.now() - started) / 1000,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
   };
-  logResult(log, result);
+  if (request.scratch === undefined) logResult(log, result);
   return result;
 }
 
@@ -77,26 +80,40 @@ async function restore(context: RestoreContext, request: RestoreRequest, tally: 
   const store = openStore(destinationOf(context.config, request.archive), context.signal);
   const note = (warnings: readonly string[]): void => {
     tally.warnings.push(...warnings);
-    for (const warning of warnings) context.log.warn(warning);
+    if (request.scratch === undefined) for (const warning of warnings) context.log.warn(warning);
   };
   try {
-    const { folder, manifest } = await findRun(store, request.archive.name, request.run);
-    tally.run = manifest.run;
-    const session = await openRestoreSession(request, manifest.run);
+    const { folder, manifest: found } = await findRun(store, request.archive.name, request.run);
+    tally.run = found.run;
+    const session = await openRestoreSession(request, found.run);
     try {
+      const manifest = await forTarget(session.client, request, found);
       const plan = await planRestore(session.client, folder, request, manifest, note);
+      await request.scratch?.onMade();
       if (plan.record.aside.length > 0) tally.dropped = byHand(plan.target.name, plan.record.aside);
       await fill(context, request, session, plan, tally);
       await finish(session.client, request.into, plan, tally, note);
     } catch (error) {
       if (session.lost.aborted && !context.signal.aborted) throw session.lost.reason;
-      throw error instanceof FailureError ? new FailureError(explainTwice(error.failure, manifest)) : error;
+      throw error instanceof FailureError ? new FailureError(explainTwice(error.failure, found)) : error;
     } finally {
       await session.close();
     }
   } finally {
     store.close();
   }
+}
+
+/** A scratch table need not have the types of the archive. */
+async function forTarget(
+  client: Client,
+  { scratch }: RestoreRequest,
+  manifest: StoredManifest,
+): Promise<StoredManifest> {
+  if (scratch === undefined) return manifest;
+  const { manifest: substituted, substitutes } = await substituteTypes(client, manifest);
+  scratch.onColumns({ columns: substituted.columns, substitutes });
+  return substituted;
 }
 
 /** What comes after the last object: rows are counted, sequences set, keys put back, and the record goes. */
@@ -147,7 +164,7 @@ async function fill(
       place: context.place,
       log: context.log,
       retry: request.archive.retry,
-      parallel: request.selfReferences === 'ordered' ? 1 : context.config.workers.threads,
+      parallel: isOneByOne(request) ? 1 : context.config.workers.threads,
       signal: AbortSignal.any([context.signal, session.lost]),
       drain: new AbortController().signal,
       onAttempt: (first, attempt) => {
@@ -164,6 +181,7 @@ async function fill(
       },
       onFinished: async ({ segment, objects }, facts) => {
         together.delete(segment);
+        await request.scratch?.onLines(digestOf(facts));
         for (const [at, one] of facts.entries()) {
           const object = objects[at];
           if (object === undefined) continue;
@@ -183,12 +201,27 @@ async function fill(
   }
 }
 
+/** A rehearsal leaves the other threads to runs. */
+function isOneByOne({ selfReferences, scratch }: RestoreRequest): boolean {
+  return selfReferences === 'ordered' || scratch !== undefined;
+}
+
 /** The objects that are not in the target yet. */
 async function* openObjects({ objects, record }: RestorePlan, progress: RunProgress): AsyncGenerator<PlannedObject> {
   for await (const object of objects) {
     if (record.done.get(object.key) === undefined) yield object;
     else progress.wasDone(object.index, object);
   }
+}
+
+/** Of the lines that were read, which the transaction that has brought them has committed. */
+function digestOf(facts: readonly RestoredFacts[]): RowDigest {
+  const digest = { rows: 0, sum: 0n };
+  for (const { rows, lineDigest } of facts) {
+    digest.rows += rows;
+    digest.sum = BigInt.asUintN(64, digest.sum + BigInt(lineDigest ?? 0));
+  }
+  return digest;
 }
 
 /** Each task is told of as it is made. */

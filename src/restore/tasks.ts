@@ -77,6 +77,7 @@ function restoreTask(
     objects: objects.map((object) => toRestore(object, plan)),
     maxValueBytes: maxRowBytes(config.workers.maxOldGenerationSizeMb),
     windowBytes: readableWindowBytes(config),
+    ...(request.scratch === undefined ? {} : { wantsLineDigest: true as const }),
   };
 }
 

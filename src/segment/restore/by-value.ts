@@ -63,7 +63,7 @@ async function copyValues(
 }
 
 /** The bytes of either reading count for half: while a long row is measured, nothing is sent, and yet all goes on. */
-function halve({ signal, onProgress }: ReadHooks): { measuring: ReadHooks; sending: ReadHooks } {
+function halve({ signal, onProgress, onLineDigest }: ReadHooks): { measuring: ReadHooks; sending: ReadHooks } {
   let [measured, sent] = [NOTHING, NOTHING];
   const report = (): void => {
     const jsonBytes = Math.floor((measured.jsonBytes + sent.jsonBytes) / 2);
@@ -79,6 +79,7 @@ function halve({ signal, onProgress }: ReadHooks): { measuring: ReadHooks; sendi
     },
     sending: {
       signal,
+      ...(onLineDigest === undefined ? {} : { onLineDigest }),
       onProgress: (progress) => {
         sent = progress;
         report();

@@ -31,16 +31,27 @@ export async function fillObject(
 ): Promise<RestoredFacts> {
   const { jsonBytes, bytes } = task.expected;
   try {
+    let lines: Pick<RestoredFacts, 'lineDigest'> = {};
+    const digesting: RestoreHooks = { ...hooks, onLineDigest: (lineDigest) => void (lines = { lineDigest }) };
     const earlier = await beginObject(client, task);
-    if (earlier !== undefined) return { ...earlier, jsonBytes, bytes };
+    if (earlier !== undefined) {
+      if (task.wantsLineDigest === true) await readThrough(task, store, digesting);
+      return { ...earlier, jsonBytes, bytes, ...lines };
+    }
     const counts = needsStage(task)
-      ? await fillThroughStage(task, client, store, hooks)
-      : await fillDirectly(task, client, store, hooks);
+      ? await fillThroughStage(task, client, store, digesting)
+      : await fillDirectly(task, client, store, digesting);
     await noteObject(client, task, counts);
-    return { ...counts, jsonBytes, bytes };
+    return { ...counts, jsonBytes, bytes, ...lines };
   } catch (error) {
     throw explainSkip(restoreFailure(error, `restoring ${task.key} into ${task.subject}`), task);
   }
+}
+
+/** Its rows are in, by a commit that was not confirmed: they are read for their digest alone. */
+async function readThrough(task: ObjectTask, store: Store, hooks: RestoreHooks): Promise<void> {
+  const rows = readRows(task, store, hooks);
+  while ((await rows.next()).done !== true) hooks.signal.throwIfAborted();
 }
 
 /** Rows with the same key were passed over, so that what is in the way has another one. */

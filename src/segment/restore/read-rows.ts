@@ -11,6 +11,7 @@ import {
   type Inflater,
 } from '../../format/compress/unpack.ts';
 import { freeChunk } from '../../format/compress/unpacking.ts';
+import { LineDigest } from '../../format/digest.ts';
 import { CopyRows } from '../../format/jsonl/read/rows.ts';
 import { ContentProof, ObjectProof } from '../../format/proof.ts';
 import type { Store } from '../../store/store.ts';
@@ -25,6 +26,8 @@ const LEAST_CHUNK_BYTES = 1024;
 export interface ReadHooks {
   signal: AbortSignal;
   onProgress: (progress: { rows: number; jsonBytes: number; bytes: number }) => void;
+  /** Of all lines, once they are proved; only where the task wants it. */
+  onLineDigest?: (digest: string) => void;
 }
 
 /**
@@ -59,16 +62,18 @@ async function* readRowsBy(
   inflater: Inflater,
   task: ObjectTask,
   store: Store,
-  { signal, onProgress }: ReadHooks,
+  { signal, onProgress, onLineDigest }: ReadHooks,
 ): AsyncGenerator<Buffer, void, undefined> {
   const object = new ObjectProof();
   const content = new ContentProof();
+  const digest = task.wantsLineDigest === true ? new LineDigest() : undefined;
   const rows = new CopyRows(task.columns, task.maxValueBytes);
   try {
     for await (const slice of unpack(inflater, task, proveObject(task, object, store.read(task.key, signal)))) {
       content.add(slice);
       // A megabyte may hold ten gigabytes, of which nothing is to be kept.
       if (content.bytes > task.expected.jsonBytes || content.lines > task.expected.rows) throw tooMuch(task);
+      digest?.add(slice);
       yield* rows.push(slice);
       if (task.codec !== 'none') freeChunk(slice);
       onProgress({ rows: rows.rows, jsonBytes: content.bytes, bytes: object.bytes });
@@ -78,6 +83,7 @@ async function* readRowsBy(
   }
   checkContent(task, content, rows.rows);
   rows.end();
+  if (digest !== undefined) onLineDigest?.(digest.value);
 }
 
 async function* proveObject(

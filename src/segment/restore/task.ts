@@ -49,6 +49,8 @@ export interface RestoreTask {
   maxValueBytes: number;
   /** What a decompressor may take for its window. */
   windowBytes: number;
+  /** Whether the facts shall have a digest of the lines; it costs time. */
+  wantsLineDigest?: true;
 }
 
 /** What is to be done with one of its objects. */
@@ -68,4 +70,6 @@ export interface RestoredFacts {
   /** Of the object: bytes of JSON Lines, and its size. */
   jsonBytes: number;
   bytes: number;
+  /** See format/digest.ts; there only when it was asked for. */
+  lineDigest?: string;
 }

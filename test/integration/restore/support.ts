@@ -70,7 +70,7 @@ export class Yard {
     this.#config = loadConfig(file, {});
     this.#generation = bindings.add(this.#config);
     threads ??= new Threads(this.#config.workers, bindings);
-    return runArchive({ ...this.#context(), ...options, config: this.#config }, this.#config.archives['it']!, id);
+    return runArchive({ ...this.context(), ...options, config: this.#config }, this.#config.archives['it']!, id);
   }
 
   get configFile(): string {
@@ -89,7 +89,7 @@ export class Yard {
   async restore(table: string, changes: Partial<RestoreRequest> = {}): Promise<RestoreResult> {
     const { config } = this;
     return restoreArchive(
-      { ...this.#context(), config },
+      { ...this.context(), config },
       {
         archive: config.archives['it']!,
         run: undefined,
@@ -104,13 +104,18 @@ export class Yard {
     );
   }
 
-  #context(): { generation: number; place: Threads; log: ReturnType<typeof createLog>; signal: AbortSignal } {
+  context(): { generation: number; place: Threads; log: ReturnType<typeof createLog>; signal: AbortSignal } {
     return {
       generation: this.#generation,
       place: threads!,
       log: createLog({ level: 'silent' }),
       signal: new AbortController().signal,
     };
+  }
+
+  /** The generation of another config, for who does not archive by it. */
+  bind(config: Config): number {
+    return bindings.add(config);
   }
 
   async close(): Promise<void> {
