@@ -120,7 +120,7 @@ function differentManifest({ config, archive }: ProveParts, run: string, message
 type Gone = 'all, as it may' | { message: string };
 
 /** Data objects that are gone, in words; undefined where none is. All of a run that is old enough for it may be. */
-async function findGone(
+export async function findGone(
   { mayExpireAfterMs }: ArchiveConfig,
   folder: RunFolder,
   { finishedAt, objects: { length } }: StoredManifest,

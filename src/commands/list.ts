@@ -6,6 +6,7 @@ import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { isChosen, readChoices } from '../ledger/partitions.ts';
 import type { ManifestSummary } from '../ledger/manifest.ts';
+import { readRehearsals, type RehearsalResult } from '../ledger/rehearsals.ts';
 import { listRuns, type StoredRun } from '../ledger/runs.ts';
 import { isWindowed } from '../run/subject.ts';
 import { calendarLines } from '../windows/calendar-lines.ts';
@@ -33,6 +34,8 @@ interface ListedRun {
   segments: number | null;
   /** How the last try failed; null when it did not. */
   error: string | null;
+  /** Its latest rehearsal; null where it was never rehearsed, and absent where audits.rehearse is. */
+  rehearsal?: Pick<RehearsalResult, 'at' | 'status'> | null;
 }
 
 export async function listCommand(
@@ -46,11 +49,12 @@ export async function listCommand(
   const config = openConfig(invocation);
   if (options.windows) return listWindows(invocation, config, name);
   const archives = name === undefined ? Object.values(config.archives) : chooseArchives(config, [name]);
-  const printer = invocation.json ? new JsonList(invocation) : new Table(invocation);
+  const printer = invocation.json ? new JsonList(invocation) : new Table(invocation, isRehearsed(config));
   let block: ListedRun[] = [];
   for (const archive of archives) {
+    const rehearsed = isRehearsed(config) ? await readResults(invocation, config, archive) : undefined;
     for await (const run of listArchive(config, archive, partition)) {
-      block.push(run);
+      block.push(rehearsed === undefined ? run : { ...run, rehearsal: rehearsed.get(run.run) ?? null });
       if (block.length < PRINTED_AT_ONCE) continue;
       printer.add(block);
       block = [];
@@ -59,6 +63,27 @@ export async function listCommand(
   printer.add(block);
   printer.end();
   return EXIT.done;
+}
+
+function isRehearsed({ audits }: Config): boolean {
+  return audits?.rehearse !== undefined;
+}
+
+type Results = Map<string, NonNullable<ListedRun['rehearsal']>>;
+
+/** By run id. What cannot be believed is told, and keeps no run from being listed. */
+async function readResults(invocation: Invocation, config: Config, archive: ArchiveConfig): Promise<Results> {
+  const store = openStore(destinationOf(config, archive), NEVER);
+  try {
+    const { results } = await readRehearsals(store, archive.name);
+    return new Map(results.map(({ run, at, status }) => [run, { at, status }]));
+  } catch (error) {
+    const failure = toFailure(error, 'verify');
+    openLog(invocation, config).warn({ archive: archive.name, failure }, 'its rehearsals cannot be read');
+    return new Map();
+  } finally {
+    store.close();
+  }
 }
 
 /** There may be a million runs: no more than these are held. */
@@ -153,11 +178,13 @@ function describeRun({ archive, run, isCommitted, manifest, journal, problem, re
 /** For people. */
 class Table {
   readonly #invocation: Invocation;
-  readonly #grid = new Grid(['archive', 'run', 'status', 'segments', 'rows', 'stored', 'finished'], [3, 4, 5]);
+  readonly #grid: Grid;
   #isEmpty = true;
 
-  constructor(invocation: Invocation) {
+  constructor(invocation: Invocation, isRehearsed: boolean) {
     this.#invocation = invocation;
+    const columns = ['archive', 'run', 'status', 'segments', 'rows', 'stored', 'finished'];
+    this.#grid = new Grid(isRehearsed ? [...columns, 'rehearsed'] : columns, [3, 4, 5]);
   }
 
   add(runs: readonly ListedRun[]): void {
@@ -171,6 +198,10 @@ class Table {
   }
 }
 
+function describeRehearsal(rehearsal: NonNullable<ListedRun['rehearsal']> | null): string {
+  return rehearsal === null ? 'never' : `${rehearsal.status} ${rehearsal.at}`;
+}
+
 function cellsOf(run: ListedRun): string[] {
   return [
     run.archive,
@@ -180,5 +211,6 @@ function cellsOf(run: ListedRun): string[] {
     run.rows === null ? '' : formatCount(run.rows),
     run.bytes === null ? '' : formatBytes(run.bytes),
     run.finishedAt ?? run.error ?? '',
+    ...(run.rehearsal === undefined ? [] : [describeRehearsal(run.rehearsal)]),
   ];
 }

@@ -1,6 +1,7 @@
 /** `pgsluice status`: how the daemon and its archives are. */
 import { countOf, formatBytes, formatCount, formatDuration, formatLocalTime } from '../base/units.ts';
 import { describeOutcomes } from './terminal/outcomes.ts';
+import type { ShownResult } from '../daemon/view/rehearsal-state.ts';
 import type { ArchiveState, State } from '../daemon/view/state.ts';
 import { askDaemon, type ControlOptions } from './control.ts';
 import { describeFailure } from './terminal/failure.ts';
@@ -37,6 +38,7 @@ function describeState({ version, host, pid, startedAt, now, stopping, memory, q
     ...archives.flatMap(describeLate),
     ...archives.flatMap(describeLastFailure),
     ...archives.flatMap(describeProofs),
+    ...archives.flatMap(describeRehearsals),
     ...archives.flatMap(describePurges),
   ];
 }
@@ -163,6 +165,43 @@ function describeProofs({ name, proof }: ArchiveState): string[] {
   return ['', `proofs of ${name}`, ...now, ...counts, ...cold, ...failed, ...found, ...rest];
 }
 
+/** Of an archive whose restores are rehearsed: what goes on, the last one, and what did not come back. */
+function describeRehearsals({ name, rehearsal }: ArchiveState): string[] {
+  if (rehearsal === null) return [];
+  const { runs, rehearsed, last, lastEqual, current, different, differentRuns, failure } = rehearsal;
+  const now = current === null ? [] : [`  restores ${current.run} ${current.percent}%, ${partOf(current)}`];
+  const counts =
+    runs === null
+      ? ['  not looked at yet']
+      : [`  ${formatCount(rehearsed)} of ${countOf(runs, 'run')} have come back as they were archived`];
+  const before =
+    last === null ? [] : [`  last: ${last.run} ${last.status}, ${localTime(last.at)}, ${describeRehearsed(last)}`];
+  const good =
+    lastEqual === null || lastEqual.at === last?.at
+      ? []
+      : [`  last equal: ${lastEqual.run} ${localTime(lastEqual.at)}`];
+  const found = different.map(
+    ({ run, at, message }) => `  ${run} did not come back, ${localTime(at)}: ${message ?? ''}`,
+  );
+  const others = differentRuns - different.length;
+  const rest = others > 0 ? [`  and ${countOf(others, 'further run')}`] : [];
+  const failed = failure === null ? [] : describeFailure(failure, `  not rehearsed ${failure.run}`.trimEnd());
+  return ['', `rehearsals of ${name}`, ...now, ...counts, ...before, ...good, ...failed, ...found, ...rest];
+}
+
+function describeRehearsed(result: ShownResult): string {
+  const { rows, seconds, substitutes } = result;
+  const other = substitutes.map(({ column, type, as }) => `${column} as ${as} in the place of ${type}`).join(', ');
+  return `${countOf(rows, 'row')} of ${partOf(result)} in ${formatDuration(seconds * 1000)}${other === '' ? '' : `; ${other}`}`;
+}
+
+/** `12 of 400 objects`, or `400 objects` where that is all. */
+function partOf({ objects, objectsOfRun }: { objects: number; objectsOfRun: number }): string {
+  return objects === objectsOfRun
+    ? countOf(objects, 'object')
+    : `${formatCount(objects)} of ${countOf(objectsOfRun, 'object')}`;
+}
+
 /** Of an archive that the daemon purges: what it does, what is due, and what does not go. */
 function describePurges({ name, purge }: ArchiveState): string[] {
   if (purge === null) return [];
@@ -185,11 +224,13 @@ function describePurges({ name, purge }: ArchiveState): string[] {
       ? []
       : describeFailure(
           failure,
-          `  ${failure.code === 'archive-different' ? 'nothing is purged' : 'what is due could not be found out'}`,
+          `  ${HOLDS_PURGE.has(failure.code) ? 'nothing is purged' : 'what is due could not be found out'}`,
         );
   const lines = [...now, ...waiting, ...before, ...failed, ...left, ...more];
   return lines.length === 0 ? [] : ['', `purge of ${name}`, ...lines];
 }
+
+const HOLDS_PURGE: ReadonlySet<string> = new Set(['archive-different', 'rehearsal-different']);
 
 function describePurging({
   run,

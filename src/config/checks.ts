@@ -20,9 +20,10 @@ export function reportCrossChecks(tree: Tree, draft: Draft): void {
     reportArchive(new Entry(archive, ['archives', name], draft));
     reportReference(tree, name, archive, 'source', draft);
     reportReference(tree, name, archive, 'destination', draft);
-    reportPurgeSource(tree, name, archive, draft);
+    reportSource(tree, ['archives', name, 'purge', 'source'], draft);
   }
   reportHosts(tree, draft);
+  reportSource(tree, ['audits', 'rehearse', 'source'], draft);
   reportPrefixClashes(tree, draft);
 }
 
@@ -247,12 +248,11 @@ function reportHosts(tree: Tree, draft: Draft): void {
 }
 
 /** The name itself is not echoed, as it may come from a file with a secret. */
-function reportPurgeSource(tree: Tree, name: string, archive: Tree, draft: Draft): void {
+function reportSource(tree: Tree, path: readonly string[], draft: Draft): void {
   const known = valueAt(tree, ['sources']);
-  const source = valueAt(archive, ['purge', 'source']);
+  const source = valueAt(tree, path);
   if (!isTree(known) || typeof source !== 'string' || Object.hasOwn(known, source)) return;
-  const problem = `there is no source of this name${suggest(source, Object.keys(known))}`;
-  draft.report(['archives', name, 'purge', 'source'], problem);
+  draft.report(path, `there is no source of this name${suggest(source, Object.keys(known))}`);
 }
 
 function reportQueryOptions(entry: Entry): void {

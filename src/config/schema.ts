@@ -540,11 +540,38 @@ const verifyAudit = z.strictObject({
     }),
 });
 
+const rehearseAudit = z.strictObject({
+  schedule: checked(describeCronProblem).meta({
+    description: 'Cron expression in UTC: when the daemon restores a run by way of trial.',
+  }),
+  source: text().meta({
+    description:
+      'Name of the source whose database is restored into, with a role that may create tables in `schema`. A database that no archive reads, see `allowSource`.',
+  }),
+  schema: checked(describeSchemaProblem).default('pgsluice_rehearsal').meta({
+    description: 'Schema that the scratch table is made in. It is made where it is not there and the role may.',
+  }),
+  atMost: size(1, 1024 ** 5)
+    .prefault('5GiB')
+    .meta({
+      description: 'Bytes of JSON Lines that are restored each time. Of a run that has more, some objects are taken.',
+      unit: 'bytes',
+    }),
+  allowSource: z.boolean().default(false).meta({
+    description: 'Whether the database that is restored into may be one that an archive reads.',
+  }),
+});
+
 const audits = z.strictObject({
   verify: verifyAudit.optional().meta({
     description:
       'Reads archives that are long since committed again, and holds them against their manifests; see docs/trust.md.',
     defaultText: 'no archive is read again by itself',
+  }),
+  rehearse: rehearseAudit.optional().meta({
+    description:
+      'Restores a run, or some of its objects, into a scratch table, and holds what the server says of it against the lines; see docs/trust.md.',
+    defaultText: 'no restore is rehearsed',
   }),
 });
 
@@ -604,6 +631,8 @@ export type DestinationConfig = Named<z.output<typeof destination>> & {
 export type ArchiveConfig = Named<z.output<typeof archive>>;
 /** When runs are proved again, and how much of them at a time. */
 export type VerifyAudit = NonNullable<NonNullable<Config['audits']>['verify']>;
+/** When a restore is rehearsed, where, and how much of a run at a time. */
+export type RehearseAudit = NonNullable<NonNullable<Config['audits']>['rehearse']>;
 /** A webhook for alarms. */
 export type NotifyConfig = DeepReadonly<z.output<typeof notify>>;
 /** How segments come to other hosts. */
@@ -647,4 +676,12 @@ function describeTimezoneProblem(zone: string): string | undefined {
   } catch {
     return 'must be a time zone of the IANA database, such as Europe/Berlin';
   }
+}
+
+const MOST_NAME_BYTES = 63;
+
+function describeSchemaProblem(schema: string): string | undefined {
+  if (schema.includes('\0') || Buffer.byteLength(schema) > MOST_NAME_BYTES)
+    return `must be a name of Postgres, of at most ${MOST_NAME_BYTES} bytes`;
+  return /^pg_|^information_schema$/.test(schema) ? "is one of Postgres's own" : undefined;
 }

@@ -2,6 +2,7 @@
 import type { Log } from '../base/log.ts';
 import { formatRunId, isRunId } from '../ledger/run-id.ts';
 import type { Purges } from './purges.ts';
+import type { Rehearsals } from './rehearsals.ts';
 import type { BoardEntry, RunBoard } from './run-board.ts';
 import type { Standings } from './slots/standings.ts';
 
@@ -29,12 +30,21 @@ export interface ActionParts {
   board: RunBoard;
   standings: Standings;
   purges: Purges;
+  rehearsals: Pick<Rehearsals, 'cancel' | 'currentOf'>;
   log: Log;
   isStopping: () => boolean;
   changed: () => void;
 }
 
-export function createActions({ board, standings, purges, log, isStopping, changed }: ActionParts): Actions {
+export function createActions({
+  board,
+  standings,
+  purges,
+  rehearsals,
+  log,
+  isStopping,
+  changed,
+}: ActionParts): Actions {
   const refuse = (archive: string): Refused | undefined =>
     standings.of(archive) === undefined
       ? { refused: 'no-such-archive', message: `there is no archive "${archive}" in the config` }
@@ -45,7 +55,7 @@ export function createActions({ board, standings, purges, log, isStopping, chang
     if (refused !== undefined) return refused;
     standings.setPaused(archive, paused, new Date());
     log.info({ archive, paused }, paused ? 'the schedule is paused' : 'the schedule is resumed');
-    if (paused) await purges.paused(archive);
+    if (paused) await Promise.all([purges.paused(archive), rehearsals.cancel(archive)]);
     else purges.offer(archive);
     changed();
     return { archive, paused };
@@ -83,6 +93,12 @@ export function createActions({ board, standings, purges, log, isStopping, chang
       if (entry?.state === 'standby')
         return { refused: 'not-running', message: `run ${whereIs(entry)}: cancel it there` };
       const current = entry?.run;
+      const rehearsed = current === undefined ? rehearsals.currentOf(archive)?.run : undefined;
+      if (rehearsed !== undefined) {
+        log.info({ archive, run: rehearsed }, 'a rehearsal is cancelled by hand');
+        await rehearsals.cancel(archive);
+        return { archive, run: rehearsed };
+      }
       if (current === undefined) return { refused: 'not-running', message: `no run of ${archive} is in progress` };
       log.info({ archive, run: current }, 'a run is cancelled by hand');
       return { archive, run: (await board.cancel(archive)) ?? current };

@@ -20,11 +20,12 @@ export class Daemon {
 
   /** Runs until it is stopped; resolves once everything is closed. */
   async run(): Promise<void> {
-    const { generations, standings, schedule, auditSchedule, lookAround, listeners } = this.#parts;
+    const { generations, standings, schedule, auditSchedule, rehearsals, lookAround, listeners } = this.#parts;
     const { archives, workers } = generations.current.config;
     standings.set(Object.values(archives), new Date());
     schedule.set(Object.values(archives));
     auditSchedule.set(scheduleOfAudits(generations.current.config));
+    rehearsals.look();
     const lookedAround = lookAround.lookAt(Object.values(archives));
     await listeners.apply();
     if (!this.#shutdown.isStopping) this.#start(Object.keys(archives).length, workers.threads);

@@ -9,6 +9,7 @@ import type { Generations } from './generations.ts';
 import type { Listeners } from './http/listeners.ts';
 import type { LookAround } from './look-around.ts';
 import type { Purges } from './purges.ts';
+import type { Rehearsals } from './rehearsals.ts';
 import type { RunBoard } from './run-board.ts';
 import { scheduleOfAudits, type Schedule } from './slots/schedule.ts';
 import type { Standings } from './slots/standings.ts';
@@ -21,6 +22,7 @@ export interface ReloadParts {
   board: RunBoard;
   schedule: Schedule;
   auditSchedule: Schedule;
+  rehearsals: Rehearsals;
   standings: Standings;
   purges: Purges;
   lookAround: LookAround;
@@ -64,10 +66,13 @@ export class Reload {
   }
 
   async #putInForce(config: Config): Promise<void> {
-    const { generations, board, schedule, auditSchedule, standings, purges, lookAround, listeners, log, changed } =
-      this.#parts;
+    const { generations, board, schedule, auditSchedule, standings, purges, rehearsals, lookAround } = this.#parts;
+    const { listeners, log, changed } = this.#parts;
     const before = generations.current.config;
-    generations.advance(config, board.settled());
+    generations.advance(
+      config,
+      Promise.all([board.settled(), rehearsals.settled()]).then(() => undefined),
+    );
     log.level = config.log.level;
     tellTlsMeanings(log, Object.values(config.sources));
     const archives = Object.values(config.archives);
@@ -76,6 +81,7 @@ export class Reload {
     schedule.set(archives);
     auditSchedule.set(scheduleOfAudits(config));
     purges.reloaded(before);
+    rehearsals.reloaded(before);
     void lookAround.lookAt(archives.filter(({ name }) => archiveNamed(before, name) === undefined));
     await listeners.apply();
     changed();

@@ -23,6 +23,7 @@ import { Pulse } from './pulse.ts';
 import { Reload } from './reload.ts';
 import { describePurge } from './purge-ending.ts';
 import { Purges } from './purges.ts';
+import { Rehearsals } from './rehearsals.ts';
 import { reportEnding, reportPurge } from './report-ending.ts';
 import { RunBoard } from './run-board.ts';
 import type { Shutdown } from './shutdown.ts';
@@ -59,6 +60,7 @@ export interface Wiring {
   schedule: Schedule;
   /** Of what is looked at over all archives. */
   auditSchedule: Schedule;
+  rehearsals: Rehearsals;
   standings: Standings;
   lookAround: LookAround;
   listeners: Listeners;
@@ -100,9 +102,10 @@ export function wire({ config: first, log, notify, history, reload }: DaemonPart
   };
   const runs = connectRuns(ties);
   const views = connectViews(ties, runs);
-  const { board, schedule, auditSchedule, standings, purges, lookAround } = runs;
+  const { board, schedule, auditSchedule, rehearsals, standings, purges, lookAround } = runs;
   const { listeners, pulse, statusLine } = views;
-  const parts = { generations, board, schedule, auditSchedule, standings, purges, lookAround, listeners, statusLine };
+  const ours = { generations, board, schedule, auditSchedule, rehearsals, standings, purges, lookAround };
+  const parts = { ...ours, listeners, statusLine };
   return { ...parts, pulse, reload: new Reload({ ...ties, ...parts, readConfig: reload }) };
 }
 
@@ -146,21 +149,21 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
       purgesEnded: (archive, ending) => {
         purges.passEnded(archive, ending);
         // What was found damaged has been told of.
-        if (audits.holdsPurge(archive) === undefined) alarms.held(archive, purges.of(archive));
+        if (whyHeld(archive) === undefined) alarms.held(archive, purges.of(archive));
         void calendars.refresh(archive).then(changed);
         if (ending.purged > 0) due.purged(archive);
       },
     },
     {
       standBy: (wait, signal) => standby.wait(wait, signal),
-      mayPurge: (archive) => !isPaused(archive) && audits.holdsPurge(archive) === undefined,
+      mayPurge: (archive) => !isPaused(archive) && whyHeld(archive) === undefined,
       memoryOf: (archive) => purges.memoryOf(archive),
     },
   );
   const purges = closedBy(
     shutdown.planning,
     'what is to be purged',
-    new Purges({ board, config, isPaused, whyHeld: (archive) => audits.holdsPurge(archive) }),
+    new Purges({ board, config, isPaused, whyHeld: (archive) => whyHeld(archive) }),
   );
   const audits: Audits = new Audits({
     ...{ config, log, history },
@@ -178,17 +181,42 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
     },
   });
   closedBy(shutdown.planning, 'standing verification', audits);
+  const rehearsals: Rehearsals = new Rehearsals({
+    ...{ generation: () => generations.current, log, isPaused },
+    events: {
+      changed,
+      ended: (archive, status, rows) => metrics.rehearsed(archive, status, rows),
+      different: (archive, result, isNew) => {
+        if (isNew) alarms.notComeBack(archive, result);
+        void purges.paused(archive);
+      },
+      good: (archive, result) => {
+        alarms.cameBack(archive, result);
+        purges.offer(archive);
+      },
+      failed: (failure, archive, run, isNew) => {
+        if (isNew) alarms.notRehearsed(failure, archive, run);
+      },
+      recovered: (archive, run) => alarms.rehearsedAgain(archive, run),
+    },
+  });
+  closedBy(shutdown.planning, 'rehearsals', rehearsals);
+  const whyHeld = (archive: string) => audits.holdsPurge(archive) ?? rehearsals.holdsPurge(archive);
   const calendars: Calendars = new Calendars({ config, history, board, signal: looking });
   const schedule: Schedule = new Schedule((archive, slots) => due.come(archive, slots), {
     onSetBack: (byMs) => log.warn({ byMs }, 'the clock was set back; schedules go on from the new time'),
     onJump: (byMs) => log.warn({ byMs }, 'the clock has jumped, or the machine slept'),
   });
   shutdown.planning.add('the schedule', () => schedule.stop());
-  const auditSchedule = new Schedule(() => audits.come(), { onSetBack: () => undefined, onJump: () => undefined });
+  const comeAudit = (audit: string, slots: readonly Date[]): void => {
+    if (audit === 'verify') audits.come();
+    else rehearsals.come(slots.at(-1) ?? new Date());
+  };
+  const auditSchedule = new Schedule(comeAudit, { onSetBack: () => undefined, onJump: () => undefined });
   shutdown.planning.add('the schedule of audits', () => auditSchedule.stop());
   const startedAt = new Date();
   const facts = (): StateParts => ({
-    ...{ board, schedule, standings, purges, audits, live, calendars, startedAt },
+    ...{ board, schedule, standings, purges, audits, rehearsals, live, calendars, startedAt },
     generation: generations.current,
     stopping: isStopping(),
   });
@@ -216,6 +244,7 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
     board,
     schedule,
     auditSchedule,
+    rehearsals,
     purges,
     calendars,
     facts,
@@ -229,7 +258,7 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
 /** How the daemon is looked at and asked, and what it finds late when it looks itself. */
 function connectViews(
   { log, notify, history, shutdown, config, isStopping, changed }: Ties,
-  { live, standings, board, schedule, purges, calendars, facts, metrics, alarms, looking }: Runs,
+  { live, standings, board, schedule, rehearsals, purges, calendars, facts, metrics, alarms, looking }: Runs,
 ) {
   const lateness = new Lateness({
     ...{ schedule, standings, log, changed },
@@ -241,7 +270,7 @@ function connectViews(
   closedBy(shutdown.planning, 'what is late', lateness);
   const status = (): string => statusLine(board, schedule, Object.keys(config().archives), isStopping());
   const events = new EventStream(() => buildState(facts()));
-  const actions = createActions({ board, standings, purges, log, isStopping, changed });
+  const actions = createActions({ board, standings, purges, rehearsals, log, isStopping, changed });
   const signal = endedBy(shutdown.opened, 'reads of destinations');
   const backend = createBackend({ facts, events, history, actions, metrics, calendars, signal });
   const listeners = closedBy(shutdown.opened, 'the listeners', new Listeners(backend, config, log));

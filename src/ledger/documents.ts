@@ -9,7 +9,16 @@ import { cutAtList, ListCutter, listLines } from './long-list.ts';
 /** A kind of document. */
 export interface DocumentKind<T> {
   /** What a person calls it. */
-  name: 'manifest' | 'journal' | 'receipt' | 'purge record' | 'restore mark' | 'head' | 'proof' | 'task';
+  name:
+    | 'manifest'
+    | 'journal'
+    | 'receipt'
+    | 'purge record'
+    | 'restore mark'
+    | 'head'
+    | 'proof'
+    | 'task'
+    | 'record of rehearsals';
   /** Its field `format`, such as `pgsluice/plan/1`. */
   format: string;
   schema: z.ZodType<T>;
@@ -21,7 +30,7 @@ export interface DocumentKind<T> {
   /** Of a kind that is read by the thousand, and has fewer values than others may have; see json-limits.ts. */
   mostValues?: number;
   /** The failure of one that cannot be read. */
-  code: 'bad-manifest' | 'bad-journal' | 'bad-purge-record' | 'bad-head' | 'bad-proof';
+  code: 'bad-manifest' | 'bad-journal' | 'bad-purge-record' | 'bad-head' | 'bad-proof' | 'bad-rehearsals';
   stage: Stage;
 }
 

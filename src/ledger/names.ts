@@ -13,6 +13,11 @@ export function headKey(archive: string): string {
   return `${archivePrefix(archive)}_head.json`;
 }
 
+/** How restores of the archive's runs were rehearsed; see rehearsals.ts. */
+export function rehearsalsKey(archive: string): string {
+  return `${archivePrefix(archive)}_rehearsals.json`;
+}
+
 /** What other readers take for a column, as the folders of runs are named `run=…`. */
 export const FOLDER_KEY = 'run';
 

@@ -4,6 +4,7 @@ import { before, beforeEach, describe, test } from 'node:test';
 import type { State } from '../../src/daemon/view/state.ts';
 import { formatRunId } from '../../src/ledger/run-id.ts';
 import { ask, EVERY_SECOND, HTTP, NEVER, startDaemon, TOKEN } from '../support/daemon.ts';
+import { testDatabase } from '../support/postgres.ts';
 import { putObject } from '../support/segments.ts';
 import { createGatedView, openSite, PREFIX, type Site } from '../support/site.ts';
 
@@ -129,6 +130,33 @@ describe('a daemon that is asked and told', () => {
     await putObject(site, key, whole);
     await second.until('proved', (archive) => archive.proof?.differentRuns === 0);
     await second.stop();
+  });
+
+  test('rehearses a restore, and tells of a run that does not come back, until it does', async (t) => {
+    const scratch = await testDatabase(t);
+    const audits = { rehearse: { schedule: EVERY_SECOND, source: 'scratch' } };
+    const sources = { default: { url: '${DATABASE_URL}' }, scratch: { url: scratch.url } };
+    const file = await site.writeConfig({ archives: { back: { table: 'events' } }, sources, audits, http: HTTP });
+    const [result] = await site.archive(['back'], file);
+    const run = result?.run ?? '';
+    const daemon = await startDaemon(site, file);
+    await daemon.until('back', ({ rehearsal }) => rehearsal?.last?.status === 'equal');
+    const key = `${PREFIX}back/run=${run}/part-00000.jsonl.gz`;
+    const whole = (await site.stored(key))!.body;
+    await putObject(site, key, Buffer.concat([whole.subarray(0, -1), Buffer.from([1])]));
+    await daemon.until('back', ({ rehearsal }) => rehearsal?.differentRuns === 1);
+    assert.match((await daemon.get('/metrics')).body, /^pgsluice_rehearsal_different_runs\{archive="back"\} 1$/m);
+    const { stdout } = await site.run(['status'], file);
+    assert.ok(stdout.includes('rehearsals of back') && stdout.includes(`${run} did not come back`), stdout);
+    await putObject(site, key, whole);
+    await daemon.until('back', ({ rehearsal }) => rehearsal?.differentRuns === 0 && rehearsal.rehearsed === 1);
+    await daemon.stop();
+    const listed = JSON.parse((await site.run(['list', 'back', '--json'], file)).stdout) as { rehearsal: object }[];
+    assert.partialDeepStrictEqual(listed, [{ run, rehearsal: { status: 'equal' } }]);
+    const { rows } = await scratch.client.query(
+      "SELECT relname FROM pg_class WHERE relname LIKE 'pgsluice%' AND relkind = 'r'",
+    );
+    assert.deepEqual(rows, []);
   });
 
   test('takes orders over its socket, that only its owner and group may open, and by the commands', async () => {

@@ -110,6 +110,7 @@ export class FakeDaemon {
       },
       purges: { of: (name) => archives.get(name)?.purges },
       audits: { of: (name) => archives.get(name)?.proofs, currentOf: () => undefined },
+      rehearsals: { of: (name) => archives.get(name)?.rehearsals, currentOf: () => undefined },
       schedule: {
         slotsOf: (name) => slotsOf(archives.get(name)),
         nextSlot: (name) => archives.get(name)?.nextSlot,

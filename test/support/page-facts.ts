@@ -2,6 +2,7 @@
 import type { ProofStanding } from '../../src/daemon/audits.ts';
 import type { PurgeEnding } from '../../src/daemon/purge-ending.ts';
 import type { PurgeStanding } from '../../src/daemon/purges.ts';
+import type { RehearsalStanding } from '../../src/daemon/rehearsals.ts';
 import type { BoardEntry } from '../../src/daemon/run-board.ts';
 import type { RunEnding, ShownFailure } from '../../src/daemon/run-ending.ts';
 import type { LastFailure, LastSuccess, Standing } from '../../src/daemon/slots/standings.ts';
@@ -25,6 +26,7 @@ export interface FakeArchive {
   current: BoardEntry | undefined;
   purges?: PurgeStanding;
   proofs?: ProofStanding;
+  rehearsals?: RehearsalStanding;
 }
 
 const MIB = 1024 ** 2;

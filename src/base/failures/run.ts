@@ -216,6 +216,28 @@ export const RUN_FAILURES = {
       'Standing verification has found that a run is not any more what its manifest says. Nothing of the archive is purged until it is proved good again.',
     hint: 'See all of it with `pgsluice verify ARCHIVE RUN`. Put the objects back from a version or a copy, or archive the rows anew; the run is proved again at each slot of audits.verify.',
   },
+  'bad-rehearsals': {
+    transient: false,
+    meaning:
+      '`_rehearsals.json` of an archive is not what a rehearsal writes: none of its runs is rehearsed, as nobody knows which scratch tables are ours.',
+    hint: 'Look who has written it. Put an earlier version of it back, or remove it: then all runs count as never rehearsed.',
+  },
+  'rehearsal-different': {
+    transient: false,
+    meaning:
+      'A run was restored by way of trial, and did not come back as it was archived. Nothing of the archive is purged until it does.',
+    hint: 'See what `pgsluice verify ARCHIVE RUN` says of its objects, and restore it by hand into a table of your own. The run comes again soon at the slots of audits.rehearse.',
+  },
+  'rehearsal-refused': {
+    transient: false,
+    meaning: 'No restore is rehearsed, as something stands against the database that audits.rehearse names.',
+    hint: 'See `pgsluice check --online`: it says what stands against that database, and what helps.',
+  },
+  'rehearsal-leftover': {
+    transient: false,
+    meaning: 'The scratch table of an earlier rehearsal cannot be dropped; until it is, none is made.',
+    hint: 'Drop what depends on the table, or the table itself, by hand.',
+  },
   'newer-journal': {
     transient: false,
     meaning: 'A journal or a manifest has a format that this version does not know; nothing of it is removed.',

@@ -9,7 +9,10 @@ import { scrub, scrubText } from '../../base/secrets.ts';
 import { visible } from '../../base/visible.ts';
 import { archiveNamed } from '../../config/resolve.ts';
 import type { ArchiveConfig, Config, NotifyConfig } from '../../config/schema.ts';
+import type { Failure } from '../../base/errors.ts';
+import type { RehearsalResult } from '../../ledger/rehearsals.ts';
 import { describeDifferent, type DifferentRun } from '../different-run.ts';
+import { describeResult } from '../rehearsals.ts';
 import type { Deliveries } from './deliveries.ts';
 import { describeChanged, isPurgeFault, type PurgeEnding } from '../purge-ending.ts';
 import type { PurgeStanding } from '../purges.ts';
@@ -121,6 +124,31 @@ export class Alarms {
   /** It was proved good. */
   good({ archive, run }: Pick<DifferentRun, 'archive' | 'run'>): void {
     const text = `archive ${archive}, run ${run}: it was read again, and is what its manifest says`;
+    this.#notify({ event: 'recovery', archive, run, text });
+  }
+
+  /** A run that was restored by way of trial did not come back. */
+  notComeBack(archive: string, result: RehearsalResult): void {
+    const error = showFailure(describeResult(archive, result));
+    const text = `archive ${archive} cannot be restored: ${visible(error.message)} (${error.code})`;
+    this.#notify({ event: 'failure', archive, run: result.run, text, error });
+  }
+
+  /** It did, by a later rehearsal. */
+  cameBack(archive: string, { run }: RehearsalResult): void {
+    const text = `archive ${archive}, run ${run}: its restore was rehearsed again, and it came back as it was archived`;
+    this.#notify({ event: 'recovery', archive, run, text });
+  }
+
+  /** Nothing could be rehearsed. */
+  notRehearsed(failure: Failure, archive: string, run: string): void {
+    const text = `no restore could be rehearsed, when it was the turn of archive ${archive}, run ${run}: ${visible(failure.message)} (${failure.code})`;
+    this.#notify({ event: 'failure', archive, run, text, error: showFailure(failure) });
+  }
+
+  /** Something could be. */
+  rehearsedAgain(archive: string, run: string): void {
+    const text = `restores are rehearsed again: archive ${archive}, run ${run}`;
     this.#notify({ event: 'recovery', archive, run, text });
   }
 

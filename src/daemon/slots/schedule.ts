@@ -55,10 +55,15 @@ interface Entry {
 /** What has a schedule: an archive, or an audit of all of them. */
 export type Scheduled = Pick<ArchiveConfig, 'name' | 'timezone'> & { readonly schedule?: string | undefined };
 
-/** The schedule of standing verification, in the place of an archive's. */
+/** The schedules of audits, in the place of archives'. */
 export function scheduleOfAudits({ audits }: Pick<Config, 'audits'>): Scheduled[] {
-  return audits?.verify === undefined ? [] : [{ name: 'verify', schedule: audits.verify.schedule, timezone: 'UTC' }];
+  return AUDITS.flatMap((name) => {
+    const schedule = audits?.[name]?.schedule;
+    return schedule === undefined ? [] : [{ name, schedule, timezone: 'UTC' }];
+  });
 }
+
+const AUDITS = ['verify', 'rehearse'] as const;
 
 export class Schedule {
   readonly #onSlots: OnSlots;

@@ -13,6 +13,8 @@ import { OUTCOMES } from '../../ledger/purge.ts';
 import type { PurgeEnding } from '../purge-ending.ts';
 import { isUnproved, lastProof, oldestOf, provable, provedOf } from './proof-state.ts';
 import { notPurgeable } from './purge-state.ts';
+import { latest, resultsOf } from './rehearsal-state.ts';
+import { differentOf } from '../rehearsals.ts';
 import type { EndingDetails } from '../run-board.ts';
 import { kindOfReason, type RunEnding } from '../run-ending.ts';
 import type { LastSuccess } from '../slots/standings.ts';
@@ -166,6 +168,33 @@ export const METRICS = [
     'Runs that are not what their manifests say, and were not proved good since.',
   ),
   counter(
+    'pgsluice_rehearsals_total',
+    ['archive', 'status'],
+    'Rehearsals of restores: equal; different, where a run did not come back; refused (by what stands against the database); failed (on the way); passed (nothing to rehearse with); or stopped.',
+  ),
+  counter('pgsluice_rehearsed_rows_total', ['archive'], 'Rows that rehearsals have restored.'),
+  gauge('pgsluice_rehearsal_runs', ['archive'], 'Runs with rows; absent before the first look.'),
+  gauge(
+    'pgsluice_rehearsal_rehearsed_runs',
+    ['archive'],
+    'Of these, runs that came back as they were archived when they were rehearsed last.',
+  ),
+  gauge(
+    'pgsluice_rehearsal_different_runs',
+    ['archive'],
+    'Runs that did not come back as they were archived when they were rehearsed last.',
+  ),
+  gauge(
+    'pgsluice_rehearsal_last_success_timestamp_seconds',
+    ['archive'],
+    'When a run of the archive was rehearsed last and came back; absent before the first time.',
+  ),
+  gauge(
+    'pgsluice_rehearsal_failing',
+    ['archive'],
+    '1 where no restore could be rehearsed when it was the turn of this archive, until one can again.',
+  ),
+  counter(
     'pgsluice_deliveries_total',
     ['kind', 'result'],
     'Alarms by webhook (notify) and by ping, as ok or failed after all attempts.',
@@ -258,6 +287,12 @@ export class Metrics {
     this.#count('pgsluice_proved_bytes_total', { archive }, bytes);
   }
 
+  /** Counts how a rehearsal ended. */
+  rehearsed(archive: string, status: string, rows: number): void {
+    this.#count('pgsluice_rehearsals_total', { archive, status }, 1);
+    this.#count('pgsluice_rehearsed_rows_total', { archive }, rows);
+  }
+
   caughtUp(archive: string): void {
     this.#count('pgsluice_catch_ups_total', { archive }, 1);
   }
@@ -338,6 +373,7 @@ function readArchive(parts: StateParts, archive: string, set: SetGauge): void {
   readPurges(parts, archive, now, set);
   readWindows(parts, archive, set);
   readProofs(parts, archive, set);
+  readRehearsals(parts, archive, set);
   set('pgsluice_archive_waiting_runs', parts.board.waitingOf(archive).length, labels);
   if (entry?.progress !== undefined) set('pgsluice_stalled_seconds', entry.progress.stall.seconds, labels);
   const pause = entry?.progress?.pause;
@@ -395,6 +431,22 @@ function readProofs(parts: StateParts, archive: string, set: SetGauge): void {
     set('pgsluice_proof_oldest_unproved_timestamp_seconds', provedOf(unproved) / 1000, labels);
   const oldest = oldestOf(runs);
   if (oldest !== undefined) set('pgsluice_proof_oldest_timestamp_seconds', provedOf(oldest) / 1000, labels);
+}
+
+/** Absent of an archive that is not rehearsed. */
+function readRehearsals({ rehearsals }: StateParts, archive: string, set: SetGauge): void {
+  const standing = rehearsals.of(archive);
+  if (standing === undefined) return;
+  const labels = { archive };
+  set('pgsluice_rehearsal_failing', Number(standing.failure !== undefined), labels);
+  if (standing.findings === undefined) return;
+  const { runs, results } = standing.findings;
+  const equal = ({ status }: { status: string }): boolean => status === 'equal';
+  set('pgsluice_rehearsal_runs', runs.length, labels);
+  set('pgsluice_rehearsal_rehearsed_runs', resultsOf(standing).filter(equal).length, labels);
+  set('pgsluice_rehearsal_different_runs', differentOf(standing).length, labels);
+  const last = latest(results.filter(equal));
+  if (last !== undefined) set('pgsluice_rehearsal_last_success_timestamp_seconds', Date.parse(last.at) / 1000, labels);
 }
 
 function readLastSuccess({ finishedAt, seconds }: LastSuccess, labels: Record<string, string>, set: SetGauge): void {

@@ -11,11 +11,13 @@ import type { Live, Sample } from './live.ts';
 import type { Audits } from '../audits.ts';
 import type { Generation } from '../generations.ts';
 import type { Purges } from '../purges.ts';
+import type { Rehearsals } from '../rehearsals.ts';
 import type { BoardEntry, RunBoard } from '../run-board.ts';
 import type { Trigger } from '../run-ending.ts';
 import type { Schedule } from '../slots/schedule.ts';
 import { describeProofs, type ProofState } from './proof-state.ts';
 import { describePurging, type PurgeState } from './purge-state.ts';
+import { describeRehearsals, type RehearsalState } from './rehearsal-state.ts';
 import type { LastFailure, LastSuccess, Standings } from '../slots/standings.ts';
 
 /** Sizes in bytes, times in ISO 8601 unless they say otherwise. */
@@ -73,6 +75,8 @@ export interface ArchiveState {
   waiting: string[];
   /** How its proofs stand; null for an archive that the daemon does not verify. */
   proof: ProofState | null;
+  /** How its rehearsals stand; null for an archive that is not rehearsed. */
+  rehearsal: RehearsalState | null;
   /** How its purges stand; null for an archive that the daemon does not purge. */
   purge: PurgeState | null;
 }
@@ -122,6 +126,7 @@ export interface StateParts {
   board: Pick<RunBoard, 'entries' | 'entryOf' | 'waitingOf' | 'purgeOf'>;
   purges: Pick<Purges, 'of'>;
   audits: Pick<Audits, 'of' | 'currentOf'>;
+  rehearsals: Pick<Rehearsals, 'of' | 'currentOf'>;
   schedule: Pick<Schedule, 'slotsOf' | 'nextSlot'>;
   standings: Pick<Standings, 'of' | 'oldestDue'>;
   live: Pick<Live, 'samples' | 'rowsPerSecond'>;
@@ -201,6 +206,7 @@ function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): 
     windows: describeWindows(parts, archive),
     waiting: parts.board.waitingOf(name),
     proof: describeProofs(parts.audits.of(name), parts.audits.currentOf(name), proofMayBeMs(parts), now),
+    rehearsal: describeRehearsals(parts.rehearsals.of(name), parts.rehearsals.currentOf(name), now),
     purge: describePurging(parts.purges.of(name), parts.board.purgeOf(name), now),
   };
 }

@@ -34,6 +34,7 @@ function stateParts(): StateParts {
     purges: { of: () => undefined },
     calendars: { summaryOf: () => undefined },
     audits: { of: () => undefined, currentOf: () => undefined },
+    rehearsals: { of: () => undefined, currentOf: () => undefined },
   } as unknown as StateParts;
 }
 

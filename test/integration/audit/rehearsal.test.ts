@@ -1,0 +1,277 @@
+/** Rehearsals against a real server: what is never touched first, then what comes back, and what a kill leaves. */
+import assert from 'node:assert/strict';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { before, describe, test, type TestContext } from 'node:test';
+import type pg from 'pg';
+import { commentOf, dropScratchTable, scratchName } from '../../../src/audit/rehearsal/scratch-table.ts';
+import { rehearsalPass, type PassParts } from '../../../src/audit/rehearsal/rehearsal-pass.ts';
+import type { RehearsalOutcome } from '../../../src/audit/rehearsal/rehearse-run.ts';
+import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
+import { readRehearsals } from '../../../src/ledger/rehearsals.ts';
+import { openFileStore } from '../../../src/store/file/file.ts';
+import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { recordTo, type LogLine } from '../../support/record-log.ts';
+import { openYard, type Yard } from '../restore/support.ts';
+
+const SCHEMA = 'pgsluice_rehearsal';
+let source: TestDatabase;
+let scratch: TestDatabase;
+
+before(async () => {
+  source = await testDatabase();
+  scratch = await testDatabase();
+  await scratch.client.query(`CREATE SCHEMA ${SCHEMA}`);
+  await source.client.query(
+    `CREATE TABLE events (id bigint PRIMARY KEY, body text, at timestamptz, tags text[], doc jsonb);
+     INSERT INTO events SELECT i, 'body "' || i || E'"\\n', '2024-01-01'::timestamptz + i * interval '1 s', ARRAY[i::text, NULL], jsonb_build_object('i', i)
+     FROM generate_series(1, 300) AS i`,
+  );
+});
+
+interface Options {
+  audit?: Partial<PassParts['audit']>;
+  random?: () => number;
+  slot?: Date | null;
+  free?: number;
+  signal?: AbortSignal;
+  onStep?: PassParts['onStep'];
+  config?: (config: PassParts['generation']['config']) => PassParts['generation']['config'];
+}
+
+interface Seen {
+  outcomes: RehearsalOutcome[];
+  begun: { run: string; objects: number; objectsOfRun: number }[];
+  unknown: string[];
+  log: LogLine[];
+}
+
+async function pass(yard: Yard, options: Options = {}): Promise<Seen> {
+  const seen: Seen = { outcomes: [], begun: [], unknown: [], log: [] };
+  const {
+    audit,
+    random = Math.random,
+    slot = new Date(),
+    free,
+    signal = new AbortController().signal,
+    onStep,
+  } = options;
+  const { place } = yard.context();
+  const sources = { ...yard.config.sources, scratch: { name: 'scratch', url: scratch.url } };
+  const base = { ...yard.config, sources };
+  const config = options.config?.(base) ?? base;
+  await rehearsalPass({
+    generation: { number: yard.bind(config), config, place },
+    audit: { schedule: '* * * * *', source: 'scratch', schema: SCHEMA, atMostBytes: 1e9, allowSource: false, ...audit },
+    ...{ log: recordTo(seen.log), signal, mayRehearse: () => true, random },
+    slot: slot ?? undefined,
+    ...(free === undefined ? {} : { findFreeBytes: async () => free }),
+    ...(onStep && { onStep }),
+    hooks: {
+      found: () => undefined,
+      unknown: (_archive, failure) => seen.unknown.push(failure.code),
+      begin: (begun) => seen.begun.push(begun),
+      progress: () => undefined,
+      end: (_archive, _run, outcome) => seen.outcomes.push(outcome),
+    },
+  });
+  return seen;
+}
+
+/** All tables of the scratch database that could be ours. */
+async function tables(client: pg.Client = scratch.client): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    "SELECT relname AS name FROM pg_class WHERE relname LIKE 'pgsluice\\_re%' AND relkind IN ('r', 'v') ORDER BY 1",
+  );
+  return rows.map(({ name }) => name);
+}
+
+async function rehearsals(yard: Yard) {
+  return readRehearsals(openFileStore(path.join(yard.folder, 'store')), 'it');
+}
+
+function failureOf(outcome: RehearsalOutcome | undefined): { code: string; message: string } {
+  if (outcome === undefined || !('failure' in outcome)) assert.fail(JSON.stringify(outcome));
+  return outcome.failure;
+}
+
+describe('a table that is not ours', () => {
+  const table = { archive: 'it', run: '20260101T000000Z', nonce: '0123456789abcdef'.repeat(2), schema: SCHEMA };
+  const name = `${SCHEMA}.${scratchName(table)}`;
+
+  async function withSession(t: TestContext): Promise<Client> {
+    const client = await connectPostgres({ url: scratch.url, applicationName: 'test' });
+    t.after(() => endConnection(client));
+    return client;
+  }
+
+  test('is not dropped without our comment, with that of another run or nonce, or when it is a view', async (t) => {
+    const client = await withSession(t);
+    const comments = [
+      null,
+      'mine',
+      commentOf({ ...table, run: '20260102T000000Z' }),
+      commentOf({ ...table, nonce: 'f'.repeat(32) }),
+      `${commentOf(table)} `,
+    ];
+    for (const comment of comments) {
+      await scratch.client.query(`CREATE TABLE ${name} (i int)`);
+      if (comment !== null) await scratch.client.query(`COMMENT ON TABLE ${name} IS '${comment}'`);
+      assert.equal(await dropScratchTable(client, table), 'foreign');
+      assert.deepEqual(await tables(), [scratchName(table)]);
+      await scratch.client.query(`DROP TABLE ${name}`);
+    }
+    await scratch.client.query(`CREATE VIEW ${name} AS SELECT 1; COMMENT ON VIEW ${name} IS '${commentOf(table)}'`);
+    assert.equal(await dropScratchTable(client, table), 'foreign');
+    await scratch.client.query(`DROP VIEW ${name}`);
+    assert.equal(await dropScratchTable(client, table), 'gone');
+  });
+
+  test('that hangs on one of ours keeps it from going', async (t) => {
+    const client = await withSession(t);
+    await scratch.client.query(
+      `CREATE TABLE ${name} (i int); COMMENT ON TABLE ${name} IS '${commentOf(table)}'; CREATE VIEW kept AS SELECT * FROM ${name}`,
+    );
+    await assert.rejects(dropScratchTable(client, table), (error: Error & { failure?: { code: string } }) => {
+      return error.failure?.code === 'rehearsal-leftover';
+    });
+    assert.deepEqual(await tables(), [scratchName(table)]);
+    await scratch.client.query('DROP VIEW kept');
+    assert.equal(await dropScratchTable(client, table), 'dropped');
+  });
+});
+
+describe('a rehearsal', () => {
+  test('is refused in the database of a source, in one that nobody can tell from it, and where there is no room', async (t) => {
+    const yard = await openYard(source, t);
+    await yard.archive({ table: 'events' });
+    const own = await pass(yard, { audit: { source: 'default' } });
+    assert.equal(failureOf(own.outcomes[0]).code, 'rehearsal-refused');
+    assert.match(failureOf(own.outcomes[0]).message, /it is the database \S+ of source default/);
+    const gone = await pass(yard, {
+      config: (config) => ({
+        ...config,
+        archives: { ...config.archives, other: { ...config.archives['it']!, name: 'other', source: 'gone' } },
+        sources: { ...config.sources, gone: { name: 'gone', url: 'postgres://127.0.0.1:1/gone' } },
+      }),
+    });
+    assert.match(failureOf(gone.outcomes[0]).message, /nobody can tell whether it is the database of source gone/);
+    const full = await pass(yard, { free: 1000 });
+    assert.match(failureOf(full.outcomes[0]).message, /its disk has 1000 B free/);
+    const large = await pass(yard, { audit: { atMostBytes: 100 } });
+    assert.match(failureOf(large.outcomes[0]).message, /raise audits.rehearse.atMost/);
+    for (const { outcomes } of [own, gone, full, large])
+      assert.deepEqual(
+        outcomes.map(({ status }) => status),
+        ['refused'],
+      );
+    assert.deepEqual([await tables(), await tables(source.client)], [[], []]);
+    assert.deepEqual(await rehearsals(yard), { attempts: [], results: [] });
+  });
+
+  test('brings a run back as it was archived, leaves nothing, and notes it', async (t) => {
+    const yard = await openYard(source, t);
+    const { run } = await yard.archive({ table: 'events', segments: { by: 'key', targetSize: '8KiB' } });
+    const { outcomes, begun } = await pass(yard);
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ['equal'],
+      JSON.stringify(outcomes),
+    );
+    assert.ok((begun[0]?.objects ?? 0) > 1);
+    const { attempts, results } = await rehearsals(yard);
+    assert.deepEqual([attempts, results.length, results[0]?.run, results[0]?.rows], [[], 1, run, 300]);
+    assert.deepEqual(results[0]?.substitutes, []);
+    assert.deepEqual(await tables(), []);
+    assert.deepEqual((await pass(yard, { slot: new Date(0) })).outcomes, [], 'another host has rehearsed for the slot');
+    const some = await pass(yard, { audit: { atMostBytes: 10_000 }, random: () => 0.99 });
+    assert.deepEqual(
+      some.outcomes.map(({ status }) => status),
+      ['equal'],
+      JSON.stringify(some.outcomes),
+    );
+    assert.ok((some.begun[0]?.objects ?? 0) < (some.begun[0]?.objectsOfRun ?? 0));
+    const own = await pass(yard, { audit: { source: 'default', schema: 'made_here', allowSource: true } });
+    assert.deepEqual(
+      own.outcomes.map(({ status }) => status),
+      ['equal'],
+      JSON.stringify(own.outcomes),
+    );
+    assert.deepEqual(await tables(source.client), []);
+  });
+
+  test('gives columns whose types the database lacks others that print the same, and names them', async (t) => {
+    const own = await testDatabase(t);
+    await own.client.query(
+      `CREATE TYPE mood AS ENUM ('a', 'b c'); CREATE DOMAIN age AS int; CREATE TYPE pair AS (x int, y text);
+       CREATE DOMAIN day AS date; CREATE EXTENSION IF NOT EXISTS hstore;
+       CREATE TABLE typed (m mood, id age PRIMARY KEY, p pair, ms mood[], d day, h hstore, n numeric(6,2));
+       INSERT INTO typed VALUES ('b c', 1, '(1,"a\\"b")', '{a,NULL}', '2024-02-29', 'a=>1,b=>NULL', 1.50), (NULL, 2, NULL, NULL, NULL, NULL, 'NaN')`,
+    );
+    await scratch.client.query("CREATE TYPE mood AS ENUM ('a')");
+    t.after(() => scratch.client.query('DROP TYPE mood').then(() => undefined));
+    const yard = await openYard(own, t);
+    await yard.archive({ table: 'typed' });
+    const { outcomes } = await pass(yard);
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ['equal'],
+      JSON.stringify(outcomes),
+    );
+    const { results } = await rehearsals(yard);
+    assert.deepEqual(
+      results[0]?.substitutes.map(({ column, as }) => `${column} ${as}`),
+      ['m text', 'id json', 'p json', 'ms json', 'd text', 'h json'],
+    );
+  });
+
+  test('fails loudly where the archive is damaged, and where rows come back as others', async (t) => {
+    const yard = await openYard(source, t);
+    const { run } = await yard.archive({ table: 'events' });
+    const folder = path.join(yard.folder, 'store/it', `run=${run}`);
+    const object = path.join(folder, (await readdir(folder)).find((file) => file.startsWith('part-')) ?? '');
+    const whole = await readFile(object);
+    const flipped = Buffer.from(whole);
+    flipped.writeUInt8(flipped.readUInt8(whole.length - 12) ^ 1, whole.length - 12);
+    await writeFile(object, flipped);
+    const damaged = await pass(yard);
+    assert.deepEqual(
+      damaged.outcomes.map(({ status }) => status),
+      ['different'],
+    );
+    assert.equal((await rehearsals(yard)).results[0]?.code, 'object-damaged');
+    await writeFile(object, whole.subarray(1));
+    await pass(yard);
+    assert.equal((await rehearsals(yard)).results[0]?.code, 'rehearsal-different');
+    await writeFile(object, whole);
+    await scratch.client.query(
+      `CREATE FUNCTION public.change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = 7 THEN NEW.body = 'x'; END IF; RETURN NEW; END $$;
+       CREATE FUNCTION public.spoil() RETURNS event_trigger LANGUAGE plpgsql AS $$ DECLARE made record; BEGIN
+         FOR made IN SELECT object_identity AS name FROM pg_event_trigger_ddl_commands() WHERE object_identity ~ 'pgsluice_rehearsal_[0-9a-f]+$' LOOP
+           EXECUTE 'CREATE TRIGGER t BEFORE INSERT ON ' || made.name || ' FOR EACH ROW EXECUTE FUNCTION public.change()'; END LOOP; END $$;
+       CREATE EVENT TRIGGER spoil ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION public.spoil()`,
+    );
+    const other = await pass(yard);
+    await scratch.client.query('DROP EVENT TRIGGER spoil; DROP FUNCTION public.spoil, public.change');
+    assert.deepEqual(
+      other.outcomes.map(({ status }) => status),
+      ['different'],
+      JSON.stringify(other.outcomes),
+    );
+    assert.match((await rehearsals(yard)).results[0]?.message ?? '', /the server says 300 rows with the digest/);
+    assert.deepEqual(await tables(), []);
+    assert.equal((await pass(yard)).outcomes[0]?.status, 'equal');
+    assert.deepEqual(
+      (await rehearsals(yard)).results.map(({ status }) => status),
+      ['equal'],
+    );
+  });
+});
+
+test('nothing goes by a record that nobody can believe', async (t) => {
+  const yard = await openYard(source, t);
+  await yard.archive({ table: 'events' });
+  await writeFile(path.join(yard.folder, 'store/it/_rehearsals.json'), '{"format":"pgsluice/rehearsals/1"}');
+  const { unknown, outcomes } = await pass(yard);
+  assert.deepEqual([unknown, outcomes], [['bad-rehearsals'], []]);
+});
