@@ -231,7 +231,7 @@ export const RUN_FAILURES = {
   'rehearsal-refused': {
     transient: false,
     meaning: 'No restore is rehearsed, as something stands against the database that audits.rehearse names.',
-    hint: 'See `pgsluice check --online`: it says what stands against that database, and what helps.',
+    hint: 'The message says what stands against that database, and what helps; `pgsluice status` shows it.',
   },
   'rehearsal-leftover': {
     transient: false,
