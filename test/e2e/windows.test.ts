@@ -387,15 +387,17 @@ describe('the windows of an archive', () => {
 
     const told = async (name: string) => {
       const { purges } = await daemon.json<{ purges: PurgeEnding[] }>(`/api/purges?archive=${name}`);
-      return purges.map(({ run, status, reason, lines, totals }) =>
+      const rows = purges.map(({ run, status, reason, lines, totals }) =>
         [run, status, reason, `${totals.deleted}/${lines}`].join(' '),
       );
+      // What was refused may have been looked at again, as after each purge it is looked what is due.
+      return [...new Set(rows)].sort();
     };
     assert.deepEqual(await told('dropping'), [
-      `${runs[1]} refused partition-depended-on 0/28`,
       `${runs[0]} purged ok 31/31`,
+      `${runs[1]} refused partition-depended-on 0/28`,
     ]);
-    assert.deepEqual(await told('detaching'), [`${runs[1]} purged ok 28/28`, `${runs[0]} purged ok 31/31`]);
+    assert.deepEqual(await told('detaching'), [`${runs[0]} purged ok 31/31`, `${runs[1]} purged ok 28/28`]);
     const detail = async (name: string, run: string) => daemon.json<RunDetail>(`/api/runs/${name}/${run}`);
     assert.deepEqual((await detail('dropping', runs[0])).purge?.partition, {
       name: 'public.dropping_1',
@@ -411,12 +413,15 @@ describe('the windows of an archive', () => {
     for (const line of [
       'pgsluice_purged_rows_total{archive="dropping",outcome="deleted"} 31',
       'pgsluice_purged_rows_total{archive="detaching",outcome="deleted"} 59',
-      'pgsluice_purges_total{archive="dropping",status="refused",reason="partition-depended-on"} 1',
       'pgsluice_purge_not_purgeable_runs{archive="dropping"} 1',
       'pgsluice_purge_due_runs{archive="dropping"} 1',
       'pgsluice_purge_oldest_due_seconds{archive="detaching"} 0',
     ])
       assert.ok(metrics.includes(`${line}\n`), `${line} in ${metrics.replaceAll(/^(?!pgsluice_purge).*\n/gm, '')}`);
+    assert.match(
+      metrics,
+      /pgsluice_purges_total\{archive="dropping",status="refused",reason="partition-depended-on"\} [1-9]/,
+    );
     assert.match(metrics, /pgsluice_purge_oldest_due_seconds\{archive="dropping"\} [1-9]/);
 
     await eventually('the refusal was told', async () => receiver.events().length > 0);
@@ -425,7 +430,7 @@ describe('the windows of an archive', () => {
       [`failure dropping ${runs[1]} partition-depended-on`],
     );
     const { stdout } = await site.run(['status'], file);
-    assert.match(stdout, /purge of detaching\n {2}last: 20260201T000000Z purged, 28 deleted/);
+    assert.match(stdout, /purge of detaching\n[^]* {2}last: 20260201T000000Z purged, 28 deleted/);
     assert.match(stdout, /purge of dropping\n[^]*20260201T000000Z[^]*looking depends on/);
     const states = async (name: string) => {
       const { windows } = await daemon.json<WindowsDetail>(`/api/windows/${name}`);
