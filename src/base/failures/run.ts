@@ -198,7 +198,7 @@ export const RUN_FAILURES = {
     transient: false,
     meaning:
       'The manifest of a run is gone, and its data objects or its proof are still there: it was committed once, and is no archive any more.',
-    hint: 'Bring the manifest back from a former version in the bucket. Where a lifecycle rule has removed it, limit the rule to data by its tags. A window whose rows the source still has is archived again at the next slot.',
+    hint: 'Bring the manifest back from a former version in the bucket. Where a lifecycle rule has removed it, limit the rule to data by its tags. Where no version is left, and the source still has the rows of the window: pgsluice run ARCHIVE --from … --to … --again.',
   },
   'bad-head': {
     transient: false,
