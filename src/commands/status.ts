@@ -23,7 +23,18 @@ export async function statusCommand(invocation: Invocation, options: ControlOpti
   });
 }
 
-function describeState({ version, host, pid, startedAt, now, stopping, memory, queue, archives }: State): string[] {
+function describeState({
+  version,
+  host,
+  pid,
+  startedAt,
+  now,
+  stopping,
+  memory,
+  queue,
+  hosts,
+  archives,
+}: State): string[] {
   const upMs = Date.parse(now) - Date.parse(startedAt);
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
   return [
@@ -33,6 +44,7 @@ function describeState({ version, host, pid, startedAt, now, stopping, memory, q
       `${queue.active} of ${countOf(queue.threads, 'thread')} busy, ${countOf(queue.waiting, 'segment')} waiting`,
     '',
     ...formatGrid(['archive', 'state', 'schedule', 'next', 'last success', 'now'], archives.map(describeArchive)),
+    ...describeHosts(hosts),
     ...archives.flatMap(describeWindows),
     ...archives.flatMap(describePause),
     ...archives.flatMap(describeLate),
@@ -42,6 +54,22 @@ function describeState({ version, host, pid, startedAt, now, stopping, memory, q
     ...archives.flatMap(describePurges),
   ];
 }
+
+/** Nobody is seen before the first run whose segments go to other hosts. */
+function describeHosts(hosts: State['hosts'] = []): string[] {
+  if (hosts.length === 0) return [];
+  const rows = hosts.map(({ host, pid, version, threads, isLive, tasks }) => [
+    host,
+    String(pid),
+    version,
+    `${tasks.length} of ${threads}`,
+    isLive ? 'live' : 'silent',
+    tasks.slice(0, MOST_TASKS).join(', ') + (tasks.length > MOST_TASKS ? ', …' : ''),
+  ]);
+  return ['', ...formatGrid(['host', 'process', 'version', 'threads busy', 'state', 'segments of this daemon'], rows)];
+}
+
+const MOST_TASKS = 4;
 
 /** `1 failing, 2 late, 1 paused of 9 archives`: each counts, whatever it does besides. */
 function describeWhole(archives: readonly ArchiveState[]): string {

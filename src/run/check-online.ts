@@ -16,20 +16,14 @@ import { lateFailure } from '../store/probe.ts';
 import { NO_LOCK, NO_VERSIONS, type KeptConditions, type ProbeResult, type Store } from '../store/store.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import { tryHeads } from './check-heads.ts';
+import { checkQueue } from './check-queue.ts';
 import { requireKeysFit, warnOfLayout } from './layout.ts';
+import type { OnlineFinding } from './online-finding.ts';
 import { planRun } from './plan.ts';
 import { nameSubject, slotOf } from './subject.ts';
 import { warnOfSubject } from './subject-warnings.ts';
 
-export interface OnlineFinding {
-  level: 'ok' | 'warning' | 'error';
-  /** The option that it is about, such as `archives.fetch_queue`. */
-  subject: string;
-  message: string;
-  hint?: string;
-  /** Of an archive that can be planned: how many segments a run would have now. */
-  segments?: number;
-}
+export type { OnlineFinding };
 
 /** A clock that is further off than this makes run ids and `:slot` misleading, and S3 refuses requests at 15 minutes. */
 const MAX_CLOCK_SKEW_MS = 30_000;
@@ -64,6 +58,9 @@ export async function checkOnline(
   }
   for (const destination of new Set(archives.map((archive) => destinationOf(config, archive))))
     await checkDestination(config, destination, add, limitMs);
+  const { hosts } = config;
+  const look: Parameters<typeof checkQueue>[2] = (url, work) => lookWithin(limitMs, { url }, work);
+  if (hosts !== undefined) add(await collect('hosts', () => checkQueue(config, hosts, look)));
   return findings;
 }
 
@@ -206,7 +203,11 @@ async function checkSource(
 }
 
 /** Each look has a connection of its own, which is cut when it takes too long. */
-function lookWithin<T>(limitMs: number, { url }: SourceConfig, look: (client: Client) => Promise<T>): Promise<T> {
+function lookWithin<T>(
+  limitMs: number,
+  { url }: Pick<SourceConfig, 'url'>,
+  look: (client: Client) => Promise<T>,
+): Promise<T> {
   const message = `it took more than ${formatDuration(limitMs)}, and was given up`;
   const late = (): Error => fail('timeout', { stage: 'connect', message, hint: LATE_SOURCE_HINT });
   return within(limitMs, late, (signal) =>

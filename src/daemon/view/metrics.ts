@@ -209,6 +209,12 @@ export const METRICS = [
   gauge('pgsluice_array_buffer_bytes', [], 'Buffers outside of the heap of the main thread.'),
   gauge('pgsluice_pool_threads', [], 'Worker threads that there may be.'),
   gauge('pgsluice_pool_active', [], 'Segments that are worked on.'),
+  gauge(
+    'pgsluice_hosts',
+    ['state'],
+    'Other hosts that work on segments of this daemon: live, or silent since it last saw them.',
+  ),
+  gauge('pgsluice_hosts_threads', [], 'Threads of the hosts that are live.'),
   gauge('pgsluice_pool_waiting', [], 'Segments that wait for a thread.'),
 ] as const satisfies readonly MetricDeclaration[];
 
@@ -329,6 +335,15 @@ export class Metrics {
     set('pgsluice_pool_threads', config.workers.threads);
     set('pgsluice_pool_active', place.load.active);
     set('pgsluice_pool_waiting', place.load.waiting);
+    if (place.hosts !== undefined) {
+      const live = place.hosts.filter(({ isLive }) => isLive);
+      set('pgsluice_hosts', live.length, { state: 'live' });
+      set('pgsluice_hosts', place.hosts.length - live.length, { state: 'silent' });
+      set(
+        'pgsluice_hosts_threads',
+        live.reduce((sum, { threads }) => sum + threads, 0),
+      );
+    }
     for (const [slot, { heapBytes }] of parts.board.entries.flatMap(describeWorkers).entries())
       set('pgsluice_worker_heap_bytes', heapBytes, { slot: String(slot) });
     set('pgsluice_oldest_snapshot_age_seconds', oldestSnapshotAge(parts));

@@ -5,6 +5,7 @@ import { TOOL } from '../../base/tool.ts';
 import { memorySum } from '../../config/memory-sum.ts';
 import type { ArchiveConfig, Config } from '../../config/schema.ts';
 import type { Pause } from '../../pace/pauses.ts';
+import type { HostState } from '../../work/place.ts';
 import { STALLED_AFTER_MS } from '../../work/trouble-log.ts';
 import type { Calendars, WindowsSummary } from './calendars.ts';
 import type { Live, Sample } from './live.ts';
@@ -40,6 +41,8 @@ export interface State {
     samples: readonly Sample[];
   };
   queue: { threads: number; active: number; waiting: number };
+  /** Other hosts that work for runs of this daemon, as they were seen last; absent without the section `hosts`. */
+  hosts?: readonly HostState[];
   archives: ArchiveState[];
 }
 
@@ -122,7 +125,7 @@ export interface CurrentRun {
 
 /** What the state is made of. */
 export interface StateParts {
-  generation: { config: Config; place: Pick<Generation['place'], 'load'> };
+  generation: { config: Config; place: Pick<Generation['place'], 'load' | 'hosts'> };
   board: Pick<RunBoard, 'entries' | 'entryOf' | 'waitingOf' | 'purgeOf'>;
   purges: Pick<Purges, 'of'>;
   audits: Pick<Audits, 'of' | 'currentOf'>;
@@ -157,6 +160,7 @@ export function buildState(parts: StateParts): State {
       samples: parts.live.samples,
     },
     queue: { threads: config.workers.threads, ...place.load },
+    ...(place.hosts === undefined ? {} : { hosts: place.hosts }),
     archives: Object.values(config.archives).map((archive) => describeArchive(parts, archive, now)),
   };
 }

@@ -23,8 +23,8 @@ import { beatOf, type Beat, type Member, type Queue, type Taken } from './queue.
 const PROGRESS_MS = 5000;
 /** What is left of members that are gone is looked for so often. */
 const SWEEP_MS = 60_000;
-/** What was begun is told so soon; what is begun meanwhile goes along. */
-const GATHER_MS = 20;
+/** What was begun is told so soon: what is begun meanwhile goes along, and what is done by then needs no word of its own. */
+const GATHER_MS = 250;
 /** A host that has just refused a segment leaves the next ones to others for so long. */
 const REST_MS = 2000;
 /** What cannot be told is told again after that. */

@@ -203,6 +203,35 @@ archives: { held: { table: held }, free: { table: t } }
   );
 });
 
+test('the queue of other hosts is looked at: that it may be made, and is not a source under another name', async () => {
+  const queue = await testDatabase();
+  const found = async (url: string): Promise<string[]> => {
+    const file = path.join(folder, 'hosts.yaml');
+    const destination = `destinations: { default: { url: "file://${folder}/archive" } }`;
+    const sections = `${destination}\nhosts: { url: "${url}" }\narchives: { a: { table: t, segments: { on: hosts } } }`;
+    writeFileSync(file, `sources: { default: { url: "${database.url}" } }\n${sections}\n`);
+    const findings = await checkOnline(loadConfig(file, {}));
+    return findings.filter(({ subject }) => subject === 'hosts').map(({ level, message }) => `${level} ${message}`);
+  };
+  assert.deepEqual(await found(queue.url), [`ok the queue will be made in schema pgsluice of database ${queue.name}`]);
+  await queue.client.query('CREATE SCHEMA pgsluice');
+  assert.deepEqual(await found(queue.url), [`ok the queue is in schema pgsluice of database ${queue.name}`]);
+  const alias = new URL(database.url);
+  alias.hostname = alias.hostname === 'localhost' ? '127.0.0.1' : 'localhost';
+  assert.equal(
+    (await found(alias.href)).at(-1),
+    'error the queue is in the database of source "default", under another name of its server',
+  );
+  const role = `stranger_${queue.name}`;
+  await queue.client.query(`DROP SCHEMA pgsluice; CREATE ROLE ${role} LOGIN PASSWORD 'geheim'`);
+  const stranger = new URL(queue.url);
+  Object.assign(stranger, { username: role, password: 'geheim' });
+  assert.deepEqual(await found(stranger.href), [
+    `error the role may not create schema pgsluice of database ${queue.name}`,
+  ]);
+  await queue.client.query(`DROP ROLE ${role}`);
+});
+
 test('where an archive is purged, a bucket in which one overwrite is final is warned of, as far as it says so', async (t) => {
   const s3 = await startS3();
   t.after(() => s3.stop());

@@ -27,7 +27,7 @@ function stateParts(): StateParts {
   };
   const config = { workers, archives: { events: archive }, destinations: { default: destination } };
   return {
-    generation: { config, place: { load: { active: 0, waiting: 0 } } },
+    generation: { config, place: { load: { active: 0, waiting: 0 }, hosts: [] } },
     board: { entries: [], entryOf: () => undefined, waitingOf: () => [] },
     schedule: { slotsOf: () => undefined, nextSlot: () => undefined },
     standings: { of: () => undefined },
