@@ -179,8 +179,10 @@ async function attemptOnce<T extends Task>(
       ...(grant === undefined ? {} : { grant }),
     });
     summary.peakHeapBytes = Math.max(summary.peakHeapBytes, outcome.peakHeapBytes);
-    if (!outcome.ok) throw new FailureError(outcome.failure);
-    return outcome.facts;
+    if (outcome.ok) return outcome.facts;
+    // It was begun at the very moment when nothing was to be begun any more, and dropped again.
+    if (outcome.failure.code === 'aborted' && waiting.signal.aborted && !signal.aborted) throw waiting.signal.reason;
+    throw new FailureError(outcome.failure);
   } finally {
     waiting.release();
   }

@@ -353,7 +353,7 @@ export class Host {
     for (const one of held) {
       if (still.has(one.taken.id)) one.heardMs = startedMs;
       // What is being told has just been removed from the queue.
-      else if (one.report.outcome === undefined) this.#lose(one, 'its job was taken back, or given to another host');
+      else if (one.report.outcome === undefined) this.#drop(one, 'its job was taken back, or given to another host');
     }
     this.#members = await queue.members();
     const led = new Set(this.#members.filter(({ isLive }) => isLive).map(({ id }) => id));
@@ -371,11 +371,16 @@ export class Host {
       if (held.heardMs < oldestMs) this.#lose(held, 'the queue took no sign of this host for too long');
   }
 
+  /** And nobody is to hear of it any more, or could. */
   #lose(held: Held, why: string): void {
-    if (held.isLost) return;
+    held.isLost = true;
+    this.#drop(held, why);
+  }
+
+  #drop(held: Held, why: string): void {
+    if (held.abort.signal.aborted) return;
     const { log } = this.#parts;
     const { archive, run, part, attempt } = held.job;
-    held.isLost = true;
     log.warn({ archive, run, segment: part.index, attempt }, `a segment is dropped: ${why}`);
     held.abort.abort(new Error(why));
   }

@@ -166,7 +166,6 @@ export class Hosts implements Place {
 
   /** Takes the job back. Who works on it is told, hears it at its next sign at the latest, and says when it has dropped it. */
   async #drop(queue: Queue, sent: Sent, end: Promise<SegmentOutcome>, signal: AbortSignal): Promise<SegmentOutcome> {
-    const wasBegun = sent.isBegun;
     // It is nobody's loss that it is there no more.
     sent.isSent = false;
     const reason = errorText(signal.reason);
@@ -179,8 +178,6 @@ export class Hosts implements Place {
     const outcome = await Promise.race([end, late]);
     over.abort();
     if (outcome === undefined) await this.#cleanUp(sent);
-    // Nobody has heard that it was begun, so it was not.
-    if (!wasBegun && outcome?.ok !== true) throw signal.reason;
     this.#begin(sent);
     return outcome ?? failed(dropped(sent.task, reason));
   }
