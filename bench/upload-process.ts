@@ -32,6 +32,11 @@ async function uploadAll(): Promise<void> {
   process.send?.('done', () => process.exit());
 }
 
+/** The uploader frees each piece. */
 async function* body(): AsyncGenerator<Buffer, void, undefined> {
-  for (let at = 0; at < objectBytes; at += PIECE_BYTES) yield await Promise.resolve(noise);
+  for (let at = 0; at < objectBytes; at += PIECE_BYTES) {
+    const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
+    noise.copy(piece);
+    yield await Promise.resolve(piece);
+  }
 }

@@ -139,14 +139,14 @@ function compressorBytes({ codec, engine, level }: ArchiveConfig['compression'],
 /** From the compressor to the destination. */
 function uploadTerms(destination: DestinationConfig, budget: Budget): MemoryTerm[] {
   const { location, endpoint, partBytes, partsInFlight } = destination;
-  // A file takes the compressor's own slices.
-  if (location.kind === 'file') return [];
+  // One is filled while another is written.
+  if (location.kind === 'file') return [{ name: 'pieces of a file', bytes: 2 * budget.pieces.bytes }];
   const onTheWay = mostPartsOnTheWay(partsInFlight, budget);
   const parts = onTheWay + budget.parts.inTheMaking;
   const size = formatBytes(partBytes);
   const isEncrypted = !/^http:/i.test(endpoint ?? '');
   return [
-    { name: `parts in flight, ${parts} x ${size}`, bytes: parts * partBytes },
+    { name: `parts in flight, ${parts} x ${size}`, bytes: parts * partBytes + budget.pieces.bytes },
     ...(isEncrypted ? [{ name: `parts encrypted for TLS, ${onTheWay} x ${size}`, bytes: onTheWay * partBytes }] : []),
   ];
 }

@@ -13,6 +13,7 @@ import { readLines, type LineCount } from './read-lines.ts';
 import { openReader, type Reader } from './readers.ts';
 import { keepStore, takeStore } from './stores.ts';
 import { paceLines } from './pace-lines.ts';
+import { gatherPieces } from './sink/pieces.ts';
 import type { WorkerMessage } from './messages.ts';
 import type { ObjectFacts, SegmentTask } from './task.ts';
 
@@ -103,7 +104,7 @@ async function streamRows(
   }
 
   async function upload(slices: AsyncIterable<Buffer>): Promise<void> {
-    const uploading = store.upload(task.key, proveObject(slices), {
+    const uploading = store.upload(task.key, gatherPieces(proveObject(slices), partBytes), {
       contentType: CODEC_FILES[task.compression.codec].contentType,
       ...(task.contentEncoding === undefined ? {} : { contentEncoding: task.contentEncoding }),
       partBytes,

@@ -32,7 +32,10 @@ export type OnUploadStarted = (uploadId: string) => void;
 export interface UploadOptions {
   contentType: string;
   contentEncoding?: string;
-  /** Bytes of each part but the last. */
+  /**
+   * Bytes of each part but the last. Where one ends, a buffer of `body` should end as well, so that its memory can go early.
+   * The buffers belong to the store once they are yielded.
+   */
   partBytes: number;
   /** Refused, the upload fails with `precondition-failed`. */
   replaces?: Replaces;
@@ -123,10 +126,7 @@ export interface Store {
   signing?: Signing | undefined;
   /** The same destination under another signal, to be closed with this one; without `onTrouble`, the same one is told. */
   under(signal: AbortSignal, onTrouble?: OnTrouble): Store;
-  /**
-   * Streams `body` into one object that is visible only when whole. Resolves once it is; rejects with the first cause. A buffer of
-   * `body` is looked at until the next one is asked for.
-   */
+  /** Streams `body` into one object that is visible only when whole. Resolves once it is; rejects with the first cause. */
   upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<Written>;
   /**
    * Writes a small object whole, or one whose content is known and need not be held, in one request. With `replaces`, after a

@@ -11,6 +11,7 @@ import { linkSignals, NEVER, untilAborted } from '../../base/signals.ts';
 import type { Signing } from '../../base/signing.ts';
 import { checkedPieces } from '../content.ts';
 import { errorCode, orUndefined, toFileFailure } from './errors.ts';
+import { freeNow } from '../free-now.ts';
 import { isUploadId, newUploadId, parseTemporaryName, pathOfKey, refuseSymlinks, temporaryPath } from './paths.ts';
 import { etagOf, putInPlace } from './put-in-place.ts';
 import { probeStore } from '../probe.ts';
@@ -255,8 +256,10 @@ class FileStore implements Store {
   ): Promise<string> {
     try {
       onUploadStarted?.(uploadId);
-      for await (const buffer of buffersUntilAborted(body, signal))
+      for await (const buffer of buffersUntilAborted(body, signal)) {
         await this.#try(`writing ${temporary}`, () => file.writeFile(buffer));
+        freeNow(buffer);
+      }
       return await this.#try(`writing ${temporary}`, () => syncFile(file));
     } finally {
       await file.close();

@@ -1,45 +1,32 @@
-/** One upload to S3, in one request or in parts: ids, aborts, doubts, first causes. */
+/** One upload to S3: lib-storage sends the parts; here is what it leaves to its caller: ids, aborts, doubts, first causes. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   AbortMultipartUploadCommand,
-  type CompletedPart,
-  CompleteMultipartUploadCommand,
-  type CompleteMultipartUploadCommandOutput,
-  CreateMultipartUploadCommand,
-  type CreateMultipartUploadCommandInput,
   type CreateMultipartUploadCommandOutput,
   HeadObjectCommand,
   type HeadObjectCommandOutput,
-  PutObjectCommand,
   type PutObjectCommandInput,
-  type PutObjectCommandOutput,
   type S3Client,
   UploadPartCommand,
-  type UploadPartCommandOutput,
 } from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
 import { fail, type FailureError } from '../../base/errors.ts';
 import { mostPartsOnTheWay } from '../../base/memory-budget.ts';
-import { type Part, PartMemory, Parts } from './parts.ts';
+import { freeNow } from '../free-now.ts';
+import { PartBody } from './part-body.ts';
 import { PartsInFlight } from './parts-in-flight.ts';
 import type { S3Target } from './client.ts';
 import { bareETag, isRefusal, sendUnder } from './conditions.ts';
 import { hasName, toS3Failure } from './errors.ts';
 import { holdIfNot, holdParams } from './object-lock.ts';
 import { encryptionParams, TOKEN_METADATA } from './params.ts';
-import { type AnyCommand, requestOf } from './send.ts';
+import { requestOf } from './send.ts';
 import type { UploadOptions, Written } from '../store.ts';
 
 /** Each of these is sent several times; a leftover upload is found and aborted by the next start. */
 const ABORT_ATTEMPTS = 3;
 const ABORT_PAUSE_MS = 250;
-
-/** S3 takes no more of them. */
-const MOST_PARTS = 10_000;
-
-/** What an upload is made of. */
-type UploadCommand =
-  PutObjectCommand | CreateMultipartUploadCommand | UploadPartCommand | CompleteMultipartUploadCommand;
 
 /** Uploads `body` to the full key `key`. Rejects only when no request is in flight any more. */
 export async function uploadToS3(
@@ -50,27 +37,26 @@ export async function uploadToS3(
 ): Promise<Written> {
   options.signal.throwIfAborted();
   const upload = new OneUpload(target, key, options);
-  const memory = new PartMemory(options.partBytes);
-  const parts = new Parts(body, memory);
-  upload.onFailure = (cause) => {
-    parts.stop(cause);
-  };
+  const partBody = new PartBody(body, options.partBytes, upload.inFlight, (error) => {
+    upload.fail(error);
+  });
+  upload.onFailure = () => partBody.destroy(new Error('the upload failed'));
   const onAbort = (): void => {
     upload.fail(options.signal.reason);
   };
   options.signal.addEventListener('abort', onAbort, { once: true });
   try {
-    const answered = await upload.send(parts, memory);
-    return { etag: await upload.check(answered) };
+    const answered = await upload.send(partBody);
+    return { etag: await upload.check(partBody.bytes, answered) };
   } catch (error) {
     upload.fail(error);
-    const etag = await upload.findLanded();
+    const etag = await upload.findLanded(partBody.bytes);
     if (etag !== undefined) return { etag };
     await upload.abort();
     throw upload.firstCause;
   } finally {
     options.signal.removeEventListener('abort', onAbort);
-    memory.close();
+    partBody.destroy();
   }
 }
 
@@ -81,7 +67,7 @@ function partsInFlight({ destination: { partsInFlight }, learned }: S3Target): P
 }
 
 class OneUpload {
-  onFailure: (cause: unknown) => void = () => undefined;
+  onFailure: () => void = () => undefined;
   readonly inFlight: PartsInFlight;
   readonly #target: S3Target;
   readonly #key: string;
@@ -95,9 +81,9 @@ class OneUpload {
   #finishing = false;
   /** The server said that what is there is not what was to be replaced. */
   #isRefused = false;
-  /** That were sent, or are on their way; none when the object is sent whole. */
   #parts = 0;
-  #bytes = 0;
+  /** Parts that the server has, by number, whose memory is held until lib-storage has made the next one. */
+  readonly #answered = new Map<number, Buffer>();
 
   constructor(target: S3Target, key: string, options: UploadOptions) {
     this.#target = target;
@@ -114,99 +100,42 @@ class OneUpload {
   fail(cause: unknown): void {
     if (this.#failure !== undefined) return;
     this.#failure = { cause };
-    this.onFailure(cause);
+    this.onFailure();
     this.inFlight.open();
     this.#cutData.abort();
   }
 
-  /** Resolves to the ETag that the server answered, if it did. Settles only when nothing is on its way any more. */
-  async send(parts: Parts, memory: PartMemory): Promise<string | undefined> {
-    const first = await parts.next();
-    if (!first.isLast) return this.#sendParts(first, parts, memory);
-    this.#bytes = first.bytes.length;
-    const { ETag } = (await this.#send(
-      new PutObjectCommand({ ...this.#params(), Body: first.bytes }),
-    )) as PutObjectCommandOutput;
-    memory.giveBack(first.bytes);
+  /** Resolves to the ETag that the server answered, if it did. */
+  async send(partBody: PartBody): Promise<string | undefined> {
+    const upload = new Upload({
+      client: this.#watchedClient(),
+      params: { ...this.#params(), Body: partBody },
+      partSize: this.#options.partBytes,
+      // One more asks for the next part, which is so gathered while the others are on their way; `inFlight` lets it go.
+      queueSize: mostPartsOnTheWay(this.#target.destination.partsInFlight) + 1,
+      // lib-storage would abort while other parts are still on the way, or not at all when the body is stalled.
+      leavePartsOnError: true,
+    });
+    const { ETag } = await upload.done();
     return ETag;
-  }
-
-  /** While some are on their way, the next one is gathered; `inFlight` lets it go. */
-  async #sendParts(first: Part, parts: Parts, memory: PartMemory): Promise<string | undefined> {
-    const uploadId = this.#create();
-    // Whoever waits for it first tells.
-    uploadId.catch(() => undefined);
-    const sent: CompletedPart[] = [];
-    const sending: Promise<void>[] = [];
-    const send = async ({ bytes }: Part, number: number): Promise<void> => {
-      const id = await uploadId;
-      const sentAt = performance.now();
-      sent[number - 1] = await this.#sendPart(id, bytes, number);
-      // The server answered, so it has read the request to its end, and there is no more try to make.
-      memory.giveBack(bytes);
-      // Only now, as the next part takes its memory at once.
-      this.inFlight.answered(performance.now() - sentAt);
-    };
-    try {
-      for (let part = first; ; part = await parts.next()) {
-        await this.inFlight.take();
-        if (this.#failure !== undefined) break;
-        this.#parts += 1;
-        this.#bytes += part.bytes.length;
-        if (this.#parts > MOST_PARTS) throw this.#tooManyParts();
-        const sendingOne = send(part, this.#parts);
-        sendingOne.catch((error: unknown) => {
-          this.fail(error);
-        });
-        sending.push(sendingOne);
-        if (part.isLast) break;
-      }
-    } catch (error) {
-      this.fail(error);
-    }
-    await Promise.allSettled([uploadId, ...sending]);
-    if (this.#failure !== undefined) throw this.#failure.cause;
-    return this.#complete(await uploadId, sent);
-  }
-
-  async #create(): Promise<string | undefined> {
-    const isSummed = this.#target.destination.checksums !== 'when-required';
-    const input: CreateMultipartUploadCommandInput = this.#params();
-    const command = new CreateMultipartUploadCommand({ ...input, ...(isSummed ? { ChecksumAlgorithm: 'CRC32' } : {}) });
-    const { UploadId } = (await this.#send(command)) as CreateMultipartUploadCommandOutput;
-    return UploadId;
-  }
-
-  async #sendPart(UploadId: string | undefined, Body: Buffer, PartNumber: number): Promise<CompletedPart> {
-    const where = { Bucket: this.#target.bucket, Key: this.#key, UploadId };
-    const answer = await this.#send(new UploadPartCommand({ ...where, Body, PartNumber }));
-    const { ETag, ChecksumCRC32 } = answer as UploadPartCommandOutput;
-    if (ETag === undefined) throw new Error(`the server answered no ETag for part ${PartNumber} of ${this.#key}`);
-    return { PartNumber, ETag, ...(ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 }) };
-  }
-
-  async #complete(UploadId: string | undefined, Parts: CompletedPart[]): Promise<string | undefined> {
-    const where = { Bucket: this.#target.bucket, Key: this.#key, UploadId };
-    const answer = await this.#send(new CompleteMultipartUploadCommand({ ...where, MultipartUpload: { Parts } }));
-    return (answer as CompleteMultipartUploadCommandOutput).ETag;
   }
 
   /**
    * A short object must never pass for a whole one, whatever happened between here and the server's disk. Resolves to the
    * object's ETag: the answered one, or, as some servers answer none, that of what is there if it is ours.
    */
-  async check(answered: string | undefined): Promise<string> {
+  async check(bytes: number, answered: string | undefined): Promise<string> {
     // What is sent in one request is refused by the server when it is short, and its size is read again before the commit.
     if (answered !== undefined && this.#uploadId === undefined) return bareETag(answered);
     const head = await this.#head();
     if (answered === undefined && !this.#isOurs(head)) throw this.#overwritten();
-    if (head.ContentLength === this.#bytes) {
+    if (head.ContentLength === bytes) {
       await this.#hold(head);
       return bareETag(answered ?? head.ETag);
     }
     throw fail('object-size-mismatch', {
       stage: 'upload',
-      message: `${this.#key} in the bucket ${this.#target.bucket} has ${head.ContentLength ?? 'an unknown number of'} bytes; ${this.#bytes} were sent`,
+      message: `${this.#key} in the bucket ${this.#target.bucket} has ${head.ContentLength ?? 'an unknown number of'} bytes; ${bytes} were sent`,
     });
   }
 
@@ -214,11 +143,11 @@ class OneUpload {
    * The ETag of the object if it is there, whole, and from this very upload, though the request that finishes it seemed to
    * fail: its answer may have been lost, and the SDK's second try then hears that there is no such upload.
    */
-  async findLanded(): Promise<string | undefined> {
+  async findLanded(bytes: number): Promise<string | undefined> {
     if (!this.#finishing || this.#options.signal.aborted) return undefined;
     try {
       const head = await this.#head();
-      if (head.ContentLength !== this.#bytes || !this.#isOurs(head)) return undefined;
+      if (head.ContentLength !== bytes || !this.#isOurs(head)) return undefined;
       await this.#hold(head);
       return bareETag(head.ETag);
     } catch {
@@ -247,12 +176,17 @@ class OneUpload {
     }
   }
 
-  /** Sees each request of the upload. */
-  async #send(toSend: UploadCommand): Promise<unknown> {
-    const command = toSend as unknown as AnyCommand;
+  /** The same client, but this upload sees each of its requests. lib-storage offers no other way to pass it a signal. */
+  #watchedClient(): S3Client {
+    const send = (command: Parameters<S3Client['send']>[0]): Promise<unknown> => this.#sendWatched(command);
+    return Object.create(this.#target.client, { send: { value: send } }) as S3Client;
+  }
+
+  async #sendWatched(command: Parameters<S3Client['send']>[0]): Promise<unknown> {
     const name = requestOf(command);
     if (this.#failure !== undefined) throw new Error('the upload failed', { cause: this.#failure.cause });
     const finishes = name === 'PutObject' || name === 'CompleteMultipartUpload';
+    if (command instanceof UploadPartCommand) this.#partMade();
     const carriesData = name === 'UploadPart' || name === 'PutObject';
     const options = carriesData ? { abortSignal: this.#cutData.signal } : {};
     try {
@@ -264,6 +198,7 @@ class OneUpload {
         : this.#target.client.send(command, options));
       const ms = performance.now() - sentAt;
       if (name === 'CreateMultipartUpload') this.#started(answer as CreateMultipartUploadCommandOutput, ms);
+      if (command instanceof UploadPartCommand) this.#partAnswered(command, ms);
       return answer;
     } catch (error) {
       const operation = { name, key: this.#key, isHeld: this.#options.isHeld === true };
@@ -274,7 +209,7 @@ class OneUpload {
   }
 
   /** The request that makes the object visible is the one that has the condition. */
-  async #finish(command: AnyCommand, options: Parameters<S3Client['send']>[1]): Promise<unknown> {
+  async #finish(command: Parameters<S3Client['send']>[0], options: Parameters<S3Client['send']>[1]): Promise<unknown> {
     const { replaces } = this.#options;
     if (replaces === undefined) return this.#target.client.send(command, options);
     try {
@@ -290,6 +225,29 @@ class OneUpload {
     this.inFlight.measured(ms);
     this.#uploadId = UploadId;
     if (UploadId !== undefined) this.#options.onUploadStarted?.(UploadId);
+  }
+
+  #partMade(): void {
+    this.#parts += 1;
+    this.#freeParts();
+  }
+
+  #partAnswered({ input }: UploadPartCommand, ms: number): void {
+    this.inFlight.answered(ms);
+    this.#answered.set(input.PartNumber ?? 0, input.Body as Buffer);
+    this.#freeParts();
+  }
+
+  /**
+   * The memory of a part ends with the first byte of the next one; once that is made too, nobody looks at it again: the
+   * server answered, so it has read the request to its end, and the SDK has no more tries to make.
+   */
+  #freeParts(): void {
+    for (const [part, body] of this.#answered) {
+      if (part >= this.#parts) continue;
+      this.#answered.delete(part);
+      freeNow(body);
+    }
   }
 
   #params(): PutObjectCommandInput {
@@ -342,11 +300,6 @@ class OneUpload {
       },
       { cause: error },
     );
-  }
-
-  #tooManyParts(): FailureError {
-    const error = new Error(`Exceeded ${MOST_PARTS} parts of the upload of ${this.#key}`);
-    return toS3Failure(error, { name: 'UploadPart', key: this.#key }, this.#target);
   }
 
   #overwritten(): FailureError {
