@@ -313,3 +313,30 @@ describe('a run that is aborted', () => {
     assert.deepEqual(place.begun, []);
   });
 });
+
+describe('a segment that is lost with its host', () => {
+  const LOST = { code: 'host-lost', transient: true, message: 'the host was not heard of any more' } as const;
+
+  test('is given to others three times without counting, each time looked at anew, and then counts', async () => {
+    const looked: number[] = [];
+    const prepare = async (task: SegmentTask, attempt: number): Promise<SegmentTask> => {
+      looked.push(attempt);
+      return task;
+    };
+    const { place, ended } = await start(1, { prepare, retry: { attempts: 1, backoffMs: 0, forMs: 900_000 } });
+    for (let lost = 0; lost < 3; lost += 1) await place.fail(0, LOST);
+    assert.deepEqual(place.begun, ['0.1', '0.1', '0.1', '0.1']);
+    assert.deepEqual(looked, [1, 2, 3, 4]);
+    await place.fail(0, LOST);
+    await assert.rejects(ended, ({ failure }: FailureError) => failure.code === 'host-lost');
+    assert.equal(place.begun.length, 4);
+  });
+
+  test('is not begun again in a run that is drained', async () => {
+    const { place, drain, ended } = await start(1);
+    drain.abort(new Error('the daemon stops'));
+    await place.fail(0, LOST);
+    await assert.rejects(ended);
+    assert.deepEqual(place.begun, ['0.1']);
+  });
+});
