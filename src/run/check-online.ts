@@ -1,12 +1,11 @@
 /** Checks what a config names by looking at it: sources, destinations, and the table or query of each archive. */
-import { fail, toFailure } from '../base/errors.ts';
+import { toFailure } from '../base/errors.ts';
 import { FAILURES } from '../base/failures.ts';
-import { within } from '../base/signals.ts';
 import { formatBytes, formatCount, formatDuration } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, DestinationConfig, SourceConfig } from '../config/schema.ts';
 import { isSuperuser, mayWrite } from '../postgres/role.ts';
-import { socketOf, withConnection, type Client } from '../postgres/connect.ts';
+import type { Client } from '../postgres/connect.ts';
 import { inspectServer } from '../postgres/server.ts';
 import { isPooled, POOLER_WARNING } from '../postgres/settings.ts';
 import { whileReading } from '../postgres/snapshot.ts';
@@ -18,6 +17,7 @@ import { formatRunId } from '../ledger/run-id.ts';
 import { tryHeads } from './check-heads.ts';
 import { checkQueue } from './check-queue.ts';
 import { requireKeysFit, warnOfLayout } from './layout.ts';
+import { lookWithin, LOOK_LIMIT_MS } from './look-within.ts';
 import type { OnlineFinding } from './online-finding.ts';
 import { planRun } from './plan.ts';
 import { nameSubject, slotOf } from './subject.ts';
@@ -28,9 +28,6 @@ export type { OnlineFinding };
 /** A clock that is further off than this makes run ids and `:slot` misleading, and S3 refuses requests at 15 minutes. */
 const MAX_CLOCK_SKEW_MS = 30_000;
 const OLDEST_SERVER = 130000;
-
-/** Each look at a source or an archive, and each step at a destination, is given up after that. */
-const LOOK_LIMIT_MS = 30_000;
 
 /** Gets each finding as soon as it is found. */
 export type TellFinding = (finding: OnlineFinding) => void;
@@ -201,28 +198,6 @@ async function checkSource(
     add(await collect(`archives.${archive.name}`, () => lookWithin(limitMs, source, lookAtArchive)));
   }
 }
-
-/** Each look has a connection of its own, which is cut when it takes too long. */
-function lookWithin<T>(
-  limitMs: number,
-  { url }: Pick<SourceConfig, 'url'>,
-  look: (client: Client) => Promise<T>,
-): Promise<T> {
-  const message = `it took more than ${formatDuration(limitMs)}, and was given up`;
-  const late = (): Error => fail('timeout', { stage: 'connect', message, hint: LATE_SOURCE_HINT });
-  return within(limitMs, late, (signal) =>
-    withConnection(
-      { url, applicationName: 'pgsluice check' },
-      (client) => {
-        signal.addEventListener('abort', () => socketOf(client)?.destroy(), { once: true });
-        return look(client);
-      },
-      signal,
-    ),
-  );
-}
-
-const LATE_SOURCE_HINT = 'Look at the load of the server, and in pg_locks at what it waits for.';
 
 async function checkServer(client: Client, subject: string): Promise<OnlineFinding[]> {
   const server = await inspectServer(client);
