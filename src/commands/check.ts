@@ -1,4 +1,5 @@
 /** `pgsluice check`: validates the config; with --online also what it names. */
+import { checkRehearsals } from '../audit/rehearsal/check.ts';
 import { UsageError } from '../base/errors.ts';
 import { BUDGET } from '../base/memory-budget.ts';
 import { countOf, formatBytes } from '../base/units.ts';
@@ -119,6 +120,7 @@ async function lookAround(
     ...(await checkOnline(config, tell)),
     ...(await checkWindows(config, tell)),
     ...(await checkPurges(config, tell)),
+    ...(await checkRehearsals(config, tell)),
   ];
   const textsOf = (level: OnlineFinding['level']): string[] =>
     online.filter((finding) => finding.level === level).map(describeFinding);

@@ -145,6 +145,7 @@ workers: { threads: 0 }
         bad_filter: { table: 'events', where: 'nonsense = 1' },
         elsewhere: { table: 'events', source: 'other', destination: 'other' },
       },
+      audits: { rehearse: { schedule: '0 6 * * 0', source: 'default' } },
     });
     const { code, stdout, stderr } = await site.run(['check', '--online'], config);
     assert.equal(code, 1);
@@ -153,6 +154,7 @@ workers: { threads: 0 }
     assert.match(stderr, /^archives\.bad_filter: .*nonsense/m);
     assert.match(stderr, /^sources\.other: .*password.*\(.*password.*\)$/m);
     assert.match(stderr, /^destinations\.other: .*no-such-bucket.*\(.*Create the bucket.*\)$/m);
+    assert.match(stderr, /^audits\.rehearse: .*it is the database .* of source default/m);
     assert.ok(!`${stdout}${stderr}`.includes('wrong-pass-word'));
   });
 });

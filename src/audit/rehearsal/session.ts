@@ -1,7 +1,7 @@
 /** The connection of rehearsals: while it lives, nobody else rehearses in this schema, nor takes our tables for leftovers. */
 import { createHash } from 'node:crypto';
 import os from 'node:os';
-import { fail } from '../../base/errors.ts';
+import { fail, type FailureError } from '../../base/errors.ts';
 import type { SourceConfig } from '../../config/schema.ts';
 import { connectPostgres, endConnection, type Client } from '../../postgres/connect.ts';
 import { isPooled } from '../../postgres/settings.ts';
@@ -22,12 +22,7 @@ export async function openRehearsal(
   const applicationName = `pgsluice rehearsal on ${os.hostname()}:${process.pid}`;
   const client = await connectPostgres({ url: source.url, applicationName }, 'restore', signal);
   try {
-    if (isPooled(client))
-      throw fail('behind-pooler', {
-        stage: 'restore',
-        message: 'a restore is not rehearsed through a pooler such as PgBouncer',
-        hint: 'Let the url of this source lead to Postgres itself.',
-      });
+    if (isPooled(client)) throw throughPooler();
     const lost = new AbortController();
     client.on('end', () => {
       lost.abort(fail('session-lost', { stage: 'restore', message: 'the connection of the rehearsal broke' }));
@@ -44,4 +39,13 @@ export async function openRehearsal(
     await endConnection(client);
     throw error;
   }
+}
+
+export function throughPooler(): FailureError {
+  const message = 'a restore is not rehearsed through a pooler such as PgBouncer';
+  return fail('behind-pooler', {
+    stage: 'restore',
+    message,
+    hint: 'Let the url of this source lead to Postgres itself.',
+  });
 }

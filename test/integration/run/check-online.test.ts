@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { checkRehearsals } from '../../../src/audit/rehearsal/check.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { checkOnline, type OnlineFinding } from '../../../src/run/check-online.ts';
 import { startPostgres } from '../../../src/demo/embedded-postgres.ts';
@@ -230,6 +231,51 @@ test('the queue of other hosts is looked at: that it may be made, and is not a s
     `error the role may not create schema pgsluice of database ${queue.name}`,
   ]);
   await queue.client.query(`DROP ROLE ${role}`);
+});
+
+test('the database that restores are rehearsed in is looked at, all against it is said at once, and nothing is made there', async (t) => {
+  const scratch = await testDatabase(t);
+  const rehearsed = async (url: string, audit = '', free?: number) => {
+    const file = path.join(folder, 'rehearsed.yaml');
+    writeFileSync(
+      file,
+      `sources: { default: { url: "${database.url}" }, scratch: { url: "${url}" }, gone: { url: "postgres://127.0.0.1:1/gone" } }
+destinations: { default: { url: "file://${folder}/archive" } }
+archives: { a: { table: t }${audit.includes('gone') ? ', b: { table: t, source: gone }' : ''} }
+audits: { rehearse: { schedule: '0 6 * * 0', source: scratch, ${audit.replace('gone', '')} } }
+`,
+    );
+    const told: OnlineFinding[] = [];
+    const parts = { findFreeBytes: () => Promise.resolve(free), limitMs: 30_000 };
+    const found = await checkRehearsals(loadConfig(file, {}), (finding) => void told.push(finding), parts);
+    assert.deepEqual(told, found);
+    return found.map(({ level, message }) => `${level} ${message}`);
+  };
+  const place = `restores are rehearsed in schema pgsluice_rehearsal of database ${scratch.name}`;
+  assert.deepEqual(await rehearsed(scratch.url), [`ok ${place}, which the first one makes`]);
+  const [known, small, ...more] = await rehearsed(scratch.url, 'atMost: 1GiB', 2 ** 30);
+  assert.deepEqual([known, more], [`ok ${place}, which the first one makes`, []]);
+  assert.match(small ?? '', /^warning the database of source scratch: its disk has 1\.0 GiB free, .*atMost lower$/);
+  const [own, ...none] = await rehearsed(database.url);
+  assert.match(own ?? '', /^error the database of source scratch: it is the database \S+ of source default/);
+  assert.deepEqual(none, []);
+  assert.match((await rehearsed(database.url, 'allowSource: true'))[0] ?? '', /^ok /);
+  const [unknown = ''] = await rehearsed(scratch.url, 'gone');
+  assert.match(unknown, /^error .*nobody can tell whether it is the database of source gone/);
+  assert.match((await rehearsed('postgres://127.0.0.1:1/gone'))[0] ?? '', /^error source scratch: .*ECONNREFUSED/);
+  const role = `rehearser_${scratch.name}`;
+  await scratch.client.query(
+    `CREATE ROLE ${role} LOGIN PASSWORD 'geheim'; REVOKE TEMP ON DATABASE ${scratch.name} FROM PUBLIC; CREATE SCHEMA others`,
+  );
+  const stranger = Object.assign(new URL(scratch.url), { username: role, password: 'geheim' }).href;
+  const said = await rehearsed(stranger, 'schema: others');
+  assert.equal(said.length, 2, said.join('\n'));
+  assert.match(said[0] ?? '', /^error .*GRANT USAGE, CREATE ON SCHEMA/);
+  assert.match(said[1] ?? '', /^error .*GRANT TEMP ON DATABASE/);
+  assert.match((await rehearsed(stranger))[0] ?? '', /^error .*: CREATE SCHEMA /);
+  const { rows } = await scratch.client.query("SELECT FROM pg_namespace WHERE nspname LIKE 'pgsluice%'");
+  assert.equal(rows.length, 0);
+  await scratch.client.query(`DROP ROLE ${role}`);
 });
 
 test('where an archive is purged, a bucket in which one overwrite is final is warned of, as far as it says so', async (t) => {
