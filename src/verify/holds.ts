@@ -1,4 +1,6 @@
 /** Until when Object Lock holds the objects of a run and its manifest, and which of them it does not hold as it should. */
+import { FailureError } from '../base/errors.ts';
+import { retrying, type RetryPolicy } from '../base/retry.ts';
 import { countOf, formatDays } from '../base/units.ts';
 import type { ObjectLock } from '../config/schema.ts';
 import { manifestKey } from '../ledger/names.ts';
@@ -49,9 +51,17 @@ export async function lookAtHolds(
   manifest: StoredManifest,
   isThere: (at: number) => boolean,
   objectLock: ObjectLock | undefined,
-  { keyPrefix, signal }: { keyPrefix: string; signal: AbortSignal },
+  { keyPrefix, retry, signal }: { keyPrefix: string; retry: RetryPolicy; signal: AbortSignal },
 ): Promise<Holds | undefined> {
-  const ofManifest = await folder.store.hold(manifestKey(folder.archive, folder.run));
+  // All objects have been read by now: trouble that passes is not to cost that.
+  const holdOf = (key: string): Promise<Found> =>
+    retrying(
+      retry,
+      signal,
+      () => folder.store.hold(key),
+      (error) => error instanceof FailureError && error.failure.transient,
+    );
+  const ofManifest = await holdOf(manifestKey(folder.archive, folder.run));
   if (objectLock === undefined && typeof ofManifest === 'string') return undefined;
   const holds = new Holds(manifest, ofManifest, objectLock);
   const open = toBeAsked(folder, manifest, isThere);
@@ -59,7 +69,7 @@ export async function lookAtHolds(
     for (let next = await open.next(); next.done !== true; next = await open.next()) {
       signal.throwIfAborted();
       const { at, key } = next.value;
-      holds.note(at, keyPrefix + key, await folder.store.hold(key));
+      holds.note(at, keyPrefix + key, await holdOf(key));
     }
   };
   await Promise.all(Array.from({ length: ASKED_AT_ONCE }, ask));
@@ -86,7 +96,8 @@ export class Holds {
   /** Until when it should be held at least; undefined where no hold is due any more. */
   readonly #dueMs: number | undefined;
   readonly #marks: Uint8Array;
-  readonly #untilSeconds: Uint32Array;
+  /** S3 holds for a hundred years: more than 32 bits can tell. */
+  readonly #untilSeconds: Float64Array;
   readonly #short = new Named();
   readonly #open = new Named();
   readonly #weak = new Named();
@@ -98,7 +109,7 @@ export class Holds {
     const dueMs = Date.parse(startedAt) + (objectLock?.retainMs ?? 0) - CLOCKS_APART_MS;
     this.#dueMs = objectLock !== undefined && dueMs > Date.now() ? dueMs : undefined;
     this.#marks = new Uint8Array(objects.length);
-    this.#untilSeconds = new Uint32Array(objects.length);
+    this.#untilSeconds = new Float64Array(objects.length);
     this.#judge('its manifest', ofManifest);
   }
 
