@@ -3,9 +3,12 @@ import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { assertAccessible, assertNoSidewaysScroll, openPage, reasonForNoBrowser } from '../support/browser.ts';
+import type { RehearsalFindings } from '../../src/audit/rehearsal/rehearsal-pass.ts';
 import type { ProofStanding } from '../../src/daemon/audits.ts';
 import type { PurgeStanding } from '../../src/daemon/purges.ts';
+import type { RehearsalStanding } from '../../src/daemon/rehearsals.ts';
 import type { ArchiveState } from '../../src/daemon/view/state.ts';
+import type { RehearsalResult } from '../../src/ledger/rehearsals.ts';
 import { TOKEN } from '../support/fake-daemon.ts';
 import { openPageOf } from '../support/page.ts';
 import {
@@ -226,11 +229,40 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
       runs: [run(1, 90, daysAgo(40)), run(2, 80, daysAgo(3)), run(3, 70, daysAgo(2)), run(4, 9, undefined)],
       ...{ last: undefined, different: [], unreadable: new Set(), failure: undefined },
     };
-    const archives = [archiveOf('fetch_queue', {}, { proofs }), archiveOf('sessions')];
+    const rehearsed = (run: string, days: number, message?: string): RehearsalResult => ({
+      ...{ run, at: at(-86_400 * days).toISOString(), rows: 10, objects: 1, objectsOfRun: 1, jsonBytes: 1, seconds: 1 },
+      ...{ substitutes: [], host: 'h', status: message === undefined ? ('equal' as const) : ('different' as const) },
+      ...(message !== undefined && { message, code: 'rehearsal-different' }),
+    });
+    const runs = proofs.runs as unknown as RehearsalFindings['runs'];
+    const [first = '', second = ''] = runs.map(({ run }) => run);
+    const back: RehearsalStanding = { findings: { runs, results: [rehearsed(first, 5)] }, failure: undefined };
+    const lost: RehearsalStanding = {
+      findings: { runs, results: [rehearsed(first, 5), rehearsed(second, 4, `not these rows ${HOSTILE}`)] },
+      failure: { ...SHOWN_FAILURE, run: second },
+    };
+    const archives = [
+      archiveOf('fetch_queue', {}, { proofs, rehearsals: back }),
+      archiveOf('page_views', {}, { rehearsals: lost }),
+      archiveOf('sessions'),
+    ];
     const { page, complaints } = await openPageOf({ archives });
     const row = page.getByRole('article', { name: 'fetch_queue' });
-    const text = (await row.innerText()).replaceAll(/\s+/g, ' ');
+    const textOf = async (name: string): Promise<string> =>
+      (await page.getByRole('article', { name }).innerText()).replaceAll(/\s+/g, ' ');
+    const text = await textOf('fetch_queue');
     assert.match(text, /last archived 3h \d\dm ago last proved 2d( 0h)? ago oldest unproved 9d( 0h)? ago/);
+    assert.match(text, /ago last rehearsed 5d( 0h)? ago .*Rehearsals 1 of 4 runs came back as archived/);
+    assert.doesNotMatch(text, /did not come back/);
+    const other = await textOf('page_views');
+    assert.match(
+      other,
+      /last archived 3h \d\dm ago last rehearsed 4d( 0h)? ago, did not come back Rehearsals 1 run did/,
+    );
+    for (const said of [`${second} did not come back`, HOSTILE, SHOWN_FAILURE.message])
+      assert.ok(other.includes(said), `${said} is not in ${other}`);
+    assert.doesNotMatch(other, /Proofs|last proved/);
+    assert.doesNotMatch(await textOf('sessions'), /last archived|Rehearsals/);
     const label = await row.locator('.share-bar').getAttribute('aria-label');
     assert.equal(label, 'Runs by their proofs: 3 proved in time, 1 never proved');
     assert.equal(await page.getByRole('article', { name: 'sessions' }).locator('.share-bar').count(), 0);

@@ -9,6 +9,7 @@ import { age, count, countdown, dateTime, duration, NOTHING, plural } from './fo
 import { historyPath, runPath } from './paths.js';
 import { createProofLine } from './proof.js';
 import { createPurgeLine } from './purge.js';
+import { createRehearsalLine } from './rehearsal.js';
 import { cut } from './text.js';
 
 /**
@@ -33,6 +34,7 @@ export function createArchiveRow(name) {
   const strip = h('div', { class: 'strip' });
   const failure = createFailureBox();
   const proof = createProofLine();
+  const rehearsal = createRehearsalLine();
   const purge = createPurgeLine();
   const actions = createActions(name);
   const link = h('a', { class: 'clamp', href: historyPath(name), title: name }, cut(name, MOST_OF_A_NAME));
@@ -51,6 +53,7 @@ export function createArchiveRow(name) {
       actions.element,
       failure.element,
       proof.element,
+      rehearsal.element,
       purge.element,
     ),
   );
@@ -83,7 +86,8 @@ export function createArchiveRow(name) {
     setAttribute(last.main, 'title', success?.finishedAt);
     setText(next.note, nextNote(archive));
     failure.update(archive);
-    proof.update(archive.proof, success?.finishedAt ?? null);
+    proof.update(archive);
+    rehearsal.update(archive.rehearsal);
     purge.update(archive.purge);
     actions.update(archive, canAct);
     return before;

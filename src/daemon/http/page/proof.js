@@ -1,13 +1,15 @@
 // @ts-check
-/** How the proofs of an archive stand: in one line, with each run that is not what its manifest says. */
+/** What an archive is trusted by, and how its proofs stand: in one line, with each run that is not what its manifest says. */
 import { shareBar } from './bars.js';
 import { h, setChildren, setText } from './dom.js';
 import { failureLines } from './failure.js';
 import { age, dateTime, duration, plural } from './format.js';
+import { factOfRehearsals } from './rehearsal.js';
 import { cut } from './text.js';
 
 /**
  * @import { ProofState } from '../../view/proof-state.ts'
+ * @import { ArchiveState } from '../../view/state.ts'
  */
 
 const MOST_OF_A_RUN = 40;
@@ -26,11 +28,13 @@ export function createProofLine() {
   let shown;
   /** @type {string | undefined} */
   let pictured;
-  const update = (/** @type {ProofState | null} */ proof, /** @type {string | null} */ archivedAt) => {
-    element.hidden = proof === null;
+  const update = (/** @type {ArchiveState} */ archive) => {
+    const { proof, rehearsal } = archive;
+    element.hidden = proof === null && rehearsal === null;
+    if (!element.hidden) setChildren(facts, factsOf(archive).map(describeFact));
+    for (const part of [picture, line, differences]) part.hidden = proof === null;
     if (proof === null) return;
     setText(text, parts(proof).join(' · '));
-    setChildren(facts, factsOf(proof, archivedAt).map(describeFact));
     const shares = JSON.stringify(proof.shares);
     if (shares !== pictured) setChildren(picture, [describeShares(proof.shares)]);
     pictured = shares;
@@ -44,13 +48,25 @@ export function createProofLine() {
 
 /**
  * What an archive is trusted by, each with the run and the time that it is of.
- * @param {ProofState} proof
- * @param {string | null} archivedAt
+ * @typedef {{ name: string, run: string, at: string | null, otherwise: string, bad?: string }} Fact
+ * @param {ArchiveState} archive
+ * @returns {Fact[]}
  */
-function factsOf({ runs, last, oldestUnproved }, archivedAt) {
+function factsOf({ proof, rehearsal, lastSuccess }) {
+  return [
+    { name: 'last archived', run: '', at: lastSuccess?.finishedAt ?? null, otherwise: 'never' },
+    ...(proof === null ? [] : factsOfProofs(proof)),
+    ...(rehearsal === null ? [] : [factOfRehearsals(rehearsal)]),
+  ];
+}
+
+/**
+ * @param {ProofState} proof
+ * @returns {Fact[]}
+ */
+function factsOfProofs({ runs, last, oldestUnproved }) {
   const without = runs === null ? 'not looked at yet' : undefined;
   return [
-    { name: 'last archived', run: '', at: archivedAt, otherwise: 'never' },
     { name: 'last proved', run: last?.run ?? '', at: last?.at ?? null, otherwise: without ?? 'never' },
     {
       name: 'oldest unproved',
@@ -61,10 +77,11 @@ function factsOf({ runs, last, oldestUnproved }, archivedAt) {
   ];
 }
 
-/** @param {ReturnType<typeof factsOf>[number]} fact */
-function describeFact({ name, run, at, otherwise }) {
-  const value =
-    at === null ? h('dd', {}, otherwise) : h('dd', { title: `${cut(run, MOST_OF_A_RUN)} ${dateTime(at)}` }, ago(at));
+/** @param {Fact} fact */
+function describeFact({ name, run, at, otherwise, bad }) {
+  const title = at === null ? undefined : `${cut(run, MOST_OF_A_RUN)} ${dateTime(at)}`;
+  const value = h('dd', title === undefined ? {} : { title }, at === null ? otherwise : ago(at));
+  if (bad !== undefined) value.append(', ', h('strong', { class: 'tinted', 'data-tone': 'bad' }, bad));
   return h('div', {}, h('dt', {}, name), value);
 }
 
