@@ -65,6 +65,8 @@ export interface Surroundings {
   role: string;
   /** The server's major version. */
   version: number;
+  /** Of the database, as Postgres calls it. */
+  encoding: string;
 }
 
 const SURROUNDINGS_SQL = `
@@ -75,7 +77,8 @@ SELECT s.oid IS NOT NULL AS "schemaExists",
   pg_catalog.pg_is_in_recovery()
     OR pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool AS "isReadOnly",
   CURRENT_USER::pg_catalog.text AS role,
-  pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog./) 10000 AS version
+  pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog./) 10000 AS version,
+  pg_catalog.current_setting('server_encoding') AS encoding
 FROM (
   SELECT (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) $1) AS oid
 ) AS s`;

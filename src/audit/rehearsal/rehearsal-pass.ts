@@ -197,7 +197,12 @@ async function rehearseOne(
       {
         ...{ config, generation: generation.number, place: generation.place, archive: open.archive, audit },
         ...{ source: rehearsalSource(config, audit), store: open.store, lastWords: open.lastWords },
-        ...{ client: session.client, identity: facts.identity, log: log.child({ archive: name, run }) },
+        ...{
+          client: session.client,
+          identity: facts.identity,
+          server: facts.place,
+          log: log.child({ archive: name, run }),
+        },
         ...{
           signal: AbortSignal.any([parts.signal, session.lost]),
           random: parts.random ?? Math.random,

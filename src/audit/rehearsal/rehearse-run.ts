@@ -27,6 +27,7 @@ import type { SourceIdentity } from '../../postgres/snapshot.ts';
 import { restoreArchive } from '../../restore/restore-archive.ts';
 import type { RestoreRequest, RestoreResult } from '../../restore/request.ts';
 import type { ScratchRequest, Substitute } from '../../restore/scratch.ts';
+import type { Surroundings } from '../../restore/target.ts';
 import type { Store } from '../../store/store.ts';
 import type { Place } from '../../work/place.ts';
 import type { ProgressSnapshot } from '../../work/progress.ts';
@@ -60,6 +61,8 @@ export interface RehearseParts {
   lastWords: Store;
   client: Client;
   identity: SourceIdentity;
+  /** Of the target. */
+  server: Pick<Surroundings, 'version' | 'encoding'>;
   log: Log;
   signal: AbortSignal;
   random: Random;
@@ -132,7 +135,7 @@ async function rehearse(
   const table: ScratchTable = { ...attempt, archive: archive.name };
   await changeRehearsals(store, archive.name, TOOL, (before) => withAttempt(before, attempt));
   await parts.onStep?.('noted');
-  const ending = await fillAndCompare(parts, chosen, table);
+  const ending = await fillAndCompare(parts, manifest, chosen, table);
   const left = await dropAndForget(parts, table);
   await parts.onStep?.('dropped');
   if (left !== undefined) parts.log.error({ failure: left }, 'the scratch table of a rehearsal is left');
@@ -144,7 +147,12 @@ async function rehearse(
 
 type Ending = Pick<Findings, 'substitutes' | 'problem'> | Exclude<RehearsalOutcome, { result: RehearsalResult }>;
 
-async function fillAndCompare(parts: RehearseParts, chosen: ChosenObjects, table: ScratchTable): Promise<Ending> {
+async function fillAndCompare(
+  parts: RehearseParts,
+  manifest: StoredManifest,
+  chosen: ChosenObjects,
+  table: ScratchTable,
+): Promise<Ending> {
   const { signal } = parts;
   const lines: RowDigest = { rows: 0, sum: 0n };
   let columns: readonly ManifestColumn[] = [];
@@ -168,7 +176,12 @@ async function fillAndCompare(parts: RehearseParts, chosen: ChosenObjects, table
   await parts.onStep?.('restored');
   if (signal.aborted) return { status: 'stopped' };
   const problem = problemOfRestore(result);
-  if (problem !== undefined) return isOfTheRun(problem) ? { substitutes, problem } : outside(problem);
+  if (problem !== undefined) {
+    const lacking = problem.code === 'bad-value' ? whyLacking(parts, manifest) : undefined;
+    if (lacking !== undefined)
+      return outside({ ...problem, message: `${problem.message}; ${lacking}`, hint: LACKING_HINT });
+    return isOfTheRun(problem) ? { substitutes, problem } : outside(problem);
+  }
   try {
     const server = await digestTable(parts, table, columns);
     await parts.onStep?.('compared');
@@ -215,6 +228,17 @@ const OF_THE_RUN: ReadonlySet<string> = new Set([
 
 function isOfTheRun({ code }: Failure): boolean {
   return OF_THE_RUN.has(code);
+}
+
+const LACKING_HINT =
+  'Rehearse in a database with the encoding UTF8, on a server that is no older than those that are archived.';
+
+/** Why values that the archive rightly has may not be possible in the target. */
+function whyLacking({ server }: RehearseParts, { source }: StoredManifest): string | undefined {
+  const archived = Number.parseInt(source.serverVersion, 10);
+  if (server.encoding !== 'UTF8') return `the encoding of this database is ${server.encoding}, which has no others`;
+  if (!(archived > server.version)) return undefined;
+  return `this server is Postgres ${server.version}, and the archive is of Postgres ${archived}, which has more values`;
 }
 
 function outside(failure: Failure): Ending {

@@ -10,7 +10,7 @@ import type { RehearsalOutcome } from '../../../src/audit/rehearsal/rehearse-run
 import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
 import { readRehearsals } from '../../../src/ledger/rehearsals.ts';
 import { openFileStore } from '../../../src/store/file/file.ts';
-import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { testDatabase, withDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { recordTo, type LogLine } from '../../support/record-log.ts';
 import { openYard, type Yard } from '../restore/support.ts';
 
@@ -266,6 +266,31 @@ describe('a rehearsal', () => {
       ['equal'],
     );
   });
+});
+
+test('a value that the database cannot have, and that of the archive could, is no difference', async (t) => {
+  const { url } = scratch;
+  const name = `${scratch.name}_latin1`;
+  await scratch.client.query(`CREATE DATABASE ${name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`);
+  t.after(() => scratch.client.query(`DROP DATABASE ${name} WITH (FORCE)`));
+  const narrow = withDatabase(url, name);
+  const yard = await openYard(source, t);
+  await source.client.query(
+    "CREATE TABLE wide_signs AS SELECT 1 AS id, '\u20ac'::text AS sign; ALTER TABLE wide_signs ADD PRIMARY KEY (id)",
+  );
+  await yard.archive({ table: 'wide_signs' });
+  const toNarrow: Options['config'] = (config) => ({
+    ...config,
+    sources: { ...config.sources, scratch: { name: 'scratch', url: narrow } },
+  });
+  const { outcomes } = await pass(yard, { config: toNarrow });
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ['failed'],
+    JSON.stringify(outcomes),
+  );
+  assert.match(failureOf(outcomes[0]).message, /LATIN1/);
+  assert.deepEqual((await rehearsals(yard)).results, []);
 });
 
 test('nothing goes by a record that nobody can believe', async (t) => {

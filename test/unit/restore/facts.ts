@@ -135,6 +135,7 @@ export function facts(changes: Partial<RestoreFacts> = {}): RestoreFacts {
       isReadOnly: false,
       role: 'restorer',
       version: 18,
+      encoding: 'UTF8',
     },
     target: target(),
     record: undefined,
