@@ -313,6 +313,10 @@ export const COMMANDS: readonly CommandEntry[] = [
     example: 'pgsluice demo --rows 100000',
     options: [
       { flags: '--rows <n>', does: 'rows of the table', default: '466000' },
+      {
+        flags: '--hosts <n>',
+        does: 'have the segments done by so many workers, 2 to 16, one of which is killed in mid-run, and tell who did what',
+      },
       { flags: '--keep', does: 'leave the servers up until Ctrl-C, and print how to connect' },
       {
         flags: '--serve',
@@ -324,6 +328,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     run: async (invocation, given) =>
       (await import('./demo.ts')).demoCommand(invocation, {
         rows: given.text('rows'),
+        ...given.texts('hosts'),
         keep: given.flag('keep'),
         serve: given.flag('serve'),
       }),

@@ -5,6 +5,8 @@ import { countOf, formatBytes, formatCount } from '../base/units.ts';
 import { archiveNamed, destinationOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
 import { countRows, DEMO_ARCHIVE, openDemo, type DemoEnvironment } from '../demo/environment.ts';
+import { runOnHosts } from '../demo/hosts.ts';
+import { describeHosts, type HostsReport } from '../demo/hosts-report.ts';
 import { readContent } from '../verify/content.ts';
 import type { ManifestObject } from '../ledger/manifest.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
@@ -17,6 +19,9 @@ import { printJson, printLines } from './terminal/print.ts';
 import { describeResult, runWithBar } from './run.ts';
 
 const MAX_ROWS = 100_000_000;
+/** One of them is killed, and others have to go on. */
+const MIN_HOSTS = 2;
+const MAX_HOSTS = 16;
 
 /** Rows in the table, and rows that the objects hold when they are read again. */
 interface Proof {
@@ -26,9 +31,11 @@ interface Proof {
 
 export async function demoCommand(
   invocation: Invocation,
-  options: { rows: string; keep: boolean; serve: boolean },
+  options: { rows: string; keep: boolean; serve: boolean; hosts?: string },
 ): Promise<number> {
   const rows = parseRows(options.rows);
+  const hosts = parseHosts(options.hosts);
+  if (hosts !== undefined && options.serve) throw new UsageError('--hosts and --serve: give one of the two');
   const closers = new Closers();
   const interrupt = watchInterrupts();
   const say = (text: string): void => {
@@ -42,7 +49,11 @@ export async function demoCommand(
       configFile: demo.configFile,
       environment: { ...invocation.environment, ...demo.variables },
     };
-    const exitCode = await archiveAndProve(own, demo, interrupt.signal);
+    const exitCode = await archiveAndProve(own, demo, interrupt.signal, () =>
+      hosts === undefined
+        ? runHere(own, interrupt.signal)
+        : runElsewhere(invocation, demo, { count: hosts, rows }, interrupt.signal, say),
+    );
     if (exitCode === EXIT.done && options.serve) await serve(own, demo, rows, interrupt.signal);
     else if (exitCode === EXIT.done && options.keep) await keepUp(invocation, demo, interrupt.signal);
     return interrupt.interrupted && !options.keep && !options.serve ? EXIT.interrupted : exitCode;
@@ -61,17 +72,54 @@ function parseRows(text: string): number {
   throw new UsageError(`--rows ${text}: must be a whole number from 0 to ${formatCount(MAX_ROWS)}`);
 }
 
-async function archiveAndProve(invocation: Invocation, demo: DemoEnvironment, signal: AbortSignal): Promise<number> {
+function parseHosts(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const hosts = Number(text);
+  if (Number.isInteger(hosts) && hosts >= MIN_HOSTS && hosts <= MAX_HOSTS) return hosts;
+  throw new UsageError(`--hosts ${text}: must be a whole number from ${MIN_HOSTS} to ${MAX_HOSTS}`);
+}
+
+interface DemoRun {
+  result: RunResult | undefined;
+  /** Who did what; absent where this process did all. */
+  hosts?: HostsReport;
+}
+
+async function runHere(invocation: Invocation, signal: AbortSignal): Promise<DemoRun> {
   const config = openConfig(invocation);
   const [result] = await runWithBar(invocation, config, chooseArchives(config, [DEMO_ARCHIVE]), signal);
+  return { result };
+}
+
+async function runElsewhere(
+  { environment, stderr }: Invocation,
+  demo: DemoEnvironment,
+  size: { count: number; rows: number },
+  signal: AbortSignal,
+  say: (text: string) => void,
+): Promise<DemoRun> {
+  const { output, ...hosts } = await runOnHosts(demo, { ...size, environment }, signal, say);
+  if (stderr.isTTY) stderr.write('\r\u001b[2K');
+  const [result] = JSON.parse(output) as RunResult[];
+  return { result, hosts };
+}
+
+async function archiveAndProve(
+  invocation: Invocation,
+  demo: DemoEnvironment,
+  signal: AbortSignal,
+  run: () => Promise<DemoRun>,
+): Promise<number> {
+  const config = openConfig(invocation);
+  const { result, hosts } = await run();
   if (result === undefined || result.status === 'failed') {
     if (result !== undefined) printLines(invocation, describeResult(result));
     return EXIT.failed;
   }
   const { objects, proof } = await prove(config, demo, result, signal);
   const equal = proof.tableRows === proof.archivedRows;
-  if (invocation.json) printJson(invocation, { ...result, ...proof, equal });
-  else printLines(invocation, describeDemo(result, objects, proof));
+  if (invocation.json) printJson(invocation, { ...result, ...proof, equal, ...(hosts === undefined ? {} : { hosts }) });
+  else printLines(invocation, describeDemo(result, objects, proof, hosts));
   return equal ? EXIT.done : EXIT.different;
 }
 
@@ -101,7 +149,12 @@ async function prove(
   }
 }
 
-function describeDemo(result: RunResult, objects: readonly ManifestObject[], proof: Proof): string[] {
+function describeDemo(
+  result: RunResult,
+  objects: readonly ManifestObject[],
+  proof: Proof,
+  hosts?: HostsReport,
+): string[] {
   const rate = (amount: number): number => amount / Math.max(result.seconds, 0.001);
   const equal = proof.tableRows === proof.archivedRows;
   return [
@@ -112,8 +165,10 @@ function describeDemo(result: RunResult, objects: readonly ManifestObject[], pro
     `  gzip              ${formatBytes(result.bytes)}`,
     `  time              ${result.seconds.toFixed(1)} s`,
     `  peak worker heap  ${formatBytes(result.peakHeapBytes)}`,
-    `  peak RSS          ${formatBytes(result.peakRssBytes)}, the whole process`,
-    ...objects.map((object) => `  object            ${object.key}  ${formatBytes(object.bytes)}`),
+    `  peak RSS          ${formatBytes(result.peakRssBytes)}, the whole process${hosts === undefined ? '' : ' of the coordinator'}`,
+    ...(hosts === undefined
+      ? objects.map((object) => `  object            ${object.key}  ${formatBytes(object.bytes)}`)
+      : [...describeHosts(hosts), `  objects           ${formatCount(objects.length)}, one a segment`]),
     `  manifest          ${result.manifest ?? ''}`,
     `  proof             ${countOf(proof.archivedRows, 'row')} in the objects, ${formatCount(proof.tableRows)} in the table: ${equal ? 'equal' : 'DIFFERENT'}`,
   ];

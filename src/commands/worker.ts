@@ -88,7 +88,7 @@ async function work({ invocation, config, hosts, log, notify, stop }: Work): Pro
   const timers = [setInterval(() => notify.status(statusLine(host)), STATUS_MS)];
   if (notify.watchdogIntervalMs !== undefined)
     timers.push(setInterval(() => notify.watchdog(), notify.watchdogIntervalMs));
-  log.info({ threads }, 'worker is ready');
+  log.info({ threads, member: queue.id }, 'worker is ready');
   notify.ready(statusLine(host));
   try {
     if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));

@@ -288,9 +288,11 @@ export class Hosts implements Place {
     }
     if (outcome === undefined) return;
     if (!outcome.ok) sent.end({ ...outcome, failure: withPlace(onHost(outcome.failure, sent.host), sent.task) });
-    else if (outcome.facts.key === sent.task.key)
+    else if (outcome.facts.key === sent.task.key) {
+      const { archive, run, segment } = sent.task;
+      this.#log.debug({ archive, run, segment, member: sent.member, host: sent.host }, 'a segment was done by a host');
       sent.end({ ...outcome, facts: { ...outcome.facts, etag: outcome.facts.etag ?? '' } });
-    else sent.end(failed(withPlace(wrongObject(outcome.facts.key), sent.task)));
+    } else sent.end(failed(withPlace(wrongObject(outcome.facts.key), sent.task)));
   }
 
   #begin(sent: Sent): void {
