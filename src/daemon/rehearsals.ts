@@ -43,6 +43,8 @@ export interface RehearsalsParts {
 /** What rehearsals report; nothing of this may throw. */
 export interface RehearsalEvents {
   changed: () => void;
+  /** How the rehearsals of the archive stand has been read for the first time, or cannot be. */
+  read: (archive: string) => void;
   ended: (archive: string, status: RehearsalOutcome['status'], rows: number) => void;
   /** A run did not come back as it was archived; told anew where it is for another reason by now. */
   different: (archive: string, result: RehearsalResult, isNew: boolean) => void;
@@ -89,8 +91,10 @@ export class Rehearsals {
 
   /** What keeps purges from the archive: some of it does not come back. */
   holdsPurge(name: string): Failure | undefined {
-    const different = differentOf(this.of(name))[0];
-    return different && describeResult(name, different);
+    const standing = this.of(name);
+    const [different] = differentOf(standing);
+    if (different !== undefined) return describeResult(name, different);
+    return standing !== undefined && isUnread(standing) && this.#stop !== undefined ? unread(name) : undefined;
   }
 
   /** The daemon has started, or has another config: what is known is read, and what a kill has left is dropped. */
@@ -163,13 +167,11 @@ export class Rehearsals {
       mayRehearse: (archive) => !isPaused(archive) && archiveNamed(generation().config, archive) !== undefined,
       hooks: {
         found: (archive, { runs, results }) => {
-          this.#of(archive).findings = { runs, results };
-          events.changed();
+          this.#read(archive, (standing) => (standing.findings = { runs, results }));
         },
         unknown: (archive, failure) => {
           log.error({ archive, failure }, 'it cannot be found out which runs are to be rehearsed');
-          this.#of(archive).failure = { ...showFailure(failure), run: '' };
-          events.changed();
+          this.#read(archive, (standing) => (standing.failure = { ...showFailure(failure), run: '' }));
         },
         begin: (begun) => {
           log.info({ ...begun }, 'the restore of a run is rehearsed');
@@ -184,6 +186,14 @@ export class Rehearsals {
     }).catch((error: unknown) => {
       log.error({ error: String(error) }, 'a rehearsal has ended in a way that nobody foresaw');
     });
+  }
+
+  #read(archive: string, note: (standing: RehearsalStanding) => void): void {
+    const standing = this.#of(archive);
+    const wasUnread = isUnread(standing);
+    note(standing);
+    if (wasUnread) this.#parts.events.read(archive);
+    this.#parts.events.changed();
   }
 
   #ended(archive: string, run: string, outcome: RehearsalOutcome): void {
@@ -244,6 +254,15 @@ export class Rehearsals {
     this.#kept.set(name, kept);
     return kept;
   }
+}
+
+function isUnread({ findings, failure }: RehearsalStanding): boolean {
+  return findings === undefined && failure === undefined;
+}
+
+function unread(archive: string): Failure {
+  const message = 'it has not been read yet which restores came back';
+  return fail('rehearsals-unread', { stage: 'purge', archive, message }).failure;
 }
 
 /** Runs that are there and did not come back, the one that was found first in front. */

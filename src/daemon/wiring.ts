@@ -185,6 +185,7 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
     ...{ generation: () => generations.current, log, isPaused },
     events: {
       changed,
+      read: (archive) => purges.offer(archive),
       ended: (archive, status, rows) => metrics.rehearsed(archive, status, rows),
       different: (archive, result, isNew) => {
         if (isNew) alarms.notComeBack(archive, result);

@@ -228,6 +228,12 @@ export const RUN_FAILURES = {
       'A run was restored by way of trial, and did not come back as it was archived. Nothing of the archive is purged until it does.',
     hint: 'See what `pgsluice verify ARCHIVE RUN` says of its objects, and restore it by hand into a table of your own. The run comes again soon at the slots of audits.rehearse.',
   },
+  'rehearsals-unread': {
+    transient: true,
+    meaning:
+      'The daemon has just started, and has not read yet which restores came back; nothing of the archive is purged before.',
+    hint: 'Nothing is to be done.',
+  },
   'rehearsal-refused': {
     transient: false,
     meaning: 'No restore is rehearsed, as something stands against the database that audits.rehearse names.',
