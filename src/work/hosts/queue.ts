@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Db, JobAttempt, PgBoss } from 'pg-boss';
-import { errorText, fail, type FailureError } from '../../base/errors.ts';
+import { errorText, fail, toFailure, type FailureError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { untilAborted } from '../../base/signals.ts';
 import { TOOL } from '../../base/tool.ts';
@@ -45,7 +45,8 @@ const POLL_MS = 1000;
 /** A server that is cut off keeps nobody for longer. */
 const ANSWER_MS = 10_000;
 const MOST_AT_ONCE = 100;
-const MOST_MEMBERS = 1000;
+/** The oldest are listed first, and of those that have ended pg-boss keeps a thousand. */
+const MOST_MEMBERS = 10_000;
 /** That a process has in the queue at once. */
 const MOST_JOBS = 100_000;
 /** What of a segment takes longer is lost: the longest that pg-boss knows. */
@@ -115,6 +116,8 @@ export class Queue {
     queue.#hearNotifications(boss.getDb());
     try {
       await boss.start();
+      // pg-boss only tells of it when it fails, and who is not listed is taken for gone.
+      if (!(await queue.members()).some((member) => member.id === id)) throw new Error('it does not list this process');
       await boss.createQueue(queue.#inbox, INBOX);
       await boss.createQueue(TASKS, { notify: true, retryLimit: 0, expireInSeconds: LONGEST_SECONDS });
       return queue;
@@ -228,10 +231,11 @@ export class Queue {
 
   /** Removes what members have left that are gone: their jobs, and their inboxes. */
   async sweep(): Promise<void> {
+    // In this order, as who joins in between is in neither.
+    const queues = await this.#ask(() => this.#boss.getQueues(undefined, { limit: MOST_MEMBERS }));
     const members = await this.members();
     const there = new Set(members.filter(({ isGone }) => !isGone).map(({ id }) => id));
     there.add(this.id);
-    const queues = await this.#ask(() => this.#boss.getQueues());
     for (const { name } of queues) {
       const member = memberOf(name);
       if (member !== undefined && !there.has(member)) await this.#removeInbox(member);
@@ -240,7 +244,7 @@ export class Queue {
 
   async #removeInbox(member: string): Promise<void> {
     await this.#ask(async () => {
-      for (const { name } of await this.#boss.getQueues()) {
+      for (const { name } of await this.#boss.getQueues(undefined, { limit: MOST_MEMBERS })) {
         if (!name.startsWith('tasks/')) continue;
         for (;;) {
           const jobs = await this.#boss.findJobs(name, { data: { coordinator: member }, limit: MOST_AT_ONCE });
@@ -354,11 +358,13 @@ export async function joinQueue(
   { log, signal }: { log: Log; signal: AbortSignal },
 ): Promise<Queue> {
   for (let tried = 0; ; tried += 1) {
+    const opening = Queue.open(config, role, threads, log);
     try {
-      return await untilAborted(Queue.open(config, role, threads, log), signal);
+      return await untilAborted(opening, signal);
     } catch (error) {
+      if (signal.aborted) void opening.then((queue) => queue.close()).catch(() => undefined);
       signal.throwIfAborted();
-      const failure = (error as FailureError).failure;
+      const failure = toFailure(error, 'worker');
       if (failure.code !== 'queue-unavailable') throw error;
       if (tried === 0) log.warn({ failure }, 'the queue of hosts.url cannot be used; it is tried again and again');
       await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);

@@ -83,6 +83,19 @@ describe('the queue', () => {
         [second.id, 'worker', 3, true],
       ].toSorted(),
     );
+    // So many have ended lately; pg-boss lists the oldest first.
+    await client.query(
+      `INSERT INTO pgsluice.instance
+       SELECT (jsonb_populate_record(i, jsonb_build_object('id', gen_random_uuid(), 'started_on', now() - interval '1 day', 'stopped_on', now()))).*
+       FROM pgsluice.instance i, generate_series(1, 1000) WHERE i.id = (SELECT min(id::text)::uuid FROM pgsluice.instance)`,
+    );
+    assert.deepEqual(
+      (await second.members())
+        .filter(({ isLive }) => isLive)
+        .map(({ id: member }) => member)
+        .toSorted(),
+      [first.id, second.id].toSorted(),
+    );
     const id = crypto.randomUUID();
     await first.send(id, { coordinator: first.id });
     await first.send(id, { coordinator: first.id });
