@@ -1,7 +1,7 @@
 /** What a `pgsluice worker` does: takes jobs out of the queue as it has threads for them, runs them, and tells what became of them. */
 import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fail, toFailure, type FailureError } from '../../base/errors.ts';
+import { fail, toFailure, type Failure, type FailureError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { maxRowBytes } from '../../base/memory-budget.ts';
 import { NEVER } from '../../base/signals.ts';
@@ -27,8 +27,9 @@ const SWEEP_MS = 60_000;
 const GATHER_MS = 250;
 /** A host that has just refused a segment leaves the next ones to others for so long. */
 const REST_MS = 2000;
-/** What cannot be told is told again after that. */
+/** What cannot be told is told again after that, and so often at most: then the segment is lost with its host. */
 const PAUSE_MS = 500;
+const MOST_TOLD = 120;
 /** Documents of runs that are kept. */
 const MOST_KEPT = 20;
 
@@ -70,6 +71,8 @@ export class Host {
   #gathering: NodeJS.Timeout | undefined;
   #idle: (() => void)[] = [];
   #done = 0;
+  /** What is being taken out of the queue. */
+  #taking: Promise<unknown> = Promise.resolve();
 
   constructor(config: Config, hosts: HostsConfig, parts: HostParts) {
     this.#config = config;
@@ -109,8 +112,9 @@ export class Host {
   /** Takes nothing any more, and resolves once all that it has is done; what is not, once `limitMs` are over, is dropped. */
   async drain(limitMs: number): Promise<void> {
     this.#isDraining = true;
+    await this.#taking;
     const late = setTimeout(() => {
-      for (const held of this.#held.values()) held.abort.abort(new Error('the host is stopped'));
+      for (const held of this.#held.values()) held.abort.abort(STOPPED);
     }, limitMs);
     await this.#untilIdle();
     clearTimeout(late);
@@ -141,7 +145,9 @@ export class Host {
     const free = threads - this.#held.size;
     if (this.#isDraining || free <= 0 || performance.now() < this.#restsUntil) return false;
     const startedMs = performance.now();
-    const jobs = await queue.take(free);
+    const taking = queue.take(free);
+    this.#taking = taking.catch(() => undefined);
+    const jobs = await taking;
     for (const taken of jobs) this.#begin(taken, startedMs);
     return jobs.length > 0;
   }
@@ -199,7 +205,7 @@ export class Host {
       else log.warn({ ...context, failure: outcome.failure }, 'a segment was not done here');
       report.outcome = outcome.ok
         ? outcome
-        : { ok: false, failure: shortened(outcome.failure), peakHeapBytes: outcome.peakHeapBytes };
+        : { ...outcome, failure: shortened(held.abort.signal.reason === STOPPED ? stopped(job) : outcome.failure) };
       await this.#tellEnd(held);
     } catch (error) {
       log.warn({ ...context, failure: toFailure(error, 'worker') }, 'what became of a segment could not be told');
@@ -293,7 +299,7 @@ export class Host {
   /** Says the outcome until it is heard, then removes the job; unless it is somebody else's by then. */
   async #tellEnd(held: Held): Promise<void> {
     const { queue } = this.#parts;
-    while (!held.isLost) {
+    for (let told = 0; !held.isLost && told < MOST_TOLD; told += 1) {
       try {
         await queue.say(held.job.coordinator, this.#said([held.report]));
         await queue.settle(held.taken.attempt);
@@ -397,6 +403,14 @@ export class Host {
     for (const number of bindings.generations)
       if (number !== this.#generation && !used.has(number)) bindings.drop(number);
   }
+}
+
+const STOPPED = new Error('the host is stopped');
+
+/** Its run has not been stopped, so another host may have it at once. */
+function stopped({ archive, run, part }: Job): Failure {
+  const message = `the host was stopped before segment ${part.index} was done`;
+  return fail('host-lost', { stage: 'worker', archive, run, segment: part.index, message }).failure;
 }
 
 function selectOf(
