@@ -15,7 +15,7 @@ import type { Bindings } from '../bindings.ts';
 import type { HostState, Place, TaskHooks } from '../place.ts';
 import { cleanUpAfterDeath } from '../thread-death.ts';
 import { describeEnds } from './ends.ts';
-import { checkJob, readSaid, type Job, type Report, type Said } from './messages.ts';
+import { checkJob, partOfJob, readSaid, type Job, type Report, type Said } from './messages.ts';
 import { beatOf, joinQueue, type Beat, type Member, type Queue, type Taken } from './queue.ts';
 
 /** What cannot be put into the queue is tried again after that. */
@@ -42,6 +42,8 @@ interface Sent {
   /** It is in the queue, as far as is known; and how many looks have not found it there. */
   isSent: boolean;
   missed: number;
+  /** The document that it was sent with. */
+  shared?: Promise<SharedTaskMark>;
   /** Who works on it: the member of the queue, and the machine. */
   member?: string;
   host?: string;
@@ -138,6 +140,9 @@ export class Hosts implements Place {
       } catch (error) {
         if (toFailure(error, 'worker').code !== 'queue-unavailable') throw error;
         await sleep(PAUSE_MS, undefined, { signal }).catch(() => undefined);
+        // It was there all the same: sent again, it would be done twice.
+        sent.isSent = sent.isBegun;
+        if (sent.isSent) return queue;
         if (!signal.aborted) continue;
         // It may be there all the same.
         await queue.remove([sent.id]).catch(() => undefined);
@@ -287,6 +292,7 @@ export class Hosts implements Place {
       sent.hooks.onProgress({ kind: 'progress', ...progress });
     }
     if (outcome === undefined) return;
+    if (!outcome.ok && outcome.failure.code === 'bad-journal') this.#forgetShared(sent);
     if (!outcome.ok) sent.end({ ...outcome, failure: withPlace(onHost(outcome.failure, sent.host), sent.task) });
     else if (outcome.facts.key === sent.task.key) {
       const { archive, run, segment } = sent.task;
@@ -321,16 +327,24 @@ export class Hosts implements Place {
       await cleanUpAfterDeath(task, ends, { backendPid: pids[at], uploadId: ids[at], rows: 0, peakHeapBytes: 0 });
   }
 
-  async #jobOf(queue: Queue, { id, task }: Sent): Promise<Job> {
+  async #jobOf(queue: Queue, sent: Sent): Promise<Job> {
+    const { id, task } = sent;
+    sent.shared = this.#share(task);
     const { archive, run, destination, attempt, key, token, replaces } = task;
     return checkJob({
       format: 'pgsluice/job/1',
       ...{ id, coordinator: queue.id, archive, run, destination, attempt, key },
-      part: { ...(task.origin.part as Job['part']), index: task.segment },
+      part: partOfJob(task.origin.part, task.segment),
       ...(token === undefined ? {} : { token }),
       ...(replaces === undefined ? {} : { replaces }),
-      shared: await this.#share(task),
+      shared: await sent.shared,
     });
+  }
+
+  /** Somebody has written over it, such as a process that was frozen and leads the run no more: the next attempt writes it anew. */
+  #forgetShared({ task, shared }: Sent): void {
+    const run = `${task.archive}/${task.run}`;
+    if (this.#shared.get(run)?.mark === shared) this.#shared.delete(run);
   }
 
   /** Writes what the segments of the run share, once for each session. */

@@ -3,7 +3,9 @@ import * as z from 'zod';
 import { fail, type Failure } from '../../base/errors.ts';
 import { FAILURES, type FailureCode } from '../../base/failures.ts';
 import { count, ETAG_FIELD, hex, name, OBJECT_FIELDS, text } from '../../ledger/fields.ts';
+import { segmentOfDataKey } from '../../ledger/names.ts';
 import { plannedSegment } from '../../ledger/segments.ts';
+import type { Part } from '../../segment/narrow.ts';
 
 /** A job may have no more bytes, as JSON: it is read and written again with each of its steps. */
 export const MOST_JOB_BYTES = 8 * 1024;
@@ -17,22 +19,25 @@ const MOST_TRACES = 16;
 const id = z.uuid();
 
 /** One attempt at a segment. It names what it needs, holds no secret, and no value but the bounds of its rows. */
-const job = z.strictObject({
-  format: z.literal('pgsluice/job/1'),
-  id,
-  /** Who leads the run, and is told what becomes of it. */
-  coordinator: id,
-  archive: name().min(1),
-  run: name().min(1),
-  destination: name(),
-  attempt: count(),
-  part: plannedSegment,
-  key: text(2048),
-  token: hex(8).exactOptional(),
-  replaces: name().exactOptional(),
-  /** The document that the other segments of the run have as well. */
-  shared: z.strictObject({ etag: name(), sha256: hex(64) }),
-});
+const job = z
+  .strictObject({
+    format: z.literal('pgsluice/job/1'),
+    id,
+    /** Who leads the run, and is told what becomes of it. */
+    coordinator: id,
+    archive: name().min(1),
+    run: name().min(1),
+    destination: name(),
+    attempt: count(),
+    part: plannedSegment,
+    key: text(2048),
+    token: hex(8).exactOptional(),
+    replaces: name().exactOptional(),
+    /** The document that the other segments of the run have as well. */
+    shared: z.strictObject({ etag: name(), sha256: hex(64) }),
+  })
+  // So that who can write to the queue alone can have no manifest, journal or other archive overwritten.
+  .refine(({ archive, run, key, part }) => segmentOfDataKey(archive, run, key) === part.index, { path: ['key'] });
 export type Job = z.infer<typeof job>;
 
 const facts = z.strictObject({
@@ -95,6 +100,12 @@ export const readJob = (data: unknown): Job => read(job, 'job', data, MOST_JOB_B
 export const readSaid = (data: unknown): Said => read(said, 'message of a host', data, MOST_MESSAGE_BYTES);
 export const readDrop = (data: unknown): Drop => read(drop, 'order to a host', data, MOST_MESSAGE_BYTES);
 
+/** Leaves are read by their OID alone; the names of a hundred might not fit into a job. */
+export function partOfJob(given: Part, index: number): Job['part'] {
+  const { leaves, ...part } = given as Job['part'];
+  return { ...part, index, ...(leaves && { leaves: leaves.map(({ leaf }) => ({ leaf, name: '' })) }) };
+}
+
 /** The job as it may be sent. Throws FailureError `bad-job` when it is too large. */
 export function checkJob(given: Job): Job {
   return read(job, 'job', given, MOST_JOB_BYTES);
@@ -120,6 +131,7 @@ export function shortened(given: Failure): Failure {
   return cause === undefined ? short : { ...short, cause: cut(cause) };
 }
 
+/** The queue's jsonb takes neither U+0000 nor half a character, and an error may quote anything. */
 function cut(words: string): string {
-  return words.slice(0, MOST_TEXT_CHARS);
+  return words.slice(0, MOST_TEXT_CHARS).toWellFormed().replaceAll('\0', '\ufffd');
 }

@@ -6,6 +6,7 @@ import type { Client } from 'pg';
 import { createLog } from '../../../src/base/log.ts';
 import type { ArchiveConfig, DestinationConfig } from '../../../src/config/schema.ts';
 import { chooseCompressor } from '../../../src/format/compress/codec.ts';
+import { dataKey } from '../../../src/ledger/names.ts';
 import { connectPostgres, endConnection } from '../../../src/postgres/connect.ts';
 import { buildSelect } from '../../../src/postgres/select.ts';
 import { markServer } from '../../../src/postgres/server-mark.ts';
@@ -101,7 +102,7 @@ export function placeConformance(
         subject: subjectName,
         range: 'all rows',
         keyColumns: [0],
-        key: `events/run=${RUN}/part-${segments}.jsonl`,
+        key: dataKey('events', RUN, segments, 'jsonl'),
         compression: { codec: 'none', engine: 'auto' },
         compressor: chooseCompressor({ codec: 'none', engine: 'auto' }),
         maxRowBytes: 1_000_000,

@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { FailureError } from '../../../src/base/errors.ts';
+import { fail, FailureError } from '../../../src/base/errors.ts';
 import type { DestinationConfig } from '../../../src/config/schema.ts';
 import type { Binding } from '../../../src/segment/binding.ts';
 import { describeEnds, requireSameEnds } from '../../../src/work/hosts/ends.ts';
-import { checkJob, readDrop, readJob, readSaid, type Job } from '../../../src/work/hosts/messages.ts';
+import {
+  checkJob,
+  partOfJob,
+  readDrop,
+  readJob,
+  readSaid,
+  shortened,
+  type Job,
+} from '../../../src/work/hosts/messages.ts';
 import { beatOf } from '../../../src/work/hosts/queue.ts';
 
 function isBad(error: unknown): boolean {
@@ -49,6 +57,13 @@ describe('what comes out of the queue', () => {
       aJob({ id: 'x' }),
       aJob({ token: 'zz' }),
       aJob({ shared: { etag: 'e', sha256: '../x' } }),
+      ...[
+        'events/_head.json',
+        'events/run=20261123T021500Z/_manifest.json',
+        'other/run=20261123T021500Z/part-00003.jsonl',
+      ]
+        .concat('events/run=20261123T021500Z/_pgsluice/plan.json', 'events/run=20261123T021500Z/part-00004.jsonl.gz')
+        .map((key) => aJob({ key })),
     ];
     for (const data of others) assert.throws(() => readJob(data), isBad, JSON.stringify(data));
     const report = { id: randomUUID(), backends: [1], uploads: [] };
@@ -74,6 +89,26 @@ describe('what comes out of the queue', () => {
     const long = aJob({ part: { index: 0, range: { lower: ['x'.repeat(8000)], upper: null } } });
     assert.throws(() => checkJob(long), { name: 'FailureError', message: /^a job has \d+ bytes, and may have 8192$/ });
     assert.throws(() => readJob(long), isBad);
+  });
+
+  test('has room for as many partitions as are read together, whatever their names', () => {
+    const leaves = Array.from({ length: 100 }, (_, at) => ({
+      leaf: 4e9 + at,
+      name: `${'s'.repeat(63)}.${'t'.repeat(63)}`,
+    }));
+    const { part } = checkJob(aJob({ part: partOfJob({ leaves }, 3) }));
+    assert.deepEqual(
+      part.leaves?.map(({ leaf }) => leaf),
+      leaves.map(({ leaf }) => leaf),
+    );
+  });
+
+  test('has no text that the jsonb of the queue refuses, so that each failure can be told', () => {
+    const message = `\0${'x'.repeat(3998)}😀 and more`;
+    const { failure } = fail('internal', { stage: 'read', message, cause: '\ud800' });
+    const { message: short, cause } = shortened(failure);
+    assert.equal(short, `\ufffd${'x'.repeat(3998)}\ufffd`);
+    assert.equal(cause, '\ufffd');
   });
 });
 
