@@ -6,10 +6,11 @@ import { before, describe, test, type TestContext } from 'node:test';
 import type pg from 'pg';
 import { commentOf, dropScratchTable, scratchName } from '../../../src/audit/rehearsal/scratch-table.ts';
 import { rehearsalPass, type PassParts } from '../../../src/audit/rehearsal/rehearsal-pass.ts';
-import type { RehearsalOutcome } from '../../../src/audit/rehearsal/rehearse-run.ts';
+import type { RehearsalOutcome, RehearsalStep } from '../../../src/audit/rehearsal/rehearse-run.ts';
 import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
 import { readRehearsals } from '../../../src/ledger/rehearsals.ts';
 import { openFileStore } from '../../../src/store/file/file.ts';
+import { eventually } from '../../support/cli.ts';
 import { testDatabase, withDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { recordTo, type LogLine } from '../../support/record-log.ts';
 import { openYard, type Yard } from '../restore/support.ts';
@@ -299,4 +300,106 @@ test('nothing goes by a record that nobody can believe', async (t) => {
   await writeFile(path.join(yard.folder, 'store/it/_rehearsals.json'), '{"format":"pgsluice/rehearsals/1"}');
   const { unknown, outcomes } = await pass(yard);
   assert.deepEqual([unknown, outcomes], [['bad-rehearsals'], []]);
+});
+
+describe('a rehearsal that is killed', () => {
+  const STEPS: Record<RehearsalStep, string> = {
+    noted: 'its table is noted',
+    made: 'its table is made',
+    filling: 'rows are read',
+    restored: 'all rows are there',
+    compared: 'they were compared',
+    dropped: 'its table is dropped',
+  };
+  const strangers = `pgsluice_rehearsal_${'a'.repeat(32)}`;
+
+  /** Dies at that step: its connections to the database break, and it writes nothing more. Resolves to the tables that it leaves. */
+  async function killAt(yard: Yard, step: RehearsalStep): Promise<string[]> {
+    const reached = Promise.withResolvers<undefined>();
+    const killed = Promise.withResolvers<never>();
+    killed.promise.catch(() => undefined);
+    let isDead = false;
+    const dying = pass(yard, {
+      onStep: (at) => {
+        if (at === step) reached.resolve(undefined);
+        // After its end nothing goes on, whatever step the way out leads to.
+        return at === step || isDead ? killed.promise : undefined;
+      },
+    });
+    try {
+      await Promise.race([reached.promise, dying.then(({ outcomes }) => assert.fail(JSON.stringify(outcomes)))]);
+      assert.deepEqual((await pass(yard)).outcomes, [], 'the other host leaves it alone while it lives');
+      const left = { tables: await tables(), noted: await rehearsals(yard) };
+      isDead = true;
+      await endOthers();
+      killed.reject(new Error('it was killed'));
+      await dying;
+      await eventually('its connections have ended', async () => (await others()).length === 0);
+      assert.deepEqual({ tables: await tables(), noted: await rehearsals(yard) }, left, 'the dead write nothing');
+      return left.tables;
+    } finally {
+      killed.reject(new Error('it was killed'));
+    }
+  }
+
+  const OTHERS = `FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+    AND backend_type = 'client backend'`;
+  const others = async () => (await scratch.client.query<{ pid: number }>(`SELECT pid ${OTHERS}`)).rows;
+  const endOthers = () => scratch.client.query(`SELECT pg_terminate_backend(pid) ${OTHERS}`);
+
+  for (const [step, words] of Object.entries(STEPS) as [RehearsalStep, string][])
+    test(`once ${words}, leaves at most what the next start drops`, async (t) => {
+      const yard = await openYard(source, t);
+      await yard.archive({ table: 'events' });
+      const left = await killAt(yard, step);
+      const isThere = !['noted', 'dropped'].includes(step);
+      assert.equal(left.filter((name) => name.startsWith('pgsluice_rehearsal_')).length, isThere ? 1 : 0, left.join());
+      assert.equal((await rehearsals(yard)).attempts.length, step === 'dropped' ? 0 : 1);
+      await scratch.client.query(`CREATE TABLE ${SCHEMA}.${strangers} (i int)`);
+      const { outcomes } = await pass(yard, { slot: null });
+      const found = await tables();
+      await scratch.client.query(`DROP TABLE ${SCHEMA}.${strangers}`);
+      assert.deepEqual([outcomes, found], [[], [strangers]], 'only ours goes');
+      assert.deepEqual(await rehearsals(yard), { attempts: [], results: [] });
+      assert.equal((await pass(yard)).outcomes[0]?.status, 'equal');
+    });
+
+  test('leaves a table that somebody has made his own, and says so', async (t) => {
+    const yard = await openYard(source, t);
+    await yard.archive({ table: 'events' });
+    const [name = ''] = (await killAt(yard, 'restored')).filter((one) => one.startsWith('pgsluice_rehearsal_'));
+    await scratch.client.query(`COMMENT ON TABLE ${SCHEMA}.${name} IS 'kept for the audit'`);
+    const { log, outcomes } = await pass(yard);
+    const found = await tables();
+    await scratch.client.query(`DROP TABLE ${SCHEMA}.${name}`);
+    assert.deepEqual([outcomes[0]?.status, found], ['equal', [name]]);
+    const said = log.map(({ message }) => message);
+    assert.ok(said.includes('a table of a rehearsal is not ours any more'), said.join('\n'));
+  });
+
+  test('keeps others from being made as long as its table cannot be dropped', async (t) => {
+    const yard = await openYard(source, t);
+    await yard.archive({ table: 'events' });
+    const [name = ''] = (await killAt(yard, 'restored')).filter((one) => one.startsWith('pgsluice_rehearsal_'));
+    await scratch.client.query(`CREATE VIEW public.hanging AS SELECT id FROM ${SCHEMA}.${name}`);
+    const { outcomes } = await pass(yard);
+    await scratch.client.query('DROP VIEW public.hanging');
+    assert.deepEqual([outcomes.length, failureOf(outcomes[0]).code], [1, 'rehearsal-leftover']);
+    assert.equal((await pass(yard)).outcomes[0]?.status, 'equal');
+    assert.deepEqual(await tables(), []);
+  });
+
+  test('loses nothing by a stop instead: its table goes at once', async (t) => {
+    const yard = await openYard(source, t);
+    await yard.archive({ table: 'events' });
+    const stop = new AbortController();
+    const { outcomes } = await pass(yard, {
+      signal: stop.signal,
+      onStep: (step) => {
+        if (step === 'filling') stop.abort(new Error('stop'));
+      },
+    });
+    assert.deepEqual([outcomes, await tables()], [[{ status: 'stopped' }], []]);
+    assert.deepEqual(await rehearsals(yard), { attempts: [], results: [] });
+  });
 });
