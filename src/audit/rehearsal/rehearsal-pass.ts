@@ -22,7 +22,7 @@ import { openKnownRuns } from '../../windows/known-runs.ts';
 import { chooseRun, type Random, type Rehearsable } from './choose.ts';
 import { foreign, refused, rehearseRun, type RehearsalOutcome, type RehearseParts } from './rehearse-run.ts';
 import { dropScratchTable, type ScratchTable } from './scratch-table.ts';
-import { openRehearsal, type RehearsalSession } from './session.ts';
+import { lockSchema, openRehearsal, type RehearsalSession } from './session.ts';
 import { lookAtTarget, refuseTarget, rehearsalSource, type TargetFacts } from './target.ts';
 
 export interface PassParts extends Pick<RehearseParts, 'findFreeBytes' | 'onStep'> {
@@ -256,6 +256,8 @@ async function tidyUp(
         continue;
       }
       try {
+        // Hosts may have configs with different schemas: then the lock of ours does not tell that this table is in no use.
+        if (!(await lockSchema(client, attempt.schema))) continue;
         const how = await dropScratchTable(client, table);
         await changeRehearsals(store, name, TOOL, (before) => withoutAttempt(before, attempt.nonce));
         const killed = { archive: name, run: attempt.run, host: attempt.host };

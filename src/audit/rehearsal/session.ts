@@ -27,18 +27,23 @@ export async function openRehearsal(
     client.on('end', () => {
       lost.abort(fail('session-lost', { stage: 'restore', message: 'the connection of the rehearsal broke' }));
     });
-    const key = createHash('sha256').update(`pgsluice rehearsal\n${schema}`).digest().readBigInt64BE(0).toString();
-    const { rows } = await client.query<{ locked: boolean }>(
-      'SELECT pg_catalog.pg_try_advisory_lock($1::pg_catalog.int8) AS locked',
-      [key],
-    );
-    if (rows[0]?.locked !== true)
+    if (!(await lockSchema(client, schema)))
       throw fail('locked', { stage: 'restore', message: `another host rehearses in the schema ${schema}` });
     return { client, lost: lost.signal, close: () => endConnection(client) };
   } catch (error) {
     await endConnection(client);
     throw error;
   }
+}
+
+/** Whether nobody else rehearses in the schema of this database from now on, as long as the connection lives. */
+export async function lockSchema(client: Client, schema: string): Promise<boolean> {
+  const key = createHash('sha256').update(`pgsluice rehearsal\n${schema}`).digest().readBigInt64BE(0).toString();
+  const { rows } = await client.query<{ locked: boolean }>(
+    'SELECT pg_catalog.pg_try_advisory_lock($1::pg_catalog.int8) AS locked',
+    [key],
+  );
+  return rows[0]?.locked === true;
 }
 
 export function throughPooler(): FailureError {

@@ -201,6 +201,20 @@ describe('a rehearsal', () => {
     assert.deepEqual(await tables(source.client), []);
   });
 
+  test('is left alone by a host that rehearses in another schema of the same database', async (t) => {
+    const yard = await openYard(source, t);
+    await yard.archive({ table: 'events' });
+    await scratch.client.query('CREATE SCHEMA another');
+    let other: Seen | undefined;
+    const own = await pass(yard, {
+      onStep: async (step) => {
+        if (step === 'restored') other = await pass(yard, { audit: { schema: 'another' }, slot: null });
+      },
+    });
+    assert.deepEqual([own.outcomes[0]?.status, other?.outcomes], ['equal', []], JSON.stringify(own.outcomes));
+    assert.deepEqual(await tables(), []);
+  });
+
   test('gives columns whose types the database lacks others that print the same, and names them', async (t) => {
     const own = await testDatabase(t);
     await own.client.query(

@@ -12,7 +12,7 @@ const RUN = '20261123T021500Z';
 function open() {
   const read: string[] = [];
   let hooks: PassParts['hooks'] | undefined;
-  const over = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<undefined>();
   const config = { archives: { events: { name: 'events' } }, audits: { rehearse: {} } };
   const nothing = (): void => undefined;
   const rehearsals = new Rehearsals({
@@ -53,7 +53,7 @@ describe('what keeps purges from an archive', () => {
     failing.hooks.unknown('events', fail('throttled', { stage: 'verify', message: 'slow down' }).failure);
     assert.deepEqual([failing.rehearsals.holdsPurge('events'), failing.read], [undefined, ['events free']]);
     const silent = open();
-    silent.over.resolve();
+    silent.over.resolve(undefined);
     await silent.rehearsals.settled();
     assert.equal(silent.rehearsals.holdsPurge('events'), undefined);
   });
