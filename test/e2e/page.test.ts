@@ -329,7 +329,21 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
     const hold = (one: ArchiveState): ArchiveState => ({ ...one, current: one.current && { ...one.current, pause } });
     daemon.say({ lie: (state) => ({ ...state, archives: state.archives.map(hold) }) });
     await page.getByText('Paused for 5m 40s by its pace: db2 is far behind. Look at db2.').waitFor();
+    const host = { host: 'arch-02', pid: 812, version: '0.1.0', threads: 8, isLive: true };
+    const hosts = [
+      { ...host, tasks: ['fetch_queue/20261123T021500Z/3', 'fetch_queue/20261123T021500Z/4'] },
+      { ...host, host: 'arch-03', isLive: false, tasks: [] },
+      { ...host, host: 'arch-04', version: '0.0.9', tasks: [] },
+    ];
+    daemon.say({ lie: (state) => ({ ...state, hosts }) });
+    await page.getByText('arch-04, process 812').waitFor();
+    await page.getByText('version 0.0.9 does none of this version').waitFor();
+    const said = await page.getByRole('listitem').filter({ hasText: 'process 812' }).allInnerTexts();
+    assert.match(said[0] ?? '', /2 of 8 busy\s+fetch_queue\/20261123T021500Z\/3, fetch_queue\/20261123T021500Z\/4/);
+    assert.match(said[1] ?? '', /silent/);
+    await assertAccessible(page);
     daemon.say({ lie: (state) => state });
+    await page.getByText('process 812').first().waitFor({ state: 'hidden' });
     await page.getByText('Paused for').waitFor({ state: 'hidden' });
     const archives = [archiveOf('fetch_queue', { lastSuccess: success(0, '20261123T021500Z') })];
     daemon.say({ archives, runs: historyOf(['fetch_queue'], 1) });

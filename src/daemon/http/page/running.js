@@ -3,6 +3,7 @@
 import { createBadge } from './badge.js';
 import { h, setAttribute, setChildren, setText } from './dom.js';
 import { bytes, count, countdown, duration, NOTHING, rate } from './format.js';
+import { createHostsList } from './hosts.js';
 import { runPath } from './paths.js';
 import { cut } from './text.js';
 import { createWorkersList } from './workers.js';
@@ -17,6 +18,7 @@ export function createRunningPanel() {
   const idle = h('p', { class: 'empty' });
   const title = h('h2', { id: 'running-title' }, 'Running now');
   const workers = createWorkersList();
+  const hosts = createHostsList();
   /** @type {Map<string, ReturnType<typeof createRunRow>>} */
   const rows = new Map();
   /** @type {ReturnType<typeof nextOf>} */
@@ -28,9 +30,11 @@ export function createRunningPanel() {
     list,
     idle,
     workers.element,
+    hosts.element,
   );
 
-  const update = (/** @type {State} */ { archives, memory }) => {
+  const update = (/** @type {State} */ state) => {
+    const { archives, memory } = state;
     const running = archives
       .flatMap(({ name, current }) => (current === null ? [] : [{ name, current }]))
       .sort((a, b) => ORDER.indexOf(a.current.status) - ORDER.indexOf(b.current.status));
@@ -46,6 +50,7 @@ export function createRunningPanel() {
     list.hidden = running.length === 0;
     idle.hidden = running.length > 0;
     workers.update(memory.workers);
+    hosts.update(state);
     next = nextOf(archives);
   };
   const tick = (/** @type {number} */ now) => {
