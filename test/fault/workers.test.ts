@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { mkdir, rename } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import { before, beforeEach, describe, test, type TestContext } from 'node:test';
 import type { Failure } from '../../src/base/errors.ts';
 import { startPostgres } from '../../src/demo/embedded-postgres.ts';
 import { type Cable, layCable } from '../support/cable.ts';
-import type { CliProcess } from '../support/cli.ts';
+import { type CliProcess, type LogLine, startCli } from '../support/cli.ts';
 import { HTTP, NEVER, startDaemon, type TestDaemon, TOKEN } from '../support/daemon.ts';
+import { programOfVersion } from '../support/other-version.ts';
 import { query, testDatabase, type TestDatabase } from '../support/postgres.ts';
 import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, segmented } from '../support/segments.ts';
 import { openSite, type Site } from '../support/site.ts';
@@ -67,6 +71,12 @@ function slowDown(t: TestContext): void {
   t.after(() => site.proxy.reset());
 }
 
+/** For the report: how long after `sinceMs` a process said these lines. */
+function tellTimes(t: TestContext, what: string, sinceMs: number, lines: readonly LogLine[]): void {
+  const seconds = lines.map(({ time }) => ((Date.parse(String(time)) - sinceMs) / 1000).toFixed(1));
+  t.diagnostic(`${what}: ${seconds.join(', ')} s`);
+}
+
 function portOf(url: string): number {
   return Number(new URL(url).port);
 }
@@ -113,12 +123,20 @@ describe('segments on other hosts', () => {
     const [killed, frozen, living] = await Promise.all([startWorker(config), startWorker(config), startWorker(config)]);
     const run = site.start(['run', 'deaths', '--run-id', RUN, '--json'], config);
     for (const worker of [killed, frozen, living]) await worker.waitForLog('a segment begins', 2);
+    const killedMs = Date.now();
     killed.kill('SIGKILL');
     frozen.kill('SIGSTOP');
     const lost = await run.waitForLog('a host is lost');
     assert.ok((lost['failure'] as Failure).code === 'host-lost');
     const { code, stdout } = await run.ended();
     assert.equal(code, 0, stdout);
+    const noticed = run.log.filter(({ msg }) => msg.startsWith('a host is lost'));
+    tellTimes(
+      t,
+      'from the end or the freeze of two workers until their segments were given to others',
+      killedMs,
+      noticed,
+    );
     frozen.kill('SIGCONT');
     await frozen.waitForLog('a segment is dropped');
     const manifest = await site.manifest('deaths', RUN);
@@ -147,9 +165,11 @@ describe('segments on other hosts', () => {
     await first.until('headless', ({ current }) => (current?.segmentsDone ?? 0) > 0);
     await orderRun(second, 'headless');
     await second.until('headless', ({ state }) => state === 'standby');
+    const killedMs = Date.now();
     first.cli.kill('SIGKILL');
     const dropped = await worker.waitForLog('a segment is dropped: nobody leads its run any more');
     assert.equal(dropped['segment'], 0);
+    tellTimes(t, 'from the end of the coordinator until the worker dropped its segment', killedMs, [dropped]);
     held.resolve(undefined);
     await second.until('headless', ({ current, lastSuccess }) => current === null && lastSuccess?.run === RUN);
     assertEachOnce(await idsOf(site, 'headless', RUN), ROWS);
@@ -186,10 +206,13 @@ describe('segments on other hosts', () => {
     server.kill();
     await server.restart();
     for (const worker of workers) await worker.waitForLog('the queue of hosts.url answers again');
+    const cutMs = Date.now();
     toQueue.cut();
     toSource.cut();
-    await noQueue.waitForLog('the queue took no sign of this host for too long');
-    await run.waitForLog('a host is lost');
+    const dropped = await noQueue.waitForLog('the queue took no sign of this host for too long');
+    tellTimes(t, 'from the cut to the queue until the worker dropped its segments', cutMs, [dropped]);
+    const noticed = await run.waitForLog('a host is lost');
+    tellTimes(t, 'from the cut to the queue until they were given to others', cutMs, [noticed]);
     toSource.mend();
     toQueue.mend();
     assert.equal((await run.ended()).code, 0);
@@ -202,7 +225,7 @@ describe('segments on other hosts', () => {
     await site.waitForNoBackends();
   });
 
-  test('wait for a worker, and are in a queue that holds no secret; one of another version, or with another config, takes none', async (t) => {
+  test('wait for a worker, and are in a queue that holds no secret; one of another version, or with another config, takes none; the latter does once it has reloaded', async (t) => {
     const role = `${site.database.name}_worker`;
     const secret = 'canary-4711';
     await site.database.client.query(`CREATE ROLE ${role} SUPERUSER LOGIN PASSWORD '${secret}'`);
@@ -211,23 +234,34 @@ describe('segments on other hosts', () => {
     Object.assign(url, { username: role, password: secret });
     const environment = { DATABASE_URL: url.href, SECRET_KEY: secret, ACCESS_KEY: `${secret}-key` };
     const config = await configOf('secrets', { where: "v <> 'canary-4711-filter'" });
+    const folder = path.join(site.folder, 'older');
+    await mkdir(folder);
+    const older = startCli(
+      ['worker', '--config', config],
+      { ...site.environment, ...environment },
+      await programOfVersion('0.0.1', folder),
+    );
+    await older.waitForLog('worker is ready');
     const run = site.start(['run', 'secrets', '--run-id', RUN], config, environment);
-    await run.waitForLog('segments wait for a host');
+    const waits = await run.waitForLog('segments wait for a host');
+    assert.deepEqual(waits['otherVersions'], [`${os.hostname()} (0.0.1)`]);
     const dump = await dumpQueue();
     assert.match(dump, /pgsluice\/job\/1/);
     assert.doesNotMatch(dump, /canary/);
     for (const secretUrl of [url.href, queue.url]) assert.ok(!dump.includes(secretUrl));
     // It logs in by another role: the rows that it may see are others.
-    const stranger = await startWorker(config);
+    const strangerConfig = await configOf('secrets', { where: "v <> 'canary-4711-filter'" });
+    const stranger = await startWorker(strangerConfig);
     const refused = await stranger.waitForLog('a segment was not done here');
     assert.ok((refused['failure'] as Failure).code === 'host-differs');
     assert.match((refused['failure'] as Failure).message, /role of the source/);
-    stranger.kill('SIGTERM');
-    assert.equal((await stranger.ended()).code, 0);
-    const worker = site.start(['worker'], config, environment);
+    await rename(await configOf('secrets', {}, { sources: { default: { url: url.href } } }), strangerConfig);
+    stranger.kill('SIGHUP');
+    await stranger.waitForLog('config reloaded');
     assert.equal((await run.ended()).code, 0);
     assertEachOnce(await idsOf(site, 'secrets', RUN), ROWS);
-    assert.ok(begunBy(worker).length > 0);
+    assert.deepEqual(begunBy(older), []);
+    for (const worker of [older, stranger]) await stopWorker(worker);
     await assertQueueEmpty();
   });
 });

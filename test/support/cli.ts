@@ -51,8 +51,8 @@ export class CliProcess {
   stdout = '';
   stderr = '';
 
-  constructor(args: readonly string[], environment: Record<string, string>) {
-    this.#child = spawn(process.execPath, [PROGRAM, ...args], {
+  constructor(args: readonly string[], environment: Record<string, string>, program: string) {
+    this.#child = spawn(process.execPath, [program, ...args], {
       // The environment of the test runner is not that of a user.
       env: { PATH: process.env['PATH'] ?? '', ...COMPILED, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -117,8 +117,12 @@ export class CliProcess {
 }
 
 /** Starts `pgsluice ARGS…`; it is killed if it still runs at the end of the test. */
-export function startCli(args: readonly string[], environment: Record<string, string> = {}): CliProcess {
-  return new CliProcess(args, environment);
+export function startCli(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+  program = PROGRAM,
+): CliProcess {
+  return new CliProcess(args, environment, program);
 }
 
 /** Runs `pgsluice ARGS…` to its end. */
