@@ -44,6 +44,10 @@ const IN_QUOTES: ReadonlySet<ManifestColumn['encoding']> = new Set([
   'text',
 ]);
 
+/** Their values name what is in a database, or are printed as its locale has it: in another one they fail, or are others. */
+const OF_A_DATABASE =
+  /^(?:pg_catalog\.)?(?:money|aclitem|reg(?:class|collation|config|dictionary|namespace|oper|operator|proc|procedure|role|type))(?:\[\])?$/;
+
 /** The manifest as if its columns had types that this database has. */
 export async function substituteTypes(
   client: Client,
@@ -89,5 +93,5 @@ async function findLacking(client: Client, { columns, types }: ManifestHead): Pr
     if (name === undefined || !fits(type, name, known, here)) return false;
     return attributesToCome(type, name, known, here).length === 0;
   };
-  return new Set(columns.map(({ type }) => type).filter((type) => !isThere(type)));
+  return new Set(columns.map(({ type }) => type).filter((type) => OF_A_DATABASE.test(type) || !isThere(type)));
 }

@@ -218,10 +218,12 @@ describe('a rehearsal', () => {
   test('gives columns whose types the database lacks others that print the same, and names them', async (t) => {
     const own = await testDatabase(t);
     await own.client.query(
-      `CREATE TYPE mood AS ENUM ('a', 'b c'); CREATE DOMAIN age AS int; CREATE TYPE pair AS (x int, y text);
+      `CREATE ROLE test_of_typed; CREATE TYPE mood AS ENUM ('a', 'b c'); CREATE DOMAIN age AS int; CREATE TYPE pair AS (x int, y text);
        CREATE DOMAIN day AS date; CREATE EXTENSION IF NOT EXISTS hstore;
-       CREATE TABLE typed (m mood, id age PRIMARY KEY, p pair, ms mood[], d day, h hstore, n numeric(6,2));
-       INSERT INTO typed VALUES ('b c', 1, '(1,"a\\"b")', '{a,NULL}', '2024-02-29', 'a=>1,b=>NULL', 1.50), (NULL, 2, NULL, NULL, NULL, NULL, 'NaN')`,
+       CREATE TABLE typed (m mood, id age PRIMARY KEY, p pair, ms mood[], d day, h hstore, n numeric(6,2), o regclass, os regrole[], c money);
+       INSERT INTO typed VALUES ('b c', 1, '(1,"a\\"b")', '{a,NULL}', '2024-02-29', 'a=>1,b=>NULL', 1.50, 'typed', ARRAY['test_of_typed'::regrole], 1.5),
+         (NULL, 2, NULL, NULL, NULL, NULL, 'NaN', NULL, NULL, NULL);
+       DROP ROLE test_of_typed`,
     );
     await scratch.client.query("CREATE TYPE mood AS ENUM ('a')");
     t.after(() => scratch.client.query('DROP TYPE mood').then(() => undefined));
@@ -236,7 +238,7 @@ describe('a rehearsal', () => {
     const { results } = await rehearsals(yard);
     assert.deepEqual(
       results[0]?.substitutes.map(({ column, as }) => `${column} ${as}`),
-      ['m text', 'id json', 'p json', 'ms json', 'd text', 'h json'],
+      ['m text', 'id json', 'p json', 'ms json', 'd text', 'h json', 'o text', 'os json', 'c text'],
     );
   });
 
