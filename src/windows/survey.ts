@@ -64,6 +64,7 @@ export async function survey(
   const committed = await readManifests(store, archive.name, withManifest, known);
   await readPurges(store, archive.name, folders, purges);
   const failed = await findFailed(store, archive.name, folders, ids);
+  await lookAgain(store, archive.name, folders, ids);
   return { committed, runs: describeAll(archive, committed, folders, failed, purges) };
 }
 
@@ -147,6 +148,24 @@ async function findFailed(
     }
   });
   return failed;
+}
+
+/** A listing takes a while: a run that seems to have lost its manifest may have been begun or committed since its begin. */
+async function lookAgain(
+  store: Store,
+  archive: string,
+  folders: ReadonlyMap<string, Folder>,
+  ids: readonly string[],
+): Promise<void> {
+  const lost = ids.filter((run) => {
+    const folder = folders.get(run);
+    return folder?.isCommitted === false && !folder.isPlanned && folder.objects > 0;
+  });
+  await readEach(lost.slice(-MOST_UNFINISHED), async (run) => {
+    const folder = new RunFolder(store, archive, run);
+    const isThere = (await folder.isPlanned()) || (await folder.isCommitted());
+    if (isThere) Object.assign(folders.get(run) ?? {}, { isPlanned: true });
+  });
 }
 
 function describeAll(

@@ -141,4 +141,20 @@ describe('a look at the folders of windows', () => {
       ],
     );
   });
+
+  test('takes a run that was committed while it listed for one in progress', async () => {
+    const store = temporaryStore();
+    const run = '20260301T000000Z';
+    await commit(store, run);
+    const listing = changed(store, {
+      list: async function* (prefix) {
+        for await (const object of store.list(prefix)) if (object.key !== manifestKey(ARCHIVE, run)) yield object;
+      },
+    });
+    const { runs } = await survey(listing, archiveOf(), nothingKnown());
+    assert.deepEqual(
+      runs.map(({ isDamaged, isFailed }) => [isDamaged, isFailed]),
+      [[false, false]],
+    );
+  });
 });
