@@ -162,9 +162,11 @@ export class Rehearsals {
     const { generation, log, isPaused, events } = this.#parts;
     if (slot !== undefined) log.info('a slot of audits.rehearse has come');
     const now = generation();
+    const mayRehearse = (archive: string): boolean =>
+      !isPaused(archive) && archiveNamed(generation().config, archive) !== undefined;
     await this.#pass({
       ...{ generation: now, audit, log, slot, signal: AbortSignal.any([this.#end.signal, stop]) },
-      mayRehearse: (archive) => !isPaused(archive) && archiveNamed(generation().config, archive) !== undefined,
+      mayRehearse,
       hooks: {
         found: (archive, { runs, results }) => {
           this.#read(archive, (standing) => (standing.findings = { runs, results }));
@@ -177,6 +179,8 @@ export class Rehearsals {
           log.info({ ...begun }, 'the restore of a run is rehearsed');
           this.#current = { ...begun, startedAt: new Date(), rowsDone: 0 };
           events.changed();
+          // It was chosen some requests ago; nobody could cancel it until now.
+          if (!mayRehearse(begun.archive)) void this.cancel(begun.archive);
         },
         progress: (rows) => {
           if (this.#current !== undefined) this.#current.rowsDone = rows;

@@ -179,6 +179,12 @@ describe('a rehearsal', () => {
     assert.deepEqual(may(), []);
     yard.paused.clear();
     assert.deepEqual(may(), ['events']);
+    const figures = { rows: 10, objects: 1, objectsOfRun: 1, jsonBytes: 100 };
+    yard.latest.hooks.begin({ archive: 'events', run: RUN, ...figures });
+    assert.equal(yard.latest.signal.aborted, false);
+    yard.paused.add('events');
+    yard.latest.hooks.begin({ archive: 'events', run: RUN, ...figures });
+    assert.equal(yard.latest.signal.aborted, true, 'it was paused after it was chosen, and before it began');
     await yard.rehearsals.close();
   });
 
