@@ -9,8 +9,8 @@ export interface LogLine {
   [field: string]: unknown;
 }
 
-/** Who does not end after a SIGTERM within that is killed. */
-const PATIENCE_MS = 10_000;
+/** Who does not end after a SIGTERM within that is killed: a coordinator waits for a host that is lost, and the servers go anyway. */
+const PATIENCE_MS = 4000;
 
 export class OwnProcess {
   readonly #child: ChildProcess;
