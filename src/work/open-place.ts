@@ -49,7 +49,10 @@ class Both implements Place {
   }
 
   async close(): Promise<void> {
-    await this.#threads.close();
-    await this.#hosts.close();
+    try {
+      await this.#threads.close();
+    } finally {
+      await this.#hosts.close();
+    }
   }
 }

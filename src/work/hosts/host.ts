@@ -16,6 +16,7 @@ import { openStore } from '../../store/open.ts';
 import type { Bindings } from '../bindings.ts';
 import type { Place } from '../place.ts';
 import { requireSameEnds } from './ends.ts';
+import { every } from './every.ts';
 import { MOST_TOGETHER, readDrop, readJob, shortened, type Job, type Report, type Said } from './messages.ts';
 import { beatOf, type Beat, type Member, type Queue, type Taken } from './queue.ts';
 
@@ -92,14 +93,12 @@ export class Host {
       this.#hear(taken);
     });
     queue.whenJobs(() => this.#takeJobs());
-    this.#every(this.#beat.everyMs, () => this.#giveSign());
-    this.#every(1000, async () => {
-      this.#dropSilent();
-    });
-    this.#every(SWEEP_MS, () => queue.sweep());
-    this.#every(PROGRESS_MS, async () => {
-      this.#tellSoon();
-    });
+    this.#timers.push(
+      every(this.#beat.everyMs, () => this.#giveSign()),
+      every(1000, async () => this.#dropSilent()),
+      every(SWEEP_MS, () => queue.sweep()),
+      every(PROGRESS_MS, async () => this.#tellSoon()),
+    );
   }
 
   /** Later segments go by the new config; those in progress keep theirs. Threads and the queue stay as they are. */
@@ -124,19 +123,6 @@ export class Host {
 
   async #untilIdle(): Promise<void> {
     while (this.#held.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
-  }
-
-  #every(ms: number, work: () => Promise<void>): void {
-    let isBusy = false;
-    const timer = setInterval(() => {
-      if (isBusy) return;
-      isBusy = true;
-      // The queue says itself when it does not answer.
-      void work()
-        .catch(() => undefined)
-        .finally(() => (isBusy = false));
-    }, ms);
-    this.#timers.push(timer);
   }
 
   /** Returns whether there may be more. */

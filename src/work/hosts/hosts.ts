@@ -15,6 +15,7 @@ import type { Bindings } from '../bindings.ts';
 import type { HostState, Place, TaskHooks } from '../place.ts';
 import { cleanUpAfterDeath } from '../thread-death.ts';
 import { describeEnds } from './ends.ts';
+import { every } from './every.ts';
 import { checkJob, partOfJob, readSaid, type Job, type Report, type Said } from './messages.ts';
 import { beatOf, joinQueue, type Beat, type Member, type Queue, type Taken } from './queue.ts';
 
@@ -62,7 +63,9 @@ export class Hosts implements Place {
   #queue: Promise<Queue> | undefined;
   #waiting = 0;
   #members: readonly Member[] = [];
-  #timers: NodeJS.Timeout[] = [];
+  readonly #timers: NodeJS.Timeout[] = [];
+  /** Since when segments wait and nobody is there who could take them. */
+  #aloneSince: number | undefined;
 
   /** Nothing is contacted before the first task. */
   constructor(config: HostsConfig, bindings: Bindings, log: Log) {
@@ -203,31 +206,19 @@ export class Hosts implements Place {
     queue.hear((taken) => {
       this.#hear(taken);
     });
-    const every = (ms: number, work: () => Promise<void>): void => {
-      let isBusy = false;
-      const timer = setInterval(() => {
-        if (isBusy) return;
-        isBusy = true;
-        // The queue says itself when it does not answer.
-        void work()
-          .catch(() => undefined)
-          .finally(() => (isBusy = false));
-      }, ms);
-      this.#timers.push(timer);
-    };
-    every(this.#beat.lookMs, async () => {
-      if (this.#sent.size > 0) await queue.findLost();
-    });
-    every(this.#beat.everyMs, async () => {
-      await this.#lookAtMembers(queue);
-      await this.#lookForMissing(queue);
-    });
-    every(SWEEP_MS, () => queue.sweep());
+    this.#timers.push(
+      every(this.#beat.lookMs, async () => {
+        if (this.#sent.size > 0) await queue.findLost();
+      }),
+      every(this.#beat.everyMs, async () => {
+        await this.#lookAtMembers(queue);
+        await this.#lookForMissing(queue);
+      }),
+      every(SWEEP_MS, () => queue.sweep()),
+    );
     await queue.sweep().catch(() => undefined);
     return queue;
   }
-
-  #aloneSince: number | undefined;
 
   /** Says when segments wait and nobody is there who could take them. */
   async #lookAtMembers(queue: Queue): Promise<void> {
