@@ -145,9 +145,13 @@ class S3Store implements Store {
   }
 
   async *listFolders(prefix: string): AsyncGenerator<string, void, undefined> {
+    // fauxqs begins a page anew after the last object of the one before, though folders came behind it.
+    const seen = new Set<string>();
     for await (const page of this.#listPages(prefix, '/')) {
       for (const { Prefix } of page.CommonPrefixes ?? []) {
-        if (Prefix !== undefined) yield this.#relativeKey(Prefix).slice(prefix.length, -1);
+        if (Prefix === undefined || seen.has(Prefix)) continue;
+        seen.add(Prefix);
+        yield this.#relativeKey(Prefix).slice(prefix.length, -1);
       }
     }
   }

@@ -122,6 +122,12 @@ export function placeConformance(
       await eventually('a part is sent', async () =>
         site.proxy.requests.some((request) => request.operation === 'UploadPart' && request.key === PREFIX + key),
       );
+      await untilOneIsActive();
+    }
+
+    /** Other hosts say a little later what they have begun. */
+    async function untilOneIsActive(): Promise<void> {
+      await eventually('one is active', async () => subject.place.load.active === 1);
     }
 
     async function succeed(task: SegmentTask): Promise<ObjectFacts> {
@@ -293,6 +299,7 @@ export function placeConformance(
       });
       dispatching.catch(() => undefined);
       await view.reached();
+      await untilOneIsActive();
       drain.abort(new Error('the daemon stops'));
       await view.open();
       await assert.rejects(dispatching, /1 segment still to do/);
