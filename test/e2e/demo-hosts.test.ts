@@ -5,13 +5,13 @@ import { runCli, startCli } from '../support/cli.ts';
 
 describe('the demo over several hosts', () => {
   test('archives all though a worker is killed, and tells who did what', async () => {
-    const demo = startCli(['demo', '--rows', '6000', '--hosts', '3', '--json']);
+    const demo = startCli(['demo', '--rows', '1500', '--hosts', '2', '--json']);
     const { code, stdout, stderr } = await demo.ended();
     assert.equal(code, 0, stderr);
     const result = JSON.parse(stdout) as { status: string; objects: number; equal: boolean; hosts: HostsReport };
     assert.deepEqual([result.status, result.equal], ['committed', true]);
     const { workers, lost } = result.hosts;
-    assert.deepEqual(workers.map(({ killed }) => killed).toSorted(), [false, false, true]);
+    assert.deepEqual(workers.map(({ killed }) => killed).toSorted(), [false, true]);
     const done = workers.flatMap(({ segments }) => segments).toSorted((a, b) => a - b);
     assert.deepEqual(
       done,
