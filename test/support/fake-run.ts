@@ -233,7 +233,7 @@ export class FakeRuns {
     table: 'public.events',
     source: 'default',
     destination: 'default',
-    segments: { by: 'key', targetBytes: 1, parallel: 1 },
+    segments: { by: 'key', on: 'here', targetBytes: 1, parallel: 1 },
     compression: { codec: 'none', engine: 'auto' },
     read: 'auto',
     retry: { attempts: 3, backoffMs: 0, forMs: 900_000 },

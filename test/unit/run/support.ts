@@ -37,6 +37,7 @@ export function aRun(store: Store): TestRun {
     name: ARCHIVE,
     table: 'public.events',
     compression: { codec: 'gzip' },
+    segments: { on: 'here' },
     retry: { attempts: 3, backoffMs: 0, forMs: 900_000 },
   };
   const run = {
