@@ -12,7 +12,14 @@ import { whileReading } from '../postgres/snapshot.ts';
 import { inspectStandby, type StandbyFacts } from '../postgres/standby.ts';
 import { openStore } from '../store/open.ts';
 import { lateFailure } from '../store/probe.ts';
-import { NO_LOCK, NO_VERSIONS, type KeptConditions, type ProbeResult, type Store } from '../store/store.ts';
+import {
+  ERASES_MANIFESTS,
+  NO_LOCK,
+  NO_VERSIONS,
+  type KeptConditions,
+  type ProbeResult,
+  type Store,
+} from '../store/store.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import { tryHeads } from './check-heads.ts';
 import { checkQueue } from './check-queue.ts';
@@ -81,7 +88,11 @@ async function checkDestination(
         }, limitMs);
         // Another server would take what is to be refused for a head.
         if (keeps.put) add(await checkHeads(config, destination, store, limitMs));
-        return [...warnOfOverwrites(config, destination, facts), ...requireLock(destination, facts)];
+        return [
+          ...warnOfOverwrites(config, destination, facts),
+          ...warnOfErasure(destination, facts),
+          ...requireLock(destination, facts),
+        ];
       } finally {
         over.abort(new Error('the check is over'));
         store.close();
@@ -135,6 +146,18 @@ function warnOfOverwrites(config: Config, destination: DestinationConfig, facts:
   const message = `rows of ${purged.join(', ')} are purged, and the bucket has neither versions nor Object Lock: one overwrite of an object is final from then on`;
   return [{ level: 'warning', subject: `destinations.${destination.name}`, message, hint: OVERWRITE_HINT }];
 }
+
+/** Manifests are what remembers that a window was archived, and that rows were purged. */
+function warnOfErasure({ name }: DestinationConfig, facts: readonly string[]): OnlineFinding[] {
+  const fact = facts.find((one) => one.includes(ERASES_MANIFESTS));
+  if (fact === undefined) return [];
+  const rule = fact.slice(fact.indexOf(ERASES_MANIFESTS) + ERASES_MANIFESTS.length);
+  const message = `the lifecycle rule ${rule} erases manifests along with the data: what was archived then counts as missing, or is archived again`;
+  return [{ level: 'warning', subject: `destinations.${name}`, message, hint: ERASURE_HINT }];
+}
+
+const ERASURE_HINT =
+  'Limit the rule to data objects: give the destination `tags`, which manifests do not get, and filter the rule by one of them.';
 
 /** Some servers take what they are told of holds, and hold nothing. */
 function requireLock({ name, objectLock }: DestinationConfig, facts: readonly string[]): OnlineFinding[] {

@@ -99,6 +99,8 @@ export interface KeptConditions {
 /** Facts of a bucket in which one overwrite of an object is final. */
 export const NO_VERSIONS = 'it keeps no versions';
 export const NO_LOCK = 'it has no Object Lock';
+/** With the rule's name behind it, part of a fact of a bucket that will forget what was archived. */
+export const ERASES_MANIFESTS = 'manifests are erased by the lifecycle rule ';
 
 /** What {@link Store.probe} found out about a destination that can be used. */
 export interface ProbeResult {

@@ -3,10 +3,12 @@ import {
   GetBucketLifecycleConfigurationCommand,
   GetBucketVersioningCommand,
   GetObjectLockConfigurationCommand,
+  type LifecycleRule,
 } from '@aws-sdk/client-s3';
 import { within } from '../../base/signals.ts';
 import { countOf, formatDuration } from '../../base/units.ts';
-import { NO_LOCK, NO_VERSIONS } from '../store.ts';
+import { visible } from '../../base/visible.ts';
+import { ERASES_MANIFESTS, NO_LOCK, NO_VERSIONS } from '../store.ts';
 import { S3_REQUESTS, type S3Request } from './actions.ts';
 import type { S3Target } from './client.ts';
 import { hasName, hasStatus } from './errors.ts';
@@ -68,10 +70,21 @@ async function lock({ client, bucket: Bucket }: S3Target): Promise<string> {
   return `it has Object Lock, and holds each object for ${time} by default (${Mode}): of each run's journal, and of this check, versions stay so long behind delete markers; leave checksums at when-supported`;
 }
 
-async function rule({ client, bucket: Bucket }: S3Target): Promise<string> {
+async function rule({ client, bucket: Bucket, prefix }: S3Target): Promise<string> {
   const { Rules = [] } = await client.send(new GetBucketLifecycleConfigurationCommand({ Bucket }));
-  const aborts = Rules.some((one) => one.Status === 'Enabled' && one.AbortIncompleteMultipartUpload !== undefined);
-  return aborts ? 'a rule aborts unfinished uploads' : NO_RULE;
+  const enabled = Rules.filter(({ Status }) => Status === 'Enabled');
+  const aborts = enabled.some((one) => one.AbortIncompleteMultipartUpload !== undefined);
+  const erasing = enabled.find((one) => erasesManifests(one, prefix));
+  const fact = aborts ? 'a rule aborts unfinished uploads' : NO_RULE;
+  return erasing === undefined ? fact : `${fact}; ${ERASES_MANIFESTS}"${visible(erasing.ID ?? '')}"`;
+}
+
+/** Only data objects have tags. A rule for a part of what lies below the prefix may be about manifests as well. */
+function erasesManifests({ Expiration, Filter, Prefix }: LifecycleRule, ours: string): boolean {
+  if (Expiration?.Days === undefined && Expiration?.Date === undefined) return false;
+  if (Filter?.Tag !== undefined || (Filter?.And?.Tags?.length ?? 0) > 0) return false;
+  const theirs = Filter?.Prefix ?? Filter?.And?.Prefix ?? Prefix ?? '';
+  return theirs.startsWith(ours) || ours.startsWith(theirs);
 }
 
 class Late extends Error {

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { PutBucketLifecycleConfigurationCommand, S3Client } from '@aws-sdk/client-s3';
 import { checkRehearsals } from '../../../src/audit/rehearsal/check.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { checkOnline, type OnlineFinding } from '../../../src/run/check-online.ts';
@@ -278,7 +279,7 @@ audits: { rehearse: { schedule: '0 6 * * 0', source: scratch, ${audit.replace('g
   await scratch.client.query(`DROP ROLE ${role}`);
 });
 
-test('where an archive is purged, a bucket in which one overwrite is final is warned of, as far as it says so', async (t) => {
+test('a bucket is warned of that forgets: by one overwrite where an archive is purged, or by a rule that erases manifests', async (t) => {
   const s3 = await startS3();
   t.after(() => s3.stop());
   await s3.createBucket('archive');
@@ -286,7 +287,7 @@ test('where an archive is purged, a bucket in which one overwrite is final is wa
   t.after(() => proxy.stop());
   const unset = { kind: 'error', status: 404, code: 'ObjectLockConfigurationNotFoundError' } as const;
   proxy.order('GetObjectLockConfiguration', unset, Infinity);
-  const warned = async (archive: string): Promise<string[]> => {
+  const warned = async (archive: string, of = 'one overwrite'): Promise<string[]> => {
     const file = path.join(folder, 'purged.yaml');
     const keys = `accessKeyId: "${s3.accessKeyId}", secretAccessKey: "${s3.secretAccessKey}"`;
     writeFileSync(
@@ -298,7 +299,7 @@ archives: { a: { ${archive} }, b: { table: t } }
     );
     const findings = await checkOnline(loadConfig(file, {}));
     return findings
-      .filter(({ message }) => message.includes('one overwrite'))
+      .filter(({ message }) => message.includes(of))
       .map(({ level, subject, message }) => `${level} ${subject}: ${message}`);
   };
   assert.deepEqual(await warned('table: t'), []);
@@ -307,4 +308,18 @@ archives: { a: { ${archive} }, b: { table: t } }
   ]);
   proxy.order('GetBucketVersioning', { kind: 'error', status: 403, code: 'AccessDenied' }, 1);
   assert.deepEqual(await warned('table: t, purge: { after: 7d }'), []);
+
+  const rule = { ID: 'old', Status: 'Enabled', Filter: { Prefix: 'pg/' }, Expiration: { Days: 400 } } as const;
+  const client = new S3Client({
+    ...{ endpoint: s3.endpoint, region: s3.region, forcePathStyle: true },
+    credentials: { accessKeyId: s3.accessKeyId, secretAccessKey: s3.secretAccessKey },
+  });
+  t.after(() => client.destroy());
+  assert.deepEqual(await warned('table: t', 'erases manifests'), []);
+  await client.send(
+    new PutBucketLifecycleConfigurationCommand({ Bucket: 'archive', LifecycleConfiguration: { Rules: [rule] } }),
+  );
+  assert.deepEqual(await warned('table: t', 'erases manifests'), [
+    'warning destinations.default: the lifecycle rule "old" erases manifests along with the data: what was archived then counts as missing, or is archived again',
+  ]);
 });

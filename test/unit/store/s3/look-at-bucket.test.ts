@@ -94,3 +94,31 @@ test('a rule that is switched off aborts nothing, and what is refused or missing
     facts.join(),
   );
 });
+
+test('a rule that erases manifests is named: one of an age, switched on, without a tag, that meets the prefix', async () => {
+  const expiring = (filter: string, { status = 'Enabled', what = '<Days>400</Days>' } = {}): string =>
+    `<Rule><ID>old data</ID><Status>${status}</Status>${filter}<Expiration>${what}</Expiration></Rule>`;
+  const [tag, prefix] = ['<Tag><Key>kind</Key><Value>data</Value></Tag>', (text: string) => `<Prefix>${text}</Prefix>`];
+  const erases = async (rule: string): Promise<boolean> => {
+    const facts = await factsOf({
+      versioning: [200, '<VersioningConfiguration/>'],
+      'object-lock': error(404, 'ObjectLockConfigurationNotFoundError'),
+      lifecycle: [200, `<LifecycleConfiguration>${ABORT_RULE}${rule}</LifecycleConfiguration>`],
+    });
+    const said = facts[2] ?? '';
+    if (said === 'a rule aborts unfinished uploads') return false;
+    assert.equal(said, 'a rule aborts unfinished uploads; manifests are erased by the lifecycle rule "old data"');
+    return true;
+  };
+  const meets = ['', 'pg/', 'pg/orders/'].map((text) => `<Filter>${prefix(text)}</Filter>`);
+  for (const filter of [...meets, prefix('pg/'), '<Filter><ObjectSizeGreaterThan>1</ObjectSizeGreaterThan></Filter>'])
+    assert.ok(await erases(expiring(filter)), filter);
+  for (const filter of [
+    `<Filter>${prefix('logs/')}</Filter>`,
+    `<Filter>${tag}</Filter>`,
+    `<Filter><And>${prefix('pg/')}${tag}</And></Filter>`,
+  ])
+    assert.ok(!(await erases(expiring(filter))), filter);
+  assert.ok(!(await erases(expiring('', { status: 'Disabled' }))));
+  assert.ok(!(await erases(expiring('', { what: '<ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>' }))));
+});
