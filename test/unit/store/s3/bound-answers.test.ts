@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { FailureError } from '../../../../src/base/errors.ts';
 import { NEVER } from '../../../../src/base/signals.ts';
-import type { DestinationConfig } from '../../../../src/config/schema.ts';
 import { openS3Store } from '../../../../src/store/s3/s3.ts';
 import type { Store } from '../../../../src/store/store.ts';
+import { destinationOf } from '../../../support/s3-server.ts';
 
 const LIST =
   '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>false</IsTruncated>';
@@ -38,10 +38,8 @@ before(async () => {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const destination = {
-    ...{ endpoint: `http://127.0.0.1:${port}`, region: 'us-east-1', forcePathStyle: true },
-    ...{ accessKeyId: 'test', secretAccessKey: 'none-that-counts', partBytes: 8 * 1024 ** 2 },
-  } as unknown as DestinationConfig;
+  const s3 = { endpoint: `http://127.0.0.1:${port}`, region: 'us-east-1', accessKeyId: 'a', secretAccessKey: 'b' };
+  const destination = destinationOf(s3, 'bucket');
   store = openS3Store(destination, { kind: 's3', bucket: 'bucket', prefix: '' }, NEVER);
 });
 

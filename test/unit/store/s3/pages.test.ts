@@ -4,8 +4,8 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { NEVER } from '../../../../src/base/signals.ts';
-import type { DestinationConfig } from '../../../../src/config/schema.ts';
 import { openS3Store } from '../../../../src/store/s3/s3.ts';
+import { destinationOf } from '../../../support/s3-server.ts';
 
 /** What fauxqs answers where an object stands before a thousand folders, in small. */
 const PAGES = new Map([
@@ -21,10 +21,8 @@ test('folders that a server lists on two pages are told once', async () => {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const destination = {
-    ...{ endpoint: `http://127.0.0.1:${port}`, region: 'us-east-1', forcePathStyle: true },
-    ...{ accessKeyId: 'test', secretAccessKey: 'none-that-counts', partBytes: 8 * 1024 ** 2 },
-  } as unknown as DestinationConfig;
+  const s3 = { endpoint: `http://127.0.0.1:${port}`, region: 'us-east-1', accessKeyId: 'a', secretAccessKey: 'b' };
+  const destination = destinationOf(s3, 'bucket');
   const store = openS3Store(destination, { kind: 's3', bucket: 'bucket', prefix: '' }, NEVER);
   try {
     assert.deepEqual(await Array.fromAsync(store.listFolders('events/')), ['run=a', 'run=b', 'run=c']);
