@@ -79,8 +79,11 @@ async function rule({ client, bucket: Bucket, prefix }: S3Target): Promise<strin
   return erasing === undefined ? fact : `${fact}; ${ERASES_MANIFESTS}"${visible(erasing.ID ?? '')}"`;
 }
 
+/** What of a rule tells what it erases; older ones have their prefix beside the filter. */
+type Erasing = Pick<LifecycleRule, 'Expiration' | 'Filter'> & { Prefix?: string | undefined };
+
 /** Only data objects have tags. A rule for a part of what lies below the prefix may be about manifests as well. */
-function erasesManifests({ Expiration, Filter, Prefix }: LifecycleRule, ours: string): boolean {
+function erasesManifests({ Expiration, Filter, Prefix }: Erasing, ours: string): boolean {
   if (Expiration?.Days === undefined && Expiration?.Date === undefined) return false;
   if (Filter?.Tag !== undefined || (Filter?.And?.Tags?.length ?? 0) > 0) return false;
   const theirs = Filter?.Prefix ?? Filter?.And?.Prefix ?? Prefix ?? '';
