@@ -25,7 +25,7 @@ export function describeEnds(
     .filter(([name, value]) => !OWN_OPTIONS.has(name) && value !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1));
   return {
-    ...names,
+    ...{ source: names.source, destination: names.destination },
     ...describeLogin(source.url),
     location: JSON.stringify(destination.location),
     endpoint: destination.endpoint ?? '',
@@ -55,6 +55,7 @@ export function requireSameEnds(binding: Binding, theirs: SharedEnds): void {
   );
 }
 
-function differs(what: string): FailureError {
+/** Of a host whose config cannot do what a job asks for. */
+export function differs(what: string): FailureError {
   return fail('host-differs', { stage: 'worker', message: `the config of this host differs: ${what}` });
 }

@@ -1,7 +1,7 @@
 /** What a `pgsluice worker` does: takes jobs out of the queue as it has threads for them, runs them, and tells what became of them. */
 import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fail, toFailure, type Failure, type FailureError } from '../../base/errors.ts';
+import { fail, toFailure, type Failure } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { maxRowBytes } from '../../base/memory-budget.ts';
 import { NEVER } from '../../base/signals.ts';
@@ -15,9 +15,18 @@ import type { ObjectFacts, Outcome, SegmentTask } from '../../segment/task.ts';
 import { openStore } from '../../store/open.ts';
 import type { Bindings } from '../bindings.ts';
 import type { Place } from '../place.ts';
-import { requireSameEnds } from './ends.ts';
+import { differs, requireSameEnds } from './ends.ts';
 import { every } from './every.ts';
-import { MOST_TOGETHER, readDrop, readJob, shortened, type Job, type Report, type Said } from './messages.ts';
+import {
+  MOST_TOGETHER,
+  MOST_TRACES,
+  readDrop,
+  readJob,
+  shortened,
+  type Job,
+  type Report,
+  type Said,
+} from './messages.ts';
 import { beatOf, type Beat, type Member, type Queue, type Taken } from './queue.ts';
 
 /** How far a task is, is told so often. */
@@ -212,8 +221,8 @@ export class Host {
           report.progress = { rows, jsonBytes, bytes, heapBytes };
         },
         onTrace: (trace) => {
-          if ('backendPid' in trace) report.backends = [...report.backends, trace.backendPid].slice(-16);
-          else report.uploads = [...report.uploads, trace.uploadId].slice(-16);
+          if ('backendPid' in trace) report.backends = [...report.backends, trace.backendPid].slice(-MOST_TRACES);
+          else report.uploads = [...report.uploads, trace.uploadId].slice(-MOST_TRACES);
           this.#tellSoon();
         },
       });
@@ -435,8 +444,4 @@ function partsOf(cut: SharedTask['cut']): CutParts {
     default:
       return cut;
   }
-}
-
-function differs(what: string): FailureError {
-  return fail('host-differs', { stage: 'worker', message: `the config of this host differs: ${what}` });
 }

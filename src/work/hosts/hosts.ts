@@ -1,7 +1,7 @@
 /** Other hosts as a place: each task is a job in the queue, which any `pgsluice worker` may take; what it says comes to our inbox. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorText, fail, FailureError, toFailure, type Failure } from '../../base/errors.ts';
+import { errorText, fail, toFailure, type Failure } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { NEVER, untilAborted } from '../../base/signals.ts';
 import { TOOL } from '../../base/tool.ts';
@@ -373,7 +373,7 @@ function describeShared(task: HostTask, ends: SharedTask['ends']): SharedTask {
   const lists = { columns: [...columns] };
   return {
     format: SHARED_TASK_FORMAT,
-    ...{ archive, run, tool: TOOL, ends: onlyEnds(ends), snapshot, server, read, subject, keyColumns: [...keyColumns] },
+    ...{ archive, run, tool: TOOL, ends, snapshot, server, read, subject, keyColumns: [...keyColumns] },
     ...(lock === undefined ? {} : { lock }),
     selection:
       kind === 'relation'
@@ -387,19 +387,6 @@ function describeShared(task: HostTask, ends: SharedTask['ends']): SharedTask {
     ...(contentEncoding === undefined ? {} : { contentEncoding: contentEncoding as 'gzip' }),
     ...(task.wantsLineDigest === true ? { wantsLineDigest: true } : {}),
   };
-}
-
-function onlyEnds({
-  source,
-  destination,
-  database,
-  role,
-  location,
-  endpoint,
-  region,
-  options,
-}: SharedTask['ends']): SharedTask['ends'] {
-  return { source, destination, database, role, location, endpoint, region, options };
 }
 
 function plainCut(cut: CutParts): SharedTask['cut'] {
@@ -446,9 +433,6 @@ function dropped(task: HostTask, reason: string): Failure {
 }
 
 function wrongObject(key: string): Failure {
-  const error = fail('bad-job', {
-    stage: 'worker',
-    message: `a host told of another object than that of its job: ${key}`,
-  });
-  return error instanceof FailureError ? error.failure : error;
+  const message = `a host told of another object than that of its job: ${key}`;
+  return fail('bad-job', { stage: 'worker', message }).failure;
 }

@@ -14,7 +14,8 @@ const MOST_MESSAGE_BYTES = 1024 ** 2;
 const MOST_TEXT_CHARS = 4000;
 /** Tasks that one message speaks of. */
 export const MOST_TOGETHER = 64;
-const MOST_TRACES = 16;
+/** Backends, and uploads, that are told of a task: its latest. */
+export const MOST_TRACES = 16;
 
 const id = z.uuid();
 

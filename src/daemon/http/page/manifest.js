@@ -128,7 +128,7 @@ function copySelected(text) {
   const area = h('textarea', { class: 'sr-only', value: text, 'aria-hidden': 'true' });
   document.body.append(area);
   area.select();
-  // eslint-disable-next-line @typescript-eslint/no-deprecated -- where the clipboard is refused, there is no other way
+  // oxlint-disable-next-line typescript/no-deprecated -- where the clipboard is refused, there is no other way
   const copied = document.execCommand('copy');
   area.remove();
   window.getSelection()?.removeAllRanges();
