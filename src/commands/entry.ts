@@ -48,7 +48,7 @@ export type ExitMeanings = Partial<Record<Exclude<(typeof EXIT)[keyof typeof EXI
 /** All variables of the environment that the program looks at itself. */
 export const VARIABLES = {
   PGSLUICE_CONFIG: 'the config file, where --config is not given',
-  NAME: 'whatever the config takes by ${NAME}',
+  NAME: 'whatever the config takes by ${NAME} or ${NAME:-default}',
   STATE_DIRECTORY: 'the folder of the history, where the config has no state; systemd sets it',
   RUNTIME_DIRECTORY: "the folder of the daemon's socket, where the config has no control; systemd sets it",
   'CACHE_DIRECTORY, XDG_CACHE_HOME, HOME': "where V8's compiled code is kept for the next start, in this order",

@@ -1,8 +1,9 @@
-/** Puts `${NAME}` and `${file:/path}` into the values of a draft. What comes in is text, and never read as YAML. */
+/** Puts `${NAME}`, `${NAME:-default}` and `${file:/path}` into the values of a draft. What comes in is text, and never read as YAML. */
 import path from 'node:path';
 import { visit, type Scalar } from 'yaml';
 import { errorText } from '../base/errors.ts';
 import { ownEntry } from '../base/own.ts';
+import { nearestName } from '../base/suggest.ts';
 import type { Draft } from './draft.ts';
 import { readText } from './read.ts';
 
@@ -21,8 +22,11 @@ export function interpolate(draft: Draft, environment: NodeJS.ProcessEnv): Set<u
   return interpolated;
 }
 
-/** `$${` first, as it stands for itself; then a reference, perhaps without its end. */
-const REFERENCE = /\$\$\{|\$\{([^}]*)(\}?)/g;
+/**
+ * `$${` first, as it stands for itself; then a reference, perhaps without its end. In a default, as in a shell, a backslash
+ * before `}` or another backslash takes away its meaning.
+ */
+const REFERENCE = /\$\$\{|\$\{(?:([A-Za-z_]\w*):-((?:[^}\\]|\\.)*)|([^}]*))(\}?)/gs;
 
 function interpolateScalar(
   draft: Draft,
@@ -32,12 +36,14 @@ function interpolateScalar(
 ): string | undefined {
   const offsets = findOffsets(draft, scalar, value);
   let index = -1;
-  const result = value.replace(REFERENCE, (match, name: string | undefined, end: string | undefined) => {
+  const result = value.replace(REFERENCE, (match, ...parts: (string | undefined)[]) => {
     index += 1;
-    if (name === undefined) return '${';
+    const [name, byDefault, other, end] = parts;
+    if (end === undefined) return '${';
     try {
       if (end === '') throw new Error('"${" has no closing "}"; write $${ for a literal "${"');
-      return resolveReference(name, environment);
+      if (name === undefined) return resolveReference(other ?? '', environment);
+      return withDefault(name, byDefault ?? '', environment);
     } catch (error) {
       draft.reportAt(offsets[index] ?? scalar.range?.[0] ?? 0, errorText(error));
       draft.unknown.add(scalar);
@@ -58,12 +64,21 @@ function findOffsets(draft: Draft, scalar: Scalar, value: string): number[] {
 function resolveReference(name: string, environment: NodeJS.ProcessEnv): string {
   if (name.startsWith('file:')) return readValue(name.slice('file:'.length));
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-    throw new Error('a reference must be ${NAME} or ${file:/path}; write $${ for a literal "${"');
+    throw new Error('a reference must be ${NAME}, ${NAME:-default} or ${file:/path}; write $${ for a literal "${"');
   }
   const value = ownEntry(environment, name);
-  if (value === undefined)
-    throw new Error(`the environment variable ${name} is not set; set it where pgsluice is started`);
-  return value;
+  if (value !== undefined) return value;
+  const near = nearestName(name, Object.keys(environment));
+  const advice = near === undefined ? 'set it where pgsluice is started' : `did you mean "${near}", which is set?`;
+  throw new Error(`the environment variable ${name} is not set; ${advice}`);
+}
+
+/** As in a shell, a variable that is empty counts as one that is not set. The default is judged in any case, and never shown. */
+function withDefault(name: string, written: string, environment: NodeJS.ProcessEnv): string {
+  if (/(?<!\$)\$\{/.test(written))
+    throw new Error(`the default of \${${name}:-…} cannot hold a reference of its own; write $\${ for a literal "\${"`);
+  const value = ownEntry(environment, name) ?? '';
+  return value === '' ? written.replaceAll('$${', () => '${').replace(/\\([\\}])/g, '$1') : value;
 }
 
 function readValue(file: string): string {

@@ -14,11 +14,13 @@ Sizes are \`8MiB\`, \`64kB\` or a number of bytes; durations have a unit: \`500m
 
 ## References
 
-A value may contain \`\${NAME}\`, which is a variable of the environment, and \`\${file:/path}\`, which is the content of a
+A value may contain \`\${NAME}\`, which is a variable of the environment, \`\${NAME:-default}\`, which is the default where that is
+not set or is empty, and \`\${file:/path}\`, which is the content of a
 file without its last line break, at most 1 MiB; for systemd credentials, that is
 \`\${file:/run/credentials/pgsluice.service/NAME}\`. Write \`$\${\` for a literal \`\${\`. What comes in is text and never
 read as YAML; for a number or a boolean it is converted. A variable that is not set, or a file that cannot be read, is an
-error. Inside \`{ }\` and \`[ ]\`, YAML needs quotes around a reference. No message ever shows a value.
+error. A default may be empty, and holds no reference; as in a shell, \`\\}\` and \`\\\\\` stand for \`}\` and \`\\\` in it. Do not put
+a secret into a default: the file then holds it. Inside \`{ }\` and \`[ ]\`, YAML needs quotes around a reference. No message ever shows a value.
 
 ## The time of a run
 

@@ -36,7 +36,11 @@ export function buildJsonSchema(): OptionSchema {
     title: 'pgsluice config',
     ...publish(options),
     $defs: {
-      reference: { type: 'string', pattern: '\\$\\{.+\\}', description: 'A reference, ${NAME} or ${file:/path}.' },
+      reference: {
+        type: 'string',
+        pattern: '\\$\\{.+\\}',
+        description: 'A reference, ${NAME}, ${NAME:-default} or ${file:/path}.',
+      },
     },
   };
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
+import { secretValues } from '../../../src/config/secrets.ts';
 import {
   ARCHIVES,
   assertProblems,
@@ -29,12 +30,20 @@ const VALUES: [title: string, text: string, value: string][] = [
   ['an escaped reference, which stays', '$${A} ${A}', '${A} alpha'],
   ['a lone dollar sign, which stays', '"$1 $$ $A"', '$1 $$ $A'],
   ['a quoted reference', "'${A}'", 'alpha'],
+  ['a default where nothing is set', '${NOPE:-fall back}', 'fall back'],
+  ['a default where what is set is empty', '${EMPTY:-fall back}', 'fall back'],
+  ['what is set, and not its default', '${A:-fall back}', 'alpha'],
+  ['a default that is empty', 'x${NOPE:-}y', 'xy'],
+  ['a default with braces, as a shell reads them', "'${NOPE:-{a\\}} ${A}'", '{a} alpha'],
+  ['a default with backslashes, as a shell reads them', "'${NOPE:-C:\\dir\\\\} ${A}'", 'C:\\dir\\ alpha'],
+  ['a default that looks like one', "'${NOPE:-:-$${A\\}}'", ':-${A}'],
+  ['a default of several lines', '|-\n      ${NOPE:-one\n      two}', 'one\ntwo'],
   ['a reference in a block', '|-\n      one\n      ${A}', 'one\nalpha'],
 ];
 
 for (const [title, text, value] of VALUES) {
   test(`puts in ${title}`, () => {
-    assert.equal(whereOf(text, { A: 'alpha', B: 'beta: [1]', C: '${A}' }), value);
+    assert.equal(whereOf(text, { A: 'alpha', B: 'beta: [1]', C: '${A}', EMPTY: '' }), value);
   });
 }
 
@@ -65,6 +74,15 @@ log: { level: "\${LEVEL}" }`,
   assert.equal(config.archives['a']?.retry.attempts, 7);
   assert.equal(config.archives['a'].segments.parallel, 7);
   assert.equal(config.log.level, 'debug');
+});
+
+test('a default becomes a number where one is expected, and its secrets are known as such', () => {
+  const config = load(
+    `sources: { default: { url: "postgres://u:\${PW:-hunter2-by-default}@h/db" } }
+${DESTINATIONS}\n${ARCHIVES}\nworkers: { threads: "\${THREADS:-3}" }`,
+  );
+  assert.equal(config.workers.threads, 3);
+  assert.ok(secretValues(config).includes('hunter2-by-default'));
 });
 
 test('text that is put in stays text where text is expected', () => {
@@ -121,7 +139,27 @@ const ERRORS: [title: string, text: string, messages: string[]][] = [
       'the environment variable NOPE is not set; set it where pgsluice is started',
     ],
   ],
-  ['a bad name', '▸${A-B}', ['a reference must be ${NAME} or ${file:/path}; write $${ for a literal "${"']],
+  [
+    'a bad name',
+    '▸${A-B}',
+    ['a reference must be ${NAME}, ${NAME:-default} or ${file:/path}; write $${ for a literal "${"'],
+  ],
+  [
+    'a variable whose name is like that of one that is set',
+    '▸${ALHPA_URL}',
+    ['the environment variable ALHPA_URL is not set; did you mean "ALPHA_URL", which is set?'],
+  ],
+  [
+    'a reference within a default',
+    '▸${NOPE:-hunter2${A}}',
+    ['the default of ${NOPE:-…} cannot hold a reference of its own; write $${ for a literal "${"'],
+  ],
+  [
+    'a reference within a default that is not taken',
+    '▸${A:-${B}}',
+    ['the default of ${A:-…} cannot hold a reference of its own; write $${ for a literal "${"'],
+  ],
+  ['an open default', "'▸${A:-x\\}'", ['"${" has no closing "}"; write $${ for a literal "${"']],
   ['an open reference', 'x ▸${A', ['"${" has no closing "}"; write $${ for a literal "${"']],
   ['a relative file', '▸${file:secret}', ['a reference to a file must have an absolute path, ${file:/path}']],
   [
@@ -140,6 +178,7 @@ for (const [title, text, messages] of ERRORS) {
   test(`${title} is an error at its place, and only there`, () => {
     assertProblems(`${SOURCES}\n${DESTINATIONS}\narchives:\n  a:\n    table: t\n    where: ${text}`, messages, {
       A: 'alpha',
+      ALPHA_URL: 'x',
     });
   });
 }
