@@ -184,7 +184,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'list',
     arguments: '[archive]',
-    does: 'show the runs that the destination holds',
+    does: 'show the runs that the destination holds, also of archives that are not in the config any more',
     example: 'pgsluice list fetch_queue --json',
     options: [ALLOW_UNSIGNED, { flags: '--windows', does: 'of an archive of windows: a calendar of them' }, PARTITION],
     exits: { 1: 'the destination does not answer', 2: 'usage or config' },

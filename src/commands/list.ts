@@ -1,9 +1,10 @@
 /** `pgsluice list`: the runs that the destination holds. */
+import type { FormerArchive } from '../audit/former-archives.ts';
 import { toFailure, UsageError } from '../base/errors.ts';
 import { NEVER } from '../base/signals.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
 import { destinationOf } from '../config/resolve.ts';
-import type { ArchiveConfig, Config } from '../config/schema.ts';
+import type { Config, DestinationConfig } from '../config/schema.ts';
 import { isChosen, readChoices } from '../ledger/partitions.ts';
 import type { ManifestSummary } from '../ledger/manifest.ts';
 import { readRehearsals, type RehearsalResult } from '../ledger/rehearsals.ts';
@@ -15,6 +16,7 @@ import { showWindows, survey, type Survey } from '../windows/survey.ts';
 import type { WindowedArchive } from '../windows/window-source.ts';
 import { openStore } from '../store/open.ts';
 import { EXIT } from './entry.ts';
+import { describeFormer, listedFormer } from './list-former.ts';
 import { chooseArchives, openConfig, openLog, type Invocation } from './invocation.ts';
 import { JsonList, printJson, printLines } from './terminal/print.ts';
 import { Grid } from './terminal/grid.ts';
@@ -36,6 +38,16 @@ interface ListedRun {
   error: string | null;
   /** Its latest rehearsal; null where it was never rehearsed, and absent where audits.rehearse is. */
   rehearsal?: Pick<RehearsalResult, 'at' | 'status'> | null;
+  /** Only of an archive that is not in the config, though its folder is there: and the destination that it lies in. */
+  inConfig?: false;
+  destination?: string;
+}
+
+/** An archive, and where its runs lie. */
+interface Listed {
+  archive: string;
+  destination: DestinationConfig;
+  isFormer: boolean;
 }
 
 export async function listCommand(
@@ -48,12 +60,12 @@ export async function listCommand(
     throw new UsageError('--windows and --partition do not go together: leave one of them out');
   const config = openConfig(invocation);
   if (options.windows) return listWindows(invocation, config, name);
-  const archives = name === undefined ? Object.values(config.archives) : chooseArchives(config, [name]);
+  const former = await listedFormer(config, name, openLog(invocation, config));
   const printer = invocation.json ? new JsonList(invocation) : new Table(invocation, isRehearsed(config));
   let block: ListedRun[] = [];
-  for (const archive of archives) {
-    const rehearsed = isRehearsed(config) ? await readResults(invocation, config, archive) : undefined;
-    for await (const run of listArchive(config, archive, partition)) {
+  for (const listed of archivesOf(config, name, former)) {
+    const rehearsed = isRehearsed(config) ? await readResults(invocation, config, listed) : undefined;
+    for await (const run of listArchive(listed, partition)) {
       block.push(rehearsed === undefined ? run : { ...run, rehearsal: rehearsed.get(run.run) ?? null });
       if (block.length < PRINTED_AT_ONCE) continue;
       printer.add(block);
@@ -62,7 +74,19 @@ export async function listCommand(
   }
   printer.add(block);
   printer.end();
+  if (!invocation.json) printLines(invocation, former.map(describeFormer));
   return EXIT.done;
+}
+
+/** Those of the config first. */
+function archivesOf(config: Config, name: string | undefined, former: readonly FormerArchive[]): Listed[] {
+  const archives = Object.values(config.archives).filter((archive) => name === undefined || archive.name === name);
+  return [
+    ...archives.map((archive) => {
+      return { archive: archive.name, destination: destinationOf(config, archive), isFormer: false };
+    }),
+    ...former.map(({ archive, destination }) => ({ archive, destination, isFormer: true })),
+  ];
 }
 
 function isRehearsed({ audits }: Config): boolean {
@@ -72,14 +96,14 @@ function isRehearsed({ audits }: Config): boolean {
 type Results = Map<string, NonNullable<ListedRun['rehearsal']>>;
 
 /** By run id. What cannot be believed is told, and keeps no run from being listed. */
-async function readResults(invocation: Invocation, config: Config, archive: ArchiveConfig): Promise<Results> {
-  const store = openStore(destinationOf(config, archive), NEVER);
+async function readResults(invocation: Invocation, config: Config, { archive, destination }: Listed): Promise<Results> {
+  const store = openStore(destination, NEVER);
   try {
-    const { results } = await readRehearsals(store, archive.name);
+    const { results } = await readRehearsals(store, archive);
     return new Map(results.map(({ run, at, status }) => [run, { at, status }]));
   } catch (error) {
     const failure = toFailure(error, 'verify');
-    openLog(invocation, config).warn({ archive: archive.name, failure }, 'its rehearsals cannot be read');
+    openLog(invocation, config).warn({ archive, failure }, 'its rehearsals cannot be read');
     return new Map();
   } finally {
     store.close();
@@ -114,14 +138,11 @@ async function surveyArchive(config: Config, archive: WindowedArchive): Promise<
   }
 }
 
-async function* listArchive(
-  config: Config,
-  archive: ArchiveConfig,
-  partition: readonly string[],
-): AsyncGenerator<ListedRun, void, undefined> {
-  for await (const run of readRuns(config, archive)) {
+async function* listArchive(listed: Listed, partition: readonly string[]): AsyncGenerator<ListedRun, void, undefined> {
+  const place = listed.isFormer ? ({ inConfig: false, destination: listed.destination.name } as const) : {};
+  for await (const run of readRuns(listed)) {
     const part = partition.length === 0 ? run : await partOf(run, partition);
-    if (part !== undefined) yield describeRun(part);
+    if (part !== undefined) yield { ...describeRun(part), ...place };
   }
 }
 
@@ -146,11 +167,11 @@ async function partOf(run: StoredRun, partition: readonly string[]): Promise<Sum
 /** A run, and of its manifest how many objects it names. */
 type SummedRun = Omit<StoredRun, 'manifest'> & { manifest?: ManifestSummary };
 
-async function* readRuns(config: Config, archive: ArchiveConfig): AsyncGenerator<StoredRun, void, undefined> {
+async function* readRuns({ archive, destination }: Listed): AsyncGenerator<StoredRun, void, undefined> {
   // Nothing is to be tidied up: Ctrl-C ends the process.
-  const store = openStore(destinationOf(config, archive), NEVER);
+  const store = openStore(destination, NEVER);
   try {
-    yield* listRuns(store, archive.name);
+    yield* listRuns(store, archive);
   } finally {
     store.close();
   }

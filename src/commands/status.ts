@@ -34,6 +34,7 @@ function describeState({
   queue,
   hosts,
   archives,
+  former,
 }: State): string[] {
   const upMs = Date.parse(now) - Date.parse(startedAt);
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
@@ -52,6 +53,7 @@ function describeState({
     ...archives.flatMap(describeProofs),
     ...archives.flatMap(describeRehearsals),
     ...archives.flatMap(describePurges),
+    ...describeFormer(former),
   ];
 }
 
@@ -271,6 +273,18 @@ function describePurging({
   if (state === 'looking') return 'finds out what is due';
   if (pause !== null) return `${run} pauses: ${pause.message}`;
   return `${state} ${run} ${percent}%${totals === null ? '' : `, ${describeOutcomes(totals)}`}`;
+}
+
+/** What lies there and is nothing of this daemon's; of an older one that does not say it, nothing. */
+function describeFormer(former: State['former'] | undefined): string[] {
+  if (former === null || former === undefined || former.count === 0) return [];
+  const lines = former.archives.map(
+    ({ name, url, runs, more, latestRun }) =>
+      `  ${name}: ${more ? 'more than ' : ''}${countOf(runs, 'run')} in ${url}, the latest ${latestRun}`,
+  );
+  const others = former.count - former.archives.length;
+  const rest = others > 0 ? [`  and ${countOf(others, 'further archive')}`] : [];
+  return ['', 'not in the config: nothing of these is archived, purged or audited', ...lines, ...rest];
 }
 
 /** What is no time is shown as it was said. */

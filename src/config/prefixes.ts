@@ -1,6 +1,6 @@
 /** Finds archives that would write below the same prefix, where each would take the other's runs for its own. */
 import type { Draft } from './draft.ts';
-import { parseLocation } from './location.ts';
+import { parseLocation, type Location } from './location.ts';
 import { entriesOf, valueAt, type Tree } from './tree.ts';
 
 /**
@@ -49,8 +49,13 @@ function findBase(tree: Tree, destination: string): string | undefined {
   const url = valueAt(tree, ['destinations', destination, 'url']);
   const location = typeof url === 'string' ? parseLocation(url) : undefined;
   if (location === undefined || 'problem' in location) return undefined;
+  return placeOf(location, valueAt(tree, ['destinations', destination, 'endpoint']));
+}
+
+/** Server, bucket and key prefix, or the path of the folder: equal for two destinations that are one place. Ends in `/`. */
+export function placeOf(location: Location, endpoint: unknown): string {
   if (location.kind === 'file') return `file:${location.folder.replace(/\/$/, '')}/`;
-  return `${serverOf(valueAt(tree, ['destinations', destination, 'endpoint']))}/${location.bucket}/${location.prefix}`;
+  return `${serverOf(endpoint)}/${location.bucket}/${location.prefix}`;
 }
 
 /** All endpoints of AWS reach the same buckets. */

@@ -46,11 +46,12 @@ export class Daemon {
   }
 
   #start(archives: number, threads: number): void {
-    const { pulse, schedule, auditSchedule, statusLine } = this.#parts;
+    const { pulse, schedule, auditSchedule, former, statusLine } = this.#parts;
     pulse.start();
     schedule.start();
     auditSchedule.start();
     this.#log.info({ archives, threads }, 'daemon is ready');
     this.#notify.ready(statusLine());
+    void former.look();
   }
 }

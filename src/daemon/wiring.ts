@@ -8,6 +8,7 @@ import { archiveNamed } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import { Audits } from './audits.ts';
+import { FormerArchives } from './former-archives.ts';
 import { createActions, type Actions } from './actions.ts';
 import { Alarms } from './alarms/alarms.ts';
 import { Deliveries, type Delivery } from './alarms/deliveries.ts';
@@ -61,6 +62,7 @@ export interface Wiring {
   /** Of what is looked at over all archives. */
   auditSchedule: Schedule;
   rehearsals: Rehearsals;
+  former: FormerArchives;
   standings: Standings;
   lookAround: LookAround;
   listeners: Listeners;
@@ -102,9 +104,9 @@ export function wire({ config: first, log, notify, history, reload }: DaemonPart
   };
   const runs = connectRuns(ties);
   const views = connectViews(ties, runs);
-  const { board, schedule, auditSchedule, rehearsals, standings, purges, lookAround } = runs;
+  const { board, schedule, auditSchedule, rehearsals, former, standings, purges, lookAround } = runs;
   const { listeners, pulse, statusLine } = views;
-  const ours = { generations, board, schedule, auditSchedule, rehearsals, standings, purges, lookAround };
+  const ours = { generations, board, schedule, auditSchedule, rehearsals, former, standings, purges, lookAround };
   const parts = { ...ours, listeners, statusLine };
   return { ...parts, pulse, reload: new Reload({ ...ties, ...parts, readConfig: reload }) };
 }
@@ -204,7 +206,12 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
   closedBy(shutdown.planning, 'rehearsals', rehearsals);
   const whyHeld = (archive: string) => audits.holdsPurge(archive) ?? rehearsals.holdsPurge(archive);
   const calendars: Calendars = new Calendars({ config, history, board, signal: looking });
-  const schedule: Schedule = new Schedule((archive, slots) => due.come(archive, slots), {
+  const former = new FormerArchives({ config, log, signal: looking, changed });
+  const comeArchive = (archive: string, slots: readonly Date[]): void => {
+    due.come(archive, slots);
+    former.come();
+  };
+  const schedule: Schedule = new Schedule(comeArchive, {
     onSetBack: (byMs) => log.warn({ byMs }, 'the clock was set back; schedules go on from the new time'),
     onJump: (byMs) => log.warn({ byMs }, 'the clock has jumped, or the machine slept'),
   });
@@ -212,12 +219,13 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
   const comeAudit = (audit: string, slots: readonly Date[]): void => {
     if (audit === 'verify') audits.come();
     else rehearsals.come(slots.at(-1) ?? new Date());
+    former.come();
   };
   const auditSchedule = new Schedule(comeAudit, { onSetBack: () => undefined, onJump: () => undefined });
   shutdown.planning.add('the schedule of audits', () => auditSchedule.stop());
   const startedAt = new Date();
   const facts = (): StateParts => ({
-    ...{ board, schedule, standings, purges, audits, rehearsals, live, calendars, startedAt },
+    ...{ board, schedule, standings, purges, audits, rehearsals, former, live, calendars, startedAt },
     generation: generations.current,
     stopping: isStopping(),
   });
@@ -246,6 +254,7 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
     schedule,
     auditSchedule,
     rehearsals,
+    former,
     purges,
     calendars,
     facts,

@@ -243,6 +243,14 @@ describe('list', () => {
     assert.match(table, new RegExp(`events +${RUN} +committed .*1,234 `));
     assert.match(table, /events +20261122T021500Z +(failed|unfinished)/);
     assert.equal((await site.run(['list', 'evnts'], config)).code, 2);
+    const without = await site.writeConfig({ archives: { idle: { table: 'events' } } });
+    const former = await site.run(['list', '--json'], without);
+    assert.partialDeepStrictEqual(JSON.parse(former.stdout), [
+      { archive: 'events', run: '20261122T021500Z', inConfig: false, destination: 'default' },
+      { archive: 'events', run: RUN, status: 'committed', inConfig: false },
+    ]);
+    const named = (await site.run(['list', 'events'], without)).stdout;
+    assert.match(named, new RegExp(`events +${RUN} +committed .*\nevents is not in the config: its 2 runs in s3://`));
   });
 });
 

@@ -148,6 +148,11 @@ describe('a daemon that is asked and told', () => {
     assert.match((await daemon.get('/metrics')).body, /^pgsluice_rehearsal_different_runs\{archive="back"\} 1$/m);
     const { stdout } = await site.run(['status'], file);
     assert.ok(stdout.includes('rehearsals of back') && stdout.includes(`${run} did not come back`), stdout);
+    // What another test of this file has archived is not in this config.
+    assert.match(
+      stdout,
+      /\nnot in the config: nothing of these is archived, purged or audited\n(?: .*\n)* {2}proved: 1 run in s3:/,
+    );
     await putObject(site, key, whole);
     await daemon.until('back', ({ rehearsal }) => rehearsal?.differentRuns === 0 && rehearsal.rehearsed === 1);
     await daemon.stop();

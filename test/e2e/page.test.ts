@@ -3,6 +3,7 @@ import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { assertAccessible, assertNoSidewaysScroll, openPage, reasonForNoBrowser } from '../support/browser.ts';
+import type { FormerArchive } from '../../src/audit/former-archives.ts';
 import type { RehearsalFindings } from '../../src/audit/rehearsal/rehearsal-pass.ts';
 import type { ProofStanding } from '../../src/daemon/audits.ts';
 import type { PurgeStanding } from '../../src/daemon/purges.ts';
@@ -246,7 +247,19 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
       archiveOf('page_views', {}, { rehearsals: lost }),
       archiveOf('sessions'),
     ];
-    const { page, complaints } = await openPageOf({ archives });
+    const former = [{ archive: 'orders', url: `s3://bucket/${HOSTILE}/orders/`, runs: 3, isMore: false }].map(
+      (one) => ({
+        ...{ ...one, latestRun: first },
+        destination: { name: 'default' } as unknown as FormerArchive['destination'],
+      }),
+    );
+    const { page, complaints } = await openPageOf({ archives, former });
+    const below = await page.locator('.former').innerText();
+    assert.match(
+      below,
+      /^Not in the config .*nothing is archived, purged or audited[^]*orders · 3 runs, the latest 20260101/,
+    );
+    assert.ok(below.includes(HOSTILE));
     const row = page.getByRole('article', { name: 'fetch_queue' });
     const textOf = async (name: string): Promise<string> =>
       (await page.getByRole('article', { name }).innerText()).replaceAll(/\s+/g, ' ');

@@ -1,4 +1,5 @@
 /** The daemon's own HTTP server, events and state, over archives that stand as a test of the page wants. */
+import type { FormerArchive } from '../../src/audit/former-archives.ts';
 import type { Log } from '../../src/base/log.ts';
 import { resolveConfig } from '../../src/config/resolve.ts';
 import { type ArchiveConfig, type Config, configSchema } from '../../src/config/schema.ts';
@@ -34,6 +35,8 @@ export interface DaemonFacts {
   windows: readonly WindowsDetail[];
   host: string;
   samples: readonly Sample[];
+  /** What lies there and is not in its config. */
+  former: readonly FormerArchive[];
   /** Has it say what no daemon of ours would. */
   lie: (state: State) => State;
   /** While true, it answers each question with an error. */
@@ -111,6 +114,7 @@ export class FakeDaemon {
       purges: { of: (name) => archives.get(name)?.purges },
       audits: { of: (name) => archives.get(name)?.proofs, currentOf: () => undefined },
       rehearsals: { of: (name) => archives.get(name)?.rehearsals, currentOf: () => undefined },
+      former: { found: this.facts.former ?? [] },
       schedule: {
         slotsOf: (name) => slotsOf(archives.get(name)),
         nextSlot: (name) => archives.get(name)?.nextSlot,

@@ -194,6 +194,11 @@ export const METRICS = [
     ['archive'],
     '1 where no restore could be rehearsed when it was the turn of this archive, until one can again.',
   ),
+  gauge(
+    'pgsluice_former_archives',
+    [],
+    'Archives that are not in the config, and have runs in its destinations; absent before the first look.',
+  ),
   counter(
     'pgsluice_deliveries_total',
     ['kind', 'result'],
@@ -347,6 +352,8 @@ export class Metrics {
     for (const [slot, { heapBytes }] of parts.board.entries.flatMap(describeWorkers).entries())
       set('pgsluice_worker_heap_bytes', heapBytes, { slot: String(slot) });
     set('pgsluice_oldest_snapshot_age_seconds', oldestSnapshotAge(parts));
+    const former = parts.former.found;
+    if (former !== undefined) set('pgsluice_former_archives', former.length);
     for (const archive of Object.keys(config.archives)) {
       readArchive(parts, archive, set);
       const sha256 = this.#heads.get(archive);

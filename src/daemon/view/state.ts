@@ -10,12 +10,14 @@ import { STALLED_AFTER_MS } from '../../work/trouble-log.ts';
 import type { Calendars, WindowsSummary } from './calendars.ts';
 import type { Live, Sample } from './live.ts';
 import type { Audits } from '../audits.ts';
+import type { FormerArchives } from '../former-archives.ts';
 import type { Generation } from '../generations.ts';
 import type { Purges } from '../purges.ts';
 import type { Rehearsals } from '../rehearsals.ts';
 import type { BoardEntry, RunBoard } from '../run-board.ts';
 import type { Trigger } from '../run-ending.ts';
 import type { Schedule } from '../slots/schedule.ts';
+import { describeFormer, type FormerState } from './former-state.ts';
 import { describeProofs, type ProofState } from './proof-state.ts';
 import { describePurging, type PurgeState } from './purge-state.ts';
 import { describeRehearsals, type RehearsalState } from './rehearsal-state.ts';
@@ -44,6 +46,8 @@ export interface State {
   /** Other hosts that work for runs of this daemon, as they were seen last; absent without the section `hosts`. */
   hosts?: readonly HostState[];
   archives: ArchiveState[];
+  /** Archives that are not in the config, and have runs in its destinations: some of them; null before the first look. */
+  former: { archives: FormerState[]; count: number } | null;
 }
 
 export interface WorkerState {
@@ -130,6 +134,7 @@ export interface StateParts {
   purges: Pick<Purges, 'of'>;
   audits: Pick<Audits, 'of' | 'currentOf'>;
   rehearsals: Pick<Rehearsals, 'of' | 'currentOf'>;
+  former: Pick<FormerArchives, 'found'>;
   schedule: Pick<Schedule, 'slotsOf' | 'nextSlot'>;
   standings: Pick<Standings, 'of' | 'oldestDue'>;
   live: Pick<Live, 'samples' | 'rowsPerSecond'>;
@@ -162,6 +167,7 @@ export function buildState(parts: StateParts): State {
     queue: { threads: config.workers.threads, ...place.load },
     ...(place.hosts === undefined ? {} : { hosts: place.hosts }),
     archives: Object.values(config.archives).map((archive) => describeArchive(parts, archive, now)),
+    former: describeFormer(parts.former.found),
   };
 }
 

@@ -3,6 +3,7 @@
 import { createArchiveRow } from './archive-row.js';
 import { stateWords, tone, URGENCY } from './badge.js';
 import { h, setAttribute, setChildren, setText } from './dom.js';
+import { createFormerList } from './former.js';
 import { count, plural } from './format.js';
 import { cut } from './text.js';
 
@@ -33,6 +34,7 @@ export function createArchivesPanel() {
   });
   const chips = createChips(() => show());
   const total = h('p', { class: 'note' });
+  const former = createFormerList();
   const title = h('h2', { id: 'archives-title' }, 'Archives');
   const element = h(
     'section',
@@ -41,6 +43,7 @@ export function createArchivesPanel() {
     head,
     list,
     nothing,
+    former.element,
   );
   /** @type {ArchiveState[]} */
   let archives = [];
@@ -66,6 +69,7 @@ export function createArchivesPanel() {
   };
   const update = (/** @type {State} */ state, /** @type {(text: string) => void} */ announce) => {
     ({ archives } = state);
+    former.update(state.former);
     const names = new Set(archives.map(({ name }) => name));
     for (const name of rows.keys()) if (!names.has(name)) rows.delete(name);
     const changes = archives.flatMap((archive) => {

@@ -35,6 +35,7 @@ function stateParts(): StateParts {
     calendars: { summaryOf: () => undefined },
     audits: { of: () => undefined, currentOf: () => undefined },
     rehearsals: { of: () => undefined, currentOf: () => undefined },
+    former: { found: [] },
   } as unknown as StateParts;
 }
 
