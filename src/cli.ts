@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { errorText, FailureError, UsageError } from './base/errors.ts';
 import { tuneAllocator } from './base/process-memory.ts';
+import { scrub } from './base/secrets.ts';
 import { stackOf } from './base/stack.ts';
 import { TOOL } from './base/tool.ts';
 import { COMMANDS } from './commands/commands.ts';
@@ -20,6 +21,7 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', passOv
 process.exitCode = await main();
 
 async function main(): Promise<number> {
+  hideSecrets();
   let exitCode: number = EXIT.done;
   const program = new Command(TOOL.name)
     .description(PURPOSE)
@@ -40,6 +42,12 @@ async function main(): Promise<number> {
   } catch (error) {
     return reportError(error);
   }
+}
+
+/** Every user of the machine can read the command line of a process, but for one that has another title. */
+function hideSecrets(): void {
+  const [, , command = '', ...rest] = process.argv;
+  if (rest.some((text) => scrub(text) !== text)) process.title = `${TOOL.name} ${command}`;
 }
 
 function addCommand(

@@ -1,5 +1,13 @@
 /** The table of all commands: a new one is one entry. A command's module is loaded when it is asked for. */
-import type { CommandEntry, CommandOption, ExitMeanings, VariableName } from './entry.ts';
+import {
+  isUrl,
+  type CommandEntry,
+  type CommandOption,
+  type ExitMeanings,
+  type Given,
+  type VariableName,
+} from './entry.ts';
+import type { Invocation } from './invocation.ts';
 
 const RUN_ID: CommandOption = {
   flags: '--run-id <id>',
@@ -16,9 +24,20 @@ const ALLOW_UNSIGNED = {
   does: 'believe runs without a signature, from before signing was switched on',
 };
 
+/** Of a destination that is named on the command line. */
+const S3: readonly CommandOption[] = [
+  { flags: '--region <region>', does: "the bucket's region (default: as the AWS SDK finds it)" },
+  { flags: '--endpoint <url>', does: 'of an S3-compatible server (default: AWS)' },
+  { flags: '--force-path-style', does: 'the bucket goes into the path, as most S3-compatible servers need it' },
+];
+
 const WINDOWS: readonly CommandOption[] = [
   { flags: '--from <date>', does: 'of an archive of windows: those that end after this date' },
-  { flags: '--to <date>', does: 'of an archive of windows: those that begin before this date' },
+  {
+    flags: '--to <date-or-url>',
+    does: 'of an archive of windows: those that begin before this date; or s3://bucket/prefix or file:///folder: where the archive lies, without a config file',
+  },
+  ...S3,
   { flags: '--all', does: 'of an archive of windows: all of them' },
 ];
 
@@ -31,6 +50,17 @@ const PARTITION: CommandOption = {
 /** Of a command that opens sources and destinations. */
 const BOTH_ENDS: readonly VariableName[] = ['NODE_OPTIONS', 'AWS_*', 'PG*'];
 const INTERRUPTED = 'interrupted';
+
+/** The invocation of a command that reads an archive, which may lie where the command line says. */
+async function reading(invocation: Invocation, given: Given, needsSource = false): Promise<Invocation> {
+  return { ...invocation, typed: (await import('./without-file.ts')).typedReading(given, needsSource) };
+}
+
+/** The bounds of windows. */
+function datesOf(given: Given): { from?: string; to?: string } {
+  const { to, ...dates } = given.texts('from', 'to');
+  return isUrl(to) || to === undefined ? dates : { ...dates, to };
+}
 
 export const COMMANDS: readonly CommandEntry[] = [
   {
@@ -82,7 +112,17 @@ export const COMMANDS: readonly CommandEntry[] = [
       { flags: '--all', does: 'run all archives of the config' },
       RUN_ID,
       { flags: '--from <date>', does: 'of an archive of windows: only those that end after this date' },
-      { flags: '--to <date>', does: 'of an archive of windows: only those that begin before this date' },
+      {
+        flags: '--to <date-or-url>',
+        does: 'of an archive of windows: only those that begin before this date; or s3://bucket/prefix or file:///folder: archive --table to there, without a config file',
+      },
+      { flags: '--table <schema.table>', does: 'archive this table once, without a config file; needs --to' },
+      {
+        flags: '--source <url>',
+        does: "of --table: its database (default: ${DATABASE_URL}). A password on a command line can be seen by others until the program has started: set the variable, or refer to it or to a file, as '${file:/path}'",
+      },
+      { flags: '--where <sql>', does: 'of --table: only these rows; :slot is the time of the run' },
+      ...S3,
       { flags: '--again', does: 'make a further run of windows that are there already' },
       {
         flags: '--verify-source',
@@ -90,14 +130,22 @@ export const COMMANDS: readonly CommandEntry[] = [
       },
     ],
     exits: { 1: 'a run failed', 2: 'usage or config', 130: INTERRUPTED },
-    variables: BOTH_ENDS,
-    run: async (invocation, given) =>
-      (await import('./run.ts')).runCommand(invocation, given.arguments, {
-        all: given.flag('all'),
-        verifySource: given.flag('verifySource'),
+    variables: [...BOTH_ENDS, 'DATABASE_URL'],
+    run: async (invocation, given) => {
+      const { runCommand } = await import('./run.ts');
+      const typed = (await import('./without-file.ts')).typedRun(given);
+      const verifySource = given.flag('verifySource');
+      if (typed !== undefined)
+        return runCommand({ ...invocation, typed }, Object.keys(typed.archives), {
+          ...{ all: false, verifySource },
+          ...given.texts('runId'),
+        });
+      return runCommand(invocation, given.arguments, {
+        ...{ all: given.flag('all'), verifySource },
         ...given.texts('runId', 'from', 'to'),
         ...(given.flag('again') ? { again: true } : {}),
-      }),
+      });
+    },
   },
   {
     name: 'daemon',
@@ -186,11 +234,20 @@ export const COMMANDS: readonly CommandEntry[] = [
     arguments: '[archive]',
     does: 'show the runs that the destination holds, also of archives that are not in the config any more',
     example: 'pgsluice list fetch_queue --json',
-    options: [ALLOW_UNSIGNED, { flags: '--windows', does: 'of an archive of windows: a calendar of them' }, PARTITION],
+    options: [
+      ALLOW_UNSIGNED,
+      { flags: '--windows', does: 'of an archive of windows: a calendar of them' },
+      PARTITION,
+      {
+        flags: '--to <url>',
+        does: 's3://bucket/prefix or file:///folder: where the archive lies, without a config file',
+      },
+      ...S3,
+    ],
     exits: { 1: 'the destination does not answer', 2: 'usage or config' },
     variables: ['NODE_OPTIONS', 'AWS_*'],
     run: async (invocation, given) =>
-      (await import('./list.ts')).listCommand(invocation, given.arguments[0], {
+      (await import('./list.ts')).listCommand(await reading(invocation, given), given.arguments[0], {
         windows: given.flag('windows'),
         partition: given.list('partition'),
       }),
@@ -222,9 +279,10 @@ export const COMMANDS: readonly CommandEntry[] = [
     },
     variables: ['NODE_OPTIONS', 'AWS_*'],
     run: async (invocation, given) =>
-      (await import('./verify.ts')).verifyCommand(invocation, given.archive, {
+      (await import('./verify.ts')).verifyCommand(await reading(invocation, given), given.archive, {
         ...given.run(),
-        ...given.texts('sample', 'from', 'to', 'head'),
+        ...given.texts('sample', 'head'),
+        ...datesOf(given),
         ...(given.flag('all') ? { all: true } : {}),
         ...(given.flag('chain') ? { chain: true } : {}),
         partition: given.list('partition'),
@@ -239,7 +297,10 @@ export const COMMANDS: readonly CommandEntry[] = [
       ALLOW_UNSIGNED,
       ...WINDOWS,
       { flags: '--into <schema.table>', does: 'the table that is filled', required: true },
-      { flags: '--source <name>', does: "the database, as the config names it (default: the archive's own)" },
+      {
+        flags: '--source <name>',
+        does: "the database, as the config names it (default: the archive's own); without a config file, its URL (default: ${DATABASE_URL})",
+      },
       { flags: '--create', does: "make the table, from the manifest's columns and key" },
       { flags: '--on-conflict <rule>', does: 'fail, or skip rows whose key is there already', default: 'fail' },
       {
@@ -255,11 +316,14 @@ export const COMMANDS: readonly CommandEntry[] = [
       PARTITION,
     ],
     exits: { 1: 'the restore failed', 2: 'usage or config, or it was refused: nothing was written', 130: INTERRUPTED },
-    variables: BOTH_ENDS,
+    variables: [...BOTH_ENDS, 'DATABASE_URL'],
     run: async (invocation, given) =>
-      (await import('./restore.ts')).restoreCommand(invocation, given.archive, {
+      (await import('./restore.ts')).restoreCommand(await reading(invocation, given, true), given.archive, {
         ...given.run(),
-        ...given.texts('into', 'source', 'keyFrom', 'keyTo', 'from', 'to'),
+        ...given.texts('into', 'keyFrom', 'keyTo'),
+        ...datesOf(given),
+        // With --to as a URL, --source is one as well.
+        ...(isUrl(given.texts('to').to) ? {} : given.texts('source')),
         ...(given.flag('all') ? { all: true } : {}),
         create: given.flag('create'),
         partition: given.list('partition'),

@@ -54,6 +54,7 @@ export const VARIABLES = {
   'CACHE_DIRECTORY, XDG_CACHE_HOME, HOME': "where V8's compiled code is kept for the next start, in this order",
   NODE_OPTIONS: 'read, and refused where it would lift the limits of memory',
   'AWS_*': 'credentials, profile and region, where the config has none',
+  DATABASE_URL: 'the source of a command without a config file, where --source is not given',
   'PG*': 'password, TLS files and the like, where the url of a source has none',
   PGSLUICE_TOKEN: 'the http.token of the daemon, for --url',
   NOTIFY_SOCKET: 'where systemd is told that the daemon is ready, reloads and stops',
@@ -62,6 +63,11 @@ export const VARIABLES = {
 } as const;
 
 export type VariableName = keyof typeof VARIABLES;
+
+/** Whether the value of an option such as --to, which may be a date or a name elsewhere, is a URL. */
+export function isUrl(text: string | undefined): boolean {
+  return text?.includes('://') === true;
+}
 
 /** What was typed after the name of the command. */
 export class Given {

@@ -7,6 +7,7 @@ import { readServiceEnvironment } from '../config/environment-file.ts';
 import { exposureWarnings, fileWarnings, userWarnings } from '../config/exposure.ts';
 import { checkRuntime } from '../config/limits.ts';
 import { loadConfig } from '../config/load.ts';
+import { loadTyped, type TypedConfig } from '../config/typed.ts';
 import { archiveNamed } from '../config/resolve.ts';
 import { memoryLimit } from '../config/memory-limit.ts';
 import { secretValues } from '../config/secrets.ts';
@@ -16,6 +17,8 @@ import { engineFallbacks, engineProblems } from '../run/engines.ts';
 
 export interface Invocation {
   configFile: string;
+  /** What was typed in the place of a config file. */
+  typed?: TypedConfig | undefined;
   json: boolean;
   /** Whether documents without a signature are believed where the config says whom to trust. */
   allowUnsigned?: boolean;
@@ -42,11 +45,11 @@ export function openConfig(invocation: Invocation): Config {
  * The service has variables that an operator's shell does not have. Those that are not set here are taken from its file, also
  * for the libraries, which look for theirs by themselves.
  */
-function loadWithService({ configFile, environment }: Invocation): Config {
+function loadWithService({ configFile, typed, environment }: Invocation): Config {
   const { values, problem } = readServiceEnvironment(configFile);
   for (const [name, value] of Object.entries(values)) environment[name] ??= value;
   try {
-    return loadConfig(configFile, environment);
+    return typed === undefined ? loadConfig(configFile, environment) : loadTyped(typed, environment);
   } catch (error) {
     const isUnset = error instanceof UsageError && error.problems.some((text) => text.includes('environment variable'));
     throw isUnset && problem !== undefined ? new UsageError([...error.problems, problem]) : error;

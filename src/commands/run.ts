@@ -21,6 +21,7 @@ import { describeFailure } from './terminal/failure.ts';
 import { watchInterrupts } from './interrupt.ts';
 import { EXIT } from './entry.ts';
 import { chooseArchives, openConfig, openLog, type Invocation } from './invocation.ts';
+import { nextCommands } from './without-file.ts';
 import { printJson, printLines } from './terminal/print.ts';
 import { progressOfRows, progressOfWindows } from './terminal/progress.ts';
 import { openProgressBar } from './terminal/bar.ts';
@@ -44,7 +45,7 @@ export async function runCommand(
   try {
     const results = await runWithBar(invocation, config, archives, interrupt.signal, options);
     if (invocation.json) printJson(invocation, results);
-    else printLines(invocation, results.flatMap(describeResult));
+    else printLines(invocation, [...results.flatMap(describeResult), ...describeNext(invocation, results)]);
     if (interrupt.interrupted) return EXIT.interrupted;
     return results.every((result) => result.status !== 'failed') ? EXIT.done : EXIT.failed;
   } finally {
@@ -111,6 +112,12 @@ export async function runWithBar(
     bar.close();
     await place?.close();
   }
+}
+
+/** Nothing else knows where the archive lies that was made without a config file. */
+function describeNext({ typed }: Invocation, results: readonly RunResult[]): string[] {
+  const isThere = results.every(({ error }) => error === undefined);
+  return typed !== undefined && isThere ? nextCommands(typed) : [];
 }
 
 /** What a person wants to know of a run. */

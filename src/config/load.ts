@@ -15,7 +15,12 @@ import { isTree, replaceAt, valueAt } from './tree.ts';
  * UsageError with every problem as `file:line:column: message`, in the order of their positions, without any value.
  */
 export function loadConfig(file: string, environment: NodeJS.ProcessEnv): Config {
-  const { draft, reliable } = parseDraft(file, readConfig(file));
+  return parseConfig(file, readConfig(file), environment);
+}
+
+/** The same of the text of a config; problems name `file` as where it stands. */
+export function parseConfig(file: string, text: string, environment: NodeJS.ProcessEnv): Config {
+  const { draft, reliable } = parseDraft(file, text);
   if (!reliable) throw draft.toError();
   const interpolated = interpolate(draft, environment);
   const tree = toTree(draft);

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
-import { type Ending, eventually, runCli } from '../support/cli.ts';
+import { type Ending, eventually, runCli, startCli } from '../support/cli.ts';
 import { createGatedView, openSite, PREFIX, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
@@ -379,20 +379,31 @@ describe('secrets', () => {
   });
 
   test('appear neither in the command line nor in the title of a process, nor in the name of its session', async () => {
-    const gated = await createGatedView(site, 'slow', 3, 2);
-    await site.database.client.query(`GRANT SELECT ON slow TO ${role}`);
     const config = await site.writeConfig({ archives: { slow: { table: 'slow' } } });
-    const cli = site.start(['run', 'slow'], config, secrets);
-    await gated.reached();
-    const shown = [
-      await readFile(`/proc/${cli.pid}/cmdline`, 'utf8'),
-      await readFile(`/proc/${cli.pid}/comm`, 'utf8'),
-      ...(await site.backends()).map(({ name }) => name),
-    ];
-    assert.ok(shown.length >= 4);
-    for (const form of forms) assert.ok(!shown.join('\n').includes(form), form);
-    await gated.open();
-    assert.equal((await cli.ended()).code, 0);
+    // The second is of the URL on the command line itself.
+    for (const [view, args] of [
+      ['slow', ['run', 'slow', '--config', config]],
+      [
+        'slow_typed',
+        ['run', '--table', 'slow_typed', '--source', secrets['DATABASE_URL']!, '--to', `file://${site.folder}/typed`],
+      ],
+    ] as const) {
+      const gated = await createGatedView(site, view, 3, 2);
+      await site.database.client.query(`GRANT SELECT ON ${view} TO ${role}`);
+      const cli = startCli(args, { ...site.environment, ...secrets });
+      await gated.reached();
+      const shown = [
+        await readFile(`/proc/${cli.pid}/cmdline`, 'utf8'),
+        await readFile(`/proc/${cli.pid}/comm`, 'utf8'),
+        ...(await site.backends()).map(({ name }) => name),
+      ];
+      assert.ok(shown.length >= 4);
+      for (const form of forms) assert.ok(!shown.join('\n').includes(form), form);
+      await gated.open();
+      const ending = await cli.ended();
+      assert.equal(ending.code, 0, ending.stderr);
+      assertNoSecret(ending, view);
+    }
   });
 
   test('do not keep a role from being dropped', async () => {

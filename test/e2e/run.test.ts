@@ -6,6 +6,7 @@ import { before, describe, test } from 'node:test';
 import { constants, crc32, gunzipSync, inflateRawSync } from 'node:zlib';
 import type { Manifest } from '../../src/ledger/manifest.ts';
 import type { RunResult } from '../../src/run/run-archive.ts';
+import { runCli } from '../support/cli.ts';
 import { oracleLines } from '../support/read-lines.ts';
 import { failureOf, openSite, PREFIX, resultsOf, type Site } from '../support/site.ts';
 
@@ -522,5 +523,29 @@ describe('run', () => {
       const { rows } = await site.database.client.query('SELECT count(*)::int AS n FROM events');
       assert.deepEqual(rows, [{ n: 500 }]);
     });
+  });
+});
+
+describe('without a config file', () => {
+  test('a table is archived, listed, proved and brought back by what is typed', async () => {
+    const site = await openSite();
+    await site.database.client.query(ROWS.replaceAll('%s', 'events'));
+    const environment = { ...site.environment, DATABASE_URL: site.database.url };
+    const ends = ['--to', `file://${site.folder}/typed`];
+    const typed = async (args: readonly string[]): Promise<string> => {
+      const { code, stdout, stderr } = await runCli([...args, ...ends], environment);
+      assert.equal(code, 0, stderr);
+      return stdout;
+    };
+    const said = await typed(['run', '--table', 'events', '--where', 'id > 100', '--run-id', RUN]);
+    assert.match(said, /^events 20261123T021500Z: committed, 400 rows/);
+    assert.match(said, /\nprove it: +pgsluice verify events --to file:\/\//);
+    assert.match(await typed(['list', 'events']), / committed .* 400 /);
+    assert.match(await typed(['verify', 'events']), /: verified, 400 rows/);
+    await typed(['restore', 'events', '--into', 'public.events_restored', '--create']);
+    const { rows } = await site.database.client.query(
+      `SELECT FROM (SELECT * FROM events WHERE id > 100 EXCEPT SELECT * FROM events_restored) AS lost`,
+    );
+    assert.equal(rows.length, 0);
   });
 });
