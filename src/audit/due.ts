@@ -33,12 +33,20 @@ export interface AuditFindings {
 /** A proof that says it was made later than so long from now was made by nobody. */
 const MOST_AHEAD_MS = 86_400_000;
 
+export interface FindOptions {
+  /** How old a proof may be. */
+  everyMs: number;
+  log: Log;
+  /** Proofs that are asked for at the same time; absent: some. */
+  proofsAtOnce?: number;
+}
+
 /** The committed runs of an archive. Of those alone that `known` does not say to be proved lately, the folder is asked. Throws FailureError. */
 export async function findRuns(
   store: Store,
   { name }: Pick<ArchiveConfig, 'name'>,
   known: { runs: KnownRuns; proofs: KnownProofs },
-  { everyMs, log }: { everyMs: number; log: Log },
+  { everyMs, log, proofsAtOnce }: FindOptions,
 ): Promise<AuditFindings> {
   const { committed, damaged, others = [] } = await committedRuns(store, name, known.runs);
   const lost = await findLost(store, name, others);
@@ -51,6 +59,7 @@ export async function findRuns(
       const provedMs = await readProof(new RunFolder(store, name, run), log);
       if (provedMs !== undefined) known.proofs.set(run, provedMs);
     },
+    proofsAtOnce,
   );
   return { runs: committed.map((run) => describe(run, known.proofs)), damaged: [...damaged, ...lost] };
 }

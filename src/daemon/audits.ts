@@ -8,7 +8,7 @@ import { archiveNamed, destinationOf } from '../config/resolve.ts';
 import type { Config, VerifyAudit } from '../config/schema.ts';
 import { NEVER_AGAIN_MS, type AuditedRun, type AuditFindings } from '../audit/due.ts';
 import type { Difference, ProofOutcome } from '../audit/prove-run.ts';
-import { verifyPass, type AuditMemory, type DueProof } from '../audit/verify-pass.ts';
+import { lookPass, verifyPass, type AuditMemory, type DueProof, type PassParts } from '../audit/verify-pass.ts';
 import { fullKey, manifestKey } from '../ledger/names.ts';
 import type { Pauses } from '../pace/pauses.ts';
 import type { VerifyProgress } from '../verify/run.ts';
@@ -71,6 +71,8 @@ export class Audits {
   #different: DifferentRun[];
   #current: ProofEntry | undefined;
   #pass: AbortController | undefined;
+  /** Ends the look in progress; a pass finds the same. */
+  #look: AbortController | undefined;
   #isClosed = false;
 
   constructor(parts: AuditsParts) {
@@ -99,6 +101,31 @@ export class Audits {
     return first && describeDifferent(first);
   }
 
+  /** The daemon has started, or has another config: how the proofs stand is read, and nothing is proved. Resolves when that is done. */
+  async look(): Promise<void> {
+    const audit = this.#parts.config().audits?.verify;
+    if (audit === undefined || this.#isClosed || this.#pass !== undefined) return;
+    this.#look?.abort();
+    const look = new AbortController();
+    this.#look = look;
+    await lookPass(
+      this.#passParts(look.signal, 'how the proofs of its runs stand cannot be read; the next slot tries it again'),
+      audit,
+    );
+    if (this.#look === look) this.#look = undefined;
+  }
+
+  /** What another config makes of the archives, or of their destinations, is looked at anew. */
+  reloaded(before: Config): void {
+    const meaning = ({ audits, archives, destinations }: Config): string =>
+      JSON.stringify([
+        audits?.verify?.everyMs,
+        Object.values(archives).map(({ name, destination }) => [name, destination]),
+        Object.values(destinations).map(({ name, url, endpoint }) => [name, url, endpoint]),
+      ]);
+    if (meaning(before) !== meaning(this.#parts.config())) void this.look();
+  }
+
   /** A slot has come. One that comes while a pass goes on is left out: it would find the same. */
   come(): void {
     const { config, log } = this.#parts;
@@ -108,6 +135,7 @@ export class Audits {
       log.warn('standing verification is still at work: this slot of audits.verify is left out');
       return;
     }
+    this.#look?.abort();
     const pass = new AbortController();
     this.#pass = pass;
     void this.#verify(audit, pass.signal).finally(() => {
@@ -120,42 +148,48 @@ export class Audits {
   /** Nothing is read any more; what was not proved is proved at a later slot. */
   close(): void {
     this.#isClosed = true;
+    this.#look?.abort();
     this.#pass?.abort(fail('stopped', { stage: 'verify', message: 'the daemon stops' }));
   }
 
   async #verify(audit: VerifyAudit, signal: AbortSignal): Promise<void> {
-    const { config, log, events } = this.#parts;
+    const { log } = this.#parts;
     const started = performance.now();
     log.info('standing verification begins');
     for (const kept of this.#kept.values()) kept.failure = undefined;
     const bytes = await this.#verifyPass(
-      {
-        ...{ config, log, signal, memory: this.#memory },
-        foundDifferentMs: (archive, run) => {
-          const known = this.#differentOf(archive).find((one) => one.run === run);
-          return known && Date.parse(known.seenAt);
-        },
-        hooks: {
-          found: (archive, findings) => this.#found(archive, findings),
-          failed: (archive, failure) => {
-            log.error({ archive, failure }, 'runs could not be verified; the next slot tries it again');
-            this.#of(archive).failure = showFailure(failure);
-            events.changed();
-          },
-          begin: ({ archive, run, bytes: all }, { pauses }) => {
-            this.#current = { archive, run, startedAt: new Date(), progress: { bytes: all, bytesDone: 0 }, pauses };
-            events.changed();
-          },
-          progress: (progress) => {
-            if (this.#current !== undefined) this.#current.progress = progress;
-          },
-          end: (due, outcome) => this.#ended(due, outcome),
-        },
-      },
+      this.#passParts(signal, 'runs could not be verified; the next slot tries it again'),
       audit,
     );
     const seconds = Math.round(performance.now() - started) / 1000;
     log.info({ bytes, seconds, different: this.#different.length }, 'standing verification has ended');
+  }
+
+  #passParts(signal: AbortSignal, whenFailed: string): PassParts {
+    const { config, log, events } = this.#parts;
+    return {
+      ...{ config, log, signal, memory: this.#memory },
+      foundDifferentMs: (archive, run) => {
+        const known = this.#differentOf(archive).find((one) => one.run === run);
+        return known && Date.parse(known.seenAt);
+      },
+      hooks: {
+        found: (archive, findings) => this.#found(archive, findings),
+        failed: (archive, failure) => {
+          log.error({ archive, failure }, whenFailed);
+          this.#of(archive).failure = showFailure(failure);
+          events.changed();
+        },
+        begin: ({ archive, run, bytes: all }, { pauses }) => {
+          this.#current = { archive, run, startedAt: new Date(), progress: { bytes: all, bytesDone: 0 }, pauses };
+          events.changed();
+        },
+        progress: (progress) => {
+          if (this.#current !== undefined) this.#current.progress = progress;
+        },
+        end: (due, outcome) => this.#ended(due, outcome),
+      },
+    };
   }
 
   #found(archive: string, { runs, damaged }: AuditFindings): void {

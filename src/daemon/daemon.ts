@@ -46,12 +46,14 @@ export class Daemon {
   }
 
   #start(archives: number, threads: number): void {
-    const { pulse, schedule, auditSchedule, former, statusLine } = this.#parts;
+    const { pulse, schedule, auditSchedule, audits, former, statusLine } = this.#parts;
     pulse.start();
     schedule.start();
     auditSchedule.start();
     this.#log.info({ archives, threads }, 'daemon is ready');
     this.#notify.ready(statusLine());
+    // Nobody waits for what is read of destinations from here on.
+    void audits.look();
     void former.look();
   }
 }

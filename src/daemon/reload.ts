@@ -5,6 +5,7 @@ import { describeChanges } from '../config/diff.ts';
 import { archiveNamed } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
 import { tellTlsMeanings } from '../config/tls-meaning.ts';
+import type { Audits } from './audits.ts';
 import type { FormerArchives } from './former-archives.ts';
 import type { Generations } from './generations.ts';
 import type { Listeners } from './http/listeners.ts';
@@ -24,6 +25,7 @@ export interface ReloadParts {
   schedule: Schedule;
   auditSchedule: Schedule;
   rehearsals: Rehearsals;
+  audits: Audits;
   former: FormerArchives;
   standings: Standings;
   purges: Purges;
@@ -69,7 +71,7 @@ export class Reload {
 
   async #putInForce(config: Config): Promise<void> {
     const { generations, board, schedule, auditSchedule, standings, purges, rehearsals, lookAround } = this.#parts;
-    const { former, listeners, log, changed } = this.#parts;
+    const { audits, former, listeners, log, changed } = this.#parts;
     const before = generations.current.config;
     generations.advance(
       config,
@@ -84,6 +86,7 @@ export class Reload {
     auditSchedule.set(scheduleOfAudits(config));
     purges.reloaded(before);
     rehearsals.reloaded(before);
+    audits.reloaded(before);
     void former.look();
     void lookAround.lookAt(archives.filter(({ name }) => archiveNamed(before, name) === undefined));
     await listeners.apply();

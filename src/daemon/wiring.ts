@@ -62,6 +62,7 @@ export interface Wiring {
   /** Of what is looked at over all archives. */
   auditSchedule: Schedule;
   rehearsals: Rehearsals;
+  audits: Audits;
   former: FormerArchives;
   standings: Standings;
   lookAround: LookAround;
@@ -104,9 +105,20 @@ export function wire({ config: first, log, notify, history, reload }: DaemonPart
   };
   const runs = connectRuns(ties);
   const views = connectViews(ties, runs);
-  const { board, schedule, auditSchedule, rehearsals, former, standings, purges, lookAround } = runs;
+  const { board, schedule, auditSchedule, audits, rehearsals, former, standings, purges, lookAround } = runs;
   const { listeners, pulse, statusLine } = views;
-  const ours = { generations, board, schedule, auditSchedule, rehearsals, former, standings, purges, lookAround };
+  const ours = {
+    generations,
+    board,
+    schedule,
+    auditSchedule,
+    audits,
+    rehearsals,
+    former,
+    standings,
+    purges,
+    lookAround,
+  };
   const parts = { ...ours, listeners, statusLine };
   return { ...parts, pulse, reload: new Reload({ ...ties, ...parts, readConfig: reload }) };
 }
@@ -253,6 +265,7 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
     board,
     schedule,
     auditSchedule,
+    audits,
     rehearsals,
     former,
     purges,

@@ -93,12 +93,16 @@ export async function readManifests(
 }
 
 /** Reads something of each run, some at once. */
-export async function readEach(runs: Iterable<string>, read: (run: string) => Promise<void>): Promise<void> {
+export async function readEach(
+  runs: Iterable<string>,
+  read: (run: string) => Promise<void>,
+  atOnce = READ_AT_ONCE,
+): Promise<void> {
   const waiting = runs[Symbol.iterator]();
   const look = async (): Promise<void> => {
     for (let next = waiting.next(); next.done !== true; next = waiting.next()) await read(next.value);
   };
-  await Promise.all(Array.from({ length: READ_AT_ONCE }, look));
+  await Promise.all(Array.from({ length: atOnce }, look));
 }
 
 /** The same, by the destination of the config. */

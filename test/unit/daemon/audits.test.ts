@@ -131,6 +131,45 @@ describe('standing verification in the daemon', () => {
     assert.deepEqual(shown?.oldestUnproved, null);
   });
 
+  test('reads how the proofs stand when it starts, and proves nothing before the first slot', async () => {
+    site.configure({ events: {}, others: { destination: 'broken' } }, { every: '30d' });
+    await site.commit(A, { daysAgo: 90 });
+    await site.commit(B, { daysAgo: 80 });
+    await site.prove(A, 20);
+    const { audits, pass } = open();
+    await audits.look();
+    const everyMs = 30 * 86_400_000;
+    const shown = () => describeProofs(audits.of('events'), undefined, everyMs, new Date());
+    assert.deepEqual([shown()?.runs, shown()?.due, shown()?.unproved, shown()?.last?.run], [2, 1, 1, A]);
+    assert.equal(await site.provedAt(B), undefined);
+    assert.equal(audits.of('others')?.failure?.code, 'folder-missing');
+    await pass();
+    assert.deepEqual([shown()?.due, shown()?.last?.run], [0, B]);
+    const before = site.config;
+    await site.commit(A, { archive: 'added' });
+    site.configure({ events: {}, added: {} }, { every: '30d' });
+    audits.reloaded(before);
+    await audits.look();
+    assert.equal(audits.of('added')?.runs?.length, 1);
+  });
+
+  test('ends the look of the start when a slot comes meanwhile, and looks at nothing once it is closed', async () => {
+    await site.commit(A);
+    const { audits, pass } = open();
+    const look = audits.look();
+    await pass();
+    await look;
+    assert.equal(stateOf(audits)?.last?.run, A);
+    assert.deepEqual(
+      log.filter(({ fields }) => 'failure' in fields),
+      [],
+    );
+    const closed = open().audits;
+    closed.close();
+    await closed.look();
+    assert.equal(stateOf(closed)?.runs, null);
+  });
+
   test('tells by what the runs are trusted: the last proof of any host, the oldest run without one, and the share of each', () => {
     const now = Date.now();
     const at = (daysAgo: number): number => now - daysAgo * 86_400_000;
