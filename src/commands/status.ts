@@ -1,6 +1,7 @@
 /** `pgsluice status`: how the daemon and its archives are. */
 import { countOf, formatBytes, formatCount, formatDuration, formatLocalTime } from '../base/units.ts';
 import { describeOutcomes } from './terminal/outcomes.ts';
+import { countArchives } from '../daemon/view/counts.ts';
 import type { ShownResult } from '../daemon/view/rehearsal-state.ts';
 import type { ArchiveState, State } from '../daemon/view/state.ts';
 import { askDaemon, type ControlOptions } from './control.ts';
@@ -11,7 +12,7 @@ import { printJson, printLines } from './terminal/print.ts';
 import { reportRefusal, withDaemon } from './order.ts';
 import { formatGrid } from './terminal/grid.ts';
 
-/** Exit code 1 where an archive is failing or late, whatever else it does, and where no daemon answers. */
+/** Exit code 1 where an archive is failing, late or damaged, whatever else it does, and where no daemon answers. */
 export async function statusCommand(invocation: Invocation, options: ControlOptions): Promise<number> {
   return withDaemon(invocation, async () => {
     const answer = await askDaemon(invocation, options, 'GET', '/api/state');
@@ -19,7 +20,8 @@ export async function statusCommand(invocation: Invocation, options: ControlOpti
     const state = answer.body as State;
     if (invocation.json) printJson(invocation, state);
     else printLines(invocation, describeState(state));
-    return state.archives.some(({ failing, late }) => failing || late) ? EXIT.failed : EXIT.done;
+    const { failing, late, damaged } = countArchives(state.archives);
+    return failing + late + damaged > 0 ? EXIT.failed : EXIT.done;
   });
 }
 
@@ -35,21 +37,26 @@ function describeState({
   hosts,
   archives,
   former,
+  refusedConfig,
+  historyProblem,
 }: State): string[] {
   const upMs = Date.parse(now) - Date.parse(startedAt);
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+  const worstFirst = archives.toSorted((a, b) => urgencyOf(a) - urgencyOf(b));
   return [
-    describeWhole(archives),
+    `${describeWhole(archives)}${refusedConfig === null ? '' : '; the config file is refused'}`,
     `pgsluice ${version} on ${host}, process ${pid}, up ${formatDuration(upMs)}${stopping ? ', stopping' : ''}; times are those of ${timeZone}`,
     `memory ${formatBytes(memory.rssBytes)} of at most ${formatBytes(memory.rssLimitBytes)}; ` +
       `${queue.active} of ${countOf(queue.threads, 'thread')} busy, ${countOf(queue.waiting, 'segment')} waiting`,
+    ...describeRefusedConfig(refusedConfig),
+    ...(historyProblem === null ? [] : ['', historyProblem.message, `  hint   ${historyProblem.hint}`]),
     '',
-    ...formatGrid(['archive', 'state', 'schedule', 'next', 'last success', 'now'], archives.map(describeArchive)),
-    ...describeHosts(hosts),
-    ...archives.flatMap(describeWindows),
-    ...archives.flatMap(describePause),
+    ...formatGrid(['archive', 'state', 'schedule', 'next', 'last success', 'now'], worstFirst.map(describeArchive)),
+    ...worstFirst.flatMap((archive) => describeLastFailure(archive, now)),
     ...archives.flatMap(describeLate),
-    ...archives.flatMap(describeLastFailure),
+    ...archives.flatMap(describePause),
+    ...archives.flatMap(describeWindows),
+    ...describeHosts(hosts),
     ...archives.flatMap(describeProofs),
     ...archives.flatMap(describeRehearsals),
     ...archives.flatMap(describePurges),
@@ -75,26 +82,43 @@ const MOST_TASKS = 4;
 
 /** `1 failing, 2 late, 1 paused of 9 archives`: each counts, whatever it does besides. */
 function describeWhole(archives: readonly ArchiveState[]): string {
-  const standby = archives.filter(({ current }) => current?.status === 'standby');
+  const { failing, late, damaged, purgesHeld, standby, paused } = countArchives(archives);
   const counts: [number, string][] = [
-    [archives.filter(({ failing }) => failing).length, 'failing'],
-    [archives.filter(({ late }) => late).length, 'late'],
-    [standby.length, 'on standby'],
-    [archives.filter(({ paused }) => paused).length, 'paused'],
+    [failing, 'failing'],
+    [late, 'late'],
+    [damaged, 'damaged'],
+    [purgesHeld, purgesHeld === 1 ? 'purge held' : 'purges held'],
+    [standby, 'on standby'],
+    [paused, 'paused'],
   ];
   const told = counts.filter(([count]) => count > 0).map(([count, what]) => `${formatCount(count)} ${what}`);
   const all = countOf(archives.length, 'archive');
   return told.length === 0 ? `all is well: ${all}` : `${told.join(', ')} of ${all}`;
 }
 
+/** What is failing comes before what is late, and both before all others, which stay in the order of the config. */
+function urgencyOf({ failing, late }: ArchiveState): number {
+  return failing ? 0 : late ? 1 : 2;
+}
+
+function describeRefusedConfig(refused: State['refusedConfig']): string[] {
+  if (refused === null) return [];
+  return [
+    '',
+    `the config file was refused at ${localTime(refused.at)}; the one before it stays in force`,
+    ...refused.problems.map((problem) => `  ${problem}`),
+    '  hint   mend it, ask `pgsluice check`, then `systemctl reload pgsluice`: as it is, no daemon would start with it',
+  ];
+}
+
 function describeArchive(archive: ArchiveState): string[] {
-  const { name, schedule, timezone, nextSlot, paused, lastSuccess } = archive;
+  const { name, schedule, timezone, nextSlot, nextTry, paused, lastSuccess } = archive;
   return [
     name,
     wordsOf(archive),
     schedule === null ? 'by hand' : `${schedule} ${timezone}`,
     // Another daemon with the same archive goes on with its own schedule.
-    paused ? 'paused on this host' : nextSlot === null ? '' : localTime(nextSlot),
+    paused ? 'paused on this host' : localTime(nextTry?.at ?? nextSlot ?? ''),
     lastSuccess === null ? 'never' : `${formatDuration(lastSuccess.ageSeconds * 1000)} ago`,
     describeCurrent(archive),
   ];
@@ -141,10 +165,28 @@ function describeLate({ name, late, dueSlot }: ArchiveState): string[] {
   return ['', `${name} is late: what was due at ${localTime(dueSlot)} is not archived`];
 }
 
-function describeLastFailure({ name, failing, lastFailure }: ArchiveState): string[] {
+function describeLastFailure(archive: ArchiveState, now: string): string[] {
+  const { name, failing, lastFailure, failingSince, failuresInARow } = archive;
   if (!failing || lastFailure === null) return [];
   const [first = '', ...rest] = describeFailure(lastFailure, `${name} ${lastFailure.run}`);
-  return ['', `${first} at ${localTime(lastFailure.at)}`, ...rest];
+  const since =
+    failingSince === null || failuresInARow < 2
+      ? []
+      : [`  since  ${localTime(failingSince)}, ${countOf(failuresInARow, 'failure')} in a row`];
+  return ['', `${first} at ${localTime(lastFailure.at)}`, ...since, ...rest, ...describeNextTry(archive, now)];
+}
+
+function describeNextTry({ paused, current, nextTry, nextSlot }: ArchiveState, now: string): string[] {
+  if (paused || current !== null) return [];
+  if (nextTry !== null) return [`  next   tried again ${inTime(nextTry.at, now)}`];
+  return nextSlot === null
+    ? ['  next   not tried again by itself: there is no schedule']
+    : [`  next   its next slot, ${inTime(nextSlot, now)}`];
+}
+
+/** `2026-11-26 02:20:00, in 4m 10s` */
+function inTime(iso: string, now: string): string {
+  return `${localTime(iso)}, in ${formatDuration(Math.max(0, Date.parse(iso) - Date.parse(now)))}`;
 }
 
 /** Of an archive that the daemon verifies: its oldest proof, what is read now, and what is not as it should be. */

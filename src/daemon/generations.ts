@@ -16,6 +16,12 @@ export interface Generation {
   queue: FairQueue;
 }
 
+/** A config that was not put in force, as it is bad. */
+export interface RefusedConfig {
+  at: Date;
+  problems: readonly string[];
+}
+
 type OpenPlace = (config: PlaceConfig, bindings: Bindings) => Place;
 
 export class Generations {
@@ -24,6 +30,7 @@ export class Generations {
   /** Threads that end when their runs have. */
   readonly #retired = new Set<Place>();
   #current: Generation;
+  #refused: RefusedConfig | undefined;
 
   constructor(config: Config, openPlace: OpenPlace) {
     this.#openPlace = openPlace;
@@ -34,11 +41,21 @@ export class Generations {
     return this.#current;
   }
 
+  /** The config that a reload met last, when it was bad; undefined when the one in force is what the file says. */
+  get refused(): RefusedConfig | undefined {
+    return this.#refused;
+  }
+
+  refuse(problems: readonly string[]): void {
+    this.#refused = { at: new Date(), problems };
+  }
+
   /**
    * Puts a config in force. What the one before it had is given up when `runsEnded` resolves, as no run uses it then.
    */
   advance(config: Config, runsEnded: Promise<void>): void {
     const before = this.#current;
+    this.#refused = undefined;
     this.#current = this.#next(before, config);
     const retired = this.#current.place === before.place ? undefined : before.place;
     if (retired !== undefined) this.#retired.add(retired);

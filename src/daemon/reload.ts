@@ -53,7 +53,7 @@ export class Reload {
   }
 
   async #reload(): Promise<void> {
-    const { readConfig, generations, notify, log, isStopping, statusLine } = this.#parts;
+    const { readConfig, generations, notify, log, isStopping, statusLine, changed } = this.#parts;
     if (isStopping()) return;
     notify.reloading();
     try {
@@ -63,7 +63,9 @@ export class Reload {
       log.info({ changes }, changes.length === 0 ? 'config reloaded, nothing has changed' : 'config reloaded');
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
+      generations.refuse(error.problems);
       log.error({ problems: error.problems }, 'the new config is bad; the old one stays in force');
+      changed();
     } finally {
       notify.ready(statusLine());
     }

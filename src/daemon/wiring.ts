@@ -237,8 +237,10 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
   shutdown.planning.add('the schedule of audits', () => auditSchedule.stop());
   const startedAt = new Date();
   const facts = (): StateParts => ({
-    ...{ board, schedule, standings, purges, audits, rehearsals, former, live, calendars, startedAt },
+    ...{ board, schedule, due, standings, purges, audits, rehearsals, former, live, calendars, startedAt },
     generation: generations.current,
+    refusedConfig: generations.refused,
+    historyProblem: history.problem,
     stopping: isStopping(),
   });
   const metrics = new Metrics(facts);

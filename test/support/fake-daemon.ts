@@ -8,6 +8,8 @@ import { EventStream } from '../../src/daemon/http/events.ts';
 import { loadPageFiles } from '../../src/daemon/http/page-files.ts';
 import type { Backend } from '../../src/daemon/http/routes.ts';
 import { type Listener, openHttp } from '../../src/daemon/http/server.ts';
+import type { RefusedConfig } from '../../src/daemon/generations.ts';
+import type { HistoryProblem } from '../../src/daemon/history/history.ts';
 import type { RunEnding } from '../../src/daemon/run-ending.ts';
 import { Slots } from '../../src/daemon/slots/slots.ts';
 import type { Sample } from '../../src/daemon/view/live.ts';
@@ -37,6 +39,8 @@ export interface DaemonFacts {
   samples: readonly Sample[];
   /** What lies there and is not in its config. */
   former: readonly FormerArchive[];
+  refusedConfig: RefusedConfig;
+  historyProblem: HistoryProblem;
   /** Has it say what no daemon of ours would. */
   lie: (state: State) => State;
   /** While true, it answers each question with an error. */
@@ -123,6 +127,7 @@ export class FakeDaemon {
         of: (name) => archives.get(name)?.standing,
         oldestDue: (name) => archives.get(name)?.dueSlot,
       },
+      due: { nextTryOf: (name) => archives.get(name)?.nextTry },
       live: {
         samples: this.facts.samples ?? sampleMemory(),
         rowsPerSecond: (entry) => (entry.state === 'running' ? 47_211 : 0),
@@ -130,6 +135,8 @@ export class FakeDaemon {
       calendars: { summaryOf: (name) => this.facts.windows?.find(({ archive }) => archive === name) },
       startedAt: new Date(Date.now() - 3 * 86_400_000),
       stopping: false,
+      refusedConfig: this.facts.refusedConfig,
+      historyProblem: this.facts.historyProblem,
     };
   }
 

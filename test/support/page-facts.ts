@@ -5,6 +5,7 @@ import type { PurgeStanding } from '../../src/daemon/purges.ts';
 import type { RehearsalStanding } from '../../src/daemon/rehearsals.ts';
 import type { BoardEntry } from '../../src/daemon/run-board.ts';
 import type { RunEnding, ShownFailure } from '../../src/daemon/run-ending.ts';
+import type { NextTry } from '../../src/daemon/slots/due-runs.ts';
 import type { LastFailure, LastSuccess, Standing } from '../../src/daemon/slots/standings.ts';
 import type { Sample } from '../../src/daemon/view/live.ts';
 import type { WindowsDetail } from '../../src/daemon/view/calendars.ts';
@@ -24,6 +25,7 @@ export interface FakeArchive {
   dueSlot: Date | undefined;
   standing: Standing;
   current: BoardEntry | undefined;
+  nextTry?: NextTry | undefined;
   purges?: PurgeStanding;
   proofs?: ProofStanding;
   rehearsals?: RehearsalStanding;
@@ -67,6 +69,7 @@ export function archiveOf(
       health: 'well',
       lastSuccess: success(11_000),
       lastFailure: undefined,
+      failures: undefined,
       archivedUntil: undefined,
       dueSince: at(-11_000),
       dueSinceIs: 'known',
@@ -77,7 +80,7 @@ export function archiveOf(
 
 export function success(ageSeconds: number, run = LAST_RUN): LastSuccess {
   const finishedAt = at(-ageSeconds).toISOString();
-  return { run, finishedAt, rows: 466_000, jsonBytes: 500e6, bytes: 101e6, seconds: 9.8 };
+  return { run, finishedAt, rows: 466_000, jsonBytes: 500e6, bytes: 101e6, seconds: 9.8, rowsBefore: 461_200 };
 }
 
 /** A run of 466,000 rows in eight segments, of which two are being worked on. */

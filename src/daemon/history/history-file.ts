@@ -43,22 +43,30 @@ const MIGRATIONS = [
      archive TEXT NOT NULL, run TEXT NOT NULL, found TEXT NOT NULL, PRIMARY KEY (archive, run)) STRICT`,
 ];
 
+/** The history, and why it is in memory alone where it is. */
+export interface OpenedHistory {
+  database: DatabaseSync;
+  inMemory?: { at: string; message: string; hint: string };
+}
+
 /**
  * Opens the history in `folder`, or in memory when that cannot be; then a line of the log says why. Never throws
  * because of the file.
  */
-export async function openHistoryFile(folder: string, log: Log): Promise<DatabaseSync> {
+export async function openHistoryFile(folder: string, log: Log): Promise<OpenedHistory> {
   const Database = await loadSqlite();
   const file = path.join(folder, HISTORY_FILE);
   try {
     makeFolderSync(folder, 0o700);
-    return openOrSetAside(Database, file, log);
+    return { database: openOrSetAside(Database, file, log) };
   } catch (error) {
     log.warn(
       { file, error: errorText(error) },
       'the history cannot be kept in its file; it is kept in memory, until the daemon ends: see the option state',
     );
-    return openMemory(Database);
+    const message = `the history cannot be kept in ${file}, and is lost when the daemon ends: ${errorText(error)}`;
+    const hint = 'look at the disk and at the option state, then restart the daemon';
+    return { database: openMemory(Database), inMemory: { at: new Date().toISOString(), message, hint } };
   }
 }
 

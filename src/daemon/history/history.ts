@@ -4,7 +4,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { errorText } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import { isBusy, openHistoryFile } from './history-file.ts';
+import { isBusy, openHistoryFile, type OpenedHistory } from './history-file.ts';
 import type { DifferentRun } from '../different-run.ts';
 import type { PurgeEnding } from '../purge-ending.ts';
 import { isCancelled, isFault, type RunEnding } from '../run-ending.ts';
@@ -28,6 +28,13 @@ export interface ArchiveRecord {
   paused: boolean;
 }
 
+/** Why the history cannot be used, and since when. */
+export interface HistoryProblem {
+  at: string;
+  message: string;
+  hint: string;
+}
+
 /** No method throws: what cannot be read is empty, and what cannot be written is reported once. */
 export class History {
   readonly #database: DatabaseSync;
@@ -35,10 +42,12 @@ export class History {
   readonly #archives = new Map<string, ArchiveRecord>();
   #unsaved: RunEnding[] = [];
   #added = 0;
-  #isTroubled = false;
+  readonly #inMemory: HistoryProblem | undefined;
+  #problem: (HistoryProblem & { what: string }) | undefined;
 
-  constructor(database: DatabaseSync, log: Log) {
+  constructor({ database, inMemory }: OpenedHistory, log: Log) {
     this.#database = database;
+    this.#inMemory = inMemory;
     this.#log = log;
     this.#try('read', () => {
       for (const row of database.prepare('SELECT * FROM archives').all()) {
@@ -50,6 +59,13 @@ export class History {
       }
     });
     this.#prune();
+  }
+
+  /** Undefined while it can be used. */
+  get problem(): HistoryProblem | undefined {
+    if (this.#problem === undefined) return this.#inMemory;
+    const { at, message, hint } = this.#problem;
+    return { at, message, hint };
   }
 
   /** Keeps that this host has begun the run, so that it is known as ours after a kill. */
@@ -99,6 +115,22 @@ export class History {
   /** The last attempt that was committed. */
   lastSuccess(archive: string): RunEnding | undefined {
     return this.#select("WHERE archive = ? AND status = 'committed' ORDER BY id DESC LIMIT 1", archive)[0];
+  }
+
+  /** Rows of the run that was committed before this one. */
+  rowsBefore(archive: string, run: string): number | undefined {
+    const where = "WHERE archive = ? AND status = 'committed' AND run <> ? ORDER BY id DESC LIMIT 1";
+    return this.#select(where, archive, run)[0]?.rows;
+  }
+
+  /** Faults since the last success; undefined when there are none. */
+  failuresInARow(archive: string): { count: number; since: string } | undefined {
+    const sql = `SELECT reason, finished_at FROM runs WHERE archive = :archive AND status = 'failed' AND id >
+      (SELECT coalesce(max(id), 0) FROM runs WHERE archive = :archive AND status = 'committed') ORDER BY id`;
+    const rows = this.#try('read', () => this.#database.prepare(sql).all({ archive })) ?? [];
+    const faults = rows.filter(({ reason }) => isFault({ status: 'failed', reason: String(reason) }));
+    const [first] = faults;
+    return first === undefined ? undefined : { count: faults.length, since: String(first['finished_at']) };
   }
 
   /** The latest run, by its id, that was committed. */
@@ -229,15 +261,19 @@ export class History {
   #try<T>(what: string, work: () => T): T | undefined {
     try {
       const result = work();
-      if (this.#isTroubled) this.#log.info('the history can be used again');
-      this.#isTroubled = false;
+      // On a full disk it can be read all the time.
+      if (this.#problem?.what === what) {
+        this.#log.info('the history can be used again');
+        this.#problem = undefined;
+      }
       return result;
     } catch (error) {
-      if (!this.#isTroubled) {
-        const hint = isBusy(error) ? 'another process holds it' : 'look at the disk and at the option state';
-        this.#log.warn({ error: errorText(error), hint }, `the history cannot be ${what}; the runs go on without it`);
-      }
-      this.#isTroubled = true;
+      const hint = isBusy(error) ? 'another process holds it' : 'look at the disk and at the option state';
+      const text = errorText(error);
+      if (this.#problem === undefined)
+        this.#log.warn({ error: text, hint }, `the history cannot be ${what}; the runs go on without it`);
+      const at = new Date().toISOString();
+      this.#problem ??= { what, at, message: `the history cannot be ${what}: ${text}`, hint };
       return undefined;
     }
   }

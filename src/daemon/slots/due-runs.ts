@@ -43,7 +43,14 @@ interface LateSlot {
 interface Retry {
   run: string;
   attempts: number;
+  atMs: number;
   timer: NodeJS.Timeout;
+}
+
+/** When a run that failed is tried again. */
+export interface NextTry {
+  run: string;
+  at: Date;
 }
 
 export class DueRuns {
@@ -123,6 +130,14 @@ export class DueRuns {
     const isScheduled = archive(name) !== undefined && schedule.slotsOf(name) !== undefined;
     if (this.#isClosed || !isScheduled || board.isBusy(name) || standings.of(name)?.schedule === 'paused') return;
     board.offer(name, { run: formatRunId(new Date()), trigger: 'catch-up', whenBusy: 'append' });
+  }
+
+  /** Undefined when nothing that failed is tried again before the next slot. */
+  nextTryOf(name: string): NextTry | undefined {
+    const retry = this.#retries.get(name);
+    const isHeld = this.#parts.standings.of(name)?.schedule === 'paused';
+    if (retry === undefined || isHeld || retry.atMs <= Date.now()) return undefined;
+    return { run: retry.run, at: new Date(retry.atMs) };
   }
 
   /** Nothing is planned from now on. */
@@ -227,7 +242,7 @@ export class DueRuns {
     const timer = setTimeout(() => {
       this.#retry(name, run);
     }, pauseMs);
-    this.#retries.set(name, { run, attempts, timer });
+    this.#retries.set(name, { run, attempts, atMs: Date.now() + pauseMs, timer });
     this.#parts.log.info(
       { archive: name, run, pauseMs },
       'the failed run is tried again, unless the next slot comes first',

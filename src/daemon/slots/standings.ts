@@ -14,6 +14,15 @@ export interface LastSuccess {
   jsonBytes: number;
   bytes: number;
   seconds: number;
+  /** Of the run that was committed before it; null when none is known. */
+  rowsBefore: number | null;
+}
+
+/** Failures with no success between them. */
+export interface FailuresInARow {
+  count: number;
+  /** When the first of them ended, in ISO 8601. */
+  since: string;
 }
 
 export interface LastFailure extends ShownFailure {
@@ -28,6 +37,8 @@ export interface Standing {
   health: 'well' | 'failing';
   lastSuccess: LastSuccess | undefined;
   lastFailure: LastFailure | undefined;
+  /** Since the last success; undefined while the archive is well. */
+  failures: FailuresInARow | undefined;
   /** Slots up to the later one of these two are settled. */
   archivedUntil: Date | undefined;
   dueSince: Date;
@@ -86,10 +97,13 @@ export class Standings {
     if (standing === undefined) return;
     if (ending.status === 'committed') {
       standing.health = 'well';
-      standing.lastSuccess = successOf(ending);
+      standing.failures = undefined;
+      standing.lastSuccess = successOf(ending, rowsBefore(standing.lastSuccess, ending.run));
       this.#settle(ending.archive, standing, ending.run);
     } else if (isFault(ending)) {
+      const { count = 0, since = ending.finishedAt } = standing.failures ?? {};
       standing.health = 'failing';
+      standing.failures = { count: count + 1, since };
       standing.lastFailure = failureOf(ending);
     }
   }
@@ -101,7 +115,10 @@ export class Standings {
     const { run, finishedAt, startedAt, rows, jsonBytes, bytes } = manifest;
     const seconds = (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
     if (standing.lastSuccess === undefined || standing.lastSuccess.finishedAt < finishedAt)
-      standing.lastSuccess = { run, finishedAt, rows, jsonBytes, bytes, seconds };
+      standing.lastSuccess = successOf(
+        { run, finishedAt, rows, jsonBytes, bytes, seconds },
+        rowsBefore(standing.lastSuccess, run),
+      );
     if (standing.dueSinceIs === 'assumed' && !this.#isAhead(parseRunId(run))) {
       standing.dueSince = parseRunId(run);
       standing.dueSinceIs = 'known';
@@ -187,11 +204,13 @@ export class Standings {
     const failure = this.#history.lastFailure(archive);
     const latest = this.#latestCommitted(archive);
     const isFailing = failure !== undefined && (success === undefined || success.finishedAt < failure.finishedAt);
+    const failures = isFailing ? this.#history.failuresInARow(archive) : undefined;
     return {
       schedule: record?.paused === true ? 'paused' : 'on time',
       health: isFailing ? 'failing' : 'well',
-      lastSuccess: success && successOf(success),
+      lastSuccess: success && successOf(success, this.#history.rowsBefore(archive, success.run) ?? null),
       lastFailure: failure && failureOf(failure),
+      failures: isFailing ? (failures ?? { count: 1, since: failure.finishedAt }) : undefined,
       archivedUntil: latest === undefined || this.#windowed.has(archive) ? undefined : parseRunId(latest),
       dueSince: record?.dueSince ?? now,
       dueSinceIs: record === undefined ? 'assumed' : 'known',
@@ -218,8 +237,19 @@ export function isOverdue(due: Date, slots: Slots, lateAfterMs: number | undefin
   return next !== undefined && next.getTime() <= ownMs;
 }
 
-function successOf({ run, finishedAt, rows, jsonBytes, bytes, seconds }: RunEnding): LastSuccess {
-  return { run, finishedAt, rows, jsonBytes, bytes, seconds };
+type Committed = Pick<RunEnding, 'run' | 'finishedAt' | 'rows' | 'jsonBytes' | 'bytes' | 'seconds'>;
+
+function successOf(
+  { run, finishedAt, rows, jsonBytes, bytes, seconds }: Committed,
+  before: number | null,
+): LastSuccess {
+  return { run, finishedAt, rows, jsonBytes, bytes, seconds, rowsBefore: before };
+}
+
+/** A run that is found committed a second time has the same run before it. */
+function rowsBefore(last: LastSuccess | undefined, run: string): number | null {
+  if (last === undefined) return null;
+  return last.run === run ? last.rowsBefore : last.rows;
 }
 
 function failureOf({ run, finishedAt, error }: RunEnding): LastFailure {

@@ -2,20 +2,25 @@
 import os from 'node:os';
 import { toString as describeCron } from 'cronstrue';
 import { TOOL } from '../../base/tool.ts';
+import { destinationOf, sourceOf } from '../../config/resolve.ts';
 import { memorySum } from '../../config/memory-sum.ts';
 import type { ArchiveConfig, Config } from '../../config/schema.ts';
 import type { Pause } from '../../pace/pauses.ts';
+import { describeTarget } from '../../postgres/connect.ts';
 import type { HostState } from '../../work/place.ts';
 import { STALLED_AFTER_MS } from '../../work/trouble-log.ts';
 import type { Calendars, WindowsSummary } from './calendars.ts';
+import { countArchives, type Counts } from './counts.ts';
 import type { Live, Sample } from './live.ts';
 import type { Audits } from '../audits.ts';
 import type { FormerArchives } from '../former-archives.ts';
-import type { Generation } from '../generations.ts';
+import type { Generation, RefusedConfig } from '../generations.ts';
+import type { HistoryProblem } from '../history/history.ts';
 import type { Purges } from '../purges.ts';
 import type { Rehearsals } from '../rehearsals.ts';
 import type { BoardEntry, RunBoard } from '../run-board.ts';
 import type { Trigger } from '../run-ending.ts';
+import type { DueRuns } from '../slots/due-runs.ts';
 import type { Schedule } from '../slots/schedule.ts';
 import { describeFormer, type FormerState } from './former-state.ts';
 import { describeProofs, type ProofState } from './proof-state.ts';
@@ -45,6 +50,12 @@ export interface State {
   queue: { threads: number; active: number; waiting: number };
   /** Other hosts that work for runs of this daemon, as they were seen last; absent without the section `hosts`. */
   hosts?: readonly HostState[];
+  /** What the page and `status` begin with. */
+  counts: Counts;
+  /** The config file as it is now, when it is bad and not in force; null when it is in force, as far as the daemon was told. */
+  refusedConfig: { at: string; problems: readonly string[] } | null;
+  /** Why the folder `state` cannot be used; null when it can. */
+  historyProblem: HistoryProblem | null;
   archives: ArchiveState[];
   /** Archives that are not in the config, and have runs in its destinations: some of them; null before the first look. */
   former: { archives: FormerState[]; count: number } | null;
@@ -62,6 +73,8 @@ export interface ArchiveState {
   name: string;
   /** The table, or `query`. */
   subject: string;
+  source: { name: string; address: string };
+  destination: { name: string; url: string };
   schedule: string | null;
   scheduleText: string | null;
   timezone: string;
@@ -75,6 +88,11 @@ export interface ArchiveState {
   dueSlot: string | null;
   lastSuccess: (LastSuccess & { ageSeconds: number }) | null;
   lastFailure: LastFailure | null;
+  /** When the first of the failures in a row ended; null while it is well. */
+  failingSince: string | null;
+  failuresInARow: number;
+  /** When a failed run is tried again before the next slot; null when it is not. */
+  nextTry: { run: string; at: string } | null;
   current: CurrentRun | null;
   /** Null for an archive without windows. */
   windows: WindowsState | null;
@@ -136,11 +154,14 @@ export interface StateParts {
   rehearsals: Pick<Rehearsals, 'of' | 'currentOf'>;
   former: Pick<FormerArchives, 'found'>;
   schedule: Pick<Schedule, 'slotsOf' | 'nextSlot'>;
+  due: Pick<DueRuns, 'nextTryOf'>;
   standings: Pick<Standings, 'of' | 'oldestDue'>;
   live: Pick<Live, 'samples' | 'rowsPerSecond'>;
   calendars: Pick<Calendars, 'summaryOf'>;
   startedAt: Date;
   stopping: boolean;
+  refusedConfig: RefusedConfig | undefined;
+  historyProblem: HistoryProblem | undefined;
 }
 
 const MIB = 1024 ** 2;
@@ -149,6 +170,8 @@ const MOST_WAITS_SHOWN = 5;
 export function buildState(parts: StateParts): State {
   const { config, place } = parts.generation;
   const now = new Date();
+  const archives = Object.values(config.archives).map((archive) => describeArchive(parts, archive, now));
+  const { refusedConfig: refused, historyProblem } = parts;
   return {
     version: TOOL.version,
     host: os.hostname(),
@@ -166,7 +189,10 @@ export function buildState(parts: StateParts): State {
     },
     queue: { threads: config.workers.threads, ...place.load },
     ...(place.hosts === undefined ? {} : { hosts: place.hosts }),
-    archives: Object.values(config.archives).map((archive) => describeArchive(parts, archive, now)),
+    counts: countArchives(archives),
+    refusedConfig: refused === undefined ? null : { at: refused.at.toISOString(), problems: refused.problems },
+    historyProblem: historyProblem ?? null,
+    archives,
     former: describeFormer(parts.former.found),
   };
 }
@@ -192,7 +218,8 @@ function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): 
   const standing = parts.standings.of(name);
   const entry = parts.board.entryOf(name);
   const slots = parts.schedule.slotsOf(name);
-  const { lastSuccess, lastFailure } = standing ?? {};
+  const { lastSuccess, lastFailure, failures } = standing ?? {};
+  const nextTry = parts.due.nextTryOf(name);
   const [paused, late, failing] = [
     standing?.schedule === 'paused',
     standing?.schedule === 'late',
@@ -201,6 +228,7 @@ function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): 
   return {
     name,
     subject: archive.table ?? 'query',
+    ...placesOf(parts.generation.config, archive),
     schedule,
     scheduleText: schedule === null ? null : describeSchedule(schedule),
     timezone,
@@ -212,6 +240,9 @@ function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): 
     dueSlot: (slots && parts.standings.oldestDue(name, slots, now))?.toISOString() ?? null,
     lastSuccess: lastSuccess === undefined ? null : { ...lastSuccess, ageSeconds: ageSeconds(lastSuccess, now) },
     lastFailure: lastFailure ?? null,
+    failingSince: failures?.since ?? null,
+    failuresInARow: failures?.count ?? 0,
+    nextTry: nextTry === undefined ? null : { run: nextTry.run, at: nextTry.at.toISOString() },
     current: entry === undefined ? null : describeCurrent(entry, parts.live),
     windows: describeWindows(parts, archive),
     waiting: parts.board.waitingOf(name),
@@ -219,6 +250,22 @@ function describeArchive(parts: StateParts, archive: ArchiveConfig, now: Date): 
     rehearsal: describeRehearsals(parts.rehearsals.of(name), parts.rehearsals.currentOf(name), now),
     purge: describePurging(parts.purges.of(name), parts.board.purgeOf(name), now),
   };
+}
+
+/** By the archive, as its config stays the same for long and the state is made each second. */
+const places = new WeakMap<ArchiveConfig, Pick<ArchiveState, 'source' | 'destination'>>();
+
+/** Where an archive is read and where it is written, without users and secrets. */
+function placesOf(config: Config, archive: ArchiveConfig): Pick<ArchiveState, 'source' | 'destination'> {
+  const known = places.get(archive);
+  if (known !== undefined) return known;
+  const [source, destination] = [sourceOf(config, archive), destinationOf(config, archive)];
+  const found = {
+    source: { name: source.name, address: describeTarget(source.url) },
+    destination: { name: destination.name, url: destination.url },
+  };
+  places.set(archive, found);
+  return found;
 }
 
 /** How old the proof of a run may be. */

@@ -42,7 +42,10 @@ describe('a reload', () => {
     const { generations, closed, destinations } = watched(configOf('a'));
     const { place, number } = generations.current;
     const old = runs();
+    generations.refuse(['a.yaml:1:1: unknown key']);
+    assert.deepEqual(generations.refused?.problems, ['a.yaml:1:1: unknown key']);
     generations.advance(configOf('b'), old.ended);
+    assert.equal(generations.refused, undefined);
     assert.equal(generations.current.place, place);
     assert.notEqual(generations.current.number, number);
     assert.equal(generations.current.config.destinations['default']!.url, 'b');

@@ -56,6 +56,10 @@ describe('the history', () => {
     assert.deepEqual(second.list(10, 'other'), []);
     assert.deepEqual(second.lastSuccess('events'), committed);
     assert.deepEqual(second.lastFailure('events'), failed);
+    assert.deepEqual(second.failuresInARow('events'), { count: 1, since: failed.finishedAt });
+    assert.equal(second.rowsBefore('events', committed.run), undefined);
+    assert.equal(second.rowsBefore('events', '20261127T021500Z'), 466_000);
+    assert.equal(second.failuresInARow('other'), undefined);
     assert.deepEqual(second.attemptsOf('events', failed.run), [failed]);
     assert.equal(second.latestCommitted('events', '99991231T235959Z'), committed.run);
     assert.equal(second.wasCancelled('events', cancelled.run), true);
@@ -127,6 +131,7 @@ describe('the history', () => {
     database.close();
     for (const folder of [blocked, newer]) {
       const history = await openHistory(folder, log);
+      assert.match(history.problem?.message ?? '', /^the history cannot be kept in .*pgsluice\.db, and is lost/);
       history.add(ending('20261123T021500Z'));
       assert.equal(history.list(10).length, 1);
       history.close();
@@ -142,6 +147,12 @@ describe('the history', () => {
     const other = new DatabaseSync(path.join(folder, 'pgsluice.db'));
     other.exec('BEGIN IMMEDIATE');
     history.add(ending('20261123T021500Z'));
+    // That it can be read is no sign that it can be written.
+    assert.deepEqual(history.list(10), []);
+    assert.partialDeepStrictEqual(history.problem, {
+      message: 'the history cannot be written: database is locked',
+      hint: 'another process holds it',
+    });
     history.add(ending('20261124T021500Z'));
     assert.equal(lines.filter((line) => line.includes('cannot be written')).length, 1);
     other.exec('ROLLBACK');

@@ -194,10 +194,13 @@ describe('a slot whose run failed', () => {
 
   test('is tried again after one minute, then two, while no other run is in progress', () => {
     const { due } = setUp('last');
+    assert.equal(due.nextTryOf('events'), undefined);
     due.ended(failed, PASSING, at(9));
     mock.timers.tick(59_999);
     assert.deepEqual(offers, []);
+    assert.deepEqual(due.nextTryOf('events'), { run: failed.run, at: new Date(NOW + 60_000) });
     mock.timers.tick(1);
+    assert.equal(due.nextTryOf('events'), undefined, 'it has come');
     assert.deepEqual(offers, ['20261123T100000Z catch-up append']);
     due.ended({ ...failed, trigger: 'catch-up' }, PASSING, at(9));
     mock.timers.tick(119_999);

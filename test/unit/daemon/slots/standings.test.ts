@@ -34,6 +34,8 @@ const history = {
   setArchive: (name: string, record: ArchiveRecord) => records.set(name, record),
   lastSuccess: () => attempts.findLast(({ status }) => status === 'committed'),
   lastFailure: () => attempts.findLast(({ status }) => status === 'failed'),
+  failuresInARow: () => ({ count: 3, since: at(7).toISOString() }),
+  rowsBefore: () => 12,
   latestCommitted: (_archive: string, notAfter: string) =>
     attempts.findLast(({ status, run }) => status === 'committed' && run <= notAfter)?.run,
 } as unknown as History;
@@ -94,6 +96,8 @@ describe('an archive that the history knows', () => {
     const standing = standingsOf().of('events')!;
     assert.deepEqual([standing.schedule, standing.health, standing.dueSinceIs], ['paused', 'failing', 'known']);
     assert.equal(standing.lastFailure?.hint, 'make one');
+    assert.deepEqual(standing.failures, { count: 3, since: at(7).toISOString() });
+    assert.equal(standing.lastSuccess?.rowsBefore, 12);
     assert.deepEqual(standing.archivedUntil, at(8));
     attempts.push(ending(at(10)));
     assert.equal(standingsOf().of('events')?.health, 'well', 'a success after the failure');
@@ -143,9 +147,15 @@ describe('the end of a run', () => {
     );
     standings.ended(ending(at(11), { status: 'skipped', reason: 'busy' }));
     assert.equal(standings.of('events')?.health, 'failing');
-    standings.ended(ending(at(12)));
-    assert.equal(standings.of('events')?.health, 'well');
+    standings.ended(failure(at(11)));
+    assert.deepEqual(standings.of('events')?.failures, { count: 2, since: at(10).toISOString() });
+    standings.ended(ending(at(12), { rows: 7 }));
+    assert.deepEqual([standings.of('events')?.health, standings.of('events')?.failures], ['well', undefined]);
+    standings.ended(ending(at(12), { rows: 7, reason: 'already-committed' }));
+    assert.equal(standings.of('events')?.lastSuccess?.rowsBefore, null, 'the same run a second time');
     assert.deepEqual(standings.settledUntil('events'), at(12));
+    standings.ended(ending(at(13), { rows: 8 }));
+    assert.equal(standings.of('events')?.lastSuccess?.rowsBefore, 7);
   });
 
   test('settles nothing when it failed, and an older run unsettles nothing', () => {
