@@ -19,7 +19,7 @@ import { isChoice, requireOneChoice } from './window-choice.ts';
 import { verifyChain, type ChainReport } from '../verify/chain.ts';
 import { describeHolds } from '../verify/holds.ts';
 import { verifyRun, type Verification } from '../verify/run.ts';
-import type { Problem } from '../verify/problems.ts';
+import type { Problem } from '../segment/verify/problems.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { watchInterrupts } from './interrupt.ts';

@@ -2,9 +2,9 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 import { fail } from '../base/errors.ts';
 import { BUDGET } from '../base/memory-budget.ts';
-import type { ContentReader } from '../verify/content-check.ts';
-import { tellsOfObject, verifyObject, type ObjectToVerify } from '../verify/object.ts';
-import { Problems } from '../verify/problems.ts';
+import type { ContentReader } from '../segment/verify/content-check.ts';
+import { tellsOfObject, verifyObject, type ObjectToVerify } from '../segment/verify/object.ts';
+import { Problems } from '../segment/verify/problems.ts';
 import { LineKeys } from './line-keys.ts';
 
 /** Lines of an object, one after the other. */

@@ -13,9 +13,9 @@ import { Wholeness } from '../ledger/whole.ts';
 import type { ManifestObject } from '../ledger/manifest.ts';
 import { FolderIndex } from './folder-index.ts';
 import { compareNeighbours } from './neighbours.ts';
-import { tellsOfObject, verifyObject } from './object.ts';
+import { tellsOfObject, verifyObject } from '../segment/verify/object.ts';
 import { lookAtHolds, type Holds, type HoldsReport, type ShownHold } from './holds.ts';
-import { Problems, type Problem } from './problems.ts';
+import { Problems, type Problem } from '../segment/verify/problems.ts';
 
 export interface VerifyOptions {
   /** What stands in front of the destination's own keys in the bucket. */

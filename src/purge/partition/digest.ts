@@ -6,7 +6,7 @@ import type { Client } from '../../postgres/connect.ts';
 import { postgresFailure } from '../../postgres/errors.ts';
 import { quoteIdentifier, quoteTableName } from '../../postgres/identifiers.ts';
 import { asOneStatement } from '../../postgres/select.ts';
-import type { ContentReader } from '../../verify/content-check.ts';
+import type { ContentReader } from '../../segment/verify/content-check.ts';
 import { exactRows } from '../exact.ts';
 import { digestOf, freeAlias } from '../statement.ts';
 

@@ -1,14 +1,14 @@
 /** Reads one object of a run again, whole and streaming, and compares it with what the manifest says of it. */
-import { FailureError } from '../base/errors.ts';
-import { countOf, formatCount } from '../base/units.ts';
-import { codecOf } from '../format/compress/codec.ts';
-import { fastestInflater, type Inflater } from '../format/compress/unpack.ts';
-import { unquote } from '../format/jsonl/write/json-text.ts';
-import { ObjectProof } from '../format/proof.ts';
-import type { Store } from '../store/store.ts';
-import type { ManifestColumn, ManifestObject } from '../ledger/manifest.ts';
+import { FailureError } from '../../base/errors.ts';
+import { countOf, formatCount } from '../../base/units.ts';
+import { codecOf } from '../../format/compress/codec.ts';
+import { fastestInflater, type Inflater } from '../../format/compress/unpack.ts';
+import { unquote } from '../../format/jsonl/write/json-text.ts';
+import { ObjectProof } from '../../format/proof.ts';
+import type { Store } from '../../store/store.ts';
 import { ContentCheck, type ContentFindings, type ContentReader } from './content-check.ts';
 import { Problems } from './problems.ts';
+import type { ExpectedObject } from './task.ts';
 
 /** So much more than the manifest says is still read, so that a line too many can be named. */
 const SURPLUS_BYTES = 1024 ** 2;
@@ -17,8 +17,8 @@ export interface ObjectToVerify {
   store: Store;
   /** Relative to the destination's prefix. */
   key: string;
-  object: ManifestObject;
-  columns: readonly ManifestColumn[];
+  object: ExpectedObject;
+  columns: readonly { name: string }[];
   /** Names of the columns that `firstKey` and `lastKey` are of. */
   keyColumns: readonly string[];
   /** What a decompressor may take for its window. */
@@ -120,7 +120,7 @@ export function tellsOfObject(error: unknown): error is FailureError {
 }
 
 function compareFigures(
-  object: ManifestObject,
+  object: ExpectedObject,
   stored: ObjectProof,
   content: ContentFindings,
   problems: Problems,
@@ -147,7 +147,7 @@ function compareKey(
   which: 'first' | 'last',
   wanted: readonly string[] | null,
   found: readonly (string | undefined)[] | undefined,
-  columns: readonly ManifestColumn[],
+  columns: readonly { name: string }[],
   problems: Problems,
   line: number,
 ): void {

@@ -1,5 +1,5 @@
 /** What is wrong with an object. */
-import { countOf } from '../base/units.ts';
+import { countOf } from '../../base/units.ts';
 
 /** A difference; the line is there where it can be known, from 1. */
 export interface Problem {

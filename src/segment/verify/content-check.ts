@@ -1,8 +1,8 @@
 /** Checks what an object holds while its bytes come in: unpacks them, and scans the lines. It knows neither stores nor manifests. */
-import type { Codec } from '../format/compress/codec.ts';
-import { createUnpacker, type Inflater, type UnpackLimits } from '../format/compress/unpack.ts';
-import type { Unpacker } from '../format/compress/unpacking.ts';
-import { FastLineScanner } from '../format/jsonl/scan/scanner.ts';
+import type { Codec } from '../../format/compress/codec.ts';
+import { createUnpacker, type Inflater, type UnpackLimits } from '../../format/compress/unpack.ts';
+import type { Unpacker } from '../../format/compress/unpacking.ts';
+import { FastLineScanner } from '../../format/jsonl/scan/scanner.ts';
 import { Problems, type Problem } from './problems.ts';
 
 export interface ContentToCheck {
