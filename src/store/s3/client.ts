@@ -5,6 +5,7 @@ import { mostPartsOnTheWay } from '../../base/memory-budget.ts';
 import { registerSecret } from '../../base/secrets.ts';
 import type { Location } from '../../config/location.ts';
 import type { DestinationConfig } from '../../config/schema.ts';
+import { readIntoOneBuffer } from './read-buffer.ts';
 import type { OnTrouble } from '../trouble.ts';
 
 /** The bucket, and the prefix of all keys: empty, or ending in `/`. */
@@ -66,7 +67,11 @@ export function requestTimeoutOf({ requestMs }: S3Timeouts, bytes: number): numb
 }
 
 export function createClient(destination: DestinationConfig, timeouts: S3Timeouts): S3Client {
-  const agent = { keepAlive: true, maxSockets: mostPartsOnTheWay(destination.partsInFlight) + OTHER_SOCKETS };
+  const agent = {
+    keepAlive: true,
+    maxSockets: mostPartsOnTheWay(destination.partsInFlight) + OTHER_SOCKETS,
+    ...readIntoOneBuffer(),
+  };
   const checksums = destination.checksums === 'when-required' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED';
   return new S3Client({
     ...addressOf(destination),

@@ -27,6 +27,7 @@ const OTHER_SIZES: Record<string, string> = {
   'segment/restore/read-rows.ts': 'the least that a small object is unpacked into, which is below the budget of one',
   'segment/source/row-reader.ts': 'the part of a message that is looked at, in the window',
   'segment/source/wide-row.ts': 'steps through the window',
+  'segment/verify/object.ts': 'a surplus of bytes that are counted, and not held',
   'segment/sink/pieces.ts': 'what the first piece begins with, in place of a whole one',
   'segment/source/cursor.ts': 'rows, which lie in the heap',
   'format/jsonl/write/text-encoder.ts': 'characters, which lie in the heap',
