@@ -7,10 +7,7 @@ import { maxRowBytes } from '../../base/memory-budget.ts';
 import { NEVER } from '../../base/signals.ts';
 import { ownEntry } from '../../base/own.ts';
 import type { Config, HostsConfig } from '../../config/schema.ts';
-import { chooseCompressor } from '../../format/compress/codec.ts';
 import { readSharedTask, type SharedTask } from '../../ledger/shared-task.ts';
-import type { CutParts } from '../../segment/narrow.ts';
-import { selectPart } from '../../segment/narrow.ts';
 import type { ObjectFacts, Outcome, SegmentTask } from '../../segment/task.ts';
 import { openStore } from '../../store/open.ts';
 import type { Bindings } from '../bindings.ts';
@@ -28,6 +25,7 @@ import {
   type Said,
 } from './messages.ts';
 import { beatOf, type Beat, type Member, type Queue, type Taken } from './queue.ts';
+import { taskOfJob } from './task-of-job.ts';
 
 /** How far a task is, is told so often. */
 const PROGRESS_MS = 5000;
@@ -240,33 +238,10 @@ export class Host {
     const binding = this.#parts.bindings.of(generation);
     const shared = await this.#sharedOf(job, generation);
     requireSameEnds(binding, shared.ends);
-    const { ends, snapshot, server, lock, read, subject, keyColumns, compression, contentEncoding } = shared;
-    const { selection, cut } = plainParts(shared);
-    return {
-      kind: 'archive-segment',
-      ...{ archive: job.archive, run: job.run, segment: job.part.index, attempt: job.attempt, generation },
-      ...{
-        source: ends.source,
-        destination: ends.destination,
-        snapshot,
-        server,
-        read,
-        subject,
-        keyColumns,
-        compression,
-      },
-      ...(lock === undefined ? {} : { lock }),
-      select: selectOf(selection, cut, job, read),
-      columns: selection.columns,
-      range: `segment ${job.part.index}`,
-      key: job.key,
-      ...(job.token === undefined ? {} : { token: job.token }),
-      ...(job.replaces === undefined ? {} : { replaces: job.replaces }),
-      compressor: chooseCompressor(compression),
-      ...(contentEncoding === undefined ? {} : { contentEncoding }),
-      ...(shared.wantsLineDigest === true ? { wantsLineDigest: true } : {}),
+    return taskOfJob(job, shared, {
+      generation,
       maxRowBytes: maxRowBytes(this.#config.workers.maxOldGenerationSizeMb),
-    };
+    });
   }
 
   #sharedOf(job: Job, generation: number): Promise<SharedTask> {
@@ -406,42 +381,4 @@ const STOPPED = new Error('the host is stopped');
 function stopped({ archive, run, part }: Job): Failure {
   const message = `the host was stopped before segment ${part.index} was done`;
   return fail('host-lost', { stage: 'worker', archive, run, segment: part.index, message }).failure;
-}
-
-function selectOf(
-  selection: Selected['selection'],
-  cut: CutParts,
-  job: Job,
-  read: SharedTask['read'],
-): SegmentTask['select'] {
-  try {
-    return selectPart(selection, cut, job.part, read);
-  } catch (error) {
-    throw fail('bad-job', { stage: 'worker', message: toFailure(error, 'worker').message });
-  }
-}
-
-interface Selected {
-  selection: NonNullable<SegmentTask['origin']>['selection'];
-  cut: CutParts;
-}
-
-function plainParts({ selection, cut }: SharedTask): Selected {
-  return {
-    selection: selection.kind === 'relation' ? { ...selection, where: selection.where } : selection,
-    cut: partsOf(cut),
-  };
-}
-
-function partsOf(cut: SharedTask['cut']): CutParts {
-  switch (cut.by) {
-    case 'pages': {
-      const leaves = new Map(cut.leaves.map((leaf) => [leaf.oid, leaf]));
-      return { by: 'pages', table: { oid: cut.table.oid, name: cut.table.name }, leaves };
-    }
-    case 'value':
-      return { by: 'value', columns: cut.columns, key: cut.key };
-    default:
-      return cut;
-  }
 }

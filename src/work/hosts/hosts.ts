@@ -6,10 +6,9 @@ import type { Log } from '../../base/log.ts';
 import { NEVER, untilAborted } from '../../base/signals.ts';
 import { TOOL } from '../../base/tool.ts';
 import type { HostsConfig } from '../../config/schema.ts';
-import { SHARED_TASK_FORMAT, writeSharedTask, type SharedTask, type SharedTaskMark } from '../../ledger/shared-task.ts';
+import { writeSharedTask, type SharedTaskMark } from '../../ledger/shared-task.ts';
 import { bindTask } from '../../segment/binding.ts';
-import type { CutParts } from '../../segment/narrow.ts';
-import type { FactsOf, ObjectFacts, Outcome, SegmentOrigin, SegmentTask, Task } from '../../segment/task.ts';
+import type { FactsOf, ObjectFacts, Outcome, Task } from '../../segment/task.ts';
 import { openStore } from '../../store/open.ts';
 import type { Bindings } from '../bindings.ts';
 import type { HostState, Place, TaskHooks } from '../place.ts';
@@ -18,6 +17,7 @@ import { describeEnds } from './ends.ts';
 import { every } from './every.ts';
 import { checkJob, partOfJob, readSaid, type Job, type Report, type Said } from './messages.ts';
 import { beatOf, joinQueue, type Beat, type Member, type Queue, type Taken } from './queue.ts';
+import { describeShared, type HostTask } from './shared.ts';
 
 /** What cannot be put into the queue is tried again after that. */
 const PAUSE_MS = 1000;
@@ -29,7 +29,6 @@ const ALONE_MS = 10_000;
 const MOST_MISSED = 3;
 
 type SegmentOutcome = Outcome<ObjectFacts>;
-type HostTask = SegmentTask & { origin: SegmentOrigin };
 
 /** A task that was sent. */
 interface Sent {
@@ -364,56 +363,6 @@ export class Hosts implements Place {
 }
 
 const MOST_RUNS = 1000;
-
-function describeShared(task: HostTask, ends: SharedTask['ends']): SharedTask {
-  const { archive, run, snapshot, server, lock, read, subject, keyColumns, compression, contentEncoding } = task;
-  const { codec, engine, level } = compression;
-  const { selection, cut } = task.origin;
-  const { kind, columns } = selection;
-  const lists = { columns: [...columns] };
-  return {
-    format: SHARED_TASK_FORMAT,
-    ...{ archive, run, tool: TOOL, ends, snapshot, server, read, subject, keyColumns: [...keyColumns] },
-    ...(lock === undefined ? {} : { lock }),
-    selection:
-      kind === 'relation'
-        ? {
-            ...{ kind, from: selection.from, ...lists },
-            ...(selection.where === undefined ? {} : { where: selection.where }),
-          }
-        : { kind, sql: selection.sql, params: [...selection.params] as string[], ...lists },
-    cut: plainCut(cut),
-    compression: { codec, engine, ...(level === undefined ? {} : { level }) },
-    ...(contentEncoding === undefined ? {} : { contentEncoding: contentEncoding as 'gzip' }),
-    ...(task.wantsLineDigest === true ? { wantsLineDigest: true } : {}),
-  };
-}
-
-function plainCut(cut: CutParts): SharedTask['cut'] {
-  switch (cut.by) {
-    case 'none':
-      return cut;
-    case 'key':
-      return { by: 'key', ...plainKey(cut) };
-    case 'value': {
-      const { columns, key } = cut;
-      const named = columns.map(({ name, reference, type, isText }) => ({ name, reference, type, isText }));
-      return { by: 'value', columns: named, ...(key === undefined ? {} : { key: plainKey(key) }) };
-    }
-    case 'pages': {
-      const { oid, name } = cut.table;
-      return {
-        by: 'pages',
-        table: { name, ...(oid === undefined ? {} : { oid }) },
-        leaves: Array.from(cut.leaves.values(), ({ oid, from, hasPages }) => ({ oid, from, hasPages })),
-      };
-    }
-  }
-}
-
-function plainKey({ columns, nullable }: Omit<Extract<CutParts, { by: 'key' }>, 'by'>) {
-  return { columns: columns.map(({ reference, type, operators }) => ({ reference, type, operators })), nullable };
-}
 
 function failed(failure: Failure): SegmentOutcome {
   return { ok: false, failure, peakHeapBytes: 0 };
