@@ -1,6 +1,6 @@
 /** Compares the ranges of a key that objects say they hold, one after the other. */
 import type { ManifestColumn, ManifestHead, ManifestObject } from '../ledger/manifest.ts';
-import { compareKeys } from './key-order.ts';
+import { compareKeys } from '../ledger/key-order.ts';
 
 /**
  * Ranges of a key must be disjoint and in order. Where the order is not ours to know, as that of text, which depends on

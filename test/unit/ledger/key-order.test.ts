@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compareKeys } from '../../../src/verify/key-order.ts';
+import { compareKeys } from '../../../src/ledger/key-order.ts';
 import type { ManifestColumn } from '../../../src/ledger/manifest.ts';
 
 function column(encoding: ManifestColumn['encoding'], typeOid = 0): ManifestColumn {

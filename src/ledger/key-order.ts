@@ -1,5 +1,5 @@
-/** Compares keys of a manifest, as far as their order can be known outside of the database. */
-import type { ManifestColumn } from '../ledger/manifest.ts';
+/** Compares keys as a manifest has them, as far as their order can be known outside of the database. */
+import type { ManifestColumn } from './manifest.ts';
 
 const UUID = 2950;
 const BYTEA = 17;
