@@ -235,8 +235,6 @@ function reportHosts(tree: Tree, draft: Draft): void {
     if (valueAt(archive, ['segments', 'on']) !== 'hosts') continue;
     const path = ['archives', name, 'segments', 'on'];
     if (!isThere) draft.report(path, 'needs the section hosts, with the url of the queue');
-    if (valueAt(archive, ['pace', 'bytesPerSecond']) !== undefined)
-      draft.report(path, 'cannot be hosts together with pace.bytesPerSecond, which one process alone can keep');
   }
   if (typeof url !== 'string' || describePostgresUrlProblem(url) !== undefined) return;
   for (const [name, source] of entriesOf(tree, 'sources')) {

@@ -99,6 +99,7 @@ const sharedTaskSchema = z.strictObject({
     level: count().exactOptional(),
   }),
   contentEncoding: z.literal('gzip').exactOptional(),
+  pieceBytes: count().min(1).exactOptional(),
   wantsLineDigest: z.literal(true).exactOptional(),
 });
 export type SharedTask = z.infer<typeof sharedTaskSchema>;

@@ -40,7 +40,7 @@ export const RUN_FAILURES = {
     transient: true,
     meaning: 'A host does not have what a segment names, or has something else under that name.',
     hint: 'Give all hosts the same sources and destinations, and the same version of pgsluice.',
-    retried: 'yes, as another host may have it',
+    retried: 'yes, without counting, as another host may have it',
   },
   'bad-job': {
     transient: false,

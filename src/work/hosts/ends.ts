@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { fail, type FailureError } from '../../base/errors.ts';
 import { ownEntry } from '../../base/own.ts';
+import type { DestinationConfig } from '../../config/schema.ts';
 import type { SharedEnds } from '../../ledger/shared-task.ts';
 import { describeLogin } from '../../postgres/connect.ts';
 import type { Binding } from '../../segment/binding.ts';
@@ -18,20 +19,44 @@ export function describeEnds(
   names: { source: string; destination: string },
 ): SharedEnds {
   const source = ownEntry(sources, names.source);
-  const destination = ownEntry(destinations, names.destination);
   if (source === undefined) throw differs(`it has no source "${names.source}"`);
-  if (destination === undefined) throw differs(`it has no destination "${names.destination}"`);
+  const destination = destinationOf({ destinations }, names.destination);
   const options = Object.entries(destination)
     .filter(([name, value]) => !OWN_OPTIONS.has(name) && value !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1));
   return {
     ...{ source: names.source, destination: names.destination },
     ...describeLogin(source.url),
-    location: JSON.stringify(destination.location),
-    endpoint: destination.endpoint ?? '',
-    region: destination.region ?? '',
+    ...whereIs(destination),
     options: createHash('sha256').update(JSON.stringify(options)).digest('hex'),
   };
+}
+
+/** Throws FailureError `host-differs` where the config has no such name. */
+export function destinationOf({ destinations }: Pick<Binding, 'destinations'>, name: string): DestinationConfig {
+  const destination = ownEntry(destinations, name);
+  if (destination === undefined) throw differs(`it has no destination "${name}"`);
+  return destination;
+}
+
+function whereIs({ location, endpoint = '', region = '' }: DestinationConfig) {
+  return { location: JSON.stringify(location), endpoint, region };
+}
+
+/** What a job says of the destination: whoever takes it is not to read what the segments share from another one. */
+export function digestDestination(binding: Pick<Binding, 'destinations'>, name: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify(whereIs(destinationOf(binding, name))))
+    .digest('hex');
+}
+
+/** Throws FailureError `host-differs` when this host's config has another place under the name. */
+export function requireSameDestination(
+  binding: Pick<Binding, 'destinations'>,
+  { destination: name, destinationDigest }: { destination: string; destinationDigest: string },
+): void {
+  if (digestDestination(binding, name) !== destinationDigest)
+    throw differs(`its destination "${name}" has another url, endpoint or region`);
 }
 
 const WORDS: Readonly<Record<keyof SharedEnds, string>> = {

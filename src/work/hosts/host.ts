@@ -5,27 +5,30 @@ import { fail, toFailure, type Failure } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { maxRowBytes } from '../../base/memory-budget.ts';
 import { NEVER } from '../../base/signals.ts';
-import { ownEntry } from '../../base/own.ts';
 import type { Config, HostsConfig } from '../../config/schema.ts';
 import { readSharedTask, type SharedTask } from '../../ledger/shared-task.ts';
 import type { ObjectFacts, Outcome, SegmentTask } from '../../segment/task.ts';
 import { openStore } from '../../store/open.ts';
 import type { Bindings } from '../bindings.ts';
 import type { Place } from '../place.ts';
-import { differs, requireSameEnds } from './ends.ts';
+import { destinationOf, requireSameDestination, requireSameEnds } from './ends.ts';
 import { every } from './every.ts';
+import { HostGenerations } from './generations.ts';
+import { Lease } from './lease.ts';
 import {
   MOST_TOGETHER,
   MOST_TRACES,
-  readDrop,
   readJob,
+  readOrder,
   shortened,
+  shortTrouble,
   type Job,
   type Report,
   type Said,
 } from './messages.ts';
 import { beatOf, type Beat, type Member, type Queue, type Taken } from './queue.ts';
 import { taskOfJob } from './task-of-job.ts';
+import { Troubles } from './troubles.ts';
 
 /** How far a task is, is told so often. */
 const PROGRESS_MS = 5000;
@@ -62,6 +65,9 @@ interface Held {
   /** Of the last sign that the queue took for it, by the monotonic clock. */
   heardMs: number;
   report: Report;
+  troubles: Troubles;
+  /** There where its run has a pace. */
+  lease: Lease | undefined;
 }
 
 export class Host {
@@ -72,7 +78,7 @@ export class Host {
   readonly #host = os.hostname();
   readonly #timers: NodeJS.Timeout[] = [];
   #config: Config;
-  #generation: number;
+  readonly #generations: HostGenerations;
   #members: readonly Member[] = [];
   #restsUntil = 0;
   #isDraining = false;
@@ -86,7 +92,7 @@ export class Host {
     this.#config = config;
     this.#parts = parts;
     this.#beat = beatOf(hosts);
-    this.#generation = parts.bindings.add(config);
+    this.#generations = new HostGenerations(parts.bindings, config);
   }
 
   /** Segments that it works on, and that it has done. */
@@ -103,15 +109,15 @@ export class Host {
     this.#timers.push(
       every(this.#beat.everyMs, () => this.#giveSign()),
       every(1000, async () => this.#dropSilent()),
-      every(SWEEP_MS, () => queue.sweep()),
+      every(SWEEP_MS, () => this.#sweep()),
       every(PROGRESS_MS, async () => this.#tellSoon()),
     );
   }
 
-  /** Later segments go by the new config; those in progress keep theirs. Threads and the queue stay as they are. */
+  /** Later runs go by the new config; those that this host takes part in keep theirs. Threads and the queue stay as they are. */
   reload(config: Config): void {
     this.#config = config;
-    this.#generation = this.#parts.bindings.add(config);
+    this.#generations.reload(config);
     this.#forgetGenerations();
   }
 
@@ -164,12 +170,14 @@ export class Host {
         taken,
         job,
         heardMs,
-        generation: this.#generation,
+        generation: this.#generations.of(job),
         abort: new AbortController(),
         isBegun: false,
         isLost: false,
       },
       report: { id: job.id, backends: [], uploads: [] },
+      troubles: new Troubles(MOST_TRACES),
+      lease: undefined,
     };
     this.#held.set(job.id, held);
     void this.#work(held).finally(() => {
@@ -194,8 +202,10 @@ export class Host {
       log.debug(context, 'a segment begins');
       const outcome = await this.#runJob(held);
       if (held.isLost) return;
-      if (outcome.ok) this.#done += 1;
-      else log.warn({ ...context, failure: outcome.failure }, 'a segment was not done here');
+      if (outcome.ok) {
+        this.#done += 1;
+        this.#generations.served(job, held.generation);
+      } else log.warn({ ...context, failure: outcome.failure }, 'a segment was not done here');
       report.outcome = outcome.ok
         ? outcome
         : { ...outcome, failure: shortened(held.abort.signal.reason === STOPPED ? stopped(job) : outcome.failure) };
@@ -210,6 +220,8 @@ export class Host {
     const { job, report, abort } = held;
     try {
       const task = await this.#taskOf(held);
+      const { pieceBytes } = task;
+      if (pieceBytes !== undefined) held.lease = new Lease(pieceBytes, () => this.#tellNow());
       return await place.run(task, abort.signal, {
         onBegin: () => {
           held.isBegun = true;
@@ -223,6 +235,11 @@ export class Host {
           else report.uploads = [...report.uploads, trace.uploadId].slice(-MOST_TRACES);
           this.#tellSoon();
         },
+        onTrouble: (trouble) => {
+          held.troubles.note(shortTrouble(trouble));
+          this.#tellSoon();
+        },
+        grant: async (bytes, signal) => held.lease?.take(bytes, signal),
       });
     } catch (error) {
       const failure = toFailure(error, 'worker');
@@ -236,6 +253,8 @@ export class Host {
   /** The task as this host does it: by its own config, once that was found to mean the same. Throws FailureError. */
   async #taskOf({ job, generation }: Held): Promise<SegmentTask> {
     const binding = this.#parts.bindings.of(generation);
+    // Before anything is read from there.
+    requireSameDestination(binding, job);
     const shared = await this.#sharedOf(job, generation);
     requireSameEnds(binding, shared.ends);
     return taskOfJob(job, shared, {
@@ -256,8 +275,7 @@ export class Host {
   }
 
   async #readShared({ archive, run, destination: name, shared }: Job, generation: number): Promise<SharedTask> {
-    const destination = ownEntry(this.#parts.bindings.of(generation).destinations, name);
-    if (destination === undefined) throw differs(`it has no destination "${name}"`);
+    const destination = destinationOf(this.#parts.bindings.of(generation), name);
     const store = openStore(destination, NEVER);
     try {
       return await readSharedTask({ store, archive, run }, shared);
@@ -271,7 +289,7 @@ export class Host {
     const { queue } = this.#parts;
     for (let told = 0; !held.isLost && told < MOST_TOLD; told += 1) {
       try {
-        await queue.say(held.job.coordinator, this.#said([held.report]));
+        await queue.say(held.job.coordinator, this.#said([reportOf(held)]));
         await queue.settle(held.taken.attempt);
         return;
       } catch {
@@ -284,8 +302,13 @@ export class Host {
   #tellSoon(): void {
     this.#gathering ??= setTimeout(() => {
       this.#gathering = undefined;
-      void this.#tellAll().catch(() => undefined);
+      this.#tellNow();
     }, GATHER_MS);
+  }
+
+  /** Who waits for an answer asks at once. What cannot be said goes along with the next sign of progress. */
+  #tellNow(): void {
+    void this.#tellAll().catch(() => undefined);
   }
 
   async #tellAll(): Promise<void> {
@@ -296,11 +319,11 @@ export class Host {
       ({ job }) => job.coordinator,
     );
     for (const [coordinator, held] of byCoordinator)
-      for (let at = 0; at < held.length; at += MOST_TOGETHER)
-        await this.#parts.queue.say(
-          coordinator,
-          this.#said(held.slice(at, at + MOST_TOGETHER).map(({ report }) => report)),
-        );
+      for (let at = 0; at < held.length; at += MOST_TOGETHER) {
+        const together = held.slice(at, at + MOST_TOGETHER).map((one) => ({ one, report: reportOf(one) }));
+        await this.#parts.queue.say(coordinator, this.#said(together.map(({ report }) => report)));
+        for (const { one, report } of together) one.troubles.told(report.troubles ?? []);
+      }
   }
 
   #said(reports: Report[]): Said {
@@ -309,8 +332,10 @@ export class Host {
 
   #hear({ data }: Taken): void {
     try {
-      const { id, reason } = readDrop(data);
-      this.#held.get(id)?.abort.abort(new Error(reason));
+      const order = readOrder(data);
+      const held = this.#held.get(order.id);
+      if (order.format === 'pgsluice/grant/1') held?.lease?.grant(order.granted);
+      else held?.abort.abort(new Error(order.reason));
     } catch (error) {
       this.#parts.log.warn(
         { failure: toFailure(error, 'worker') },
@@ -367,12 +392,28 @@ export class Host {
     return isLive();
   }
 
-  #forgetGenerations(): void {
-    const { bindings } = this.#parts;
-    const used = new Set([...this.#held.values()].map(({ generation }) => generation));
-    for (const number of bindings.generations)
-      if (number !== this.#generation && !used.has(number)) bindings.drop(number);
+  /** What others have left who are gone; and what was kept for them. */
+  async #sweep(): Promise<void> {
+    const { queue } = this.#parts;
+    await queue.sweep();
+    const there = (await queue.members()).filter(({ isGone }) => !isGone);
+    this.#generations.forgetOthers(new Set(there.map(({ id }) => id)));
+    this.#forgetGenerations();
   }
+
+  #forgetGenerations(): void {
+    this.#generations.drop([...this.#held.values()].map(({ generation }) => generation));
+  }
+}
+
+/** All that is known of a task by now. */
+function reportOf({ report, troubles, lease }: Held): Report {
+  const { list } = troubles;
+  return {
+    ...report,
+    ...(lease === undefined ? {} : { pace: lease.state }),
+    ...(list.length === 0 ? {} : { troubles: [...list] }),
+  };
 }
 
 const STOPPED = new Error('the host is stopped');

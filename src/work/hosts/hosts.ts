@@ -13,11 +13,13 @@ import { openStore } from '../../store/open.ts';
 import type { Bindings } from '../bindings.ts';
 import type { HostState, Place, TaskHooks } from '../place.ts';
 import { cleanUpAfterDeath } from '../thread-death.ts';
-import { describeEnds } from './ends.ts';
+import { describeEnds, digestDestination } from './ends.ts';
 import { every } from './every.ts';
-import { checkJob, partOfJob, readSaid, type Job, type Report, type Said } from './messages.ts';
+import { misfitOf } from './fits.ts';
+import { checkJob, MOST_GENERATIONS, partOfJob, readSaid, type Job, type Report, type Said } from './messages.ts';
 import { beatOf, joinQueue, type Beat, type Member, type Queue, type Taken } from './queue.ts';
 import { describeShared, type HostTask } from './shared.ts';
+import { HeardTroubles, type ToldTrouble } from './troubles.ts';
 
 /** What cannot be put into the queue is tried again after that. */
 const PAUSE_MS = 1000;
@@ -25,6 +27,8 @@ const PAUSE_MS = 1000;
 const SWEEP_MS = 60_000;
 /** Without a host that could work, that is said after so long, and then each minute. */
 const ALONE_MS = 10_000;
+/** A segment that a host has refused is offered again after that. */
+const REFUSED_MS = 2000;
 /** Looks, each a beat apart, that have not found a job. */
 const MOST_MISSED = 3;
 
@@ -36,6 +40,12 @@ interface Sent {
   task: HostTask;
   hooks: TaskHooks;
   isBegun: boolean;
+  /** Bytes of lines that it has wanted, and that were granted, from its beginning on. */
+  wanted: number;
+  granted: number;
+  troubles: HeardTroubles;
+  /** Aborts once it has ended. */
+  over: AbortController;
   backends: Set<number>;
   uploads: Set<string>;
   rows: number;
@@ -65,6 +75,9 @@ export class Hosts implements Place {
   readonly #timers: NodeJS.Timeout[] = [];
   /** Since when segments wait and nobody is there who could take them. */
   #aloneSince: number | undefined;
+
+  /** When it was told last that a host refuses segments, by what it says. */
+  readonly #refusals = new Map<string, number>();
 
   /** Nothing is contacted before the first task. */
   constructor(config: HostsConfig, bindings: Bindings, log: Log) {
@@ -111,11 +124,32 @@ export class Hosts implements Place {
     await queue?.close();
   }
 
+  /** A host that refuses a segment has not tried: it waits, for another one or for a config that was mended. */
   async #runSegment(task: HostTask, signal: AbortSignal, hooks: TaskHooks): Promise<SegmentOutcome> {
+    for (;;) {
+      const outcome = await this.#runJob(task, signal, hooks);
+      if (outcome.ok || outcome.failure.code !== 'host-differs') return outcome;
+      this.#tellRefusal(outcome.failure);
+      await sleep(REFUSED_MS, undefined, { signal }).catch(() => undefined);
+      signal.throwIfAborted();
+    }
+  }
+
+  #tellRefusal(failure: Failure): void {
+    const now = performance.now();
+    const { message } = failure;
+    if (now - (this.#refusals.get(message) ?? -SWEEP_MS) < SWEEP_MS) return;
+    for (const [told, atMs] of this.#refusals) if (now - atMs >= SWEEP_MS) this.#refusals.delete(told);
+    this.#refusals.set(message, now);
+    this.#log.warn({ failure }, 'a host refuses segments, and leaves them to others');
+  }
+
+  async #runJob(task: HostTask, signal: AbortSignal, hooks: TaskHooks): Promise<SegmentOutcome> {
     const { promise, resolve } = Promise.withResolvers<SegmentOutcome>();
     const id = randomUUID();
     const sent: Sent = {
       ...{ id, task, hooks, end: resolve, isBegun: false, rows: 0, isSent: false, missed: 0 },
+      ...{ wanted: 0, granted: 0, troubles: new HeardTroubles(), over: new AbortController() },
       ...{ backends: new Set<number>(), uploads: new Set<string>() },
     };
     this.#sent.set(id, sent);
@@ -127,6 +161,7 @@ export class Hosts implements Place {
       return failed(withPlace(toFailure(error, 'worker'), task));
     } finally {
       this.#sent.delete(id);
+      sent.over.abort(new Error('the task has ended'));
     }
   }
 
@@ -186,7 +221,9 @@ export class Hosts implements Place {
     over.abort();
     if (outcome === undefined) await this.#cleanUp(sent);
     this.#begin(sent);
-    return outcome ?? failed(dropped(sent.task, reason));
+    if (outcome !== undefined && (outcome.ok || outcome.failure.code !== 'aborted')) return outcome;
+    // Its host may have found its job gone before it was told why.
+    return { ...failed(dropped(sent.task, reason)), peakHeapBytes: outcome?.peakHeapBytes ?? 0 };
   }
 
   async #open(): Promise<Queue> {
@@ -273,22 +310,55 @@ export class Hosts implements Place {
     }
   }
 
-  #follow(sent: Sent, { backends, uploads, progress, outcome }: Report): void {
+  #follow(sent: Sent, { backends, uploads, progress, pace, troubles = [], outcome }: Report): void {
     for (const pid of backends) sent.backends.add(pid);
     for (const upload of uploads) sent.uploads.add(upload);
+    if (outcome?.ok === false && outcome.failure.code === 'host-differs' && !sent.isBegun) {
+      sent.end({ ...outcome, failure: withPlace(onHost(outcome.failure, sent.host), sent.task) });
+      return;
+    }
     this.#begin(sent);
     if (progress !== undefined && progress.rows >= sent.rows) {
       sent.rows = progress.rows;
       sent.hooks.onProgress({ kind: 'progress', ...progress });
     }
+    sent.troubles.hear(
+      troubles.map((trouble) => onHostToo(trouble, sent.host)),
+      (trouble) => sent.hooks.onTrouble?.(trouble),
+    );
+    if (pace !== undefined && outcome === undefined) this.#grant(sent, pace);
     if (outcome === undefined) return;
     if (!outcome.ok && outcome.failure.code === 'bad-journal') this.#forgetShared(sent);
     if (!outcome.ok) sent.end({ ...outcome, failure: withPlace(onHost(outcome.failure, sent.host), sent.task) });
-    else if (outcome.facts.key === sent.task.key) {
-      const { archive, run, segment } = sent.task;
+    else this.#takeFacts(sent, { ...outcome, facts: { ...outcome.facts, etag: outcome.facts.etag ?? '' } });
+  }
+
+  #takeFacts(sent: Sent, outcome: Extract<SegmentOutcome, { ok: true }>): void {
+    const { archive, run, segment } = sent.task;
+    const misfit = misfitOf(sent.task, outcome.facts);
+    if (misfit === undefined)
       this.#log.debug({ archive, run, segment, member: sent.member, host: sent.host }, 'a segment was done by a host');
-      sent.end({ ...outcome, facts: { ...outcome.facts, etag: outcome.facts.etag ?? '' } });
-    } else sent.end(failed(withPlace(wrongObject(outcome.facts.key), sent.task)));
+    sent.end(misfit === undefined ? outcome : failed(withPlace(onHost(doesNotFit(misfit), sent.host), sent.task)));
+  }
+
+  /** Grants what is wanted as the pace of the run allows it, and says again what was not heard. */
+  #grant(sent: Sent, { wanted, granted }: NonNullable<Report['pace']>): void {
+    const bytes = wanted - sent.wanted;
+    if (bytes > 0) {
+      sent.wanted = wanted;
+      void this.#grantMore(sent, bytes).catch(() => undefined);
+    } else if (granted < sent.granted) void this.#tellGranted(sent).catch(() => undefined);
+  }
+
+  async #grantMore(sent: Sent, bytes: number): Promise<void> {
+    await sent.hooks.grant?.(bytes, sent.over.signal);
+    sent.granted += bytes;
+    await this.#tellGranted(sent);
+  }
+
+  async #tellGranted({ id, member, granted }: Sent): Promise<void> {
+    const queue = await this.#queue;
+    if (member !== undefined) await queue?.say(member, { format: 'pgsluice/grant/1', id, granted });
   }
 
   #begin(sent: Sent): void {
@@ -320,10 +390,12 @@ export class Hosts implements Place {
   async #jobOf(queue: Queue, sent: Sent): Promise<Job> {
     const { id, task } = sent;
     sent.shared = this.#share(task);
-    const { archive, run, destination, attempt, key, token, replaces } = task;
+    const { archive, run, generation, destination, attempt, key, token, replaces } = task;
     return checkJob({
       format: 'pgsluice/job/1',
-      ...{ id, coordinator: queue.id, archive, run, destination, attempt, key },
+      ...{ id, coordinator: queue.id, archive, run, attempt, key },
+      ...{ generation, generations: this.#bindings.generations.slice(-MOST_GENERATIONS) },
+      ...{ destination, destinationDigest: digestDestination(this.#bindings.of(generation), destination) },
       part: partOfJob(task.origin.part, task.segment),
       ...(token === undefined ? {} : { token }),
       ...(replaces === undefined ? {} : { replaces }),
@@ -376,12 +448,16 @@ function onHost(failure: Failure, host: string | undefined): Failure {
   return host === undefined ? failure : { ...failure, message: `${failure.message} (on ${host})` };
 }
 
+function onHostToo(trouble: ToldTrouble, host: string | undefined): ToldTrouble {
+  return trouble.failure === undefined ? trouble : { ...trouble, failure: onHost(trouble.failure, host) };
+}
+
 function dropped(task: HostTask, reason: string): Failure {
   const message = `the segment was dropped: ${reason}`;
   return withPlace(fail({ code: 'aborted', transient: false }, { stage: 'worker', message }).failure, task);
 }
 
-function wrongObject(key: string): Failure {
-  const message = `a host told of another object than that of its job: ${key}`;
+function doesNotFit(why: string): Failure {
+  const message = `what a host says of its object does not fit its segment: ${why}`;
   return fail('bad-job', { stage: 'worker', message }).failure;
 }

@@ -6,6 +6,7 @@ import { count, ETAG_FIELD, hex, name, OBJECT_FIELDS, text } from '../../ledger/
 import { segmentOfDataKey } from '../../ledger/names.ts';
 import { plannedSegment } from '../../ledger/segments.ts';
 import type { Part } from '../../segment/narrow.ts';
+import type { StoreTrouble } from '../../store/trouble.ts';
 
 /** A job may have no more bytes, as JSON: it is read and written again with each of its steps. */
 export const MOST_JOB_BYTES = 8 * 1024;
@@ -16,6 +17,9 @@ const MOST_TEXT_CHARS = 4000;
 export const MOST_TOGETHER = 64;
 /** Backends, and uploads, that are told of a task: its latest. */
 export const MOST_TRACES = 16;
+
+/** Of the config that a job names: those of reloads while runs are in progress. */
+export const MOST_GENERATIONS = 50;
 
 const id = z.uuid();
 
@@ -28,7 +32,11 @@ const job = z
     coordinator: id,
     archive: name().min(1),
     run: name().min(1),
+    /** Of the config of who leads the run; and all those that a run of his still goes by, so that the others can be forgotten. */
+    generation: count(),
+    generations: z.array(count()).max(MOST_GENERATIONS),
     destination: name(),
+    destinationDigest: hex(64),
     attempt: count(),
     part: plannedSegment,
     key: text(2048),
@@ -78,6 +86,20 @@ const report = z.strictObject({
   backends: z.array(count()).max(MOST_TRACES),
   uploads: z.array(text(2048)).max(MOST_TRACES),
   progress: z.strictObject({ rows: count(), jsonBytes: count(), bytes: count(), heapBytes: count() }).exactOptional(),
+  /** Bytes of lines, from its beginning on, of a task that is read at a pace: what it wants, and what it has heard to be granted. */
+  pace: z.strictObject({ wanted: count(), granted: count() }).exactOptional(),
+  /** Requests to the destination that are in trouble. */
+  troubles: z
+    .array(
+      z.strictObject({
+        request: shortText,
+        tries: count(),
+        failure: failure.exactOptional(),
+        isOver: z.literal(true).exactOptional(),
+      }),
+    )
+    .max(MOST_TRACES)
+    .exactOptional(),
   outcome: outcome.exactOptional(),
 });
 export type Report = z.infer<typeof report>;
@@ -92,14 +114,17 @@ const said = z.strictObject({
 });
 export type Said = z.infer<typeof said>;
 
-/** A host is to drop a task. */
-const drop = z.strictObject({ format: z.literal('pgsluice/drop/1'), id, reason: shortText });
-export type Drop = z.infer<typeof drop>;
+/** What a host is told of a task: that it is to drop it, or how much of it may be passed on, from its beginning on. */
+const order = z.discriminatedUnion('format', [
+  z.strictObject({ format: z.literal('pgsluice/drop/1'), id, reason: shortText }),
+  z.strictObject({ format: z.literal('pgsluice/grant/1'), id, granted: count() }),
+]);
+export type Order = z.infer<typeof order>;
 
 /** Throws FailureError `bad-job` for what has another form. */
 export const readJob = (data: unknown): Job => read(job, 'job', data, MOST_JOB_BYTES);
 export const readSaid = (data: unknown): Said => read(said, 'message of a host', data, MOST_MESSAGE_BYTES);
-export const readDrop = (data: unknown): Drop => read(drop, 'order to a host', data, MOST_MESSAGE_BYTES);
+export const readOrder = (data: unknown): Order => read(order, 'order to a host', data, MOST_MESSAGE_BYTES);
 
 /** Leaves are read by their OID alone; the names of a hundred might not fit into a job. */
 export function partOfJob(given: Part, index: number): Job['part'] {
@@ -130,6 +155,12 @@ export function shortened(given: Failure): Failure {
   const { cause } = given;
   const short = { ...given, message: cut(given.message), hint: cut(given.hint) };
   return cause === undefined ? short : { ...short, cause: cut(cause) };
+}
+
+/** The same of what is told of a request. */
+export function shortTrouble(given: StoreTrouble): StoreTrouble {
+  const short = { ...given, request: cut(given.request) };
+  return short.what === 'retried' ? { ...short, failure: shortened(short.failure) } : short;
 }
 
 /** The queue's jsonb takes neither U+0000 nor half a character, and an error may quote anything. */

@@ -27,6 +27,7 @@ export function describeShared(task: HostTask, ends: SharedTask['ends']): Shared
     cut: plainCut(cut),
     compression: { codec, engine, ...(level === undefined ? {} : { level }) },
     ...(contentEncoding === undefined ? {} : { contentEncoding: contentEncoding as 'gzip' }),
+    ...(task.pieceBytes === undefined ? {} : { pieceBytes: task.pieceBytes }),
     ...(task.wantsLineDigest === true ? { wantsLineDigest: true } : {}),
   };
 }

@@ -39,6 +39,7 @@ export function taskOfJob(job: Job, shared: SharedTask, { generation, maxRowByte
     ...(job.replaces === undefined ? {} : { replaces: job.replaces }),
     compressor: chooseCompressor(compression),
     ...(contentEncoding === undefined ? {} : { contentEncoding }),
+    ...(shared.pieceBytes === undefined ? {} : { pieceBytes: shared.pieceBytes }),
     ...(shared.wantsLineDigest === true ? { wantsLineDigest: true } : {}),
     maxRowBytes,
   };

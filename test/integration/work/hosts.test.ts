@@ -22,44 +22,40 @@ process.on('worker', (worker) => {
 
 const log = createLog({ level: 'silent' });
 
-placeConformance(
-  'another host, over the queue,',
-  async (room) => {
-    const { url } = await testDatabase();
-    const hosts = { url, schema: 'pgsluice', silenceMs: 15_000 };
-    const workers = { threads: room, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 };
-    const [ours, theirs] = [new Bindings(), new Bindings()];
-    const place = new Hosts(hosts, ours, log);
-    const threads = new Threads(workers, theirs);
-    const queue = await Queue.open(hosts, 'worker', room, log);
-    const none = { sources: {}, destinations: {}, workers } as unknown as Config;
-    const host = new Host(none, hosts, { queue, place: threads, threads: room, bindings: theirs, log });
-    host.start();
-    const close = async (): Promise<void> => {
-      await host.drain(0);
-      await queue.close();
-      await threads.close();
-      await place.close();
-    };
-    return {
-      place: {
-        get load() {
-          return place.load;
-        },
-        run: (task, signal, hooks) => place.run(task, signal, hooks),
-        close,
+placeConformance('another host, over the queue,', async (room) => {
+  const { url } = await testDatabase();
+  const hosts = { url, schema: 'pgsluice', silenceMs: 15_000 };
+  const workers = { threads: room, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 };
+  const [ours, theirs] = [new Bindings(), new Bindings()];
+  const place = new Hosts(hosts, ours, log);
+  const threads = new Threads(workers, theirs);
+  const queue = await Queue.open(hosts, 'worker', room, log);
+  const none = { sources: {}, destinations: {}, workers } as unknown as Config;
+  const host = new Host(none, hosts, { queue, place: threads, threads: room, bindings: theirs, log });
+  host.start();
+  const close = async (): Promise<void> => {
+    await host.drain(0);
+    await queue.close();
+    await threads.close();
+    await place.close();
+  };
+  return {
+    place: {
+      get load() {
+        return place.load;
       },
-      add: (binding) => {
-        host.reload({ ...none, ...binding });
-        return ours.add(binding);
-      },
-      kill: async () => {
-        for (const worker of alive) await worker.terminate();
-      },
-    };
-  },
-  { paces: false, keepsGenerations: false },
-);
+      run: (task, signal, hooks) => place.run(task, signal, hooks),
+      close,
+    },
+    add: (binding) => {
+      host.reload({ ...none, ...binding });
+      return ours.add(binding);
+    },
+    kill: async () => {
+      for (const worker of alive) await worker.terminate();
+    },
+  };
+});
 
 describe('the queue', () => {
   test('that does not answer is a failure that may pass', async () => {

@@ -293,10 +293,6 @@ const CASES: [text: string, message: string][] = [
     'hosts.schema: must be small letters, digits and _, at most 40 of them',
   ],
   [inTable('segments: { on: ▸hosts }'), 'archives.a.segments.on: needs the section hosts, with the url of the queue'],
-  [
-    `${inTable('segments: { on: ▸hosts }\n    pace: { bytesPerSecond: 1MiB }')}\nhosts: { url: "postgres://q/q" }`,
-    'archives.a.segments.on: cannot be hosts together with pace.bytesPerSecond, which one process alone can keep',
-  ],
   [atRoot('log: { level: ▸loud }'), 'log.level: must be trace, debug, info, warn, error, fatal or silent'],
   [atRoot('state: ▸state'), 'state: must be an absolute path'],
   [atRoot('drainTimeout: ▸60'), `drainTimeout: ${DURATION}`],

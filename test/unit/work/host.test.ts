@@ -11,7 +11,7 @@ import { SHARED_TASK_FORMAT, writeSharedTask } from '../../../src/ledger/shared-
 import type { SegmentOutcome } from '../../../src/segment/task.ts';
 import { openFileStore } from '../../../src/store/file/file.ts';
 import { Bindings } from '../../../src/work/bindings.ts';
-import { describeEnds } from '../../../src/work/hosts/ends.ts';
+import { describeEnds, digestDestination } from '../../../src/work/hosts/ends.ts';
 import { Host } from '../../../src/work/hosts/host.ts';
 import { readSaid, type Job, type Report } from '../../../src/work/hosts/messages.ts';
 import type { Member, Queue, Taken } from '../../../src/work/hosts/queue.ts';
@@ -42,6 +42,7 @@ async function aJob(): Promise<Job> {
   return {
     format: 'pgsluice/job/1',
     ...{ id: randomUUID(), coordinator: randomUUID(), archive: ARCHIVE, run: RUN, destination: 'files', attempt: 1 },
+    ...{ generation: 1, generations: [1], destinationDigest: digestDestination(config, 'files') },
     part: { index: 0 },
     key: `${ARCHIVE}/run=${RUN}/part-00000.jsonl`,
     shared: mark,
@@ -49,8 +50,8 @@ async function aJob(): Promise<Job> {
 }
 
 /** A host with one job, that takes it once `give` is called; its place works until it is told to drop it. */
-async function aHost() {
-  const job = await aJob();
+async function aHost(changes: Partial<Job> = {}) {
+  const job = { ...(await aJob()), ...changes };
   const given = Promise.withResolvers<Taken[]>();
   const begun = Promise.withResolvers<undefined>();
   const told: Report[] = [];
@@ -110,4 +111,16 @@ describe('a host that is stopped', () => {
     await taking;
     assert.deepEqual(await draining, [job.id]);
   });
+});
+
+test('a host whose destination of that name is another place reads nothing there, and refuses the segment', async () => {
+  const { host, told, settled, job, give, takeJobs } = await aHost({ destinationDigest: 'f'.repeat(64) });
+  give();
+  await takeJobs();
+  await host.drain(60_000);
+  const [{ outcome } = {}] = told;
+  assert.ok(outcome !== undefined && !outcome.ok);
+  assert.equal(outcome.failure.code, 'host-differs');
+  assert.match(outcome.failure.message, /its destination "files" has another url, endpoint or region/);
+  assert.deepEqual(settled, [job.id]);
 });

@@ -8,8 +8,8 @@ import { describeEnds, requireSameEnds } from '../../../src/work/hosts/ends.ts';
 import {
   checkJob,
   partOfJob,
-  readDrop,
   readJob,
+  readOrder,
   readSaid,
   shortened,
   type Job,
@@ -27,7 +27,10 @@ function aJob(changes: object = {}): Job {
     coordinator: randomUUID(),
     archive: 'events',
     run: '20261123T021500Z',
+    generation: 1,
+    generations: [1],
     destination: 'default',
+    destinationDigest: 'b'.repeat(64),
     attempt: 1,
     part: { index: 3, range: { lower: ['1'], upper: null } },
     key: 'events/run=20261123T021500Z/part-00003.jsonl.gz',
@@ -82,7 +85,7 @@ describe('what comes out of the queue', () => {
       { reports: Array(65).fill(report) },
     ])
       assert.throws(() => readSaid({ ...said, ...changes }), isBad, JSON.stringify(changes));
-    assert.throws(() => readDrop({ format: 'pgsluice/drop/1', id: randomUUID() }), isBad);
+    assert.throws(() => readOrder({ format: 'pgsluice/drop/1', id: randomUUID() }), isBad);
   });
 
   test('is no larger than a job may be, which is said before it is sent', () => {
