@@ -5,12 +5,13 @@ import { archiveNamed, destinationOf, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, VerifyAudit } from '../config/schema.ts';
 import { archivePrefix, verifiedKey } from '../ledger/names.ts';
 import { RunFolder } from '../ledger/run-folder.ts';
-import { Pace } from '../pace/pace.ts';
+import type { Pace } from '../pace/pace.ts';
 import { withLock, type LockTarget } from '../run/lock.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import type { VerifyProgress } from '../verify/run.ts';
 import { openKnownRuns } from '../windows/known-runs.ts';
+import { auditPace } from './audit-pace.ts';
 import {
   findRuns,
   inOrder,
@@ -123,14 +124,11 @@ export async function lookPass(parts: PassParts, { everyMs }: VerifyAudit): Prom
 }
 
 function openArchive({ config, log, signal, memory }: PassParts, archive: ArchiveConfig): Open {
-  const { pace: { between, bytesPerSecond } = {}, timezone } = archive;
   const store = openStore(destinationOf(config(), archive), signal);
   const place = store.url + archivePrefix(archive.name);
   const proofs = memory.get(place) ?? new Map<string, number>();
   memory.set(place, proofs);
-  // The database takes no part in it: its replicas need not be waited for.
-  const limits = { ...(between && { between }), ...(bytesPerSecond && { bytesPerSecond }) };
-  return { archive, store, proofs, pace: new Pace({ pace: limits, timezone, log }) };
+  return { archive, store, proofs, pace: auditPace(archive, log) };
 }
 
 /** Undefined where the destination cannot be read, which has been reported. */

@@ -4,6 +4,7 @@ import { describeOutcomes } from './terminal/outcomes.ts';
 import { countArchives } from '../daemon/view/counts.ts';
 import type { ShownResult } from '../daemon/view/rehearsal-state.ts';
 import type { ArchiveState, State } from '../daemon/view/state.ts';
+import type { Pause } from '../pace/pauses.ts';
 import { askDaemon, type ControlOptions } from './control.ts';
 import { describeFailure } from './terminal/failure.ts';
 import { EXIT } from './entry.ts';
@@ -205,12 +206,7 @@ function describeProofs({ name, proof }: ArchiveState): string[] {
     unreadableRuns,
     failure,
   } = proof;
-  const now =
-    current === null
-      ? []
-      : [
-          `  reads ${current.run} ${current.percent}%${current.pause === null ? '' : `, pauses: ${current.pause.message}`}`,
-        ];
+  const now = current === null ? [] : [`  reads ${current.run} ${current.percent}%${pauseOf(current)}`];
   const how = oldest?.isProved === true ? 'proved' : 'committed and never proved,';
   const counts =
     runs === null
@@ -237,11 +233,16 @@ function describeProofs({ name, proof }: ArchiveState): string[] {
   return ['', `proofs of ${name}`, ...now, ...counts, ...cold, ...failed, ...found, ...rest];
 }
 
+function pauseOf({ pause }: { pause: Pause | null }): string {
+  return pause === null ? '' : `, pauses: ${pause.message}`;
+}
+
 /** Of an archive whose restores are rehearsed: what goes on, the last one, and what did not come back. */
 function describeRehearsals({ name, rehearsal }: ArchiveState): string[] {
   if (rehearsal === null) return [];
   const { runs, rehearsed, last, lastEqual, current, different, differentRuns, failure } = rehearsal;
-  const now = current === null ? [] : [`  restores ${current.run} ${current.percent}%, ${partOf(current)}`];
+  const now =
+    current === null ? [] : [`  restores ${current.run} ${current.percent}%, ${partOf(current)}${pauseOf(current)}`];
   const counts =
     runs === null
       ? ['  not looked at yet']

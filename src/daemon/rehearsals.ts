@@ -13,6 +13,7 @@ import {
   type RehearsalFindings,
 } from '../audit/rehearsal/rehearsal-pass.ts';
 import type { RehearsalOutcome } from '../audit/rehearsal/rehearse-run.ts';
+import type { Pauses } from '../pace/pauses.ts';
 import type { RehearsalResult } from '../ledger/rehearsals.ts';
 import type { Generation } from './generations.ts';
 import { showFailure, type ShownFailure } from './run-ending.ts';
@@ -21,6 +22,7 @@ import { showFailure, type ShownFailure } from './run-ending.ts';
 export interface RehearsalEntry extends BegunRehearsal {
   startedAt: Date;
   rowsDone: number;
+  pauses: Pauses;
 }
 
 /** How the rehearsals of an archive stand, as far as this daemon has looked. */
@@ -175,9 +177,9 @@ export class Rehearsals {
           log.error({ archive, failure }, 'it cannot be found out which runs are to be rehearsed');
           this.#read(archive, (standing) => (standing.failure = { ...showFailure(failure), run: '' }));
         },
-        begin: (begun) => {
+        begin: (begun, { pauses }) => {
           log.info({ ...begun }, 'the restore of a run is rehearsed');
-          this.#current = { ...begun, startedAt: new Date(), rowsDone: 0 };
+          this.#current = { ...begun, startedAt: new Date(), rowsDone: 0, pauses };
           events.changed();
           // It was chosen some requests ago; nobody could cancel it until now.
           if (!mayRehearse(begun.archive)) void this.cancel(begun.archive);

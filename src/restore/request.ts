@@ -2,6 +2,7 @@
 import type { Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
+import type { Pace } from '../pace/pace.ts';
 import type { Place } from '../work/place.ts';
 import type { ProgressListener } from '../work/progress.ts';
 import type { ConflictRule } from '../segment/restore/task.ts';
@@ -54,6 +55,8 @@ export interface RestoreContext {
   log: Log;
   /** Stops the restore; what is committed stays. */
   signal: AbortSignal;
+  /** How fast objects are read; absent: as fast as it goes. */
+  pace?: Pick<Pace, 'turn' | 'grant' | 'pieceBytes' | 'pauses'>;
   onProgress?: ProgressListener;
 }
 

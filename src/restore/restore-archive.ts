@@ -145,6 +145,8 @@ async function fill(
   tally: Tally,
 ): Promise<void> {
   const progress = new RunProgress(request.archive.name, plan.manifest.run, context.onProgress);
+  const { pace } = context;
+  if (pace !== undefined) progress.follow(pace.pauses);
   const { done } = plan.record;
   const { sums } = done;
   tally.resumed = plan.record.resumed;
@@ -167,6 +169,7 @@ async function fill(
       parallel: isOneByOne(request) ? 1 : context.config.workers.threads,
       signal: AbortSignal.any([context.signal, session.lost]),
       drain: new AbortController().signal,
+      ...(pace && { turn: (signal) => pace.turn(signal), grant: (bytes, signal) => pace.grant(bytes, signal) }),
       onAttempt: (first, attempt) => {
         for (const { segment } of together.get(first) ?? []) progress.attempt(segment, attempt);
       },

@@ -17,7 +17,7 @@ const MOST_TOGETHER = 200;
  * objects there are. Each is made when it is asked for.
  */
 export async function* restoreTasks(
-  context: Pick<RestoreContext, 'config' | 'generation'>,
+  context: Pick<RestoreContext, 'config' | 'generation' | 'pace'>,
   request: RestoreRequest,
   plan: RestorePlan,
   objects: PlannedObjects,
@@ -52,7 +52,7 @@ async function* gather(
 }
 
 function restoreTask(
-  { config, generation }: Pick<RestoreContext, 'config' | 'generation'>,
+  { config, generation, pace }: Pick<RestoreContext, 'config' | 'generation' | 'pace'>,
   request: RestoreRequest,
   plan: RestorePlan,
   objects: readonly PlannedObject[],
@@ -77,6 +77,7 @@ function restoreTask(
     objects: objects.map((object) => toRestore(object, plan)),
     maxValueBytes: maxRowBytes(config.workers.maxOldGenerationSizeMb),
     windowBytes: readableWindowBytes(config),
+    ...(pace?.pieceBytes === undefined ? {} : { pieceBytes: pace.pieceBytes }),
     ...(request.scratch === undefined ? {} : { wantsLineDigest: true as const }),
   };
 }

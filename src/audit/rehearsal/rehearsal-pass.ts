@@ -16,9 +16,11 @@ import {
 import { quoteIdentifier } from '../../postgres/identifiers.ts';
 import { openStore } from '../../store/open.ts';
 import type { Store } from '../../store/store.ts';
+import type { Pace } from '../../pace/pace.ts';
 import type { Place } from '../../work/place.ts';
 import { committedRuns, type CommittedRun } from '../../windows/committed.ts';
 import { openKnownRuns } from '../../windows/known-runs.ts';
+import { auditPace } from '../audit-pace.ts';
 import { chooseRun, type Random, type Rehearsable } from './choose.ts';
 import { foreign, refused, rehearseRun, type RehearsalOutcome, type RehearseParts } from './rehearse-run.ts';
 import { dropScratchTable, type ScratchTable } from './scratch-table.ts';
@@ -60,7 +62,7 @@ export interface PassHooks {
   found: (archive: string, findings: RehearsalFindings) => void;
   /** What could not be found out of an archive. */
   unknown: (archive: string, failure: Failure) => void;
-  begin: (begun: BegunRehearsal) => void;
+  begin: (begun: BegunRehearsal, pace: Pace) => void;
   progress: (rows: number) => void;
   end: (archive: string, run: string, outcome: RehearsalOutcome) => void;
 }
@@ -193,6 +195,8 @@ async function rehearseOne(
   for (let passed = 0; next !== undefined && passed < MOST_PASSED; passed += 1) {
     const { open, run }: Next = next;
     const { name } = open.archive;
+    const ownLog = log.child({ archive: name, run });
+    const pace = auditPace(open.archive, ownLog);
     const outcome = await rehearseRun(
       {
         ...{ config, generation: generation.number, place: generation.place, archive: open.archive, audit },
@@ -201,16 +205,16 @@ async function rehearseOne(
           client: session.client,
           identity: facts.identity,
           server: facts.place,
-          log: log.child({ archive: name, run }),
+          log: ownLog,
         },
         ...{
           signal: AbortSignal.any([parts.signal, session.lost]),
-          random: parts.random ?? Math.random,
+          ...{ pace, random: parts.random ?? Math.random },
         },
         ...(parts.findFreeBytes && { findFreeBytes: parts.findFreeBytes }),
         ...(parts.onStep && { onStep: parts.onStep }),
         onBegin: ({ rows, objects, jsonBytes }, manifest) => {
-          hooks.begin({ archive: name, run, rows, objects, objectsOfRun: manifest.objects.length, jsonBytes });
+          hooks.begin({ archive: name, run, rows, objects, objectsOfRun: manifest.objects.length, jsonBytes }, pace);
         },
         onProgress: ({ rows }) => {
           hooks.progress(rows);

@@ -29,6 +29,7 @@ import type { RestoreRequest, RestoreResult } from '../../restore/request.ts';
 import type { ScratchRequest, Substitute } from '../../restore/scratch.ts';
 import type { Surroundings } from '../../restore/target.ts';
 import type { Store } from '../../store/store.ts';
+import type { Pace } from '../../pace/pace.ts';
 import type { Place } from '../../work/place.ts';
 import type { ProgressSnapshot } from '../../work/progress.ts';
 import { findGone } from '../prove-run.ts';
@@ -65,6 +66,8 @@ export interface RehearseParts {
   server: Pick<Surroundings, 'version' | 'encoding'>;
   log: Log;
   signal: AbortSignal;
+  /** That of the archive: nothing begins that it holds up, and objects are read no faster. */
+  pace: Pace;
   random: Random;
   findFreeBytes?: typeof findFreeBytes;
   onBegin: (chosen: ChosenObjects, manifest: StoredManifest) => void;
@@ -125,8 +128,10 @@ async function rehearse(
   chosen: ChosenObjects,
   started: number,
 ): Promise<RehearsalOutcome> {
-  const { archive, audit, identity, store } = parts;
+  const { archive, audit, identity, store, pace, signal } = parts;
   const { run } = manifest;
+  // There is no table yet that would wait with it.
+  await pace.turn(signal);
   const attempt: RehearsalAttempt = {
     ...{ run, nonce: randomBytes(16).toString('hex'), schema: audit.schema },
     ...{ database: identity.database, systemIdentifier: identity.systemIdentifier },

@@ -1,5 +1,6 @@
 /** How the rehearsals of an archive stand, as the page, the events and `pgsluice status` show it. */
 import type { RehearsalResult } from '../../ledger/rehearsals.ts';
+import type { Pause } from '../../pace/pauses.ts';
 import { differentOf, type RehearsalEntry, type RehearsalStanding } from '../rehearsals.ts';
 import type { ShownFailure } from '../run-ending.ts';
 
@@ -30,6 +31,8 @@ export interface RehearsingRun {
   objectsOfRun: number;
   percent: number;
   elapsedSeconds: number;
+  /** Why the pace lets nothing begin now; null when it goes on. */
+  pause: Pause | null;
 }
 
 const MOST_SHOWN = 20;
@@ -77,10 +80,14 @@ function shown({ code: _code, message, ...rest }: RehearsalResult): ShownResult 
   return { ...rest, message: message ?? null };
 }
 
-function describeEntry({ run, rows, rowsDone, objects, objectsOfRun, startedAt }: RehearsalEntry, now: Date) {
+function describeEntry(
+  { run, rows, rowsDone, objects, objectsOfRun, startedAt, pauses }: RehearsalEntry,
+  now: Date,
+): RehearsingRun {
   return {
     ...{ run, rows, rowsDone, objects, objectsOfRun },
     percent: rows === 0 ? 0 : Math.min(100, Math.round((rowsDone / rows) * 1000) / 10),
     elapsedSeconds: Math.round((now.getTime() - startedAt.getTime()) / 100) / 10,
+    pause: pauses.current ?? null,
   };
 }

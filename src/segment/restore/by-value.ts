@@ -62,8 +62,9 @@ async function copyValues(
   return target.rowCount;
 }
 
-/** The bytes of either reading count for half: while a long row is measured, nothing is sent, and yet all goes on. */
-function halve({ signal, onProgress, onLineDigest }: ReadHooks): { measuring: ReadHooks; sending: ReadHooks } {
+/** The bytes of either reading count for half: while a long row is measured, nothing is sent, and yet all goes on. Both are read, and wait for the pace. */
+function halve({ signal, onProgress, grant, onLineDigest }: ReadHooks): { measuring: ReadHooks; sending: ReadHooks } {
+  const paced = grant === undefined ? {} : { grant };
   let [measured, sent] = [NOTHING, NOTHING];
   const report = (): void => {
     const jsonBytes = Math.floor((measured.jsonBytes + sent.jsonBytes) / 2);
@@ -71,14 +72,14 @@ function halve({ signal, onProgress, onLineDigest }: ReadHooks): { measuring: Re
   };
   return {
     measuring: {
-      signal,
+      ...{ signal, ...paced },
       onProgress: (progress) => {
         measured = progress;
         report();
       },
     },
     sending: {
-      signal,
+      ...{ signal, ...paced },
       ...(onLineDigest === undefined ? {} : { onLineDigest }),
       onProgress: (progress) => {
         sent = progress;

@@ -26,6 +26,8 @@ const LEAST_CHUNK_BYTES = 1024;
 export interface ReadHooks {
   signal: AbortSignal;
   onProgress: (progress: { rows: number; jsonBytes: number; bytes: number }) => void;
+  /** Resolves once so many bytes of lines may go on; of a task that is read at a pace. */
+  grant?: (bytes: number) => Promise<void>;
   /** Of all lines, once they are proved; only where the task wants it. */
   onLineDigest?: (digest: string) => void;
 }
@@ -49,8 +51,9 @@ export async function* readRows(
 }
 
 /** ISA-L does not say what is wrong as zlib does, nor in every case that something is: so the same object is read again. Throws what zlib finds. */
-async function askZlib(task: ObjectTask, store: Store, { signal }: ReadHooks): Promise<void> {
-  const rows = readRowsBy('zlib', task, store, { signal, onProgress: () => undefined });
+async function askZlib(task: ObjectTask, store: Store, { signal, grant }: ReadHooks): Promise<void> {
+  const paced = grant === undefined ? {} : { grant };
+  const rows = readRowsBy('zlib', task, store, { signal, ...paced, onProgress: () => undefined });
   while ((await rows.next()).done !== true) signal.throwIfAborted();
 }
 
@@ -62,7 +65,7 @@ async function* readRowsBy(
   inflater: Inflater,
   task: ObjectTask,
   store: Store,
-  { signal, onProgress, onLineDigest }: ReadHooks,
+  { signal, onProgress, grant, onLineDigest }: ReadHooks,
 ): AsyncGenerator<Buffer, void, undefined> {
   const object = new ObjectProof();
   const content = new ContentProof();
@@ -73,6 +76,7 @@ async function* readRowsBy(
       content.add(slice);
       // A megabyte may hold ten gigabytes, of which nothing is to be kept.
       if (content.bytes > task.expected.jsonBytes || content.lines > task.expected.rows) throw tooMuch(task);
+      await waitForPace(task, slice.length, grant);
       digest?.add(slice);
       yield* rows.push(slice);
       if (task.codec !== 'none') freeChunk(slice);
@@ -84,6 +88,12 @@ async function* readRowsBy(
   checkContent(task, content, rows.rows);
   rows.end();
   if (digest !== undefined) onLineDigest?.(digest.value);
+}
+
+/** A slice has a hundred times what it was read as, at most; it is held meanwhile, and so the destination and the server wait. */
+async function waitForPace({ pieceBytes }: ObjectTask, bytes: number, grant: ReadHooks['grant']): Promise<void> {
+  if (pieceBytes === undefined) return;
+  for (let left = bytes; left > 0; left -= pieceBytes) await grant?.(Math.min(left, pieceBytes));
 }
 
 async function* proveObject(

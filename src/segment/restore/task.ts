@@ -49,6 +49,8 @@ export interface RestoreTask {
   maxValueBytes: number;
   /** What a decompressor may take for its window. */
   windowBytes: number;
+  /** The lines are read at a pace: so much is asked for at once, at most, before it goes on to the server. Absent: nothing is asked. */
+  pieceBytes?: number;
   /** Whether the facts shall have a digest of the lines; it costs time. */
   wantsLineDigest?: true;
 }

@@ -9,7 +9,9 @@ import { rehearsalPass, type PassParts } from '../../../src/audit/rehearsal/rehe
 import type { RehearsalOutcome, RehearsalStep } from '../../../src/audit/rehearsal/rehearse-run.ts';
 import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
 import { readRehearsals } from '../../../src/ledger/rehearsals.ts';
+import type { Pace } from '../../../src/pace/pace.ts';
 import { openFileStore } from '../../../src/store/file/file.ts';
+import type { Place } from '../../../src/work/place.ts';
 import { eventually } from '../../support/cli.ts';
 import { testDatabase, withDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { recordTo, type LogLine } from '../../support/record-log.ts';
@@ -38,6 +40,8 @@ interface Options {
   signal?: AbortSignal;
   onStep?: PassParts['onStep'];
   config?: (config: PassParts['generation']['config']) => PassParts['generation']['config'];
+  place?: (own: Place) => Place;
+  onBegin?: (pace: Pace) => void;
 }
 
 interface Seen {
@@ -57,7 +61,8 @@ async function pass(yard: Yard, options: Options = {}): Promise<Seen> {
     signal = new AbortController().signal,
     onStep,
   } = options;
-  const { place } = yard.context();
+  const { place: own } = yard.context();
+  const place = options.place?.(own) ?? own;
   const sources = { ...yard.config.sources, scratch: { name: 'scratch', url: scratch.url } };
   const base = { ...yard.config, sources };
   const config = options.config?.(base) ?? base;
@@ -71,7 +76,10 @@ async function pass(yard: Yard, options: Options = {}): Promise<Seen> {
     hooks: {
       found: () => undefined,
       unknown: (_archive, failure) => seen.unknown.push(failure.code),
-      begin: (begun) => seen.begun.push(begun),
+      begin: (begun, pace) => {
+        seen.begun.push(begun);
+        options.onBegin?.(pace);
+      },
       progress: () => undefined,
       end: (_archive, _run, outcome) => seen.outcomes.push(outcome),
     },
@@ -199,6 +207,54 @@ describe('a rehearsal', () => {
       JSON.stringify(own.outcomes),
     );
     assert.deepEqual(await tables(source.client), []);
+  });
+
+  test('reads objects no faster than the pace of the archive grants, and begins when that lets it', async (t) => {
+    const yard = await openYard(source, t);
+    await yard.archive({ table: 'events' });
+    const paced =
+      (pace: object): NonNullable<Options['config']> =>
+      (config) => {
+        const [it] = Object.values(config.archives);
+        return { ...config, archives: { it: { ...it!, pace } } };
+      };
+    const asked: number[] = [];
+    let pieceBytes: number | undefined;
+    const place = (own: Place): Place => ({
+      load: own.load,
+      close: () => Promise.resolve(),
+      run: (task, signal, hooks) => {
+        ({ pieceBytes } = task);
+        const grant = (bytes: number, ended: AbortSignal): Promise<void> => {
+          asked.push(bytes);
+          return hooks.grant?.(bytes, ended) ?? Promise.reject(new Error('there is no pace'));
+        };
+        return own.run(task, signal, { ...hooks, grant });
+      },
+    });
+    const { outcomes } = await pass(yard, { config: paced({ bytesPerSecond: 400_000 }), place });
+    assert.equal(outcomes[0]?.status, 'equal', JSON.stringify(outcomes));
+    const { jsonBytes } = (await rehearsals(yard)).results[0]!;
+    assert.equal(
+      asked.reduce((sum, bytes) => sum + bytes, 0),
+      jsonBytes,
+    );
+    assert.equal(pieceBytes, 100_000);
+    const hour = (ahead: number): string => new Date(Date.now() + ahead * 3_600_000).toISOString().slice(11, 16);
+    const stop = new AbortController();
+    const held = await pass(yard, {
+      config: paced({ between: `${hour(2)}-${hour(3)}` }),
+      signal: stop.signal,
+      onBegin: (pace) => {
+        // It asks for its turn right after this.
+        setImmediate(() => {
+          assert.equal(pace.pauses.current?.reason, 'between');
+          stop.abort(new Error('stop'));
+        });
+      },
+    });
+    assert.deepEqual([held.outcomes, held.begun.length, await tables()], [[{ status: 'stopped' }], 1, []]);
+    assert.deepEqual((await rehearsals(yard)).attempts, []);
   });
 
   test('is left alone by a host that rehearses in another schema of the same database', async (t) => {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { fail, type Failure } from '../../../src/base/errors.ts';
+import { auditPace } from '../../../src/audit/audit-pace.ts';
 import type { PassParts } from '../../../src/audit/rehearsal/rehearsal-pass.ts';
-import type { NotifyConfig } from '../../../src/config/schema.ts';
+import type { ArchiveConfig, NotifyConfig } from '../../../src/config/schema.ts';
 import { Alarms } from '../../../src/daemon/alarms/alarms.ts';
 import type { Deliveries, Delivery } from '../../../src/daemon/alarms/deliveries.ts';
 import { Rehearsals, type RehearsalsParts } from '../../../src/daemon/rehearsals.ts';
@@ -10,6 +11,7 @@ import type { RehearsalResult } from '../../../src/ledger/rehearsals.ts';
 import { recordTo, type LogLine } from '../../support/record-log.ts';
 
 const RUN = '20261123T021500Z';
+const PACE = auditPace({ timezone: 'UTC' } as ArchiveConfig, recordTo([]));
 
 /** Rehearsals of an archive whose first look goes on until the test ends it. */
 function open() {
@@ -117,7 +119,7 @@ class Yard {
   begin(archive = 'events'): void {
     this.rehearsals.come(new Date());
     const figures = { rows: 10, objects: 1, objectsOfRun: 1, jsonBytes: 100 };
-    this.latest.hooks.begin({ archive, run: RUN, ...figures });
+    this.latest.hooks.begin({ archive, run: RUN, ...figures }, PACE);
   }
 
   /** A slot comes, and a rehearsal ends so. */
@@ -180,10 +182,10 @@ describe('a rehearsal', () => {
     yard.paused.clear();
     assert.deepEqual(may(), ['events']);
     const figures = { rows: 10, objects: 1, objectsOfRun: 1, jsonBytes: 100 };
-    yard.latest.hooks.begin({ archive: 'events', run: RUN, ...figures });
+    yard.latest.hooks.begin({ archive: 'events', run: RUN, ...figures }, PACE);
     assert.equal(yard.latest.signal.aborted, false);
     yard.paused.add('events');
-    yard.latest.hooks.begin({ archive: 'events', run: RUN, ...figures });
+    yard.latest.hooks.begin({ archive: 'events', run: RUN, ...figures }, PACE);
     assert.equal(yard.latest.signal.aborted, true, 'it was paused after it was chosen, and before it began');
     await yard.rehearsals.close();
   });

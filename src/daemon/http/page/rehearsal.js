@@ -47,12 +47,16 @@ export function createRehearsalLine() {
 function parts({ runs, rehearsed, current, differentRuns, failure }) {
   return [
     differentRuns > 0 ? `${plural(differentRuns, 'run')} ${NOT_BACK}` : '',
-    current === null
-      ? ''
-      : `restores ${cut(current.run, MOST_OF_A_RUN)} ${current.percent}% in ${duration(current.elapsedSeconds)}`,
+    current === null ? '' : describeCurrent(current),
     runs === null ? 'not looked at yet' : `${rehearsed} of ${plural(runs, 'run')} came back as archived`,
     failure === null ? '' : 'none could be made the last time',
   ].filter((part) => part !== '');
+}
+
+/** @param {NonNullable<RehearsalState['current']>} current */
+function describeCurrent({ run, percent, elapsedSeconds, pause }) {
+  if (pause !== null) return `${cut(run, MOST_OF_A_RUN)} pauses: ${cut(pause.message, MOST_OF_A_MESSAGE)}`;
+  return `restores ${cut(run, MOST_OF_A_RUN)} ${percent}% in ${duration(elapsedSeconds)}`;
 }
 
 /** @param {RehearsalState['different'][number]} different */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
 import { crc32, gzipSync } from 'node:zlib';
 import { FailureError } from '../../../../src/base/errors.ts';
@@ -21,7 +22,7 @@ function taskOf(body: Buffer, lines = LINES, isKnown = true): ObjectTask {
     codec: 'gzip',
     windowBytes: 0,
     maxValueBytes: 1000,
-    columns: ['id', 't'].map((name) => ({ name, form: 'text' })),
+    columns: ['id', 't'].map((name) => ({ name, form: { kind: 'value' } })),
     expected: {
       rows: lines.toString().split('\n').length - 1,
       jsonBytes: lines.length,
@@ -69,6 +70,33 @@ const BODIES: [string, Buffer, Buffer?][] = [
   ['with a name in its header', Buffer.concat([Buffer.from('1f8b08080000000000036100', 'hex'), WHOLE.subarray(10)])],
   ['with a line that is none', gzipSync(LINES.toString().replace('"id":30', '"id":x')), LINES],
 ];
+
+test('rows wait until they are granted, piece by piece, where there is a pace', async () => {
+  const task = { ...taskOf(WHOLE), pieceBytes: 100 };
+  const store = { read: () => Readable.from([WHOLE]) } as unknown as Store;
+  const [asked, waiting]: [number[], (() => void)[]] = [[], []];
+  const grant = async (bytes: number): Promise<void> => {
+    asked.push(bytes);
+    await new Promise<void>((resolve) => waiting.push(resolve));
+  };
+  const rows = readRows(task, store, { signal: NEVER, onProgress: () => undefined, grant }, 'zlib');
+  let isOut = false;
+  const first = rows.next().finally(() => (isOut = true));
+  while (asked.reduce((sum, bytes) => sum + bytes, 0) < LINES.length) {
+    const release = waiting.shift();
+    assert.equal(isOut, false, 'nothing goes on before all of the slice is granted');
+    release?.();
+    await new Promise(setImmediate);
+  }
+  waiting.shift()?.();
+  await first;
+  assert.ok(Math.max(...asked) <= 100);
+  assert.equal(
+    asked.reduce((sum, bytes) => sum + bytes, 0),
+    LINES.length,
+  );
+  await rows.return();
+});
 
 describe('an object that is restored', { skip: skipWithout('libisal.so.2', isalProblem() ?? false) }, () => {
   for (const [name, body] of BODIES)
