@@ -32,6 +32,21 @@ function parseWithUnit(text: string, units: Record<string, number>, bare: number
   return factor === undefined ? undefined : Math.round(Number(digits) * factor);
 }
 
+/** The shortest text that {@link parseDuration} reads as exactly so many milliseconds: `90d`, `5m`, `1500ms`. */
+export function writeDuration(ms: number): string {
+  return writeWithUnit(ms, ['d', 'h', 'm', 's', 'ms'], DURATION_UNITS);
+}
+
+/** The same for {@link parseSize}: `8MiB`, `1000B`. */
+export function writeSize(bytes: number): string {
+  return writeWithUnit(bytes, ['TiB', 'GiB', 'MiB', 'KiB', 'B'], SIZE_UNITS);
+}
+
+function writeWithUnit(value: number, names: readonly string[], units: Record<string, number>): string {
+  const name = names.find((unit) => value > 0 && value % (units[unit.toLowerCase()] ?? 1) === 0) ?? names.at(-1) ?? '';
+  return `${value / (units[name.toLowerCase()] ?? 1)}${name}`;
+}
+
 /** `12.3 MiB` for 12897485. */
 export function formatBytes(bytes: number): string {
   const names = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];

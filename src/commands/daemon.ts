@@ -21,8 +21,9 @@ export async function daemonCommand(invocation: Invocation): Promise<number> {
   const notify = await openNotify(invocation.environment, (problem) => {
     log.warn(problem);
   });
+  const { configFile } = invocation;
   const history = await openHistory(config.state, log);
-  const daemon = new Daemon({ config, log, notify, history, reload: () => openConfig(invocation) });
+  const daemon = new Daemon({ config, configFile, log, notify, history, reload: () => openConfig(invocation) });
   const fail = (error: unknown): void => {
     log.fatal({ error: errorText(error) }, 'the daemon cannot go on');
     process.exit(EXIT.failed);

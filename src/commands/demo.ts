@@ -183,7 +183,9 @@ async function serve(invocation: Invocation, demo: DemoEnvironment, rows: number
     `\nthe daemon goes on until Ctrl-C, with a run every minute\n  page   ${url}\n  token  ${token}, for its buttons\n`,
   );
   signal.addEventListener('abort', () => sayLine(invocation, 'the daemon and the servers are stopped'), { once: true });
-  await serveDemo(() => openConfig(invocation), openLog(invocation, openConfig(invocation), { level: 'warn' }), signal);
+  const reload = (): Config => openConfig(invocation);
+  const log = openLog(invocation, reload(), { level: 'warn' });
+  await serveDemo({ configFile: invocation.configFile, reload, log, signal });
 }
 
 /** In the place of the `^C` that a terminal prints. */

@@ -1,5 +1,6 @@
 /** What of a command line takes the place of a config file: a source, a destination and one archive. */
 import { FailureError, UsageError } from '../base/errors.ts';
+import { shellWord } from '../base/shell-word.ts';
 import { archiveNameOf } from '../config/archive-name.ts';
 import type { TypedConfig, TypedEnds } from '../config/typed.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
@@ -106,9 +107,4 @@ function besides(table: string): string {
     plain.test(part) ? part : `"${part.replaceAll('"', '""')}"`,
   );
   return quoted.join('.');
-}
-
-/** As a POSIX shell takes it for one word. */
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

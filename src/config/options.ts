@@ -1,5 +1,6 @@
 /** Finds the declaration of an option by its path. */
 import * as z from 'zod';
+import { writeDuration, writeSize } from '../base/units.ts';
 import type { Path } from './draft.ts';
 import { configSchema } from './schema.ts';
 import { nameWithUnit, type Unit } from './unit-names.ts';
@@ -25,6 +26,11 @@ export function withoutUnits(tree: unknown): unknown {
     const written = keysOf(option).find((candidate) => nameWithUnit(candidate, child(option, candidate).unit) === key);
     return { name: written ?? key, written: written ?? key };
   });
+}
+
+/** A copy of a tree of option values in which durations and sizes are the texts that a file would have. */
+export function withWrittenValues(tree: unknown): unknown {
+  return mapUnits(tree, ROOT);
 }
 
 interface Option {
@@ -55,6 +61,14 @@ function mapOption(value: unknown, option: Option, replace: (secret: unknown) =>
   return Object.fromEntries(
     Object.entries(value).map(([key, entry]) => [key, mapOption(entry, child(option, key), replace)]),
   );
+}
+
+function mapUnits(value: unknown, option: Option): unknown {
+  if (typeof value === 'number' && option.unit !== undefined)
+    return option.unit === 'ms' ? writeDuration(value) : writeSize(value);
+  if (Array.isArray(value)) return value.map((item) => mapUnits(item, child(option, 'item')));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, mapUnits(entry, child(option, key))]));
 }
 
 function keysOf({ schema }: Option): string[] {

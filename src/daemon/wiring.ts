@@ -36,6 +36,7 @@ import { Standby } from './standby.ts';
 import type { Notify } from './systemd/notify.ts';
 import { nothingMissing } from '../windows/look.ts';
 import { openPlace } from '../work/open-place.ts';
+import { describeArchive } from './view/archive-detail.ts';
 import { Calendars } from './view/calendars.ts';
 import { Live } from './view/live.ts';
 import { Metrics } from './view/metrics.ts';
@@ -50,6 +51,8 @@ export interface DaemonParts {
   log: Log;
   notify: Notify;
   history: History;
+  /** Named in the commands that the page shows. */
+  configFile: string;
   /** Reads the config again. Throws UsageError with all problems. */
   reload: () => Config;
 }
@@ -79,6 +82,7 @@ interface Ties {
   history: History;
   generations: Generations;
   shutdown: Shutdown;
+  configFile: string;
   config: () => Config;
   isStopping: () => boolean;
   /** To be called when something is different that is shown. */
@@ -86,7 +90,10 @@ interface Ties {
 }
 
 /** Makes all parts; none of them does anything yet. */
-export function wire({ config: first, log, notify, history, reload }: DaemonParts, shutdown: Shutdown): Wiring {
+export function wire(
+  { config: first, configFile, log, notify, history, reload }: DaemonParts,
+  shutdown: Shutdown,
+): Wiring {
   closedBy(shutdown.opened, 'the line to systemd', notify);
   closedBy(shutdown.opened, 'the history', history);
   const generations = closedBy(
@@ -95,7 +102,7 @@ export function wire({ config: first, log, notify, history, reload }: DaemonPart
     new Generations(first, (config, bindings) => openPlace(config, bindings, log)),
   );
   const ties: Ties = {
-    ...{ log, notify, history, generations, shutdown },
+    ...{ log, notify, history, generations, shutdown, configFile },
     config: () => generations.current.config,
     isStopping: () => shutdown.isStopping,
     changed: () => {
@@ -282,7 +289,7 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
 
 /** How the daemon is looked at and asked, and what it finds late when it looks itself. */
 function connectViews(
-  { log, notify, history, shutdown, config, isStopping, changed }: Ties,
+  { log, notify, history, shutdown, configFile, config, isStopping, changed }: Ties,
   { live, standings, board, schedule, rehearsals, purges, calendars, facts, metrics, alarms, looking }: Runs,
 ) {
   const lateness = new Lateness({
@@ -297,7 +304,7 @@ function connectViews(
   const events = new EventStream(() => buildState(facts()));
   const actions = createActions({ board, standings, purges, rehearsals, log, isStopping, changed });
   const signal = endedBy(shutdown.opened, 'reads of destinations');
-  const backend = createBackend({ facts, events, history, actions, metrics, calendars, signal });
+  const backend = createBackend({ facts, configFile, events, history, actions, metrics, calendars, signal });
   const listeners = closedBy(shutdown.opened, 'the listeners', new Listeners(backend, config, log));
   closedBy(shutdown.opened, 'the streams of events', events);
   const pulse = new Pulse({ board, live, lateness, events, notify, config, statusLine: status });
@@ -323,6 +330,7 @@ function endedBy(closers: Closers, name: string): AbortSignal {
 
 interface BackendParts {
   facts: () => StateParts;
+  configFile: string;
   events: EventStream;
   history: History;
   actions: Actions;
@@ -333,13 +341,23 @@ interface BackendParts {
 }
 
 /** What HTTP answers from. */
-function createBackend({ facts, events, history, actions, metrics, calendars, signal }: BackendParts): Backend {
+function createBackend({
+  facts,
+  configFile,
+  events,
+  history,
+  actions,
+  metrics,
+  calendars,
+  signal,
+}: BackendParts): Backend {
   const readiness = new Readiness(signal);
   return {
     state: () => buildState(facts()),
     events,
     history: (limit, archive) => history.list(limit, archive),
     purges: (limit, archive) => history.purges(limit, archive),
+    archive: (name) => describeArchive({ ...facts(), configFile }, name),
     runDetail: (asked) => {
       const { generation, board } = facts();
       return describeRun(generation.config, board.entryOf(asked.archive), history, asked, signal);

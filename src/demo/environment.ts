@@ -8,7 +8,8 @@ import { countOf, formatCount } from '../base/units.ts';
 import { createArticleTable } from './article-table.ts';
 import { startPostgres } from './embedded-postgres.ts';
 import { requireDemoPackages } from './packages.ts';
-import { isInstalled, ownCommand, shellWord } from './own-command.ts';
+import { shellWord } from '../base/shell-word.ts';
+import { isInstalled, ownCommand } from './own-command.ts';
 import { type S3Child, startS3Child } from './s3-child.ts';
 
 export const DEMO_ARCHIVE = 'fetch_queue';

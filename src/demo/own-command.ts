@@ -1,6 +1,7 @@
 /** How the program is called from a shell in this folder, and what else can be called there. */
 import { accessSync, constants, realpathSync } from 'node:fs';
 import path from 'node:path';
+import { shellWord } from '../base/shell-word.ts';
 
 /** `pgsluice` where a shell finds this very program under that name, else `node` with its file. */
 export function ownCommand(searched: string | undefined, script = process.argv[1] ?? ''): string {
@@ -40,9 +41,4 @@ function isSameFile(one: string, other: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** The text as one word of a POSIX shell. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -41,11 +41,19 @@ export async function prepareServing({ configFile, databaseUrl }: DemoEnvironmen
   return page;
 }
 
+interface ServeParts {
+  configFile: string;
+  reload: () => Config;
+  log: Log;
+  signal: AbortSignal;
+}
+
 /** Runs the daemon until `signal`; it then has what the config's drainTimeout gives it. */
-export async function serveDemo(reload: () => Config, log: Log, signal: AbortSignal): Promise<void> {
+export async function serveDemo({ configFile, reload, log, signal }: ServeParts): Promise<void> {
   const config = reload();
   const notify = await openNotify({}, () => undefined);
-  const daemon = new Daemon({ config, log, notify, history: await openHistory(config.state, log), reload });
+  const history = await openHistory(config.state, log);
+  const daemon = new Daemon({ config, configFile, log, notify, history, reload });
   const ended = daemon.run();
   if (!signal.aborted) await Promise.race([once(signal, 'abort'), ended]);
   await daemon.stop('Ctrl-C');

@@ -46,7 +46,7 @@ describe('a daemon that is stopped while its destination does not answer', () =>
       const log = recordTo(lines);
       const config = loadConfig(file, site.environment);
       const [notify, history] = [await openNotify({}, () => undefined), await openHistory(config.state, log)];
-      const daemon = new Daemon({ config, log, notify, history, reload: () => config });
+      const daemon = new Daemon({ config, configFile: 'none', log, notify, history, reload: () => config });
       if (failing !== undefined)
         site.proxy.order(failing, { kind: 'error', status: 403, code: 'AccessDenied' }, Infinity);
       const stall = site.proxy.order(operation, { kind: 'stall' }, Infinity, keyEnd, passed);

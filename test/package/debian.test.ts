@@ -7,7 +7,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
-import { shellWord } from '../../src/demo/own-command.ts';
+import { shellWord } from '../../src/base/shell-word.ts';
 import { bootRoot, type CommandEnding, type Container, whyNoContainer } from '../support/container.ts';
 import { debianRoot } from '../support/debian-root.ts';
 import { skipWithout } from '../support/needs.ts';

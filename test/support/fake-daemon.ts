@@ -13,6 +13,7 @@ import type { HistoryProblem } from '../../src/daemon/history/history.ts';
 import type { RunEnding } from '../../src/daemon/run-ending.ts';
 import { Slots } from '../../src/daemon/slots/slots.ts';
 import type { Sample } from '../../src/daemon/view/live.ts';
+import { describeArchive } from '../../src/daemon/view/archive-detail.ts';
 import type { WindowsDetail } from '../../src/daemon/view/calendars.ts';
 import type { RunDetail } from '../../src/daemon/view/run-detail.ts';
 import { buildState, type State, type StateParts } from '../../src/daemon/view/state.ts';
@@ -150,6 +151,7 @@ export class FakeDaemon {
       history: (limit, archive) =>
         (this.facts.runs ?? []).filter((run) => archive === undefined || run.archive === archive).slice(0, limit),
       purges: () => [],
+      archive: (name) => describeArchive({ ...this.#parts(), configFile: '/etc/pgsluice/pgsluice.yaml' }, name),
       runDetail: async () => this.facts.detail,
       windows: async (asked) => windowsOf(this.facts.windows ?? [], asked),
       actions: this.#actions(),

@@ -18,8 +18,9 @@ export interface Backend {
   events: EventStream;
   history: (limit: number, archive?: string) => RunEnding[];
   purges: (limit: number, archive?: string) => PurgeEnding[];
-  /** Undefined when nothing is known of the run. */
-  /** Some of its segments, from `from` on. */
+  /** Config, next slots and commands; undefined when the config has no such archive. */
+  archive: (name: string) => unknown;
+  /** Some of its segments, from `from` on; undefined when nothing is known of the run. */
   runDetail: (asked: { archive: string; run: string; from: number }) => Promise<unknown>;
   /** Windows of a year, or of a month. Undefined for an archive without any; rejects when the destination cannot be read. */
   windows: (asked: { archive: string; period: string | undefined }) => Promise<unknown>;
@@ -89,6 +90,7 @@ function reads(
   const [first, second, archive = '', run = ''] = parts;
   if (first === 'api' && second === 'runs' && parts.length === 4)
     return () => replyRun(backend, archive, run, searchParams);
+  if (first === 'api' && second === 'archives' && parts.length === 3) return async () => replyArchive(backend, archive);
   if (first === 'api' && second === 'windows' && parts.length === 3)
     return () => replyWindows(backend, archive, searchParams);
   switch (pathname) {
@@ -119,6 +121,13 @@ function reads(
       return file === undefined ? undefined : async () => file;
     }
   }
+}
+
+function replyArchive(backend: Backend, name: string): Reply {
+  const detail = backend.archive(name);
+  return detail === undefined
+    ? refusal(404, 'no-such-archive', 'the config has no archive of this name')
+    : json(detail);
 }
 
 async function replyRun(backend: Backend, archive: string, run: string, query: URLSearchParams): Promise<Reply> {

@@ -37,6 +37,7 @@ function backend(): Backend {
     events,
     purges: () => [],
     history: () => [],
+    archive: (name) => (name === 'a b' ? { name } : undefined),
     runDetail: async ({ archive }) => (archive === 'large' ? { text: 'x'.repeat(LARGE_BYTES) } : undefined),
     windows: async ({ archive, period }) => {
       if (archive === 'broken') throw new Error(`refused for ${SECRET}`);
@@ -141,6 +142,9 @@ describe('HTTP answers', () => {
     assert.deepEqual(JSON.parse((await get('/api/windows/events?period=2026-03')).body), { period: '2026-03' });
     assert.equal(code(await get('/api/windows/events?period=2026-03-01')), 'bad-period');
     assert.equal(code(await get('/api/windows/plain')), 'no-windows');
+    assert.deepEqual(JSON.parse((await get('/api/archives/a%20b')).body), { name: 'a b' });
+    assert.equal(code(await get('/api/archives/other')), 'no-such-archive');
+    assert.equal(code(await post('/api/archives/a%20b')), 'wrong-method');
     const broken = await get('/api/windows/broken');
     assert.deepEqual([broken.status, code(broken), broken.body.includes(SECRET)], [503, 'not-readable', false]);
     for (const run of ['yesterday', '20261123T021500Z'])

@@ -4,7 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import os from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
-import { isInstalled, ownCommand, shellWord } from '../../../src/demo/own-command.ts';
+import { shellWord } from '../../../src/base/shell-word.ts';
+import { isInstalled, ownCommand } from '../../../src/demo/own-command.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-own-'));
 after(() => rmSync(folder, { recursive: true }));
