@@ -1,13 +1,22 @@
 /** What `check --online` says of the database that restores are rehearsed in: whether one can be made there. */
-import { toFailure } from '../../base/errors.ts';
+import { FailureError, toFailure } from '../../base/errors.ts';
 import type { Config, RehearseAudit } from '../../config/schema.ts';
-import type { Client } from '../../postgres/connect.ts';
+import { withConnection, type Client } from '../../postgres/connect.ts';
 import { isPooled } from '../../postgres/settings.ts';
 import type { OnlineFinding, TellFinding } from '../../run/check-online.ts';
+import { describeSurroundings } from '../../restore/target.ts';
 import { lookWithin, LOOK_LIMIT_MS } from '../../run/look-within.ts';
 import { findFreeBytes } from './free-space.ts';
 import { throughPooler } from './session.ts';
-import { lookAtTarget, refuseSpace, refuseTarget, rehearsalSource } from './target.ts';
+import {
+  describeLacking,
+  lookAtTarget,
+  refuseSpace,
+  refuseTarget,
+  rehearsalSource,
+  sourcesOf,
+  type ServerKind,
+} from './target.ts';
 
 const subject = 'audits.rehearse';
 
@@ -56,10 +65,33 @@ async function judge(
   const schema = `schema ${audit.schema} of database ${identity.database}`;
   const message = `restores are rehearsed in ${schema}${place.schemaExists ? '' : ', which the first one makes'}`;
   const space = refuseSpace(audit.atMostBytes, await findFree(client));
+  const warnings = [...(space === undefined ? [] : [space]), ...(await findLacking(config, place, signal))];
   return [
     { level: 'ok', subject, message },
-    ...(space === undefined ? [] : [{ level: 'warning', subject, message: why(audit, space) } as const]),
+    ...warnings.map((text) => ({ level: 'warning', subject, message: why(audit, text) }) as const),
   ];
+}
+
+/** A source that does not answer is told of by those who look at the archives. */
+async function findLacking(config: Config, here: ServerKind, signal: AbortSignal): Promise<string[]> {
+  const lacking: string[] = [];
+  for (const { name, url } of sourcesOf(config)) {
+    const there = await withConnection({ url, applicationName: 'pgsluice check' }, describeServer, signal).catch(
+      (error: unknown) => {
+        signal.throwIfAborted();
+        if (error instanceof FailureError) return undefined;
+        throw error;
+      },
+    );
+    const text = there && describeLacking(here, name, there);
+    if (text !== undefined) lacking.push(text);
+  }
+  return lacking;
+}
+
+async function describeServer(client: Client): Promise<ServerKind> {
+  const { version, encoding } = await describeSurroundings(client, 'public');
+  return { version, encoding };
 }
 
 function why({ source }: RehearseAudit, reason: string): string {

@@ -35,7 +35,8 @@ export async function lookAtTarget(
   return { identity, place, canMakeSchema: rows[0]?.may === true, sources };
 }
 
-function sourcesOf(config: Config): Set<SourceConfig> {
+/** Those that archives read. */
+export function sourcesOf(config: Config): Set<SourceConfig> {
   return new Set(Object.values(config.archives).map((archive) => sourceOf(config, archive)));
 }
 
@@ -88,6 +89,18 @@ function refuseSource(here: SourceIdentity, { name, identity: there }: TargetFac
   }
   const isSame = here.systemIdentifier === there.systemIdentifier && here.database === there.database;
   return isSame ? [`it is the database ${here.database} of source ${name}, which archives read: ${remedy}`] : [];
+}
+
+/** What a server has that decides which values it can hold. */
+export type ServerKind = Pick<Surroundings, 'version' | 'encoding'>;
+
+/** Why values that an archive of this source rightly has may not be possible in the database; undefined where all are. Pure. */
+export function describeLacking(here: ServerKind, name: string, there: ServerKind): string | undefined {
+  if (here.encoding !== 'UTF8' && here.encoding !== there.encoding)
+    return `its encoding is ${here.encoding}, and that of source ${name} is ${there.encoding}: a rehearsal fails of a run with a character that ${here.encoding} lacks; make it anew with ENCODING 'UTF8'`;
+  if (here.version < there.version)
+    return `it is Postgres ${here.version}, and source ${name} is Postgres ${there.version}: a rehearsal fails of a run with a value that only the newer one knows; take a server that is no older`;
+  return undefined;
 }
 
 /** A row takes less than its line, and its index and free space take less than that again. */

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { PutBucketLifecycleConfigurationCommand, S3Client } from '@aws-sdk/client-s3';
 import { checkRehearsals } from '../../../src/audit/rehearsal/check.ts';
+import { describeLacking } from '../../../src/audit/rehearsal/target.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { checkOnline, type OnlineFinding } from '../../../src/run/check-online.ts';
 import { startPostgres } from '../../../src/demo/embedded-postgres.ts';
@@ -264,6 +265,32 @@ audits: { rehearse: { schedule: '0 6 * * 0', source: scratch, ${audit.replace('g
   const [unknown = ''] = await rehearsed(scratch.url, 'gone');
   assert.match(unknown, /^error .*nobody can tell whether it is the database of source gone/);
   assert.match((await rehearsed('postgres://127.0.0.1:1/gone'))[0] ?? '', /^error source scratch: .*ECONNREFUSED/);
+  const narrow = `${scratch.name}_narrow`;
+  await scratch.client.query(
+    `CREATE DATABASE ${narrow} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`,
+  );
+  const [fits, lacks = '', ...others] = await rehearsed(
+    Object.assign(new URL(scratch.url), { pathname: `/${narrow}` }).href,
+  );
+  await scratch.client.query(`DROP DATABASE ${narrow}`);
+  assert.match(fits ?? '', /^ok /);
+  assert.match(
+    lacks,
+    /^warning the database of source scratch: its encoding is LATIN1, .*UTF8: .*with ENCODING 'UTF8'$/,
+  );
+  assert.deepEqual(others, []);
+  const [old, latin, utf8] = [
+    { version: 13, encoding: 'UTF8' },
+    { version: 18, encoding: 'LATIN1' },
+    { version: 18, encoding: 'UTF8' },
+  ] as const;
+  assert.match(describeLacking(old, 'default', utf8) ?? '', /^it is Postgres 13, and source default is Postgres 18: /);
+  for (const [here, there] of [
+    [utf8, latin],
+    [latin, latin],
+    [utf8, old],
+  ] as const)
+    assert.equal(describeLacking(here, 'default', there), undefined);
   const role = `rehearser_${scratch.name}`;
   await scratch.client.query(
     `CREATE ROLE ${role} LOGIN PASSWORD 'geheim'; REVOKE TEMP ON DATABASE ${scratch.name} FROM PUBLIC; CREATE SCHEMA others`,
