@@ -178,6 +178,16 @@ describe('what is shipped for Prometheus and Grafana', () => {
       for (const name of namesIn(query)) assert.ok(known.has(name), `${name} in ${query}`);
   });
 
+  test('has a panel for each metric by which an archive is trusted', () => {
+    const trusted = METRICS.map(({ name }) => name).filter((name) => /proof|proved|rehears|head|former/.test(name));
+    assert.ok(trusted.length >= 15, trusted.join());
+    const drawn = new Set(namesIn(dashboard));
+    assert.deepEqual(
+      trusted.filter((name) => !drawn.has(name)),
+      [],
+    );
+  });
+
   test('has rules that Prometheus loads', { skip }, () => {
     const { status, stdout, stderr } = spawnSync('promtool', ['check', 'rules', path.join(CONFIG, 'alerts.yml')], {
       encoding: 'utf8',
