@@ -19,6 +19,7 @@ import { isChoice, requireOneChoice } from './window-choice.ts';
 import { verifyChain, type ChainReport } from '../verify/chain.ts';
 import { describeHolds } from '../verify/holds.ts';
 import { verifyRun, type Verification } from '../verify/run.ts';
+import { VerifyThreads } from '../verify/threads.ts';
 import type { Problem } from '../segment/verify/problems.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
@@ -64,7 +65,9 @@ export async function verifyCommand(
   const store = openStore(destination, interrupt.signal);
   const windowBytes = readableWindowBytes(config);
   const { partition = [] } = options;
-  const work: Work = { archive, destination, store, sample, partition, windowBytes, signal: interrupt.signal };
+  const threads = new VerifyThreads(config, archive);
+  const { signal } = interrupt;
+  const work: Work = { archive, destination, store, sample, partition, windowBytes, threads, signal };
   try {
     if (options.chain === true) return await verifyChainOf(invocation, work, head);
     if (isChoice(options)) return await verifyWindows(invocation, work, openKnownRuns(config, archive), options);
@@ -79,6 +82,7 @@ export async function verifyCommand(
     return EXIT.interrupted;
   } finally {
     interrupt.release();
+    await threads.close();
     store.close();
   }
 }
@@ -148,6 +152,7 @@ interface Work {
   sample: number | undefined;
   partition: readonly string[];
   windowBytes: number;
+  threads: VerifyThreads;
   signal: AbortSignal;
 }
 
@@ -170,6 +175,7 @@ async function verify(invocation: Invocation, work: Work, id: string | undefined
       sample: work.sample,
       choices,
       windowBytes: work.windowBytes,
+      threads: work.threads,
       objectLock: work.destination.objectLock,
       retry: archive.retry,
       signal: work.signal,

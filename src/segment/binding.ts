@@ -17,7 +17,7 @@ export interface Ends {
 
 /** Looks the names of a task up. */
 export function bindTask(task: Task, { sources, destinations }: Binding): Ends {
-  const name = task.kind === 'archive-segment' ? task.source : task.target;
+  const name = task.kind === 'restore-object' ? task.target : task.source;
   const source = sources[name];
   const destination = destinations[task.destination];
   if (source === undefined || destination === undefined)
@@ -27,9 +27,9 @@ export function bindTask(task: Task, { sources, destinations }: Binding): Ends {
 
 /** What the server calls the connection of a task. */
 function applicationName({ kind, archive, run, segment }: Task): string {
-  return kind === 'archive-segment'
-    ? `pgsluice ${archive}/${run}/${segment}`
-    : `pgsluice restore ${archive}/${run}/${segment}`;
+  return kind === 'restore-object'
+    ? `pgsluice restore ${archive}/${run}/${segment}`
+    : `pgsluice ${archive}/${run}/${segment}`;
 }
 
 function unknownName({ generation }: Task, name: string): Error {

@@ -9,6 +9,7 @@ import type { Selection, Statement } from '../postgres/select.ts';
 import type { Replaces } from '../store/store.ts';
 import type { CutParts, Part } from './narrow.ts';
 import type { RestoredFacts, RestoreTask } from './restore/task.ts';
+import type { VerifiedFacts, VerifyTask } from './verify/task.ts';
 import type { CompressorChoice } from '../format/compress/codec.ts';
 
 /** One segment to be read, encoded, compressed and written as one object. */
@@ -93,10 +94,14 @@ export interface ObjectFacts {
 }
 
 /** What a thread can be asked to do. */
-export type Task = SegmentTask | RestoreTask;
+export type Task = SegmentTask | RestoreTask | VerifyTask;
 
 /** What is known when a task of that kind is done. */
-export type FactsOf<T extends Task> = T extends SegmentTask ? ObjectFacts : readonly RestoredFacts[];
+export type FactsOf<T extends Task> = T extends SegmentTask
+  ? ObjectFacts
+  : T extends RestoreTask
+    ? readonly RestoredFacts[]
+    : VerifiedFacts;
 
 export type Outcome<Facts> =
   | { ok: true; facts: Facts; peakHeapBytes: number; seconds: number }

@@ -3,8 +3,8 @@ import { flushCompileCache } from 'node:module';
 import { getHeapStatistics } from 'node:v8';
 import { isMainThread, MessageChannel, parentPort, workerData } from 'node:worker_threads';
 import { fail, type FailureError, toFailure } from '../base/errors.ts';
-import { archiveSegment } from './archive.ts';
-import { bindTask, type Binding } from './binding.ts';
+import { archiveSegment, type SegmentHooks } from './archive.ts';
+import { bindTask, type Binding, type Ends } from './binding.ts';
 import { Grants } from './grants.ts';
 import { bindingOf } from './known-bindings.ts';
 import { letGoOfAll } from '../base/kept.ts';
@@ -18,6 +18,7 @@ import {
   type WorkerMessage,
 } from './messages.ts';
 import { restoreObjects } from './restore/objects.ts';
+import { verifyInThread } from './verify/in-thread.ts';
 import type { FactsOf, Outcome, Task } from './task.ts';
 
 const REPORT_INTERVAL_MS = 200;
@@ -89,10 +90,7 @@ async function runTask({
       },
     };
     const ends = bindTask(task, await bindingOf(task.generation, generations, askForBinding));
-    const facts =
-      task.kind === 'archive-segment'
-        ? await archiveSegment(task, ends, hooks)
-        : await restoreObjects(task, ends, hooks);
+    const facts = await doTask(task, ends, hooks);
     heap.sample();
     return { ok: true, facts, peakHeapBytes: heap.peakBytes, seconds: (performance.now() - started) / 1000 };
   } catch (error) {
@@ -105,6 +103,17 @@ async function runTask({
     };
   } finally {
     port.close();
+  }
+}
+
+function doTask(task: Task, ends: Ends, hooks: SegmentHooks): Promise<FactsOf<Task>> {
+  switch (task.kind) {
+    case 'archive-segment':
+      return archiveSegment(task, ends, hooks);
+    case 'restore-object':
+      return restoreObjects(task, ends, hooks);
+    case 'verify-object':
+      return verifyInThread(task, ends, hooks);
   }
 }
 

@@ -16,6 +16,7 @@ import { compareNeighbours } from './neighbours.ts';
 import { tellsOfObject, verifyObject } from '../segment/verify/object.ts';
 import { lookAtHolds, type Holds, type HoldsReport, type ShownHold } from './holds.ts';
 import { Problems, type Problem } from '../segment/verify/problems.ts';
+import type { ObjectReader, VerifyThreads } from './threads.ts';
 
 export interface VerifyOptions {
   /** What stands in front of the destination's own keys in the bucket. */
@@ -28,6 +29,8 @@ export interface VerifyOptions {
   windowBytes: number;
   /** How the destination is to hold objects; absent where it holds none, or as the bucket does by itself. */
   objectLock?: ObjectLock | undefined;
+  /** Threads that read objects beside the one that calls. Absent: none. */
+  threads?: VerifyThreads;
   /** For trouble with the destination while an object is read. */
   retry: RetryPolicy;
   signal: AbortSignal;
@@ -75,7 +78,7 @@ export interface Verification {
   objects: (which: 'all' | 'different') => AsyncIterable<VerifiedObject>;
 }
 
-/** Objects that are read at once. */
+/** Objects that are read at once by the thread that calls. */
 const READ_AT_ONCE = BUDGET.inflate.objects;
 /** Objects of which it is kept what is wrong with them. */
 const MOST_DIFFERENT = 10_000;
@@ -147,11 +150,13 @@ class RunVerification {
 
   async verify(): Promise<Verification> {
     const { partitionBy = [] } = this.#manifest;
+    // They start while the folder is listed.
+    const others = this.#startOthers();
     const index = await FolderIndex.read(this.#folder, commonFolder(partitionBy, this.#choices));
     // Of several values, what others have in the same folders is not looked at.
     if (this.#choices.length > 0 && this.#choices.length < partitionBy.length) index.ignoreUnnamed();
     const wholeness = new Wholeness(this.#manifest);
-    await this.#readObjects(this.#compare(index, wholeness));
+    await this.#readObjects(this.#compare(index, wholeness), others);
     const problems = [
       ...wholeness.contradictions().map((message) => ({ message })),
       ...this.#countUnkept(index.uncounted),
@@ -170,6 +175,12 @@ class RunVerification {
       warnings: holds?.warnings() ?? [],
       objects: (which) => this.#describe(which, index, holds),
     };
+  }
+
+  #startOthers(): ObjectReader[] {
+    const { jsonBytes, bytes } = this.#manifest;
+    const toRead = (jsonBytes * this.#progress.bytes) / Math.max(1, bytes);
+    return this.#options.threads?.start(this.#folder, this.#progress.objects, toRead) ?? [];
   }
 
   /** Compares all objects with the list of the folder, and with each other; those are given that are to be read. */
@@ -203,21 +214,23 @@ class RunVerification {
     return undefined;
   }
 
-  async #readObjects(entries: AsyncGenerator<Entry, undefined>): Promise<void> {
+  async #readObjects(entries: AsyncGenerator<Entry, undefined>, others: readonly ObjectReader[]): Promise<void> {
     const { onProgress } = this.#options;
     const stop = new AbortController();
     const signal = AbortSignal.any([this.#options.signal, stop.signal]);
-    const work = async (): Promise<void> => {
+    const work = async (readObject: ObjectReader): Promise<void> => {
       for (let next = await entries.next(); next.done !== true; next = await entries.next()) {
         signal.throwIfAborted();
-        await this.#readWithRetries(next.value, signal);
+        await this.#readWithRetries(next.value, readObject, signal);
         this.#progress.objectsDone += 1;
         onProgress(this.#progress);
       }
     };
-    const workers = Array.from({ length: READ_AT_ONCE }, async () => {
+    // Each takes the next object when it has done one: so every thread has one before this one takes a second.
+    const here = Array.from({ length: READ_AT_ONCE }, () => readHere);
+    const workers = [...here.slice(0, 1), ...others, ...here.slice(1)].map(async (readObject) => {
       try {
-        await work();
+        await work(readObject);
       } catch (error) {
         stop.abort(error);
       }
@@ -226,7 +239,7 @@ class RunVerification {
     signal.throwIfAborted();
   }
 
-  async #readWithRetries({ at, object, key }: Entry, signal: AbortSignal): Promise<void> {
+  async #readWithRetries({ at, object, key }: Entry, readObject: ObjectReader, signal: AbortSignal): Promise<void> {
     const { retry, windowBytes, onProgress } = this.#options;
     const { columns, cut } = this.#manifest;
     const toVerify = { store: this.#folder.store, key, object, columns, keyColumns: cut?.key ?? [], windowBytes };
@@ -239,7 +252,7 @@ class RunVerification {
     const read = async (): Promise<void> => {
       problems = new Problems();
       seenBytes = 0;
-      await verifyObject(toVerify, problems, signal, (bytes) => {
+      await readObject({ ...toVerify, segment: at }, problems, signal, (bytes) => {
         seenBytes += bytes;
         onBytes(bytes);
       });
@@ -314,6 +327,8 @@ class RunVerification {
     return { key, ok: problems.length === 0, read: this.#wasRead[at] === 1, problems, ...hold };
   }
 }
+
+const readHere: ObjectReader = verifyObject;
 
 /** Whoever reads an archive by a glob, as most readers do, takes the rows of such folders for the archive's. */
 async function findNeighbours({ store, archive }: RunFolder): Promise<Problem[]> {

@@ -49,7 +49,12 @@ function describeObjects(objects: readonly { key: string }[]): string {
 }
 
 function describeWork(task: Task, { rows }: Trace): string {
-  return task.kind === 'archive-segment'
-    ? `read ${task.subject}, after row ${formatCount(rows)} of segment ${task.segment}`
-    : `restored ${describeObjects(task.objects)} into ${task.subject}, after line ${formatCount(rows)}`;
+  switch (task.kind) {
+    case 'archive-segment':
+      return `read ${task.subject}, after row ${formatCount(rows)} of segment ${task.segment}`;
+    case 'restore-object':
+      return `restored ${describeObjects(task.objects)} into ${task.subject}, after line ${formatCount(rows)}`;
+    case 'verify-object':
+      return `read ${task.key} again`;
+  }
 }

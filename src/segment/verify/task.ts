@@ -1,4 +1,5 @@
-/** What is known of an object that is to be read again. Plain data. */
+/** What crosses the thread boundary to have an object read again, and what comes back. Plain data only. */
+import type { Problem } from './problems.ts';
 
 /** As its manifest says. Digests are lower-case hex. */
 export interface ExpectedObject {
@@ -12,4 +13,35 @@ export interface ExpectedObject {
   /** Values of the key columns in the first and the last line; null without a key or without rows. */
   firstKey: readonly string[] | null;
   lastKey: readonly string[] | null;
+}
+
+/** An object to be read whole, and compared with what its manifest says. No secrets. */
+export interface VerifyTask {
+  kind: 'verify-object';
+  archive: string;
+  run: string;
+  /** Its index in the manifest. */
+  segment: number;
+  /** Which try this is, from 1. */
+  attempt: number;
+  /** Of the config, which the names are those of: see ../binding.ts. */
+  generation: number;
+  /** Names of the archive's source, which is not connected to, and of the destination that has the object. */
+  source: string;
+  destination: string;
+  /** Relative to the destination's prefix. */
+  key: string;
+  object: ExpectedObject;
+  columns: readonly { name: string }[];
+  keyColumns: readonly string[];
+  windowBytes: number;
+}
+
+/** What an object is like that was read. */
+export interface VerifiedFacts {
+  /** Of the object, that were read. */
+  bytes: number;
+  problems: readonly Problem[];
+  /** How many more there are. */
+  furtherProblems: number;
 }
