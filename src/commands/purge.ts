@@ -1,5 +1,4 @@
 /** `pgsluice purge`: deletes from the source what a run was proved to hold. */
-import { createInterface } from 'node:readline/promises';
 import { UsageError } from '../base/errors.ts';
 import { countOf, formatCount, formatDuration } from '../base/units.ts';
 import { sourceNamed, sourceOf } from '../config/resolve.ts';
@@ -8,23 +7,15 @@ import { tellTlsMeanings } from '../config/tls-meaning.ts';
 import { isRunId } from '../ledger/run-id.ts';
 import { OUTCOMES, type Outcome } from '../ledger/purge.ts';
 import { purgeRun } from '../purge/purge-run.ts';
-import type {
-  PartitionStep,
-  PurgeContext,
-  PurgeProgress,
-  PurgeQuestion,
-  PurgeRequest,
-  PurgeResult,
-  PurgeStatus,
-} from '../purge/request.ts';
+import type { PurgeContext, PurgeQuestion, PurgeRequest, PurgeResult, PurgeStatus } from '../purge/request.ts';
 import { linesOf } from '../purge/tally.ts';
 import { EXIT } from './entry.ts';
 import { watchInterrupts } from './interrupt.ts';
 import { chooseArchives, openConfig, openLog, type Invocation } from './invocation.ts';
-import { openProgressBar, type Progress } from './terminal/bar.ts';
 import { describeFailure } from './terminal/failure.ts';
 import { printJson, printLines } from './terminal/print.ts';
-import { progressOfBytes } from './terminal/progress.ts';
+import { PurgeBar } from './terminal/purge-bar.ts';
+import { askYesOrNo } from './terminal/question.ts';
 
 export interface PurgeOptions {
   runs: readonly string[];
@@ -48,9 +39,9 @@ const ORDER: readonly number[] = [EXIT.different, EXIT.failed, EXIT.usage, EXIT.
 
 export async function purgeCommand(invocation: Invocation, name: string, options: PurgeOptions): Promise<number> {
   const config = openConfig(invocation);
-  const requests = readRequests(invocation, config, name, options);
   const interrupt = watchInterrupts();
   try {
+    const requests = readRequests(invocation, config, name, options, interrupt.signal);
     const results: PurgeResult[] = [];
     for (const request of requests) {
       if (interrupt.interrupted) break;
@@ -72,6 +63,7 @@ function readRequests(
   config: Config,
   name: string,
   { runs, execute, yes, again = false }: PurgeOptions,
+  signal: AbortSignal,
 ): PurgeRequest[] {
   const [archive] = chooseArchives(config, [name]);
   if (archive === undefined) throw new UsageError(`there is no archive "${name}"`);
@@ -94,22 +86,20 @@ function readRequests(
     source,
     execute,
     again,
-    ...(isAsked ? { confirm: (what) => ask(archive.name, what) } : {}),
+    ...(isAsked ? { confirm: (what) => ask(archive.name, what, signal) } : {}),
   }));
 }
 
-async function ask(archive: string, { run, table, lines, partition }: PurgeQuestion) {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const wanted =
-      partition === undefined
-        ? `Delete from ${table} those that are unchanged?`
-        : `${partition.then === 'drop' ? 'Drop' : 'Detach'} the partition ${partition.name} of ${table}, which holds these alone?`;
-    const question = `${archive} ${run}: all ${countOf(lines, 'row')} are proved. ${wanted} [y/N] `;
-    return /^y(?:es)?$/i.test((await terminal.question(question)).trim());
-  } finally {
-    terminal.close();
-  }
+async function ask(
+  archive: string,
+  { run, table, lines, partition }: PurgeQuestion,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const wanted =
+    partition === undefined
+      ? `Delete from ${table} those that are unchanged?`
+      : `${partition.then === 'drop' ? 'Drop' : 'Detach'} the partition ${partition.name} of ${table}, which holds these alone?`;
+  return askYesOrNo(`${archive} ${run}: all ${countOf(lines, 'row')} are proved. ${wanted}`, signal);
 }
 
 async function purgeWithBar(
@@ -118,52 +108,25 @@ async function purgeWithBar(
   request: PurgeRequest,
   signal: AbortSignal,
 ): Promise<PurgeResult> {
-  let bar = openProgressBar(invocation.stderr, signal);
   const quiet = invocation.stderr.isTTY && config.log.level === 'info';
-  const started = performance.now();
-  const { name } = request.archive;
+  const bar = new PurgeBar(invocation.stderr, request, signal);
   const context: PurgeContext = {
     config,
     log: openLog(invocation, config, { ...(quiet ? { level: 'error' } : {}), above: (text) => bar.above(text) }),
     signal,
-    onProof: (progress) => {
-      bar.update(progressOfBytes(`prove ${name}`, progress, performance.now() - started));
-    },
-    onProgress: (progress) => {
-      bar.update(progressOfPurge(`purge ${name}`, progress, performance.now() - started));
-    },
+    onProof: (progress) => bar.proof(progress),
+    onProgress: (progress) => bar.progress(progress),
+    onPauses: (pauses) => bar.watch(pauses),
   };
   try {
     tellTlsMeanings(context.log, [request.source]);
     const { confirm } = request;
     if (confirm === undefined) return await purgeRun(context, request);
-    const askBetween: typeof confirm = async (what) => {
-      // It would be drawn over the question.
-      bar.close();
-      const isWanted = await confirm(what);
-      bar = openProgressBar(invocation.stderr, signal);
-      return isWanted;
-    };
+    const askBetween: typeof confirm = async (what) => bar.aside(() => confirm(what));
     return await purgeRun(context, { ...request, confirm: askBetween });
   } finally {
     bar.close();
   }
-}
-
-function progressOfPurge(
-  title: string,
-  { lines, linesDone, totals, step }: PurgeProgress,
-  elapsedMs: number,
-): Progress {
-  // How far the server is with a partition, it does not say.
-  if (step !== undefined)
-    return { title, part: STEPS.indexOf(step) / STEPS.length, figures: [countOf(lines, 'row'), step] };
-  const rate = linesDone / (Math.max(elapsedMs, 1) / 1000);
-  return {
-    title,
-    part: lines === 0 ? 1 : Math.min(1, linesDone / lines),
-    figures: [countOf(totals.deleted, 'row'), `${formatCount(rate)} rows/s`, describeStayed(totals)],
-  };
 }
 
 const WHY: Readonly<Record<Exclude<Outcome, 'deleted'>, string>> = {
@@ -174,12 +137,6 @@ const WHY: Readonly<Record<Exclude<Outcome, 'deleted'>, string>> = {
   inexact: 'hold what a line does not tell, such as JSON null',
   kept: 'were kept by a trigger',
 };
-
-function describeStayed(totals: PurgeResult['totals']): string {
-  return OUTCOMES.filter((outcome) => outcome !== 'deleted' && totals[outcome] > 0)
-    .map((outcome) => `${outcome} ${formatCount(totals[outcome])}`)
-    .join(', ');
-}
 
 function printResult(invocation: Invocation, result: PurgeResult): void {
   const subject = `${result.archive} ${result.run}`.trimEnd();
@@ -196,8 +153,6 @@ function printResult(invocation: Invocation, result: PurgeResult): void {
   } else if (error === undefined) printLines(invocation, describeTotals(subject, result));
   else printLines(invocation, describeFailure(error, subject));
 }
-
-const STEPS: readonly PartitionStep[] = ['comparing', 'detaching', 'comparing again', 'dropping', 'attaching again'];
 
 function describeTotals(subject: string, result: PurgeResult): string[] {
   const { status, lines, totals, seconds, mayGoOn, vacuum, partition } = result;

@@ -1,5 +1,7 @@
-/** What the bar shows of a run, of a restore and of a verification. */
+/** What the bar shows of a run, of a restore, of a verification and of a purge. */
 import { countOf, formatBytes, formatCount, formatDuration } from '../../base/units.ts';
+import { OUTCOMES } from '../../ledger/purge.ts';
+import type { PartitionStep, PurgeProgress } from '../../purge/request.ts';
 import type { VerifyProgress } from '../../verify/run.ts';
 import type { WindowsProgress } from '../../windows/ahead.ts';
 import type { ProgressSnapshot } from '../../work/progress.ts';
@@ -56,6 +58,39 @@ export function progressOfBytes(title: string, progress: VerifyProgress, elapsed
     ],
   };
 }
+
+/**
+ * `purge fetch_queue … 61% 284,000 rows 9,310 rows/s 130 changed 5 locked ETA 22.1 s`: what stays comes with its reason, the most first.
+ * `since` is the time since the first rows were done, and the lines since then.
+ */
+export function progressOfPurge(
+  title: string,
+  { lines, linesDone, totals, step }: PurgeProgress,
+  since: { ms: number; lines: number },
+): Progress {
+  // How far the server is with a partition, it does not say.
+  if (step !== undefined)
+    return { title, part: STEPS.indexOf(step) / STEPS.length, figures: [countOf(lines, 'row'), step] };
+  const seconds = secondsOf(since.ms);
+  const left = Math.max(0, lines - linesDone);
+  const rate = since.lines / seconds;
+  const stayed = OUTCOMES.filter((outcome) => outcome !== 'deleted' && totals[outcome] > 0)
+    .sort((one, other) => totals[other] - totals[one])
+    .map((outcome) => `${formatCount(totals[outcome])} ${outcome}`);
+  return {
+    title,
+    part: lines === 0 ? 1 : Math.min(1, linesDone / lines),
+    figures: [
+      countOf(totals.deleted, 'row'),
+      // What stayed is gone through again at the end: that is no rate of rows.
+      ...(since.lines === 0 || left === 0 ? [] : [`${formatCount(rate)} rows/s`]),
+      ...stayed,
+      ...(since.lines === 0 || left === 0 ? [] : [`ETA ${formatDuration((left / rate) * 1000)}`]),
+    ],
+  };
+}
+
+const STEPS: readonly PartitionStep[] = ['comparing', 'detaching', 'comparing again', 'dropping', 'attaching again'];
 
 /** Rows against the planner's estimate, which may be too low: less than all until the end is known. */
 function donePart({ rows, estimatedRows, ended, segments, segmentsDone }: ProgressSnapshot): number {

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { formatProgress, openProgressBar, type Progress } from '../../../../src/commands/terminal/bar.ts';
-import { progressOfBytes, progressOfRows, progressOfWindows } from '../../../../src/commands/terminal/progress.ts';
+import {
+  progressOfBytes,
+  progressOfPurge,
+  progressOfRows,
+  progressOfWindows,
+} from '../../../../src/commands/terminal/progress.ts';
 import type { ProgressSnapshot } from '../../../../src/work/progress.ts';
 
 const half: ProgressSnapshot = {
@@ -71,6 +76,34 @@ describe('the progress of a verification', () => {
   test('has no figure that is not a number for an archive without bytes', () => {
     const nothing = { objects: 0, objectsDone: 0, bytes: 0, bytesDone: 0 };
     assert.ok(!/NaN|Infinity/.test(formatProgress(progressOfBytes('x', nothing, 0), 80)));
+  });
+});
+
+describe('the progress of a purge', () => {
+  const totals = { deleted: 25_659, absent: 0, changed: 130, locked: 5, referenced: 31, inexact: 0, kept: 0 };
+  const purging = { lines: 120_000, linesDone: 25_825, totals };
+  const since = { ms: 4000, lines: 20_000 };
+  const line = (columns: number): string => formatProgress(progressOfPurge('purge queue', purging, since), columns);
+
+  test('has rows, their rate, and what stays by its reason, the most first', () => {
+    assert.equal(
+      line(120),
+      'purge queue ████░░░░░░░░░░░░░░░░  21% 25,659 rows 5,000 rows/s 130 changed 31 referenced 5 locked ETA 18.8 s',
+    );
+    assert.equal(line(80), 'purge queue ████░░░░░░░░░░░░░░░░  21% 25,659 rows 5,000 rows/s 130 changed');
+    assert.equal(line(60), 'purge queue ██░░░░░░░░  21% 25,659 rows 5,000 rows/s');
+  });
+
+  test('has no rate before there is one, nor once all was gone through and what stayed is looked at again', () => {
+    const { figures } = progressOfPurge('x', purging, { ms: 0, lines: 0 });
+    assert.deepEqual(figures, ['25,659 rows', '130 changed', '31 referenced', '5 locked']);
+    assert.deepEqual(progressOfPurge('x', { ...purging, linesDone: 200_000 }, since).figures, figures);
+    assert.deepEqual(progressOfPurge('x', { ...purging, lines: 0 }, since).part, 1);
+  });
+
+  test('of a partition is what is done with it', () => {
+    const { part, figures } = progressOfPurge('x', { ...purging, step: 'detaching' }, since);
+    assert.deepEqual([part, figures], [0.2, ['120,000 rows', 'detaching']]);
   });
 });
 
