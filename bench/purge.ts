@@ -35,8 +35,8 @@ const TARGET = 'public.purged';
 const ARCHIVE = 'purged';
 /** As many as a purge of rows of this size comes to. */
 const ROWS_A_BATCH = 5000;
-/** The same with fewer rows: memory is to be as flat. */
-const FEW = 8;
+/** Of all rows, the smallest first: memory is to be as flat. */
+const SHARES = [1 / 24, 1 / 3, 1];
 
 const BY_KEY = path.join(import.meta.dirname, 'alternatives', 'delete-by-key.ts');
 
@@ -60,7 +60,7 @@ const PURGERS: readonly Purger[] = [
   },
 ];
 
-/** Purges the article's table, and an eighth of it. Throws when a row stays. */
+/** Purges the article's table, and shares of it, the smallest first. Throws when a row stays. */
 export async function measurePurge(site: Site, rounds: number, signal: AbortSignal): Promise<PurgeOfTable[]> {
   const table = site.tables.find(({ name }) => name === 'article');
   if (table === undefined) return [];
@@ -70,8 +70,12 @@ export async function measurePurge(site: Site, rounds: number, signal: AbortSign
     // As on servers that are to survive a loss of power: the first change of a page puts it into the WAL whole.
     await client.query('ALTER SYSTEM SET full_page_writes = on');
     await client.query('SELECT pg_reload_conf()');
-    const few = { ...table, rows: Math.ceil(table.rows / FEW) };
-    return [await measureTable(site, client, few, 1, signal), await measureTable(site, client, table, rounds, signal)];
+    const measured: PurgeOfTable[] = [];
+    for (const share of SHARES) {
+      const part = { ...table, rows: Math.ceil(table.rows * share) };
+      measured.push(await measureTable(site, client, part, share === 1 ? rounds : 1, signal));
+    }
+    return measured;
   } finally {
     await client.query('ALTER SYSTEM RESET full_page_writes');
     await client.query('SELECT pg_reload_conf()');

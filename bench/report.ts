@@ -178,7 +178,7 @@ function purgeSection(purges: readonly PurgeOfTable[]): string[] {
   if (purges.length === 0) return [];
   return [
     '## Deleting exactly',
-    `All rows of the article's table, and of an eighth of it, with its key and its indexes, after a checkpoint: cold pages, which go into the
+    `All rows of the article's table, of a third and of a 24th of it, with its key and its indexes, after a checkpoint: cold pages, which go into the
 WAL whole. A purge reads all objects again, proves them, and deletes a row only if its line is the archived one. The DELETEs delete what has the key, or
 the date, whatever became of it.`,
     ...purges.flatMap(({ rows, jsonBytes, figures }) => [
