@@ -8,6 +8,7 @@ export const ROOMS = [
   ['cli.ts', 'turns argv into one command; nothing imports it'],
   ['commands', 'a command is a list of steps; what is below does not know who called it'],
   ['demo', 'brings servers along for the demo, the tests and the benchmark; the product does without'],
+  ['init', 'looks at a database, and writes a first config; nothing that runs by a config knows how it was written'],
   ['daemon', 'decides when; what is below does not know of schedules, alarms and pages'],
   ['audit', 'looks at archives that are long since committed; neither a run nor a purge knows of it'],
   ['purge', 'is the story of a purge; what proves an archive does not know what is done with the proof'],

@@ -1,5 +1,6 @@
 /** The table of all commands: a new one is one entry. A command's module is loaded when it is asked for. */
 import {
+  DEFAULT_CONFIG,
   isUrl,
   type CommandEntry,
   type CommandOption,
@@ -63,6 +64,51 @@ function datesOf(given: Given): { from?: string; to?: string } {
 }
 
 export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'init',
+    arguments: '',
+    does: 'look at a database, and write a first config: its tables, and what a purge of each would meet',
+    example: 'pgsluice init --to s3://acme-archive/pg --region eu-west-1',
+    options: [
+      {
+        flags: '--source <url>',
+        does: "the database (default: $DATABASE_URL, or it is asked for). The config gets \${DATABASE_URL} in its place; '\${NAME}' and '\${file:/path}' are taken as they are",
+      },
+      { flags: '--to <url>', does: 's3://bucket/prefix or file:///folder; asked for at a terminal' },
+      ...S3,
+      {
+        flags: '--table <schema.table>',
+        does: 'a table to archive, once for each (default: the 20 largest)',
+        repeats: true,
+      },
+      {
+        flags: '--output <file>',
+        does: `the file to write, - for stdout (default: that of --config or $PGSLUICE_CONFIG; then as root ${DEFAULT_CONFIG}, else ./pgsluice.yaml)`,
+      },
+      { flags: '--force', does: 'replace a file that is there' },
+      {
+        flags: '--write-environment',
+        does: 'put the URL, and AWS keys of this shell, into the file `environment` beside the config, mode 0600',
+      },
+    ],
+    exits: {
+      1: 'the database or the destination does not answer, is not there or not granted; nothing was written',
+      2: 'usage, or the file is there already',
+      130: INTERRUPTED,
+    },
+    variables: [...BOTH_ENDS, 'DATABASE_URL'],
+    run: async (invocation, given) =>
+      (await import('./init.ts')).initCommand(invocation, {
+        ends: {
+          ...given.texts('source', 'to', 'region', 'endpoint'),
+          ...(given.flag('forcePathStyle') ? { forcePathStyle: true } : {}),
+        },
+        ...given.texts('output', 'config'),
+        tables: given.list('table'),
+        force: given.flag('force'),
+        writeEnvironment: given.flag('writeEnvironment'),
+      }),
+  },
   {
     name: 'check',
     arguments: '',

@@ -9,7 +9,7 @@ const MOST_CHARS = 100;
  */
 export function archiveNameOf({ schema, table }: TableName): string {
   const whole = schema === undefined || schema === 'public' ? table : `${schema}.${table}`;
-  const plain = whole.replaceAll(/[^A-Za-z0-9_.-]/gu, '_').replace(/^[^A-Za-z0-9]+/, '');
+  const plain = whole.replaceAll(/[^A-Za-z0-9_.-]+/gu, '_').replaceAll(/^[^A-Za-z0-9]+|_$/g, '');
   return plain === '' ? 'table' : plain.slice(0, MOST_CHARS);
 }
 
