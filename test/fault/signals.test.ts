@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { afterEach, before, describe, test } from 'node:test';
-import { eventually, happened } from '../support/cli.ts';
+import type { Rehearsals } from '../../src/ledger/rehearsals.ts';
+import { eventually, happened, withDeadline } from '../support/cli.ts';
+import { EVERY_SECOND } from '../support/daemon.ts';
+import { runInProcess } from '../support/in-process.ts';
+import { testDatabase } from '../support/postgres.ts';
+import { startPostgresProxy, type PostgresProxy } from '../support/postgres-proxy.ts';
 import { oracleLines } from '../support/read-lines.ts';
-import { createGatedView, createWideTable, openSite, resultsOf, type Site } from '../support/site.ts';
+import { createGatedView, createWideTable, openSite, PREFIX, resultsOf, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
 const NO_CODEC = { compression: { codec: 'none' }, segments: { by: 'none' } };
@@ -142,5 +147,92 @@ describe('a run that gets a signal', () => {
     await site.waitForNoBackends();
     assert.equal((await site.archive(['late', '--run-id', RUN], config))[0]?.status, 'committed');
     assert.equal((await site.lines('late', RUN)).length, 3000);
+  });
+});
+
+describe('a daemon that is killed while it rehearses a restore', () => {
+  const KEY = `${PREFIX}back/_rehearsals.json`;
+
+  /**
+   * Of connections with such a name nothing is answered any more from the end of that command on, or from the first word; with
+   * `behind`, only once there was a connection of that name.
+   */
+  function holdFrom(
+    proxy: PostgresProxy,
+    held: RegExp,
+    { command, behind }: { command?: string; behind?: RegExp } = {},
+  ): Promise<unknown> {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    let [isHeld, isDue] = [false, behind === undefined];
+    proxy.onConnection = (name) => {
+      isDue ||= behind?.test(name) === true;
+      if (!held.test(name)) return undefined;
+      return ({ type, body }, bytes) => {
+        const isIt = command === undefined || (type === 'C' && body.toString('latin1').startsWith(command));
+        isHeld ||= isDue && isIt;
+        if (isHeld) resolve(undefined);
+        return isHeld ? undefined : bytes;
+      };
+    };
+    return promise;
+  }
+
+  test('leaves at each step at most one table, which the next start drops, and then a run comes back', async (t) => {
+    const [site, scratch] = [await openSite(), await testDatabase(t)];
+    const proxy = await startPostgresProxy(scratch.url);
+    t.after(() => proxy.stop());
+    await createWideTable(site, 'wide', 200);
+    const sources = { default: { url: '${DATABASE_URL}' }, scratch: { url: proxy.url } };
+    const config = await site.writeConfig({
+      archives: { back: { table: 'wide' } },
+      workers: { threads: 1 },
+      ...{ sources, audits: { rehearse: { schedule: EVERY_SECOND, source: 'scratch' } } },
+    });
+    assert.equal((await runInProcess(site, config, 'back', RUN)).result.status, 'committed');
+    const stored = async (): Promise<Rehearsals> => {
+      const found = await site.stored(KEY);
+      return found === undefined ? { attempts: [], results: [] } : (JSON.parse(found.body.toString()) as Rehearsals);
+    };
+    const tables = async (): Promise<string[]> => {
+      const { rows } = await scratch.client.query<{ name: string }>(
+        "SELECT relname AS name FROM pg_class WHERE relname LIKE 'pgsluice%' AND relkind = 'r' ORDER BY 1",
+      );
+      return rows.map(({ name }) => name).filter((name) => name.startsWith('pgsluice_rehearsal_'));
+    };
+    const strangers = `pgsluice_rehearsal_${'f'.repeat(32)}`;
+    await scratch.client.query(`CREATE TABLE ${strangers} (i int)`);
+    const session = /^pgsluice rehearsal on /;
+    const comparing = /^pgsluice rehearsal back\//;
+    const steps: [at: string, tables: number, reach: () => Promise<unknown>][] = [
+      ['its table is noted', 0, () => holdFrom(proxy, /^pgsluice restore back\/\w+ on /)],
+      ['rows are there', 1, () => holdFrom(proxy, /^pgsluice restore back\/\w+\/0$/, { command: 'COPY' })],
+      ['they are compared', 1, () => holdFrom(proxy, comparing)],
+      ['its table is about to go', 1, () => holdFrom(proxy, session, { command: 'DROP TABLE', behind: comparing })],
+    ];
+    let before: string[] = [];
+    for (const [at, left, reach] of steps) {
+      const reached = reach();
+      const cli = site.start(['daemon'], config);
+      await withDeadline(reached, () => `it has not come to where ${at}; it said:\n${cli.stderr}`);
+      cli.kill('SIGKILL');
+      assert.equal((await cli.ended()).signal, 'SIGKILL');
+      const ours = (await tables()).filter((name) => name !== strangers);
+      assert.equal(ours.length, left, `${at}: ${ours.join()}`);
+      assert.deepEqual(
+        before.filter((name) => ours.includes(name)),
+        [],
+        'what the one before has left is gone',
+      );
+      assert.equal((await stored()).attempts.length, 1, at);
+      before = ours;
+    }
+    proxy.onConnection = () => undefined;
+    const last = site.start(['daemon'], config);
+    await last.waitForLog('has come back as it was archived');
+    last.kill('SIGTERM');
+    assert.equal((await last.ended()).code, 0, last.stderr);
+    const { attempts, results } = await stored();
+    assert.deepEqual([attempts, results.map(({ run, status }) => `${run} ${status}`)], [[], [`${RUN} equal`]]);
+    assert.deepEqual(await tables(), [strangers]);
   });
 });
