@@ -7,12 +7,15 @@ import { memorySum } from '../config/memory-sum.ts';
 import { memoryLimit } from '../config/memory-limit.ts';
 import { readerOf } from '../config/reader.ts';
 import type { Config } from '../config/schema.ts';
+import { allEntries } from '../config/tables.ts';
 import { chooseCompressor, describeCompressor } from '../format/compress/codec.ts';
 import { checkPurges } from '../purge/outlook.ts';
 import { checkOnline, type OnlineFinding } from '../run/check-online.ts';
+import { expandEntries, withExpanded, type Expanded } from '../run/expand.ts';
 import { checkWindows } from '../windows/check.ts';
 import { EXIT } from './entry.ts';
 import { offlineWarnings, openConfig, type Invocation } from './invocation.ts';
+import { describeExpanded } from './tables.ts';
 import { printJson, printLines } from './terminal/print.ts';
 
 /** What `check --json` prints. Sizes in bytes. */
@@ -109,14 +112,19 @@ async function check(invocation: Invocation, online: boolean, print: Printer): P
 
 async function lookAround(
   invocation: Invocation,
-  config: Config,
+  written: Config,
   report: CheckReport,
   print: Printer,
 ): Promise<CheckReport> {
   const tell = (finding: OnlineFinding): void => {
     print.finding(finding);
   };
+  const expanded = await expandEntries(written);
+  const config = withExpanded(written, expanded);
+  const ofTables = expanded.flatMap(findingsOf);
+  ofTables.forEach(tell);
   const online = [
+    ...ofTables,
     ...(await checkOnline(config, tell)),
     ...(await checkWindows(config, tell)),
     ...(await checkPurges(config, tell)),
@@ -137,6 +145,13 @@ async function lookAround(
   };
 }
 
+/** What an entry with `tables` stands for. */
+function findingsOf(one: Expanded): OnlineFinding[] {
+  const subject = `archives.${one.entry.name}`;
+  const found: OnlineFinding[] = one.isAnswered ? [{ level: 'ok', subject, message: describeExpanded(one) }] : [];
+  return [...found, ...one.failures.map(({ message, hint }) => ({ level: 'error' as const, subject, message, hint }))];
+}
+
 /** Of the largest run that was planned, as far as one is known; and no fewer than a plan may have by itself. */
 export function mostSegments(findings: readonly OnlineFinding[]): number {
   return Math.max(BUDGET.segments.planned, ...findings.map(({ segments = 0 }) => segments));
@@ -152,9 +167,9 @@ function describeConfig(
   return {
     config: invocation.configFile,
     memory: { terms: [...terms], totalBytes, limitBytes: limit.bytes, limitFrom: limit.from },
-    archives: Object.values(config.archives).map((archive) => ({
+    archives: allEntries(config).map((archive) => ({
       name: archive.name,
-      reads: archive.table ?? 'query',
+      reads: archive.table ?? (archive.tables === undefined ? 'query' : `tables ${archive.tables.join(', ')}`),
       schedule: archive.schedule === undefined ? null : `${archive.schedule} (${archive.timezone})`,
       compression: describeCompressor(archive.compression.codec, chooseCompressor(archive.compression)),
       reader: readerOf(archive),

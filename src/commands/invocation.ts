@@ -1,6 +1,7 @@
 /** What every command is given: where its config is, where its output goes, and when to stop. */
-import { UsageError } from '../base/errors.ts';
+import { fail, UsageError, type Failure } from '../base/errors.ts';
 import { createLog, isSystemdJournal, type Log } from '../base/log.ts';
+import { ownEntry } from '../base/own.ts';
 import { registerSecret } from '../base/secrets.ts';
 import { nearestName } from '../base/suggest.ts';
 import { readServiceEnvironment } from '../config/environment-file.ts';
@@ -12,8 +13,10 @@ import { archiveNamed } from '../config/resolve.ts';
 import { memoryLimit } from '../config/memory-limit.ts';
 import { secretValues } from '../config/secrets.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
+import { archiveOfPatterns } from '../config/tables.ts';
 import { configWarnings } from '../config/warnings.ts';
 import { engineFallbacks, engineProblems } from '../run/engines.ts';
+import { expandEntries, withExpanded, type Expanded } from '../run/expand.ts';
 
 export interface Invocation {
   configFile: string;
@@ -99,15 +102,65 @@ export interface LogChoice {
   above?: (text: string) => void;
 }
 
-/** The archives of these names, each once. Throws UsageError that names all that are unknown. */
+/**
+ * The archives of these names, each once. No source is asked: a name that an entry with `tables` could have given is taken, as
+ * what lies in a destination is found by names alone. Throws UsageError that names all that are unknown.
+ */
 export function chooseArchives(config: Config, names: readonly string[]): ArchiveConfig[] {
-  const unknown = names.filter((name) => archiveNamed(config, name) === undefined);
+  const archiveOf = (name: string): ArchiveConfig | undefined =>
+    archiveNamed(config, name) ?? archiveOfPatterns(config, name);
+  const unknown = names.filter((name) => archiveOf(name) === undefined);
   if (unknown.length > 0) throw new UsageError(unknown.map((name) => describeUnknown(config, name)));
-  return [...new Set(names)].flatMap((name) => archiveNamed(config, name) ?? []);
+  return [...new Set(names)].flatMap((name) => archiveOf(name) ?? []);
+}
+
+/** What is to be worked on, with the config that has it; and what entries with `tables` could not be asked or not take. */
+export interface Chosen {
+  config: Config;
+  archives: ArchiveConfig[];
+  expanded: Expanded[];
+  failures: Failure[];
+}
+
+/** The same for commands that read sources, which are asked for what entries with `tables` stand for; without names, all. */
+export async function chooseWithTables(config: Config, names: readonly string[]): Promise<Chosen> {
+  const isPlain = names.length > 0 && names.every((name) => archiveNamed(config, name) !== undefined);
+  const isOfEntry = (name: string): boolean => ownEntry(config.patterns, name) !== undefined;
+  if (names.length > 0)
+    chooseArchives(
+      config,
+      names.filter((name) => !isOfEntry(name)),
+    );
+  const expanded = isPlain ? [] : await expandEntries(config);
+  const whole = withExpanded(config, expanded);
+  const archivesOf = (name: string): ArchiveConfig[] => {
+    const group = isOfEntry(name) ? expanded.find(({ entry }) => entry.name === name) : undefined;
+    return group?.archives ?? [archiveNamed(whole, name) ?? []].flat();
+  };
+  const failuresOf = (name: string): Failure[] => {
+    if (archiveNamed(whole, name) !== undefined && !isOfEntry(name)) return [];
+    const entry = isOfEntry(name) ? name : archiveOfPatterns(config, name)?.entry;
+    const found = expanded.find((one) => one.entry.name === entry);
+    if (found === undefined || found.failures.length > 0) return found?.failures ?? [];
+    if (isOfEntry(name)) return [];
+    const message = `the entry ${found.entry.name} finds no table for an archive ${name}`;
+    return [fail('no-such-tables', { stage: 'plan', archive: name, message }).failure];
+  };
+  const wanted = names.length === 0 ? Object.keys(whole.archives) : [...new Set(names)];
+  return {
+    config: whole,
+    expanded,
+    archives: [...new Set(wanted.flatMap(archivesOf))],
+    failures: [
+      ...new Set(names.length === 0 ? expanded.flatMap(({ failures }) => failures) : wanted.flatMap(failuresOf)),
+    ],
+  };
 }
 
 function describeUnknown(config: Config, name: string): string {
-  const known = Object.keys(config.archives);
+  if (ownEntry(config.patterns, name) !== undefined)
+    return `"${name}" stands for several tables; name the archive of one of them, as \`pgsluice list\` shows them`;
+  const known = Object.keys(config.archives).concat(Object.keys(config.patterns));
   const near = nearestName(name, known);
   const all = known.length === 0 ? 'none' : known.join(', ');
   const advice = near === undefined ? `the config has ${all}` : `did you mean "${near}"?`;

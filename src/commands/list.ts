@@ -1,14 +1,17 @@
 /** `pgsluice list`: the runs that the destination holds. */
 import type { FormerArchive } from '../audit/former-archives.ts';
 import { toFailure, UsageError } from '../base/errors.ts';
+import { ownEntry } from '../base/own.ts';
 import { NEVER } from '../base/signals.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
-import { destinationOf } from '../config/resolve.ts';
-import type { Config, DestinationConfig } from '../config/schema.ts';
+import { destinationOf, withArchives } from '../config/resolve.ts';
+import type { ArchiveConfig, Config, DestinationConfig } from '../config/schema.ts';
+import { archiveOfPatterns } from '../config/tables.ts';
 import { isChosen, readChoices } from '../ledger/partitions.ts';
 import type { ManifestSummary } from '../ledger/manifest.ts';
 import { readRehearsals, type RehearsalResult } from '../ledger/rehearsals.ts';
 import { listRuns, type StoredRun } from '../ledger/runs.ts';
+import { expandByFolders } from '../run/expand.ts';
 import { isWindowed } from '../run/subject.ts';
 import { calendarLines } from '../windows/calendar-lines.ts';
 import { openKnownRuns } from '../windows/known-runs.ts';
@@ -58,9 +61,11 @@ export async function listCommand(
   const { partition = [] } = options;
   if (options.windows && partition.length > 0)
     throw new UsageError('--windows and --partition do not go together: leave one of them out');
-  const config = openConfig(invocation);
-  if (options.windows) return listWindows(invocation, config, name);
-  const former = await listedFormer(config, name, openLog(invocation, config));
+  const written = openConfig(invocation);
+  if (options.windows) return listWindows(invocation, written, name);
+  const config = await withTablesThere(written, name);
+  const isEntry = name !== undefined && ownEntry(config.patterns, name) !== undefined;
+  const former = isEntry ? [] : await listedFormer(config, name, openLog(invocation, config));
   const printer = invocation.json ? new JsonList(invocation) : new Table(invocation, isRehearsed(config));
   let block: ListedRun[] = [];
   for (const listed of archivesOf(config, name, former)) {
@@ -78,9 +83,22 @@ export async function listCommand(
   return EXIT.done;
 }
 
+/** With what entries with `tables` have made, by what lies in their destinations. */
+async function withTablesThere(config: Config, name: string | undefined): Promise<Config> {
+  const entry = name === undefined ? undefined : ownEntry(config.patterns, name);
+  if (name !== undefined && entry === undefined)
+    return withArchives(config, [archiveOfPatterns(config, name) ?? []].flat());
+  const found: ArchiveConfig[] = [];
+  for (const one of entry === undefined ? Object.values(config.patterns) : [entry])
+    found.push(...(await expandByFolders(config, one, NEVER)));
+  return withArchives(config, found);
+}
+
 /** Those of the config first. */
 function archivesOf(config: Config, name: string | undefined, former: readonly FormerArchive[]): Listed[] {
-  const archives = Object.values(config.archives).filter((archive) => name === undefined || archive.name === name);
+  const isNamed = (archive: ArchiveConfig): boolean =>
+    ownEntry(config.patterns, name ?? '') === undefined ? archive.name === name : archive.entry === name;
+  const archives = Object.values(config.archives).filter((archive) => name === undefined || isNamed(archive));
   return [
     ...archives.map((archive) => {
       return { archive: archive.name, destination: destinationOf(config, archive), isFormer: false };

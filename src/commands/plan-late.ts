@@ -4,7 +4,7 @@ import type { Log } from '../base/log.ts';
 import { countOf, formatCount } from '../base/units.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import type { Stretch } from '../calendar/windows.ts';
-import type { Config } from '../config/schema.ts';
+import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { withConnection, type Client } from '../postgres/connect.ts';
 import { isWindowed } from '../run/subject.ts';
 import { openStore } from '../store/open.ts';
@@ -21,7 +21,7 @@ import { nextGeneration, takenIds, type MissingInput } from '../windows/missing.
 import type { WindowedArchive } from '../windows/window-source.ts';
 import { EXIT } from './entry.ts';
 import { watchInterrupts } from './interrupt.ts';
-import { chooseArchives, openConfig, openLog, type Invocation } from './invocation.ts';
+import { chooseWithTables, openConfig, openLog, type Invocation } from './invocation.ts';
 import { openProgressBar, type ProgressBar } from './terminal/bar.ts';
 import { bothEnds } from './terminal/both-ends.ts';
 import { describeFailure } from './terminal/failure.ts';
@@ -78,8 +78,8 @@ export async function planLateCommand(
   { runId, ...options }: WindowChoice & { runId?: string },
 ): Promise<number> {
   if (runId !== undefined) throw new UsageError('--late counts windows by their dates; leave --run-id out');
-  const config = openConfig(invocation);
-  const archives = archivesOf(config, names, options);
+  const { config, archives: chosen, failures } = await chooseWithTables(openConfig(invocation), names);
+  const archives = archivesOf(chosen, names, options);
   const interrupt = watchInterrupts();
   const bar = openProgressBar(invocation.stderr, interrupt.signal);
   const log = openLog(invocation, config, { above: bar.above });
@@ -93,14 +93,18 @@ export async function planLateCommand(
     interrupt.release();
   }
   if (interrupt.interrupted) return EXIT.interrupted;
+  reports.push(...failures.map((error) => ({ archive: error.archive ?? '', error })));
   if (invocation.json) printJson(invocation, reports);
   else printLines(invocation, reports.flatMap(describeReport));
   return reports.some((report) => 'error' in report) ? EXIT.usage : EXIT.done;
 }
 
 /** Those with windows, unless others are named. Throws UsageError. */
-function archivesOf(config: Config, names: readonly string[], options: WindowChoice): WindowedArchive[] {
-  const chosen = names.length === 0 ? Object.values(config.archives) : chooseArchives(config, names);
+function archivesOf(
+  chosen: readonly ArchiveConfig[],
+  names: readonly string[],
+  options: WindowChoice,
+): WindowedArchive[] {
   const windowed = chosen.filter(isWindowed);
   const [other] = names.length === 0 ? [] : chosen.filter((archive) => !isWindowed(archive));
   if (other !== undefined) throw new UsageError(`--late is for archives with window:, and ${other.name} has none`);

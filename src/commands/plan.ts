@@ -20,7 +20,8 @@ import { formatRunId, parseRunId } from '../ledger/run-id.ts';
 import { describeFailure } from './terminal/failure.ts';
 import { EXIT } from './entry.ts';
 import { bothEnds } from './terminal/both-ends.ts';
-import { chooseArchives, openConfig, type Invocation } from './invocation.ts';
+import { describeTables } from './tables.ts';
+import { chooseWithTables, openConfig, type Invocation } from './invocation.ts';
 import { printJson, printLines } from './terminal/print.ts';
 
 /** What `plan --json` prints for an archive. Sizes in bytes; rows and sizes are the planner's estimates. */
@@ -66,11 +67,13 @@ export async function planCommand(
 ): Promise<number> {
   if (options.from !== undefined || options.to !== undefined)
     throw new UsageError('--from and --to go with --late; without it, all windows that are missing are planned');
-  const config = openConfig(invocation);
-  const archives = names.length === 0 ? Object.values(config.archives) : chooseArchives(config, names);
   if (options.runId !== undefined) parseRunId(options.runId);
+  const { config, archives, expanded, failures } = await chooseWithTables(openConfig(invocation), names);
+  if (!invocation.json) printLines(invocation, describeTables(expanded));
   const reports: AnyReport[] = [];
   for (const archive of archives) reports.push(await reportPlan(config, archive, options.runId));
+  const run = options.runId ?? formatRunId(new Date());
+  reports.push(...failures.map((error) => ({ archive: error.archive ?? '', run, error })));
   if (invocation.json) printJson(invocation, reports);
   else
     printLines(

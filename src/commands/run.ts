@@ -1,5 +1,5 @@
 /** `pgsluice run`: archives now, in the foreground. */
-import { UsageError } from '../base/errors.ts';
+import { UsageError, type Failure } from '../base/errors.ts';
 import { countOf, formatBytes } from '../base/units.ts';
 import { sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
@@ -20,7 +20,7 @@ import { makeWindows, type WindowRequest } from '../windows/make.ts';
 import { describeFailure } from './terminal/failure.ts';
 import { watchInterrupts } from './interrupt.ts';
 import { EXIT } from './entry.ts';
-import { chooseArchives, openConfig, openLog, type Invocation } from './invocation.ts';
+import { chooseWithTables, openConfig, openLog, type Invocation } from './invocation.ts';
 import { nextCommands } from './without-file.ts';
 import { printJson, printLines } from './terminal/print.ts';
 import { progressOfRows, progressOfWindows } from './terminal/progress.ts';
@@ -38,12 +38,15 @@ export async function runCommand(
   names: readonly string[],
   options: RunOptions,
 ): Promise<number> {
-  const config = openConfig(invocation);
-  const archives = archivesToRun(config, names, options);
+  const written = openConfig(invocation);
+  requireNames(names, options);
+  const { config, archives, failures } = await chooseWithTables(written, names);
   requireWindowOptions(archives, options);
   const interrupt = watchInterrupts();
   try {
     const results = await runWithBar(invocation, config, archives, interrupt.signal, options);
+    const run = options.runId ?? formatRunId(new Date());
+    results.push(...failures.map((error) => notBegun(error, run)));
     if (invocation.json) printJson(invocation, results);
     else printLines(invocation, [...results.flatMap(describeResult), ...describeNext(invocation, results)]);
     if (interrupt.interrupted) return EXIT.interrupted;
@@ -53,11 +56,20 @@ export async function runCommand(
   }
 }
 
-function archivesToRun(config: Config, names: readonly string[], options: RunOptions): ArchiveConfig[] {
+/** Of what is no archive, as an entry with `tables` does not find it. */
+function notBegun(error: Failure, run: string): RunResult {
+  const nothing = { rows: 0, objects: 0, jsonBytes: 0, bytes: 0, seconds: 0, peakHeapBytes: 0, resumed: false };
+  const { maxRSS } = process.resourceUsage();
+  return {
+    ...{ ...nothing, archive: error.archive ?? '', run, status: 'failed', manifest: null, error },
+    peakRssBytes: maxRSS * 1024,
+  };
+}
+
+function requireNames(names: readonly string[], options: RunOptions): void {
   if (options.all === names.length > 0) {
     throw new UsageError('name the archives to run, or give --all (one of the two); example: pgsluice run fetch_queue');
   }
-  return options.all ? Object.values(config.archives) : chooseArchives(config, names);
 }
 
 /** A run id names one window, or one run; the other options choose among windows. */

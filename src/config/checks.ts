@@ -127,16 +127,35 @@ function reportSql(entry: Entry, key: string): void {
 
 function reportArchive(entry: Entry): void {
   for (const key of ['where', 'query']) reportSql(entry, key);
-  if (!entry.has('table') && !entry.has('query')) entry.reportSelf('either table or query is required');
+  if (!entry.has('table') && !entry.has('query') && !entry.has('tables'))
+    entry.reportSelf('either table or query is required; or tables, for several');
   entry.refuseTogether('query', 'table', 'cannot be together with table; remove one of them');
+  reportTables(entry);
   entry.refuseTogether('exclude', 'columns', 'cannot be together with columns; remove one of them');
   if (!entry.has('query') && entry.has('params')) entry.report('params', 'needs a query; a table takes none');
-  if (!entry.has('table')) reportQueryOptions(entry);
+  if (!entry.has('table') && !entry.has('tables')) reportQueryOptions(entry);
   reportWindow(entry);
   reportLayout(entry);
   reportPurge(entry);
   reportPace(entry);
   reportCompression(entry);
+}
+
+/** What is found by a pattern may be another table tomorrow: nothing of it is deleted, and no switch stands for all of it. */
+function reportTables(entry: Entry): void {
+  for (const key of ['table', 'query'])
+    entry.refuseTogether('tables', key, `cannot be together with ${key}; remove one of them`);
+  if (!entry.has('tables')) {
+    if (entry.has('exceptTables')) entry.report('exceptTables', 'needs tables');
+    return;
+  }
+  if (entry.has('purge'))
+    entry.report(
+      'purge',
+      'cannot be together with tables: rows are deleted only from a table that is named; give it an entry of its own',
+    );
+  if (entry.has('ping'))
+    entry.report('ping', 'cannot be together with tables: a run of one table would hide that of another; use notify');
 }
 
 /** Runs of a windowed archive are functions of their window, others of their slot. */

@@ -22,11 +22,13 @@ class Secret {
 }
 
 function markSecrets(config: Config): unknown {
+  const { patterns, ...rest } = config;
+  const own = Object.entries(config.archives).filter(([, { entry }]) => entry === undefined);
   const written = {
-    ...config,
+    ...rest,
     sources: asWritten(config.sources),
     destinations: asWritten(config.destinations),
-    archives: asWritten(config.archives),
+    archives: asWritten({ ...Object.fromEntries(own), ...patterns }),
   };
   return mapSecrets(withoutUnits(written), (value) => new Secret(value));
 }

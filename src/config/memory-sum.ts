@@ -5,6 +5,7 @@ import { zstdTableBytes, zstdWindowBytes } from '../base/zstd-levels.ts';
 import { readerOf } from './reader.ts';
 import { destinationOf } from './resolve.ts';
 import type { ArchiveConfig, Config, DestinationConfig } from './schema.ts';
+import { allEntries } from './tables.ts';
 
 /** One line of the sum. */
 export interface MemoryTerm {
@@ -32,9 +33,7 @@ export function memorySum(
     { name: `run of ${formatCount(segments)} segments`, bytes: segments * budget.segments.bytes },
     ...purgeTerms(config, budget),
     ...auditTerms(config, budget),
-    ...(Object.values(config.archives).some(({ segments: { on } }) => on === 'here')
-      ? threadTerms(config, budget)
-      : []),
+    ...(allEntries(config).some(({ segments: { on } }) => on === 'here') ? threadTerms(config, budget) : []),
   ];
   return { terms, totalBytes: total(terms) };
 }
@@ -64,8 +63,8 @@ function queueTerms({ hosts }: Config, { queue }: Budget): MemoryTerm[] {
 }
 
 /** The daemon purges in its main process, one run at a time. */
-function purgeTerms({ archives }: Config, { purge, scan, inflate }: Budget): MemoryTerm[] {
-  const isUsed = Object.values(archives).some((archive) => archive.purge !== undefined);
+function purgeTerms(config: Config, { purge, scan, inflate }: Budget): MemoryTerm[] {
+  const isUsed = allEntries(config).some((archive) => archive.purge !== undefined);
   const linesBytes = purge.lines * purge.lineBytes + 2 * purge.keyBytes;
   const proofBytes = scan.contentBytes + scan.tableBytes + inflate.objects * inflateBytes(inflate);
   return isUsed ? [{ name: 'a purge', bytes: linesBytes + proofBytes }] : [];
@@ -82,14 +81,14 @@ function auditTerms(config: Config, budget: Budget): MemoryTerm[] {
 }
 
 /** What the largest run may have. */
-function mostSegments({ archives }: Config, { segments }: Budget): number {
-  const isByValue = Object.values(archives).some(({ partitionBy }) => partitionBy !== undefined);
+function mostSegments(config: Config, { segments }: Budget): number {
+  const isByValue = allEntries(config).some(({ partitionBy }) => partitionBy !== undefined);
   return segments.planned + (isByValue ? segments.values : 0);
 }
 
 /** What a thread needs besides its heap to archive; or to restore, where that is more. */
 function bufferTerms(config: Config, budget: Budget): MemoryTerm[] {
-  const archives = Object.values(config.archives);
+  const archives = allEntries(config);
   const terms = [
     { name: 'rows on their way', bytes: rowsBytes(budget) + cursorBytes(config) },
     {
@@ -114,8 +113,9 @@ function rowsBytes(budget: Budget): number {
  * Through a cursor, the driver holds a row whole, in a buffer that grows by doubling while the one before is copied. And
  * the text of rows is made into buffers that are collected with it: they come to no more than the young generation.
  */
-function cursorBytes({ archives, workers }: Config): number {
-  const isUsed = Object.values(archives).some((archive) => readerOf(archive) === 'cursor');
+function cursorBytes(config: Config): number {
+  const { workers } = config;
+  const isUsed = allEntries(config).some((archive) => readerOf(archive) === 'cursor');
   if (!isUsed) return 0;
   return 4 * maxRowBytes(workers.maxOldGenerationSizeMb) + workers.maxYoungGenerationSizeMb * 1024 ** 2;
 }
@@ -168,8 +168,8 @@ function readingBytes(config: Config, budget: Budget): number {
  * The largest window that a decompressor is given. An object says itself how much it wants: so it gets what the archives of
  * the config are written with, or what all but the highest levels take.
  */
-export function readableWindowBytes({ archives }: Config, { unpack }: Budget = BUDGET): number {
-  const windows = Object.values(archives).map(({ compression: { codec, level } }) =>
+export function readableWindowBytes(config: Config, { unpack }: Budget = BUDGET): number {
+  const windows = allEntries(config).map(({ compression: { codec, level } }) =>
     codec === 'zstd' ? zstdWindowBytes(level) : 0,
   );
   return Math.max(unpack.windowBytes, ...windows);

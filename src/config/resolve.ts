@@ -10,6 +10,8 @@ import type { WithUnits } from './unit-names.ts';
 export function resolveConfig(written: z.output<typeof configSchema>, environment: NodeJS.ProcessEnv): Config {
   const options = withUnits(written) as WithUnits<typeof written>;
   const state = options.state ?? defaultState(environment);
+  const entries = Object.entries(mapEntries(options.archives, (name, archive) => ({ name, ...archive })));
+  const isOfPatterns = ([, { tables }]: (typeof entries)[number]): boolean => tables !== undefined;
   return deepFreeze({
     ...options,
     sources: mapEntries(options.sources, (name, source) => ({ name, ...source })),
@@ -18,10 +20,17 @@ export function resolveConfig(written: z.output<typeof configSchema>, environmen
       ...destination,
       location: locationOf(destination.url),
     })),
-    archives: mapEntries(options.archives, (name, archive) => ({ name, ...archive })),
+    archives: Object.fromEntries(entries.filter((entry) => !isOfPatterns(entry))),
+    patterns: Object.fromEntries(entries.filter(isOfPatterns)),
     state,
     control: options.control ?? `${firstFolder(environment['RUNTIME_DIRECTORY']) ?? state}/control.sock`,
   });
+}
+
+/** The same config with these archives besides. */
+export function withArchives(config: Config, more: readonly ArchiveConfig[]): Config {
+  const archives = [...Object.values(config.archives), ...more].map((archive) => [archive.name, archive]);
+  return deepFreeze({ ...config, archives: Object.fromEntries(archives) as Config['archives'] });
 }
 
 /** The archive of this name; undefined when the config has none. */

@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { describeSpanProblem } from '../calendar/daily-span.ts';
 import { LENGTHS, WindowCalendar } from '../calendar/windows.ts';
 import { readPrivateKey, readPublicKey } from '../base/signing.ts';
+import { parseTablePattern, PATTERN_FORM } from '../postgres/table-pattern.ts';
 import { describePostgresUrlProblem } from '../postgres/url.ts';
 import { describeCronProblem } from './cron.ts';
 import {
@@ -205,6 +206,16 @@ const retry = z.strictObject({
   }),
 });
 
+/** Patterns of tables, one or several. */
+function patterns() {
+  const pattern = checked((value) => (parseTablePattern(value) === undefined ? PATTERN_FORM : undefined));
+  return z
+    .union([pattern, z.array(pattern).min(1).max(100)], {
+      error: 'must be a pattern such as public.event_*, or a list of some',
+    })
+    .transform((written) => (typeof written === 'string' ? [written] : written));
+}
+
 /** A URL that is called; who knows it may speak in the daemon's name. */
 function webUrl() {
   return checked(describeWebUrlProblem);
@@ -320,7 +331,14 @@ const pace = z.strictObject({
 const archive = z.strictObject({
   source: text().default('default').meta({ description: 'Name of the source.' }),
   destination: text().default('default').meta({ description: 'Name of the destination.' }),
-  table: text().optional().meta({ description: 'Table to archive, `schema.table`; either this or `query`.' }),
+  table: text().optional().meta({ description: 'Table to archive, `schema.table`; either this, `tables` or `query`.' }),
+  tables: patterns().optional().meta({
+    description:
+      'Tables to archive, each as an archive of its own that is named after it: patterns such as `public.event_*`, one or a list; see [Several tables](#several-tables).',
+  }),
+  exceptTables: patterns()
+    .optional()
+    .meta({ description: 'Patterns of tables that `tables` leaves out.', defaultText: 'none' }),
   query: text()
     .optional()
     .meta({ description: 'Query to archive; `:slot` is the time of the run, `:from` and `:to` bound its window.' }),
@@ -627,8 +645,11 @@ export type DestinationConfig = Named<z.output<typeof destination>> & {
   /** Whether unsigned documents are believed although `signing.trust` is set: said on the command line alone. */
   readonly allowUnsigned?: boolean;
 };
-/** An archive, with the name of its entry; exactly one of `table` and `query` is set. */
-export type ArchiveConfig = Named<z.output<typeof archive>>;
+/** An archive, with the name of its entry; exactly one of `table`, `query` and, in an entry of patterns, `tables` is set. */
+export type ArchiveConfig = Named<z.output<typeof archive>> & {
+  /** Of an archive that an entry with `tables` has made: the name of that entry. */
+  readonly entry?: string;
+};
 /** When runs are proved again, and how much of them at a time. */
 export type VerifyAudit = NonNullable<NonNullable<Config['audits']>['verify']>;
 /** When a restore is rehearsed, where, and how much of a run at a time. */
@@ -646,6 +667,8 @@ export type Config = DeepReadonly<
     sources: Record<string, SourceConfig>;
     destinations: Record<string, DestinationConfig>;
     archives: Record<string, ArchiveConfig>;
+    /** Entries of `archives` with `tables`, which stand for archives that the source knows; see run/expand.ts. */
+    patterns: Record<string, ArchiveConfig>;
     /** Absolute path of the folder for the history. */
     state: string;
     /** Absolute path of the socket that the daemon takes orders by. */

@@ -7,14 +7,19 @@ const MIN_PATH_CHARS = 16;
 
 /** The options as they are written, with all defaults and every secret replaced, fit to be printed. */
 export function maskSecrets(config: Config): unknown {
-  return mapSecrets(withoutUnits(config), () => '***');
+  return mapSecrets(withoutUnits(asWritten(config)), () => '***');
 }
 
 /** The secrets of a config, and the passwords within its URLs, for `registerSecret` of base/secrets.ts. */
 export function secretValues(config: Config): string[] {
   const values: string[] = [];
-  mapSecrets(config, (secret) => values.push(...textsOf(secret)));
+  mapSecrets(asWritten(config), (secret) => values.push(...textsOf(secret)));
   return [...new Set(values.flatMap((value) => [value, ...passwordsOf(value), ...pathOf(value)]))];
+}
+
+/** The options are found by their paths in the file. */
+function asWritten({ patterns, ...config }: Config): Omit<Config, 'patterns'> {
+  return { ...config, archives: { ...patterns, ...config.archives } };
 }
 
 /** A secret may be a mapping of some. */

@@ -28,5 +28,5 @@ function withShare(archives: Record<string, { pace?: { share?: number } }>): unk
 
 /** Without what an entry has beyond the file. */
 function only(entries: Record<string, object>, name: string): Record<string, object> {
-  return { [name]: { ...entries[name], name: undefined, location: undefined } };
+  return { [name]: { ...entries[name], name: undefined, location: undefined, entry: undefined } };
 }

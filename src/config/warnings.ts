@@ -2,10 +2,11 @@
 import { codeOf } from '../postgres/sql-text.ts';
 import { destinationOf } from './resolve.ts';
 import type { ArchiveConfig, Config } from './schema.ts';
+import { allEntries } from './tables.ts';
 
 /** Lines for `check` and the log; empty when there is nothing to say. */
 export function configWarnings(config: Config): string[] {
-  const archives = Object.values(config.archives);
+  const archives = allEntries(config);
   return [
     ...archives.flatMap(warnOfClock),
     ...archives.flatMap(warnOfWindow),

@@ -20,11 +20,24 @@ export class Daemon {
 
   /** Runs until it is stopped; resolves once everything is closed. */
   async run(): Promise<void> {
-    const { generations, standings, schedule, auditSchedule, rehearsals, lookAround, listeners } = this.#parts;
+    const {
+      generations,
+      standings,
+      schedule,
+      auditSchedule,
+      entrySchedule,
+      rehearsals,
+      lookAround,
+      listeners,
+      reload,
+    } = this.#parts;
+    // A source that does not answer keeps no daemon that is stopped meanwhile.
+    await Promise.race([reload.begin(), this.#shutdown.ended]);
     const { archives, workers } = generations.current.config;
     standings.set(Object.values(archives), new Date());
     schedule.set(Object.values(archives));
     auditSchedule.set(scheduleOfAudits(generations.current.config));
+    entrySchedule.set(Object.values(generations.current.config.patterns));
     rehearsals.look();
     const lookedAround = lookAround.lookAt(Object.values(archives));
     await listeners.apply();
@@ -46,10 +59,11 @@ export class Daemon {
   }
 
   #start(archives: number, threads: number): void {
-    const { pulse, schedule, auditSchedule, audits, former, statusLine } = this.#parts;
+    const { pulse, schedule, auditSchedule, entrySchedule, audits, former, statusLine } = this.#parts;
     pulse.start();
     schedule.start();
     auditSchedule.start();
+    entrySchedule.start();
     this.#log.info({ archives, threads }, 'daemon is ready');
     this.#notify.ready(statusLine());
     // Nobody waits for what is read of destinations from here on.

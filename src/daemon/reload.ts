@@ -1,9 +1,9 @@
 /** Takes a new config: all of it takes effect, or nothing. Runs in progress end under the config they began with. */
-import { UsageError } from '../base/errors.ts';
+import { errorText, UsageError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { describeChanges } from '../config/diff.ts';
 import { archiveNamed } from '../config/resolve.ts';
-import type { Config } from '../config/schema.ts';
+import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { tellTlsMeanings } from '../config/tls-meaning.ts';
 import type { Audits } from './audits.ts';
 import type { FormerArchives } from './former-archives.ts';
@@ -15,6 +15,7 @@ import type { Rehearsals } from './rehearsals.ts';
 import type { RunBoard } from './run-board.ts';
 import { scheduleOfAudits, type Schedule } from './slots/schedule.ts';
 import type { Standings } from './slots/standings.ts';
+import { namesBeside, type Tables } from './tables.ts';
 import type { Notify } from './systemd/notify.ts';
 
 export interface ReloadParts {
@@ -24,6 +25,9 @@ export interface ReloadParts {
   board: RunBoard;
   schedule: Schedule;
   auditSchedule: Schedule;
+  /** Of entries with `tables`. */
+  entrySchedule: Schedule;
+  tables: Tables;
   rehearsals: Rehearsals;
   audits: Audits;
   former: FormerArchives;
@@ -38,9 +42,13 @@ export interface ReloadParts {
   changed: () => void;
 }
 
+/** Sources that did not say which tables there are are asked again after so long. */
+const ASK_AGAIN_MS = 60_000;
+
 export class Reload {
   readonly #parts: ReloadParts;
-  #last: Promise<void> = Promise.resolve();
+  #last: Promise<unknown> = Promise.resolve();
+  #askAgain: NodeJS.Timeout | undefined;
 
   constructor(parts: ReloadParts) {
     this.#parts = parts;
@@ -52,12 +60,59 @@ export class Reload {
     await this.#last;
   }
 
+  /** Before anything is begun: puts in force which tables there are. Never rejects. */
+  async begin(): Promise<void> {
+    const { generations, tables } = this.#parts;
+    const { config } = generations.current;
+    if (Object.keys(config.patterns).length > 0) generations.advance(await tables.expand(config), Promise.resolve());
+    this.#planToAskAgain();
+  }
+
+  /** Asks which tables there are; resolves to the archives that are new, with their entries. Never rejects. */
+  async lookForTables(): Promise<{ name: string; entry: string }[]> {
+    const look = this.#last.then(() => this.#lookForTables());
+    this.#last = look.then(() => undefined);
+    return look;
+  }
+
+  close(): void {
+    clearTimeout(this.#askAgain);
+  }
+
+  async #lookForTables(): Promise<{ name: string; entry: string }[]> {
+    const { generations, tables, isStopping, log } = this.#parts;
+    if (isStopping()) return [];
+    const before = generations.current.config;
+    const config = await tables.expand(before);
+    this.#planToAskAgain();
+    const [old, now] = [before, config].map(({ archives }) => Object.values(archives)) as [
+      ArchiveConfig[],
+      ArchiveConfig[],
+    ];
+    const found = new Set(namesBeside(now, old));
+    if (isStopping() || found.size + namesBeside(old, now).length === 0) return [];
+    try {
+      await this.#putInForce(config);
+    } catch (error) {
+      log.error({ error: errorText(error) }, 'what was found of tables could not be put in force');
+    }
+    return now.flatMap(({ name, entry }) => (entry === undefined || !found.has(name) ? [] : [{ name, entry }]));
+  }
+
+  #planToAskAgain(): void {
+    const { tables, isStopping } = this.#parts;
+    clearTimeout(this.#askAgain);
+    if (tables.isAnswered || isStopping()) return;
+    this.#askAgain = setTimeout(() => void this.lookForTables(), ASK_AGAIN_MS);
+  }
+
   async #reload(): Promise<void> {
-    const { readConfig, generations, notify, log, isStopping, statusLine, changed } = this.#parts;
+    const { readConfig, generations, tables, notify, log, isStopping, statusLine, changed } = this.#parts;
     if (isStopping()) return;
     notify.reloading();
     try {
-      const config = readConfig();
+      const config = await tables.expand(readConfig());
+      this.#planToAskAgain();
       const changes = describeChanges(generations.current.config, config);
       await this.#putInForce(config);
       log.info({ changes }, changes.length === 0 ? 'config reloaded, nothing has changed' : 'config reloaded');
@@ -73,7 +128,7 @@ export class Reload {
 
   async #putInForce(config: Config): Promise<void> {
     const { generations, board, schedule, auditSchedule, standings, purges, rehearsals, lookAround } = this.#parts;
-    const { audits, former, listeners, log, changed } = this.#parts;
+    const { entrySchedule, audits, former, listeners, log, changed } = this.#parts;
     const before = generations.current.config;
     generations.advance(
       config,
@@ -85,6 +140,7 @@ export class Reload {
     for (const name of namesOfRescheduled(before, config)) board.dropSlots(name);
     standings.set(archives, new Date());
     schedule.set(archives);
+    entrySchedule.set(Object.values(config.patterns));
     auditSchedule.set(scheduleOfAudits(config));
     purges.reloaded(before);
     rehearsals.reloaded(before);

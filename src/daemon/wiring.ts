@@ -30,10 +30,12 @@ import { RunBoard } from './run-board.ts';
 import type { Shutdown } from './shutdown.ts';
 import { DueRuns } from './slots/due-runs.ts';
 import { Lateness } from './slots/lateness.ts';
-import { Schedule } from './slots/schedule.ts';
+import { Schedule, type ClockEvents } from './slots/schedule.ts';
 import { Standings } from './slots/standings.ts';
+import { TableSlots } from './slots/table-slots.ts';
 import { Standby } from './standby.ts';
 import type { Notify } from './systemd/notify.ts';
+import { Tables } from './tables.ts';
 import { nothingMissing } from '../windows/look.ts';
 import { openPlace } from '../work/open-place.ts';
 import { describeArchive } from './view/archive-detail.ts';
@@ -64,6 +66,8 @@ export interface Wiring {
   schedule: Schedule;
   /** Of what is looked at over all archives. */
   auditSchedule: Schedule;
+  /** Of entries with `tables`. */
+  entrySchedule: Schedule;
   rehearsals: Rehearsals;
   audits: Audits;
   former: FormerArchives;
@@ -110,15 +114,28 @@ export function wire(
       views.events.publishSoon();
     },
   };
-  const runs = connectRuns(ties);
+  const runs = connectRuns(ties, () => reloading.lookForTables());
   const views = connectViews(ties, runs);
-  const { board, schedule, auditSchedule, audits, rehearsals, former, standings, purges, lookAround } = runs;
+  const {
+    board,
+    schedule,
+    auditSchedule,
+    entrySchedule,
+    tables,
+    audits,
+    rehearsals,
+    former,
+    standings,
+    purges,
+    lookAround,
+  } = runs;
   const { listeners, pulse, statusLine } = views;
   const ours = {
     generations,
     board,
     schedule,
     auditSchedule,
+    entrySchedule,
     audits,
     rehearsals,
     former,
@@ -127,13 +144,24 @@ export function wire(
     lookAround,
   };
   const parts = { ...ours, listeners, statusLine };
-  return { ...parts, pulse, reload: new Reload({ ...ties, ...parts, readConfig: reload }) };
+  const reloading = closedBy(
+    shutdown.planning,
+    'looks for tables',
+    new Reload({ ...ties, ...parts, tables, readConfig: reload }),
+  );
+  return { ...parts, pulse, reload: reloading };
 }
 
 type Runs = ReturnType<typeof connectRuns>;
 
+/** One schedule is told of the clock for all. */
+const SILENT: ClockEvents = { onSetBack: () => undefined, onJump: () => undefined };
+
 /** Which runs there are to be, what becomes of them, and who hears of it. */
-function connectRuns({ log, history, generations, shutdown, config, isStopping, changed }: Ties) {
+function connectRuns(
+  { log, history, generations, shutdown, config, isStopping, changed }: Ties,
+  lookForTables: Reload['lookForTables'],
+) {
   const live = new Live();
   const looking = endedBy(shutdown.planning, 'looks at destinations');
   const standings = new Standings(history, (archive, run) =>
@@ -226,11 +254,18 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
   const whyHeld = (archive: string) => audits.holdsPurge(archive) ?? rehearsals.holdsPurge(archive);
   const calendars: Calendars = new Calendars({ config, history, board, signal: looking });
   const former = new FormerArchives({ config, log, signal: looking, changed });
-  const comeArchive = (archive: string, slots: readonly Date[]): void => {
-    due.come(archive, slots);
-    former.come();
-  };
-  const schedule: Schedule = new Schedule(comeArchive, {
+  const tables = new Tables({ log, signal: looking });
+  const tableSlots = new TableSlots({
+    entryOf: (archive) => archiveNamed(config(), archive)?.entry,
+    look: lookForTables,
+    come: (archive, slots) => {
+      due.come(archive, slots);
+      former.come();
+    },
+  });
+  const entrySchedule = new Schedule((entry, slots) => tableSlots.entry(entry, slots), SILENT);
+  shutdown.planning.add('the schedule of entries with tables', () => entrySchedule.stop());
+  const schedule: Schedule = new Schedule((archive, slots) => tableSlots.archive(archive, slots), {
     onSetBack: (byMs) => log.warn({ byMs }, 'the clock was set back; schedules go on from the new time'),
     onJump: (byMs) => log.warn({ byMs }, 'the clock has jumped, or the machine slept'),
   });
@@ -240,7 +275,7 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
     else rehearsals.come(slots.at(-1) ?? new Date());
     former.come();
   };
-  const auditSchedule = new Schedule(comeAudit, { onSetBack: () => undefined, onJump: () => undefined });
+  const auditSchedule = new Schedule(comeAudit, SILENT);
   shutdown.planning.add('the schedule of audits', () => auditSchedule.stop());
   const startedAt = new Date();
   const facts = (): StateParts => ({
@@ -275,6 +310,8 @@ function connectRuns({ log, history, generations, shutdown, config, isStopping, 
     schedule,
     auditSchedule,
     audits,
+    entrySchedule,
+    tables,
     rehearsals,
     former,
     purges,

@@ -55,6 +55,6 @@ function splitIdentifiers(text: string): string[] {
 }
 
 /** Postgres folds ASCII letters only, in the encodings that matter here. */
-function foldCase(name: string): string {
+export function foldCase(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

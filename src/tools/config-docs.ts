@@ -31,6 +31,32 @@ run, and once more when a run resumes.
 In an archive with \`window\`, \`:from\` and \`:to\` stand for the bounds of the window that a run is of, as literals of the
 type of its column, and \`:slot\` is refused. A table is narrowed to the window without them; a query must have both.
 
+## Several tables
+
+\`tables\` in the place of \`table\` makes an archive of each table that it finds, with all other options of the entry:
+
+\`\`\`yaml
+archives:
+  events:
+    tables: public.event_* # or a list
+    exceptTables: event_tmp* # without a schema: in all of them
+    schedule: "15 2 * * *"
+\`\`\`
+
+- **Patterns** are those of psql and pg_dump: \`*\` is any characters, \`?\` is one, capitals are folded, and double quotes take all of that
+  away. Without a schema, tables are meant that the search path finds.
+- **Found are** tables and partitioned tables, whether the role may read them or not. Not views, not foreign tables, not the server's own; not
+  partitions, nor tables that inherit from one that is found, as their rows are read through it. At most 1,000 for an entry; none at all is an
+  error that names what is near.
+- **Each archive** has the name of its table, \`event_1\`, with the schema before it where that is not \`public\`: \`audit.event_1\`. A table whose name no archive can have, or that another archive has, is told and left out. An archive of the same name and
+  table that the config has of its own goes before: so one table gets other options, or a \`purge\`.
+- **When**: the source is asked by \`check --online\`, \`plan\` and \`run\`, by the daemon at its start, at a reload, and at each slot of the entry. A
+  table that has come up since has this very slot; one that is gone is taken out of the daemon, what it has in the destination stays, and \`list\`,
+  \`verify\` and \`restore\` find it by its name. Both are in the log. While the source does not answer, or finds nothing any more, archives that are
+  known stay, and fail aloud; at a start, those that have a folder in the destination.
+- **Names of commands**: \`plan\`, \`run\` and \`list\` take the name of the entry for all of its archives; all commands take the name of one.
+- **Not beside it**: \`purge\`, as rows are deleted only from a table that is named, and \`ping\`, as a run of one table would hide that of another.
+
 ## Reload
 
 \`systemctl reload pgsluice\` (SIGHUP) reads the file again, with its references to files; variables of the environment keep

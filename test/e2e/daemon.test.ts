@@ -41,6 +41,36 @@ describe('the daemon', () => {
     site.proxy.reset();
   });
 
+  test('takes a table that comes up with the slot at which it is found, and lets go of one that is gone', async () => {
+    const { client } = site.database;
+    await client.query('CREATE TABLE log_a (id int PRIMARY KEY)');
+    const config = await site.writeConfig({
+      archives: { logs: { tables: 'public.log_*', schedule: '*/2 * * * * *' } },
+      http: HTTP,
+    });
+    const daemon = await startDaemon(site, config);
+    assert.equal((await daemon.archive('log_a')).name, 'log_a');
+    await daemon.cli.waitForLog(committed('log_a'));
+    await client.query('CREATE TABLE log_b (id int PRIMARY KEY); INSERT INTO log_b VALUES (1)');
+    await daemon.cli.waitForLog(
+      ({ msg, archives }) => msg.startsWith('tables were found') && String(archives) === 'log_b',
+    );
+    const { run = '' } = await daemon.cli.waitForLog(committed('log_b'));
+    assert.deepEqual(await site.lines('log_b', run), ['{"id":1}']);
+    await client.query('DROP TABLE log_a');
+    await daemon.cli.waitForLog(
+      ({ msg, archives }) => msg.startsWith('tables are gone') && String(archives) === 'log_a',
+    );
+    await eventually('log_a is taken out', async () => {
+      const { archives } = await daemon.json<{ archives: { name: string }[] }>('/api/state');
+      return archives.map(({ name }) => name).join() === 'log_b';
+    });
+    await daemon.stop();
+    const listed = await site.run(['list', '--json'], config);
+    const kept = new Set((JSON.parse(listed.stdout) as { archive: string }[]).map(({ archive }) => archive));
+    assert.deepEqual([...kept].sort(), ['log_a', 'log_b']);
+  });
+
   test('says that it is ready, runs on schedule under the ids of the slots, and stops with 0', async () => {
     const config = await site.writeConfig({
       archives: {

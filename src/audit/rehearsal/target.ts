@@ -3,6 +3,7 @@ import { toFailure } from '../../base/errors.ts';
 import { formatBytes } from '../../base/units.ts';
 import { sourceNamed, sourceOf } from '../../config/resolve.ts';
 import type { Config, RehearseAudit, SourceConfig } from '../../config/schema.ts';
+import { allEntries } from '../../config/tables.ts';
 import { withConnection, type Client } from '../../postgres/connect.ts';
 import { quoteIdentifier } from '../../postgres/identifiers.ts';
 import { identifySource, type SourceIdentity } from '../../postgres/snapshot.ts';
@@ -37,7 +38,7 @@ export async function lookAtTarget(
 
 /** Those that archives read. */
 export function sourcesOf(config: Config): Set<SourceConfig> {
-  return new Set(Object.values(config.archives).map((archive) => sourceOf(config, archive)));
+  return new Set(allEntries(config).map((archive) => sourceOf(config, archive)));
 }
 
 async function identify({ url }: SourceConfig, signal?: AbortSignal): Promise<SourceIdentity | string> {

@@ -42,6 +42,16 @@ export const SOURCE_FAILURES = {
     meaning: 'A table or its schema does not exist, or this role does not see it.',
     hint: 'Check the name, its schema and its quotes; names are case-sensitive inside quotes.',
   },
+  'no-such-tables': {
+    transient: false,
+    meaning: 'A pattern of the option tables finds no table, or more than an entry may make archives of.',
+    hint: 'Correct tables of the entry; a role sees tables of all schemas, whether it may read them or not.',
+  },
+  'table-not-taken': {
+    transient: false,
+    meaning: 'A table that a pattern finds can be no archive: by its name, or as another archive has that name.',
+    hint: 'Give the table an entry of its own, with a name of letters, digits, _, . and -, and leave it out by exceptTables.',
+  },
   'not-a-table': {
     transient: false,
     meaning: 'What the archive names has no rows, such as an index or a sequence.',

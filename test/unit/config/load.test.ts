@@ -41,6 +41,7 @@ test('a minimal config gets all defaults', () => {
         retry: { forMs: 900_000, attempts: 20, backoffMs: 2000 },
       },
     },
+    patterns: {},
     workers: { threads: 2, maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 },
     http: { hosts: [] },
     notify: [],

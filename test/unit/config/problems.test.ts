@@ -155,7 +155,10 @@ const CASES: [text: string, message: string][] = [
   ],
   [inS3('checksums: ▸never'), 'destinations.default.checksums: must be when-supported or when-required'],
 
-  [`${SOURCES}\n${DESTINATIONS}\narchives:\n  ▸a: {}`, 'archives.a: either table or query is required'],
+  [
+    `${SOURCES}\n${DESTINATIONS}\narchives:\n  ▸a: {}`,
+    'archives.a: either table or query is required; or tables, for several',
+  ],
   [
     `${SOURCES}\n${DESTINATIONS}\narchives:\n  ▸-a: { table: t }`,
     'archives.-a: the name must be letters, digits, _, . and -, begin with a letter or digit, and have at most 100 of them',
@@ -174,6 +177,23 @@ const CASES: [text: string, message: string][] = [
   [
     inTable('columns: [a]\n    ▸exclude: [b]'),
     'archives.a.exclude: cannot be together with columns; remove one of them',
+  ],
+  [
+    inArchive('table: t\n    ▸tables: public.*'),
+    'archives.a.tables: cannot be together with table; remove one of them',
+  ],
+  [inTable('▸exceptTables: public.*'), 'archives.a.exceptTables: needs tables'],
+  [
+    inArchive('tables: ▸public.event_*.x'),
+    'archives.a.tables: must be schema.table, where * stands for any characters and ? for one; double quotes take their meaning away',
+  ],
+  [
+    inArchive('tables: public.event_*\n    ▸purge: { after: 1h }'),
+    'archives.a.purge: cannot be together with tables: rows are deleted only from a table that is named; give it an entry of its own',
+  ],
+  [
+    inArchive('tables: public.event_*\n    ▸ping: https://example.com/x'),
+    'archives.a.ping: cannot be together with tables: a run of one table would hide that of another; use notify',
   ],
   [
     inTable('columns: [a]\n    ▸purge: { after: 1h }'),
