@@ -155,7 +155,7 @@ function printResult(invocation: Invocation, result: PurgeResult): void {
 }
 
 function describeTotals(subject: string, result: PurgeResult): string[] {
-  const { status, lines, totals, seconds, mayGoOn, vacuum, partition } = result;
+  const { status, lines, totals, seconds, mayGoOn, vacuum, partition, warnings } = result;
   if (partition !== undefined && status !== 'stopped') return [describePartition(subject, result, partition)];
   const did = status === 'counted' ? 'would be deleted (dry run; --execute deletes)' : 'deleted';
   const stopped = status === 'stopped' ? `; ${describeStop(result)}` : '';
@@ -165,6 +165,7 @@ function describeTotals(subject: string, result: PurgeResult): string[] {
   return [
     `${subject}: ${formatCount(totals.deleted)} of ${countOf(lines, 'row')} ${did}, ${formatDuration(seconds * 1000)}${stopped}`,
     ...stayed,
+    ...warnings.map((warning) => `  ${warning}`),
     ...(mayGoOn ? ['  some of these may go by a further purge of this run'] : []),
     ...(vacuum === undefined
       ? []

@@ -1,5 +1,6 @@
 /** The story of a purge: look before anything, prove all, note that it begins, then object by object, batch by batch. */
 import { FailureError, toFailure } from '../base/errors.ts';
+import { formatCount } from '../base/units.ts';
 import { readableWindowBytes } from '../config/memory-sum.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ManifestHead } from '../ledger/manifest.ts';
@@ -22,7 +23,7 @@ import { Different, Refused, Stopped, stoppedBySignal } from './endings.ts';
 import { look, type PurgeFacts } from './look.ts';
 import { purgePartition } from './partition/purge-partition.ts';
 import { findProblems } from './preflight.ts';
-import { damaged, readStretch, StretchRoom } from './proof.ts';
+import { damaged, readStretch, StretchRoom, type Stretch } from './proof.ts';
 import { proveRun } from './prove-run.ts';
 import { PurgeNotes } from './record.ts';
 import { findReader } from './readers.ts';
@@ -315,9 +316,11 @@ class Work {
   /** What was locked may be free by now, and what was referred to may not be any more: as long as anything goes. */
   async #onceMore(): Promise<void> {
     const { notes } = this.#parts;
+    const left = await this.#findComeBack();
     for (let pass = 0; pass < MOST_PASSES; pass += 1) {
       const before = notes.totals.deleted;
       for (const object of notes.stayed.worthAnotherLook) {
+        if (left.has(object)) continue;
         let totals;
         try {
           totals = await this.#object(object);
@@ -330,6 +333,35 @@ class Work {
       }
       if (notes.totals.deleted === before) return;
     }
+  }
+
+  /**
+   * Objects of which more rows are there than could not go in the purge before: somebody has brought some back since. Which ones, nobody
+   * can know, so that they stay, unless it is told to purge again.
+   */
+  async #findComeBack(): Promise<ReadonlySet<number>> {
+    const { context, folder, manifest, client, prepared, notes, request, tally } = this.#parts;
+    const left = new Set<number>();
+    if (notes.rounds === 0 || request.again === true) return left;
+    const counting = new Batches(client, prepared, false);
+    for (const at of notes.stayed.worthAnotherLook) {
+      const { locked, referenced, kept } = notes.stayed.get(at);
+      const stayed = locked + referenced + kept;
+      let there = 0;
+      for await (const { stretch } of this.#stretches(at))
+        for await (const { totals } of this.#goThrough(counting, stretch)) {
+          there += totals.deleted + totals.referenced;
+          await this.#mayGoOn();
+        }
+      if (there <= stayed) continue;
+      left.add(at);
+      const object = await manifest.objects.at(at);
+      const key = object === undefined ? folder.prefix : folder.keyOf(object);
+      const warning = `${key}: ${formatCount(there)} of its rows are there, ${formatCount(stayed)} could not go before: what came back stays`;
+      tally.warnings.push(warning);
+      context.log.warn({ hint: 'Archive these rows anew, or give pgsluice purge --again.' }, warning);
+    }
+    return left;
   }
 
   /** A foreign key that cascades, or a trigger, may have been made meanwhile. Throws FailureError for the first problem. */
@@ -349,8 +381,27 @@ class Work {
 
   /** What became of each of its lines. Throws Stopped when it is left in the middle. */
   async #object(at: number): Promise<Totals> {
+    this.#at = at;
+    this.#present = noLines();
+    for await (const { stretch, rows } of this.#stretches(at))
+      for await (const batch of this.#goThrough(this.#batches, stretch)) {
+        this.#account(batch.totals);
+        if (linesOf(this.#present) < rows) await this.#mayGoOn();
+      }
+    return this.#present;
+  }
+
+  async *#goThrough(batches: Batches, stretch: Stretch): ReturnType<Batches['goThrough']> {
+    for await (const batch of batches.goThrough(stretch)) {
+      this.#parts.pace?.spent({ bytes: batch.bytes, workedMs: batch.ms });
+      yield batch;
+    }
+  }
+
+  /** The lines of an object of so many, a stretch at a time; each time what was given before is gone. */
+  async *#stretches(at: number): AsyncGenerator<{ stretch: Stretch; rows: number }, void, undefined> {
     await this.#lookOnceMore();
-    const { context, folder, manifest, prepared, pace } = this.#parts;
+    const { context, folder, manifest, prepared } = this.#parts;
     const object = await manifest.objects.at(at);
     if (object === undefined) throw damaged(folder.prefix, `it has no object ${at}`);
     const toVerify = {
@@ -360,20 +411,13 @@ class Work {
       columns: manifest.columns,
       windowBytes: readableWindowBytes(context.config),
     };
-    this.#at = at;
-    this.#present = noLines();
     for (let from = 0; from < object.rows;) {
       await this.#mayGoOn();
       const stretch = await readStretch(toVerify, prepared.key, from, context.signal, this.#room);
       if (stretch.sizes.length === 0) throw damaged(toVerify.key, 'it has fewer lines');
-      for await (const { totals, ...batch } of this.#batches.goThrough(stretch)) {
-        this.#account(totals);
-        pace?.spent({ bytes: batch.bytes, workedMs: batch.ms });
-        if (linesOf(this.#present) < object.rows) await this.#mayGoOn();
-      }
+      yield { stretch, rows: object.rows };
       from += stretch.sizes.length;
     }
-    return this.#present;
   }
 
   #account(totals: Totals): void {

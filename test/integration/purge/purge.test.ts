@@ -56,7 +56,7 @@ async function archive(name: string, options: object = {}, parts: object = {}): 
 async function purge(
   config: string,
   name: string,
-  options: Partial<{ runs: string[]; execute: boolean }> = {},
+  options: Partial<{ runs: string[]; execute: boolean; again: boolean }> = {},
 ): Promise<{ code: number; result: PurgeResult; codes: string[] }> {
   const { code, stdout } = await commandInProcess(site, config, (invocation) =>
     purgeCommand(invocation, name, { runs: [RUN], execute: true, yes: false, ...options }),
@@ -562,6 +562,29 @@ describe('what goes, and what stays', () => {
     await sql('DELETE FROM holding');
     assert.deepEqual((await purge(config, 'held_back')).codes, ['purge-done']);
     assert.equal(await countOf('held_back'), 1);
+  });
+
+  test('what somebody brings back before its second purge stays, unless that is told to purge again', async () => {
+    await createRows(site, 'brought_back', 600);
+    await sql(
+      'CREATE TABLE keeping (id int REFERENCES brought_back); CREATE INDEX ON keeping (id); INSERT INTO keeping VALUES (5), (590)',
+    );
+    const config = await archive('brought_back');
+    assert.deepEqual((await purge(config, 'brought_back')).result.totals, { ...NOTHING, deleted: 598, referenced: 2 });
+    await sql(
+      `DELETE FROM keeping; INSERT INTO brought_back SELECT i, md5(i::text) || 'é' FROM generate_series(6, 9) AS i`,
+    );
+    const { result } = await purge(config, 'brought_back');
+    assert.deepEqual(
+      [result.totals, result.warnings.length, await countOf('brought_back')],
+      [{ ...NOTHING, deleted: 599, referenced: 1 }, 1, 5],
+    );
+    assert.match(
+      result.warnings[0] ?? '',
+      /part-00000.*: 5 of its rows are there, 1 could not go before: what came back stays/,
+    );
+    await purge(config, 'brought_back', { again: true });
+    assert.equal(await countOf('brought_back'), 0);
   });
 
   test('each batch is a transaction of its own at READ COMMITTED, whatever the role has by default', async () => {
