@@ -7,8 +7,7 @@ import { whyNotByRange } from '../postgres/range-partitions.ts';
 import { describeRelation, type Relation } from '../postgres/relation.ts';
 import { isSuperuser } from '../postgres/role.ts';
 import { inspectServer } from '../postgres/server.ts';
-import { findLeaves } from '../postgres/table-stats.ts';
-import { findOtherDatabases, findUserTables, type UserTable } from '../postgres/user-tables.ts';
+import { findOtherDatabases, findTable, findUserTables, type UserTable } from '../postgres/user-tables.ts';
 import { findLeadingColumns } from '../postgres/value-columns.ts';
 import { chooseTimeColumn, type TimeColumn } from './time-column.ts';
 
@@ -91,10 +90,8 @@ async function nothing(client: Client, { name, role }: Database, unreadable: num
 
 async function describeNamed(client: Client, relation: Relation): Promise<FoundTable> {
   const { schema, name, oid } = relation;
-  const leaves = await findLeaves(client, oid);
-  const bytes = leaves.reduce((sum, leaf) => sum + leaf.bytes, 0);
-  const parts = leaves.filter((leaf) => leaf.oid !== oid).length;
-  return describeRelated(client, { schema, name, bytes, rows: undefined, parts }, relation);
+  const table = (await findTable(client, oid)) ?? { schema, name, bytes: 0, rows: undefined, parts: 0 };
+  return describeRelated(client, table, relation);
 }
 
 async function describeTable(client: Client, table: UserTable): Promise<FoundTable> {

@@ -35,12 +35,7 @@ const MOST_UNREADABLE = 5;
  * Not those of Postgres and of extensions, temporary ones, partitions, which go with their table, and records of restores. A standby
  * cannot read unlogged ones.
  */
-const TABLES_SQL = `
-WITH RECURSIVE root AS (
-  SELECT c.oid, c.relname, n.nspname,
-    pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable
-  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-  WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}') AND c.relpersistence OPERATOR(pg_catalog.<>) 't'
+const OF_USERS = `c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}') AND c.relpersistence OPERATOR(pg_catalog.<>) 't'
     AND NOT (c.relpersistence OPERATOR(pg_catalog.=) 'u' AND pg_catalog.pg_is_in_recovery())
     AND n.nspname OPERATOR(pg_catalog.!~) '^pg_' AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'
     AND c.relname OPERATOR(pg_catalog.!~) '^pgsluice_restore_[0-9]+$'
@@ -48,7 +43,15 @@ WITH RECURSIVE root AS (
       WHERE i.inhrelid OPERATOR(pg_catalog.=) c.oid AND ${isAttached('i')})
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
       WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid
-        AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e')
+        AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e')`;
+const NAMED = 'c.oid OPERATOR(pg_catalog.=) $2::pg_catalog.oid';
+
+const tablesSql = (condition: string): string => `
+WITH RECURSIVE root AS (
+  SELECT c.oid, c.relname, n.nspname,
+    pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+  WHERE ${condition}
 ), tree AS (
   SELECT root.oid AS top, root.oid FROM root
   UNION
@@ -79,7 +82,7 @@ ORDER BY place`;
 /** At most so many of those that the role may read. */
 export async function findUserTables(client: Client, most: number): Promise<UserTables> {
   try {
-    const { rows } = await client.query<Row>(TABLES_SQL, [most]);
+    const { rows } = await client.query<Row>(tablesSql(OF_USERS), [most]);
     const of = (isReadable: boolean): UserTables['unreadable'] => {
       const found = rows.filter(({ readable }) => readable === isReadable);
       return { tables: found.map(tableOf), total: found[0]?.total ?? 0 };
@@ -88,6 +91,12 @@ export async function findUserTables(client: Client, most: number): Promise<User
   } catch (error) {
     throw postgresFailure(error, 'plan', 'looking for the tables of the database');
   }
+}
+
+/** The one with this OID, whatever it is; undefined where it is gone. */
+export async function findTable(client: Client, oid: number): Promise<UserTable | undefined> {
+  const { rows } = await client.query<Row>(tablesSql(NAMED), [1, oid]);
+  return rows[0] && tableOf(rows[0]);
 }
 
 function tableOf({ schema, name, bytes, rows, parts }: Row): UserTable {

@@ -143,7 +143,7 @@ describe('a first config', () => {
       })),
       [
         {
-          ...{ name: 'parted', table: 'public.parted', kind: 'partitioned', bytes: 0, rows: null, key: ['id', 'at'] },
+          ...{ name: 'parted', table: 'public.parted', kind: 'partitioned', bytes: 0, rows: 500, key: ['id', 'at'] },
           ...{ time, partitions: 1, againstPurge: [] },
         },
         {
