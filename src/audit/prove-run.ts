@@ -4,7 +4,6 @@ import os from 'node:os';
 import { toFailure, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { TOOL } from '../base/tool.ts';
-import { countOf, formatCount } from '../base/units.ts';
 import { readableWindowBytes } from '../config/memory-sum.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
@@ -16,6 +15,7 @@ import type { StoredManifest } from '../ledger/stored-manifest.ts';
 import { VERIFIED_FORMAT } from '../ledger/verified.ts';
 import type { Pace } from '../pace/pace.ts';
 import type { Store } from '../store/store.ts';
+import { findGone, type Gone } from '../verify/gone.ts';
 import { verifyRun, type VerifiedObject, type Verification, type VerifyProgress } from '../verify/run.ts';
 import { pacedStore } from './paced-store.ts';
 
@@ -115,30 +115,6 @@ async function readManifest(
 function differentManifest({ config, archive }: ProveParts, run: string, message: string): ProofOutcome {
   const key = fullKey(destinationOf(config, archive), manifestKey(archive.name, run));
   return { status: 'different', differences: [{ key, message }], more: 0 };
-}
-
-type Gone = 'all, as it may' | { message: string };
-
-/** Data objects that are gone, in words; undefined where none is. All of a run that is old enough for it may be. */
-export async function findGone(
-  { mayExpireAfterMs }: ArchiveConfig,
-  folder: RunFolder,
-  { finishedAt, objects: { length } }: StoredManifest,
-): Promise<Gone | undefined> {
-  let there = 0;
-  for await (const { key } of folder.list()) if (folder.isDataKey(key)) there += 1;
-  const gone = length - there;
-  if (gone <= 0) return undefined;
-  const isOld = mayExpireAfterMs !== undefined && Date.now() - Date.parse(finishedAt) >= mayExpireAfterMs;
-  if (isOld && there === 0) return 'all, as it may';
-  const what = `${formatCount(gone)} of ${countOf(length, 'data object')} ${gone === 1 ? 'is' : 'are'} not there`;
-  if (isOld)
-    return {
-      message: `${what}: the run is older than mayExpireAfter, and has expired in part; what a lifecycle rule is still at work on is gone within days, else it does not fit the rest`,
-    };
-  const may =
-    mayExpireAfterMs === undefined ? 'the archive has no mayExpireAfter' : 'the run is younger than mayExpireAfter';
-  return { message: `${what}, and may not have expired: ${may}` };
 }
 
 async function describeDifferences(

@@ -17,6 +17,7 @@ import { chooseDamaged } from '../windows/damaged.ts';
 import { openKnownRuns } from '../windows/known-runs.ts';
 import { isChoice, requireOneChoice } from './window-choice.ts';
 import { verifyChain, type ChainReport } from '../verify/chain.ts';
+import { hasExpired } from '../verify/gone.ts';
 import { describeHolds } from '../verify/holds.ts';
 import { verifyRun, type Verification } from '../verify/run.ts';
 import { VerifyThreads } from '../verify/threads.ts';
@@ -47,6 +48,8 @@ interface VerifyReport extends Verification {
   /** Null when there is no committed run. */
   run: string | null;
   seconds: number;
+  /** Its data objects are gone, as mayExpireAfter lets them be; absent else. */
+  expired?: true;
 }
 
 export async function verifyCommand(
@@ -72,7 +75,7 @@ export async function verifyCommand(
     if (options.chain === true) return await verifyChainOf(invocation, work, head);
     if (isChoice(options)) return await verifyWindows(invocation, work, openKnownRuns(config, archive), options);
     const report = await verify(invocation, work, options.run);
-    if (partition.length > 0 && report.ok && report.objectsTotal === 0)
+    if (partition.length > 0 && lacksPartition(report))
       throw new UsageError(`run ${report.run ?? ''} has no rows of ${partition.join(', ')}`);
     if (invocation.json) await printJsonWithList(invocation, asJson(report));
     else await printReport(invocation, report);
@@ -134,7 +137,7 @@ async function verifyWindows(
   for (const { run } of chosen) {
     const report = await verify(invocation, work, run);
     // Not every window has rows of it.
-    if (work.partition.length > 0 && report.ok && report.objectsTotal === 0) continue;
+    if (work.partition.length > 0 && lacksPartition(report)) continue;
     isOk &&= report.ok;
     told += 1;
     if (invocation.json) await list.addWithList(asJson(report));
@@ -143,6 +146,10 @@ async function verifyWindows(
   if (invocation.json) list.end();
   else if (told === 0) printLines(invocation, [`${work.archive.name}: no committed window is chosen`]);
   return isOk ? EXIT.done : EXIT.different;
+}
+
+function lacksPartition({ ok, expired, objectsTotal }: VerifyReport): boolean {
+  return ok && expired === undefined && objectsTotal === 0;
 }
 
 interface Work {
@@ -167,6 +174,8 @@ async function verify(invocation: Invocation, work: Work, id: string | undefined
   if ('message' in manifest) return nothingToVerify(archive.name, run, manifest.message);
   const choices = readChoices(work.partition, manifest.partitionBy ?? []);
   if (typeof choices === 'string') throw new UsageError(`run ${run}: ${choices}`);
+  if (await hasExpired(archive, folder, manifest))
+    return { ...nothingToVerify(archive.name, run), ok: true, expired: true };
   const bar = openProgressBar(invocation.stderr, work.signal);
   const read = performance.now();
   try {
@@ -208,9 +217,10 @@ async function missingOrUnfinished(folder: RunFolder): Promise<Problem> {
   return { message: 'this run is not committed: it has no manifest' };
 }
 
-function nothingToVerify(archive: string, run: string | null, message: string): VerifyReport {
+function nothingToVerify(archive: string, run: string | null, message?: string): VerifyReport {
   const nothing = { rows: 0, jsonBytes: 0, bytes: 0, objectsRead: 0, objectsTotal: 0, seconds: 0 };
-  return { archive, run, ok: false, ...nothing, objects: noObjects, problems: [{ message }], warnings: [] };
+  const problems = message === undefined ? [] : [{ message }];
+  return { archive, run, ok: false, ...nothing, objects: noObjects, problems, warnings: [] };
 }
 
 function parseSample(text: string | undefined): number | undefined {
@@ -271,6 +281,8 @@ function describeReport(report: VerifyReport): string[] {
     ...(report.holds === undefined ? [] : [`  ${describeHolds(report.holds)}`]),
     ...report.warnings.map((warning) => `  warning: ${warning}`),
   ];
+  if (report.expired === true)
+    return [`${subject}: expired, nothing is left to be verified: its data is gone, as mayExpireAfter lets it be`];
   if (report.ok) return [`${subject}: verified, ${amounts}`, ...notes];
   return [`${subject}: different${objectsTotal === 0 ? '' : `; read were ${amounts}`}`, ...notes, ...differences];
 }

@@ -28,11 +28,11 @@ import { restoreArchive } from '../../restore/restore-archive.ts';
 import type { RestoreRequest, RestoreResult } from '../../restore/request.ts';
 import type { ScratchRequest, Substitute } from '../../restore/scratch.ts';
 import type { Surroundings } from '../../restore/target.ts';
+import { hasExpired } from '../../verify/gone.ts';
 import type { Store } from '../../store/store.ts';
 import type { Pace } from '../../pace/pace.ts';
 import type { Place } from '../../work/place.ts';
 import type { ProgressSnapshot } from '../../work/progress.ts';
-import { findGone } from '../prove-run.ts';
 import { chooseObjects, type ChosenObjects, type Random } from './choose.ts';
 import { findFreeBytes } from './free-space.ts';
 import { commentOf, dropScratchTable, scratchName, type ScratchTable } from './scratch-table.ts';
@@ -85,8 +85,7 @@ export async function rehearseRun(parts: RehearseParts, run: string): Promise<Re
     const manifest = await folder.manifest();
     if (manifest === undefined)
       return await conclude(parts, run, started, { ...none, problem: damaged('its manifest is not there any more') });
-    if ((await findGone(archive, folder, manifest)) === 'all, as it may')
-      return passed('its data objects have expired');
+    if (await hasExpired(archive, folder, manifest)) return passed('its data objects have expired');
     const chosen = await choose(manifest, audit, parts.random);
     if (chosen === undefined) return refused(tooLarge(audit));
     const free = await (parts.findFreeBytes ?? findFreeBytes)(client);

@@ -8,15 +8,33 @@ import {
   ListObjectVersionsCommand,
   PutObjectRetentionCommand,
 } from '@aws-sdk/client-s3';
+import { verifyPass, type PassParts } from '../../../src/audit/verify-pass.ts';
 import { checkCommand } from '../../../src/commands/check.ts';
+import { purgeCommand } from '../../../src/commands/purge.ts';
 import { verifyCommand } from '../../../src/commands/verify.ts';
+import { loadConfig } from '../../../src/config/load.ts';
 import { commandInProcess, runInProcess } from '../../support/in-process.ts';
+import { recordTo } from '../../support/record-log.ts';
 import { motoProblem, startMoto, type Moto } from '../../support/moto.ts';
 import { createWideTable, openSite, type Site } from '../../support/site.ts';
 
 const RUN = '20261123T021500Z';
 const DAY_MS = 86_400_000;
 const HELD = { mode: 'GOVERNANCE', retain: '365d' };
+
+/** Of a pass of standing verification that tells how each run came out of it. */
+function passParts(site: Site, config: string, ended: string[]): PassParts {
+  const loaded = loadConfig(config, site.environment);
+  return {
+    ...{ config: () => loaded, log: recordTo([]), signal: new AbortController().signal, memory: new Map() },
+    foundDifferentMs: () => undefined,
+    hooks: {
+      ...{ found: () => undefined, begin: () => undefined, progress: () => undefined },
+      failed: (_archive, { code }) => ended.push(code),
+      end: (_due, { status }) => ended.push(status),
+    },
+  };
+}
 
 interface Verified {
   ok: boolean;
@@ -35,12 +53,19 @@ describe('a bucket with Object Lock', { skip: motoProblem() }, () => {
     await site.database.client.query('ALTER TABLE small ADD PRIMARY KEY (id)');
   });
 
-  async function configOf(bucket: string, destination: Record<string, unknown>, table = 'small'): Promise<string> {
+  async function configOf(
+    bucket: string,
+    destination: Record<string, unknown>,
+    table = 'small',
+    besides: object = {},
+    sections: object = {},
+  ): Promise<string> {
     const place = { url: `s3://${bucket}/pg`, endpoint: moto.endpoint, region: moto.region };
     const options = { table, segments: { by: 'key', targetSize: '7MiB' }, compression: { codec: 'none' } };
     return site.writeConfig({
       destinations: { default: site.destination({ ...place, ...destination }) },
-      archives: { life: options },
+      archives: { life: { ...options, ...besides } },
+      ...sections,
     });
   }
 
@@ -141,6 +166,56 @@ describe('a bucket with Object Lock', { skip: motoProblem() }, () => {
     const again = await runInProcess(site, config, 'life', RUN);
     assert.equal(again.result.status, 'already-committed');
   });
+
+  for (const [name, destination, byDefault] of [
+    ['governed', { objectLock: HELD }],
+    ['complied', { objectLock: { mode: 'COMPLIANCE', retain: '2d' } }],
+    ['held_by_default', {}, { Mode: 'GOVERNANCE', Days: 2 }],
+  ] as [string, object, Parameters<Moto['createLockedBucket']>[1]?][])
+    test(`rows of a run that is held are purged, what is noted of it is written again, and what expires is no error: ${name}`, async (t) => {
+      const bucket = name.replaceAll('_', '-');
+      await moto.createLockedBucket(bucket, byDefault);
+      await site.database.client.query(`CREATE TABLE ${name} AS TABLE small; ALTER TABLE ${name} ADD PRIMARY KEY (id)`);
+      const options = { purge: { after: '1h' }, mayExpireAfter: '1h' };
+      const config = await configOf(bucket, { ...destination }, name, options, { log: { level: 'silent' } });
+      assert.equal((await runInProcess(site, config, 'life', RUN)).result.status, 'committed');
+      const purged = await commandInProcess(site, config, (invocation) =>
+        purgeCommand(invocation, 'life', { runs: [RUN], execute: true, yes: true }),
+      );
+      assert.equal(purged.code, 0, purged.stdout);
+      const { rows } = await site.database.client.query(`SELECT FROM ${name}`);
+      assert.equal(rows.length, 0);
+      const audit = async (): Promise<string[]> => {
+        const ended: string[] = [];
+        await verifyPass(passParts(site, config, ended), { schedule: '', everyMs: 0, atMostBytes: 1e9 });
+        return ended;
+      };
+      assert.deepEqual([await audit(), await audit()], [['proved'], ['proved']]);
+      const verified = await verify(config);
+      assert.deepEqual([verified.code, verified.warnings, verified.holds?.notHeld], [0, [], 0]);
+      const holds = await holdsOf(bucket);
+      for (const document of ['_purge.json', '_verified.json'])
+        assert.ok(holds.filter(({ key }) => key.endsWith(document)).length >= 2, `${document} was written again`);
+      if (byDefault === undefined)
+        for (const { key, until } of holds)
+          assert.equal(
+            until !== undefined,
+            /part-\d+\.jsonl$|_manifest\.json$/.test(key) && !key.includes('_pgsluice'),
+            key,
+          );
+      // What a lifecycle rule does to a version that is held: it hides it.
+      const data = holds.filter(({ key }) => /\/part-\d+\.jsonl$/.test(key) && !key.includes('_pgsluice'));
+      for (const { key: Key } of data) await moto.client.send(new DeleteObjectCommand({ Bucket: bucket, Key }));
+      assert.equal((await verify(config)).code, 3, 'the run is too young for it');
+      t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 2 * 3_600_000 });
+      const expired = await verify(config);
+      assert.partialDeepStrictEqual(expired, { code: 0, ok: true, expired: true, objects: [] });
+      assert.deepEqual([await audit(), await audit()], [['expired'], ['expired']]);
+      t.mock.timers.reset();
+      const after = await holdsOf(bucket);
+      for (const { versionId } of data)
+        assert.ok(after.find((one) => one.versionId === versionId)?.until !== undefined);
+    });
 
   test('a bucket without Object Lock is refused by check --online and by a run, with what to do', async () => {
     await moto.client.send(new CreateBucketCommand({ Bucket: 'plain' }));
