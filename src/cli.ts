@@ -60,7 +60,8 @@ function addCommand(
     .description(entry.does)
     .addHelpText('after', describeEnd(entry));
   for (const { flags, does, required, repeats, default: byDefault } of [...COMMON_OPTIONS, ...entry.options]) {
-    if (repeats === true) command.option(flags, does, (one: string, others: string[]) => [...others, one], []);
+    if (repeats === true)
+      command.option(flags, does, (one: string, others: string[] | undefined) => [...(others ?? []), one]);
     else if (required === true) command.requiredOption(flags, does, byDefault);
     else command.option(flags, does, byDefault);
   }

@@ -1,6 +1,7 @@
 /** `pgsluice init`: looks at a database, and writes a first config. */
 import { UsageError } from '../base/errors.ts';
 import { registerSecret } from '../base/secrets.ts';
+import { NEVER } from '../base/signals.ts';
 import { formatBytes } from '../base/units.ts';
 import { sourceNamed } from '../config/resolve.ts';
 import { secretValues } from '../config/secrets.ts';
@@ -24,6 +25,7 @@ import {
 } from './init-files.ts';
 import { tell } from './init-report.ts';
 import type { Invocation } from './invocation.ts';
+import { openProgressBar } from './terminal/bar.ts';
 import { formatGrid } from './terminal/grid.ts';
 import { printJson, printLines } from './terminal/print.ts';
 import { NoAnswerError, openQuestions, type Questions } from './terminal/questions.ts';
@@ -61,7 +63,10 @@ async function init(invocation: Invocation, options: InitOptions, questions: Que
   const url = resolveSource(ends, environment);
   const found = await lookWithin(LOOK_LIMIT_MS, { url }, (client) => look(client, options.tables, MOST_TABLES));
   const chosen = wasAsked && options.tables.length === 0 ? await chooseTables(found, questions) : found.tables;
-  const suggestion = await suggest(ends, chosen, environment);
+  const bar = openProgressBar(invocation.stderr, NEVER);
+  const suggestion = await suggest(ends, chosen, environment, (part, what) => {
+    bar.update({ title: 'look', part, figures: [what] });
+  }).finally(bar.close);
   const problems = problemsOf(suggestion, ends, options.tables.length > 0);
   if (problems.length > 0) return refuse(invocation, problems);
 

@@ -1,5 +1,6 @@
 /** What a config for these tables would be, as far as the rest of the program says that it works. */
 import { toFailure } from '../base/errors.ts';
+import { countOf } from '../base/units.ts';
 import { archiveNameOf, distinctName } from '../config/archive-name.ts';
 import { archiveNamed } from '../config/resolve.ts';
 import { loadTyped, type TypedArchive, type TypedEnds } from '../config/typed.ts';
@@ -32,21 +33,34 @@ const DAILY_BYTES = 10 * 1024 ** 3;
 /** What a purge is looked ahead to with: nothing of what it sets off is accepted. */
 const PURGE = { after: '7d' };
 
+/** Gets what part is done, up to 1, and what is looked at. */
+export type OnLook = (part: number, what: string) => void;
+
 /** Connects to both ends, as `check --online` does. */
 export async function suggest(
   ends: TypedEnds,
   tables: readonly FoundTable[],
   environment: NodeJS.ProcessEnv,
+  onLook: OnLook = () => undefined,
 ): Promise<Suggestion> {
   const named = nameArchives(tables);
   const options = Object.fromEntries(named.map(({ name, table }) => [name, archiveOptions(table)]));
-  const all = await checkOnline(loadTyped({ ends, archives: options }, environment));
+  let looks = 0;
+  const tell = (what: string): void => {
+    onLook(looks / (2 * named.length), what);
+    looks += 1;
+  };
+  const all = await checkOnline(loadTyped({ ends, archives: options }, environment), ({ subject }) => {
+    if (subject.startsWith('archives.') && looks < named.length) tell(subject.slice('archives.'.length));
+  });
+  looks = named.length;
   const findings = all.filter(({ subject }) => !subject.startsWith('archives.'));
   if (findings.some(({ level }) => level === 'error')) return { archives: [], refused: [], findings };
   const errors = new Map(all.filter(({ level }) => level === 'error').map((finding) => [finding.subject, finding]));
   const errorOf = (name: string): OnlineFinding | undefined => errors.get(`archives.${name}`);
   const archives: SuggestedArchive[] = [];
   for (const { name, table } of named) {
+    tell(name);
     if (errorOf(name) !== undefined) continue;
     const tableName = nameOf(table);
     archives.push({
@@ -57,6 +71,7 @@ export async function suggest(
       ...(await lookAtPurge(ends, name, table, environment)),
     });
   }
+  onLook(1, countOf(named.length, 'table'));
   const refused = named.flatMap(({ name, table }) => {
     const error = errorOf(name);
     return error === undefined ? [] : [{ tableName: nameOf(table), why: error.message, hint: error.hint }];

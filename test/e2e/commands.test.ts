@@ -133,6 +133,27 @@ workers: { threads: 0 }
     assert.match(cli.stdout, /\nthe config is good\n$/);
   });
 
+  test('init writes a config that passes --online, to a bucket that is there', async () => {
+    const { region, accessKeyId, secretAccessKey } = site.s3;
+    const keys = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+    const ends = ['--region', region, '--endpoint', site.proxy.endpoint, '--force-path-style'];
+    const output = site.newConfigFile();
+    const init = async (to: string): Promise<Ending> =>
+      runCli(['init', '--to', to, ...ends, '--table', 'events', '--output', output], { ...site.environment, ...keys });
+    const refused = await init('s3://no-such-bucket/pg');
+    assert.equal(refused.code, 1, refused.stdout);
+    assert.match(
+      refused.stderr,
+      /^s3:\/\/no-such-bucket\/pg: .*no-such-bucket\n {2}hint {3}Create the bucket.*\nnothing was written\n$/,
+    );
+    await assert.rejects(readFile(output), /ENOENT/);
+    const written = await init('s3://archive/pg');
+    assert.equal(written.code, 0, written.stderr);
+    assert.match(written.stdout, /\n {2}AWS_SECRET_ACCESS_KEY=\*\*\*\n/);
+    const checked = await site.run(['check', '--online'], output, keys);
+    assert.equal(checked.code, 0, checked.stderr);
+  });
+
   test('--online names all that is missing at once, with what to do, and exits with 1', async () => {
     const wrong = new URL(site.database.url);
     wrong.password = 'wrong-pass-word';
