@@ -10,6 +10,7 @@ import { type CliProcess, type LogLine, startCli } from '../support/cli.ts';
 import { HTTP, NEVER, startDaemon, type TestDaemon, TOKEN } from '../support/daemon.ts';
 import { programOfVersion } from '../support/other-version.ts';
 import { query, testDatabase, type TestDatabase } from '../support/postgres.ts';
+import type { SeenRequest } from '../support/s3-proxy.ts';
 import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, segmented } from '../support/segments.ts';
 import { openSite, type Site } from '../support/site.ts';
 
@@ -98,11 +99,32 @@ beforeEach(async (t) => {
 });
 
 describe('segments on other hosts', () => {
-  test('are done by a worker, and committed and verified as any others', async () => {
-    const config = await configOf('plain');
-    const worker = await startWorker(config);
-    const [result] = await site.archive(['plain', '--run-id', RUN], config);
-    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+  test('are done by workers, committed and verified as any others, also by what is left when one is cut off from the destination', async () => {
+    const config = await configOf('plain', { retry: { attempts: 5, backoff: '100ms' } });
+    // Its requests are told apart by its key.
+    const isOfCut = ({ headers }: SeenRequest): boolean =>
+      headers.authorization?.includes('Credential=cut-off/') === true;
+    const held = Promise.withResolvers<undefined>();
+    site.proxy.order(
+      'PutObject',
+      { kind: 'hold', until: held.promise },
+      10_000,
+      '.jsonl.gz',
+      0,
+      (seen) => !isOfCut(seen),
+    );
+    site.proxy.order('PutObject', { kind: 'reset', afterBytes: 1 }, 10_000, '.jsonl.gz', 0, isOfCut);
+    const [worker, cut] = await Promise.all([startWorker(config), startWorker(config, { ACCESS_KEY: 'cut-off' })]);
+    const run = site.start(['run', 'plain', '--run-id', RUN, '--json'], config);
+    const failed = await cut.waitForLog('a segment was not done here');
+    assert.equal((failed['failure'] as Failure).code, 'connection-lost');
+    // So does who looks at the run see which host is in trouble.
+    const told = await run.waitForLog('a request to the destination failed, and is sent again');
+    assert.match((told['failure'] as Failure).message, new RegExp(`\\(on ${os.hostname()}\\)$`));
+    held.resolve(undefined);
+    const { code, stdout } = await run.ended();
+    assert.equal(code, 0, stdout);
+    site.proxy.reset();
     assertEachOnce(await idsOf(site, 'plain', RUN), ROWS);
     assert.equal((await site.run(['verify', 'plain', RUN], config)).code, 0);
     const manifest = await site.manifest('plain', RUN);
@@ -112,9 +134,9 @@ describe('segments on other hosts', () => {
       manifest.objects.map((_, at) => at),
     );
     await assertQueueEmpty();
-    worker.kill('SIGTERM');
-    assert.equal((await worker.ended()).code, 0);
+    for (const each of [worker, cut]) await stopWorker(each);
     await assertOnlyTheRunIsLeft(site, 'plain', RUN);
+    await site.waitForNoBackends();
   });
 
   test('go on when one worker is killed and one is frozen, under the same snapshot; what the frozen one still does counts for nothing', async (t) => {

@@ -26,6 +26,7 @@ import {
   type Report,
   type Said,
 } from './messages.ts';
+import { isOwn, judgeOwn, Rests } from './own-trouble.ts';
 import { beatOf, type Beat, type Member, type Queue, type Taken } from './queue.ts';
 import { taskOfJob } from './task-of-job.ts';
 import { Troubles } from './troubles.ts';
@@ -36,8 +37,6 @@ const PROGRESS_MS = 5000;
 const SWEEP_MS = 60_000;
 /** What was begun is told so soon: what is begun meanwhile goes along, and what is done by then needs no word of its own. */
 const GATHER_MS = 250;
-/** A host that has just refused a segment leaves the next ones to others for so long. */
-const REST_MS = 2000;
 /** What cannot be told is told again after that, and so often at most: then the segment is lost with its host. */
 const PAUSE_MS = 500;
 const MOST_TOLD = 120;
@@ -80,7 +79,7 @@ export class Host {
   #config: Config;
   readonly #generations: HostGenerations;
   #members: readonly Member[] = [];
-  #restsUntil = 0;
+  readonly #rests = new Rests();
   #isDraining = false;
   #gathering: NodeJS.Timeout | undefined;
   #idle: (() => void)[] = [];
@@ -142,7 +141,7 @@ export class Host {
   async #takeJobs(): Promise<boolean> {
     const { queue, threads } = this.#parts;
     const free = threads - this.#held.size;
-    if (this.#isDraining || free <= 0 || performance.now() < this.#restsUntil) return false;
+    if (this.#isDraining || free <= 0 || this.#rests.isResting) return false;
     const startedMs = performance.now();
     const taking = queue.take(free);
     this.#taking = taking.catch(() => undefined);
@@ -204,6 +203,7 @@ export class Host {
       if (held.isLost) return;
       if (outcome.ok) {
         this.#done += 1;
+        this.#rests.done();
         this.#generations.served(job, held.generation);
       } else log.warn({ ...context, failure: outcome.failure }, 'a segment was not done here');
       report.outcome = outcome.ok
@@ -222,7 +222,7 @@ export class Host {
       const task = await this.#taskOf(held);
       const { pieceBytes } = task;
       if (pieceBytes !== undefined) held.lease = new Lease(pieceBytes, () => this.#tellNow());
-      return await place.run(task, abort.signal, {
+      const outcome = await place.run(task, abort.signal, {
         onBegin: () => {
           held.isBegun = true;
           this.#tellSoon();
@@ -241,13 +241,19 @@ export class Host {
         },
         grant: async (bytes, signal) => held.lease?.take(bytes, signal),
       });
+      return outcome.ok ? outcome : { ...outcome, failure: this.#judge(outcome.failure) };
     } catch (error) {
-      const failure = toFailure(error, 'worker');
-      if (failure.code === 'host-differs' || failure.code === 'bad-journal')
-        this.#restsUntil = performance.now() + REST_MS;
-      const transient = failure.transient || failure.code === 'bad-journal';
-      return { ok: false, failure: { ...failure, transient, archive: job.archive, run: job.run }, peakHeapBytes: 0 };
+      const failure = this.#judge(toFailure(error, 'worker'));
+      return { ok: false, failure: { ...failure, archive: job.archive, run: job.run }, peakHeapBytes: 0 };
     }
+  }
+
+  #judge(failure: Failure): Failure {
+    // Of a document that was just written over: the next attempt has the new one.
+    const mayPass = failure.code === 'bad-journal';
+    const judged = judgeOwn(failure);
+    if (mayPass || isOwn(judged)) this.#rests.failed();
+    return mayPass ? { ...judged, transient: true } : judged;
   }
 
   /** The task as this host does it: by its own config, once that was found to mean the same. Throws FailureError. */

@@ -17,6 +17,7 @@ import { describeEnds, digestDestination } from './ends.ts';
 import { every } from './every.ts';
 import { misfitOf } from './fits.ts';
 import { checkJob, MOST_GENERATIONS, partOfJob, readSaid, type Job, type Report, type Said } from './messages.ts';
+import { isOwn } from './own-trouble.ts';
 import { beatOf, joinQueue, type Beat, type Member, type Queue, type Taken } from './queue.ts';
 import { describeShared, type HostTask } from './shared.ts';
 import { HeardTroubles, type ToldTrouble } from './troubles.ts';
@@ -155,7 +156,10 @@ export class Hosts implements Place {
     this.#sent.set(id, sent);
     try {
       const queue = await this.#send(sent, signal);
-      return await this.#awaitEnd(queue, sent, promise, signal);
+      const outcome = await this.#awaitEnd(queue, sent, promise, signal);
+      // A host that is cut off cannot end what it began.
+      if (!outcome.ok && isOwn(outcome.failure)) await this.#cleanUp(sent);
+      return outcome;
     } catch (error) {
       if (signal.aborted && error === signal.reason) throw error;
       return failed(withPlace(toFailure(error, 'worker'), task));

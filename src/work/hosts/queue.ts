@@ -79,21 +79,26 @@ export function beatOf({ silenceMs }: HostsConfig): Beat {
 export class Queue {
   /** Of this process in the queue. */
   readonly id: string;
-  readonly #boss: PgBoss;
+  readonly #makeBoss: () => PgBoss;
   readonly #log: Log;
   readonly #inbox: string;
   readonly #beat: Beat;
   readonly #wakers = new Map<string, () => void>();
   readonly #closing = new AbortController();
   readonly #loops: Promise<void>[] = [];
+  #boss: PgBoss;
   #isDown = false;
+  /** Somebody has removed the schema. */
+  #isUnset = false;
+  #settingUp: Promise<void> | undefined;
 
-  private constructor(parts: { id: string; role: Role; boss: PgBoss; log: Log; beat: Beat }) {
+  private constructor(parts: { id: string; makeBoss: () => PgBoss; log: Log; beat: Beat }) {
     this.id = parts.id;
-    this.#boss = parts.boss;
+    this.#makeBoss = parts.makeBoss;
     this.#log = parts.log;
     this.#beat = parts.beat;
     this.#inbox = inboxOf(parts.id);
+    this.#boss = parts.makeBoss();
   }
 
   /** Joins the queue, which is set up where it is not there. Throws FailureError. */
@@ -101,42 +106,56 @@ export class Queue {
     const id = randomUUID();
     const beat = beatOf(config);
     const { PgBoss } = await loadBoss();
-    const boss = new PgBoss({
-      ...(poolConfig({ url: config.url, applicationName: `pgsluice queue ${role}` }) as object),
-      ...{ query_timeout: ANSWER_MS, max: CONNECTIONS, schema: config.schema },
-      useListenNotify: true,
-      // What is lost is looked for by who waits for it; nothing is done on a schedule.
-      ...{ supervise: false, schedule: false, monitorVacuum: false, reindex: false, monitorIntervalSeconds: 1 },
-      ...{ instanceName: nameOf({ id, role, version: TOOL.version, threads }) },
-      instanceHeartbeatSeconds: Math.max(1, Math.floor(beat.everyMs / 1000)),
-      openTelemetry: { enabled: false },
-    });
-    const queue = new Queue({ id, role, boss, log, beat });
-    boss.on('error', (error) => queue.#trouble(error));
-    queue.#hearNotifications(boss.getDb());
+    const makeBoss = (): PgBoss =>
+      new PgBoss({
+        ...(poolConfig({ url: config.url, applicationName: `pgsluice queue ${role}` }) as object),
+        ...{ query_timeout: ANSWER_MS, max: CONNECTIONS, schema: config.schema },
+        useListenNotify: true,
+        // What is lost is looked for by who waits for it; nothing is done on a schedule.
+        ...{ supervise: false, schedule: false, monitorVacuum: false, reindex: false, monitorIntervalSeconds: 1 },
+        ...{ instanceName: nameOf({ id, role, version: TOOL.version, threads }) },
+        instanceHeartbeatSeconds: Math.max(1, Math.floor(beat.everyMs / 1000)),
+        openTelemetry: { enabled: false },
+      });
+    const queue = new Queue({ id, makeBoss, log, beat });
     try {
-      await boss.start();
-      // pg-boss only tells of it when it fails, and who is not listed is taken for gone.
-      if (!(await queue.members()).some((member) => member.id === id)) throw new Error('it does not list this process');
-      await boss.createQueue(queue.#inbox, INBOX);
-      await boss.createQueue(TASKS, { notify: true, retryLimit: 0, expireInSeconds: LONGEST_SECONDS });
+      await queue.#start();
       return queue;
     } catch (error) {
-      await boss.stop({ graceful: false }).catch(() => undefined);
+      await queue.#boss.stop({ graceful: false }).catch(() => undefined);
       throw unavailable(error);
     }
   }
 
+  async #start(): Promise<void> {
+    const boss = this.#boss;
+    boss.on('error', (error) => this.#trouble(error));
+    this.#hearNotifications(boss.getDb());
+    await boss.start();
+    // pg-boss only tells of it when it fails, and who is not listed is taken for gone.
+    if (!readMembers(await boss.getInstances({ limit: MOST_MEMBERS }), this.#beat).some(({ id }) => id === this.id))
+      throw new Error('it does not list this process');
+    await boss.createQueue(this.#inbox, INBOX);
+    await boss.createQueue(TASKS, { notify: true, retryLimit: 0, expireInSeconds: LONGEST_SECONDS });
+  }
+
+  /** As at the start, once the schema is gone: what was in it is missed, and sent anew, by who has sent it. */
+  async #setUpAgain(): Promise<void> {
+    this.#settingUp ??= (async () => {
+      await this.#boss.stop({ graceful: false, timeout: 1000 }).catch(() => undefined);
+      this.#boss = this.#makeBoss();
+      await this.#start();
+      this.#isUnset = false;
+      this.#log.warn('the schema of the queue was gone, and was made again');
+    })().finally(() => {
+      this.#settingUp = undefined;
+    });
+    await this.#settingUp;
+  }
+
   /** All who take part, or took part lately. */
   async members(): Promise<Member[]> {
-    const found = await this.#ask(() => this.#boss.getInstances({ limit: MOST_MEMBERS }));
-    // By the clock of the queue's server, which is that of the latest sign.
-    const latest = Math.max(...found.map(({ heartbeatOn }) => heartbeatOn.getTime()));
-    return found.flatMap(({ name, host, pid, live, heartbeatOn, stoppedOn }) => {
-      const member = readName(name ?? '');
-      const isGone = stoppedOn !== null || latest - heartbeatOn.getTime() > GONE_BEATS * this.#beat.everyMs;
-      return member === undefined ? [] : [{ ...member, host, pid, isLive: live, isGone }];
-    });
+    return readMembers(await this.#ask(() => this.#boss.getInstances({ limit: MOST_MEMBERS })), this.#beat);
   }
 
   /** Puts a job in; a second time, under the same id, nothing happens. */
@@ -329,11 +348,13 @@ export class Queue {
   /** Throws FailureError `queue-unavailable`. */
   async #ask<T>(ask: () => Promise<T>): Promise<T> {
     try {
+      if (this.#isUnset) await this.#setUpAgain();
       const answer = await ask();
       if (this.#isDown) this.#log.info('the queue of hosts.url answers again');
       this.#isDown = false;
       return answer;
     } catch (error) {
+      this.#isUnset ||= isOfMissingSchema(error) && !this.#closing.signal.aborted;
       this.#trouble(error);
       throw unavailable(error);
     }
@@ -371,6 +392,23 @@ export async function joinQueue(
       signal.throwIfAborted();
     }
   }
+}
+
+/** A schema or a table that is not there. */
+const MISSING: ReadonlySet<unknown> = new Set(['3F000', '42P01']);
+
+function isOfMissingSchema(error: unknown): boolean {
+  return error instanceof Error && MISSING.has(Reflect.get(error, 'code'));
+}
+
+function readMembers(found: Awaited<ReturnType<PgBoss['getInstances']>>, { everyMs }: Beat): Member[] {
+  // By the clock of the queue's server, which is that of the latest sign.
+  const latest = Math.max(...found.map(({ heartbeatOn }) => heartbeatOn.getTime()));
+  return found.flatMap(({ name, host, pid, live, heartbeatOn, stoppedOn }) => {
+    const member = readName(name ?? '');
+    const isGone = stoppedOn !== null || latest - heartbeatOn.getTime() > GONE_BEATS * everyMs;
+    return member === undefined ? [] : [{ ...member, host, pid, isLive: live, isGone }];
+  });
 }
 
 async function loadBoss(): Promise<typeof import('pg-boss')> {

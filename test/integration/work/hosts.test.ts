@@ -115,4 +115,21 @@ describe('the queue', () => {
     await second.close();
     assert.equal((await client.query(`SELECT FROM pgsluice.queue WHERE name LIKE 'inbox/%'`)).rowCount, 0);
   });
+
+  test('whose schema was dropped is made again, and all take part in it as before', async (t) => {
+    const { url, client } = await testDatabase(t);
+    const hosts = { url, schema: 'pgsluice', silenceMs: 15_000 };
+    const queues = [await Queue.open(hosts, 'coordinator', 0, log), await Queue.open(hosts, 'worker', 1, log)] as const;
+    await client.query('DROP SCHEMA pgsluice CASCADE');
+    for (const queue of queues) await assert.rejects(queue.take(1), /queue of hosts.url does not answer/);
+    for (const queue of queues) assert.deepEqual(await queue.take(1), []);
+    const [first, second] = queues;
+    const id = crypto.randomUUID();
+    await first.send(id, { coordinator: first.id });
+    const [taken] = await second.take(1);
+    assert.equal(taken?.id, id);
+    const live = (await first.members()).filter(({ isLive }) => isLive);
+    assert.deepEqual(live.map((member) => member.id).toSorted(), queues.map((queue) => queue.id).toSorted());
+    for (const queue of queues) await queue.close();
+  });
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { fail } from '../../../src/base/errors.ts';
+import type { FailureCode } from '../../../src/base/failures.ts';
 import { NEVER } from '../../../src/base/signals.ts';
 import type { Binding } from '../../../src/segment/binding.ts';
 import type { ObjectFacts } from '../../../src/segment/task.ts';
@@ -11,6 +12,7 @@ import { misfitOf } from '../../../src/work/hosts/fits.ts';
 import { HostGenerations } from '../../../src/work/hosts/generations.ts';
 import { Lease } from '../../../src/work/hosts/lease.ts';
 import type { Job } from '../../../src/work/hosts/messages.ts';
+import { judgeOwn, Rests } from '../../../src/work/hosts/own-trouble.ts';
 import type { HostTask } from '../../../src/work/hosts/shared.ts';
 import { HeardTroubles, Troubles } from '../../../src/work/hosts/troubles.ts';
 
@@ -201,5 +203,43 @@ describe('requests in trouble on another host', () => {
       troubles.list.map((trouble) => trouble.request),
       ['b', 'c'],
     );
+  });
+});
+
+describe('a failure on a host', () => {
+  test('that may be of this host alone is tried again elsewhere', () => {
+    const judged = (code: FailureCode): [string, boolean] => {
+      const { failure } = fail('access-denied', { stage: 'upload', segment: 3, message: 'no' });
+      const { code: as, transient, segment } = judgeOwn({ ...failure, code, transient: false });
+      assert.equal(segment, 3);
+      return [as, transient];
+    };
+    assert.deepEqual(judged('access-denied'), ['access-denied', true]);
+    assert.deepEqual(judged('login-refused'), ['login-refused', true]);
+    assert.deepEqual(judged('several-servers'), ['host-differs', true]);
+    assert.deepEqual(judged('row-count-mismatch'), ['row-count-mismatch', false]);
+  });
+
+  test('has it rest, longer each time, until a segment is done there', () => {
+    let now = 0;
+    const rests = new Rests(() => now);
+    const rest = (): number => {
+      rests.failed();
+      const since = now;
+      while (rests.isResting) now += 1000;
+      return now - since;
+    };
+    assert.equal(rests.isResting, false);
+    rests.failed();
+    // A second one that it had begun before.
+    now = 1000;
+    rests.failed();
+    now = 2000;
+    assert.equal(rests.isResting, false);
+    assert.deepEqual([rest(), rest(), rest(), rest(), rest()], [4000, 8000, 16_000, 32_000, 60_000]);
+    rests.failed();
+    rests.done();
+    assert.equal(rests.isResting, false);
+    assert.equal(rest(), 2000);
   });
 });
