@@ -2,7 +2,14 @@
  * Checks across options. They look at the plain tree, so that a problem elsewhere does not keep them from being made.
  */
 import { keyId, readPrivateKey, readPublicKey } from '../base/signing.ts';
-import { describeSqlProblem, placeholdersOf, type Placeholder } from '../postgres/sql-text.ts';
+import { nearestName } from '../base/suggest.ts';
+import {
+  describeSqlProblem,
+  PLACEHOLDERS,
+  placeholdersOf,
+  unknownPlaceholders,
+  type Placeholder,
+} from '../postgres/sql-text.ts';
 import { describePostgresUrlProblem, isSameDatabase } from '../postgres/url.ts';
 import type { Draft } from './draft.ts';
 import { suggest } from './explain.ts';
@@ -10,6 +17,7 @@ import { parseLocation } from './location.ts';
 import { optionKeys } from './options.ts';
 import { reportPrefixClashes } from './prefixes.ts';
 import { NAME_PATTERN } from './schema.ts';
+import { describeValue } from './shown.ts';
 import { entriesOf, isTree, valueAt, type Tree } from './tree.ts';
 
 /** Reports every problem that lies between options rather than in one. */
@@ -60,6 +68,11 @@ class Entry {
     return valueAt(this.#values, path);
   }
 
+  /** Whether the value came in by a reference, so that nothing of it is shown. */
+  isInterpolated(key: string): boolean {
+    return this.#draft.interpolated.has(this.#draft.valueNode([...this.#path, key]));
+  }
+
   report(key: string, message: string): void {
     this.#draft.report([...this.#path, ...key.split('/')], message, 'key');
   }
@@ -88,6 +101,7 @@ function reportDestination(name: string, values: Tree, draft: Draft): void {
     }
     return;
   }
+  reportBucket(entry, location);
   for (const [key, other] of [
     ['accessKeyId', 'secretAccessKey'],
     ['secretAccessKey', 'accessKeyId'],
@@ -101,6 +115,22 @@ function reportDestination(name: string, values: Tree, draft: Draft): void {
   if (entry.has('kmsKeyId') && (!entry.has('serverSideEncryption') || encryption === 'AES256')) {
     entry.report('kmsKeyId', 'needs serverSideEncryption: aws:kms');
   }
+}
+
+/** AWS has taken no such names since 2018, and what is put before the host's name is taken in small letters. */
+function reportBucket(entry: Entry, location: ReturnType<typeof parseLocation> | undefined): void {
+  if (location === undefined || 'problem' in location || location.kind !== 's3') return;
+  const { bucket } = location;
+  if (/[A-Z_]/.test(bucket) && entry.get('forcePathStyle') !== true && !entry.isInterpolated('forcePathStyle'))
+    entry.report(
+      'url',
+      'has a bucket name with capitals or _, which S3 has not; where an old bucket or another server has one, set forcePathStyle: true',
+    );
+  if (!entry.has('endpoint') && /^(?:xn--|sthree-|amzn-s3-demo-)/.test(bucket))
+    entry.report(
+      'url',
+      'has a bucket name that begins with xn--, sthree- or amzn-s3-demo-, which AWS keeps for itself',
+    );
 }
 
 /** A host that does not believe itself would refuse its own runs. */
@@ -121,8 +151,16 @@ function reportSigning(entry: Entry): void {
 /** Such a text would change what the whole statement means, or add another. */
 function reportSql(entry: Entry, key: string): void {
   const sql = entry.get(key);
-  const problem = typeof sql === 'string' ? describeSqlProblem(sql) : undefined;
+  if (typeof sql !== 'string') return;
+  const problem = describeSqlProblem(sql);
   if (problem !== undefined) entry.report(key, problem);
+  const [unknown] = unknownPlaceholders(sql);
+  if (unknown === undefined) return;
+  const near = nearestName(unknown, PLACEHOLDERS);
+  const known = PLACEHOLDERS.map((name) => `:${name}`).join(', ');
+  const advice = near === undefined ? `known are ${known}` : `did you mean ":${near}"?`;
+  const which = entry.isInterpolated(key) ? 'a placeholder that is' : `":${unknown}", which is`;
+  entry.report(key, `has ${which} not known; ${advice}`);
 }
 
 function reportArchive(entry: Entry): void {
@@ -264,12 +302,12 @@ function reportHosts(tree: Tree, draft: Draft): void {
   }
 }
 
-/** The name itself is not echoed, as it may come from a file with a secret. */
 function reportSource(tree: Tree, path: readonly string[], draft: Draft): void {
   const known = valueAt(tree, ['sources']);
   const source = valueAt(tree, path);
   if (!isTree(known) || typeof source !== 'string' || Object.hasOwn(known, source)) return;
-  draft.report(path, `there is no source of this name${suggest(source, Object.keys(known))}`);
+  const shown = describeValue(draft, path, source);
+  draft.report(path, `there is no source of this name${suggest(source, Object.keys(known))}${shown}`);
 }
 
 function reportQueryOptions(entry: Entry): void {
@@ -306,15 +344,17 @@ function reportLevel(entry: Entry, codec: unknown, engine: unknown): void {
     entry.report('compression/level', `must be ${min} to ${max} with ${name}`);
 }
 
-/** The name itself is not echoed, as it may come from a file with a secret. */
 function reportReference(tree: Tree, name: string, archive: Tree, kind: 'source' | 'destination', draft: Draft): void {
   const known = valueAt(tree, [`${kind}s`]);
   const isWritten = Object.hasOwn(archive, kind);
   const target = isWritten ? archive[kind] : 'default';
   if (!isTree(known) || typeof target !== 'string' || Object.hasOwn(known, target)) return;
   const names = Object.keys(known);
-  if (isWritten) draft.report(['archives', name, kind], `there is no ${kind} of this name${suggest(target, names)}`);
-  else
+  if (isWritten) {
+    const path = ['archives', name, kind];
+    const shown = describeValue(draft, path, target);
+    draft.report(path, `there is no ${kind} of this name${suggest(target, names)}${shown}`);
+  } else
     draft.report(
       ['archives', name],
       `${kind} is required, as none is named "default"; known are: ${names.join(', ')}`,

@@ -23,6 +23,8 @@ export class Draft {
   readonly document: Document;
   /** Values that could not be found out; whatever else would be said about them is a consequence. */
   readonly unknown = new Set<unknown>();
+  /** Values that have come in by a reference, wholly or in part. */
+  interpolated: ReadonlySet<unknown> = new Set();
   readonly #problems = new Map<string, number>();
   readonly #pairs = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
 

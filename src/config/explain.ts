@@ -1,8 +1,9 @@
-/** Turns what zod found into problems in plain words, at their positions, without echoing a value. */
+/** Turns what zod found into problems in plain words, at their positions, with the value where it is no secret. */
 import type * as z from 'zod';
 import { nearestName } from '../base/suggest.ts';
 import type { Draft, Path } from './draft.ts';
 import { optionKeys } from './options.ts';
+import { describeValue } from './shown.ts';
 import { valueAt } from './tree.ts';
 
 type Issue = z.core.$ZodIssue;
@@ -12,12 +13,11 @@ export function reportIssues(issues: readonly Issue[], tree: unknown, draft: Dra
   for (const issue of issues) {
     if (issue.code === 'unrecognized_keys') reportUnknownKeys(issue.path, issue.keys, draft);
     else if (valueAt(tree, issue.path) === undefined) reportMissing(issue.path, draft);
-    else
-      draft.report(
-        issue.path,
-        explain(issue, valueAt(tree, issue.path)),
-        issue.code === 'invalid_key' ? 'key' : 'value',
-      );
+    else if (issue.code === 'invalid_key') draft.report(issue.path, explain(issue, valueAt(tree, issue.path)), 'key');
+    else {
+      const value = valueAt(tree, issue.path);
+      draft.report(issue.path, explain(issue, value) + describeValue(draft, issue.path, value));
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-/** The kinds of values that options have. What they say about a bad value never echoes it, as it may be a secret. */
+/** The kinds of values that options have. What they say about a bad value never has it; shown.ts adds it where it is no secret. */
 import * as z from 'zod';
 import { errorText } from '../base/errors.ts';
 import { formatBytes, parseDuration, parseSize } from '../base/units.ts';

@@ -23,6 +23,7 @@ export function parseConfig(file: string, text: string, environment: NodeJS.Proc
   const { draft, reliable } = parseDraft(file, text);
   if (!reliable) throw draft.toError();
   const interpolated = interpolate(draft, environment);
+  draft.interpolated = interpolated;
   const tree = toTree(draft);
   const parsed = parse(tree, draft, interpolated);
   if (isTree(tree)) reportCrossChecks(tree, draft);

@@ -18,11 +18,14 @@ export function parseLocation(url: string): Location | { readonly problem: strin
 
 function parseS3(url: string): Location | { readonly problem: string } {
   const match = /^s3:\/\/([A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9])(?:\/(.*))?$/s.exec(url);
+  const bucket = match?.[1] ?? '';
   if (match === null)
     return { problem: 'must be s3://bucket/prefix, with a bucket name of 3 to 63 letters, digits, - and .' };
+  if (bucket.includes('..')) return { problem: 'must have a bucket name without two dots in a row' };
+  if (/^\d{1,3}(?:\.\d{1,3}){3}$/.test(bucket)) return { problem: 'must have a bucket name that is no IP address' };
   const parts = (match[2] ?? '').replace(/^\/+|\/+$/g, '').split('/');
   const prefix = parts.join('/');
-  if (prefix === '') return { kind: 's3', bucket: match[1] ?? '', prefix };
+  if (prefix === '') return { kind: 's3', bucket, prefix };
   if (parts.some((part) => part === '' || part === '.' || part === '..')) {
     return { problem: 'must have a prefix without empty, "." or ".." parts' };
   }
@@ -30,7 +33,7 @@ function parseS3(url: string): Location | { readonly problem: string } {
   if (Buffer.byteLength(prefix) > MAX_PREFIX_BYTES) {
     return { problem: `must have a prefix of at most ${MAX_PREFIX_BYTES} bytes, as S3 limits the length of a key` };
   }
-  return { kind: 's3', bucket: match[1] ?? '', prefix: `${prefix}/` };
+  return { kind: 's3', bucket, prefix: `${prefix}/` };
 }
 
 function parseFolder(url: string): Location | { readonly problem: string } {

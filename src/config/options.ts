@@ -10,6 +10,16 @@ export function optionKeys(path: Path): string[] {
   return keysOf(path.reduce<Option>((at, step) => child(at, String(step)), ROOT));
 }
 
+/** Whether the option at `path`, or one that it is a part of, is secret. */
+export function isSecretOption(path: Path): boolean {
+  let option = ROOT;
+  for (const step of path) {
+    option = child(option, String(step));
+    if (option.isSecret) return true;
+  }
+  return false;
+}
+
 /** A copy of a tree of option values in which every secret is replaced. */
 export function mapSecrets(tree: unknown, replace: (secret: unknown) => unknown): unknown {
   return mapOption(tree, ROOT, replace);

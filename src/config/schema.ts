@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { describeSpanProblem } from '../calendar/daily-span.ts';
 import { LENGTHS, WindowCalendar } from '../calendar/windows.ts';
 import { readPrivateKey, readPublicKey } from '../base/signing.ts';
+import { nearestName } from '../base/suggest.ts';
 import { parseTablePattern, PATTERN_FORM } from '../postgres/table-pattern.ts';
 import { describePostgresUrlProblem } from '../postgres/url.ts';
 import { describeCronProblem } from './cron.ts';
@@ -697,10 +698,30 @@ function describeTimezoneProblem(zone: string): string | undefined {
     new Intl.DateTimeFormat('en', { timeZone: zone });
     return undefined;
   } catch {
-    return 'must be a time zone of the IANA database, such as Europe/Berlin';
+    const near = nearestZone(zone);
+    const form = 'must be a time zone of the IANA database, such as Europe/Berlin';
+    return near === undefined ? form : `${form}; did you mean "${near}"?`;
   }
 }
 
+/** One of nearly this city, in nearly this part of the world where that was said: `Berlin` is `Europe/Berlin`. */
+function nearestZone(zone: string): string | undefined {
+  const [, area, city = zone] = /^(.*)\/([^/]+)$/.exec(zone.replaceAll(' ', '_')) ?? [];
+  // Shorter ones are abbreviations, such as PST.
+  if (city.length < MIN_CITY_CHARS) return undefined;
+  const zones = Intl.supportedValuesOf('timeZone').map((name) => {
+    const slash = name.lastIndexOf('/');
+    return { name, area: name.slice(0, Math.max(0, slash)), city: name.slice(slash + 1) };
+  });
+  const inArea = zones.filter((one) => area === undefined || nearestName(area, [one.area]) !== undefined);
+  const near = nearestName(
+    city,
+    inArea.map((one) => one.city),
+  );
+  return inArea.find((one) => one.city === near)?.name;
+}
+
+const MIN_CITY_CHARS = 4;
 const MOST_NAME_BYTES = 63;
 
 function describeSchemaProblem(schema: string): string | undefined {

@@ -1,7 +1,7 @@
 /** What is allowed in a config, but seldom meant. */
 import { codeOf } from '../postgres/sql-text.ts';
 import { destinationOf } from './resolve.ts';
-import type { ArchiveConfig, Config } from './schema.ts';
+import type { ArchiveConfig, Config, DestinationConfig } from './schema.ts';
 import { allEntries } from './tables.ts';
 
 /** Lines for `check` and the log; empty when there is nothing to say. */
@@ -13,6 +13,7 @@ export function configWarnings(config: Config): string[] {
     ...archives.flatMap(warnOfPace),
     ...archives.flatMap((archive) => warnOfExpiry(config, archive)),
     ...warnOfCase(config, archives),
+    ...Object.values(config.destinations).flatMap(warnOfPrefix),
   ];
 }
 
@@ -65,6 +66,14 @@ function warnOfExpiry(config: Config, archive: ArchiveConfig): string[] {
   if (objectLock === undefined || mayExpireAfterMs === undefined || mayExpireAfterMs >= objectLock.retainMs) return [];
   return [
     `archives.${name}.mayExpireAfter: is shorter than destinations.${destination}.objectLock.retain: a lifecycle rule hides the data then, and what is held stays in the bucket, and costs, until it is held no more`,
+  ];
+}
+
+/** What S3 takes, and tools on the way to it do not. */
+function warnOfPrefix({ name, location }: DestinationConfig): string[] {
+  if (location.kind !== 's3' || !/[\\{}^%`[\]"<>~#|\u0080-\uffff]/.test(location.prefix)) return [];
+  return [
+    `destinations.${name}.url: its prefix has characters that many tools for S3 do not get right: letters, digits, and / ! - _ . * ' ( ) are safe`,
   ];
 }
 

@@ -18,7 +18,9 @@ const OPAQUE = [
 const PLACEHOLDER = /(?<!:):(slot|from|to)(?![\w$\u0080-\uffff])/g;
 
 /** What may stand for a value in `where` and `query`. */
-export type Placeholder = 'slot' | 'from' | 'to';
+export const PLACEHOLDERS = ['slot', 'from', 'to'] as const;
+
+export type Placeholder = (typeof PLACEHOLDERS)[number];
 
 const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
 
@@ -38,6 +40,19 @@ export function bindPlaceholders(sql: string, values: Partial<Record<Placeholder
 /** The placeholders that stand in code. */
 export function placeholdersOf(sql: string): Set<Placeholder> {
   return new Set([...codeOf(sql).matchAll(PLACEHOLDER)].map(([, name]) => name as Placeholder));
+}
+
+/** Names behind a colon that stand in code, and for nothing: no cast, no bound of a slice (`a[1:n]`), no `:=`. */
+export function unknownPlaceholders(sql: string): string[] {
+  const code = codeOf(sql);
+  const found: string[] = [];
+  let depth = 0;
+  for (const { 0: text, 1: name } of code.matchAll(/::|\[|\]|:([A-Za-z_][\w$\u0080-\uffff]*)/g)) {
+    if (text === '[') depth += 1;
+    else if (text === ']') depth -= 1;
+    else if (name !== undefined && depth === 0 && !PLACEHOLDERS.some((known) => known === name)) found.push(name);
+  }
+  return found;
 }
 
 const PAIRS: Readonly<Record<string, string>> = { ')': '(', ']': '[' };

@@ -20,7 +20,7 @@ file without its last line break, at most 1 MiB; for systemd credentials, that i
 \`\${file:/run/credentials/pgsluice.service/NAME}\`. Write \`$\${\` for a literal \`\${\`. What comes in is text and never
 read as YAML; for a number or a boolean it is converted. A variable that is not set, or a file that cannot be read, is an
 error. A default may be empty, and holds no reference; as in a shell, \`\\}\` and \`\\\\\` stand for \`}\` and \`\\\` in it. Do not put
-a secret into a default: the file then holds it. Inside \`{ }\` and \`[ ]\`, YAML needs quotes around a reference. No message ever shows a value.
+a secret into a default: the file then holds it. Inside \`{ }\` and \`[ ]\`, YAML needs quotes around a reference. What came in by a reference, and what is a secret, is shown by no message.
 
 ## The time of a run
 

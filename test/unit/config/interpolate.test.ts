@@ -198,7 +198,7 @@ test('a required option whose variable is missing is not reported once more', ()
   ]);
 });
 
-test('no problem echoes a value', () => {
+test('no problem echoes a value that came in by a reference', () => {
   const options = [
     'url',
     'region',
@@ -239,11 +239,51 @@ state: ${value}
 drainTimeout: ${value}`;
   for (const problems of [
     problemsOf(text('"${SECRET}"'), { SECRET }),
-    problemsOf(text(`"${SECRET}"`)),
+    problemsOf(text(`"\${NOPE:-${SECRET}}"`)),
     problemsOf(text(`${SECRET}: "`)),
   ]) {
     assert.ok(problems.length > 0);
     assert.ok(!problems.join('\n').includes('hunter2'), problems.join('\n'));
   }
   assert.ok(problemsOf(text('"${SECRET}"'), { SECRET }).length > 25);
+});
+
+test('a problem shows a value that stands in the file, but no secret, nor what may have one', () => {
+  const problems = problemsOf(`sources: { default: { url: ${SECRET} } }
+destinations:
+  default: { url: "s3://Acme_Archive/pg", endpoint: "http://u:${SECRET}@h", accessKeyId: [${SECRET}], secretAccessKey: [${SECRET}] }
+archives:
+  a: { table: t, timezone: Europe/Berln, schedule: "61 * * * *", source: defualt, ping: "x://${SECRET}", read: cpoy }
+  b: { table: t, timezone: Berlin, where: "at < :slt" }
+  c: { table: t, timezone: XYZ, where: "tags[1:n] = a::slt AND x = :other AND ':slt' = y" }
+http: { token: ${SECRET} short }
+hosts: { url: ${SECRET} }
+workers: { threads: 0 }`);
+  const text = problems.join('\n');
+  assert.ok(!text.includes('hunter2'), text);
+  for (const shown of [
+    'has a bucket name with capitals or _, which S3 has not',
+    'such as Europe/Berlin; did you mean "Europe/Berlin"? (it is "Europe/Berln")',
+    'such as Europe/Berlin; did you mean "Europe/Berlin"? (it is "Berlin")',
+    'such as Europe/Berlin (it is "XYZ")',
+    'wrong here: minute (it is "61 * * * *")',
+    'there is no source of this name; did you mean "default"? (it is "defualt")',
+    'must be auto, cursor or copy (it is "cpoy")',
+    'must be at least 1 (it is 0)',
+    'archives.b.where: has ":slt", which is not known; did you mean ":slot"?',
+    'archives.c.where: has ":other", which is not known; known are :slot, :from, :to',
+  ])
+    assert.ok(text.includes(shown), `${shown}\n${text}`);
+  assert.equal(problems.filter((problem) => problem.includes('.where: ')).length, 2);
+});
+
+test('what S3 takes for no name of a bucket is a problem, and what only some servers take needs the path', () => {
+  const problemOf = (url: string, more = ''): string =>
+    problemsOf(`${SOURCES}\n${ARCHIVES}\ndestinations: { default: { url: "${url}"${more} } }`).join('\n');
+  assert.match(problemOf('s3://a..b/pg'), /without two dots in a row \(it is "s3:\/\/a\.\.b\/pg"\)/);
+  assert.match(problemOf('s3://10.0.0.1/pg'), /that is no IP address/);
+  assert.match(problemOf('s3://xn--a/pg'), /begins with xn--, sthree-/);
+  assert.match(problemOf('s3://ab_c/pg'), /forcePathStyle: true/);
+  for (const more of [', forcePathStyle: true', ', forcePathStyle: true, endpoint: "https://h"'])
+    assert.equal(problemOf('s3://Ab_c/pg', more), '');
 });

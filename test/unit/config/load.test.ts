@@ -165,7 +165,7 @@ test('a byte order mark and Windows line ends change neither values nor position
   assert.equal(load(`\uFEFF${MINIMAL.replaceAll('\n', '\r\n')}\r\n`).archives['a']?.table, 't');
   assert.deepEqual(problemsOf(`\uFEFFlag: 1\r\n${MINIMAL.replaceAll('\n', '\r\n')}\r\nlog: { level: 1 }`), [
     '1:1: lag: unknown key; did you mean "log"?',
-    '5:15: log.level: must be trace, debug, info, warn, error, fatal or silent',
+    '5:15: log.level: must be trace, debug, info, warn, error, fatal or silent (it is 1)',
   ]);
 });
 

@@ -43,7 +43,7 @@ describe('a config of what was typed', () => {
     ]);
     assert.deepEqual(problemsOf({ source: 'mysql://root:hunter22@h/x', destination: 's3://x' }), [
       '--source: must be a postgres:// URL',
-      '--to: must be s3://bucket/prefix, with a bucket name of 3 to 63 letters, digits, - and .',
+      '--to: must be s3://bucket/prefix, with a bucket name of 3 to 63 letters, digits, - and . (it is "s3://x")',
     ]);
     assert.deepEqual(problemsOf({ destination: 'file:///srv/archive', region: 'eu-west-1' }), [
       '--region: is for s3:// only; remove it, or change the url',
