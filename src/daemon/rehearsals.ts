@@ -29,8 +29,10 @@ export interface RehearsalEntry extends BegunRehearsal {
 export interface RehearsalStanding {
   /** Undefined before the first look. */
   findings: RehearsalFindings | undefined;
-  /** Why none could be made when it was the archive's turn, or nothing be found out; undefined when it could. */
+  /** Why none could be made when it was the archive's turn; undefined when it could. */
   failure: (ShownFailure & { run: string }) | undefined;
+  /** Why nothing could be found out at the last look, so that none is made of it; undefined when it could. */
+  unknown: ShownFailure | undefined;
 }
 
 export interface RehearsalsParts {
@@ -171,11 +173,13 @@ export class Rehearsals {
       mayRehearse,
       hooks: {
         found: (archive, { runs, results }) => {
-          this.#read(archive, (standing) => (standing.findings = { runs, results }));
+          this.#read(archive, (standing) =>
+            Object.assign(standing, { findings: { runs, results }, unknown: undefined }),
+          );
         },
         unknown: (archive, failure) => {
           log.error({ archive, failure }, 'it cannot be found out which runs are to be rehearsed');
-          this.#read(archive, (standing) => (standing.failure = { ...showFailure(failure), run: '' }));
+          this.#read(archive, (standing) => (standing.unknown = showFailure(failure)));
         },
         begin: (begun, { pauses }) => {
           log.info({ ...begun }, 'the restore of a run is rehearsed');
@@ -256,14 +260,14 @@ export class Rehearsals {
   #of(name: string): RehearsalStanding {
     const known = this.#kept.get(name);
     if (known !== undefined) return known;
-    const kept: RehearsalStanding = { findings: undefined, failure: undefined };
+    const kept: RehearsalStanding = { findings: undefined, failure: undefined, unknown: undefined };
     this.#kept.set(name, kept);
     return kept;
   }
 }
 
-function isUnread({ findings, failure }: RehearsalStanding): boolean {
-  return findings === undefined && failure === undefined;
+function isUnread({ findings, unknown }: RehearsalStanding): boolean {
+  return findings === undefined && unknown === undefined;
 }
 
 function unread(archive: string): Failure {

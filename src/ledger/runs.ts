@@ -4,7 +4,7 @@ import { codecOf } from '../format/compress/codec.ts';
 import type { Store } from '../store/store.ts';
 import type { PlanOutline } from './journal.ts';
 import { TELL_OF_MANIFEST } from './manifest-problem.ts';
-import { lostRun } from './lost-run.ts';
+import { lostManifest, lostRun } from './lost-run.ts';
 import { archivePrefix, runOfFolder } from './names.ts';
 import { RunFolder } from './run-folder.ts';
 import type { StoredManifest } from './stored-manifest.ts';
@@ -144,6 +144,8 @@ async function readRun(folder: RunFolder): Promise<StoredRun | undefined> {
     const journal = await folder.outline();
     if (journal === undefined && (await folder.isEmpty())) return undefined;
     // Those of an earlier plan stay until the commit; without a plan, nothing says which of them count.
+    const lost = journal === undefined ? await lostManifest(folder) : undefined;
+    if (lost !== undefined) return { archive, run, isCommitted: false, problem: lost, receipts: 0 };
     const receipts = journal === undefined ? 0 : await folder.countReceipts(journal);
     return { archive, run, isCommitted: false, ...(journal === undefined ? {} : { journal }), receipts };
   } catch (error) {

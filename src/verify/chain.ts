@@ -23,7 +23,7 @@ export interface ChainProblem {
 /** What `verify --chain --json` prints, beside the name of the archive. */
 export interface ChainReport {
   ok: boolean;
-  /** The latest manifest of the chain: its digest stands for all before it. Null where there is no chain. */
+  /** The latest manifest of the chain: its digest stands for all before it. Null where there is no chain, or no head that can be believed. */
   head: ChainLink | null;
   /** Manifests in the chain. */
   runs: number;
@@ -111,13 +111,15 @@ class Chain {
     const head = await this.#readHead();
     for (const { run, problem } of this.#manifests.values())
       if (problem !== undefined) this.#add('unreadable', run, problem);
-    const top = head && (await this.#topOf(head));
+    // Without a head that can be believed, what the manifests say of each other is looked at all the same.
+    const top = head === undefined ? this.#tops()[0] : await this.#topOf(head);
     await this.#walk(top ?? null);
     this.#findForks();
-    this.#findStrays(head !== undefined);
+    this.#findStrays();
     await this.#judgePassedOver();
     const latest = this.#walked.values().next().value;
-    const result = latest === undefined ? null : { run: latest.run, sha256: latest.sha256 };
+    // By manifests alone nobody knows whether the latest one is there.
+    const result = latest === undefined || head === undefined ? null : { run: latest.run, sha256: latest.sha256 };
     const beforeChain = this.#beforeChain().sort(compareRunIds);
     if (noted !== undefined) this.#requireNoted(noted, head);
     return {
@@ -169,7 +171,7 @@ class Chain {
 
   /** Back from here. Where a manifest is missing, it goes on with the latest one that no other names. */
   async #walk(top: ChainLink | null): Promise<void> {
-    let [next, from] = [top, 'the head of the chain'];
+    let [next, from]: [ChainLink | null, string] = [top, 'the head of the chain'];
     while (next !== null) {
       const read: Read | undefined = await this.#find(next.run);
       if (read === undefined) {
@@ -238,8 +240,8 @@ class Chain {
     }
   }
 
-  #findStrays(hasHead: boolean): void {
-    for (const { run } of hasHead ? this.#unwalked() : [])
+  #findStrays(): void {
+    for (const { run } of this.#unwalked())
       if (!this.#told.has(run)) this.#add('inserted', run, `run ${run} has a manifest that the chain does not lead to`);
     const begin = this.#beginOfChain();
     for (const { run, finishedAt, problem } of this.#unchained())

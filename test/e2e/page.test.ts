@@ -237,10 +237,14 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
     });
     const runs = proofs.runs as unknown as RehearsalFindings['runs'];
     const [first = '', second = ''] = runs.map(({ run }) => run);
-    const back: RehearsalStanding = { findings: { runs, results: [rehearsed(first, 5)] }, failure: undefined };
+    const back: RehearsalStanding = {
+      findings: { runs, results: [rehearsed(first, 5)] },
+      unknown: undefined,
+      failure: undefined,
+    };
     const lost: RehearsalStanding = {
       findings: { runs, results: [rehearsed(first, 5), rehearsed(second, 4, `not these rows ${HOSTILE}`)] },
-      failure: { ...SHOWN_FAILURE, run: second },
+      ...{ unknown: undefined, failure: { ...SHOWN_FAILURE, run: second } },
     };
     const archives = [
       archiveOf('fetch_queue', {}, { proofs, rehearsals: back }),

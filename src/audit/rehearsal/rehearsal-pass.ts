@@ -175,7 +175,8 @@ async function rehearseOne(
   const { config } = generation;
   // Another host may have been quicker, and is done by now.
   for (const open of opened) {
-    const { results } = await readRehearsals(open.store, open.archive.name);
+    // Of one that cannot be read it has been told, and the others go on.
+    const { results } = await readRehearsals(open.store, open.archive.name).catch(() => ({ results: [] }));
     const done = results.find(({ at }) => slot !== undefined && Date.parse(at) >= slot.getTime());
     if (done === undefined) continue;
     log.info(

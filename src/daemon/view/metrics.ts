@@ -192,7 +192,7 @@ export const METRICS = [
   gauge(
     'pgsluice_rehearsal_failing',
     ['archive'],
-    '1 where no restore could be rehearsed when it was the turn of this archive, until one can again.',
+    '1 where no restore could be rehearsed when it was the turn of this archive, or its runs could not be looked at, until that is over.',
   ),
   gauge(
     'pgsluice_former_archives',
@@ -460,7 +460,7 @@ function readRehearsals({ rehearsals }: StateParts, archive: string, set: SetGau
   const standing = rehearsals.of(archive);
   if (standing === undefined) return;
   const labels = { archive };
-  set('pgsluice_rehearsal_failing', Number(standing.failure !== undefined), labels);
+  set('pgsluice_rehearsal_failing', Number((standing.failure ?? standing.unknown) !== undefined), labels);
   if (standing.findings === undefined) return;
   const { runs, results } = standing.findings;
   const equal = ({ status }: { status: string }): boolean => status === 'equal';

@@ -17,7 +17,7 @@ export interface RehearsalState {
   /** Runs that did not come back at the latest time: some of them, and how many there are. */
   different: ShownResult[];
   differentRuns: number;
-  /** Why none could be made when it was the archive's turn; null when it could. */
+  /** Why none could be made when it was the archive's turn, or why its runs could not be looked at; null when they could. */
   failure: (ShownFailure & { run: string }) | null;
 }
 
@@ -44,7 +44,7 @@ export function describeRehearsals(
   now: Date,
 ): RehearsalState | null {
   if (standing === undefined) return null;
-  const { findings, failure } = standing;
+  const { findings, failure, unknown } = standing;
   const results = resultsOf(standing);
   const different = differentOf(standing);
   return {
@@ -55,7 +55,7 @@ export function describeRehearsals(
     current: entry === undefined ? null : describeEntry(entry, now),
     different: different.slice(0, MOST_SHOWN).map(shown),
     differentRuns: different.length,
-    failure: failure ?? null,
+    failure: failure ?? (unknown === undefined ? null : { ...unknown, run: '' }),
   };
 }
 

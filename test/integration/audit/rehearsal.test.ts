@@ -1,6 +1,6 @@
 /** Rehearsals against a real server: what is never touched first, then what comes back, and what a kill leaves. */
 import assert from 'node:assert/strict';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { before, describe, test, type TestContext } from 'node:test';
 import type pg from 'pg';
@@ -8,7 +8,7 @@ import { commentOf, dropScratchTable, scratchName } from '../../../src/audit/reh
 import { rehearsalPass, type PassParts } from '../../../src/audit/rehearsal/rehearsal-pass.ts';
 import type { RehearsalOutcome, RehearsalStep } from '../../../src/audit/rehearsal/rehearse-run.ts';
 import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
-import { readRehearsals } from '../../../src/ledger/rehearsals.ts';
+import { readRehearsals, type Rehearsals } from '../../../src/ledger/rehearsals.ts';
 import type { Pace } from '../../../src/pace/pace.ts';
 import { openFileStore } from '../../../src/store/file/file.ts';
 import type { Place } from '../../../src/work/place.ts';
@@ -372,6 +372,30 @@ test('nothing goes by a record that nobody can believe', async (t) => {
   await writeFile(path.join(yard.folder, 'store/it/_rehearsals.json'), '{"format":"pgsluice/rehearsals/1"}');
   const { unknown, outcomes } = await pass(yard);
   assert.deepEqual([unknown, outcomes], [['bad-rehearsals'], []]);
+});
+
+test('a record that nobody can believe keeps no other archive from being rehearsed, and a result of the future counts for nothing', async (t) => {
+  const yard = await openYard(source, t);
+  await yard.archive({ table: 'events' });
+  await pass(yard);
+  const file = path.join(yard.folder, 'store/it/_rehearsals.json');
+  const record = JSON.parse(await readFile(file, 'utf8')) as Rehearsals;
+  const [done] = record.results;
+  const forged = { ...done, run: '20990101T000000Z', at: '2999-01-01T00:00:00.000Z', status: 'different' };
+  await writeFile(file, JSON.stringify({ ...record, results: [...record.results, forged] }));
+  await mkdir(path.join(yard.folder, 'store/other'));
+  await writeFile(path.join(yard.folder, 'store/other/_rehearsals.json'), '[');
+  const { unknown, outcomes } = await pass(yard, {
+    config: (config) => {
+      const [it] = Object.values(config.archives);
+      return { ...config, archives: { it: it!, other: { ...it!, name: 'other' } } };
+    },
+  });
+  assert.deepEqual([unknown, outcomes.map(({ status }) => status)], [['bad-rehearsals'], ['equal']]);
+  assert.deepEqual(
+    (await rehearsals(yard)).results.map(({ run }) => run),
+    [done?.run],
+  );
 });
 
 describe('a rehearsal that is killed', () => {

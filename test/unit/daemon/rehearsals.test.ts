@@ -7,6 +7,7 @@ import type { ArchiveConfig, NotifyConfig } from '../../../src/config/schema.ts'
 import { Alarms } from '../../../src/daemon/alarms/alarms.ts';
 import type { Deliveries, Delivery } from '../../../src/daemon/alarms/deliveries.ts';
 import { Rehearsals, type RehearsalsParts } from '../../../src/daemon/rehearsals.ts';
+import { describeRehearsals } from '../../../src/daemon/view/rehearsal-state.ts';
 import type { RehearsalResult } from '../../../src/ledger/rehearsals.ts';
 import { recordTo, type LogLine } from '../../support/record-log.ts';
 
@@ -40,6 +41,18 @@ function open() {
 function findings(status: RehearsalResult['status']): Parameters<PassParts['hooks']['found']>[1] {
   return { runs: [{ run: RUN }], results: [{ run: RUN, status }] } as unknown as ReturnType<typeof findings>;
 }
+
+test('what cannot be read of an archive is shown until it can, whatever comes back of another one', async () => {
+  const yard = new Yard();
+  yard.begin('others');
+  yard.latest.hooks.unknown('events', fail('bad-rehearsals', { stage: 'verify', message: 'it is no JSON' }).failure);
+  yard.latest.hooks.end('others', RUN, came());
+  const shown = () => describeRehearsals(yard.rehearsals.of('events'), undefined, new Date())?.failure?.code;
+  assert.equal(shown(), 'bad-rehearsals');
+  yard.latest.hooks.found('events', findings('equal'));
+  assert.equal(shown(), undefined);
+  await yard.rehearsals.close();
+});
 
 describe('what keeps purges from an archive', () => {
   test('is a run that did not come back, and before the first look whatever may be found', () => {

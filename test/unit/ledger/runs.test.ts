@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, test } from 'node:test';
 import { findBrokenOff, findLatestCommitted, listRuns } from '../../../src/ledger/runs.ts';
+import { manifestKey } from '../../../src/ledger/names.ts';
 import { formatRunId } from '../../../src/ledger/run-id.ts';
 import { RunFolder } from '../../../src/ledger/run-folder.ts';
 import type { Store } from '../../../src/store/store.ts';
@@ -27,6 +28,20 @@ test('a run whose manifest is a FIFO is listed with what is wrong, and hides no 
     ],
   );
   assert.deepEqual((await findBrokenOff(store, ARCHIVE)).unfinished, [odd.run]);
+});
+
+test('a run whose manifest is gone, and whose data is there, is listed as that, and not as unfinished', async () => {
+  const store = temporaryStore();
+  const committed = new RunFolder(store, ARCHIVE, RUN);
+  await committed.commit(committed.seal(aManifest()));
+  await store.put(committed.dataKey(0, 'jsonl.gz'), Buffer.from('rows'), { contentType: 'application/gzip' });
+  await store.remove([manifestKey(ARCHIVE, RUN)]);
+  const runs = [];
+  for await (const run of listRuns(store, ARCHIVE)) runs.push(run);
+  assert.deepEqual(
+    runs.map(({ run, isCommitted, problem }) => [run, isCommitted, problem?.code]),
+    [[RUN, false, 'manifest-lost']],
+  );
 });
 
 test('a folder in which no object lies, or none yet, is no run', async () => {

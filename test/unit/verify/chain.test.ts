@@ -188,12 +188,17 @@ describe('the chain of an archive', () => {
 
   test('tells of a head that is gone, is none, or is that of another archive', async () => {
     await commit(A);
+    await commit(B);
     await change(headKey(ARCHIVE), (head) => ({ ...head, archive: 'others' }));
     assert.deepEqual(kinds(await verifyChain(store, ARCHIVE)), ['head']);
     await store.put(headKey(ARCHIVE), Buffer.from('{'), JSON_TYPE);
     assert.deepEqual(kinds(await verifyChain(store, ARCHIVE)), ['head']);
     await store.remove([headKey(ARCHIVE)]);
     assert.deepEqual(kinds(await verifyChain(store, ARCHIVE)), ['head']);
+    // What the manifests say of each other counts all the same.
+    await store.remove([manifestKey(ARCHIVE, A)]);
+    const found = await verifyChain(store, ARCHIVE);
+    assert.deepEqual([kinds(found), found.head], [['head', `removed ${A}`], null]);
   });
 
   test('tells that the newest manifest was removed and the head set back by a head that was noted, and by nothing else', async () => {
