@@ -34,9 +34,11 @@ export interface UploadOptions {
   contentEncoding?: string;
   /**
    * Bytes of each part but the last. Where one ends, a buffer of `body` should end as well, so that its memory can go early.
-   * The buffers belong to the store once they are yielded.
+   * The buffers belong to the store once they are yielded, until it gives them back.
    */
   partBytes: number;
+  /** Called with each buffer of `body` that nobody looks at any more; absent: its memory is freed. After a failure, some are not given back. */
+  giveBack?: (buffer: Buffer) => void;
   /** Refused, the upload fails with `precondition-failed`. */
   replaces?: Replaces;
   /** Whether it is held where the destination has an Object Lock. What is written again, or removed, never is. */

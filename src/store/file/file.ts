@@ -251,14 +251,14 @@ class FileStore implements Store {
   async #fill(
     file: FileHandle,
     body: AsyncIterable<Buffer>,
-    { signal, onUploadStarted }: UploadOptions,
+    { signal, onUploadStarted, giveBack = freeNow }: UploadOptions,
     { temporary, uploadId }: { temporary: string; uploadId: string },
   ): Promise<string> {
     try {
       onUploadStarted?.(uploadId);
       for await (const buffer of buffersUntilAborted(body, signal)) {
         await this.#try(`writing ${temporary}`, () => file.writeFile(buffer));
-        freeNow(buffer);
+        giveBack(buffer);
       }
       return await this.#try(`writing ${temporary}`, () => syncFile(file));
     } finally {

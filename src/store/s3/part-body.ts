@@ -1,7 +1,16 @@
 /** Feeds a body to lib-storage so that it copies as little as it can, and can be stopped while it waits. */
 import { Readable } from 'node:stream';
-import { freeNow } from '../free-now.ts';
 import type { PartsInFlight } from './parts-in-flight.ts';
+
+export interface PartBodyOptions {
+  partBytes: number;
+  /** A part goes when it has room; until then it is gathered. */
+  inFlight: Pick<PartsInFlight, 'take'>;
+  /** Gets each buffer of the body once lib-storage has made a copy of it. */
+  giveBack: (buffer: Buffer) => void;
+  /** Gets the very error that the body threw. */
+  onFailure: (error: unknown) => void;
+}
 
 /**
  * A Readable over `body`, for lib-storage's Upload.
@@ -16,19 +25,15 @@ export class PartBody extends Readable {
   /** Bytes that were handed on so far. */
   bytes = 0;
   readonly #pieces: AsyncGenerator<Buffer, void, undefined>;
-  readonly #onFailure: (error: unknown) => void;
+  readonly #options: PartBodyOptions;
+  /** What the part is made from that lib-storage gathers. */
+  #gathered: Buffer[] = [];
 
-  /** A part goes when `inFlight` has room; until then it is gathered. `onFailure` gets the very error that `body` threw. */
-  constructor(
-    body: AsyncIterable<Buffer>,
-    partBytes: number,
-    inFlight: Pick<PartsInFlight, 'take'>,
-    onFailure: (error: unknown) => void,
-  ) {
+  constructor(body: AsyncIterable<Buffer>, options: PartBodyOptions) {
     // Without read-ahead: what waits here would be one more part in memory.
     super({ objectMode: true, highWaterMark: 0 });
-    this.#pieces = firstByteApart(body, partBytes, inFlight);
-    this.#onFailure = onFailure;
+    this.#pieces = this.#firstByteApart(body);
+    this.#options = options;
     // The failure is told through onFailure; an error event without a listener would end the process.
     this.on('error', () => undefined);
   }
@@ -41,7 +46,7 @@ export class PartBody extends Readable {
         this.push(piece.done === true ? null : piece.value);
       },
       (error: unknown) => {
-        this.#onFailure(error);
+        this.#options.onFailure(error);
         this.destroy(new Error('the body failed', { cause: error }));
       },
     );
@@ -52,28 +57,29 @@ export class PartBody extends Readable {
     this.#pieces.return().catch(() => undefined);
     done(error);
   }
-}
 
-/** When the rest of a part is asked for, the part before it has been copied, and its memory can go. */
-async function* firstByteApart(
-  body: AsyncIterable<Buffer>,
-  partBytes: number,
-  inFlight: Pick<PartsInFlight, 'take'>,
-): AsyncGenerator<Buffer, void, undefined> {
-  let bytes = 0;
-  let copied: Buffer[] = [];
-  for await (const piece of body) {
-    if (piece.length === 0) continue;
-    const isFirst = bytes % partBytes === 0;
-    if (isFirst) {
-      if (bytes > 0) await inFlight.take();
-      yield piece.subarray(0, 1);
-      for (const buffer of copied) freeNow(buffer);
-      copied = [];
-    }
-    if (piece.length > 1 || !isFirst) yield isFirst ? piece.subarray(1) : piece;
-    bytes += piece.length;
-    copied.push(piece);
+  /** To be called when the last part was sent as well. */
+  giveBackRest(): void {
+    for (const buffer of this.#gathered) this.#options.giveBack(buffer);
+    this.#gathered = [];
   }
-  await inFlight.take();
+
+  /** When the rest of a part is asked for, the part before it has been copied, and its memory can be used again. */
+  async *#firstByteApart(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+    const { partBytes, inFlight } = this.#options;
+    let bytes = 0;
+    for await (const piece of body) {
+      if (piece.length === 0) continue;
+      const isFirst = bytes % partBytes === 0;
+      if (isFirst) {
+        if (bytes > 0) await inFlight.take();
+        yield piece.subarray(0, 1);
+        this.giveBackRest();
+      }
+      if (piece.length > 1 || !isFirst) yield isFirst ? piece.subarray(1) : piece;
+      bytes += piece.length;
+      this.#gathered.push(piece);
+    }
+    await inFlight.take();
+  }
 }

@@ -37,8 +37,14 @@ export async function uploadToS3(
 ): Promise<Written> {
   options.signal.throwIfAborted();
   const upload = new OneUpload(target, key, options);
-  const partBody = new PartBody(body, options.partBytes, upload.inFlight, (error) => {
-    upload.fail(error);
+  const { partBytes, giveBack = freeNow } = options;
+  const partBody = new PartBody(body, {
+    partBytes,
+    inFlight: upload.inFlight,
+    giveBack,
+    onFailure: (error) => {
+      upload.fail(error);
+    },
   });
   upload.onFailure = () => partBody.destroy(new Error('the upload failed'));
   const onAbort = (): void => {
@@ -47,6 +53,7 @@ export async function uploadToS3(
   options.signal.addEventListener('abort', onAbort, { once: true });
   try {
     const answered = await upload.send(partBody);
+    partBody.giveBackRest();
     return { etag: await upload.check(partBody.bytes, answered) };
   } catch (error) {
     upload.fail(error);

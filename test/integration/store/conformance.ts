@@ -145,6 +145,25 @@ function testUploads(store: () => Store, subject: () => Subject): void {
     assert.equal(await sha256Of(store(), 'uploads/small.gz'), sha256);
   });
 
+  for (const pieceBytes of [PART, PART / 4, 77])
+    it(`gives buffers of ${pieceBytes} bytes back once they may be written over, all of them`, async () => {
+      const content = randomBytes(pieceBytes === 77 ? 77 : 2 * PART + pieceBytes);
+      const [free, made] = [[] as Buffer[], new Set<Buffer>()];
+      const giveBack = (buffer: Buffer): void => void free.push(buffer.fill(0));
+      async function* body(): AsyncGenerator<Buffer> {
+        for (let at = 0; at < content.length; at += pieceBytes) {
+          const piece = free.pop() ?? Buffer.allocUnsafeSlow(pieceBytes);
+          content.copy(piece, 0, at);
+          made.add(piece);
+          yield piece;
+        }
+      }
+      await store().upload('uploads/lent.gz', body(), uploadOptions({ giveBack }));
+      const sha256 = createHash('sha256').update(content).digest('hex');
+      assert.equal(await sha256Of(store(), 'uploads/lent.gz'), sha256);
+      assert.deepEqual(new Set(free), made);
+    });
+
   it('replaces an object that is there', async () => {
     await store().upload('uploads/twice.gz', partsOf(PART + 5).body(), uploadOptions());
     const { body, sha256 } = partsOf(77);

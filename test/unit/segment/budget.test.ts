@@ -15,7 +15,7 @@ import { TABLES_END } from '../../../src/format/jsonl/write/binary/wasm/places.t
 import { TextEncoder } from '../../../src/format/jsonl/write/text-encoder.ts';
 import { ContentProof } from '../../../src/format/proof.ts';
 import type { Column } from '../../../src/postgres/columns.ts';
-import { gatherPieces } from '../../../src/segment/sink/pieces.ts';
+import { gatherPieces, PieceMemory } from '../../../src/segment/sink/pieces.ts';
 import { zstdTableBytes, zstdWindowBytes } from '../../../src/base/zstd-levels.ts';
 import { skipWithout } from '../../support/needs.ts';
 
@@ -85,7 +85,7 @@ describe('the stages allocate by the budget', () => {
 
   test('pieces of what is uploaded', async () => {
     const sizes: number[] = [];
-    for await (const piece of gatherPieces(once(Buffer.alloc(3 * BUDGET.pieces.bytes)), 1024 ** 3))
+    for await (const piece of gatherPieces(once(Buffer.alloc(3 * BUDGET.pieces.bytes)), 1024 ** 3, new PieceMemory()))
       sizes.push(piece.buffer.byteLength);
     assert.deepEqual(sizes, [BUDGET.pieces.bytes, BUDGET.pieces.bytes, BUDGET.pieces.bytes]);
   });

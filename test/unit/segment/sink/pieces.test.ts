@@ -2,14 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { BUDGET } from '../../../../src/base/memory-budget.ts';
-import { FIRST_PIECE_BYTES, gatherPieces } from '../../../../src/segment/sink/pieces.ts';
+import { letGoOfAll } from '../../../../src/base/kept.ts';
+import { FIRST_PIECE_BYTES, gatherPieces, PieceMemory } from '../../../../src/segment/sink/pieces.ts';
 
 async function gather(slices: readonly Buffer[], partBytes: number, pieceBytes?: number): Promise<Buffer[]> {
   async function* source(): AsyncGenerator<Buffer, void, undefined> {
     yield* slices;
   }
   const parts: Buffer[] = [];
-  for await (const part of gatherPieces(source(), partBytes, pieceBytes)) parts.push(part);
+  for await (const part of gatherPieces(source(), partBytes, new PieceMemory(pieceBytes))) parts.push(part);
   return parts;
 }
 
@@ -73,8 +74,31 @@ describe('pieces', () => {
     }
     const seen: number[] = [];
     await assert.rejects(async () => {
-      for await (const part of gatherPieces(source(), 20)) seen.push(part.length);
+      for await (const part of gatherPieces(source(), 20, new PieceMemory())) seen.push(part.length);
     }, /the source broke/);
     assert.deepEqual(seen, [20, 20]);
+  });
+
+  test('are made of those that were given back, of this upload and of the one before, until nobody asks for a while', async () => {
+    const seen = new Set<unknown>();
+    async function upload(bytes: number): Promise<void> {
+      const memory = new PieceMemory(10);
+      for await (const piece of gatherPieces(toSlices(bytes), 25, memory)) {
+        // Those that end with their part are shorter, and go.
+        if (piece.length === 10) seen.add(piece.buffer);
+        memory.giveBack(piece);
+      }
+      memory.close();
+    }
+    async function* toSlices(bytes: number): AsyncGenerator<Buffer, void, undefined> {
+      yield Buffer.alloc(bytes, 1);
+    }
+    await upload(100);
+    const before = seen.size;
+    await upload(100);
+    assert.deepEqual([before, seen.size], [1, 1]);
+    await letGoOfAll();
+    await upload(100);
+    assert.equal(seen.size, 2);
   });
 });
