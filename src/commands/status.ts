@@ -1,7 +1,7 @@
 /** `pgsluice status`: how the daemon and its archives are. */
 import { countOf, formatBytes, formatCount, formatDuration, formatLocalTime } from '../base/units.ts';
 import { describeOutcomes } from './terminal/outcomes.ts';
-import { countArchives } from '../daemon/view/counts.ts';
+import { countArchives, isDamaged, isPurgeHeld } from '../daemon/view/counts.ts';
 import type { ShownResult } from '../daemon/view/rehearsal-state.ts';
 import type { ArchiveState, State } from '../daemon/view/state.ts';
 import type { Pause } from '../pace/pauses.ts';
@@ -97,9 +97,10 @@ function describeWhole(archives: readonly ArchiveState[]): string {
   return told.length === 0 ? `all is well: ${all}` : `${told.join(', ')} of ${all}`;
 }
 
-/** What is failing comes before what is late, and both before all others, which stay in the order of the config. */
-function urgencyOf({ failing, late }: ArchiveState): number {
-  return failing ? 0 : late ? 1 : 2;
+/** What is wrong comes first, the worst of it before the rest; all others stay in the order of the config. */
+function urgencyOf(archive: ArchiveState): number {
+  const at = [archive.failing, isDamaged(archive), archive.late, isPurgeHeld(archive), true];
+  return at.indexOf(true);
 }
 
 function describeRefusedConfig(refused: State['refusedConfig']): string[] {
@@ -126,9 +127,17 @@ function describeArchive(archive: ArchiveState): string[] {
 }
 
 /** What is wrong first: `failing, late, running`. */
-function wordsOf({ state, failing, late, paused }: ArchiveState): string {
-  const flags = [failing ? 'failing' : '', late ? 'late' : '', paused ? 'paused' : ''].filter((word) => word !== '');
-  return [...new Set([...flags, ...(flags.length > 0 && state === 'never' ? [] : [state])])].join(', ');
+function wordsOf(archive: ArchiveState): string {
+  const { state, failing, late, paused } = archive;
+  const flags = [
+    failing ? 'failing' : '',
+    isDamaged(archive) ? 'damaged' : '',
+    late ? 'late' : '',
+    isPurgeHeld(archive) ? 'purge held' : '',
+    paused ? 'paused' : '',
+  ].filter((word) => word !== '');
+  const isSaid = flags.length > 0 && (state === 'never' || state === 'ok');
+  return [...new Set([...flags, ...(isSaid ? [] : [state])])].join(', ');
 }
 
 function describeCurrent({ current }: ArchiveState): string {
@@ -290,7 +299,7 @@ function describePurges({ name, purge }: ArchiveState): string[] {
       : [
           `  last: ${last.run} ${last.status}${last.reason === 'ok' ? '' : ` (${last.reason})`}, ${describeOutcomes(last.totals)}`,
         ];
-  const left = notPurgeable.slice(0, 1).flatMap((one) => describeFailure(one, `  ${one.run}`));
+  const left = notPurgeable.slice(0, 1).flatMap((one) => describeHeld(one));
   const more = notPurgeableRuns > 1 ? [`  ${countOf(notPurgeableRuns, 'run')} in all do not go by themselves`] : [];
   const failed =
     failure === null
@@ -301,6 +310,12 @@ function describePurges({ name, purge }: ArchiveState): string[] {
         );
   const lines = [...now, ...waiting, ...before, ...failed, ...left, ...more];
   return lines.length === 0 ? [] : ['', `purge of ${name}`, ...lines];
+}
+
+/** It was refused before anything was deleted, which is no failure. */
+function describeHeld(held: NonNullable<ArchiveState['purge']>['notPurgeable'][number]): string[] {
+  const [, ...rest] = describeFailure(held, held.run);
+  return [`  ${held.run} is not purged (${held.code})`, ...rest.map((line) => `  ${line}`)];
 }
 
 const HOLDS_PURGE: ReadonlySet<string> = new Set(['archive-different', 'rehearsal-different']);

@@ -506,7 +506,9 @@ describe('the status page', { skip: noBrowser ?? false, concurrency: 4 }, () => 
     );
     const runs = historyOf(archives.slice(0, 25).map(({ name }) => name));
     const { page, daemon, complaints } = await openPageOf({ archives, runs });
-    await page.getByText('200 archives').waitFor();
+    await page.getByText('200 archives', { exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Show 196 archives that are well' }).waitFor();
+    assert.equal(await page.getByRole('article').count(), 4, 'those that are well are folded');
     assert.equal(await page.getByRole('article').first().getAttribute('aria-label'), 'tenant_107');
     const took = await page.evaluate(`new Promise((resolve) => {
       const began = performance.now();

@@ -40,8 +40,8 @@ export interface DaemonFacts {
   samples: readonly Sample[];
   /** What lies there and is not in its config. */
   former: readonly FormerArchive[];
-  refusedConfig: RefusedConfig;
-  historyProblem: HistoryProblem;
+  refusedConfig: RefusedConfig | undefined;
+  historyProblem: HistoryProblem | undefined;
   /** Has it say what no daemon of ours would. */
   lie: (state: State) => State;
   /** While true, it answers each question with an error. */
@@ -109,7 +109,10 @@ export class FakeDaemon {
     const archives = new Map((this.facts.archives ?? []).map((archive) => [archive.name, archive]));
     const entries = [...archives.values()].flatMap(({ current }) => current ?? []);
     return {
-      generation: { config: this.#config, place: { load: { active: 2, waiting: 3 } } },
+      generation: {
+        config: this.#config,
+        place: { load: entries.length === 0 ? { active: 0, waiting: 0 } : { active: 2, waiting: 3 } },
+      },
       board: {
         entries,
         entryOf: (name) => archives.get(name)?.current,

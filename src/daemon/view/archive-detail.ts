@@ -74,9 +74,7 @@ function commandsFor(parts: Parts, config: Config, archive: ArchiveConfig): Comm
     { does: 'test its config, source and destination', command: ours('check', '--online') },
     { does: 'see what a run would read', command: ours('plan', name) },
     { does: 'see its runs', command: ours('list', name) },
-    good === undefined
-      ? undefined
-      : { does: 'prove its last good run', command: ours('verify', name, good) },
+    good === undefined ? undefined : { does: 'prove its last good run', command: ours('verify', name, good) },
     good === undefined
       ? undefined
       : {

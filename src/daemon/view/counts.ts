@@ -30,12 +30,16 @@ export function countArchives(archives: readonly Counted[]): Counts {
     failing: number(({ failing }) => failing),
     late: number(({ late }) => late),
     damaged: number(isDamaged),
-    purgesHeld: number(({ purge }) => purge !== null && (purge.notPurgeableRuns > 0 || purge.failure !== null)),
+    purgesHeld: number(isPurgeHeld),
     standby: number(({ current }) => current?.status === 'standby'),
     paused: number(({ paused }) => paused),
   };
 }
 
-function isDamaged({ proof, rehearsal }: Counted): boolean {
+export function isPurgeHeld({ purge }: Pick<Counted, 'purge'>): boolean {
+  return purge !== null && (purge.notPurgeableRuns > 0 || purge.failure !== null);
+}
+
+export function isDamaged({ proof, rehearsal }: Pick<Counted, 'proof' | 'rehearsal'>): boolean {
   return (proof?.differentRuns ?? 0) > 0 || (rehearsal?.differentRuns ?? 0) > 0;
 }

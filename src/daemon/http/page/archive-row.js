@@ -1,16 +1,18 @@
 // @ts-check
 /** One archive: its state, what was, what comes, its last failure, and what can be done about it. */
 import { act } from './actions.js';
-import { createBadge, stateWords, tone } from './badge.js';
+import { failuresText } from './alarm.js';
+import { badge, stateWords, tone } from './badge.js';
 import { bars } from './bars.js';
 import { h, setAttribute, setChildren, setText } from './dom.js';
 import { createFailureParts } from './failure.js';
-import { age, count, countdown, dateTime, duration, NOTHING, plural } from './format.js';
-import { historyPath, runPath } from './paths.js';
+import { age, change, count, countdown, dateTime, duration, NOTHING, plural, utc } from './format.js';
+import { archivePath, runPath } from './paths.js';
 import { createProofLine } from './proof.js';
 import { createPurgeLine } from './purge.js';
 import { createRehearsalLine } from './rehearsal.js';
 import { cut } from './text.js';
+import { wordsOf } from './trouble.js';
 
 /**
  * @import { ArchiveState } from '../../view/state.ts'
@@ -25,9 +27,10 @@ const MOST_OF_A_NAME = 300;
 
 /** @param {string} name */
 export function createArchiveRow(name) {
-  const state = createBadge('never');
-  const also = createBadge('late');
+  const badges = h('span', { class: 'row' });
+  const percent = h('span', { class: 'note' });
   const subject = h('p', { class: 'note mono clip' });
+  const places = h('p', { class: 'note clip' });
   const schedule = createCell('Schedule');
   const last = createCell('Last success');
   const next = createCell('Next run');
@@ -37,15 +40,15 @@ export function createArchiveRow(name) {
   const rehearsal = createRehearsalLine();
   const purge = createPurgeLine();
   const actions = createActions(name);
-  const link = h('a', { class: 'clamp', href: historyPath(name), title: name }, cut(name, MOST_OF_A_NAME));
+  const link = h('a', { class: 'clamp', href: archivePath(name), title: name }, cut(name, MOST_OF_A_NAME));
   const element = h(
     'li',
     {},
     h(
       'article',
       { class: 'archive', 'aria-label': cut(name, MOST_OF_A_NAME) },
-      h('div', { class: 'archive-name' }, h('h3', {}, link), subject),
-      h('div', { class: 'states row' }, state.element, also.element),
+      h('div', { class: 'archive-name' }, h('h3', {}, link), subject, places),
+      h('div', { class: 'states row' }, badges, percent),
       schedule.element,
       last.element,
       next.element,
@@ -61,6 +64,8 @@ export function createArchiveRow(name) {
   let archive;
   /** @type {string | undefined} */
   let stripKey;
+  /** @type {string | undefined} */
+  let shownWords;
 
   const tick = (/** @type {number} */ now) => {
     if (archive === undefined) return;
@@ -68,23 +73,30 @@ export function createArchiveRow(name) {
     setText(next.main, nextText(archive, now));
     failure.tick(now);
   };
-  /** Gives the state that it had before; undefined the first time. */
+  /** Gives the words for what it was before; undefined the first time. */
   const update = (/** @type {ArchiveState} */ changed, /** @type {boolean} */ canAct) => {
-    const before = archive?.state;
+    const before = shownWords;
     archive = changed;
-    state.update(archive.state);
-    const behind = stateBehind(archive);
-    also.element.hidden = behind === undefined;
-    if (behind !== undefined) also.update(behind);
+    const words = wordsOf(archive);
+    shownWords = words.map(stateWords).join(', ').toLowerCase();
+    if (shownWords !== before) setChildren(badges, words.map(badge));
+    setText(percent, percentOf(archive));
+    const { source, destination } = archive;
+    const way = `${source.address} → ${destination.url}`;
+    setText(places, cut(way, MOST_OF_A_NAME));
+    setAttribute(places, 'title', `${way} (${source.name}, ${destination.name})`);
     setText(subject, cut(archive.subject, MOST_OF_A_NAME));
     setAttribute(subject, 'title', archive.subject);
     setText(schedule.main, cut(archive.scheduleText ?? 'by hand only', MOST_OF_A_NAME));
     setAttribute(schedule.main, 'title', archive.schedule ?? undefined);
     setText(schedule.note, archive.schedule === null ? '' : archive.timezone);
     const success = archive.lastSuccess;
-    setText(last.note, success === null ? '' : `${count(success.rows)} rows in ${duration(success.seconds)}`);
-    setAttribute(last.main, 'title', success?.finishedAt);
+    setText(last.note, lastNote(success));
+    const rowsBefore = success?.rowsBefore ?? null;
+    setAttribute(last.note, 'title', rowsBefore === null ? undefined : `the run before had ${count(rowsBefore)} rows`);
+    setAttribute(last.main, 'title', success === null ? undefined : utc(success.finishedAt));
     setText(next.note, nextNote(archive));
+    setAttribute(next.note, 'title', nextTitle(archive));
     failure.update(archive);
     proof.update(archive);
     rehearsal.update(archive.rehearsal);
@@ -115,24 +127,40 @@ function ageOf(iso, now) {
  * @param {ArchiveState} archive
  * @param {number} now
  */
-function nextText({ paused, nextSlot }, now) {
+function nextText({ paused, nextSlot, nextTry }, now) {
   if (paused) return 'paused';
-  return nextSlot === null ? NOTHING : countdown((Date.parse(nextSlot) - now) / 1000);
+  const at = nextTry?.at ?? nextSlot;
+  return at === null ? NOTHING : countdown((Date.parse(at) - now) / 1000);
 }
 
 /** @param {ArchiveState} archive */
-function nextNote({ nextSlot, paused, late, dueSlot, timezone }) {
-  if (late && dueSlot !== null) return `one is due since ${dateTime(dueSlot, timezone)}`;
-  return nextSlot === null || paused ? '' : dateTime(nextSlot, timezone);
+function nextNote({ nextSlot, nextTry, paused, late, dueSlot }) {
+  if (late && dueSlot !== null) return `one is due since ${dateTime(dueSlot)}`;
+  if (paused) return '';
+  if (nextTry !== null) return `tried again ${dateTime(nextTry.at)}`;
+  return nextSlot === null ? '' : dateTime(nextSlot);
 }
 
 /**
- * What the one word does not say: that a paused or running archive is failing or late as well.
+ * The time in UTC, and by the clock that its schedule means.
  * @param {ArchiveState} archive
  */
-function stateBehind({ state, late, failing }) {
-  if (failing && state !== 'failing') return 'failing';
-  return late && state !== 'late' ? 'late' : undefined;
+function nextTitle({ nextSlot, nextTry, late, dueSlot, timezone }) {
+  const at = (late ? dueSlot : null) ?? nextTry?.at ?? nextSlot;
+  return at === null ? undefined : `${utc(at)}; ${dateTime(at, timezone)} in ${timezone}`;
+}
+
+/** @param {ArchiveState['lastSuccess']} success */
+function lastNote(success) {
+  if (success === null) return '';
+  const against = change(success.rows, success.rowsBefore);
+  const told = `${count(success.rows)} rows in ${duration(success.seconds)}`;
+  return against === '' ? told : `${told} (${against})`;
+}
+
+/** @param {ArchiveState} archive */
+function percentOf({ current }) {
+  return current?.status === 'running' ? `${Math.floor(current.percent)}%` : '';
 }
 
 /** @param {string} label */
@@ -150,16 +178,22 @@ function createFailureBox() {
   const element = h('div', { class: 'failure' }, head, message, hint);
   /** @type {LastFailure | undefined} */
   let shown;
+  /** @type {ArchiveState | undefined} */
+  let told;
   const update = (/** @type {ArchiveState} */ archive) => {
     shown = failureToShow(archive);
     element.hidden = shown === undefined;
     if (shown === undefined) return;
+    told = archive;
+    setAttribute(when, 'title', utc(shown.at));
     setText(link, shown.run);
     setAttribute(link, 'href', runPath(archive.name, shown.run));
     showFailure(shown);
   };
   const tick = (/** @type {number} */ now) => {
-    if (shown !== undefined) setText(when, ageOf(shown.at, now));
+    if (shown === undefined || told === undefined) return;
+    const row = told.failing ? failuresText(told, now) : '';
+    setText(when, `${ageOf(shown.at, now)}${row === '' ? '' : `, ${row}`}`);
   };
   return { element, update, tick };
 }

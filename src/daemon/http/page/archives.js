@@ -1,20 +1,23 @@
 // @ts-check
 /** All archives: how many stand how, which to show, and their rows, the most urgent first. */
 import { createArchiveRow } from './archive-row.js';
-import { stateWords, tone, URGENCY } from './badge.js';
+import { stateWords, tone } from './badge.js';
 import { h, setAttribute, setChildren, setText } from './dom.js';
 import { createFormerList } from './former.js';
 import { count, plural } from './format.js';
 import { cut } from './text.js';
+import { URGENCY, urgencyOf, wordsOf } from './trouble.js';
 
 /**
  * @import { ArchiveState, State } from '../../view/state.ts'
  * @import { RunEnding } from '../../run-ending.ts'
- * @typedef {ArchiveState['state']} Word
+ * @import { Word } from './trouble.js'
  */
 
 /** From this number on, archives can be searched. */
 const MANY = 6;
+/** More that are well than this are folded. */
+const MOST_WELL = 8;
 /** Changes that are read out one by one. */
 const MOST_READ_OUT = 3;
 const MOST_OF_A_NAME = 100;
@@ -35,6 +38,12 @@ export function createArchivesPanel() {
   const chips = createChips(() => show());
   const total = h('p', { class: 'note' });
   const former = createFormerList();
+  let isOpen = false;
+  const unfold = () => {
+    isOpen = !isOpen;
+    show();
+  };
+  const well = h('button', { type: 'button', class: 'more', onclick: unfold });
   const title = h('h2', { id: 'archives-title' }, 'Archives');
   const element = h(
     'section',
@@ -42,6 +51,7 @@ export function createArchivesPanel() {
     h('div', { class: 'panel-head row' }, title, total, chips.element, search),
     head,
     list,
+    well,
     nothing,
     former.element,
   );
@@ -51,13 +61,26 @@ export function createArchivesPanel() {
   const show = () => {
     const words = search.value.toLowerCase().split(/\s+/);
     const only = chips.update(archives);
-    const shown = archives
-      .filter((archive) => (only === undefined || archive.state === only) && matches(archive, words))
-      .toSorted(byUrgency)
-      .flatMap(({ name }) => rows.get(name)?.element ?? []);
-    setChildren(list, shown);
+    const found = archives
+      .filter((archive) => (only === undefined || wordsOf(archive).includes(only)) && matches(archive, words))
+      .toSorted(byUrgency);
+    const healthy = found.filter(isWell).length;
+    const canFold = only === undefined && search.value === '' && healthy > MOST_WELL;
+    const shown = canFold && !isOpen ? found.filter((archive) => !isWell(archive)) : found;
+    setChildren(
+      list,
+      shown.flatMap(({ name }) => rows.get(name)?.element ?? []),
+    );
+    well.hidden = !canFold;
+    setText(
+      well,
+      isOpen
+        ? 'Fold those that are well'
+        : `Show ${plural(healthy, 'archive')} that ${healthy === 1 ? 'is' : 'are'} well`,
+    );
+    setAttribute(well, 'aria-expanded', String(isOpen));
     search.hidden = archives.length < MANY;
-    nothing.hidden = shown.length > 0;
+    nothing.hidden = found.length > 0;
     head.hidden = shown.length === 0;
     const isEmpty = archives.length === 0;
     setText(
@@ -65,7 +88,7 @@ export function createArchivesPanel() {
       isEmpty ? 'The config has no archives yet. Add one and send SIGHUP to the daemon.' : 'No archive matches.',
     );
     const all = plural(archives.length, 'archive');
-    setText(total, shown.length === archives.length ? all : `${count(shown.length)} of ${all}`);
+    setText(total, found.length === archives.length ? all : `${count(found.length)} of ${all}`);
   };
   const update = (/** @type {State} */ state, /** @type {(text: string) => void} */ announce) => {
     ({ archives } = state);
@@ -76,8 +99,9 @@ export function createArchivesPanel() {
       const row = rows.get(archive.name) ?? createArchiveRow(archive.name);
       rows.set(archive.name, row);
       const before = row.update(archive, state.canAct);
-      if (before === undefined || before === archive.state) return [];
-      return [`${cut(archive.name, MOST_OF_A_NAME)} is now ${stateWords(archive.state).toLowerCase()}`];
+      const now = wordsOf(archive).map(stateWords).join(', ').toLowerCase();
+      if (before === undefined || before === now) return [];
+      return [`${cut(archive.name, MOST_OF_A_NAME)} is now ${now}`];
     });
     setAttribute(element, 'data-actions', state.canAct ? '' : undefined);
     show();
@@ -123,7 +147,7 @@ function createChips(onChoice) {
   };
   const update = (/** @type {ArchiveState[]} */ archives) => {
     const shown = URGENCY.flatMap((state) => {
-      const number = archives.filter((archive) => archive.state === state).length;
+      const number = archives.filter((archive) => wordsOf(archive).includes(state)).length;
       if (number === 0 && state !== only) return [];
       const chip = known.get(state) ?? create(state);
       known.set(state, chip);
@@ -138,11 +162,21 @@ function createChips(onChoice) {
 }
 
 /**
+ * Nothing is wrong with it, and it does nothing now.
+ * @param {ArchiveState} archive
+ */
+function isWell(archive) {
+  return wordsOf(archive).every((word) => word === 'ok');
+}
+
+/**
  * @param {ArchiveState} archive
  * @param {string[]} words
  */
-function matches({ name, subject, state }, words) {
-  const text = `${name} ${subject} ${stateWords(state)}`.toLowerCase();
+function matches(archive, words) {
+  const { name, subject, source, destination } = archive;
+  const told = [name, subject, source.address, destination.url, ...wordsOf(archive).map(stateWords)];
+  const text = told.join(' ').toLowerCase();
   return words.every((word) => text.includes(word));
 }
 
@@ -151,5 +185,5 @@ function matches({ name, subject, state }, words) {
  * @param {ArchiveState} b
  */
 function byUrgency(a, b) {
-  return URGENCY.indexOf(a.state) - URGENCY.indexOf(b.state) || (a.name < b.name ? -1 : 1);
+  return urgencyOf(a) - urgencyOf(b) || (a.name < b.name ? -1 : 1);
 }

@@ -13,9 +13,9 @@ const SHAPES = {
 };
 
 /**
- * @import { ArchiveState } from '../../view/state.ts'
  * @import { RunDetail, SegmentDetail } from '../../view/run-detail.ts'
- * @typedef {ArchiveState['state'] | RunDetail['status'] | SegmentDetail['state']} Status
+ * @import { Word } from './trouble.js'
+ * @typedef {Word | RunDetail['status'] | SegmentDetail['state']} Status
  * @typedef {{ words: string, shape: keyof typeof SHAPES, tone: 'good' | 'busy' | 'warn' | 'bad' | 'held' | 'none' }} Look
  */
 
@@ -30,6 +30,8 @@ const LOOKS = {
   late: { words: 'Late', shape: 'clock', tone: 'warn' },
   failing: { words: 'Failing', shape: 'cross', tone: 'bad' },
   never: { words: 'Never ran', shape: 'ring', tone: 'none' },
+  damaged: { words: 'Damaged', shape: 'cross', tone: 'bad' },
+  held: { words: 'Purge held', shape: 'pause', tone: 'warn' },
   paused: { words: 'Paused', shape: 'pause', tone: 'held' },
   committed: { words: 'Committed', shape: 'check', tone: 'good' },
   failed: { words: 'Failed', shape: 'cross', tone: 'bad' },
@@ -38,12 +40,6 @@ const LOOKS = {
   done: { words: 'Done', shape: 'check', tone: 'good' },
   unfinished: { words: 'Unfinished', shape: 'clock', tone: 'warn' },
 };
-
-/**
- * How urgent an archive's state is; the first comes first.
- * @type {ArchiveState['state'][]}
- */
-export const URGENCY = ['failing', 'late', 'running', 'standby', 'never', 'paused', 'ok'];
 
 /** @param {Status} state */
 export function stateWords(state) {

@@ -1,5 +1,6 @@
 // @ts-check
 /** Elements are made and changed here: what comes from outside goes in as text, never as markup. */
+import { utc } from './format.js';
 import { plain } from './text.js';
 
 /**
@@ -103,10 +104,10 @@ export function setChildren(parent, children) {
 }
 
 /**
- * A moment, machine-readable, with the whole of it on hover.
+ * A moment, machine-readable, in UTC on hover.
  * @param {string} iso
  * @param {string} text
  */
 export function time(iso, text) {
-  return h('time', { datetime: iso, title: iso }, text);
+  return h('time', { datetime: iso, title: utc(iso) }, text);
 }

@@ -100,6 +100,33 @@ export function dateTime(iso, timeZone) {
 }
 
 /**
+ * `2026-11-26 02:16:00 UTC`, for who points at a time; what is no time stays as it is.
+ * @param {string} iso
+ */
+export function utc(iso) {
+  const date = new Date(iso);
+  return Number.isNaN(date.getTime()) ? iso : `${date.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+}
+
+/** The zone of all times that are shown: this browser's. */
+export function ownZone() {
+  return new Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+/**
+ * `+1.0%`, `−12%`, `as many`; empty where there is nothing to hold it against.
+ * @param {number} value
+ * @param {Figure} before
+ */
+export function change(value, before) {
+  if (!isNumber(before)) return '';
+  if (value === before) return 'as many';
+  if (before === 0) return `+${count(value)}`;
+  const percent = Math.abs((value / before - 1) * 100);
+  return `${value > before ? '+' : '−'}${percent < 10 ? percent.toFixed(1) : count(percent)}%`;
+}
+
+/**
  * `1 run`, `2 runs`, `1 retry`, `2 retries`
  * @param {number} number
  * @param {string} word

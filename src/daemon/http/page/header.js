@@ -1,8 +1,9 @@
 // @ts-check
 /** The top of the page: who this is, how fresh it is, and what is wrong with the link. */
 import { byId, setAttribute, setText } from './dom.js';
-import { age, clock, duration, plural } from './format.js';
+import { age, clock, duration, ownZone, plural, utc } from './format.js';
 import { cut } from './text.js';
+import { troublesOf } from './trouble.js';
 
 /**
  * @import { Link, Phase } from './connection.js'
@@ -50,7 +51,9 @@ export function createHeader(retry) {
     setText(byId('version'), cut(state.version, MOST_OF_A_NAME));
     setText(byId('host'), cut(state.host, MOST_OF_A_NAME));
     setText(byId('uptime'), `up ${duration((Date.parse(state.now) - Date.parse(state.startedAt)) / 1000)}`);
-    setAttribute(byId('host'), 'title', `process ${state.pid} on ${state.host}, up since ${state.startedAt}`);
+    setAttribute(byId('host'), 'title', `process ${state.pid} on ${state.host}, up since ${utc(state.startedAt)}`);
+    setText(byId('zone'), `times in ${ownZone()}`);
+    setAttribute(byId('zone'), 'title', 'those of this browser; each has UTC on hover');
   };
   const tick = () => {
     setText(byId('banner-wait'), waitText(link));
@@ -96,7 +99,8 @@ function waitText({ phase, retryAt, lastAt }) {
  * @param {State | undefined} state
  */
 function titleOf({ phase }, state) {
-  const bad = state?.archives.filter((archive) => archive.state === 'failing' || archive.state === 'late').length ?? 0;
+  const bad =
+    state?.archives.filter((archive) => troublesOf(archive).some((trouble) => trouble !== 'held')).length ?? 0;
   const mark = phase === 'disconnected' ? '(disconnected) ' : bad > 0 ? `(${bad}) ` : '';
   return `${mark}pgsluice${state === undefined ? '' : ` · ${cut(state.host, MOST_OF_A_NAME)}`}`;
 }

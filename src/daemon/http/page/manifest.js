@@ -1,6 +1,6 @@
 // @ts-check
 /** A manifest to look through: its parts fold, and are made when they are opened; a copy button gives it whole. */
-import { toast } from './dialog.js';
+import { copyText } from './clipboard.js';
 import { h, setChildren, setText } from './dom.js';
 import { bytes, count, plural } from './format.js';
 import { cut } from './text.js';
@@ -18,7 +18,11 @@ const FEW_ENTRIES = 6;
 export function createManifestView() {
   const tree = h('div', { class: 'json inset', tabindex: 0, role: 'region', 'aria-label': 'Manifest as JSON' });
   const note = h('p', { class: 'note' });
-  const copy = h('button', { type: 'button', class: 'last', onclick: () => copyText(text) }, 'Copy JSON');
+  const copy = h(
+    'button',
+    { type: 'button', class: 'last', onclick: () => copyText(text, 'The manifest') },
+    'Copy JSON',
+  );
   const nothing = h('p', { class: 'empty' }, 'There is no manifest: this run is not committed, so it is not archived.');
   const title = h('h2', { id: 'manifest-title' }, 'Manifest');
   const element = h(
@@ -108,29 +112,4 @@ function peek(value) {
   const { name, key, id, database } = { ...value };
   const telling = [name, key, id, database].find((item) => typeof item === 'string');
   return telling?.split('/').at(-1) ?? '';
-}
-
-/**
- * The clipboard needs a secure origin, as loopback is; elsewhere the text goes by way of a selection.
- * @param {string} text
- */
-async function copyText(text) {
-  const copied = await navigator.clipboard.writeText(text).then(
-    () => true,
-    () => copySelected(text),
-  );
-  if (copied) toast('The manifest is on the clipboard', 'good');
-  else toast('This browser does not let the page copy', 'bad');
-}
-
-/** @param {string} text */
-function copySelected(text) {
-  const area = h('textarea', { class: 'sr-only', value: text, 'aria-hidden': 'true' });
-  document.body.append(area);
-  area.select();
-  // oxlint-disable-next-line typescript/no-deprecated -- where the clipboard is refused, there is no other way
-  const copied = document.execCommand('copy');
-  area.remove();
-  window.getSelection()?.removeAllRanges();
-  return copied;
 }

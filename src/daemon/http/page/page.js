@@ -1,5 +1,7 @@
 // @ts-check
-/** The status page: what the daemon says, and which of the two views the address asks for. */
+/** The status page: what the daemon says, and which of the views the address asks for. */
+import { createAlarmPanel } from './alarm.js';
+import { openArchivePage } from './archive-page.js';
 import { createArchivesPanel } from './archives.js';
 import { follow } from './connection.js';
 import { contain } from './contain.js';
@@ -20,6 +22,7 @@ import { createWindowsPanel } from './windows.js';
 const main = byId('main');
 const announcer = byId('announcer');
 
+const alarm = contain('What is wrong', createAlarmPanel);
 const archives = contain('The list of archives', createArchivesPanel);
 const running = contain('What is running', createRunningPanel);
 const memory = contain('Memory', createMemoryPanel);
@@ -30,12 +33,15 @@ const header = contain('The top of the page', () => createHeader(() => link.retr
 const loading = byId('loading');
 const title = h('h1', { class: 'sr-only', tabindex: -1 }, 'Overview');
 const live = h('div', { class: 'live stack' }, memory.element, running.element);
-const overview = h('div', { class: 'stack' }, title, live, archives.element, windows.element, history.element);
+const parts = [alarm.element, archives.element, live, windows.element, history.element];
+const overview = h('div', { class: 'stack' }, title, ...parts);
 
 /** @type {State | undefined} */
 let latest;
 /** @type {ReturnType<typeof openRunPage> | undefined} */
 let runPage;
+/** @type {ReturnType<typeof openArchivePage> | undefined} */
+let archivePage;
 /** How far the daemon's clock is ahead of this one's. */
 let aheadMs = 0;
 
@@ -63,11 +69,13 @@ route();
 /** @param {State} state */
 function show(state) {
   header.show((part) => part.update(state));
+  alarm.show((part) => part.update(state));
   archives.show((part) => part.update(state, (text) => setText(announcer, text)));
   running.show((part) => part.update(state));
   memory.show((part) => part.update(state));
   windows.show((part) => part.update(state));
   history.show((part) => part.update(state));
+  archivePage?.update(state);
   tick();
 }
 
@@ -75,21 +83,26 @@ function tick() {
   header.run((part) => part.tick());
   if (latest === undefined) return;
   const now = Date.now() + aheadMs;
+  alarm.run((part) => part.tick(now));
   archives.run((part) => part.tick(now));
+  archivePage?.tick(now);
   running.run((part) => part.tick(now));
 }
 
-/** `#/`, `#/history/ARCHIVE`, `#/windows/ARCHIVE` or `#/runs/ARCHIVE/RUN`. */
+/** `#/`, `#/archives/ARCHIVE`, `#/history/ARCHIVE`, `#/windows/ARCHIVE` or `#/runs/ARCHIVE/RUN`. */
 function route() {
   const { view, archive, run } = readPath(window.location.hash);
   runPage?.close();
-  runPage = undefined;
+  archivePage?.close();
+  runPage = archivePage = undefined;
   const before = main.dataset['view'];
   const isRun = view === 'runs' && archive !== '' && run !== '';
-  setAttribute(main, 'data-view', isRun ? 'run' : 'overview');
+  const isArchive = view === 'archives' && archive !== '';
+  setAttribute(main, 'data-view', isRun ? 'run' : isArchive ? 'archive' : 'overview');
   if (isRun) showRun(archive, run);
+  else if (isArchive) showArchive(archive);
   else if (latest === undefined) setChildren(main, [loading]);
-  else showOverview(view === 'history' ? archive : '', view === 'history', before === 'run');
+  else showOverview(view === 'history' ? archive : '', view === 'history', before === 'run' || before === 'archive');
   if (view === 'windows') showWindows(archive);
 }
 
@@ -105,6 +118,15 @@ function showRun(archive, run) {
 }
 
 /** @param {string} archive */
+function showArchive(archive) {
+  archivePage = openArchivePage(archive);
+  setChildren(main, [archivePage.element]);
+  if (latest !== undefined) show(latest);
+  window.scrollTo(0, 0);
+  archivePage.heading.focus({ preventScroll: true });
+}
+
+/** @param {string} archive */
 function showWindows(archive) {
   windows.run((part) => part.choose(archive));
   document.getElementById('windows-title')?.focus();
@@ -114,13 +136,13 @@ function showWindows(archive) {
 /**
  * @param {string} archive of the history; empty for all
  * @param {boolean} isHistory
- * @param {boolean} cameFromRun
+ * @param {boolean} cameFromBelow
  */
-function showOverview(archive, isHistory, cameFromRun) {
+function showOverview(archive, isHistory, cameFromBelow) {
   setChildren(main, [overview]);
   history.run((part) => part.filter(archive));
   if (isHistory) {
     document.getElementById('history-title')?.focus();
     history.element.scrollIntoView({ block: 'start' });
-  } else if (cameFromRun) title.focus();
+  } else if (cameFromBelow) title.focus();
 }

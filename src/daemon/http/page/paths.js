@@ -11,6 +11,14 @@ export function runPath(archive, run) {
 }
 
 /**
+ * An archive's own page.
+ * @param {string} archive
+ */
+export function archivePath(archive) {
+  return `#/archives/${encode(archive)}`;
+}
+
+/**
  * The history of one archive.
  * @param {string} archive
  */

@@ -7,7 +7,7 @@ import { h, setChildren, setText } from './dom.js';
 import { failurePanel } from './failure.js';
 import { bytes, count, dateTime, duration, rate } from './format.js';
 import { createManifestView } from './manifest.js';
-import { encode, historyPath } from './paths.js';
+import { archivePath, encode } from './paths.js';
 import { createPurgePanel } from './purge.js';
 import { createSegmentsPanel } from './segments.js';
 import { cut } from './text.js';
@@ -42,7 +42,7 @@ export function openRunPage(archive, run) {
   const content = h('div', { class: 'stack', hidden: true }, panels);
   const id = h('span', { class: 'mono' }, cut(run, MOST_OF_A_NAME));
   const heading = h('h1', { tabindex: -1, title: archive }, h('span', {}, name), ' ', id);
-  const trail = [h('a', { href: '#/' }, 'All archives'), ' / ', h('a', { href: historyPath(archive) }, name)];
+  const trail = [h('a', { href: '#/' }, 'All archives'), ' / ', h('a', { href: archivePath(archive) }, name)];
   const element = h(
     'div',
     { class: 'stack' },
