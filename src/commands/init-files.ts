@@ -36,6 +36,12 @@ export function outputOf({ environment, json }: Invocation, { output, config }: 
   );
 }
 
+/** The service has its own, where a user's own daemon may not write. */
+export function stateOf(output: string): string | undefined {
+  const isOfService = output === STDOUT || output === DEFAULT_CONFIG;
+  return isOfService ? undefined : path.join(path.dirname(output), 'state');
+}
+
 /** Before anything is asked of a server. Throws UsageError. */
 export async function mayReplace(output: string, force: boolean, questions: Questions | undefined): Promise<boolean> {
   if (output === STDOUT) return false;

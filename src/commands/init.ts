@@ -18,6 +18,7 @@ import {
   mayReplace,
   mayWriteEnvironment,
   outputOf,
+  stateOf,
   variablesOf,
   writeConfig,
   writeEnvironment,
@@ -76,6 +77,7 @@ async function init(invocation: Invocation, options: InitOptions, questions: Que
     ends: { ...ends, source: written },
     environmentFile: variableOf(written) === undefined ? undefined : environmentFile,
     suggestion,
+    stateFolder: stateOf(output),
     timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
   };
   const variables = variablesOf(written, url, ends, environment);

@@ -14,6 +14,8 @@ export interface ConfigParts {
   environmentFile: string | undefined;
   suggestion: Pick<Suggestion, 'archives' | 'refused'>;
   timezone: string;
+  /** For a daemon that is started by hand; undefined where the service has one. */
+  stateFolder: string | undefined;
 }
 
 /** What stands against a purge is named up to so many times. */
@@ -21,7 +23,7 @@ const MOST_AGAINST = 5;
 const MOST_REFUSED = 20;
 
 export function configText(parts: ConfigParts): string {
-  const { look, ends, environmentFile, suggestion, timezone } = parts;
+  const { look, ends, environmentFile, suggestion, timezone, stateFolder } = parts;
   const { archives } = suggestion;
   const set = environmentFile === undefined ? '' : ` # is set in ${commentText(environmentFile)}`;
   const lines = [
@@ -48,6 +50,9 @@ export function configText(parts: ConfigParts): string {
     ...archives.flatMap((archive, index) => archiveLines(archive, index, timezone)),
     ...leftOutLines(parts),
     'http: { listen: 127.0.0.1:8432 } # the status page and the metrics',
+    ...(stateFolder === undefined
+      ? []
+      : [`# state: ${commentText(yamlText(stateFolder))} # history and socket of a daemon that you start yourself`]),
   ];
   return `${lines.join('\n')}\n`;
 }

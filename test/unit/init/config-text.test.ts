@@ -49,6 +49,7 @@ function textOf(archives: SuggestedArchive[]): string {
     environmentFile: '/etc/pgsluice/environment',
     suggestion: { archives, refused: [{ tableName: 'public.f', why: 'it is\nforeign', hint: undefined }] },
     timezone: 'Europe/Berlin',
+    stateFolder: '/home/me/it is/state',
   });
 }
 
@@ -75,6 +76,7 @@ describe('the text of a first config', () => {
   #   4,980 smaller tables; \`pgsluice init --table\` takes those that are named
 
 http: { listen: 127.0.0.1:8432 } # the status page and the metrics
+# state: /home/me/it is/state # history and socket of a daemon that you start yourself
 `,
     );
   });
