@@ -222,15 +222,15 @@ function describeProofs({ name, proof }: ArchiveState): string[] {
       ? ['  not looked at yet']
       : [
           `  ${countOf(runs, 'run')}, ${formatCount(due)} due, ${formatCount(unproved)} never proved`,
-          ...(last === null ? [] : [`  the last proof: ${last.run} at ${last.at}`]),
-          ...(oldest === null ? [] : [`  the oldest: ${oldest.run} ${how} ${oldest.at}`]),
+          ...(last === null ? [] : [`  the last proof: ${last.run} ${localTime(last.at)}`]),
+          ...(oldest === null ? [] : [`  the oldest: ${oldest.run} ${how} ${localTime(oldest.at)}`]),
           ...(oldestUnproved === null || oldest?.isProved === false
             ? []
-            : [`  the oldest without a proof: ${oldestUnproved.run} committed ${oldestUnproved.at}`]),
+            : [`  the oldest without a proof: ${oldestUnproved.run} committed ${localTime(oldestUnproved.at)}`]),
         ];
   const cold = unreadableRuns === 0 ? [] : [`  ${countOf(unreadableRuns, 'run')} cannot be read at once`];
   const found = different.flatMap(({ run, foundAt, differences, more }) => [
-    `  ${run} differs from its manifest, found ${foundAt}`,
+    `  ${run} differs from its manifest, found ${localTime(foundAt)}`,
     ...differences.map(
       ({ key, line, message }) => `    ${key}: ${line === undefined ? '' : `line ${line}: `}${message}`,
     ),
