@@ -15,6 +15,7 @@ import { expandEntries, withExpanded, type Expanded } from '../run/expand.ts';
 import { checkWindows } from '../windows/check.ts';
 import { EXIT } from './entry.ts';
 import { offlineWarnings, openConfig, type Invocation } from './invocation.ts';
+import { describeNextSlots, nextSlots, type NextSlot } from './next-slots.ts';
 import { describeExpanded } from './tables.ts';
 import { printJson, printLines } from './terminal/print.ts';
 
@@ -23,6 +24,8 @@ interface ArchiveReport {
   name: string;
   reads: string;
   schedule: string | null;
+  /** The next three slots; none of an archive that runs by hand. */
+  next: NextSlot[];
   /** What will be used on this machine. */
   compression: string;
   reader: string;
@@ -76,7 +79,8 @@ class Printer {
   end(report: CheckReport): void {
     if (this.#invocation.json) printJson(this.#invocation, report);
     else if (report.memory === null) this.#print(report.problems, this.#invocation.stderr);
-    else this.#print([report.ok ? 'the config is good' : 'the config is bad']);
+    else if (report.ok) this.#print(['the config is good']);
+    else this.#print(['the config is good, but not all that it names answers, is there and is granted: see above']);
   }
 
   #print(lines: readonly string[], stream?: Invocation['stdout']): void {
@@ -164,6 +168,7 @@ function describeConfig(
 ): Pick<CheckReport, 'config' | 'memory' | 'archives'> {
   const { terms, totalBytes } = memorySum(config, BUDGET, segments);
   const limit = memoryLimit();
+  const now = new Date();
   return {
     config: invocation.configFile,
     memory: { terms: [...terms], totalBytes, limitBytes: limit.bytes, limitFrom: limit.from },
@@ -171,6 +176,7 @@ function describeConfig(
       name: archive.name,
       reads: archive.table ?? (archive.tables === undefined ? 'query' : `tables ${archive.tables.join(', ')}`),
       schedule: archive.schedule === undefined ? null : `${archive.schedule} (${archive.timezone})`,
+      next: nextSlots(archive, now),
       compression: describeCompressor(archive.compression.codec, chooseCompressor(archive.compression)),
       reader: readerOf(archive),
     })),
@@ -182,10 +188,10 @@ function describeReport(report: CheckReport): string[] {
   const { terms, totalBytes, limitBytes, limitFrom } = report.memory;
   return [
     `${report.config}: ${countOf(report.archives.length, 'archive')}`,
-    ...report.archives.map(
-      ({ name, reads, schedule, compression, reader }) =>
-        `  ${name}: ${reads}, ${schedule ?? 'by hand only'}, ${compression}, read by ${reader}`,
-    ),
+    ...report.archives.flatMap(({ name, reads, schedule, next, compression, reader }) => [
+      `  ${name}: ${reads}, ${schedule ?? 'by hand only'}, ${compression}, read by ${reader}`,
+      ...describeNextSlots(next),
+    ]),
     'memory, at most:',
     ...terms.map(({ name, bytes }) => `  ${formatBytes(bytes).padStart(10)}  ${name}`),
     `  ${formatBytes(totalBytes).padStart(10)}  in all, of ${formatBytes(limitBytes)} (${limitFrom})`,

@@ -8,6 +8,7 @@ import { postgresFailure } from '../postgres/errors.ts';
 import { describeRelation } from '../postgres/relation.ts';
 import { identifySource } from '../postgres/snapshot.ts';
 import type { OnlineFinding, TellFinding } from '../run/check-online.ts';
+import { lookWithin, LOOK_LIMIT_MS } from '../run/look-within.ts';
 import { look, type PurgeFacts } from './look.ts';
 import { lookAtPartition } from './partition/look.ts';
 import { findPartitionProblems } from './partition/problems.ts';
@@ -32,14 +33,18 @@ export interface PurgeOutlook {
 type PurgedArchive = ArchiveConfig & { purge: PurgeOption; table: string };
 
 /** Undefined for an archive that is never purged. Throws FailureError. */
-export async function lookAhead(config: Config, archive: ArchiveConfig): Promise<PurgeOutlook | undefined> {
+export async function lookAhead(
+  config: Config,
+  archive: ArchiveConfig,
+  ask: Ask = asking,
+): Promise<PurgeOutlook | undefined> {
   if (!isPurged(archive)) return undefined;
   const { name, purge, table } = archive;
   const reader = sourceOf(config, archive);
   const source = purge.source === undefined ? reader : sourceNamed(config, purge.source);
   if (source === undefined) throw new Error(`archive ${name} names no source of this config to purge by`);
-  const run = await asking(name, reader, (client) => runOfNow(client, table));
-  return asking(name, source, async (client) => {
+  const run = await ask(name, reader, (client) => runOfNow(client, table));
+  return ask(name, source, async (client) => {
     if (purge.then !== undefined) return lookAheadOfPartitions(client, archive, source, run);
     const facts = await look(client, table);
     const size = await measureTable(client, facts.relation.oid);
@@ -77,6 +82,11 @@ async function lookAheadOfPartitions(
 function isPurged(archive: ArchiveConfig): archive is PurgedArchive {
   return archive.purge !== undefined && archive.table !== undefined;
 }
+
+type Ask = typeof asking;
+
+/** For whom sits and waits. */
+const askingWithin: Ask = (_archive, source, work) => lookWithin(LOOK_LIMIT_MS, source, work);
 
 async function asking<T>(archive: string, { url }: SourceConfig, work: (client: Client) => Promise<T>): Promise<T> {
   return withConnection({ url, applicationName: `pgsluice plan ${archive}` }, async (client) => {
@@ -157,7 +167,7 @@ export async function checkPurges(config: Config, tell: TellFinding): Promise<On
 async function checkPurge(config: Config, archive: ArchiveConfig): Promise<OnlineFinding[]> {
   const subject = `archives.${archive.name}.purge`;
   try {
-    const outlook = await lookAhead(config, archive);
+    const outlook = await lookAhead(config, archive, askingWithin);
     if (outlook === undefined) return [];
     const said = describeOutlook(archive, { ...outlook, problems: [] });
     return [

@@ -3,8 +3,8 @@ import { toFailure } from '../base/errors.ts';
 import { countOf } from '../base/units.ts';
 import { sourceOf } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
-import { withConnection } from '../postgres/connect.ts';
 import type { OnlineFinding, TellFinding } from '../run/check-online.ts';
+import { lookWithin, LOOK_LIMIT_MS } from '../run/look-within.ts';
 import { isWindowed } from '../run/subject.ts';
 import { lookAtWindows, windowWarnings } from './look.ts';
 import type { WindowedArchive } from './window-source.ts';
@@ -23,8 +23,8 @@ export async function checkWindows(config: Config, tell: TellFinding): Promise<O
 async function checkArchive(config: Config, archive: WindowedArchive): Promise<OnlineFinding[]> {
   const subject = `archives.${archive.name}.window`;
   try {
-    const target = { url: sourceOf(config, archive).url, applicationName: 'pgsluice check' };
-    const look = await withConnection(target, (client) => lookAtWindows(client, config, archive));
+    const source = sourceOf(config, archive);
+    const look = await lookWithin(LOOK_LIMIT_MS, source, (client) => lookAtWindows(client, config, archive));
     const missing = `${countOf(look.missing.length, 'window')}${look.more ? ' and more' : ''}`;
     const message = `${missing} to make, ${countOf(look.committed, 'run')} committed`;
     const warnings = windowWarnings(archive, look).map(

@@ -72,7 +72,7 @@ class FileStore implements Store {
     const target = await this.#pathFor(key);
     const uploadId = newUploadId();
     const temporary = temporaryPath(target, uploadId);
-    const file = await this.#try(`writing ${temporary}`, () => this.#openNew(temporary));
+    const { file } = await this.#try(`writing ${temporary}`, () => this.#openNew(temporary));
     const dropped = linkSignals([options.signal, this.#signal]);
     try {
       const etag = await this.#fill(file, body, { ...options, signal: dropped.signal }, { temporary, uploadId });
@@ -91,15 +91,18 @@ class FileStore implements Store {
     const target = await this.#pathFor(key);
     return this.#try(`writing ${target}`, async () => {
       const temporary = temporaryPath(target, newUploadId());
-      const file = await this.#openNew(temporary);
+      const { file, made } = await this.#openNew(temporary);
+      let isWritten = false;
       try {
         const etag = await writeAndClose(file, body);
         const outcome = await putInPlace(temporary, target, replaces);
         if (outcome !== 'written') return { outcome };
+        isWritten = true;
         await syncFolder(path.dirname(target));
         return { outcome, etag };
       } finally {
         await unlink(temporary).catch(() => undefined);
+        if (!isWritten && made !== undefined) await removeEmpty(path.dirname(target), made);
       }
     });
   }
@@ -198,12 +201,19 @@ class FileStore implements Store {
     await this.#pruneFolders(path.dirname(temporary));
   }
 
-  probe(tell?: (found: Partial<ProbeResult>) => void, limitMs?: number): Promise<ProbeResult> {
+  /** A folder that is not there yet is not there afterwards either. */
+  async probe(tell?: (found: Partial<ProbeResult>) => void, limitMs?: number): Promise<ProbeResult> {
+    const missing = await missingFolders(this.#root);
     const conditions = async (key: string, body: Buffer): Promise<KeptConditions> => {
       const { outcome } = await this.put(key, body, { contentType: 'text/plain', replaces: 'nothing' });
       return { put: outcome === 'exists', complete: outcome === 'exists' };
     };
-    return probeStore(this, { conditions, clockSkewMs: () => undefined, facts: [] }, tell, limitMs);
+    try {
+      return await probeStore(this, { conditions, clockSkewMs: () => undefined, facts: [] }, tell, limitMs);
+    } finally {
+      // One that holds something by now stays.
+      for (const folder of missing) await rmdir(folder).catch(() => undefined);
+    }
   }
 
   close(): void {
@@ -234,13 +244,13 @@ class FileStore implements Store {
   }
 
   /** A new file that only we have; its folders are made, and made durable, on the way. */
-  async #openNew(temporary: string): Promise<FileHandle> {
+  async #openNew(temporary: string): Promise<{ file: FileHandle; made: string | undefined }> {
     for (let attempt = 1; ; attempt += 1) {
       const made = await makeFolder(path.dirname(temporary));
       try {
         const file = await open(temporary, 'wx', 0o640);
         if (made !== undefined) await syncFolders(path.dirname(made), path.dirname(temporary));
-        return file;
+        return { file, made };
       } catch (error) {
         if (errorCode(error) !== 'ENOENT' || attempt === FOLDER_ATTEMPTS) throw error;
       }
@@ -469,4 +479,28 @@ function missing(target: string): FailureError {
     message: `${target} does not exist`,
     hint: 'The file was removed, or never written: look at the folder of the destination.',
   });
+}
+
+/** From a folder up to one above it. What holds something by now stays. */
+async function removeEmpty(from: string, to: string): Promise<void> {
+  try {
+    for (let at = from; at.startsWith(to); at = path.dirname(at)) await rmdir(at);
+  } catch {
+    // Another one has written there, or removed it.
+  }
+}
+
+/** The folder and those above it that are not there, innermost first. */
+async function missingFolders(folder: string): Promise<string[]> {
+  const missing: string[] = [];
+  for (let at = folder; at !== path.dirname(at); at = path.dirname(at)) {
+    try {
+      await stat(at);
+      break;
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') break;
+      missing.push(at);
+    }
+  }
+  return missing;
 }

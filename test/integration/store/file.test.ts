@@ -136,6 +136,14 @@ describe('a folder', () => {
     assert.ok(!(await readdir(folder)).includes('deep'));
   });
 
+  it('makes no folder for a probe, nor for a condition that does not hold', async () => {
+    const fresh = openFolder(path.join(folder, 'not', 'yet'));
+    await fresh.probe();
+    const { outcome } = await fresh.put('a/b', Buffer.from('x'), { ...text, replaces: '0'.repeat(32) });
+    assert.notEqual(outcome, 'written');
+    assert.ok(!(await readdir(folder)).includes('not'));
+  });
+
   it('says what to do when its folder cannot be made or written', async () => {
     await writeFile(path.join(folder, 'plain'), '');
     const failure = await failureOf(openFolder(path.join(folder, 'plain', 'archive')).probe());
