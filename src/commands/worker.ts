@@ -9,7 +9,7 @@ import { tellTlsMeanings } from '../config/tls-meaning.ts';
 import { openNotify, type Notify } from '../daemon/systemd/notify.ts';
 import { Bindings } from '../work/bindings.ts';
 import { Host } from '../work/hosts/host.ts';
-import { joinQueue } from '../work/hosts/queue.ts';
+import { joinQueue, type Queue } from '../work/hosts/queue.ts';
 import { Threads } from '../work/threads.ts';
 import { EXIT } from './entry.ts';
 import { openConfig, openLog, serviceWarnings, type Invocation } from './invocation.ts';
@@ -68,36 +68,41 @@ interface Work {
   stop: AbortSignal;
 }
 
-async function work({ invocation, config, hosts, log, notify, stop }: Work): Promise<void> {
+async function work(parts: Work): Promise<void> {
+  const { invocation, config, hosts, log, notify, stop } = parts;
   const { threads } = config.workers;
   const { totalBytes } = workerMemorySum(config);
   log.info({ threads, memoryBytes: totalBytes }, `memory, at most: ${formatBytes(totalBytes)}`);
   const bindings = new Bindings();
   const place = new Threads(config.workers, bindings);
-  const queue = await joinQueue(hosts, 'worker', threads, { log, signal: stop });
-  const host = new Host(config, hosts, { queue, place, threads, bindings, log });
-  host.start();
   let current = config;
+  let host: Host | undefined;
   const reload = (): void => {
     notify.reloading();
     current = reloaded(invocation, current, log);
-    host.reload(current);
+    host?.reload(current);
     notify.ready(statusLine(host));
   };
   process.on('SIGHUP', reload);
   const timers = [setInterval(() => notify.status(statusLine(host)), STATUS_MS)];
   if (notify.watchdogIntervalMs !== undefined)
     timers.push(setInterval(() => notify.watchdog(), notify.watchdogIntervalMs));
-  log.info({ threads, member: queue.id }, 'worker is ready');
+  // The queue may take longer to come than systemd gives a start.
   notify.ready(statusLine(host));
+  let queue: Queue | undefined;
   try {
+    queue = await joinQueue(hosts, 'worker', threads, { log, signal: stop });
+    host = new Host(current, hosts, { queue, place, threads, bindings, log });
+    host.start();
+    log.info({ threads, member: queue.id }, 'worker is ready');
+    notify.status(statusLine(host));
     if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
     notify.stopping(`stops: ${statusLine(host)}`, current.drainTimeoutMs + TIDY_MS);
     await host.drain(current.drainTimeoutMs);
   } finally {
     for (const timer of timers) clearInterval(timer);
     process.off('SIGHUP', reload);
-    await queue.close();
+    await queue?.close();
     await place.close();
   }
 }
@@ -118,7 +123,8 @@ function reloaded(invocation: Invocation, before: Config, log: Log): Config {
   }
 }
 
-function statusLine(host: Host): string {
+function statusLine(host: Host | undefined): string {
+  if (host === undefined) return 'waits for the queue of hosts.url';
   const { active, done } = host.counts;
   return `works on ${countOf(active, 'segment')}, ${done} done`;
 }

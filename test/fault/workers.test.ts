@@ -287,6 +287,15 @@ describe('segments on other hosts', () => {
     for (const worker of [older, stranger]) await stopWorker(worker);
     await assertQueueEmpty();
   });
+
+  test('wait for a worker that waits for the queue, and is reloaded and stopped meanwhile as any other', async () => {
+    const config = await configOf('waiting', {}, { hosts: { url: 'postgres://nobody@127.0.0.1:1/none' } });
+    const worker = site.start(['worker'], config);
+    await worker.waitForLog('the queue of hosts.url cannot be used');
+    worker.kill('SIGHUP');
+    await worker.waitForLog('config reloaded');
+    await stopWorker(worker);
+  });
 });
 
 /** All that the queue's schema holds, as text. */
