@@ -101,7 +101,7 @@ function pausedNight(): BadNight {
   return {
     name: 'paused',
     facts: factsOf(archiveOf(NAME, { schedule: 'paused', lastSuccess: success(49 * HOUR) })),
-    page: [/^All is well\s+5 archives · 1 paused/],
+    page: [/^1 paused\s+of 5 archives · none is failing or late/],
     row: [/^page_views/, /Paused/, /paused/],
     status: [/^1 paused of 5 archives\n/, /^page_views +paused .* paused on this host /m],
     exit: 0,
@@ -114,7 +114,7 @@ function standbyNight(): BadNight {
     name: 'standby',
     facts: factsOf(archiveOf(NAME, {}, { current })),
     page: [/^All is well\s+5 archives · 1 on standby/],
-    row: [/^page_views/, /Standby/],
+    row: [/^page_views/, /Standby\s+on db-archive-02/],
     status: [/^1 on standby of 5 archives\n/, /^page_views +standby .* is in progress on db-archive-02$/m],
     exit: 0,
   };
@@ -128,7 +128,12 @@ function badReload(): BadNight {
   return {
     name: 'bad reload',
     facts: { ...factsOf(archiveOf(NAME)), refusedConfig: { at: at(-12 * MINUTE), problems } },
-    page: [/^config file refused\s/, /the one before it stays in force/, /pgsluice\.yaml:14:5: unknown key/, /Mend it/],
+    page: [
+      /^Config file refused\s+5 archives/,
+      /the one before it stays in force/,
+      /pgsluice\.yaml:14:5: unknown key/,
+      /Mend it/,
+    ],
     row: [/^page_views/, /OK/],
     status: [
       /^all is well: 5 archives; the config file is refused\n/,

@@ -76,7 +76,9 @@ export function createAlarmPanel() {
   };
   const tick = (/** @type {number} */ now) => {
     for (const line of lines.values()) line.tick(now);
-    if (state !== undefined && toneOf(state) === 'good') setText(note, wellNote(state, now));
+    if (state === undefined) return;
+    const toned = toneOf(state);
+    if (toned === 'good' || toned === 'held') setText(note, wellNote(state, now));
   };
   return { element, update, tick };
 }
@@ -84,7 +86,8 @@ export function createAlarmPanel() {
 /** @param {State} state */
 function toneOf({ counts, refusedConfig, historyProblem }) {
   if (counts.failing + counts.damaged > 0) return 'bad';
-  return counts.late + counts.purgesHeld > 0 || refusedConfig !== null || historyProblem !== null ? 'warn' : 'good';
+  if (counts.late + counts.purgesHeld > 0 || refusedConfig !== null || historyProblem !== null) return 'warn';
+  return counts.paused > 0 ? 'held' : 'good';
 }
 
 /** @param {State} state */
@@ -97,13 +100,15 @@ function titleOf({ counts, refusedConfig, historyProblem }) {
     refusedConfig === null ? '' : 'config file refused',
     historyProblem === null ? '' : 'history not kept',
   ].filter((part) => part !== '');
-  return told.length === 0 ? 'All is well' : told.join(', ');
+  if (told.length > 0) return told.join(', ').replace(/^[a-z]/, (first) => first.toUpperCase());
+  return counts.paused > 0 ? `${count(counts.paused)} paused` : 'All is well';
 }
 
 /** @param {State} state */
 function noteOf({ counts }) {
+  const isOfArchives = counts.failing + counts.damaged + counts.late + counts.purgesHeld > 0;
   return [
-    `of ${plural(counts.archives, 'archive')}`,
+    `${isOfArchives ? 'of ' : ''}${plural(counts.archives, 'archive')}`,
     counts.paused > 0 ? `${count(counts.paused)} paused` : '',
     counts.standby > 0 ? `${count(counts.standby)} on standby` : '',
   ]
@@ -123,11 +128,10 @@ function wellNote({ archives, counts }, now) {
     next === undefined
       ? 'nothing is scheduled'
       : `next is ${cut(next.name, MOST_OF_A_NAME)}, ${countdown((next.at - now) / 1000)}`;
-  const others = [
-    counts.paused > 0 ? `${count(counts.paused)} paused` : '',
-    counts.standby > 0 ? `${count(counts.standby)} on standby` : '',
-  ].filter((part) => part !== '');
-  return [plural(counts.archives, 'archive'), ...others, coming].join(' · ');
+  const all = plural(counts.archives, 'archive');
+  const whole = counts.paused > 0 ? `of ${all} · none is failing or late` : all;
+  const standby = counts.standby > 0 ? [`${count(counts.standby)} on standby`] : [];
+  return [whole, ...standby, coming].join(' · ');
 }
 
 /** @param {string} name */
@@ -175,7 +179,7 @@ function describeTrouble(trouble, archive, now) {
     case 'failing':
       return failingText(archive, now);
     case 'late':
-      return archive.dueSlot === null ? 'a slot is overdue' : `not archived, due ${dateTime(archive.dueSlot)}`;
+      return lateText(archive);
     case 'damaged':
       return damagedText(archive);
     case 'held': {
@@ -184,6 +188,12 @@ function describeTrouble(trouble, archive, now) {
       return `nothing is purged: ${cut(first?.message ?? '', MOST_OF_A_TEXT)}`;
     }
   }
+}
+
+/** @param {ArchiveState} archive */
+function lateText({ dueSlot, current }) {
+  const due = dueSlot === null ? 'a slot is overdue' : `not archived, due ${dateTime(dueSlot)}`;
+  return current?.status === 'running' ? `${due}, runs now` : due;
 }
 
 /**

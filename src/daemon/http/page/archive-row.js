@@ -28,7 +28,7 @@ const MOST_OF_A_NAME = 300;
 /** @param {string} name */
 export function createArchiveRow(name) {
   const badges = h('span', { class: 'row' });
-  const percent = h('span', { class: 'note' });
+  const where = h('span', { class: 'note' });
   const subject = h('p', { class: 'note mono clip' });
   const places = h('p', { class: 'note clip' });
   const schedule = createCell('Schedule');
@@ -48,7 +48,7 @@ export function createArchiveRow(name) {
       'article',
       { class: 'archive', 'aria-label': cut(name, MOST_OF_A_NAME) },
       h('div', { class: 'archive-name' }, h('h3', {}, link), subject, places),
-      h('div', { class: 'states row' }, badges, percent),
+      h('div', { class: 'states row' }, badges, where),
       schedule.element,
       last.element,
       next.element,
@@ -80,7 +80,7 @@ export function createArchiveRow(name) {
     const words = wordsOf(archive);
     shownWords = words.map(stateWords).join(', ').toLowerCase();
     if (shownWords !== before) setChildren(badges, words.map(badge));
-    setText(percent, percentOf(archive));
+    setText(where, whereOf(archive));
     const { source, destination } = archive;
     const way = `${source.address} → ${destination.url}`;
     setText(places, cut(way, MOST_OF_A_NAME));
@@ -158,8 +158,12 @@ function lastNote(success) {
   return against === '' ? told : `${told} (${against})`;
 }
 
-/** @param {ArchiveState} archive */
-function percentOf({ current }) {
+/**
+ * How far the run in progress is, or where it is.
+ * @param {ArchiveState} archive
+ */
+function whereOf({ current }) {
+  if (current?.status === 'standby') return `on ${cut(current.holder ?? 'another host', MOST_OF_A_NAME)}`;
   return current?.status === 'running' ? `${Math.floor(current.percent)}%` : '';
 }
 
