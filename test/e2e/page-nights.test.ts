@@ -17,6 +17,9 @@ import { createGatedView, createWideTable, openSite, type GatedView, type Site }
 
 /** With this set to a folder, each night is kept there as a picture, for a desk and for a phone. */
 const PICTURES = process.env['PGSLUICE_PICTURES'];
+/** With this set to anything, the pictures of docs/images of a bad night are made anew; `pngquant` makes them small. */
+const DOCS_PICTURES = process.env['PGSLUICE_DOCS_PICTURES'];
+const DOCS_IMAGES = path.join(import.meta.dirname, '../../docs/images');
 const DESK = { width: 1280, height: 900 };
 const PHONE = { width: 390, height: 844 };
 
@@ -28,6 +31,12 @@ describe('a bad night', () => {
     assert.ok(first);
     const { page, daemon, complaints } = await openPageOf(first.facts, { viewport: PHONE });
     await assertShown(page, first);
+    if (DOCS_PICTURES !== undefined) {
+      await page.screenshot({ path: path.join(DOCS_IMAGES, 'status-page-phone.png') });
+      await page.setViewportSize({ width: 1280, height: 560 });
+      await page.screenshot({ path: path.join(DOCS_IMAGES, 'status-page-night.png') });
+      await page.setViewportSize(PHONE);
+    }
     for (const night of others) {
       daemon.say(night.facts);
       await assertShown(page, night);

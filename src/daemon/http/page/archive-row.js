@@ -30,7 +30,7 @@ export function createArchiveRow(name) {
   const badges = h('span', { class: 'row' });
   const where = h('span', { class: 'note' });
   const subject = h('p', { class: 'note mono clip' });
-  const places = h('p', { class: 'note clip' });
+  const places = h('p', { class: 'note clamp' });
   const schedule = createCell('Schedule');
   const last = createCell('Last success');
   const next = createCell('Next run');
