@@ -6,7 +6,7 @@ import { TREE_SQL } from '../postgres/table-stats.ts';
 const HAZARDS_SQL = `
 WITH RECURSIVE ${TREE_SQL}
 SELECT pg_catalog.jsonb_build_object(
-  'schema', n.nspname, 'table', c.relname, 'kind', c.relkind,
+  'schema', n.nspname, 'table', c.relname,
   'columns', (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(a.attname, a.atttypid, a.atttypmod) ORDER BY a.attnum)
     FROM pg_catalog.pg_attribute a
     WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped),

@@ -10,6 +10,7 @@ import type { Manifest } from '../../../src/ledger/manifest.ts';
 import { connectPostgres, endConnection, type Client } from '../../../src/postgres/connect.ts';
 import { Batches } from '../../../src/purge/batches.ts';
 import { loadConfig } from '../../../src/config/load.ts';
+import { readHazards } from '../../../src/purge/hazards.ts';
 import { LineKeys } from '../../../src/purge/line-keys.ts';
 import { look } from '../../../src/purge/look.ts';
 import { checkPurges, type PurgeOutlook } from '../../../src/purge/outlook.ts';
@@ -604,19 +605,37 @@ describe('what goes, and what stays', () => {
     assert.deepEqual(await sql('SELECT DISTINCT level FROM levels'), [{ level: 'read committed 2s 1min' }]);
   });
 
+  const MAKE_HAZARDOUS = `CREATE TABLE hazardous (id int PRIMARY KEY, v varchar) PARTITION BY RANGE (id);
+    CREATE TABLE hazardous_part PARTITION OF hazardous FOR VALUES FROM (0) TO (9); INSERT INTO hazardous VALUES (1), (2)`;
+  const REFERRING = (to: string): string =>
+    `DROP TABLE dependants; CREATE TABLE dependants (id int REFERENCES ${to}); INSERT INTO dependants VALUES (1)`;
+  const RULE =
+    'CREATE RULE dropping AS ON DELETE TO hazardous DO INSTEAD DELETE FROM dependants RETURNING id, NULL::varchar';
+  const TRIGGER = `CREATE OR REPLACE FUNCTION drop_more() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM dependants; RETURN OLD; END';
+    CREATE TRIGGER dropping AFTER DELETE`;
   for (const [what, change] of Object.entries({
     'another table of that name': `ALTER TABLE hazardous RENAME TO set_aside; ALTER TABLE set_aside RENAME CONSTRAINT hazardous_pkey TO aside_pkey;
-      CREATE TABLE hazardous (id int PRIMARY KEY, v text); INSERT INTO hazardous VALUES (1), (2)`,
-    'a foreign key that cascades': `CREATE TABLE dependants (id int REFERENCES hazardous ON DELETE CASCADE);
-      INSERT INTO dependants VALUES (1)`,
-    'a trigger': `CREATE FUNCTION drop_more() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM dependants; RETURN OLD; END';
-      CREATE TRIGGER dropping AFTER DELETE ON hazardous FOR EACH ROW EXECUTE FUNCTION drop_more()`,
+      CREATE TABLE hazardous (id int PRIMARY KEY, v varchar); INSERT INTO hazardous VALUES (1), (2)`,
+    'another table in its schema': `CREATE SCHEMA IF NOT EXISTS elsewhere; ALTER TABLE hazardous SET SCHEMA elsewhere;
+      CREATE TABLE hazardous (id int PRIMARY KEY, v varchar); INSERT INTO hazardous VALUES (1), (2)`,
+    'a type of which a line does not tell all': 'ALTER TABLE hazardous ALTER v TYPE money USING NULL',
+    'another length of a type': 'ALTER TABLE hazardous ALTER v TYPE varchar(9)',
+    'a foreign key that cascades': REFERRING('hazardous ON DELETE CASCADE'),
+    'a foreign key that sets NULL': REFERRING('hazardous ON DELETE SET NULL'),
+    'a foreign key that sets a default': REFERRING('hazardous ON DELETE SET DEFAULT'),
+    'a foreign key that cascades from a partition': REFERRING('hazardous_part ON DELETE CASCADE'),
+    // Of other rules the server itself says that they go with no such statement.
+    'a rule': RULE,
+    'a rule that is always on': `${RULE};
+      ALTER TABLE hazardous ENABLE ALWAYS RULE dropping`,
+    'a trigger': `${TRIGGER} ON hazardous FOR EACH ROW EXECUTE FUNCTION drop_more()`,
+    'a trigger of a partition': `${TRIGGER} ON hazardous_part FOR EACH ROW EXECUTE FUNCTION drop_more()`,
+    'a trigger that is always on': `${TRIGGER} ON hazardous_part FOR EACH ROW EXECUTE FUNCTION drop_more();
+      ALTER TABLE hazardous_part ENABLE ALWAYS TRIGGER dropping`,
   }))
     test(`${what} that was made since the preflight: the batch is rolled back`, async () => {
-      await sql('DROP TABLE IF EXISTS hazardous, dependants, set_aside CASCADE');
-      await sql('CREATE TABLE hazardous (id int PRIMARY KEY, v text); INSERT INTO hazardous VALUES (1), (2)');
-      if (!change.includes('dependants ('))
-        await sql('CREATE TABLE dependants (id int); INSERT INTO dependants VALUES (1)');
+      await sql('DROP TABLE IF EXISTS hazardous, dependants, set_aside, elsewhere.hazardous CASCADE');
+      await sql(`${MAKE_HAZARDOUS}; CREATE TABLE dependants (id int); INSERT INTO dependants VALUES (1)`);
       const client = await connectPostgres({ url: site.database.url, applicationName: 'hazardous' });
       try {
         const facts = await look(client, 'hazardous');
@@ -632,11 +651,31 @@ describe('what goes, and what stays', () => {
           batches.goThrough(stretch).next(),
           (error) => error instanceof FailureError && error.failure.code === 'purge-table-changed',
         );
-        assert.deepEqual([await countOf('hazardous'), await countOf('dependants')], [2, 1]);
+        assert.deepEqual([await countOf('hazardous'), await countOf('dependants WHERE id = 1')], [2, 1]);
       } finally {
         await endConnection(client);
       }
     });
+
+  test('what is made meanwhile and does nothing on a delete is no hazard; another function of a trigger is one', async () => {
+    await sql('DROP TABLE IF EXISTS hazardous, dependants, set_aside, elsewhere.hazardous CASCADE');
+    await sql(`${MAKE_HAZARDOUS}; CREATE TABLE dependants (id int);
+      ${TRIGGER} ON hazardous FOR EACH ROW EXECUTE FUNCTION drop_more()`);
+    const { hazards, relation } = await look(site.database.client, 'hazardous');
+    await sql(`${REFERRING('hazardous')}; CREATE TABLE hazardous_more PARTITION OF hazardous FOR VALUES FROM (9) TO (20);
+      ${RULE}; ALTER TABLE hazardous DISABLE RULE dropping; CREATE RULE other AS ON INSERT TO hazardous DO ALSO DELETE FROM dependants;
+      CREATE TRIGGER off AFTER DELETE ON hazardous_part FOR EACH STATEMENT EXECUTE FUNCTION drop_more();
+      ALTER TABLE hazardous_part DISABLE TRIGGER off;
+      CREATE TRIGGER elsewhere AFTER DELETE ON hazardous_part FOR EACH STATEMENT EXECUTE FUNCTION drop_more();
+      ALTER TABLE hazardous_part ENABLE REPLICA TRIGGER elsewhere;
+      CREATE TRIGGER updating AFTER UPDATE ON hazardous FOR EACH ROW EXECUTE FUNCTION drop_more()`);
+    assert.equal(await readHazards(site.database.client, relation.oid), hazards);
+    await sql(`DROP TRIGGER dropping ON hazardous; CREATE FUNCTION drop_all() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN TRUNCATE dependants; RETURN OLD; END';
+      CREATE TRIGGER dropping AFTER DELETE ON hazardous FOR EACH ROW EXECUTE FUNCTION drop_all()`);
+    assert.notEqual(await readHazards(site.database.client, relation.oid), hazards);
+    await sql('DROP TABLE hazardous CASCADE');
+    assert.equal(await readHazards(site.database.client, relation.oid), '');
+  });
 
   test('a trigger that keeps a row is seen; a row that is referred to stays; what refers to itself goes leaves first', async () => {
     await sql(`
