@@ -16,11 +16,12 @@ import { look } from '../../../src/purge/look.ts';
 import { checkPurges, type PurgeOutlook } from '../../../src/purge/outlook.ts';
 import { keyOf } from '../../../src/purge/preflight.ts';
 import type { PurgeResult } from '../../../src/purge/request.ts';
+import { findReader } from '../../../src/purge/readers.ts';
 import { purgeRun } from '../../../src/purge/purge-run.ts';
 import { prepare } from '../../../src/purge/target.ts';
 import { eventually } from '../../support/cli.ts';
 import { commandInProcess, runInProcess } from '../../support/in-process.ts';
-import { connect } from '../../support/postgres.ts';
+import { connect, testDatabase } from '../../support/postgres.ts';
 import { recordTo } from '../../support/record-log.ts';
 import { createRows, partKey, putObject, removeObject, RUN, segmented } from '../../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../../support/site.ts';
@@ -893,6 +894,11 @@ describe('what is found out of a table', () => {
       CREATE TRIGGER of_update AFTER UPDATE ON told.leaf FOR EACH ROW EXECUTE FUNCTION told.nothing();
       CREATE TRIGGER first BEFORE DELETE ON told.middle FOR EACH STATEMENT EXECUTE FUNCTION told.nothing();
       CREATE RULE also AS ON DELETE TO told.leaf DO ALSO SELECT 1;
+      CREATE TRIGGER ever AFTER DELETE ON told.leaf FOR EACH ROW EXECUTE FUNCTION told.nothing(); ALTER TABLE told.leaf ENABLE ALWAYS TRIGGER ever;
+      CREATE TABLE told.child (id int, at int, FOREIGN KEY (id, at) REFERENCES told.leaf);
+      CREATE RULE ever AS ON DELETE TO told.leaf DO ALSO SELECT 1; ALTER TABLE told.leaf ENABLE ALWAYS RULE ever;
+      CREATE RULE of_update AS ON UPDATE TO told.leaf DO ALSO SELECT 1;
+      CREATE SCHEMA untold; CREATE TABLE untold.leaf (id int); CREATE PUBLICATION of_namesake FOR TABLE untold.leaf;
       CREATE RULE idle AS ON DELETE TO told.leaf DO INSTEAD NOTHING; ALTER TABLE told.leaf DISABLE RULE idle;
       CREATE PUBLICATION of_ancestor FOR TABLE told.top; CREATE PUBLICATION of_inserts FOR TABLE told.middle WITH (publish = 'insert');
       CREATE PUBLICATION of_another FOR TABLE raced; CREATE PUBLICATION of_leaf FOR TABLE told.leaf`);
@@ -901,18 +907,35 @@ describe('what is found out of a table', () => {
     assert.deepEqual(
       facts.triggers.map(({ name, isFirst }) => [name, isFirst]),
       [
+        ['ever', false],
         ['row_of_leaf', false],
         ['first', true],
       ],
     );
-    assert.deepEqual(facts.rules, [{ name: 'also', table: 'told.leaf' }]);
+    assert.deepEqual(
+      facts.rules,
+      ['also', 'ever'].map((name) => ({ name, table: 'told.leaf' })),
+    );
     const bySchema = site.database.version >= 15 ? ['of_schema'] : [];
     assert.deepEqual(facts.publications, ['of_ancestor', 'of_leaf', ...bySchema]);
     assert.deepEqual(facts.withoutIdentity, []);
-    await sql('DROP PUBLICATION IF EXISTS of_ancestor, of_inserts, of_another, of_leaf, of_schema');
+    await sql('DROP PUBLICATION IF EXISTS of_ancestor, of_inserts, of_another, of_leaf, of_namesake, of_schema');
     await sql('CREATE PUBLICATION of_all FOR ALL TABLES');
     assert.deepEqual((await factsOf('told.middle')).publications, ['of_all']);
     await sql('DROP PUBLICATION of_all; ALTER TABLE told.leaf REPLICA IDENTITY NOTHING');
+    const identity = async (change: string): Promise<readonly string[]> => {
+      await sql(`ALTER TABLE told.leaf ${change}`);
+      return (await factsOf('told.middle')).withoutIdentity;
+    };
+    assert.deepEqual(await identity('ALTER id SET NOT NULL'), ['told.leaf']);
+    assert.deepEqual(await identity('REPLICA IDENTITY FULL'), []);
+    await sql('CREATE UNIQUE INDEX told_identity ON told.leaf (at, id)');
+    assert.deepEqual(await identity('REPLICA IDENTITY USING INDEX told_identity'), []);
+    await sql('DROP INDEX told.told_identity');
+    assert.deepEqual(await identity('ALTER id SET NOT NULL'), ['told.leaf']);
+    await sql(
+      'DROP TABLE told.child; ALTER TABLE told.leaf REPLICA IDENTITY DEFAULT; ALTER TABLE told.top DROP CONSTRAINT top_pkey; CREATE UNIQUE INDEX ON told.leaf (at, id)',
+    );
     assert.deepEqual((await factsOf('told.middle')).withoutIdentity, ['told.leaf']);
     await sql(`SET allow_system_table_mods = on; CREATE SUBSCRIPTION filling CONNECTION 'dbname=none' PUBLICATION p WITH (connect = false);
       INSERT INTO pg_catalog.pg_subscription_rel SELECT oid, 'told.top'::regclass, 'i' FROM pg_catalog.pg_subscription WHERE subname = 'filling'`);
@@ -949,6 +972,64 @@ describe('what is found out of a table', () => {
       await endConnection(client);
       await sql(`DROP OWNED BY looker_${process.pid}; DROP ROLE looker_${process.pid}`);
     }
+  });
+
+  test('what refers to it: columns in the order of the key, an index that helps, and copies of keys once', async () => {
+    await sql(`CREATE SCHEMA pointed; CREATE TABLE pointed.top (a int, b int, PRIMARY KEY (a, b)) PARTITION BY RANGE (a);
+      CREATE TABLE pointed.leaf PARTITION OF pointed.top FOR VALUES FROM (0) TO (10);
+      CREATE TABLE pointed.child (z int, y int, x int, FOREIGN KEY (z, y) REFERENCES pointed.top (b, a)) PARTITION BY RANGE (z);
+      CREATE TABLE pointed.child_leaf PARTITION OF pointed.child FOR VALUES FROM (0) TO (10);
+      INSERT INTO pointed.top VALUES (1, 1); INSERT INTO pointed.child VALUES (1, 1, 1), (1, 1, 1)`);
+    const hasIndex = async (): Promise<boolean[]> =>
+      (await factsOf('pointed.top')).references.map((reference) => reference.hasIndex);
+    const [reference, ...others] = (await factsOf('pointed.top')).references;
+    assert.deepEqual(
+      [reference?.table, reference?.columns, reference?.referenced, others],
+      ['pointed.child', ['z', 'y'], ['b', 'a'], []],
+    );
+    assert.deepEqual(
+      (await factsOf('pointed.leaf')).references.map(({ table, referenced }) => [table, referenced]),
+      [['pointed.child', ['b', 'a']]],
+    );
+    await sql('CREATE INDEX ON pointed.child (x, z); CREATE INDEX ON pointed.child (z) WHERE x > 0');
+    await sql('CREATE INDEX ON ONLY pointed.child (z, y)');
+    assert.deepEqual(await hasIndex(), [false]);
+    await sql('CREATE INDEX ON pointed.child (y, x)');
+    assert.deepEqual(await hasIndex(), [true]);
+  });
+
+  test('who reads it: a run or a restore of this database that has a lock on it or on a partition, and waits for none', async () => {
+    await sql(
+      'CREATE TABLE watched (id int) PARTITION BY RANGE (id); CREATE TABLE watched_leaf PARTITION OF watched FOR VALUES FROM (0) TO (9)',
+    );
+    const { client } = site.database;
+    const [{ oid } = { oid: 0 }] = (await sql(`SELECT 'watched'::regclass::oid::int8::float8 AS oid`)) as {
+      oid: number;
+    }[];
+    const lock = async (url: string, name: string, table: string, mode: string): Promise<Client> => {
+      const session = await connectPostgres({ url, applicationName: name });
+      await session.query('BEGIN');
+      await session.query(`LOCK TABLE ${table} IN ${mode} MODE`);
+      return session;
+    };
+    const own = await lock(site.database.url, 'somebody', 'watched_leaf', 'ACCESS EXCLUSIVE');
+    const waiting = lock(site.database.url, 'pgsluice events on db1:1', 'watched_leaf', 'ACCESS SHARE');
+    await eventually(
+      'the run waits',
+      async () =>
+        (await sql(`SELECT FROM pg_locks WHERE relation = 'watched_leaf'::regclass AND NOT granted`)).length > 0,
+    );
+    assert.equal(await findReader(client, oid), undefined);
+    await endConnection(own);
+    const reader = await waiting;
+    assert.equal(await findReader(client, oid), 'pgsluice events on db1:1');
+    await endConnection(reader);
+    // Each database has a table of this OID.
+    const elsewhere = await testDatabase();
+    const far = await lock(elsewhere.url, 'pgsluice events on db1:1', 'pg_catalog.pg_class', 'ACCESS SHARE');
+    const [pgClass] = (await sql(`SELECT 'pg_catalog.pg_class'::regclass::oid::int4 AS oid`)) as { oid: number }[];
+    assert.equal(await findReader(client, pgClass?.oid ?? 0), undefined);
+    await endConnection(far);
   });
 
   test('foreign tables among the partitions', async () => {
