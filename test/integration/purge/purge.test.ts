@@ -1012,6 +1012,8 @@ describe('what is found out of a table', () => {
       await session.query(`LOCK TABLE ${table} IN ${mode} MODE`);
       return session;
     };
+    await sql('CREATE TABLE unwatched (id int)');
+    const other = await lock(site.database.url, 'pgsluice others on db1:1', 'unwatched', 'ACCESS SHARE');
     const own = await lock(site.database.url, 'somebody', 'watched_leaf', 'ACCESS EXCLUSIVE');
     const waiting = lock(site.database.url, 'pgsluice events on db1:1', 'watched_leaf', 'ACCESS SHARE');
     await eventually(
@@ -1024,6 +1026,7 @@ describe('what is found out of a table', () => {
     const reader = await waiting;
     assert.equal(await findReader(client, oid), 'pgsluice events on db1:1');
     await endConnection(reader);
+    await endConnection(other);
     // Each database has a table of this OID.
     const elsewhere = await testDatabase();
     const far = await lock(elsewhere.url, 'pgsluice events on db1:1', 'pg_catalog.pg_class', 'ACCESS SHARE');
