@@ -25,7 +25,7 @@ function stateParts(): StateParts {
     compression: { codec: 'gzip', engine: 'auto' },
     segments: { on: 'here' },
   };
-  const config = { workers, archives: { events: archive }, destinations: { default: destination } };
+  const config = { workers, archives: { events: archive }, patterns: {}, destinations: { default: destination } };
   return {
     generation: { config, place: { load: { active: 0, waiting: 0 }, hosts: [] } },
     board: { entries: [], entryOf: () => undefined, waitingOf: () => [] },
