@@ -89,6 +89,8 @@ export class S3Proxy {
   listsUploads = true;
   /** Uploads on one page of that list. */
   uploadsPerPage = 1000;
+  /** Keys on one page of a list, where the client does not say; undefined leaves it to the endpoint, which has 1,000. */
+  keysPerPage: number | undefined;
   /** Whether the proxy keeps If-None-Match and If-Match of writes; otherwise they are ignored, as some servers do. */
   keepsConditions = true;
   /** The writes whose conditions it keeps, as long as it keeps any. */
@@ -312,7 +314,9 @@ export class S3Proxy {
       const body = (await this.#noteUploads(seen, answer)) ?? (await buffer(answer));
       seen.status = answer.statusCode ?? 0;
       if (res.destroyed) return;
-      res.writeHead(seen.status, { ...answer.headers, 'content-length': String(body.length) });
+      // The length that HEAD is answered with is not that of its body.
+      const length = seen.method === 'HEAD' ? {} : { 'content-length': String(body.length) };
+      res.writeHead(seen.status, { ...answer.headers, ...length });
       res.end(body);
     };
     if (!this.#isConditional(seen)) return send();
@@ -332,7 +336,8 @@ export class S3Proxy {
 
   async #forward(exchange: Exchange): Promise<void> {
     const { req, res, fault } = exchange;
-    const { method, url: path, socket } = req;
+    const { method, socket } = req;
+    const path = this.#withPageSize(exchange.seen, req.url);
     const headers = method === 'GET' ? req.headers : withoutConditions(req.headers);
     const out = http.request({ ...this.#upstream, agent: this.#agent, method, path, headers });
     const answered = once(out, 'response') as Promise<[http.IncomingMessage]>;
@@ -352,6 +357,11 @@ export class S3Proxy {
     if (body !== undefined) res.end(body);
     else if (fault?.kind === 'cut-answer') await passSome(answer, res, fault.afterBytes);
     else await pipeline(answer, res);
+  }
+
+  #withPageSize({ operation, query }: SeenRequest, url = '/'): string {
+    if (this.keysPerPage === undefined || operation !== 'ListObjectsV2' || 'max-keys' in query) return url;
+    return `${url}&max-keys=${this.keysPerPage}`;
   }
 
   /** Keeps the book; returns the answer's body when it had to be read for that. */

@@ -32,6 +32,8 @@ testConformance('a folder', async () => {
   const base = await mkdtemp(path.join(tmpdir(), 'pgsluice-file-'));
   const folders = new Map<Store, string>();
   return {
+    // ENTRIES_AT_ONCE of src/store/file/file.ts.
+    keysPerPage: 256,
     async open() {
       const folder = path.join(base, `archive${'s'.repeat(folders.size)}`);
       const store = openFolder(folder);

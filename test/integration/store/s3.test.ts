@@ -40,8 +40,10 @@ async function startBehindProxy(): Promise<{ s3: LocalS3; proxy: S3Proxy }> {
 
 testConformance('S3', async () => {
   const { s3, proxy } = await startBehindProxy();
+  proxy.keysPerPage = 20;
   let opened = 0;
   return {
+    keysPerPage: proxy.keysPerPage,
     async open() {
       opened += 1;
       const prefix = `pg${'s'.repeat(opened - 1)}/`;
@@ -82,6 +84,14 @@ describe('S3 with faults', () => {
     await store.upload(key, body(), uploadOptions());
     assert.equal(await sha256Of(store, key), sha256);
     assert.deepEqual(proxy.pendingUploads(), []);
+  }
+
+  /** Does something while the next such request is held up, which gets there after it. */
+  function overtaking<T>(operation: string, work: () => Promise<T>): Promise<T> {
+    const done = Promise.withResolvers<T>();
+    const held = proxy.order(operation, { kind: 'hold', until: done.promise });
+    void held.firstHit.then(work).then(done.resolve, done.reject);
+    return done.promise;
   }
 
   async function uploadFails(key: string, using = store): Promise<Awaited<ReturnType<typeof failureOf>>> {
@@ -155,9 +165,8 @@ describe('S3 with faults', () => {
 
   it('calls an object short that the server calls finished', async () => {
     const direct = openAt(destinationOf(s3, BUCKET));
-    const fault = proxy.order('HeadObject', { kind: 'delay', ms: 500 });
     // Replacing the object right before it is looked at is as good as a server that lost a part.
-    const replaced = fault.firstHit.then(() => direct.put('short', Buffer.from('short'), text));
+    const replaced = overtaking('HeadObject', () => direct.put('short', Buffer.from('short'), text));
     const failure = await failureOf(store.upload('short', partsOf(3 * PART).body(), uploadOptions()));
     await replaced;
     assert.deepEqual([failure.code, failure.transient], ['object-size-mismatch', true]);
@@ -349,8 +358,7 @@ describe('S3 with faults', () => {
     for (const theirs of ['mine', 'theirs, which is larger']) {
       const key = `etag/late-${theirs.length}`;
       const direct = openAt(destinationOf(s3, BUCKET));
-      const held = proxy.order('PutObject', { kind: 'delay', ms: 300 });
-      const overtaken = held.firstHit.then(() =>
+      const overtaken = overtaking('PutObject', () =>
         direct.put(key, Buffer.from(theirs), { ...text, replaces: 'nothing' }),
       );
       assert.equal((await store.put(key, Buffer.from('mine'), toFreeKey)).outcome, 'exists');
@@ -364,8 +372,7 @@ describe('S3 with faults', () => {
     const { etag } = await store.upload('etag/none', partsOf(PART + 1).body(), uploadOptions());
     assert.equal((await store.head('etag/none'))?.etag, etag);
     const direct = openAt(destinationOf(s3, BUCKET));
-    const looked = proxy.order('HeadObject', { kind: 'delay', ms: 300 });
-    const replaced = looked.firstHit.then(() => direct.put('etag/none', Buffer.alloc(PART + 1), text));
+    const replaced = overtaking('HeadObject', () => direct.put('etag/none', Buffer.alloc(PART + 1), text));
     const failure = await failureOf(store.upload('etag/none', partsOf(PART + 1).body(), uploadOptions()));
     assert.deepEqual([failure.code, failure.transient], ['object-changed', true]);
     await replaced;
