@@ -8,6 +8,7 @@ import { after, describe, test } from 'node:test';
 import { COMMANDS } from '../../../src/commands/commands.ts';
 import { COMMON_OPTIONS, VARIABLES } from '../../../src/commands/entry.ts';
 import { buildShellFiles } from '../../../src/tools/shell-files.ts';
+import { skipWithout, type Tool } from '../../support/needs.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-completion-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -20,11 +21,6 @@ const NAMES = COMMANDS.map(({ name }) => name);
 function optionsOf(command: string): string[] {
   const entry = COMMANDS.find(({ name }) => name === command);
   return [...(entry?.options ?? []), ...COMMON_OPTIONS].map(({ flags }) => flags.split(' ')[0]!).concat('--help');
-}
-
-/** Why a shell cannot be asked; false when it can. */
-function missing(shell: string): string | false {
-  return spawnSync(shell, ['--version']).error === undefined ? false : `${shell} is not installed`;
 }
 
 /** What a shell, as it prints it, puts forward: a word a line. */
@@ -48,7 +44,7 @@ const SHELLS: Record<string, (line: string) => string[]> = {
 };
 
 for (const [shell, complete] of Object.entries(SHELLS)) {
-  describe(`in ${shell}`, { skip: missing(shell) }, () => {
+  describe(`in ${shell}`, { skip: skipWithout(shell as Tool) }, () => {
     test('the commands come first', () => {
       const words = complete('pgsluice ').filter((word) => !word.startsWith('-'));
       assert.deepEqual(words.toSorted(), NAMES.toSorted());
@@ -71,7 +67,7 @@ for (const [shell, complete] of Object.entries(SHELLS)) {
 }
 
 /** zsh completes for a terminal alone: what it would offer is recorded in the place of the functions that show it. */
-describe('in zsh', { skip: missing('zsh') }, () => {
+describe('in zsh', { skip: skipWithout('zsh') }, () => {
   const complete = (line: string): string[] =>
     ask(
       'zsh',
@@ -119,7 +115,7 @@ describe('the man page', () => {
     for (const name of Object.keys(VARIABLES)) assert.ok(plain.includes(`.TP\n${name}\n`), name);
   });
 
-  test('is understood by man without a warning', { skip: missing('man') }, () => {
+  test('is understood by man without a warning', { skip: skipWithout('man') }, () => {
     const { status, stderr } = spawnSync('man', ['--warnings', '--local-file', path.join(folder, 'pgsluice.1')], {
       encoding: 'utf8',
       env: { ...process.env, LC_ALL: 'C.UTF-8', MANWIDTH: '80' },
