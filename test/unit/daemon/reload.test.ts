@@ -5,7 +5,13 @@ import type { Config } from '../../../src/config/schema.ts';
 import { Reload, type ReloadParts } from '../../../src/daemon/reload.ts';
 import { recordTo, type LogLine } from '../../support/record-log.ts';
 
-const CONFIG = { sources: {}, destinations: {}, archives: {}, log: { level: 'info' } } as unknown as Config;
+const CONFIG = {
+  sources: {},
+  destinations: {},
+  archives: {},
+  patterns: {},
+  log: { level: 'info' },
+} as unknown as Config;
 
 /** A daemon whose parts only note that a config is put in force, or that somebody is told. */
 function daemon(readConfig: () => Config): { reload: Reload; log: LogLine[]; done: string[] } {
@@ -14,12 +20,16 @@ function daemon(readConfig: () => Config): { reload: Reload; log: LogLine[]; don
   const notes = (what: string) => () => void done.push(what);
   const parts = {
     readConfig,
-    generations: { current: { config: CONFIG }, advance: notes('generation') },
+    generations: { current: { config: CONFIG }, advance: notes('generation'), refuse: notes('refused') },
+    tables: { isAnswered: true, expand: async (config: Config) => config },
     board: { settled: async () => undefined, dropSlots: notes('slots dropped') },
     schedule: { set: notes('schedule') },
+    entrySchedule: { set: notes('schedule of entries') },
     auditSchedule: { set: notes('schedule of audits') },
     rehearsals: { settled: async () => undefined, reloaded: notes('rehearsals') },
     standings: { set: notes('standings') },
+    audits: { reloaded: notes('audits') },
+    former: { look: async () => undefined },
     purges: { reloaded: notes('purges') },
     lookAround: { lookAt: async () => undefined },
     listeners: { apply: async () => void done.push('listeners') },
@@ -39,7 +49,7 @@ describe('a reload', () => {
       throw new UsageError(problems);
     });
     await reload.run();
-    assert.deepEqual(done, ['reloading', 'ready']);
+    assert.deepEqual(done, ['reloading', 'refused', 'changed', 'ready']);
     assert.deepEqual(log, [{ message: 'the new config is bad; the old one stays in force', fields: { problems } }]);
   });
 
@@ -56,14 +66,16 @@ describe('a reload', () => {
       log.map(({ message }) => message),
       ['the new config is bad; the old one stays in force', 'config reloaded, nothing has changed'],
     );
-    assert.deepEqual(done.slice(2), [
+    assert.deepEqual(done.slice(4), [
       'reloading',
       'generation',
       'standings',
       'schedule',
+      'schedule of entries',
       'schedule of audits',
       'purges',
       'rehearsals',
+      'audits',
       'listeners',
       'changed',
       'ready',
