@@ -82,13 +82,13 @@ const TROUBLES: Record<string, Trouble> = {
     prepare: async () => ({ environment: { ACCESS_KEY: 'cut-off' } }),
     strike: () => (heldBack = site.proxy.order('*', { kind: 'stall' }, 1e6, '', 0, isOfCut)),
     mend: () => heldBack?.cancel(),
-    signs: /was not done here|segment failed|takes long|sent again/,
+    signs: /was not done here|segment failed|is lost|takes long|sent again/,
   },
   'a worker is cut off from S3, which resets its connections': {
     prepare: async () => ({ environment: { ACCESS_KEY: 'cut-off' } }),
     strike: () => (heldBack = site.proxy.order('*', { kind: 'reset', afterBytes: 0 }, 1e6, '', 0, isOfCut)),
     mend: () => heldBack?.cancel(),
-    signs: /was not done here|segment failed|sent again/,
+    signs: /was not done here|segment failed|is lost|sent again/,
   },
   'a worker is cut off from the source': {
     prepare: async (t) => {
@@ -97,7 +97,7 @@ const TROUBLES: Record<string, Trouble> = {
     },
     strike: () => cable.cut(),
     mend: () => cable.mend(),
-    signs: /was not done here|segment failed/,
+    signs: /was not done here|segment failed|is lost/,
   },
 };
 

@@ -32,7 +32,8 @@ export const RUN_FAILURES = {
   },
   'host-lost': {
     transient: true,
-    meaning: 'A host that worked on a segment was not heard of any more, or could not reach the queue.',
+    meaning:
+      'A host that worked on a segment was not heard of any more, or could not reach the queue, the source or the destination.',
     hint: 'Look whether it is up, and whether it reaches the queue of hosts.url. Others do its segments.',
     retried: 'yes, three times without counting',
   },

@@ -6,6 +6,7 @@ import type { Log } from '../../base/log.ts';
 import { maxRowBytes } from '../../base/memory-budget.ts';
 import { NEVER } from '../../base/signals.ts';
 import type { Config, HostsConfig } from '../../config/schema.ts';
+import { bindTask } from '../../segment/binding.ts';
 import { readSharedTask, type SharedTask } from '../../ledger/shared-task.ts';
 import type { ObjectFacts, Outcome, SegmentTask } from '../../segment/task.ts';
 import { openStore } from '../../store/open.ts';
@@ -27,6 +28,7 @@ import {
   type Said,
 } from './messages.ts';
 import { isOwn, judgeOwn, Rests } from './own-trouble.ts';
+import { probeEnds } from './probe-ends.ts';
 import { beatOf, type Beat, type Member, type Queue, type Taken } from './queue.ts';
 import { taskOfJob } from './task-of-job.ts';
 import { Troubles } from './troubles.ts';
@@ -139,15 +141,19 @@ export class Host {
 
   /** Returns whether there may be more. */
   async #takeJobs(): Promise<boolean> {
-    const { queue, threads } = this.#parts;
-    const free = threads - this.#held.size;
-    if (this.#isDraining || free <= 0 || this.#rests.isResting) return false;
-    const startedMs = performance.now();
-    const taking = queue.take(free);
+    const free = this.#parts.threads - this.#held.size;
+    if (this.#isDraining || free <= 0) return false;
+    const taking = this.#takeWhenFit(free);
     this.#taking = taking.catch(() => undefined);
-    const jobs = await taking;
+    const { jobs, startedMs } = await taking;
     for (const taken of jobs) this.#begin(taken, startedMs);
     return jobs.length > 0;
+  }
+
+  async #takeWhenFit(most: number): Promise<{ jobs: Taken[]; startedMs: number }> {
+    const mayTake = (await this.#rests.mayWork()) && !this.#isDraining;
+    const startedMs = performance.now();
+    return { jobs: mayTake ? await this.#parts.queue.take(most) : [], startedMs };
   }
 
   #begin(taken: Taken, heardMs: number): void {
@@ -241,18 +247,20 @@ export class Host {
         },
         grant: async (bytes, signal) => held.lease?.take(bytes, signal),
       });
-      return outcome.ok ? outcome : { ...outcome, failure: this.#judge(outcome.failure) };
+      if (outcome.ok) return outcome;
+      const ends = bindTask(task, this.#parts.bindings.of(held.generation));
+      return { ...outcome, failure: this.#judge(outcome.failure, () => probeEnds(ends, task.key)) };
     } catch (error) {
       const failure = this.#judge(toFailure(error, 'worker'));
       return { ok: false, failure: { ...failure, archive: job.archive, run: job.run }, peakHeapBytes: 0 };
     }
   }
 
-  #judge(failure: Failure): Failure {
+  #judge(failure: Failure, probe?: () => Promise<unknown>): Failure {
     // Of a document that was just written over: the next attempt has the new one.
     const mayPass = failure.code === 'bad-journal';
     const judged = judgeOwn(failure);
-    if (mayPass || isOwn(judged)) this.#rests.failed();
+    if (mayPass || isOwn(judged)) this.#rests.failed(probe);
     return mayPass ? { ...judged, transient: true } : judged;
   }
 

@@ -158,8 +158,9 @@ export class Hosts implements Place {
       const queue = await this.#send(sent, signal);
       const outcome = await this.#awaitEnd(queue, sent, promise, signal);
       // A host that is cut off cannot end what it began.
-      if (!outcome.ok && isOwn(outcome.failure)) await this.#cleanUp(sent);
-      return outcome;
+      if (outcome.ok || !isOwn(outcome.failure)) return outcome;
+      await this.#cleanUp(sent);
+      return { ...outcome, failure: this.#asLost(sent, outcome.failure) };
     } catch (error) {
       if (signal.aborted && error === signal.reason) throw error;
       return failed(withPlace(toFailure(error, 'worker'), task));
@@ -167,6 +168,17 @@ export class Hosts implements Place {
       this.#sent.delete(id);
       sent.over.abort(new Error('the task has ended'));
     }
+  }
+
+  /** What one host cannot reach is as a host that is lost, as long as there is another one. */
+  #asLost({ member, host = 'a host' }: Sent, failure: Failure): Failure {
+    const isOther = ({ id, role, version, isLive }: Member): boolean =>
+      role === 'worker' && isLive && version === TOOL.version && id !== member;
+    if (failure.code === 'host-differs' || !this.#members.some(isOther)) return failure;
+    const { archive, run, segment, message, hint } = failure;
+    const place = { ...(archive && { archive }), ...(run && { run }), ...(segment === undefined ? {} : { segment }) };
+    const lost = `${host} is cut off from what others may reach: ${message}`;
+    return fail('host-lost', { stage: failure.stage, ...place, message: lost, hint, cause: failure.code }).failure;
   }
 
   /** Puts it into the queue, as soon as that answers. Throws the signal's reason when it aborts before, and FailureError. */

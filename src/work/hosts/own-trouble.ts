@@ -42,6 +42,8 @@ const LONGEST_REST_MS = 60_000;
 export class Rests {
   #failures = 0;
   #untilMs = 0;
+  /** Looks whether what was in trouble can be had again; there until it can. */
+  #probe: (() => Promise<unknown>) | undefined;
   readonly #now: () => number;
 
   /** `now` is in milliseconds; for tests. */
@@ -54,14 +56,29 @@ export class Rests {
   }
 
   /** A segment was not done, for what is this host's own affair. What was taken before the pause began is one failure with it. */
-  failed(): void {
+  failed(probe?: () => Promise<unknown>): void {
+    this.#probe = probe ?? this.#probe;
     if (this.isResting) return;
     this.#untilMs = this.#now() + Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** this.#failures);
     this.#failures += 1;
   }
 
+  /** Whether it may take a segment now; after a pause, once what was in trouble can be had. */
+  async mayWork(): Promise<boolean> {
+    if (this.isResting) return false;
+    try {
+      await this.#probe?.();
+      this.#probe = undefined;
+      return true;
+    } catch {
+      this.failed();
+      return false;
+    }
+  }
+
   done(): void {
     this.#failures = 0;
     this.#untilMs = 0;
+    this.#probe = undefined;
   }
 }

@@ -242,4 +242,19 @@ describe('a failure on a host', () => {
     assert.equal(rests.isResting, false);
     assert.equal(rest(), 2000);
   });
+
+  test('has it look after its pause whether it can work, before it takes another segment', async () => {
+    let now = 0;
+    let isCut = true;
+    const rests = new Rests(() => now);
+    rests.failed(() => (isCut ? Promise.reject(new Error('cut off')) : Promise.resolve()));
+    assert.equal(await rests.mayWork(), false);
+    now = 2000;
+    assert.equal(await rests.mayWork(), false);
+    assert.equal(rests.isResting, true, 'the look has failed as well');
+    isCut = false;
+    assert.equal(await rests.mayWork(), false);
+    now = 6000;
+    assert.equal(await rests.mayWork(), true);
+  });
 });

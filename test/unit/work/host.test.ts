@@ -53,6 +53,7 @@ async function aJob(): Promise<Job> {
 async function aHost(changes: Partial<Job> = {}) {
   const job = { ...(await aJob()), ...changes };
   const given = Promise.withResolvers<Taken[]>();
+  const asked = Promise.withResolvers<undefined>();
   const begun = Promise.withResolvers<undefined>();
   const told: Report[] = [];
   const settled: string[] = [];
@@ -61,7 +62,10 @@ async function aHost(changes: Partial<Job> = {}) {
     id: randomUUID(),
     hear: () => undefined,
     whenJobs: (work: () => Promise<boolean>) => (takeJobs = work),
-    take: () => given.promise,
+    take: () => {
+      asked.resolve(undefined);
+      return given.promise;
+    },
     members: () => Promise.resolve([{ id: job.coordinator, isLive: true } as Member]),
     say: async (_member: string, said: object) => {
       told.push(...readSaid(said).reports);
@@ -87,7 +91,7 @@ async function aHost(changes: Partial<Job> = {}) {
   host.start();
   const give = (): void =>
     given.resolve([{ id: job.id, data: job, lostId: null, attempt: { id: job.id, retryCount: 0 } }]);
-  return { host, job, begun: begun.promise, told, settled, give, takeJobs: () => takeJobs() };
+  return { host, job, asked: asked.promise, begun: begun.promise, told, settled, give, takeJobs: () => takeJobs() };
 }
 
 describe('a host that is stopped', () => {
@@ -104,8 +108,9 @@ describe('a host that is stopped', () => {
   });
 
   test('waits for what it is just taking out of the queue', async () => {
-    const { host, job, settled, give, takeJobs } = await aHost();
+    const { host, job, asked, settled, give, takeJobs } = await aHost();
     const taking = takeJobs();
+    await asked;
     const draining = host.drain(0).then(() => [...settled]);
     setImmediate(give);
     await taking;
