@@ -57,7 +57,7 @@ function parseName(part: string): NamePattern {
   const name: NamePattern & { regexText: string } = { like: '', regex: /^/, isWild: false, head: '', regexText: '' };
   const addLiteral = (text: string): void => {
     name.like += text.replace(/[\\%_]/g, '\\$&');
-    name.regexText += text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+    name.regexText += text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
     if (!name.isWild) name.head += text;
   };
   for (const [piece, quoted] of part.matchAll(/"((?:[^"]|"")+)"|[*?]|[^"*?]+/g)) {
