@@ -5,6 +5,7 @@ import { keyId, readPrivateKey, readPublicKey } from '../base/signing.ts';
 import { nearestName } from '../base/suggest.ts';
 import {
   describeSqlProblem,
+  numberedIn,
   PLACEHOLDERS,
   placeholdersOf,
   unknownPlaceholders,
@@ -163,8 +164,16 @@ function reportSql(entry: Entry, key: string): void {
   entry.report(key, `has ${which} not known; ${advice}`);
 }
 
+/** The server would say so at each slot. */
+function reportNumbered(entry: Entry): void {
+  const where = entry.get('where');
+  if (typeof where === 'string' && numberedIn(where) > 0)
+    entry.report('where', 'has a $1, but takes no values; write the value itself there');
+}
+
 function reportArchive(entry: Entry): void {
   for (const key of ['where', 'query']) reportSql(entry, key);
+  reportNumbered(entry);
   if (!entry.has('table') && !entry.has('query') && !entry.has('tables'))
     entry.reportSelf('either table or query is required; or tables, for several');
   entry.refuseTogether('query', 'table', 'cannot be together with table; remove one of them');

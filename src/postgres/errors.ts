@@ -66,8 +66,18 @@ const BY_CLASS: Readonly<Record<string, FailureKind>> = {
   '58': { code: 'server-io-error' },
 };
 
-/** PgBouncer answers with 08P01 whatever is wrong, and says it in words. The first that matches decides. */
+/**
+ * PgBouncer answers with 08P01 whatever is wrong, and says it in words; the server does so for a statement that has other values
+ * than it needs. The first that matches decides.
+ */
 const BY_POOLER_TEXT: readonly (readonly [RegExp, FailureKind])[] = [
+  [
+    /^bind message supplies \d+ parameters/,
+    {
+      code: 'bad-value',
+      hint: 'Give params one value for each of $1, $2 … in query; a where takes none, write the value itself there.',
+    },
+  ],
   [/no such database|database ".*" does not exist/i, { code: 'database-not-found' }],
   [/no more connections|too many (?:clients|connections)|connection slots/i, { code: 'too-many-connections' }],
   [/connect failed|connect timeout|server down/i, UNREACHABLE],

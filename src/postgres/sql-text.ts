@@ -55,6 +55,14 @@ export function unknownPlaceholders(sql: string): string[] {
   return found;
 }
 
+/** The highest n of `$n` that stands in code; 0 where there is none. */
+export function numberedIn(sql: string): number {
+  return [...codeOf(sql).matchAll(/(?<![\w$\u0080-\uffff])\$(\d+)/g)].reduce(
+    (most, [, n]) => Math.max(most, Number(n)),
+    0,
+  );
+}
+
 const PAIRS: Readonly<Record<string, string>> = { ')': '(', ']': '[' };
 
 /**

@@ -171,6 +171,10 @@ const CASES: [text: string, message: string][] = [
   [inTable('▸where: a = 1; DROP TABLE t'), 'archives.a.where: must be one statement, without a semicolon inside'],
   [inTable('▸where: a = 1) OR (b = 1'), 'archives.a.where: has a ")" that closes nothing'],
   [
+    inTable("▸where: a = $1 AND b$2 = '$3'"),
+    'archives.a.where: has a $1, but takes no values; write the value itself there',
+  ],
+  [
     inArchive('▸query: SELECT 1; COMMIT; DROP TABLE t'),
     'archives.a.query: must be one statement, without a semicolon inside',
   ],

@@ -142,8 +142,9 @@ test('55000 is the state of many things, and a materialized view without rows is
   assert.equal(failureOf('lastval is not yet defined in this session', { code: '55000' }).code, 'query-failed');
 });
 
-/** All of them with 08P01, as PgBouncer answers. */
+/** All of them with 08P01, as PgBouncer answers; and the server, for a statement with a $1 that nobody gave a value. */
 const POOLER_WORDS: readonly Row[] = [
+  ['bind message supplies 0 parameters, but prepared statement "" requires 1', 'bad-value', false, /params/],
   ['no such database: events', 'database-not-found', false],
   ['server login failed: FATAL database "events" does not exist', 'database-not-found', false],
   ['no such user: archiver', 'login-refused', false],
