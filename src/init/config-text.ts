@@ -4,7 +4,7 @@ import { countOf, formatBytes, formatCount } from '../base/units.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { FoundTable, Look } from './look.ts';
 import type { SuggestedArchive, Suggestion } from './suggest.ts';
-import { commentText, yamlText } from './yaml.ts';
+import { commentText, yamlReference, yamlText } from './yaml.ts';
 
 export interface ConfigParts {
   look: Pick<Look, 'database' | 'others' | 'unreadable'>;
@@ -32,7 +32,7 @@ export function configText(parts: ConfigParts): string {
     '',
     'sources:',
     '  default:',
-    `    url: ${ends.source}${set}`,
+    `    url: ${yamlReference(ends.source)}${set}`,
     '',
     'destinations:',
     '  default:',

@@ -9,8 +9,16 @@ const ONE_LINE = /^[\x20-\x7e\u00a1-\ud7ff]+$/;
 /** A value: as it stands where that is safe, else in quotes. */
 export function yamlText(text: string): string {
   if (PLAIN.test(text) && !text.endsWith(' ')) return text;
-  const literal = text.replaceAll('${', () => '$${');
-  return ONE_LINE.test(literal) ? `'${literal.replaceAll("'", "''")}'` : JSON.stringify(literal);
+  return quoted(text.replaceAll('${', () => '$${'));
+}
+
+/** A reference, which stays one: its path may hold what means something to YAML. */
+export function yamlReference(reference: string): string {
+  return /^\$\{[\w:./-]+\}$/.test(reference) ? reference : quoted(reference);
+}
+
+function quoted(text: string): string {
+  return ONE_LINE.test(text) ? `'${text.replaceAll("'", "''")}'` : JSON.stringify(text);
 }
 
 /** What stands behind a `#`. */

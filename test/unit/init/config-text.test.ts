@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { describe, test } from 'node:test';
 import { parseConfig } from '../../../src/config/load.ts';
 import { configText } from '../../../src/init/config-text.ts';
 import { nameOf, type FoundTable } from '../../../src/init/look.ts';
 import type { SuggestedArchive } from '../../../src/init/suggest.ts';
-import { yamlText } from '../../../src/init/yaml.ts';
+import { yamlReference, yamlText } from '../../../src/init/yaml.ts';
 
 const ENVIRONMENT = { DATABASE_URL: 'postgres://app@localhost/app' };
 const DATABASE = { name: 'app\n# x: 1', version: '18.4', role: 'we"ird', isStandby: false };
@@ -123,4 +126,28 @@ archives:
   }
   assert.equal(yamlText('s3://acme-archive/pg'), 's3://acme-archive/pg');
   assert.equal(yamlText('http://127.0.0.1:9000'), 'http://127.0.0.1:9000');
+});
+
+test('a reference to a file stays one, whatever its path holds', () => {
+  assert.equal(yamlReference('${DATABASE_URL}'), '${DATABASE_URL}');
+  assert.equal(
+    yamlReference('${file:/run/credentials/pgsluice.service/url}'),
+    '${file:/run/credentials/pgsluice.service/url}',
+  );
+  for (const name of ['u #b', 'u: x', "it's", 'line\nbreak: 1']) {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-init-'));
+    const file = path.join(folder, name);
+    writeFileSync(file, ENVIRONMENT.DATABASE_URL);
+    try {
+      const url = yamlReference(`\${file:${file}}`);
+      const config = parseConfig(
+        'x',
+        `sources:\n  default:\n    url: ${url}\ndestinations: { default: { url: file:///x } }\narchives: { a: { table: t } }\n`,
+        {},
+      );
+      assert.equal(config.sources['default']?.url, ENVIRONMENT.DATABASE_URL, name);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
 });
