@@ -1,5 +1,5 @@
 /** Runs one archive and says how it ended: the one place where a run is logged, however it ends. */
-import { toFailure, type Failure } from '../base/errors.ts';
+import { fail, toFailure, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { retrying } from '../base/retry.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
@@ -8,6 +8,8 @@ import type { ManifestSummary } from '../ledger/manifest.ts';
 import { JOURNAL_STAYS, unlessDenied } from '../ledger/optional-rights.ts';
 import { RunProgress } from '../work/progress.ts';
 import { watchStall } from '../work/trouble-log.ts';
+import { parseTableName } from '../postgres/identifiers.ts';
+import { writeTableName } from '../postgres/table-pattern.ts';
 import { openRun, type Run, type RunOptions } from './run.ts';
 
 /** How a run ended: what `run --json` prints for it. Sizes in bytes. */
@@ -72,7 +74,10 @@ async function openAndRun(run: Run): Promise<Ending> {
     const { isNew, committed } = await lookAtFolder(run);
     const commit: Commit =
       committed === undefined ? await executeRun(run, isNew) : { status: 'already-committed', manifest: committed };
-    if (commit.status === 'already-committed') await clearLeftJournal(run);
+    if (commit.status === 'already-committed') {
+      requireSameTable(run, commit.manifest);
+      await clearLeftJournal(run);
+    }
     return { ...commit, url: run.folder.manifestUrl };
   } finally {
     await run.close();
@@ -100,6 +105,22 @@ async function lookAtFolder(run: Run): Promise<FolderLook> {
       return failure.transient;
     },
   );
+}
+
+/** The name of an archive may have come to another table, or stand for two that were named by hand: the rows asked for are not there. */
+function requireSameTable({ archive, id }: Run, { table: committed }: ManifestSummary): void {
+  if (archive.table === undefined) return;
+  const wanted = parseTableName(archive.table);
+  const isSame =
+    wanted.schema === undefined
+      ? committed?.endsWith(`.${wanted.table}`) === true
+      : committed === `${wanted.schema}.${wanted.table}`;
+  if (isSame) return;
+  const found = committed === undefined ? 'a query' : `table ${committed}`;
+  throw fail('other-table', {
+    stage: 'journal',
+    message: `run ${id} is committed, but holds the rows of ${found}, and not those of ${writeTableName(wanted)}`,
+  });
 }
 
 /** A process that was killed right after its commit, or could not read its manifest back, left its journal. */

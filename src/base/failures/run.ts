@@ -140,6 +140,11 @@ export const RUN_FAILURES = {
     hint: 'Nothing is lost. If it repeats, two configs write to the same place: give each its own prefix.',
     retried: 'no; when its manifest can be read, the run ends well',
   },
+  'other-table': {
+    transient: false,
+    meaning: 'The run is committed already, and is one of another table.',
+    hint: 'Nothing is changed. Take another run id; and for another table another name of the archive, or another destination, as its runs would lie among these.',
+  },
   'taken-over': {
     transient: false,
     meaning: 'Somebody else took this run up while it was in progress here, and goes on with it.',

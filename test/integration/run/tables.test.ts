@@ -141,3 +141,18 @@ test('plan shows all archives of an entry, run makes one, and list and verify fi
   assert.equal(gone.code, 1);
   assert.match(JSON.stringify(gone.json), /no-such-tables.*events finds no table for an archive event_a/);
 });
+
+test('a run that is committed of another table is no run of this one', async () => {
+  const run = async (table: string) => {
+    const file = write(`{ a: { table: ${table} } }`, 'workers: { threads: 1 }\nlog: { level: silent }');
+    const { code, stdout } = await commandOfFile(file, {}, (invocation) =>
+      runCommand(invocation, ['a'], { all: false, runId: RUN }),
+    );
+    const [{ status, error }] = JSON.parse(stdout) as [{ status: string; error?: { code: string } }];
+    return [code, status, error?.code];
+  };
+  assert.deepEqual(await run('public.event_b'), [0, 'committed', undefined]);
+  assert.deepEqual(await run('event_b'), [0, 'already-committed', undefined]);
+  assert.deepEqual(await run('public.evening'), [1, 'failed', 'other-table']);
+  assert.deepEqual(await run('"Event_C"'), [1, 'failed', 'other-table']);
+});
