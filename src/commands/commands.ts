@@ -226,7 +226,10 @@ export const COMMANDS: readonly CommandEntry[] = [
     does: 'show how the daemon and its archives are: failing, late, standby, paused, and what comes next',
     example: 'pgsluice status',
     options: CONTROL,
-    exits: { 1: 'an archive is failing, late or damaged, or no daemon answers', 2: 'usage or config' },
+    exits: {
+      1: 'an archive is failing, late or damaged, a pattern of tables fails, or no daemon answers',
+      2: 'usage or config',
+    },
     variables: CONTROL_VARIABLES,
     run: async (invocation, given) =>
       (await import('./status.ts')).statusCommand(invocation, given.texts('socket', 'url')),

@@ -3,6 +3,7 @@ import { countOf, formatBytes, formatCount, formatDuration, formatLocalTime } fr
 import { describeOutcomes } from './terminal/outcomes.ts';
 import { countArchives, isDamaged, isPurgeHeld } from '../daemon/view/counts.ts';
 import type { ShownResult } from '../daemon/view/rehearsal-state.ts';
+import type { FailingEntry } from '../daemon/tables.ts';
 import type { ArchiveState, State } from '../daemon/view/state.ts';
 import type { Pause } from '../pace/pauses.ts';
 import { askDaemon, type ControlOptions } from './control.ts';
@@ -13,7 +14,7 @@ import { printJson, printLines } from './terminal/print.ts';
 import { reportRefusal, withDaemon } from './order.ts';
 import { formatGrid } from './terminal/grid.ts';
 
-/** Exit code 1 where an archive is failing, late or damaged, whatever else it does, and where no daemon answers. */
+/** Exit code 1 where an archive is failing, late or damaged, whatever else it does, or an entry with `tables` fails, and where no daemon answers. */
 export async function statusCommand(invocation: Invocation, options: ControlOptions): Promise<number> {
   return withDaemon(invocation, async () => {
     const answer = await askDaemon(invocation, options, 'GET', '/api/state');
@@ -22,35 +23,47 @@ export async function statusCommand(invocation: Invocation, options: ControlOpti
     if (invocation.json) printJson(invocation, state);
     else printLines(invocation, describeState(state));
     const { failing, late, damaged } = countArchives(state.archives);
-    return failing + late + damaged > 0 ? EXIT.failed : EXIT.done;
+    return failing + late + damaged + failingEntriesOf(state).length > 0 ? EXIT.failed : EXIT.done;
   });
 }
 
-function describeState({
-  version,
-  host,
-  pid,
-  startedAt,
-  now,
-  stopping,
-  memory,
-  queue,
-  hosts,
-  archives,
-  former,
-  refusedConfig,
-  historyProblem,
-}: State): string[] {
+/** An older daemon does not say it. */
+function failingEntriesOf({
+  failingEntries = [],
+}: {
+  failingEntries?: State['failingEntries'];
+}): State['failingEntries'] {
+  return failingEntries;
+}
+
+function describeState(state: State): string[] {
+  const {
+    version,
+    host,
+    pid,
+    startedAt,
+    now,
+    stopping,
+    memory,
+    queue,
+    hosts,
+    archives,
+    former,
+    refusedConfig,
+    historyProblem,
+  } = state;
+  const failingEntries = failingEntriesOf(state);
   const upMs = Date.parse(now) - Date.parse(startedAt);
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
   const worstFirst = archives.toSorted((a, b) => urgencyOf(a) - urgencyOf(b));
   return [
-    `${describeWhole(archives)}${refusedConfig === null ? '' : '; the config file is refused'}`,
+    `${describeWhole(archives, failingEntries.length)}${refusedConfig === null ? '' : '; the config file is refused'}`,
     `pgsluice ${version} on ${host}, process ${pid}, up ${formatDuration(upMs)}${stopping ? ', stopping' : ''}; times are those of ${timeZone}`,
     `memory ${formatBytes(memory.rssBytes)} of at most ${formatBytes(memory.rssLimitBytes)}; ` +
       `${queue.active} of ${countOf(queue.threads, 'thread')} busy, ${countOf(queue.waiting, 'segment')} waiting`,
     ...describeRefusedConfig(refusedConfig),
     ...(historyProblem === null ? [] : ['', historyProblem.message, `  hint   ${historyProblem.hint}`]),
+    ...failingEntries.flatMap(describeFailingEntry),
     '',
     ...formatGrid(['archive', 'state', 'schedule', 'next', 'last success', 'now'], worstFirst.map(describeArchive)),
     ...worstFirst.flatMap((archive) => describeLastFailure(archive, now)),
@@ -82,7 +95,7 @@ function describeHosts(hosts: State['hosts'] = []): string[] {
 const MOST_TASKS = 4;
 
 /** `1 failing, 2 late, 1 paused of 9 archives`: each counts, whatever it does besides. */
-function describeWhole(archives: readonly ArchiveState[]): string {
+function describeWhole(archives: readonly ArchiveState[], failingEntries: number): string {
   const { failing, late, damaged, purgesHeld, standby, paused } = countArchives(archives);
   const counts: [number, string][] = [
     [failing, 'failing'],
@@ -94,6 +107,11 @@ function describeWhole(archives: readonly ArchiveState[]): string {
   ];
   const told = counts.filter(([count]) => count > 0).map(([count, what]) => `${formatCount(count)} ${what}`);
   const all = countOf(archives.length, 'archive');
+  if (failingEntries > 0)
+    return [
+      `${countOf(failingEntries, 'table pattern')} failing`,
+      told.length === 0 ? all : `${told.join(', ')} of ${all}`,
+    ].join('; ');
   return told.length === 0 ? `all is well: ${all}` : `${told.join(', ')} of ${all}`;
 }
 
@@ -110,6 +128,18 @@ function describeRefusedConfig(refused: State['refusedConfig']): string[] {
     `the config file was refused at ${localTime(refused.at)}; the one before it stays in force`,
     ...refused.problems.map((problem) => `  ${problem}`),
     '  hint   mend it, ask `pgsluice check`, then `systemctl reload pgsluice`: as it is, no daemon would start with it',
+  ];
+}
+
+/** What the archives of an entry are is not known, or not of all its tables. */
+function describeFailingEntry({ name, tables, since, failures, count }: FailingEntry): string[] {
+  const told = failures.flatMap((failure) => describeFailure(failure, `entry ${name} (tables: ${tables.join(', ')})`));
+  const rest = count - failures.length;
+  return [
+    '',
+    ...told,
+    ...(rest > 0 ? [`  and ${countOf(rest, 'further problem')}`] : []),
+    `  since  ${localTime(since)}; archives that are known go on`,
   ];
 }
 

@@ -42,7 +42,7 @@ export interface ReloadParts {
   changed: () => void;
 }
 
-/** Sources that did not say which tables there are are asked again after so long. */
+/** Sources that did not say which tables there are, or said what is no good, are asked again after so long. */
 const ASK_AGAIN_MS = 60_000;
 
 export class Reload {
@@ -102,7 +102,7 @@ export class Reload {
   #planToAskAgain(): void {
     const { tables, isStopping } = this.#parts;
     clearTimeout(this.#askAgain);
-    if (tables.isAnswered || isStopping()) return;
+    if (tables.failing.length === 0 || isStopping()) return;
     this.#askAgain = setTimeout(() => void this.lookForTables(), ASK_AGAIN_MS);
   }
 

@@ -1,42 +1,72 @@
 /** What entries with `tables` stand for while the daemon runs: what their sources said last, or else what lies in the destination. */
+import type { Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { ownEntry } from '../base/own.ts';
 import { archiveNamed, withArchives } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { archiveOfTable } from '../config/tables.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
 import { expandByFolders, expandEntries, type Expanded } from '../run/expand.ts';
+import { showFailure, type ShownFailure } from './run-ending.ts';
+
+/** An entry whose source does not answer, or says what cannot be archives. */
+export interface FailingEntry {
+  name: string;
+  /** By its name in the config. */
+  source: string;
+  tables: readonly string[];
+  /** Since when, in ISO 8601. */
+  since: string;
+  /** The first of them, and how many there are. */
+  failures: readonly ShownFailure[];
+  count: number;
+}
+
+/** Told once when an entry begins to fail, and once when that is over. */
+export interface TablesEvents {
+  failing: (entry: FailingEntry) => void;
+  /** `isGone` where the config does not have it any more. */
+  well: (name: string, isGone: boolean) => void;
+  /** Something else is shown of one that fails. */
+  changed: () => void;
+}
 
 export interface TablesParts {
   log: Log;
   /** Ends reads of destinations. */
   signal: AbortSignal;
+  events: TablesEvents;
   /** For tests. */
   ask?: (config: Config) => Promise<Expanded[]>;
 }
+
+/** An entry may find a thousand tables that can be no archives. */
+const MOST_FAILURES = 5;
 
 export class Tables {
   readonly #parts: TablesParts;
   /** By the name of the entry. */
   #known = new Map<string, readonly ArchiveConfig[]>();
-  #told = new Map<string, string>();
-  #isAnswered = true;
+  readonly #failing = new Map<string, FailingEntry>();
+  /** What was told of those that fail. */
+  readonly #told = new Map<string, string>();
 
   constructor(parts: TablesParts) {
     this.#parts = parts;
   }
 
-  /** Whether all sources have answered when they were asked last. */
-  get isAnswered(): boolean {
-    return this.#isAnswered;
+  /** As of the last time that the sources were asked. */
+  get failing(): FailingEntry[] {
+    return [...this.#failing.values()];
   }
 
   /** The config with the archives that its entries stand for now. Never throws. */
   async expand(config: Config): Promise<Config> {
     const archives = Object.values(config.archives).filter(({ entry }) => entry === undefined);
     const plain = withArchives({ ...config, archives: {} }, archives);
+    this.#forgetOthers(config);
     if (Object.keys(config.patterns).length === 0) return plain;
     const expanded = await (this.#parts.ask ?? expandEntries)(plain);
-    this.#isAnswered = expanded.every(({ isAnswered }) => isAnswered);
     const known = new Map<string, readonly ArchiveConfig[]>();
     for (const one of expanded) known.set(one.entry.name, await this.#archivesOf(plain, one));
     this.#tellChanges(known);
@@ -70,12 +100,43 @@ export class Tables {
     }
   }
 
-  /** Once, until something else is wrong. */
-  #tellFailures({ name }: ArchiveConfig, failures: Expanded['failures'], what: string): void {
-    const text = JSON.stringify(failures.map(({ message }) => message));
-    if (text !== this.#told.get(name))
-      for (const failure of failures) this.#parts.log.error({ entry: name, failure }, what);
-    this.#told.set(name, text);
+  /** In the log once, until something else is wrong; to others once, until it is over. */
+  #tellFailures({ name, source, tables = [] }: ArchiveConfig, failures: readonly Failure[], what: string): void {
+    const { log, events } = this.#parts;
+    const before = this.#failing.get(name);
+    const [failure, ...others] = failures;
+    if (failure === undefined) {
+      if (before === undefined) return;
+      this.#forget(name);
+      log.info({ entry: name, since: before.since }, 'an entry with tables is well again');
+      events.well(name, false);
+      return;
+    }
+    const shown = failures.slice(0, MOST_FAILURES).map(showFailure);
+    const since = before?.since ?? new Date().toISOString();
+    const entry = { name, source, tables, since, failures: shown, count: failures.length };
+    this.#failing.set(name, entry);
+    const told = JSON.stringify(failures.map(describeKind));
+    if (told === this.#told.get(name)) return;
+    this.#told.set(name, told);
+    const further = others.slice(0, MOST_FAILURES - 1).map(({ message }) => message);
+    log.error({ entry: name, failure, count: failures.length, ...(others.length > 0 && { further }) }, what);
+    if (before === undefined) events.failing(entry);
+    else events.changed();
+  }
+
+  /** Entries that the config does not have any more are asked for nothing. */
+  #forgetOthers({ patterns }: Config): void {
+    for (const name of this.#failing.keys()) {
+      if (ownEntry(patterns, name) !== undefined) continue;
+      this.#forget(name);
+      this.#parts.events.well(name, true);
+    }
+  }
+
+  #forget(name: string): void {
+    this.#failing.delete(name);
+    this.#told.delete(name);
   }
 
   #tellChanges(known: ReadonlyMap<string, readonly ArchiveConfig[]>): void {
@@ -92,6 +153,11 @@ export class Tables {
         );
     }
   }
+}
+
+/** A server that is down may say so in other words each time; of tables, each is named. */
+function describeKind({ code, message }: Failure): string {
+  return code === 'table-not-taken' ? message : code;
 }
 
 /** Names of archives that the others do not have. */

@@ -254,7 +254,20 @@ function connectRuns(
   const whyHeld = (archive: string) => audits.holdsPurge(archive) ?? rehearsals.holdsPurge(archive);
   const calendars: Calendars = new Calendars({ config, history, board, signal: looking });
   const former = new FormerArchives({ config, log, signal: looking, changed });
-  const tables = new Tables({ log, signal: looking });
+  const tables = new Tables({
+    ...{ log, signal: looking },
+    events: {
+      changed,
+      failing: (entry) => {
+        alarms.tablesFailing(entry);
+        changed();
+      },
+      well: (entry, isGone) => {
+        alarms.tablesWell(entry, isGone);
+        changed();
+      },
+    },
+  });
   const tableSlots = new TableSlots({
     entryOf: (archive) => archiveNamed(config(), archive)?.entry,
     look: lookForTables,
@@ -279,7 +292,7 @@ function connectRuns(
   shutdown.planning.add('the schedule of audits', () => auditSchedule.stop());
   const startedAt = new Date();
   const facts = (): StateParts => ({
-    ...{ board, schedule, due, standings, purges, audits, rehearsals, former, live, calendars, startedAt },
+    ...{ board, schedule, due, standings, purges, audits, rehearsals, former, tables, live, calendars, startedAt },
     generation: generations.current,
     refusedConfig: generations.refused,
     historyProblem: history.problem,

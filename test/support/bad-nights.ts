@@ -1,4 +1,4 @@
-/** Ten bad nights: how a daemon stands in each, in its own types, and what its page and `status` must say of it. */
+/** Bad nights: how a daemon stands in each, in its own types, and what its page and `status` must say of it. */
 import type { FailureCode } from '../../src/base/failures.ts';
 import { fail } from '../../src/base/errors.ts';
 import type { PurgeStanding } from '../../src/daemon/purges.ts';
@@ -51,6 +51,7 @@ export function badNights(): BadNight[] {
       count: 2,
     }),
     badReload(),
+    tablesFailing(),
     standbyNight(),
     purgeRefused(),
   ];
@@ -120,6 +121,36 @@ function standbyNight(): BadNight {
   };
 }
 
+function tablesFailing(): BadNight {
+  const message = 'tables: public.event_* finds no table';
+  const { failure } = fail('no-such-tables', { stage: 'plan', message });
+  const entry = {
+    name: 'events',
+    source: 'default',
+    tables: ['public.event_*'],
+    since: at(-12 * MINUTE).toISOString(),
+  };
+  return {
+    name: 'no tables',
+    facts: {
+      ...factsOf(archiveOf(NAME)),
+      failingEntries: [{ ...entry, failures: [showFailure(failure)], count: 3 }],
+    },
+    page: [
+      /^1 table pattern failing\s+5 archives/,
+      /events, since .*: tables: public\.event_\* finds no table \(no-such-tables\), and 2 further problems/,
+    ],
+    row: [/^page_views/, /OK/],
+    status: [
+      /^1 table pattern failing; 5 archives\n/,
+      /^entry events \(tables: public\.event_\*\): failed \(no-such-tables\)$/m,
+      /^ {2}and 2 further problems$/m,
+      /^ {2}since {2}.*; archives that are known go on$/m,
+    ],
+    exit: 1,
+  };
+}
+
 function badReload(): BadNight {
   const problems = [
     '/etc/pgsluice/pgsluice.yaml:14:5: unknown key; did you mean "schedule"?',
@@ -177,6 +208,7 @@ function factsOf(troubled: FakeArchive): Partial<DaemonFacts> {
   return {
     archives: [...well, troubled],
     runs: historyOf(['fetch_queue', NAME, 'sessions'], 12),
+    failingEntries: [],
     refusedConfig: undefined,
     historyProblem: undefined,
   };

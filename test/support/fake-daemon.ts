@@ -11,6 +11,7 @@ import { type Listener, openHttp } from '../../src/daemon/http/server.ts';
 import type { RefusedConfig } from '../../src/daemon/generations.ts';
 import type { HistoryProblem } from '../../src/daemon/history/history.ts';
 import type { RunEnding } from '../../src/daemon/run-ending.ts';
+import type { FailingEntry } from '../../src/daemon/tables.ts';
 import { Slots } from '../../src/daemon/slots/slots.ts';
 import type { Sample } from '../../src/daemon/view/live.ts';
 import { describeArchive } from '../../src/daemon/view/archive-detail.ts';
@@ -40,6 +41,7 @@ export interface DaemonFacts {
   samples: readonly Sample[];
   /** What lies there and is not in its config. */
   former: readonly FormerArchive[];
+  failingEntries: readonly FailingEntry[];
   refusedConfig: RefusedConfig | undefined;
   historyProblem: HistoryProblem | undefined;
   /** Has it say what no daemon of ours would. */
@@ -123,6 +125,7 @@ export class FakeDaemon {
       audits: { of: (name) => archives.get(name)?.proofs, currentOf: () => undefined },
       rehearsals: { of: (name) => archives.get(name)?.rehearsals, currentOf: () => undefined },
       former: { found: this.facts.former ?? [] },
+      tables: { failing: [...(this.facts.failingEntries ?? [])] },
       schedule: {
         slotsOf: (name) => slotsOf(archives.get(name)),
         nextSlot: (name) => archives.get(name)?.nextSlot,

@@ -16,13 +16,15 @@ import { describeResult } from '../rehearsals.ts';
 import type { Deliveries } from './deliveries.ts';
 import { describeChanged, isPurgeFault, type PurgeEnding } from '../purge-ending.ts';
 import type { PurgeStanding } from '../purges.ts';
+import type { FailingEntry } from '../tables.ts';
 import { isFault, showFailure, type RunEnding, type ShownFailure } from '../run-ending.ts';
 
 /** The body of a webhook with `format: json`. Sizes in bytes, times in ISO 8601. */
 export interface Alarm {
   event: 'failure' | 'recovery' | 'late' | 'purge';
+  /** Of an entry with `tables`, its name. */
   archive: string;
-  /** The run that failed or succeeded, or whose purge is told of; of `late`, the slot that is overdue. */
+  /** The run that failed or succeeded, or whose purge is told of; of `late`, the slot that is overdue. Empty of an entry with `tables`. */
   run: string;
   /** One line for a person. */
   text: string;
@@ -150,6 +152,22 @@ export class Alarms {
   rehearsedAgain(archive: string, run: string): void {
     const text = `restores are rehearsed again: archive ${archive}, run ${run}`;
     this.#notify({ event: 'recovery', archive, run, text });
+  }
+
+  /** An entry with `tables` began to fail: which archives there are to be is not known. */
+  tablesFailing({ name, tables, failures: [error], count }: FailingEntry): void {
+    if (error === undefined) return;
+    const more = count > 1 ? `, and ${countOf(count - 1, 'further problem')}` : '';
+    const text = `entry ${name} (tables: ${visible(tables.join(', '))}) failed: ${visible(error.message)} (${error.code})${more}`;
+    this.#notify({ event: 'failure', archive: name, run: '', text, error });
+  }
+
+  /** That is over. */
+  tablesWell(name: string, isGone: boolean): void {
+    const text = isGone
+      ? `entry ${name} with tables is not in the config any more; it was failing`
+      : `entry ${name}: its source says again which tables there are, and each is an archive`;
+    this.#notify({ event: 'recovery', archive: name, run: '', text });
   }
 
   #tellOnce(archive: string, subject: string, code: string, facts: AlarmFacts): void {

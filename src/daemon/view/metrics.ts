@@ -195,6 +195,11 @@ export const METRICS = [
     '1 where no restore could be rehearsed when it was the turn of this archive, or its runs could not be looked at, until that is over.',
   ),
   gauge(
+    'pgsluice_tables_failing',
+    ['entry'],
+    '1 when the source of an entry with tables does not say which there are, or some of them can be no archives; absent without such entries.',
+  ),
+  gauge(
     'pgsluice_former_archives',
     [],
     'Archives that are not in the config, and have runs in its destinations; absent before the first look.',
@@ -354,6 +359,9 @@ export class Metrics {
     set('pgsluice_oldest_snapshot_age_seconds', oldestSnapshotAge(parts));
     const former = parts.former.found;
     if (former !== undefined) set('pgsluice_former_archives', former.length);
+    const failing = new Set(parts.tables.failing.map(({ name }) => name));
+    for (const entry of Object.keys(config.patterns))
+      set('pgsluice_tables_failing', Number(failing.has(entry)), { entry });
     for (const archive of Object.keys(config.archives)) {
       readArchive(parts, archive, set);
       const sha256 = this.#heads.get(archive);

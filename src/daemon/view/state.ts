@@ -20,6 +20,7 @@ import type { Purges } from '../purges.ts';
 import type { Rehearsals } from '../rehearsals.ts';
 import type { BoardEntry, RunBoard } from '../run-board.ts';
 import type { Trigger } from '../run-ending.ts';
+import type { FailingEntry, Tables } from '../tables.ts';
 import type { DueRuns } from '../slots/due-runs.ts';
 import type { Schedule } from '../slots/schedule.ts';
 import { describeFormer, type FormerState } from './former-state.ts';
@@ -56,6 +57,8 @@ export interface State {
   refusedConfig: { at: string; problems: readonly string[] } | null;
   /** Why the folder `state` cannot be used; null when it can. */
   historyProblem: HistoryProblem | null;
+  /** Entries with `tables` of which it is not known, or not of all tables, which archives they stand for. */
+  failingEntries: readonly FailingEntry[];
   archives: ArchiveState[];
   /** Archives that are not in the config, and have runs in its destinations: some of them; null before the first look. */
   former: { archives: FormerState[]; count: number } | null;
@@ -153,6 +156,7 @@ export interface StateParts {
   audits: Pick<Audits, 'of' | 'currentOf'>;
   rehearsals: Pick<Rehearsals, 'of' | 'currentOf'>;
   former: Pick<FormerArchives, 'found'>;
+  tables: Pick<Tables, 'failing'>;
   schedule: Pick<Schedule, 'slotsOf' | 'nextSlot'>;
   due: Pick<DueRuns, 'nextTryOf'>;
   standings: Pick<Standings, 'of' | 'oldestDue'>;
@@ -192,6 +196,7 @@ export function buildState(parts: StateParts): State {
     counts: countArchives(archives),
     refusedConfig: refused === undefined ? null : { at: refused.at.toISOString(), problems: refused.problems },
     historyProblem: historyProblem ?? null,
+    failingEntries: parts.tables.failing,
     archives,
     former: describeFormer(parts.former.found),
   };

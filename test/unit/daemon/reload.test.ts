@@ -21,7 +21,7 @@ function daemon(readConfig: () => Config): { reload: Reload; log: LogLine[]; don
   const parts = {
     readConfig,
     generations: { current: { config: CONFIG }, advance: notes('generation'), refuse: notes('refused') },
-    tables: { isAnswered: true, expand: async (config: Config) => config },
+    tables: { failing: [], expand: async (config: Config) => config },
     board: { settled: async () => undefined, dropSlots: notes('slots dropped') },
     schedule: { set: notes('schedule') },
     entrySchedule: { set: notes('schedule of entries') },

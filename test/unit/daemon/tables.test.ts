@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fail } from '../../../src/base/errors.ts';
+import { fail, type Failure } from '../../../src/base/errors.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { archiveOfTable } from '../../../src/config/tables.ts';
 import { TableSlots } from '../../../src/daemon/slots/table-slots.ts';
-import { Tables } from '../../../src/daemon/tables.ts';
+import { Tables, type FailingEntry } from '../../../src/daemon/tables.ts';
 import type { Expanded } from '../../../src/run/expand.ts';
 import { recordTo, type LogLine } from '../../support/record-log.ts';
 import { folder, load, SOURCES } from '../config/support.ts';
@@ -14,8 +14,9 @@ destinations: { default: { url: "file://${folder}/none" } }
 archives: { plain: { table: plain }, events: { tables: "public.event_*", schedule: "0 2 * * *" } }`;
 
 /** What the source says: these tables, or that it does not answer. */
-function answering(config: Config, answer: () => string[] | undefined): { tables: Tables; log: LogLine[] } {
+function answering(config: Config, answer: () => string[] | undefined, more: () => Failure[] = () => []) {
   const log: LogLine[] = [];
+  const told: string[] = [];
   const { events: entry } = config.patterns;
   assert.ok(entry);
   const ask = (): Promise<Expanded[]> => {
@@ -24,11 +25,21 @@ function answering(config: Config, answer: () => string[] | undefined): { tables
     const { failure } = fail(code, { stage: 'plan', message: 'so it is' });
     const archives = (names ?? []).map((table) => archiveOfTable(entry, { schema: 'public', table }));
     return Promise.resolve([
-      { entry, archives, isAnswered: names !== undefined, failures: archives.length === 0 ? [failure] : [] },
+      {
+        entry,
+        archives,
+        isAnswered: names !== undefined,
+        failures: [...(archives.length === 0 ? [failure] : []), ...more()],
+      },
     ]);
   };
-  const tables = new Tables({ log: recordTo(log), signal: new AbortController().signal, ask });
-  return { tables, log };
+  const events = {
+    failing: ({ name }: FailingEntry) => told.push(`${name} fails`),
+    well: (name: string, isGone: boolean) => told.push(`${name} is ${isGone ? 'gone' : 'well'}`),
+    changed: () => told.push('changed'),
+  };
+  const tables = new Tables({ log: recordTo(log), signal: new AbortController().signal, ask, events });
+  return { tables, log, told };
 }
 
 test('tables that come and go are told, and what a source does not say, or says of none, stays as it was', async () => {
@@ -42,9 +53,12 @@ test('tables that come and go are told, and what a source does not say, or says 
   assert.deepEqual(await namesAfter(says), ['plain', 'event_a', 'event_b']);
   const expanded = await tables.expand(config);
   assert.deepEqual(await namesAfter(['event_b', 'event_c'], expanded), ['plain', 'event_b', 'event_c']);
-  assert.equal(tables.isAnswered, true);
+  assert.equal(tables.failing.length, 0);
   assert.deepEqual(await namesAfter(undefined), ['plain', 'event_b', 'event_c']);
-  assert.equal(tables.isAnswered, false);
+  assert.deepEqual(
+    tables.failing.map(({ failures }) => failures[0]?.code),
+    ['connection-lost'],
+  );
   assert.deepEqual(await namesAfter([]), ['plain', 'event_b', 'event_c']);
   assert.deepEqual(
     log.map(({ message, fields }) => [message.slice(0, 18), fields['archives']]),
@@ -53,8 +67,41 @@ test('tables that come and go are told, and what a source does not say, or says 
       ['tables were found:', ['event_c']],
       ['tables are gone: t', ['event_a']],
       ['the source does no', undefined],
+      ['an entry finds no ', undefined],
     ],
   );
+});
+
+test('an entry that fails is told once, in the log once for each kind, and once when it is well or gone', async () => {
+  const config = load(CONFIG);
+  let says: string[] | undefined = ['event_a'];
+  let attempt = 0;
+  let refused: string[] = [];
+  const more = (): Failure[] => refused.map((message) => fail('table-not-taken', { stage: 'plan', message }).failure);
+  const { tables, log, told } = answering(config, () => says, more);
+  const look = async (next: string[] | undefined, bad: string[] = [], of = config): Promise<string[]> => {
+    [says, refused, attempt] = [next, bad, attempt + 1];
+    log.length = 0;
+    told.length = 0;
+    await tables.expand(of);
+    return [...told, ...log.map(({ message }) => message.slice(0, 12))];
+  };
+  await look(says);
+  assert.deepEqual(await look(undefined), ['events fails', 'the source d']);
+  const since = tables.failing[0]?.since;
+  assert.deepEqual(await look(undefined), []);
+  assert.deepEqual(await look([]), ['changed', 'an entry fin']);
+  assert.deepEqual(await look([]), []);
+  assert.deepEqual(await look(['event_a'], ['a', 'b']), ['changed', 'tables are l']);
+  assert.deepEqual(log[0]?.fields['further'], ['b']);
+  assert.deepEqual(await look(['event_a'], ['a', 'b']), []);
+  assert.equal(tables.failing[0]?.since, since);
+  assert.deepEqual(await look(['event_a']), ['events is well', 'an entry wit']);
+  assert.deepEqual(await look(['event_a'], Array.from({ length: 1000 }, String)), ['events fails', 'tables are l']);
+  assert.deepEqual([tables.failing[0]?.failures.length, tables.failing[0]?.count], [5, 1000]);
+  const without = load(CONFIG.replace(/, events: .*/, ' }'));
+  assert.deepEqual(await look(undefined, [], without), ['events is gone']);
+  assert.equal(tables.failing.length, 0);
 });
 
 test('without an answer at the start, nothing but what the destination has is known', async () => {

@@ -23,11 +23,13 @@ export function createAlarmPanel() {
   const list = h('ul');
   const more = h('p', { class: 'note' });
   const config = createNotice();
+  const tables = createNotice();
   const history = createNotice();
   const element = h(
     'section',
     { class: 'panel alarm', 'aria-labelledby': 'alarm-title' },
     h('div', { class: 'row' }, title, note),
+    tables.element,
     config.element,
     history.element,
     list,
@@ -57,8 +59,26 @@ export function createAlarmPanel() {
     list.hidden = elements.length === 0;
     more.hidden = troubled.length <= MOST_LINES;
     setText(more, `and ${plural(troubled.length - MOST_LINES, 'further archive')}, below`);
+    showTables(changed.failingEntries);
     showConfig(changed.refusedConfig);
     showHistory(changed.historyProblem);
+  };
+  const showTables = (/** @type {State['failingEntries']} */ entries) => {
+    const [first] = entries;
+    tables.update(
+      first === undefined
+        ? null
+        : {
+            text: `Which archives the ${plural(entries.length, 'table pattern')} of the config stand for is not known, or not of all tables; those that are known go on.`,
+            lines: entries.flatMap(({ name, since, failures, count: all }) =>
+              failures.slice(0, 1).map(({ message, code }) => {
+                const more = all > 1 ? `, and ${plural(all - 1, 'further problem')}` : '';
+                return `${cut(name, MOST_OF_A_NAME)}, since ${dateTime(since)}: ${message} (${code})${more}`;
+              }),
+            ),
+            hint: first.failures[0]?.hint ?? '',
+          },
+    );
   };
   const showConfig = (/** @type {State['refusedConfig']} */ refused) => {
     config.update(
@@ -84,16 +104,17 @@ export function createAlarmPanel() {
 }
 
 /** @param {State} state */
-function toneOf({ counts, refusedConfig, historyProblem }) {
-  if (counts.failing + counts.damaged > 0) return 'bad';
+function toneOf({ counts, failingEntries, refusedConfig, historyProblem }) {
+  if (counts.failing + counts.damaged + failingEntries.length > 0) return 'bad';
   if (counts.late + counts.purgesHeld > 0 || refusedConfig !== null || historyProblem !== null) return 'warn';
   return counts.paused > 0 ? 'held' : 'good';
 }
 
 /** @param {State} state */
-function titleOf({ counts, refusedConfig, historyProblem }) {
+function titleOf({ counts, failingEntries, refusedConfig, historyProblem }) {
   const told = [
     counts.failing > 0 ? `${count(counts.failing)} failing` : '',
+    failingEntries.length > 0 ? `${plural(failingEntries.length, 'table pattern')} failing` : '',
     counts.damaged > 0 ? `${count(counts.damaged)} damaged` : '',
     counts.late > 0 ? `${count(counts.late)} late` : '',
     counts.purgesHeld > 0 ? `${plural(counts.purgesHeld, 'purge')} held` : '',

@@ -35,6 +35,31 @@ test('what the server said is one line of text to whoever is told, and exact in 
   assert.equal(alarm.error.message, message);
 });
 
+test('an entry with tables that fails, and that is over, is told by its name', () => {
+  const sent: Delivery[] = [];
+  const deliveries = { send: (delivery: Delivery) => sent.push(delivery) } as unknown as Deliveries;
+  const notify = [{ url: 'https://hook.example', format: 'json', on: ['failure', 'recovery'] }];
+  const alarms = new Alarms(deliveries, () => ({ ...CONFIG, notify }) as unknown as Config);
+  const failures = [{ code: 'no-such-tables', message: 'finds\nnothing', hint: 'h' }];
+  alarms.tablesFailing({ name: 'events', source: 's', tables: ['a.*', 'b.*'], since: '', failures, count: 2 });
+  alarms.tablesWell('events', false);
+  alarms.tablesWell('events', true);
+  const told = sent.map(({ body }) => JSON.parse(body) as Record<string, string>);
+  assert.deepEqual(
+    told.map(({ event, archive, run, text }) => [event, archive, run, text]),
+    [
+      [
+        'failure',
+        'events',
+        '',
+        String.raw`entry events (tables: a.*, b.*) failed: finds\nnothing (no-such-tables), and 1 further problem`,
+      ],
+      ['recovery', 'events', '', 'entry events: its source says again which tables there are, and each is an archive'],
+      ['recovery', 'events', '', 'entry events with tables is not in the config any more; it was failing'],
+    ],
+  );
+});
+
 test('no secret is told to anybody, though a server echoed it', () => {
   registerSecret('c0rrect-horse');
   const sent: Delivery[] = [];

@@ -25,7 +25,12 @@ function stateParts(): StateParts {
     compression: { codec: 'gzip', engine: 'auto' },
     segments: { on: 'here' },
   };
-  const config = { workers, archives: { events: archive }, patterns: {}, destinations: { default: destination } };
+  const config = {
+    workers,
+    archives: { events: archive },
+    destinations: { default: destination },
+    patterns: { a: archive, b: archive },
+  };
   return {
     generation: { config, place: { load: { active: 0, waiting: 0 }, hosts: [] } },
     board: { entries: [], entryOf: () => undefined, waitingOf: () => [] },
@@ -36,6 +41,7 @@ function stateParts(): StateParts {
     audits: { of: () => undefined, currentOf: () => undefined },
     rehearsals: { of: () => undefined, currentOf: () => undefined },
     former: { found: [] },
+    tables: { failing: [{ name: 'b' }] },
   } as unknown as StateParts;
 }
 
@@ -67,6 +73,7 @@ describe('the metrics', () => {
     assert.match(text, /^pgsluice_segments_total\{archive="events",outcome="done",reason="ok"\} 0$/m);
     assert.match(text, /^pgsluice_aborted_uploads_total\{archive="events"\} 0$/m);
     assert.match(text, /^pgsluice_run_duration_seconds_bucket\{le="5"\} 1$/m);
+    assert.match(text, /^pgsluice_tables_failing\{entry="a"\} 0\npgsluice_tables_failing\{entry="b"\} 1$/m);
     assert.match(text, /^pgsluice_memory_limit_bytes \d{8,}$/m);
   });
 
@@ -138,6 +145,7 @@ describe('the metrics', () => {
       'version',
       'node',
       'archive',
+      'entry',
       'status',
       'reason',
       'outcome',
