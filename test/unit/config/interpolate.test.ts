@@ -28,7 +28,7 @@ const VALUES: [title: string, text: string, value: string][] = [
   ['what looks like YAML, without reading it as such', '${B}', 'beta: [1]'],
   ['what looks like a reference, without following it', '${C}', '${A}'],
   ['an escaped reference, which stays', '$${A} ${A}', '${A} alpha'],
-  ['a lone dollar sign, which stays', '"$1 $$ $A"', '$1 $$ $A'],
+  ['a lone dollar sign, which stays', '"$x $$ $A"', '$x $$ $A'],
   ['a quoted reference', "'${A}'", 'alpha'],
   ['a default where nothing is set', '${NOPE:-fall back}', 'fall back'],
   ['a default where what is set is empty', '${EMPTY:-fall back}', 'fall back'],

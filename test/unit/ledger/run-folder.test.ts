@@ -325,7 +325,7 @@ describe('the runs of an archive', () => {
         ['2Z', true, undefined, undefined, 'bad-manifest', 0],
         ['3Z', false, undefined, 3, undefined, 0],
         ['4Z', false, undefined, undefined, 'newer-journal', 0],
-        ['5Z', false, undefined, undefined, undefined, 0],
+        ['5Z', false, undefined, undefined, 'manifest-lost', 0],
       ],
     );
     assert.deepEqual((await findBrokenOff(store, ARCHIVE)).unfinished, [at(3).run, at(4).run]);

@@ -9,6 +9,7 @@ import { restoreTasks } from '../../../src/restore/tasks.ts';
 
 const CONFIG = {
   archives: {},
+  patterns: {},
   destinations: { default: {} },
   workers: { threads: 2, maxOldGenerationSizeMb: 64 },
 } as unknown as Config;

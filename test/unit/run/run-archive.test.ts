@@ -19,7 +19,7 @@ function configOf(name: string): Config {
   return load(`
 sources: { default: { url: "postgres://nobody@127.0.0.1:1/nothing" } }
 destinations: { default: { url: "file://${path.join(folder, name)}" } }
-archives: { ${ARCHIVE}: { table: t, retry: { attempts: 1, backoff: 1ms } } }`);
+archives: { ${ARCHIVE}: { table: events, retry: { attempts: 1, backoff: 1ms } } }`);
 }
 
 async function run(
