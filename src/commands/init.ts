@@ -34,6 +34,8 @@ import { NoAnswerError, openQuestions, type Questions } from './terminal/questio
 /** So many tables are in a config that a person still reads; others by their names. */
 const MOST_TABLES = 20;
 const MOST_NAMED = 200;
+/** A typing error is corrected; nobody types ten. */
+const MOST_TRIES = 10;
 
 export async function initCommand(
   invocation: Invocation,
@@ -106,12 +108,17 @@ function resolveSource(ends: TypedEnds, environment: NodeJS.ProcessEnv): string 
 async function chooseTables({ tables }: Look, questions: Questions): Promise<readonly FoundTable[]> {
   const rows = tables.map((table, index) => [String(index + 1), nameOf(table), formatBytes(table.bytes)]);
   questions.show(formatGrid(['', 'table', 'size'], rows, [0, 2]));
-  const answer = await questions.ask('Which of them, by their numbers with commas', 'all');
-  if (/^all$/i.test(answer)) return tables;
-  const numbers = answer.split(/[\s,]+/).map(Number);
-  const chosen = tables.filter((_, index) => numbers.includes(index + 1));
-  if (chosen.length === 0) throw new UsageError(`${answer}: no number of a table`);
-  return chosen;
+  let question = 'Which of them, by their numbers with commas';
+  for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+    const answer = await questions.ask(question, 'all');
+    if (/^all$/i.test(answer)) return tables;
+    const numbers = answer.split(/[\s,]+/).filter((text) => text !== '');
+    const stray = numbers.find((text) => tables[Number(text) - 1] === undefined);
+    // One that is passed over would be a table that is not archived.
+    if (stray === undefined) return tables.filter((_, index) => numbers.some((text) => Number(text) === index + 1));
+    question = `${stray} is no number of a table. Which of them, such as 1,3`;
+  }
+  throw new UsageError('which tables: no number of one');
 }
 
 interface Problem {

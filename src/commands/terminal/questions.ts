@@ -25,16 +25,24 @@ export function openQuestions(stdin: NodeJS.ReadStream, stderr: NodeJS.WriteStre
     },
   });
   const terminal = createInterface({ input: stdin, output: shown, terminal: true });
+  let isAsking = false;
+  // In its raw mode the terminal sends no signal: between two questions nobody else would hear of a Ctrl-C.
+  terminal.on('SIGINT', () => {
+    if (isAsking) terminal.close();
+    else process.kill(process.pid, 'SIGINT');
+  });
   const put = async (question: string): Promise<string> => {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const onClose = (): void => {
       reject(new NoAnswerError('no answer'));
     };
     terminal.once('close', onClose);
+    isAsking = true;
     terminal.question(question, resolve);
     try {
       return await promise;
     } finally {
+      isAsking = false;
       terminal.off('close', onClose);
     }
   };

@@ -267,7 +267,7 @@ describe('at a terminal', () => {
     const bare = new URL(database.url);
     const { password } = bare;
     bare.password = '';
-    const questions = answering(['no url', bare.href, password, `file://${folder}/archive`, '2', 'y']);
+    const questions = answering(['no url', bare.href, password, `file://${folder}/archive`, '1,99', '2', 'y']);
     const { code } = await init({ ends: {} }, { url: '', questions });
     assert.equal(code, 0);
     assert.match(questions.asked[1] ?? '', /^It must be a postgres:\/\/ URL/);
