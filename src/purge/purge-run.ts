@@ -262,6 +262,8 @@ class Work {
   readonly #batches: Batches;
   readonly #until: number;
   readonly #room = new StretchRoom();
+  /** From this object on, nobody has gone through any before. */
+  readonly #fresh: number;
   #linesDone = 0;
   #lookedAt = performance.now();
   #readersAskedAt = Number.NEGATIVE_INFINITY;
@@ -270,9 +272,10 @@ class Work {
   #present = noLines();
 
   constructor(parts: Parts) {
-    const { client, context, prepared, request } = parts;
+    const { client, context, notes, prepared, request } = parts;
     const { maxDurationMs = Number.POSITIVE_INFINITY } = request.archive.purge;
     this.#parts = parts;
+    this.#fresh = notes.next + (notes.linesOfNext > 0 ? 1 : 0);
     this.#batches = new Batches(client, prepared, request.execute);
     this.#until = context.endsAtMs ?? performance.now() + maxDurationMs;
   }
@@ -287,7 +290,7 @@ class Work {
     } catch (error) {
       const isBrokenOff = error instanceof Stopped || error instanceof LongPause || context.signal.aborted;
       if (isBrokenOff && request.execute) {
-        notes.addPart(this.#at, this.#present);
+        notes.addPart(this.#present);
         this.#present = noLines();
         await notes.write();
       }
@@ -301,7 +304,7 @@ class Work {
   async #allObjects(): Promise<PurgeStatus> {
     const { manifest, notes, request } = this.#parts;
     for (let object = notes.next; object < manifest.objects.length; object += 1) {
-      notes.add(object, await this.#object(object));
+      notes.add(await this.#object(object, notes.linesOfNext));
       this.#present = noLines();
       if (request.execute) await notes.writeSometimes();
     }
@@ -336,15 +339,16 @@ class Work {
   }
 
   /**
-   * Objects of which more rows are there than could not go in the purge before: somebody has brought some back since. Which ones, nobody
-   * can know, so that they stay, unless it is told to purge again.
+   * Objects that were gone through by a purge before, and of which more rows are there than could not go then: somebody has brought
+   * some back since. Which ones, nobody can know, so that they stay, unless it is told to purge again.
    */
   async #findComeBack(): Promise<ReadonlySet<number>> {
     const { context, folder, manifest, client, prepared, notes, request, tally } = this.#parts;
     const left = new Set<number>();
-    if (notes.rounds === 0 || request.again === true) return left;
+    if (request.again === true) return left;
     const counting = new Batches(client, prepared, false);
     for (const at of notes.stayed.worthAnotherLook) {
+      if (at >= this.#fresh) continue;
       const { locked, referenced, kept } = notes.stayed.get(at);
       const stayed = locked + referenced + kept;
       let there = 0;
@@ -379,14 +383,14 @@ class Work {
     this.#lookedAt = performance.now();
   }
 
-  /** What became of each of its lines. Throws Stopped when it is left in the middle. */
-  async #object(at: number): Promise<Totals> {
+  /** What became of each of its lines, from a line on. Throws Stopped when it is left in the middle. */
+  async #object(at: number, from = 0): Promise<Totals> {
     this.#at = at;
     this.#present = noLines();
-    for await (const { stretch, rows } of this.#stretches(at))
+    for await (const { stretch, rows } of this.#stretches(at, from))
       for await (const batch of this.#goThrough(this.#batches, stretch)) {
         this.#account(batch.totals);
-        if (linesOf(this.#present) < rows) await this.#mayGoOn();
+        if (from + linesOf(this.#present) < rows) await this.#mayGoOn();
       }
     return this.#present;
   }
@@ -398,8 +402,8 @@ class Work {
     }
   }
 
-  /** The lines of an object of so many, a stretch at a time; each time what was given before is gone. */
-  async *#stretches(at: number): AsyncGenerator<{ stretch: Stretch; rows: number }, void, undefined> {
+  /** The lines of an object of so many, from one on, a stretch at a time; each time what was given before is gone. */
+  async *#stretches(at: number, first = 0): AsyncGenerator<{ stretch: Stretch; rows: number }, void, undefined> {
     await this.#lookOnceMore();
     const { context, folder, manifest, prepared } = this.#parts;
     const object = await manifest.objects.at(at);
@@ -411,7 +415,7 @@ class Work {
       columns: manifest.columns,
       windowBytes: readableWindowBytes(context.config),
     };
-    for (let from = 0; from < object.rows;) {
+    for (let from = first; from < object.rows;) {
       await this.#mayGoOn();
       const stretch = await readStretch(toVerify, prepared.key, from, context.signal, this.#room);
       if (stretch.sizes.length === 0) throw damaged(toVerify.key, 'it has fewer lines');

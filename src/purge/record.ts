@@ -56,23 +56,30 @@ export class PurgeNotes {
     return this.#head.restored;
   }
 
-  /** An object was gone through for the first time, or from its beginning again, where it was left in the middle. */
-  add(object: number, totals: Totals): void {
-    this.addAgain(object, totals);
-    this.next = object + 1;
+  /** Lines of the next object that were gone through before it was left in the middle. */
+  get linesOfNext(): number {
+    return linesOf(this.stayed.get(this.next));
   }
 
-  /** The totals, with what has become so far of the lines of an object that is being gone through. */
+  /** The next object was gone through to its end; what became of the lines that were not before. */
+  add(rest: Totals): void {
+    this.totals = plus(this.totals, rest);
+    this.stayed.set(this.next, plus(this.stayed.get(this.next), rest));
+    this.next += 1;
+  }
+
+  /** The totals, with what has become so far of the lines of an object that is being gone through: the next one, or one once more. */
   totalsWith(object: number, part: Totals): Totals {
+    if (object === this.next) return plus(this.totals, part);
     const before = this.stayed.get(object);
     return plus(minus(this.totals, before), inPart(before, part));
   }
 
-  /** An object was left in the middle: the next purge goes through it from its beginning, and knows what we deleted of it. */
-  addPart(object: number, part: Totals): void {
+  /** The next object was left in the middle: the next purge goes on behind these lines, so that what comes back of them stays. */
+  addPart(part: Totals): void {
     if (linesOf(part) === 0) return;
-    this.totals = this.totalsWith(object, part);
-    this.stayed.keep(object, inPart(this.stayed.get(object), part));
+    this.totals = plus(this.totals, part);
+    this.stayed.keep(this.next, plus(this.stayed.get(this.next), part));
   }
 
   /** An object was gone through once more. */

@@ -39,10 +39,12 @@ export function again(before: Totals, now: Totals): Totals {
   return { ...now, deleted: now.deleted + ours, absent: now.absent - ours };
 }
 
-/** The same of one that is gone through in part: which of the rows that are not there we deleted before, is not known yet. */
+/** The same of one that is gone through again in part: what we deleted before is among the lines that were not seen yet, or came back. */
 export function inPart(before: Totals, now: Totals): Totals {
   if (linesOf(now) === 0) return before;
-  return { ...now, deleted: now.deleted + before.deleted, absent: Math.max(0, now.absent - before.deleted) };
+  const seen = again(before, now);
+  const unseen = Math.max(0, linesOf(before) - linesOf(now));
+  return { ...seen, deleted: seen.deleted + Math.min(unseen, Math.max(0, before.deleted - now.absent)) };
 }
 
 /** Those objects of which lines stayed, and the one that was left in the middle, by their place in the manifest. */

@@ -589,6 +589,48 @@ describe('what goes, and what stays', () => {
     assert.equal(await countOf('brought_back'), 0);
   });
 
+  for (const [where, rows, targetSize] of [
+    ['in the middle of an object', 1500, '1MiB'],
+    ['between two objects', 600, '24KiB'],
+  ] as const)
+    test(`what somebody brings back after a stop ${where} stays`, async () => {
+      await sql('DROP TABLE IF EXISTS stopped, stopping');
+      await createRows(site, 'stopped', rows);
+      await sql(
+        'CREATE TABLE stopping (id int REFERENCES stopped); CREATE INDEX ON stopping (id); INSERT INTO stopping VALUES (5)',
+      );
+      const file = await archive('stopped', { segments: { by: 'key', targetSize } });
+      const config = loadConfig(file, site.environment);
+      const { stopped } = config.archives;
+      const source = config.sources['default'];
+      assert.ok(stopped?.purge !== undefined && source !== undefined);
+      const request = { archive: { ...stopped, purge: stopped.purge }, run: RUN, byAge: false, source, execute: true };
+      const stop = new AbortController();
+      const halt = (): void => {
+        stop.abort();
+      };
+      const first = await purgeRun({ config, log: recordTo([]), signal: stop.signal, onProgress: halt }, request);
+      const { deleted } = first.totals;
+      assert.deepEqual(
+        [first.status, first.totals.referenced, await countOf('stopped')],
+        ['stopped', 1, rows - deleted],
+      );
+      assert.ok(deleted > 9 && deleted < rows - 1, `${deleted} are deleted`);
+      await sql(
+        `DELETE FROM stopping; INSERT INTO stopped SELECT i, md5(i::text) || 'é' FROM generate_series(6, 9) AS i`,
+      );
+      const { result } = await purge(file, 'stopped');
+      assert.deepEqual(
+        [result.status, result.totals, result.warnings.length],
+        ['purged', { ...NOTHING, deleted: rows - 1, referenced: 1 }, 1],
+      );
+      assert.deepEqual(
+        (await sql('SELECT id FROM stopped ORDER BY id')).map(({ id }) => id),
+        [5, 6, 7, 8, 9],
+      );
+      await site.removeRun('stopped', RUN);
+    });
+
   test('each batch is a transaction of its own at READ COMMITTED, whatever the role has by default', async () => {
     await createRows(site, 'isolated', 20);
     await sql(`CREATE TABLE levels (level text); CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -1033,6 +1075,37 @@ describe('what is found out of a table', () => {
     const [pgClass] = (await sql(`SELECT 'pg_catalog.pg_class'::regclass::oid::int4 AS oid`)) as { oid: number }[];
     assert.equal(await findReader(client, pgClass?.oid ?? 0), undefined);
     await endConnection(far);
+  });
+
+  test('what is committed while it is looked at is seen by then, or makes the first batch roll back', async (t) => {
+    const client = await connectPostgres({ url: site.database.url, applicationName: 'observed' });
+    const query = client.query.bind(client) as (...asked: unknown[]) => Promise<unknown>;
+    await sql(`CREATE FUNCTION observe() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`);
+    try {
+      for (let at = 1, asked = Infinity; at <= asked; at += 1) {
+        await sql('DROP TABLE IF EXISTS observed, observer; CREATE TABLE observed (id int PRIMARY KEY, v text)');
+        let answers = 0;
+        const counted = t.mock.method(client, 'query', async (...parts: unknown[]) => {
+          const answer = await query(...parts);
+          answers += 1;
+          if (answers === at)
+            await sql(`CREATE TRIGGER fires AFTER DELETE ON observed FOR EACH ROW EXECUTE FUNCTION observe();
+              CREATE RULE rules AS ON DELETE TO observed DO ALSO NOTHING;
+              CREATE TABLE observer (id int REFERENCES observed ON DELETE CASCADE);
+              ALTER TABLE observed ALTER v TYPE varchar`);
+          return answer;
+        });
+        const { relation, hazards, triggers, rules, references } = await look(client, 'observed');
+        counted.mock.restore();
+        asked = answers;
+        const now = await readHazards(client, relation.oid);
+        const seen = [triggers.length, rules.length, references.length, relation.columns[1]?.type];
+        if (now === hazards)
+          assert.deepEqual(seen, [1, 1, 1, 'character varying'], `after statement ${at} of ${asked}`);
+      }
+    } finally {
+      await endConnection(client);
+    }
   });
 
   test('foreign tables among the partitions', async () => {

@@ -24,7 +24,7 @@ test('is written over nothing first, then over itself, and seldom', async () => 
   const { written, folder } = folderThat(['written', 'written', 'written']);
   const notes = new PurgeNotes(folder, SOURCE, undefined);
   await notes.write();
-  notes.add(0, { ...noLines(), deleted: 5, locked: 1 });
+  notes.add({ ...noLines(), deleted: 5, locked: 1 });
   await notes.writeSometimes();
   assert.equal(written.length, 1);
   await notes.write('done');
@@ -45,24 +45,24 @@ test('is written over nothing first, then over itself, and seldom', async () => 
   );
 });
 
-test('what was deleted of an object that was left in the middle is known, however often that is', () => {
+test('what became of the lines of an object that was left in the middle is known, however often that is', () => {
   const { folder } = folderThat([]);
   const notes = new PurgeNotes(folder, SOURCE, undefined);
-  notes.add(0, { ...noLines(), deleted: 3 });
-  notes.addPart(1, noLines());
-  assert.deepEqual(notes.stayed.entries, []);
-  notes.addPart(1, { ...noLines(), deleted: 4, changed: 1 });
-  assert.deepEqual([notes.next, notes.totals], [1, { ...noLines(), deleted: 7, changed: 1 }]);
-  assert.deepEqual(notes.totalsWith(1, { ...noLines(), absent: 2 }), { ...noLines(), deleted: 7 });
-  notes.addPart(1, { ...noLines(), absent: 2 });
-  assert.deepEqual(notes.stayed.entries, [{ object: 1, ...noLines(), deleted: 4 }]);
-  notes.addPart(1, { ...noLines(), absent: 5, changed: 1, deleted: 2 });
-  assert.deepEqual(notes.totals, { ...noLines(), deleted: 9, absent: 1, changed: 1 });
-  notes.addPart(1, noLines());
-  assert.deepEqual(notes.totals, { ...noLines(), deleted: 9, absent: 1, changed: 1 });
-  notes.add(1, { ...noLines(), absent: 7, changed: 1, deleted: 2 });
-  assert.deepEqual([notes.next, notes.totals], [2, { ...noLines(), deleted: 11, absent: 1, changed: 1 }]);
-  assert.deepEqual(notes.stayed.entries, [{ object: 1, ...noLines(), deleted: 8, absent: 1, changed: 1 }]);
+  notes.add({ ...noLines(), deleted: 3 });
+  notes.addPart(noLines());
+  assert.deepEqual([notes.stayed.entries, notes.linesOfNext], [[], 0]);
+  notes.addPart({ ...noLines(), deleted: 4, changed: 1 });
+  assert.deepEqual([notes.next, notes.linesOfNext, notes.totals], [1, 5, { ...noLines(), deleted: 7, changed: 1 }]);
+  assert.deepEqual(notes.totalsWith(1, { ...noLines(), absent: 2 }), {
+    ...noLines(),
+    ...{ deleted: 7, changed: 1, absent: 2 },
+  });
+  notes.addPart({ ...noLines(), absent: 2 });
+  const part = { ...noLines(), deleted: 4, changed: 1, absent: 2 };
+  assert.deepEqual([notes.linesOfNext, notes.stayed.entries], [7, [{ object: 1, ...part }]]);
+  notes.add({ ...noLines(), deleted: 2 });
+  assert.deepEqual([notes.next, notes.linesOfNext, notes.totals], [2, 0, { ...part, deleted: 9 }]);
+  assert.deepEqual(notes.stayed.entries, [{ object: 1, ...part, deleted: 6 }]);
 });
 
 test('what somebody else has written stays, and ends the purge', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { again, hasStayed, linesOf, noLines, Stayed } from '../../../src/purge/tally.ts';
+import { again, hasStayed, inPart, linesOf, noLines, Stayed } from '../../../src/purge/tally.ts';
 
 const tally = (changes: object) => ({ ...noLines(), ...changes });
 
@@ -14,6 +14,16 @@ test('what we deleted before is not absent for another reason', () => {
     again(tally({ deleted: 5, locked: 1 }), tally({ changed: 5, deleted: 1 })),
     tally({ changed: 5, deleted: 1 }),
   );
+});
+
+test('what is gone through again in part never has more lines than it had before', () => {
+  const before = tally({ deleted: 598, referenced: 2 });
+  assert.deepEqual(inPart(before, noLines()), before);
+  assert.deepEqual(inPart(before, tally({ absent: 100 })), tally({ deleted: 598 }));
+  assert.deepEqual(inPart(before, tally({ absent: 599, deleted: 1 })), tally({ deleted: 599, absent: 1 }));
+  // All of them were brought back.
+  for (const deleted of [1, 300, 600])
+    assert.deepEqual(inPart(before, tally({ deleted })), tally({ deleted: Math.min(600, deleted + 598) }));
 });
 
 test('only objects of which lines stayed are kept, in their order', () => {
