@@ -85,7 +85,7 @@ async function restore(context: RestoreContext, request: RestoreRequest, tally: 
   try {
     const { folder, manifest: found } = await findRun(store, request.archive.name, request.run);
     tally.run = found.run;
-    const session = await openRestoreSession(request, found.run);
+    const session = await openRestoreSession(request, found.run, context.signal);
     try {
       const manifest = await forTarget(session.client, request, found);
       const plan = await planRestore(session.client, folder, request, manifest, note);

@@ -17,12 +17,17 @@ export interface RestoreSession {
   close: () => Promise<void>;
 }
 
-/** Connects and takes the lock of the table, whether it is there yet or not. Throws FailureError. */
-export async function openRestoreSession(request: RestoreRequest, run: string): Promise<RestoreSession> {
+/** Connects and takes the lock of the table, whether it is there yet or not. Throws FailureError, and the signal's reason when it aborts. */
+export async function openRestoreSession(
+  request: RestoreRequest,
+  run: string,
+  signal: AbortSignal,
+): Promise<RestoreSession> {
   const name = `${request.into.schema}.${request.into.table}`;
   const client = await connectPostgres(
     { url: request.source.url, applicationName: `pgsluice restore ${request.archive.name}/${run} on ${os.hostname()}` },
     'restore',
+    signal,
   );
   if (isPooled(client)) {
     await endConnection(client);
