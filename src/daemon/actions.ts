@@ -33,6 +33,8 @@ export interface ActionParts {
   rehearsals: Pick<Rehearsals, 'cancel' | 'currentOf'>;
   log: Log;
   isStopping: () => boolean;
+  /** Whether the config has an entry of patterns by this name. */
+  isEntry: (name: string) => boolean;
   changed: () => void;
 }
 
@@ -43,12 +45,16 @@ export function createActions({
   rehearsals,
   log,
   isStopping,
+  isEntry,
   changed,
 }: ActionParts): Actions {
-  const refuse = (archive: string): Refused | undefined =>
-    standings.of(archive) === undefined
-      ? { refused: 'no-such-archive', message: `there is no archive "${archive}" in the config` }
-      : undefined;
+  const refuse = (archive: string): Refused | undefined => {
+    if (standings.of(archive) !== undefined) return undefined;
+    const message = isEntry(archive)
+      ? `"${archive}" stands for several tables; name the archive of one of them, as \`pgsluice status\` shows them`
+      : `there is no archive "${archive}" in the config`;
+    return { refused: 'no-such-archive', message };
+  };
 
   const setPaused = async (archive: string, paused: boolean): Promise<Done | Refused> => {
     const refused = refuse(archive);

@@ -4,6 +4,7 @@
 import type { Closers } from '../base/closers.ts';
 import { fail } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { ownEntry } from '../base/own.ts';
 import { archiveNamed } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
 import { formatRunId } from '../ledger/run-id.ts';
@@ -352,7 +353,8 @@ function connectViews(
   closedBy(shutdown.planning, 'what is late', lateness);
   const status = (): string => statusLine(board, schedule, Object.keys(config().archives), isStopping());
   const events = new EventStream(() => buildState(facts()));
-  const actions = createActions({ board, standings, purges, rehearsals, log, isStopping, changed });
+  const isEntry = (name: string): boolean => ownEntry(config().patterns, name) !== undefined;
+  const actions = createActions({ board, standings, purges, rehearsals, log, isStopping, isEntry, changed });
   const signal = endedBy(shutdown.opened, 'reads of destinations');
   const backend = createBackend({ facts, configFile, events, history, actions, metrics, calendars, signal });
   const listeners = closedBy(shutdown.opened, 'the listeners', new Listeners(backend, config, log));
