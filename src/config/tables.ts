@@ -59,7 +59,8 @@ function tablesNamed(name: string): TableName[] {
   return [{ schema: 'public', table: name }, ...others.filter(({ schema }) => schema !== 'public')];
 }
 
-function isMeant(entry: ArchiveConfig, table: TableName): boolean {
+/** Whether the patterns of an entry name this table. */
+export function isMeant(entry: ArchiveConfig, table: TableName): boolean {
   const { patterns, except } = patternsOf(entry);
   return patterns.some((one) => matchesPattern(one, table)) && !except.some((one) => matchesPattern(one, table));
 }

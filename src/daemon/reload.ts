@@ -3,7 +3,7 @@ import { errorText, UsageError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { describeChanges } from '../config/diff.ts';
 import { archiveNamed } from '../config/resolve.ts';
-import type { ArchiveConfig, Config } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
 import { tellTlsMeanings } from '../config/tls-meaning.ts';
 import type { Audits } from './audits.ts';
 import type { FormerArchives } from './former-archives.ts';
@@ -15,7 +15,7 @@ import type { Rehearsals } from './rehearsals.ts';
 import type { RunBoard } from './run-board.ts';
 import { scheduleOfAudits, type Schedule } from './slots/schedule.ts';
 import type { Standings } from './slots/standings.ts';
-import { namesBeside, type Tables } from './tables.ts';
+import type { Tables } from './tables.ts';
 import type { Notify } from './systemd/notify.ts';
 
 export interface ReloadParts {
@@ -48,6 +48,8 @@ const ASK_AGAIN_MS = 60_000;
 export class Reload {
   readonly #parts: ReloadParts;
   #last: Promise<unknown> = Promise.resolve();
+  /** One that waits for its turn. */
+  #nextLook: Promise<void> | undefined;
   #askAgain: NodeJS.Timeout | undefined;
 
   constructor(parts: ReloadParts) {
@@ -60,43 +62,48 @@ export class Reload {
     await this.#last;
   }
 
-  /** Before anything is begun: puts in force which tables there are. Never rejects. */
+  /** Before anything is begun: puts in force which tables there are. A reload that is asked for meanwhile comes after it. Never rejects. */
   async begin(): Promise<void> {
-    const { generations, tables } = this.#parts;
-    const { config } = generations.current;
-    if (Object.keys(config.patterns).length > 0) generations.advance(await tables.expand(config), Promise.resolve());
-    this.#planToAskAgain();
+    const begun = this.#begin();
+    this.#last = begun;
+    await begun;
   }
 
-  /** Asks which tables there are; resolves to the archives that are new, with their entries. Never rejects. */
-  async lookForTables(): Promise<{ name: string; entry: string }[]> {
-    const look = this.#last.then(() => this.#lookForTables());
-    this.#last = look.then(() => undefined);
-    return look;
+  /** Asks which tables there are, and puts it in force. Who asks while a look waits for its turn shares that one. Never rejects. */
+  async lookForTables(): Promise<void> {
+    if (this.#nextLook === undefined) {
+      this.#nextLook = this.#last.then(() => {
+        this.#nextLook = undefined;
+        return this.#lookForTables();
+      });
+      this.#last = this.#nextLook;
+    }
+    await this.#nextLook;
   }
 
   close(): void {
     clearTimeout(this.#askAgain);
   }
 
-  async #lookForTables(): Promise<{ name: string; entry: string }[]> {
+  async #begin(): Promise<void> {
+    const { generations, tables } = this.#parts;
+    const { config } = generations.current;
+    if (Object.keys(config.patterns).length > 0) generations.advance(await tables.expand(config), Promise.resolve());
+    this.#planToAskAgain();
+  }
+
+  async #lookForTables(): Promise<void> {
     const { generations, tables, isStopping, log } = this.#parts;
-    if (isStopping()) return [];
+    if (isStopping()) return;
     const before = generations.current.config;
     const config = await tables.expand(before);
     this.#planToAskAgain();
-    const [old, now] = [before, config].map(({ archives }) => Object.values(archives)) as [
-      ArchiveConfig[],
-      ArchiveConfig[],
-    ];
-    const found = new Set(namesBeside(now, old));
-    if (isStopping() || found.size + namesBeside(old, now).length === 0) return [];
+    if (isStopping() || namesWithEntries(before) === namesWithEntries(config)) return;
     try {
       await this.#putInForce(config);
     } catch (error) {
       log.error({ error: errorText(error) }, 'what was found of tables could not be put in force');
     }
-    return now.flatMap(({ name, entry }) => (entry === undefined || !found.has(name) ? [] : [{ name, entry }]));
   }
 
   #planToAskAgain(): void {
@@ -150,6 +157,11 @@ export class Reload {
     await listeners.apply();
     changed();
   }
+}
+
+/** A table may be found by another entry by now, under the same name. */
+function namesWithEntries({ archives }: Config): string {
+  return JSON.stringify(Object.values(archives).map(({ name, entry }) => [name, entry]));
 }
 
 /** Archives whose schedule is no longer in force. */

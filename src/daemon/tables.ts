@@ -1,10 +1,10 @@
 /** What entries with `tables` stand for while the daemon runs: what their sources said last, or else what lies in the destination. */
-import type { Failure } from '../base/errors.ts';
+import { fail, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { ownEntry } from '../base/own.ts';
 import { archiveNamed, withArchives } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
-import { archiveOfTable } from '../config/tables.ts';
+import { archiveOfTable, isMeant } from '../config/tables.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
 import { expandByFolders, expandEntries, type Expanded } from '../run/expand.ts';
 import { showFailure, type ShownFailure } from './run-ending.ts';
@@ -42,6 +42,8 @@ export interface TablesParts {
 
 /** An entry may find a thousand tables that can be no archives. */
 const MOST_FAILURES = 5;
+/** Of the archives that came or went, in the log. */
+const MOST_NAMED = 20;
 
 export class Tables {
   readonly #parts: TablesParts;
@@ -69,27 +71,39 @@ export class Tables {
     const expanded = await (this.#parts.ask ?? expandEntries)(plain);
     const known = new Map<string, readonly ArchiveConfig[]>();
     for (const one of expanded) known.set(one.entry.name, await this.#archivesOf(plain, one));
+    this.#settleNames(expanded, known);
     this.#tellChanges(known);
     this.#known = known;
     return withArchives(plain, [...known.values()].flat());
   }
 
   /** A source that finds nothing any more may be another one: its archives stay, and fail aloud. */
-  async #archivesOf(
-    plain: Config,
-    { entry, archives, isAnswered, failures }: Expanded,
-  ): Promise<readonly ArchiveConfig[]> {
-    if (archives.length > 0) {
-      this.#tellFailures(entry, failures, 'tables are left out, as they can be no archives');
-      return archives;
-    }
-    const before = this.#known.get(entry.name)?.map(({ table = '' }) => archiveOfTable(entry, parseTableName(table)));
+  async #archivesOf(plain: Config, { entry, archives, isAnswered }: Expanded): Promise<readonly ArchiveConfig[]> {
+    if (archives.length > 0) return archives;
+    const before = this.#known.get(entry.name)?.flatMap(({ table = '' }) => {
+      const name = parseTableName(table);
+      // The entry may have other patterns by now.
+      return isMeant(entry, name) ? [archiveOfTable(entry, name)] : [];
+    });
     const kept = before ?? (isAnswered ? [] : await this.#lookAtFolders(plain, entry));
-    const what = isAnswered
-      ? 'an entry finds no table; its archives stay as they are'
-      : 'the source does not say which tables there are; archives that are known stay as they are';
-    this.#tellFailures(entry, failures, what);
     return kept.filter(({ name }) => archiveNamed(plain, name) === undefined);
+  }
+
+  /** What is kept of an entry goes before what another one finds by the same name: two sources would be in one archive. */
+  #settleNames(expanded: readonly Expanded[], known: Map<string, readonly ArchiveConfig[]>): void {
+    const holders = new Map<string, string>();
+    for (const { entry, archives } of expanded)
+      if (archives.length === 0)
+        for (const { name } of known.get(entry.name) ?? []) if (!holders.has(name)) holders.set(name, entry.name);
+    for (const one of expanded) {
+      const { entry, archives, isAnswered } = one;
+      const isFree = ({ name }: ArchiveConfig): boolean => (holders.get(name) ?? entry.name) === entry.name;
+      const all = known.get(entry.name) ?? [];
+      known.set(entry.name, all.filter(isFree));
+      const taken = all.filter((archive) => !isFree(archive));
+      const failures = [...one.failures, ...taken.map((archive) => describeTaken(archive, holders.get(archive.name)))];
+      this.#tellFailures(entry, failures, whatOf(archives.length > 0, isAnswered));
+    }
   }
 
   async #lookAtFolders(plain: Config, entry: ArchiveConfig): Promise<ArchiveConfig[]> {
@@ -145,14 +159,30 @@ export class Tables {
       const before = this.#known.get(entry) ?? [];
       const found = namesBeside(archives, before);
       const gone = namesBeside(before, archives);
-      if (found.length > 0) log.info({ entry, archives: found }, 'tables were found: each is an archive from now on');
+      if (found.length > 0)
+        log.info(
+          { entry, count: found.length, archives: found.slice(0, MOST_NAMED) },
+          'tables were found: each is an archive from now on',
+        );
       if (gone.length > 0)
         log.warn(
-          { entry, archives: gone },
+          { entry, count: gone.length, archives: gone.slice(0, MOST_NAMED) },
           'tables are gone: their archives are taken out, and what they have in the destination stays',
         );
     }
   }
+}
+
+function whatOf(isFound: boolean, isAnswered: boolean): string {
+  if (isFound) return 'tables are left out, as they can be no archives';
+  return isAnswered
+    ? 'an entry finds no table; its archives stay as they are'
+    : 'the source does not say which tables there are; archives that are known stay as they are';
+}
+
+function describeTaken({ name, table = '' }: ArchiveConfig, holder = ''): Failure {
+  const message = `table ${table} would be the archive ${name}, which entry ${holder} has, whose source does not say otherwise now`;
+  return fail('table-not-taken', { stage: 'plan', message }).failure;
 }
 
 /** A server that is down may say so in other words each time; of tables, each is named. */
@@ -161,7 +191,7 @@ function describeKind({ code, message }: Failure): string {
 }
 
 /** Names of archives that the others do not have. */
-export function namesBeside(archives: readonly ArchiveConfig[], others: readonly ArchiveConfig[]): string[] {
+function namesBeside(archives: readonly ArchiveConfig[], others: readonly ArchiveConfig[]): string[] {
   const names = new Set(others.map(({ name }) => name));
   return archives.map(({ name }) => name).filter((name) => !names.has(name));
 }

@@ -271,6 +271,8 @@ function connectRuns(
   });
   const tableSlots = new TableSlots({
     entryOf: (archive) => archiveNamed(config(), archive)?.entry,
+    archivesOf: (entry) =>
+      Object.values(config().archives).flatMap((archive) => (archive.entry === entry ? [archive.name] : [])),
     look: lookForTables,
     come: (archive, slots) => {
       due.come(archive, slots);

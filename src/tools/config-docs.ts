@@ -56,7 +56,8 @@ archives:
   known stay, and fail aloud; at a start, those that have a folder in the destination.
 - **When it fails** (no answer, nothing found, a table that is left out), that is one line in the log, an alarm (\`failure\`, and \`recovery\` once
   it is over), stands on the page and in \`status\` with exit code 1, and in the metric \`pgsluice_tables_failing\`, until the entry is well or
-  leaves the config. The source is asked again each minute meanwhile.
+  leaves the config. The source is asked again each minute meanwhile. One that hangs keeps archives that are known from their slot
+  for 5 s, and what is kept of an entry goes before what another finds by the same name.
 - **Names of commands**: \`plan\`, \`run\` and \`list\` take the name of the entry for all of its archives; all commands take the name of one.
 - **Not beside it**: \`purge\`, as rows are deleted only from a table that is named, and \`ping\`, as a run of one table would hide that of another.
 

@@ -4,17 +4,22 @@ import type { OnSlots } from './schedule.ts';
 export interface TableSlotsParts {
   /** The entry that an archive was made by; undefined for one that the config names. */
   entryOf: (archive: string) => string | undefined;
-  /** Asks all sources, and puts in force what they say. Resolves to the archives that are new, with their entries. Never rejects. */
-  look: () => Promise<readonly { name: string; entry: string }[]>;
+  /** Names of the archives that an entry stands for now. */
+  archivesOf: (entry: string) => readonly string[];
+  /** Asks all sources, and puts in force what they say. Never rejects. */
+  look: () => Promise<void>;
   come: OnSlots;
+  /** For tests. */
+  longestWaitMs?: number;
 }
 
-type Look = ReturnType<TableSlotsParts['look']>;
+/** A source that hangs keeps archives of others from their slot for no longer. */
+const LONGEST_WAIT_MS = 5000;
 
 export class TableSlots {
   readonly #parts: TableSlotsParts;
   /** All that have a slot at the same time share one look. */
-  #last: { slotMs: number; look: Look } | undefined;
+  #last: { slotMs: number; look: Promise<void>; atMost: Promise<void> } | undefined;
 
   constructor(parts: TableSlotsParts) {
     this.#parts = parts;
@@ -24,19 +29,32 @@ export class TableSlots {
   archive(name: string, slots: readonly Date[]): void {
     const { entryOf, come } = this.#parts;
     if (entryOf(name) === undefined) come(name, slots);
-    else void this.#look(slots).then(() => come(name, slots));
+    else void this.#look(slots).atMost.then(() => come(name, slots));
   }
 
   /** Slots of an entry have come. */
   entry(entry: string, slots: readonly Date[]): void {
-    void this.#look(slots).then((found) => {
-      for (const one of found) if (one.entry === entry) this.#parts.come(one.name, slots.slice(-1));
+    const { archivesOf, come } = this.#parts;
+    // Another look may be under way, and find what is new before this one does.
+    const known = new Set(archivesOf(entry));
+    void this.#look(slots).look.then(() => {
+      for (const name of archivesOf(entry)) if (!known.has(name)) come(name, slots.slice(-1));
     });
   }
 
-  #look(slots: readonly Date[]): Look {
+  #look(slots: readonly Date[]): { look: Promise<void>; atMost: Promise<void> } {
+    const { look: ask, longestWaitMs = LONGEST_WAIT_MS } = this.#parts;
     const slotMs = slots.at(-1)?.getTime() ?? 0;
-    if (this.#last?.slotMs !== slotMs) this.#last = { slotMs, look: this.#parts.look() };
-    return this.#last.look;
+    if (this.#last?.slotMs === slotMs) return this.#last;
+    const look = ask();
+    let timer: NodeJS.Timeout | undefined;
+    const waited = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, longestWaitMs).unref();
+    });
+    const atMost = Promise.race([look, waited]).finally(() => {
+      clearTimeout(timer);
+    });
+    this.#last = { slotMs, look, atMost };
+    return this.#last;
   }
 }

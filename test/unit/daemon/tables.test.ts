@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { fail, type Failure } from '../../../src/base/errors.ts';
-import type { Config } from '../../../src/config/schema.ts';
+import type { ArchiveConfig, Config } from '../../../src/config/schema.ts';
 import { archiveOfTable } from '../../../src/config/tables.ts';
 import { TableSlots } from '../../../src/daemon/slots/table-slots.ts';
 import { Tables, type FailingEntry } from '../../../src/daemon/tables.ts';
 import type { Expanded } from '../../../src/run/expand.ts';
+import { eventually } from '../../support/cli.ts';
 import { recordTo, type LogLine } from '../../support/record-log.ts';
 import { folder, load, SOURCES } from '../config/support.ts';
 
@@ -110,27 +112,93 @@ test('without an answer at the start, nothing but what the destination has is kn
   assert.deepEqual(Object.keys((await tables.expand(config)).archives), ['plain']);
 });
 
-test('at a slot, all wait for one look: new archives have that slot, and archives of the config wait for none', async () => {
+test('what is kept of an entry goes before what another source has by the same name, and patterns that changed count', async () => {
+  const other = CONFIG.replace('archives: {', 'archives: { more: { tables: "public.*_a", source: other },').replace(
+    'sources: {',
+    'sources: { other: { url: "postgres://localhost/other" },',
+  );
+  const config = load(other);
+  const { events, more } = config.patterns;
+  assert.ok(events && more);
+  const archiveIn = (entry: ArchiveConfig, table: string) => archiveOfTable(entry, { schema: 'public', table });
+  const { failure } = fail('connection-lost', { stage: 'plan', message: 'gone' });
+  const of = (entry: ArchiveConfig, tables: string[] | undefined): Expanded => ({
+    entry,
+    archives: (tables ?? []).map((table) => archiveIn(entry, table)),
+    isAnswered: tables !== undefined,
+    failures: tables === undefined ? [failure] : [],
+  });
+  let answers = [of(more, ['x_a']), of(events, ['event_a', 'event_b'])];
+  const noted = { failing: () => undefined, well: () => undefined, changed: () => undefined };
+  const [log, signal] = [recordTo([]), new AbortController().signal];
+  const tables = new Tables({ log, signal, events: noted, ask: () => Promise.resolve(answers) });
+  await tables.expand(config);
+  answers = [of(more, ['x_a', 'event_a']), of(events, undefined)];
+  const { archives } = await tables.expand(config);
+  assert.deepEqual(
+    Object.values(archives).map(({ name, entry }) => `${name} ${entry ?? ''}`),
+    ['plain ', 'x_a more', 'event_a events', 'event_b events'],
+  );
+  assert.deepEqual(
+    tables.failing.map(({ name, failures }) => [name, failures.map(({ code }) => code)]),
+    [
+      ['more', ['table-not-taken']],
+      ['events', ['connection-lost']],
+    ],
+  );
+  const narrow = load(other.replace('public.event_*', 'public.event_b'));
+  const entry = narrow.patterns['events'];
+  assert.ok(entry);
+  answers = [of(more, ['x_a', 'event_a']), of(entry, undefined)];
+  assert.deepEqual(
+    Object.values((await tables.expand(narrow)).archives).map((one) => `${one.name} ${one.entry ?? ''}`),
+    ['plain ', 'x_a more', 'event_a more', 'event_b events'],
+  );
+});
+
+/** Slots of an entry `events`, by looks that the test ends. */
+function slotsOfTables(longestWaitMs?: number) {
   const told: string[] = [];
-  let looks = 0;
-  const answer = Promise.withResolvers<{ name: string; entry: string }[]>();
+  const known = ['event_a'];
+  const looks: PromiseWithResolvers<undefined>[] = [];
   const slots = new TableSlots({
     entryOf: (archive) => (archive === 'plain' ? undefined : 'events'),
+    archivesOf: (entry) => (entry === 'events' ? [...known] : []),
     look: () => {
-      looks += 1;
-      return answer.promise;
+      const look = Promise.withResolvers<undefined>();
+      looks.push(look);
+      return look.promise.then(() => undefined);
     },
     come: (archive, [slot]) => told.push(`${archive} ${slot?.toISOString() ?? ''}`),
+    ...(longestWaitMs !== undefined && { longestWaitMs }),
   });
-  const at = [new Date(Date.UTC(2026, 0, 1))];
-  slots.archive('event_a', at);
-  slots.entry('events', at);
-  slots.entry('others', at);
-  slots.archive('plain', at);
+  return { slots, told, known, looks };
+}
+
+const AT = new Date(Date.UTC(2026, 0, 1));
+
+test('at a slot, all wait for one look: new archives have that slot, and archives of the config wait for none', async () => {
+  const { slots, told, known, looks } = slotsOfTables();
+  slots.archive('event_a', [AT]);
+  slots.entry('events', [AT]);
+  slots.entry('others', [AT]);
+  slots.archive('plain', [AT]);
   assert.deepEqual(told, ['plain 2026-01-01T00:00:00.000Z']);
-  answer.resolve([{ name: 'event_b', entry: 'events' }]);
-  await answer.promise;
-  await Promise.resolve();
-  assert.deepEqual(told.slice(1), ['event_a 2026-01-01T00:00:00.000Z', 'event_b 2026-01-01T00:00:00.000Z']);
-  assert.equal(looks, 1);
+  known.push('event_b');
+  looks[0]?.resolve(undefined);
+  await setImmediate();
+  assert.deepEqual(told.slice(1).sort(), ['event_a 2026-01-01T00:00:00.000Z', 'event_b 2026-01-01T00:00:00.000Z']);
+  assert.equal(looks.length, 1);
+});
+
+test('a source that hangs does not keep archives that are known from their slot; what is new has it once it answers', async () => {
+  const { slots, told, known, looks } = slotsOfTables(1);
+  slots.archive('event_a', [AT]);
+  slots.entry('events', [AT]);
+  await eventually('the slot comes', () => Promise.resolve(told.length === 1));
+  assert.deepEqual(told, ['event_a 2026-01-01T00:00:00.000Z']);
+  known.push('event_b');
+  looks[0]?.resolve(undefined);
+  await setImmediate();
+  assert.deepEqual(told.slice(1), ['event_b 2026-01-01T00:00:00.000Z']);
 });
