@@ -12,8 +12,8 @@ export interface FoundTables {
   passedOver: number;
 }
 
-/** Of tables of the server's own, or of a session, none is meant. */
-const OTHERS = `n.nspname OPERATOR(pg_catalog.!~) '^pg_' AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'
+/** Of tables of the server's own, of a session, or in which a restore keeps how far it is, none is meant. */
+const OTHERS = `c.relname OPERATOR(pg_catalog.!~) '^pgsluice_restore_[0-9]+$' AND n.nspname OPERATOR(pg_catalog.!~) '^pg_' AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'
   AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}')`;
 
 const matches = (schemas: string, names: string): string => `EXISTS (
@@ -88,9 +88,13 @@ export async function findNearTables(client: Client, { schema, table }: TablePat
     const isOfSchema = (row: (typeof rows)[number]): boolean =>
       schema === undefined ? row.visible : isNear(schema, row.schema);
     const near = rows.filter((row) => isOfSchema(row) && isNear(table, row.table));
-    // Those that need no quotes are more often meant.
-    const names = near.map(writeTableName).sort((a, b) => Number(a.includes('"')) - Number(b.includes('"')));
-    return names.slice(0, MOST_NEAR);
+    // What fits but for its schema, and what needs no quotes, is more often meant.
+    const named = near.map((row) => ({ name: writeTableName(row), fits: table.regex.test(row.table) }));
+    const farness = ({ name, fits }: (typeof named)[number]): number => (fits ? 0 : 2) + Number(name.includes('"'));
+    return named
+      .sort((a, b) => farness(a) - farness(b))
+      .slice(0, MOST_NEAR)
+      .map(({ name }) => name);
   } catch (error) {
     throw postgresFailure(error, 'plan', 'looking for tables');
   }

@@ -45,7 +45,7 @@ archives:
 
 - **Patterns** are those of psql and pg_dump: \`*\` is any characters, \`?\` is one, capitals are folded, and double quotes take all of that
   away. Without a schema, tables are meant that the search path finds.
-- **Found are** tables and partitioned tables, whether the role may read them or not. Not views, not foreign tables, not the server's own; not
+- **Found are** tables and partitioned tables, whether the role may read them or not. Not views, not foreign tables, not the server's own, nor a restore's \`pgsluice_restore_NUMBER\`; not
   partitions, nor tables that inherit from one that is found, as their rows are read through it. At most 1,000 for an entry; none at all is an
   error that names what is near.
 - **Each archive** has the name of its table, \`event_1\`, with the schema before it where that is not \`public\`: \`audit.event_1\`. A table whose name no archive can have, or that another archive has, is told and left out. An archive of the same name and

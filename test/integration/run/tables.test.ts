@@ -35,6 +35,9 @@ CREATE TABLE other.event_a (id int PRIMARY KEY);
 CREATE TABLE other."event_a.b" (id int PRIMARY KEY);
 CREATE SCHEMA "other.event_a";
 CREATE TABLE "other.event_a".b (id int PRIMARY KEY);
+CREATE TABLE evenings (id int);
+CREATE TABLE pgsluice_restore_12345 (id int);
+CREATE TABLE pgsluice_restore_x (id int);
 CREATE SCHEMA pgsluice_rehearsal;
 CREATE TABLE pgsluice_rehearsal.event_r (id int);
 INSERT INTO event_a VALUES (1), (2)`);
@@ -90,7 +93,9 @@ test('archives of tables in other schemas have the schema in their names; two of
   assert.match(all.told[0] ?? '', /would be the archive other\.event_a\.b, as "other\.event_a"\.b would/);
 });
 
-test('tables of rehearsals and of the server are found by no pattern', async () => {
+test('tables of restores, rehearsals and of the server are found by no pattern', async () => {
+  const [records] = await expand('{ all: { tables: "public.pgsluice*" } }');
+  assert.deepEqual(records?.found, ['pgsluice_restore_x public.pgsluice_restore_x']);
   const more = 'audits: { rehearse: { schedule: "0 5 * * *", source: gone } }';
   const [all] = await expand('{ all: { tables: ["*.event_r", "*.pg_class"] } }', more);
   assert.deepEqual(all?.found, []);
@@ -114,6 +119,8 @@ test('a pattern that finds nothing is told with what is near, or that it finds p
   assert.deepEqual(near?.codes, ['no-such-tables']);
   assert.match(near.told.join(), /^tables: public\.evnt_\* finds no table Did you mean public\.event_a, /);
   assert.match(schema?.told.join() ?? '', /Did you mean public\.event_a, /);
+  const [fits] = await expand('{ f: { tables: publik.evening? } }');
+  assert.match(fits?.told.join() ?? '', /Did you mean public\.evenings, /);
   assert.match(parts?.told.join() ?? '', /finds 1 partition and no table Name the partitioned table/);
   assert.match(gone?.told.join() ?? '', /^connecting to /);
 });
