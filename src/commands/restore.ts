@@ -176,15 +176,20 @@ function parseInto(text: string | undefined): { schema: string; table: string } 
 
 function printResult(invocation: Invocation, result: RestoreResult): void {
   if (result.status === 'refused') {
-    printLines(invocation, [`${result.archive} ${result.run}: not restored, nothing was written`]);
+    printLines(invocation, [`${nameOf(result)}: not restored, nothing was written`]);
     printLines(invocation, result.problems, invocation.stderr);
   } else printLines(invocation, describeResult(result));
+}
+
+/** Where no run was found there is none to name. */
+function nameOf({ archive, run }: RestoreResult): string {
+  return run === '' ? archive : `${archive} ${run}`;
 }
 
 function describeResult(result: RestoreResult): string[] {
   if (result.error !== undefined) {
     const dropped = (result.dropped ?? []).map((statement) => `  until it is done, or by hand: ${statement}`);
-    return [...describeFailure(result.error, `${result.archive} ${result.run}`), ...dropped];
+    return [...describeFailure(result.error, nameOf(result)), ...dropped];
   }
   const skipped = result.skipped === 0 ? '' : `, ${formatCount(result.skipped)} were there already`;
   const counted =

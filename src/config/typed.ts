@@ -38,6 +38,8 @@ const FLAGS: Readonly<Record<string, string>> = {
 };
 
 const FILE = 'command line';
+/** What a line is of that begins an archive, whose name was typed as well. */
+const ARCHIVE = 'archive';
 
 /** Throws UsageError with all problems, each of which names the option in the place of a line. Nothing but the source may refer to variables. */
 export function loadTyped({ ends, archives }: TypedConfig, environment: NodeJS.ProcessEnv): Config {
@@ -52,7 +54,7 @@ export function loadTyped({ ends, archives }: TypedConfig, environment: NodeJS.P
     ...optionLines(s3),
     ['archives:'],
     ...Object.entries(archives).flatMap(([name, archive]): typeof lines => [
-      [`  ${JSON.stringify(name)}:`],
+      [`  ${JSON.stringify(name)}:`, ARCHIVE],
       ...optionLines(archive),
     ]),
   ];
@@ -78,7 +80,11 @@ function literal(value: unknown): string {
 /** `--region: is for s3:// only` for `command line:7:5: destinations.default.region: is for s3:// only`. */
 function nameOption(problem: string, lines: readonly [text: string, option?: string][]): string {
   const [, line, message] = /^command line:(\d+):\d+: (?:[\w.[\]-]+: )?(.*)$/s.exec(problem) ?? [];
-  const option = lines[Number(line) - 1]?.[1];
+  const [text = '', option] = lines[Number(line) - 1] ?? [];
+  if (option === ARCHIVE) {
+    const name = JSON.parse(text.trim().slice(0, -1)) as string;
+    return problem.replace(/^command line:\d+:\d+: /, '').replace(`archives.${name}: `, `archive ${name}: `);
+  }
   const flag = option === undefined ? undefined : FLAGS[option];
   return flag === undefined || message === undefined ? problem : `${flag}: ${message}`;
 }

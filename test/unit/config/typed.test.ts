@@ -67,3 +67,10 @@ describe('an archive that nobody has named', () => {
     assert.equal(distinctName('a'.repeat(100), new Set(['a'.repeat(100)])), `${'a'.repeat(98)}_2`);
   });
 });
+
+test('a name that no archive can have is told as it was typed', () => {
+  assert.throws(
+    () => loadTyped({ ends: ENDS, archives: { '../x: ${SECRET}': { table: 't' } } }, {}),
+    /^UsageError: archive \.\.\/x: \$\{SECRET\}: the name must be letters, digits/,
+  );
+});
