@@ -87,7 +87,8 @@ export function createActions({
       return { archive, run };
     },
     async cancel(archive) {
-      const refused = refuse(archive);
+      // A run goes on when its archive is taken out, such as that of a table that is gone.
+      const refused = board.entryOf(archive) === undefined ? refuse(archive) : undefined;
       if (refused !== undefined) return refused;
       const purge = board.purgeOf(archive);
       if (purge !== undefined) {
