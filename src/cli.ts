@@ -17,7 +17,11 @@ type Options = Record<string, unknown> & { config?: string; json?: boolean };
 process.on('uncaughtExceptionMonitor', (error: unknown) => {
   if (error instanceof Error) error.stack = stackOf(error) ?? error.message;
 });
-for (const stream of [process.stdout, process.stderr]) stream.on('error', passOverClosedPipe);
+let isUnwritten = false;
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (!isClosedPipe(error)) endInFailure(error);
+});
+process.stderr.on('error', isClosedPipe);
 process.exitCode = await main();
 
 async function main(): Promise<number> {
@@ -102,6 +106,16 @@ function describeError(error: unknown): readonly string[] {
 }
 
 /** Whoever read has seen enough, as `head` has; the work goes on. */
-function passOverClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
+function isClosedPipe({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'EPIPE';
+}
+
+/** As on a full disk: the work goes on, but what was asked for is nowhere to be read. */
+function endInFailure(error: Error): void {
+  if (isUnwritten) return;
+  isUnwritten = true;
+  printLines({ stdout: process.stderr }, [`what is printed cannot be written: ${errorText(error)}`]);
+  process.once('exit', (code) => {
+    if (code === EXIT.done) process.exitCode = EXIT.failed;
+  });
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
@@ -7,11 +8,31 @@ import { type Ending, eventually, runCli, startCli } from '../support/cli.ts';
 import { createGatedView, openSite, PREFIX, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
+const SOURCES = path.join(import.meta.dirname, '../../src/bin.ts');
 
 test('the program starts from its sources as well as from its bundles', () => {
-  const program = path.join(import.meta.dirname, '../../src/bin.ts');
-  assert.match(execFileSync(process.execPath, [program, '--version'], { encoding: 'utf8' }), /^\d+\.\d+\.\d+\n$/);
+  assert.match(execFileSync(process.execPath, [SOURCES, '--version'], { encoding: 'utf8' }), /^\d+\.\d+\.\d+\n$/);
 });
+
+const noFullDisk = existsSync('/dev/full') ? false : 'there is no /dev/full';
+
+test(
+  'what cannot be written, as on a full disk, is told in a line, and the exit code says so',
+  { skip: noFullDisk },
+  () => {
+    const full = openSync('/dev/full', 'w');
+    try {
+      const stdio = ['ignore' as const, full, 'pipe' as const];
+      const { status, stderr } = spawnSync(process.execPath, [SOURCES, '--version'], { stdio, encoding: 'utf8' });
+      assert.deepEqual(
+        [status, stderr],
+        [1, 'what is printed cannot be written: ENOSPC: no space left on device, write\n'],
+      );
+    } finally {
+      closeSync(full);
+    }
+  },
+);
 
 describe('check', () => {
   let site: Site;
