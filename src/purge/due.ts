@@ -9,6 +9,7 @@ import { RunFolder } from '../ledger/run-folder.ts';
 import { compareRunIds, parseRunId } from '../ledger/run-id.ts';
 import { withConnection } from '../postgres/connect.ts';
 import { postgresFailure } from '../postgres/errors.ts';
+import { hasExpired } from '../verify/gone.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { kindOf } from '../windows/choose.ts';
@@ -106,7 +107,8 @@ export async function findDuePurges(
     };
     await Promise.all(Array.from({ length: READ_AT_ONCE }, read));
     const restored = await findRestored(store, archive, found.committed, purges);
-    return byClockOfHost(chooseDue(archive, found, { purges, restored, nowMs }), Date.now() - nowMs);
+    const chosen = await leaveExpired(store, archive, found, chooseDue(archive, found, { purges, restored, nowMs }));
+    return byClockOfHost(chosen, Date.now() - nowMs);
   } finally {
     store.close();
   }
@@ -205,6 +207,32 @@ async function isRestored(folder: RunFolder): Promise<boolean> {
     if (!RECORD_CODES.has(toFailure(error, 'purge').code)) throw error;
     return true;
   }
+}
+
+/** Runs that prove nothing any more. A partition that was begun is left to its purge: it may be half detached. */
+async function leaveExpired(
+  store: Store,
+  archive: PurgedArchive,
+  { committed }: CommittedRuns,
+  { due, held, nextDueMs }: DuePurges,
+): Promise<DuePurges> {
+  const runs = new Map(committed.map((run) => [run.run, run]));
+  const expired = new Set<string>();
+  for (const { run } of due.filter(({ isBegun }) => !isBegun || archive.purge.then === undefined)) {
+    const known = runs.get(run);
+    const folder = new RunFolder(store, archive.name, run);
+    if (known !== undefined && (await hasExpired(archive, folder, { ...known, objects: { length: known.objects } })))
+      expired.add(run);
+  }
+  const failures = Array.from(expired, (run) => ({
+    run,
+    failure: { ...expiredFailure(run), archive: archive.name, run },
+  }));
+  return { due: due.filter(({ run }) => !expired.has(run)), held: [...held, ...failures], nextDueMs };
+}
+
+export function expiredFailure(run: string): Failure {
+  return fail('purge-expired', { stage: 'purge', message: `the data of run ${run} has expired` }).failure;
 }
 
 /** Timers and metrics go by the clock of this host. */

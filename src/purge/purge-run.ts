@@ -18,7 +18,9 @@ import { lockTargetOf } from '../run/run.ts';
 import { withLock } from '../run/lock.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
+import { hasExpired } from '../verify/gone.ts';
 import { Batches } from './batches.ts';
+import { expiredFailure } from './due.ts';
 import { Different, Refused, Stopped, stoppedBySignal } from './endings.ts';
 import { look, type PurgeFacts } from './look.ts';
 import { purgePartition } from './partition/purge-partition.ts';
@@ -174,6 +176,10 @@ async function purge(
     const state = { folder, found, anew };
     const { then, maxDurationMs = Number.POSITIVE_INFINITY } = request.archive.purge;
     const endsAtMs = context.endsAtMs ?? performance.now() + maxDurationMs;
+    // A partition that was begun may be half detached: its purge ends that.
+    const isBegun = then !== undefined && found !== undefined;
+    if (!isBegun && (await hasExpired(request.archive, folder, manifest)))
+      throw new Refused([expiredFailure(folder.run)]);
     if (then !== undefined && manifest.partition !== undefined)
       return await purgePartition({
         ...{ context, request, then, folder, manifest, client, target, state, tally, pace, endsAtMs },

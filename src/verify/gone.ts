@@ -2,15 +2,20 @@
 import { countOf, formatCount } from '../base/units.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import type { RunFolder } from '../ledger/run-folder.ts';
-import type { StoredManifest } from '../ledger/stored-manifest.ts';
 
 export type Gone = 'all, as it may' | { message: string };
+
+/** What a manifest says, or a summary of it. */
+interface Committed {
+  finishedAt: string;
+  objects: { length: number };
+}
 
 /** Data objects that are gone, in words; undefined where none is. All of a run that is old enough for it may be. */
 export async function findGone(
   { mayExpireAfterMs }: ArchiveConfig,
   folder: RunFolder,
-  { finishedAt, objects: { length } }: StoredManifest,
+  { finishedAt, objects: { length } }: Committed,
 ): Promise<Gone | undefined> {
   let there = 0;
   for await (const { key } of folder.list()) if (folder.isDataKey(key)) there += 1;
@@ -29,17 +34,13 @@ export async function findGone(
 }
 
 /** Nothing is asked for a run that is too young for it. */
-export async function hasExpired(
-  archive: ArchiveConfig,
-  folder: RunFolder,
-  manifest: StoredManifest,
-): Promise<boolean> {
-  return mayHaveExpired(archive, manifest) && (await findGone(archive, folder, manifest)) === 'all, as it may';
+export async function hasExpired(archive: ArchiveConfig, folder: RunFolder, run: Committed): Promise<boolean> {
+  return mayHaveExpired(archive, run) && (await findGone(archive, folder, run)) === 'all, as it may';
 }
 
 function mayHaveExpired(
   { mayExpireAfterMs }: Pick<ArchiveConfig, 'mayExpireAfterMs'>,
-  { finishedAt }: Pick<StoredManifest, 'finishedAt'>,
+  { finishedAt }: Pick<Committed, 'finishedAt'>,
 ): boolean {
   return mayExpireAfterMs !== undefined && Date.now() - Date.parse(finishedAt) >= mayExpireAfterMs;
 }

@@ -145,6 +145,12 @@ export const PURGE_FAILURES = {
       'A further run of a window has more rows than its purge before left, and 1 % of what that deleted: rows have come back, and somebody may need them.',
     hint: 'Where nobody does, purge that run by name: pgsluice purge ARCHIVE RUN --execute.',
   },
+  'purge-expired': {
+    transient: false,
+    meaning: 'The data of the run is gone, as `mayExpireAfter` lets it be: nothing can be proved, and its rows stay.',
+    hint: 'Rows that the table still has: pgsluice run ARCHIVE --from … --to … --again; purge that run.',
+    exit: REFUSED,
+  },
   'purged-run-lost': {
     transient: false,
     meaning:

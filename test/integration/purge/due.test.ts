@@ -163,6 +163,29 @@ describe('what the daemon does not purge by itself', () => {
     assert.deepEqual((await pass()).results, []);
   });
 
+  test('a run whose data has expired is no damage, keeps none from going, and is not made again', async () => {
+    const file = await writeConfig({ mayExpireAfter: '9d' });
+    await age(DAYS[0], 8 * DAY);
+    await age(DAYS[1], 10 * DAY);
+    const expire = async (run: string): Promise<void> => {
+      for (const { key } of (await site.manifest(NAME, run))!.objects) await removeObject(site, key);
+    };
+    await expire(DAYS[0]);
+    await expire(DAYS[1]);
+    const { results, due } = await pass(file);
+    assert.deepEqual(results, [`${DAYS[0]} different`], 'it is too young to have expired');
+    const [held] = due?.held ?? [];
+    assert.deepEqual([held?.failure.code, held?.run], ['purge-expired', DAYS[1]]);
+    assert.equal(await purgeByName(DAYS[1], false, file), 'refused purge-expired');
+    assert.deepEqual([await make(file), await left()], [[], [240, 240, 240]]);
+    assert.equal(await purgeByName(DAYS[2], false, file), 'purged');
+    await age(DAYS[2], 10 * DAY);
+    await expire(DAYS[2]);
+    assert.deepEqual(await make(file), [], 'its rows were purged before');
+    await sql(`INSERT INTO events VALUES (1000, '2026-01-03 12:00Z', 'late')`);
+    assert.deepEqual(await make(file), [`${DAYS[2]}_2 committed 1`], 'what came late alone');
+  });
+
   test('a run of another database, of another table, or one whose record is none', async () => {
     const { source } = (await site.manifest(NAME, DAYS[0]))!;
     await age(DAYS[0], 8 * DAY, { source: { ...source, systemIdentifier: '1' } });
@@ -227,6 +250,7 @@ describe('what the daemon does not purge by itself', () => {
       );
     }
     assert.deepEqual(await left(), [240, 240, 240]);
+    assert.equal(await site.stored(`${PREFIX}${NAME}/run=${DAYS[0]}/_purge.json`), undefined, 'it was not begun');
     const looking = await connectPostgres({ url: site.database.url, applicationName: 'pgsluice windows events' });
     await looking.query('BEGIN');
     await looking.query('LOCK TABLE events IN ACCESS SHARE MODE');
@@ -561,6 +585,38 @@ describe('attempts to have it take a row that it must not', () => {
     await age(first, 8 * DAY);
     assert.deepEqual((await pass()).results, []);
     assert.deepEqual(await left(), [237, 240, 240]);
+  });
+
+  test('what has come to stand against it is seen half a minute later; what --again passes over is none of that', async (t) => {
+    await sql('DROP PUBLICATION IF EXISTS sending; CREATE PUBLICATION sending FOR TABLE events');
+    const loaded = loadConfig(config, site.environment);
+    const { [NAME]: archive } = loaded.archives as Record<string, PurgedArchive>;
+    assert.ok(archive !== undefined);
+    const purge = { ...archive.purge, accept: ['publications'] as ('publications' | 'triggers')[] };
+    const request = { archive: { ...archive, purge }, run: first, byAge: false, source: loaded.sources['default']! };
+    const context = { config: loaded, log: recordTo([]), signal: new AbortController().signal };
+    const now = performance.now.bind(performance);
+    let passedMs = 0;
+    t.mock.method(performance, 'now', () => now() + passedMs);
+    const wait = (): void => {
+      passedMs += 30_000;
+    };
+    const late = (): void => {
+      purge.accept = [];
+      wait();
+    };
+    const { status, error } = await purgeRun({ ...context, onProgress: late }, { ...request, execute: true });
+    assert.deepEqual([status, error?.code], ['failed', 'purge-published']);
+    const [some = 0] = await left();
+    assert.ok(some > 0 && some < 240, `${some} are left`);
+    purge.accept = ['publications'];
+    assert.equal((await purgeRun(context, { ...request, execute: true })).status, 'purged');
+    await sql(
+      `INSERT INTO events SELECT i, timestamptz '2026-01-01Z' + (i - 1) * interval '6 min', md5(i::text) FROM generate_series(1, 240) AS i`,
+    );
+    const anew = await purgeRun({ ...context, onProgress: wait }, { ...request, execute: true, again: true });
+    assert.deepEqual([anew.status, anew.wentOn, await left()], ['purged', false, [0, 240, 240]]);
+    await sql('DROP PUBLICATION sending');
   });
 
   test('a lock that is lost: the purge ends after its batch, and goes on when it has the lock again', async () => {

@@ -559,6 +559,7 @@ describe('what goes, and what stays', () => {
     for (const mayGoOn of [true, true, false]) {
       const { result } = await purge(config, 'held_back');
       assert.deepEqual([result.status, result.totals, result.mayGoOn], ['purged', totals, mayGoOn]);
+      assert.equal(result.vacuum !== undefined, !result.wentOn, 'no row is dead by a purge that deleted none');
     }
     assert.equal((await recordOf('held_back'))?.['state'], 'done');
     await sql('DELETE FROM holding');
@@ -589,9 +590,9 @@ describe('what goes, and what stays', () => {
     assert.equal(await countOf('brought_back'), 0);
   });
 
-  for (const [where, rows, targetSize] of [
-    ['in the middle of an object', 1500, '1MiB'],
-    ['between two objects', 600, '24KiB'],
+  for (const [where, rows, targetSize, meanwhile] of [
+    ['in the middle of an object', 1500, '1MiB', 'DELETE FROM stopping'],
+    ['between two objects', 600, '24KiB', ''],
   ] as const)
     test(`what somebody brings back after a stop ${where} stays`, async () => {
       await sql('DROP TABLE IF EXISTS stopped, stopping');
@@ -616,9 +617,7 @@ describe('what goes, and what stays', () => {
         ['stopped', 1, rows - deleted],
       );
       assert.ok(deleted > 9 && deleted < rows - 1, `${deleted} are deleted`);
-      await sql(
-        `DELETE FROM stopping; INSERT INTO stopped SELECT i, md5(i::text) || 'é' FROM generate_series(6, 9) AS i`,
-      );
+      await sql(`${meanwhile}; INSERT INTO stopped VALUES (6, md5('6') || 'é')`);
       const { result } = await purge(file, 'stopped');
       assert.deepEqual(
         [result.status, result.totals, result.warnings.length],
@@ -626,7 +625,7 @@ describe('what goes, and what stays', () => {
       );
       assert.deepEqual(
         (await sql('SELECT id FROM stopped ORDER BY id')).map(({ id }) => id),
-        [5, 6, 7, 8, 9],
+        [5, 6],
       );
       await site.removeRun('stopped', RUN);
     });
