@@ -1,7 +1,7 @@
 /** What of a command line takes the place of a config file: a source, a destination and one archive. */
 import { FailureError, UsageError } from '../base/errors.ts';
 import { shellWord } from '../base/shell-word.ts';
-import { archiveNameOf } from '../config/archive-name.ts';
+import { loneArchiveName } from '../config/archive-name.ts';
 import type { TypedConfig, TypedEnds } from '../config/typed.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
 import { isUrl, type Given } from './entry.ts';
@@ -72,7 +72,7 @@ function strayEnds(given: Given): string[] {
 
 function nameOf(table: string, problems: string[]): string | undefined {
   try {
-    return archiveNameOf(parseTableName(table));
+    return loneArchiveName(parseTableName(table));
   } catch (error) {
     if (!(error instanceof FailureError)) throw error;
     problems.push(`--table ${table}: must be schema.table, with double quotes around names with capitals or dots`);

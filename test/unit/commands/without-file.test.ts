@@ -22,6 +22,15 @@ describe('run without a config file', () => {
     });
   });
 
+  test('keeps two tables apart whose names no archive can have', () => {
+    const [a, b, c] = ['"a b"', '"a-b"', 'public."a.b"'].map((table) => {
+      const typed = typedRun(new Given([], { table, to: 's3://acme/pg' }));
+      return Object.keys(typed?.archives ?? {})[0];
+    });
+    assert.match(a ?? '', /^a_b_[0-9a-f]{8}$/);
+    assert.deepEqual([b, c], ['a-b', 'a.b']);
+  });
+
   test('is not meant where an archive is named, and its windows by dates', () => {
     assert.equal(typedRun(new Given(['events'], { from: '2024-01-01', to: '2024-02-01' })), undefined);
     assert.equal(typedReading(new Given(['events'], { to: '2024-02-01', source: 'other' }), true), undefined);
@@ -46,9 +55,9 @@ describe('run without a config file', () => {
     );
     assert.ok(typed !== undefined);
     assert.deepEqual(nextCommands(typed), [
-      `list it:     pgsluice list it_s --to 'file:///srv/a b'`,
-      `prove it:    pgsluice verify it_s --to 'file:///srv/a b'`,
-      `bring back:  pgsluice restore it_s --to 'file:///srv/a b' --source URL --into 'public."it'\\''s_restored"' --create`,
+      `list it:     pgsluice list it_s_24ceef1c --to 'file:///srv/a b'`,
+      `prove it:    pgsluice verify it_s_24ceef1c --to 'file:///srv/a b'`,
+      `bring back:  pgsluice restore it_s_24ceef1c --to 'file:///srv/a b' --source URL --into 'public."it'\\''s_restored"' --create`,
     ]);
   });
 });
