@@ -125,6 +125,7 @@ function reloaded(invocation: Invocation, before: Config, log: Log): Config {
 
 function statusLine(host: Host | undefined): string {
   if (host === undefined) return 'waits for the queue of hosts.url';
-  const { active, done } = host.counts;
-  return `works on ${countOf(active, 'segment')}, ${done} done`;
+  const { active, done, isResting } = host.counts;
+  const rest = isResting ? '; takes no other for a while, as it could not do one' : '';
+  return `works on ${countOf(active, 'segment')}, ${done} done${rest}`;
 }

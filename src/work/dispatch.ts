@@ -1,4 +1,5 @@
 /** Sends a run's tasks to the place where they are run, some at once, and tries those again that failed for a passing reason. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fail, type Failure, FailureError, toFailure } from '../base/errors.ts';
 import { countOf } from '../base/units.ts';
 import type { Log } from '../base/log.ts';
@@ -124,27 +125,39 @@ async function runWithRetries<T extends Task>(
 
 /** A host that is lost has not tried: so often the segment is given to another one within the same attempt. */
 const UNCOUNTED = 3;
+/** After a host has refused a segment, so long goes by before it is offered again. */
+const REFUSED_MS = 2000;
 
-/** As {@link attemptOnce}; what was lost with its host is tried again without counting. */
+/** As {@link attemptOnce}; what was lost with its host, or refused by it once it was begun, is tried again without counting. */
 async function attemptTask<T extends Task>(
   task: T,
   attempt: number,
   options: DispatchOptions<T>,
   summary: DispatchSummary,
 ): Promise<FactsOf<T>> {
-  for (let lost = 0; ; lost += 1) {
+  for (let [before, lost] = [0, 0]; ; before += 1) {
     try {
-      return await attemptOnce(task, attempt, lost, options, summary);
+      return await attemptOnce(task, attempt, before, options, summary);
     } catch (error) {
-      const isLost = error instanceof FailureError && error.failure.code === 'host-lost';
-      if (!isLost || lost === UNCOUNTED || isOver(options)) throw error;
-      options.onFailed(task.segment, error.failure, false);
-      options.log.warn(
-        { failure: error.failure, lost: lost + 1 },
-        'a host is lost, its segment is given to another one',
-      );
+      if (!(error instanceof FailureError) || isOver(options)) throw error;
+      const { failure } = error;
+      const isRefused = failure.code === 'host-differs';
+      if (!isRefused && (failure.code !== 'host-lost' || lost === UNCOUNTED)) throw error;
+      options.onFailed(task.segment, failure, false);
+      if (isRefused) {
+        await pauseAfterRefusal(options);
+        if (isOver(options)) throw error;
+        continue;
+      }
+      lost += 1;
+      options.log.warn({ failure, lost }, 'a host is lost, its segment is given to another one');
     }
   }
+}
+
+async function pauseAfterRefusal<T extends Task>({ retry, signal, drain, leave = NEVER }: DispatchOptions<T>) {
+  const over = AbortSignal.any([signal, drain, leave]);
+  await (retry.clock?.pause(REFUSED_MS, over) ?? sleep(REFUSED_MS, undefined, { signal: over }).catch(() => undefined));
 }
 
 /** Whether nothing is to be begun any more. */
@@ -156,7 +169,7 @@ function isOver({ signal, drain, leave = NEVER }: Pick<DispatchOptions<Task>, 's
 async function attemptOnce<T extends Task>(
   task: T,
   attempt: number,
-  lost: number,
+  before: number,
   { place, signal, drain, leave = NEVER, turn, grant, prepare, onProgress, onTrouble, onAttempt }: DispatchOptions<T>,
   summary: DispatchSummary,
 ): Promise<FactsOf<T>> {
@@ -164,11 +177,11 @@ async function attemptOnce<T extends Task>(
   try {
     const whileWaiting = AbortSignal.any([signal, waiting.signal]);
     await turn?.(whileWaiting);
-    const prepared = (await prepare?.(task, attempt + lost)) ?? task;
+    const prepared = (await prepare?.(task, attempt + before)) ?? task;
     const outcome = await place.run({ ...prepared, attempt }, whileWaiting, {
       onBegin: () => {
         waiting.release();
-        onAttempt(task.segment, attempt + lost);
+        onAttempt(task.segment, attempt + before);
       },
       onProgress: (progress) => {
         onProgress(task.segment, progress);

@@ -17,7 +17,7 @@ import { every } from './every.ts';
 import { HostGenerations } from './generations.ts';
 import { Lease } from './lease.ts';
 import {
-  MOST_TOGETHER,
+  inMessages,
   MOST_TRACES,
   readJob,
   readOrder,
@@ -81,7 +81,7 @@ export class Host {
   #config: Config;
   readonly #generations: HostGenerations;
   #members: readonly Member[] = [];
-  readonly #rests = new Rests();
+  readonly #rests: Rests;
   #isDraining = false;
   #gathering: NodeJS.Timeout | undefined;
   #idle: (() => void)[] = [];
@@ -94,11 +94,18 @@ export class Host {
     this.#parts = parts;
     this.#beat = beatOf(hosts);
     this.#generations = new HostGenerations(parts.bindings, config);
+    this.#rests = new Rests((pauseMs, error) => {
+      const failure = error === undefined ? {} : { failure: toFailure(error, 'worker') };
+      parts.log.warn(
+        { pauseMs, ...failure },
+        'this host takes no segment for a while: others may reach what it does not',
+      );
+    });
   }
 
   /** Segments that it works on, and that it has done. */
-  get counts(): { active: number; done: number } {
-    return { active: this.#held.size, done: this.#done };
+  get counts(): { active: number; done: number; isResting: boolean } {
+    return { active: this.#held.size, done: this.#done, isResting: this.#rests.isResting };
   }
 
   start(): void {
@@ -120,6 +127,9 @@ export class Host {
     this.#config = config;
     this.#generations.reload(config);
     this.#forgetGenerations();
+    // What it could not reach may be mended by that.
+    this.#rests.done();
+    this.#parts.queue.wake();
   }
 
   /** Takes nothing any more, and resolves once all that it has is done; what is not, once `limitMs` are over, is dropped. */
@@ -333,8 +343,7 @@ export class Host {
       ({ job }) => job.coordinator,
     );
     for (const [coordinator, held] of byCoordinator)
-      for (let at = 0; at < held.length; at += MOST_TOGETHER) {
-        const together = held.slice(at, at + MOST_TOGETHER).map((one) => ({ one, report: reportOf(one) }));
+      for (const together of inMessages(held.map((one) => ({ one, report: reportOf(one) })))) {
         await this.#parts.queue.say(coordinator, this.#said(together.map(({ report }) => report)));
         for (const { one, report } of together) one.troubles.told(report.troubles ?? []);
       }

@@ -125,12 +125,21 @@ export class Hosts implements Place {
     await queue?.close();
   }
 
-  /** A host that refuses a segment has not tried: it waits, for another one or for a config that was mended. */
+  /**
+   * A host that refuses a segment has not tried: it waits, for another one or for a config that was mended. One that was said to
+   * have begun goes back to whoever sent it, who alone can have it wait as one that has not.
+   */
   async #runSegment(task: HostTask, signal: AbortSignal, hooks: TaskHooks): Promise<SegmentOutcome> {
+    const told = { isBegun: false };
+    const onBegin = (): void => {
+      told.isBegun = true;
+      hooks.onBegin();
+    };
     for (;;) {
-      const outcome = await this.#runJob(task, signal, hooks);
+      const outcome = await this.#runJob(task, signal, { ...hooks, onBegin });
       if (outcome.ok || outcome.failure.code !== 'host-differs') return outcome;
       this.#tellRefusal(outcome.failure);
+      if (told.isBegun) return outcome;
       await sleep(REFUSED_MS, undefined, { signal }).catch(() => undefined);
       signal.throwIfAborted();
     }
@@ -269,6 +278,8 @@ export class Hosts implements Place {
       every(SWEEP_MS, () => queue.sweep()),
     );
     await queue.sweep().catch(() => undefined);
+    // A failure of the first segments is judged by who else is there.
+    await this.#lookAtMembers(queue).catch(() => undefined);
     return queue;
   }
 

@@ -14,7 +14,7 @@ export const MOST_JOB_BYTES = 8 * 1024;
 const MOST_MESSAGE_BYTES = 1024 ** 2;
 const MOST_TEXT_CHARS = 4000;
 /** Tasks that one message speaks of. */
-export const MOST_TOGETHER = 64;
+const MOST_TOGETHER = 64;
 /** Backends, and uploads, that are told of a task: its latest. */
 export const MOST_TRACES = 16;
 
@@ -125,6 +125,25 @@ export type Order = z.infer<typeof order>;
 export const readJob = (data: unknown): Job => read(job, 'job', data, MOST_JOB_BYTES);
 export const readSaid = (data: unknown): Said => read(said, 'message of a host', data, MOST_MESSAGE_BYTES);
 export const readOrder = (data: unknown): Order => read(order, 'order to a host', data, MOST_MESSAGE_BYTES);
+
+/** Of a message, but for its reports. */
+const ENVELOPE_BYTES = 4096;
+
+/** Reports as they fit into messages together: many requests in trouble take many words. */
+export function inMessages<T extends { report: Report }>(given: readonly T[]): T[][] {
+  const messages: T[][] = [];
+  let [last, bytes]: [T[], number] = [[], Infinity];
+  for (const one of given) {
+    const more = Buffer.byteLength(JSON.stringify(one.report)) + 1;
+    if (last.length === MOST_TOGETHER || bytes + more > MOST_MESSAGE_BYTES) {
+      messages.push((last = []));
+      bytes = ENVELOPE_BYTES;
+    }
+    last.push(one);
+    bytes += more;
+  }
+  return messages;
+}
 
 /** Leaves are read by their OID alone; the names of a hundred might not fit into a job. */
 export function partOfJob(given: Part, index: number): Job['part'] {

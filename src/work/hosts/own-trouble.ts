@@ -37,6 +37,11 @@ export function isOwn({ code }: Failure): boolean {
 const FIRST_REST_MS = 2000;
 /** What is back is noticed soon. */
 const LONGEST_REST_MS = 60_000;
+/** A look that has failed for so long stands for its own segment alone: others may need nothing of what it looks at. */
+const LONGEST_PROBED_MS = 600_000;
+
+/** A pause begins; `error` is of the look at what was in trouble. */
+type OnRest = (pauseMs: number, error?: unknown) => void;
 
 /** Pauses of a host that cannot work: it would take one segment after the other, and fail them. */
 export class Rests {
@@ -44,10 +49,13 @@ export class Rests {
   #untilMs = 0;
   /** Looks whether what was in trouble can be had again; there until it can. */
   #probe: (() => Promise<unknown>) | undefined;
+  #probedSinceMs = 0;
   readonly #now: () => number;
+  readonly #onRest: OnRest;
 
   /** `now` is in milliseconds; for tests. */
-  constructor(now = (): number => performance.now()) {
+  constructor(onRest: OnRest = () => undefined, now = (): number => performance.now()) {
+    this.#onRest = onRest;
     this.#now = now;
   }
 
@@ -57,25 +65,34 @@ export class Rests {
 
   /** A segment was not done, for what is this host's own affair. What was taken before the pause began is one failure with it. */
   failed(probe?: () => Promise<unknown>): void {
-    this.#probe = probe ?? this.#probe;
+    if (probe !== undefined) [this.#probe, this.#probedSinceMs] = [probe, this.#now()];
+    this.#rest();
+  }
+
+  #rest(error?: unknown): void {
     if (this.isResting) return;
-    this.#untilMs = this.#now() + Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** this.#failures);
+    const pauseMs = Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** this.#failures);
+    this.#untilMs = this.#now() + pauseMs;
     this.#failures += 1;
+    this.#onRest(pauseMs, error);
   }
 
   /** Whether it may take a segment now; after a pause, once what was in trouble can be had. */
   async mayWork(): Promise<boolean> {
     if (this.isResting) return false;
+    const probe = this.#now() - this.#probedSinceMs < LONGEST_PROBED_MS ? this.#probe : undefined;
     try {
-      await this.#probe?.();
-      this.#probe = undefined;
-      return true;
-    } catch {
-      this.failed();
+      await probe?.();
+      // Another segment may have failed meanwhile.
+      if (this.#probe === probe) this.#probe = undefined;
+      return !this.isResting;
+    } catch (error) {
+      this.#rest(error);
       return false;
     }
   }
 
+  /** A segment was done, or the config is another one. */
   done(): void {
     this.#failures = 0;
     this.#untilMs = 0;

@@ -340,3 +340,38 @@ describe('a segment that is lost with its host', () => {
     assert.deepEqual(place.begun, ['0.1']);
   });
 });
+
+describe('a segment that a host refuses after it has begun', () => {
+  const REFUSED = { code: 'host-differs', transient: true, message: 'its source is another server' } as const;
+  const now = (): number => 0;
+
+  test('waits for another host without counting, and is looked at anew', async () => {
+    const looked: number[] = [];
+    const prepare = async (task: SegmentTask, attempt: number): Promise<SegmentTask> => {
+      looked.push(attempt);
+      return task;
+    };
+    const clock = { now, pause: async () => undefined };
+    const retry = { attempts: 1, backoffMs: 0, forMs: 0, clock };
+    const { place, ended } = await start(1, { prepare, retry });
+    for (let refused = 0; refused < 6; refused += 1) await place.fail(0, REFUSED);
+    assert.deepEqual(looked, [1, 2, 3, 4, 5, 6, 7]);
+    assert.equal(place.begun.at(-1), '0.1');
+    await place.succeed(0);
+    await ended;
+  });
+
+  test('keeps no run waiting that is drained', async () => {
+    const clock = {
+      now,
+      pause: async (_ms: number, signal: AbortSignal) => {
+        await untilAborted(new Promise(() => undefined), signal).catch(() => undefined);
+      },
+    };
+    const { place, drain, ended } = await start(1, { retry: { attempts: 3, backoffMs: 0, forMs: 900_000, clock } });
+    await place.fail(0, REFUSED);
+    drain.abort(new Error('the daemon stops'));
+    await assert.rejects(ended, ({ failure }: FailureError) => failure.code === 'host-differs');
+    assert.deepEqual(place.begun, ['0.1']);
+  });
+});

@@ -222,7 +222,7 @@ describe('a failure on a host', () => {
 
   test('has it rest, longer each time, until a segment is done there', () => {
     let now = 0;
-    const rests = new Rests(() => now);
+    const rests = new Rests(undefined, () => now);
     const rest = (): number => {
       rests.failed();
       const since = now;
@@ -246,7 +246,7 @@ describe('a failure on a host', () => {
   test('has it look after its pause whether it can work, before it takes another segment', async () => {
     let now = 0;
     let isCut = true;
-    const rests = new Rests(() => now);
+    const rests = new Rests(undefined, () => now);
     rests.failed(() => (isCut ? Promise.reject(new Error('cut off')) : Promise.resolve()));
     assert.equal(await rests.mayWork(), false);
     now = 2000;
@@ -255,6 +255,20 @@ describe('a failure on a host', () => {
     isCut = false;
     assert.equal(await rests.mayWork(), false);
     now = 6000;
+    assert.equal(await rests.mayWork(), true);
+  });
+
+  test('has it look no longer than ten minutes, as other segments may need nothing of what is away', async () => {
+    let now = 0;
+    const said: number[] = [];
+    const rests = new Rests(
+      (pauseMs, error) => said.push(error === undefined ? -pauseMs : pauseMs),
+      () => now,
+    );
+    rests.failed(() => Promise.reject(new Error('gone for good')));
+    for (; now < 600_000; now += 1000) assert.equal(await rests.mayWork(), false);
+    assert.deepEqual(said.slice(0, 6), [-2000, 4000, 8000, 16_000, 32_000, 60_000]);
+    while (rests.isResting) now += 1000;
     assert.equal(await rests.mayWork(), true);
   });
 });

@@ -57,6 +57,8 @@ async function aHost(changes: Partial<Job> = {}) {
   const begun = Promise.withResolvers<undefined>();
   const told: Report[] = [];
   const settled: string[] = [];
+  const done = Promise.withResolvers<undefined>();
+  const take = { calls: 0 };
   let takeJobs = (): Promise<boolean> => Promise.resolve(false);
   const queue = {
     id: randomUUID(),
@@ -64,7 +66,8 @@ async function aHost(changes: Partial<Job> = {}) {
     whenJobs: (work: () => Promise<boolean>) => (takeJobs = work),
     take: () => {
       asked.resolve(undefined);
-      return given.promise;
+      take.calls += 1;
+      return take.calls === 1 ? given.promise : Promise.resolve([]);
     },
     members: () => Promise.resolve([{ id: job.coordinator, isLive: true } as Member]),
     say: async (_member: string, said: object) => {
@@ -72,6 +75,7 @@ async function aHost(changes: Partial<Job> = {}) {
     },
     settle: async ({ id }: { id: string }) => {
       settled.push(id);
+      done.resolve(undefined);
     },
     sweep: () => Promise.resolve(),
     beat: () => Promise.resolve(new Set([job.id])),
@@ -91,7 +95,10 @@ async function aHost(changes: Partial<Job> = {}) {
   host.start();
   const give = (): void =>
     given.resolve([{ id: job.id, data: job, lostId: null, attempt: { id: job.id, retryCount: 0 } }]);
-  return { host, job, asked: asked.promise, begun: begun.promise, told, settled, give, takeJobs: () => takeJobs() };
+  return {
+    ...{ host, job, told, settled, take, give, takeJobs: () => takeJobs() },
+    ...{ asked: asked.promise, begun: begun.promise, done: done.promise },
+  };
 }
 
 describe('a host that is stopped', () => {
@@ -128,4 +135,19 @@ test('a host whose destination of that name is another place reads nothing there
   assert.equal(outcome.failure.code, 'host-differs');
   assert.match(outcome.failure.message, /its destination "files" has another url, endpoint or region/);
   assert.deepEqual(settled, [job.id]);
+});
+
+test('a host that could not do a segment takes no other for a while, and at once when its config is another one', async (t) => {
+  const { host, take, give, takeJobs, done } = await aHost({ destinationDigest: 'f'.repeat(64) });
+  t.after(() => host.drain(0));
+  give();
+  await takeJobs();
+  await done;
+  while (host.counts.active > 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(host.counts.isResting, true);
+  await takeJobs();
+  assert.equal(take.calls, 1);
+  host.reload(config);
+  await takeJobs();
+  assert.equal(take.calls, 2);
 });

@@ -7,12 +7,14 @@ import type { Binding } from '../../../src/segment/binding.ts';
 import { describeEnds, requireSameEnds } from '../../../src/work/hosts/ends.ts';
 import {
   checkJob,
+  inMessages,
   partOfJob,
   readJob,
   readOrder,
   readSaid,
   shortened,
   type Job,
+  type Report,
 } from '../../../src/work/hosts/messages.ts';
 import { beatOf } from '../../../src/work/hosts/queue.ts';
 
@@ -113,6 +115,22 @@ describe('what comes out of the queue', () => {
     assert.equal(short, `\ufffd${'x'.repeat(3998)}\ufffd`);
     assert.equal(cause, '\ufffd');
   });
+});
+
+test('what a host tells together is no larger than a message may be', () => {
+  const { failure } = fail('timeout', { stage: 'upload', message: 'é'.repeat(4000), hint: 'é'.repeat(4000) });
+  const troubles = Array.from({ length: 16 }, (_, at) => ({ request: `PutObject of ${at}`, tries: 1, failure }));
+  const report = (): Report => ({ id: randomUUID(), backends: [], uploads: [], troubles });
+  const large = Array.from({ length: 10 }, () => ({ report: report() }));
+  const small = Array.from({ length: 100 }, () => ({ report: { id: randomUUID(), backends: [], uploads: [] } }));
+  const messages = inMessages([...large, ...small]);
+  assert.deepEqual(messages.flat(), [...large, ...small]);
+  assert.ok(messages.length < 10);
+  for (const together of messages) {
+    const reports = together.map((one) => one.report);
+    readSaid({ format: 'pgsluice/said/1', member: randomUUID(), host: 'h'.repeat(250), reports });
+  }
+  assert.deepEqual(inMessages([]), []);
 });
 
 function bindingOf(changes: Partial<DestinationConfig> = {}, url = 'postgres://app:secret@db/events'): Binding {
