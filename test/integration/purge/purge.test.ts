@@ -26,6 +26,7 @@ import { recordTo } from '../../support/record-log.ts';
 import { createRows, partKey, putObject, removeObject, RUN, segmented } from '../../support/segments.ts';
 import { openSite, PREFIX, type Site } from '../../support/site.ts';
 
+const OTHER_RUN = '20261124T021500Z';
 const PURGE = { purge: { after: '1h' } };
 const NOTHING = { deleted: 0, absent: 0, changed: 0, locked: 0, referenced: 0, inexact: 0, kept: 0 };
 
@@ -226,10 +227,16 @@ describe('a row whose UPDATE commits while the DELETE waits for it', () => {
 describe('an archive that is not what its manifest says', () => {
   let config: string;
   const key = partKey('damaged', 1);
+  const ofOtherRun = partKey('damaged', 1, 'jsonl.gz', OTHER_RUN);
 
   before(async () => {
     await createRows(site, 'damaged', 1000);
     config = await archive('damaged');
+    // Another run, of rows that were otherwise for a while, and no longer or shorter.
+    await site.database.client.query('UPDATE damaged SET v = reverse(v)');
+    const { result } = await runInProcess(site, config, 'damaged', OTHER_RUN);
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
+    await site.database.client.query('UPDATE damaged SET v = reverse(v)');
   });
 
   const damages: Record<string, (body: Buffer) => Promise<Buffer | undefined>> = {
@@ -239,7 +246,8 @@ describe('an archive that is not what its manifest says', () => {
     },
     'a truncated object': async (body) => body.subarray(0, -20),
     'a removed object': async () => undefined,
-    'another part in its place': async () => (await site.stored(partKey('damaged', 0)))?.body,
+    'another part in its place': async () => (await site.stored(partKey('damaged', 0)))!.body,
+    "another run's object in its place": async () => (await site.stored(ofOtherRun))!.body,
   };
   for (const [name, change] of Object.entries(damages))
     test(`${name}: nothing is deleted, exit 3`, async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { BUDGET } from '../../../src/base/memory-budget.ts';
 import { FailureError } from '../../../src/base/errors.ts';
 import { ContentProof, ObjectProof } from '../../../src/format/proof.ts';
 import type { ManifestColumn, ManifestObject } from '../../../src/ledger/manifest.ts';
@@ -27,16 +28,16 @@ function object(lines: readonly string[], body: Buffer): ManifestObject {
 
 const whole = gzipSync(LINES.map((line) => `${line}\n`).join(''));
 
-function read(body: Buffer, from = 0, pieceBytes = 1000) {
+function read(body: Buffer, from = 0, { lines = LINES, of = whole, key = ['k', 'id'], pieceBytes = 1000 } = {}) {
   const store = {
     read: async function* () {
-      for (let at = 0; at < body.length; at += pieceBytes) yield body.subarray(at, at + pieceBytes);
+      for (let at = 0; at < body.length; at += pieceBytes) yield Buffer.from(body.subarray(at, at + pieceBytes));
     },
   } as unknown as Store;
-  const [key, columns] = ['a/run=r/part-00000.jsonl.gz', [column('v'), column('id'), column('k')]];
-  const described = object(LINES, whole);
-  const toRead = { store, key, object: described, columns, keyColumns: [], windowBytes: 2 ** 23 };
-  return readStretch(toRead, ['k', 'id'], from, SIGNAL);
+  const columns = ['v', 'id', 'k'].map(column);
+  const described = object(lines, of);
+  const toRead = { store, key: described.key, object: described, columns, keyColumns: [], windowBytes: 2 ** 23 };
+  return readStretch(toRead, key, from, SIGNAL);
 }
 
 test('keys are taken whole, with their digests, from the line that each is asked for on', async () => {
@@ -59,6 +60,24 @@ test('keys are taken whole, with their digests, from the line that each is asked
     assert.throws(() => keys[0]!.slice(0, lines.length + 1), RangeError);
   }
   assert.equal((await read(whole, 500)).sizes.length, 0);
+});
+
+test('an object of any length is gathered in stretches of lines and of keys whose memory is known', async () => {
+  const { lines: most, keyBytes } = BUDGET.purge;
+  const stretchesOf = async (lines: string[], key: string[]): Promise<number[]> => {
+    const body = gzipSync(lines.map((line) => `${line}\n`).join(''));
+    const sizes: number[] = [];
+    for (let from = 0; from < lines.length; from += sizes.at(-1)!) {
+      const stretch = await read(body, from, { lines, of: body, key, pieceBytes: 2 ** 20 });
+      sizes.push(stretch.sizes.length);
+      assert.ok(sizes.at(-1)! > 0);
+    }
+    return sizes;
+  };
+  const short = Array.from({ length: most + 1000 }, (_, at) => `{"v":1,"id":${at},"k":1}`);
+  assert.deepEqual(await stretchesOf(short, ['id']), [most, 1000]);
+  const wide = Array.from({ length: 5 }, (_, at) => `{"v":1,"id":"${at}${'x'.repeat(keyBytes / 4)}","k":1}`);
+  assert.deepEqual(await stretchesOf(wide, ['id']), [3, 2]);
 });
 
 test('nothing is given of an object that changed after the run was proved', async () => {
