@@ -120,6 +120,8 @@ test('a run that is taken up sends what a correct journal makes it send, whateve
 
 test('a restore sends what a correct manifest makes it send, whatever the manifest says', async () => {
   const { run } = await yard.archive({ table: 'public.original' });
+  await server.database.client.query('CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES');
+  const bare = await yard.archive({ table: 'public.bare' });
   const file = path.join(yard.folder, 'store/it', `run=${run}`, '_manifest.json');
   const document = await readFile(file, 'utf8');
   const restore = async (keys: { from?: string } = {}): Promise<string> => {
@@ -130,6 +132,8 @@ test('a restore sends what a correct manifest makes it send, whatever the manife
   const known = await shapesDuring(async () => {
     assert.equal(await restore(), 'restored');
     assert.equal(await restore({ from: '10' }), 'restored');
+    await server.database.client.query('DROP TABLE back');
+    assert.equal((await yard.restore('back', { run: bare.run, create: true })).status, 'restored');
     // A broken one: how a restore begins, and is given up.
     const other = (_: string, name: string, digit: string): string => name + (digit === '0' ? '1' : '0');
     const broken = document.replace(/("sha256": ?")(.)/, other).replace(/("crc32": ?")(.)/, other);
