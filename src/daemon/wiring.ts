@@ -117,38 +117,12 @@ export function wire(
   };
   const runs = connectRuns(ties, () => reloading.lookForTables());
   const views = connectViews(ties, runs);
-  const {
-    board,
-    schedule,
-    auditSchedule,
-    entrySchedule,
-    tables,
-    audits,
-    rehearsals,
-    former,
-    standings,
-    purges,
-    lookAround,
-  } = runs;
   const { listeners, pulse, statusLine } = views;
-  const ours = {
-    generations,
-    board,
-    schedule,
-    auditSchedule,
-    entrySchedule,
-    audits,
-    rehearsals,
-    former,
-    standings,
-    purges,
-    lookAround,
-  };
-  const parts = { ...ours, listeners, statusLine };
+  const parts = { generations, ...runs, listeners, statusLine };
   const reloading = closedBy(
     shutdown.planning,
     'looks for tables',
-    new Reload({ ...ties, ...parts, tables, readConfig: reload }),
+    new Reload({ ...ties, ...parts, readConfig: reload }),
   );
   return { ...parts, pulse, reload: reloading };
 }

@@ -9,23 +9,15 @@ import type { Selection, Statement } from '../postgres/select.ts';
 import type { Replaces } from '../store/store.ts';
 import type { CutParts, Part } from './narrow.ts';
 import type { RestoredFacts, RestoreTask } from './restore/task.ts';
+import type { TaskOfRun } from './task-of-run.ts';
 import type { VerifiedFacts, VerifyTask } from './verify/task.ts';
 import type { CompressorChoice } from '../format/compress/codec.ts';
 
 /** One segment to be read, encoded, compressed and written as one object. */
-export interface SegmentTask {
+export interface SegmentTask extends TaskOfRun {
   kind: 'archive-segment';
-  archive: string;
-  run: string;
-  /** Index in the run's plan, from 0. */
-  segment: number;
-  /** Which try this is, from 1. */
-  attempt: number;
-  /** Of the config that the run began with, which its names are those of: see binding.ts. */
-  generation: number;
-  /** Names of the source and the destination. */
+  /** Name of the source. */
   source: string;
-  destination: string;
   /** Id of the exported snapshot that all segments of the run read. */
   snapshot: string;
   /** The server that has exported it. */

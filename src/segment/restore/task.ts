@@ -1,6 +1,7 @@
 /** What crosses the thread boundary to bring objects back into a table, and what comes back. Plain data only, and no secrets. */
 import type { Codec } from '../../format/compress/codec.ts';
 import type { RestoreColumn } from '../../format/jsonl/forms.ts';
+import type { TaskOfRun } from '../task-of-run.ts';
 
 /** An object to be read, proved and written into the target, all of it or nothing. */
 export interface ObjectToRestore {
@@ -18,19 +19,10 @@ export interface ObjectToRestore {
 }
 
 /** One object; or several small ones, which share a connection and a transaction. */
-export interface RestoreTask {
+export interface RestoreTask extends TaskOfRun {
   kind: 'restore-object';
-  archive: string;
-  run: string;
-  /** Index of the first object in the manifest. */
-  segment: number;
-  /** Which try this is, from 1. */
-  attempt: number;
-  /** Of the config, which the names are those of: see ../binding.ts. */
-  generation: number;
-  /** Names of the source whose database is restored into, and of the destination that has the object. */
+  /** Name of the source whose database is restored into. */
   target: string;
-  destination: string;
   /** The table that is filled, quoted. */
   table: string;
   /** The same, as the operator knows it. */

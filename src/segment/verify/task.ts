@@ -1,4 +1,5 @@
 /** What crosses the thread boundary to have an object read again, and what comes back. Plain data only. */
+import type { TaskOfRun } from '../task-of-run.ts';
 import type { Problem } from './problems.ts';
 
 /** As its manifest says. Digests are lower-case hex. */
@@ -16,19 +17,10 @@ export interface ExpectedObject {
 }
 
 /** An object to be read whole, and compared with what its manifest says. No secrets. */
-export interface VerifyTask {
+export interface VerifyTask extends TaskOfRun {
   kind: 'verify-object';
-  archive: string;
-  run: string;
-  /** Its index in the manifest. */
-  segment: number;
-  /** Which try this is, from 1. */
-  attempt: number;
-  /** Of the config, which the names are those of: see ../binding.ts. */
-  generation: number;
-  /** Names of the archive's source, which is not connected to, and of the destination that has the object. */
+  /** Name of the archive's source, which is not connected to. */
   source: string;
-  destination: string;
   /** Relative to the destination's prefix. */
   key: string;
   object: ExpectedObject;
