@@ -1,5 +1,5 @@
 /** `pgsluice run`: archives now, in the foreground. */
-import { UsageError, type Failure } from '../base/errors.ts';
+import { UsageError } from '../base/errors.ts';
 import { countOf, formatBytes } from '../base/units.ts';
 import { sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
@@ -9,7 +9,7 @@ import type { ProgressSnapshot } from '../work/progress.ts';
 import { Bindings } from '../work/bindings.ts';
 import { openPlace } from '../work/open-place.ts';
 import type { Place } from '../work/place.ts';
-import { runArchive, type RunResult } from '../run/run-archive.ts';
+import { neverBegun, runArchive, type RunResult } from '../run/run-archive.ts';
 import { runArchives } from '../run/run-all.ts';
 import { isWindowed } from '../run/subject.ts';
 import { formatRunId, generationOf, parseRunId } from '../ledger/run-id.ts';
@@ -46,7 +46,7 @@ export async function runCommand(
   try {
     const results = await runWithBar(invocation, config, archives, interrupt.signal, options);
     const run = options.runId ?? formatRunId(new Date());
-    results.push(...failures.map((error) => notBegun(error, run)));
+    results.push(...failures.map((error) => neverBegun(error.archive ?? '', run, error)));
     if (invocation.json) printJson(invocation, results);
     else printLines(invocation, [...results.flatMap(describeResult), ...describeNext(invocation, results)]);
     if (interrupt.interrupted) return EXIT.interrupted;
@@ -54,16 +54,6 @@ export async function runCommand(
   } finally {
     interrupt.release();
   }
-}
-
-/** Of what is no archive, as an entry with `tables` does not find it. */
-function notBegun(error: Failure, run: string): RunResult {
-  const nothing = { rows: 0, objects: 0, jsonBytes: 0, bytes: 0, seconds: 0, peakHeapBytes: 0, resumed: false };
-  const { maxRSS } = process.resourceUsage();
-  return {
-    ...{ ...nothing, archive: error.archive ?? '', run, status: 'failed', manifest: null, error },
-    peakRssBytes: maxRSS * 1024,
-  };
 }
 
 function requireNames(names: readonly string[], options: RunOptions): void {

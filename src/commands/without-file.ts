@@ -4,6 +4,7 @@ import { shellWord } from '../base/shell-word.ts';
 import { loneArchiveName } from '../config/archive-name.ts';
 import type { TypedConfig, TypedEnds } from '../config/typed.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
+import { writeTableName } from '../postgres/table-pattern.ts';
 import { isUrl, type Given } from './entry.ts';
 
 /** The environment, and not the command line, is where a password can stand: others see that. */
@@ -28,9 +29,7 @@ export function typedRun(given: Given): TypedConfig | undefined {
   if (table === undefined) problems.push('--table is missing: the table to archive, such as public.events');
   if (to === undefined) problems.push(`--to is missing: where to archive to, ${PLACES}`);
   else if (!isUrl(to)) problems.push(`--to must be ${PLACES} with --table`);
-  const others = ['config', 'from'].filter((name) => name in given.texts('config', 'from'));
-  const flags = ['all', 'again'].filter((name) => given.flag(name));
-  for (const name of [...others, ...flags]) problems.push(`--${name} is for archives of a config file: leave it out`);
+  problems.push(...ofFileAlone(given, ['all', 'again']));
   const name = table === undefined ? undefined : nameOf(table, problems);
   if (problems.length > 0 || name === undefined || table === undefined || to === undefined)
     throw new UsageError(problems);
@@ -46,9 +45,7 @@ export function typedReading(given: Given, needsSource: boolean): TypedConfig | 
     if (stray.length > 0) throw new UsageError(`${stray.join(', ')}: only together with --to ${PLACES}`);
     return undefined;
   }
-  const others = ['config', 'from'].filter((name) => name in given.texts('config', 'from'));
-  const flags = ['all', 'windows'].filter((name) => given.flag(name));
-  const problems = [...others, ...flags].map((name) => `--${name} is for archives of a config file: leave it out`);
+  const problems = ofFileAlone(given, ['all', 'windows']);
   if (given.archive === '') problems.push(`name the archive that lies in ${to}: it is called as its table is`);
   if (problems.length > 0) throw new UsageError(problems);
   const ends = endsOf(given, needsSource ? (source ?? DEFAULT_SOURCE) : NO_SOURCE, to);
@@ -63,6 +60,12 @@ function endsOf(given: Given, source: string, destination: string): TypedEnds {
     ...given.texts('region', 'endpoint'),
     ...(isPathStyle ? { forcePathStyle: true } : {}),
   };
+}
+
+/** Problems of what is given although it means something in a config file alone. */
+function ofFileAlone(given: Given, flags: readonly string[]): string[] {
+  const names = [...Object.keys(given.texts('config', 'from')), ...flags.filter((name) => given.flag(name))];
+  return names.map((name) => `--${name} is for archives of a config file: leave it out`);
 }
 
 function strayEnds(given: Given): string[] {
@@ -102,9 +105,5 @@ export function nextCommands({ ends, archives }: TypedConfig): string[] {
 /** A table beside the one that was archived. */
 function besides(table: string): string {
   const { schema = 'public', table: name } = parseTableName(table);
-  const plain = /^[a-z_][a-z0-9_]*$/;
-  const quoted = [schema, `${name}_restored`].map((part) =>
-    plain.test(part) ? part : `"${part.replaceAll('"', '""')}"`,
-  );
-  return quoted.join('.');
+  return writeTableName({ schema, table: `${name}_restored` });
 }

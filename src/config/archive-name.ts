@@ -26,8 +26,9 @@ export function loneArchiveName(table: TableName): string {
   return `${name.slice(0, MOST_CHARS - digest.length - 1)}_${digest}`;
 }
 
-function wholeName({ schema, table }: TableName): string {
-  return schema === undefined || schema === 'public' ? table : `${schema}.${table}`;
+/** The table's name, and with its schema before it where that is not public: no two tables of a database have the same. */
+export function wholeName({ schema = 'public', table }: TableName): string {
+  return schema === 'public' ? table : `${schema}.${table}`;
 }
 
 /** The name, with a number behind it where it is taken: also by one that differs in case alone, as some file systems ignore it. */

@@ -2,6 +2,7 @@
 import { ownEntry } from '../base/own.ts';
 import { matchesPattern, parseTablePattern, writeTableName, type TablePattern } from '../postgres/table-pattern.ts';
 import type { TableName } from '../postgres/identifiers.ts';
+import { wholeName } from './archive-name.ts';
 import { NAME_PATTERN, type ArchiveConfig, type Config } from './schema.ts';
 
 /** The most archives that one entry makes. */
@@ -21,15 +22,10 @@ export function patternsOf({
   return { patterns: parse(tables), except: parse(exceptTables) };
 }
 
-/** That of the table, and with its schema before it where that is not public; it depends on nothing else there is. */
-function nameOfTable({ schema = 'public', table }: TableName): string {
-  return schema === 'public' ? table : `${schema}.${table}`;
-}
-
 /** The archive that an entry makes of a table: all of its options, and the table in the place of the patterns. */
 export function archiveOfTable(entry: ArchiveConfig, table: TableName): ArchiveConfig {
   const { tables: _tables, exceptTables: _except, ...options } = entry;
-  return { ...options, name: nameOfTable(table), table: writeTableName(table), entry: entry.name };
+  return { ...options, name: wholeName(table), table: writeTableName(table), entry: entry.name };
 }
 
 /** Whether an archive can have this name, which is part of its keys. */

@@ -41,6 +41,15 @@ interface Ending extends Commit {
   url: string;
 }
 
+/** The result of what kept a run from being begun: no such table, no answer. It was told of by who found it. */
+export function neverBegun(archive: string, run: string, error: Failure): RunResult {
+  return {
+    ...{ archive, run, status: 'failed', rows: 0, objects: 0, jsonBytes: 0, bytes: 0, seconds: 0 },
+    ...{ manifest: null, peakHeapBytes: 0, peakRssBytes: process.resourceUsage().maxRSS * 1024, resumed: false },
+    error,
+  };
+}
+
 /** Runs one archive under a run id. Never throws: how it ended is in the result, and has been logged. */
 export async function runArchive(options: RunOptions, archive: ArchiveConfig, id: string): Promise<RunResult> {
   const log = options.log.child({ archive: archive.name, run: id });

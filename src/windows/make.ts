@@ -5,7 +5,7 @@ import { growHeapsSlowly } from '../base/process-memory.ts';
 import { destinationOf, sourceOf } from '../config/resolve.ts';
 import { formatRunId } from '../ledger/run-id.ts';
 import { withConnection, type Client } from '../postgres/connect.ts';
-import { runArchive, type RunResult } from '../run/run-archive.ts';
+import { neverBegun, runArchive, type RunResult } from '../run/run-archive.ts';
 import type { RunOptions } from '../run/run.ts';
 import { openStore } from '../store/open.ts';
 import { againWindows } from './again.ts';
@@ -88,7 +88,7 @@ export async function makeWindows(
       if (request.again === true) return;
       for (const failure of tellDamaged(log, archive, source, found, request)) {
         hooks.begin?.(failure.run);
-        keep(failedResult(archive, failure));
+        keep(neverBegun(archive.name, failure.run, failure));
       }
     };
     await withConnection(target, make, options.signal);
@@ -180,13 +180,5 @@ function sameFailureInARow(results: readonly RunResult[]): RunResult['error'] | 
 function failedSearch(log: Log, archive: WindowedArchive, run: string, error: unknown): RunResult {
   const failure = { ...toFailure(error, 'plan'), archive: archive.name, run };
   log.error({ failure }, 'the windows that are missing could not be found');
-  return failedResult(archive, failure);
-}
-
-function failedResult({ name: archive }: WindowedArchive, error: RunFailure): RunResult {
-  return {
-    ...{ archive, run: error.run, status: 'failed', rows: 0, objects: 0, jsonBytes: 0, bytes: 0, seconds: 0 },
-    ...{ manifest: null, peakHeapBytes: 0, peakRssBytes: process.resourceUsage().maxRSS * 1024, resumed: false },
-    error,
-  };
+  return neverBegun(archive.name, failure.run, failure);
 }
