@@ -46,7 +46,11 @@ export class Kept<K, V> {
 
   /** Closes all that is kept. */
   async letGo(): Promise<void> {
-    const values = [...this.#entries.keys()].flatMap((key) => this.take(key) ?? []);
+    const values = [...this.#entries.values()].map(({ value, timer }) => {
+      clearTimeout(timer);
+      return value;
+    });
+    this.#entries.clear();
     await Promise.all(values.map(async (value) => this.#close(value)));
   }
 }

@@ -29,6 +29,14 @@ describe('what a thread keeps from one task for the next', () => {
     assert.equal(kept.take('a'), undefined);
   });
 
+  test('is handed to its closing as it was kept, a list too', async () => {
+    const closed: string[][] = [];
+    const kept = new Kept<string, string[]>((value) => void closed.push(value));
+    await kept.keep('a', ['one', 'two']);
+    await kept.letGo();
+    assert.deepEqual(closed, [['one', 'two']]);
+  });
+
   test('is closed when nobody asks for it for a while', async (t) => {
     mock.timers.enable({ apis: ['setTimeout'] });
     t.after(() => {
