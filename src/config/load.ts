@@ -1,5 +1,6 @@
 /** Loads the config file: all of its problems at once, or a frozen config. */
 import { errorText, UsageError } from '../base/errors.ts';
+import { WITHOUT_CODE } from '../base/without-code.ts';
 import { reportCrossChecks } from './checks.ts';
 import type { Draft } from './draft.ts';
 import { reportIssues } from './explain.ts';
@@ -52,8 +53,9 @@ function toTree(draft: Draft): unknown {
 }
 
 function parse(tree: unknown, draft: Draft, interpolated: ReadonlySet<unknown>) {
-  let result = configSchema.safeParse(tree);
-  if (!result.success && coerce(result.error.issues, tree, draft, interpolated)) result = configSchema.safeParse(tree);
+  let result = configSchema.safeParse(tree, WITHOUT_CODE);
+  if (!result.success && coerce(result.error.issues, tree, draft, interpolated))
+    result = configSchema.safeParse(tree, WITHOUT_CODE);
   if (!result.success) reportIssues(result.error.issues, tree, draft);
   return result;
 }

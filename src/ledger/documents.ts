@@ -3,6 +3,7 @@ import type * as z from 'zod';
 import { fail, type FailureError, type Stage } from '../base/errors.ts';
 import { TOOL } from '../base/tool.ts';
 import { visible } from '../base/visible.ts';
+import { WITHOUT_CODE } from '../base/without-code.ts';
 import { describeExcess, measureJson } from './json-limits.ts';
 import { cutAtList, ListCutter, listLines } from './long-list.ts';
 
@@ -62,6 +63,8 @@ const MOST_ITEM_BYTES = 32 * 1024 ** 2;
 const MOST_REST_BYTES = 64 * 1024 ** 2;
 /** Of what a document says no more than this is shown. */
 const SHOWN_CHARS = 100;
+/** Of a list, that are checked before code for them pays. */
+const FEW_ITEMS = 50;
 
 /** What a document says, which lies at `url`. Throws FailureError. */
 export function readDocument<T>(kind: DocumentKind<T>, body: Buffer, url: string): T {
@@ -124,7 +127,7 @@ export class DocumentReader<T> {
     const { format } = asRecord(value);
     const known = [kind, ...(kind.earlier ?? [])].find((one) => one.format === format);
     if (known === undefined && isOurs(format, kind)) throw newerDocument(kind, this.#url, value, format);
-    const parsed = (known ?? kind).schema.safeParse(value);
+    const parsed = (known ?? kind).schema.safeParse(value, WITHOUT_CODE);
     if (!parsed.success) throw this.#bad(firstProblem(parsed.error));
     const { longList } = kind;
     if (longList !== undefined && (asRecord(parsed.data)[longList.field] as unknown[]).length > 0)
@@ -149,7 +152,7 @@ export class DocumentReader<T> {
     this.#values += values;
     if (excess !== undefined) throw this.#bad(`${this.#place}: ${excess}`);
     if (this.#values > MOST_VALUES) throw this.#bad(`${this.#place}: it has more than ${MOST_VALUES} values`);
-    const { value, problem } = parseItem(this.#kind, parseValue(bytes));
+    const { value, problem } = parseItem(this.#kind, parseValue(bytes), this.#items);
     if (problem !== undefined) throw this.#bad(`${this.#place}${problem}`);
     this.#items += 1;
     this.#onItem(value, bytes, from);
@@ -163,8 +166,8 @@ export class DocumentReader<T> {
 /** Items of a part of a document that was read before as a whole: the bytes from the first one to the last one. */
 export function readItems(kind: DocumentKind<unknown>, bytes: Buffer): unknown[] {
   const values = JSON.parse(`[${bytes.toString()}]`) as unknown[];
-  return values.map((value) => {
-    const { value: item, problem } = parseItem(kind, value);
+  return values.map((value, index) => {
+    const { value: item, problem } = parseItem(kind, value, index);
     if (problem !== undefined) throw new Error(`an item that was read before is no item any more${problem}`);
     return item;
   });
@@ -184,7 +187,7 @@ export interface LaidDocument {
 export function layDocument<T>(kind: DocumentKind<T>, value: Listed<T>, url: string): LaidDocument {
   const { longList } = kind;
   const rest = longList === undefined ? value : { ...value, [longList.field]: [] };
-  const parsed = kind.schema.safeParse(rest);
+  const parsed = kind.schema.safeParse(rest, WITHOUT_CODE);
   if (!parsed.success) throw unreadable(kind, url, firstProblem(parsed.error));
   const items = longList === undefined ? [] : asRecord(value)[longList.field];
   if (!isItems(items)) throw unreadable(kind, url, `${longList?.field ?? ''}: must be a list`);
@@ -224,7 +227,7 @@ function* looked<T>(
 ): Generator<unknown, undefined> {
   let index = 0;
   for (const item of items) {
-    const { problem } = parseItem(kind, item);
+    const { problem } = parseItem(kind, item, index);
     if (problem !== undefined) throw unreadable(kind, url, `${kind.longList?.field ?? ''}[${index}]${problem}`);
     yield item;
     index += 1;
@@ -251,8 +254,8 @@ function isItems(value: unknown): value is ItemsOf<unknown> {
 }
 
 /** `problem` begins with the path within the item. */
-function parseItem<T>(kind: DocumentKind<T>, item: unknown): { value?: unknown; problem?: string } {
-  const parsed = kind.longList?.item.safeParse(item);
+function parseItem<T>(kind: DocumentKind<T>, item: unknown, index: number): { value?: unknown; problem?: string } {
+  const parsed = kind.longList?.item.safeParse(item, index < FEW_ITEMS ? WITHOUT_CODE : undefined);
   if (parsed === undefined || parsed.success) return { value: parsed?.data };
   const problem = firstProblem(parsed.error);
   return { problem: parsed.error.issues[0]?.path.length === 0 ? `: ${problem}` : `.${problem}` };
