@@ -60,7 +60,7 @@ export const BUDGET = Object.freeze({
     longestBytes: 640 * KIB,
   }),
 
-  /** Slices of what a compressor has made; a slice is copied into a piece at once. */
+  /** Slices of what a compressor has made; a slice is copied into a part, or written, at once. */
   slice: Object.freeze({ bytes: 128 * KIB }),
 
   isal: Object.freeze({
@@ -87,15 +87,12 @@ export const BUDGET = Object.freeze({
   /** What a zstd stream has besides its window and tables, which depend on the level. 300 KiB were measured. */
   zstd: Object.freeze({ stateBytes: 512 * KIB }),
 
-  /** From the compressor to the uploader; see process-memory.ts for why so large. */
-  pieces: Object.freeze({ bytes: MIB }),
-
   /** Parts of one upload that are alive at the same time. */
   parts: Object.freeze({
-    /** Copies that lib-storage made, on their way: the most of them, where `partsInFlight` is auto. */
+    /** On their way: the most of them, where `partsInFlight` is auto. */
     onTheWay: 6,
-    /** The pieces of the next one, and the copy that is made of them. */
-    inTheMaking: 2,
+    /** The next one, as it fills. */
+    inTheMaking: 1,
   }),
 
   /** Of a purge, in the main process: the keys and digests of an object's lines, however many it has. The daemon makes one at a time. */

@@ -1,14 +1,13 @@
 /** Keeps the process small: how V8 grows large heaps, and what the C library does with memory that was given back. */
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
-import { BUDGET } from './memory-budget.ts';
 
 /** Parameters of mallopt(3) in glibc. */
 const M_TRIM_THRESHOLD = -1;
 const M_MMAP_THRESHOLD = -3;
 const M_ARENA_MAX = -8;
-/** What is as large as a piece of an upload, or larger, is given back to the system as soon as it is freed. */
-const GIVEN_BACK_BYTES = BUDGET.pieces.bytes;
+/** What is as large as that, or larger, is given back to the system as soon as it is freed: a part of an upload has five times as much. */
+const GIVEN_BACK_BYTES = 1024 ** 2;
 
 /**
  * From now on heaps grow in small steps: for the daemon, which had 384 MiB after 20 minutes of the soak without it and 219 with

@@ -139,14 +139,14 @@ function compressorBytes({ codec, engine, level }: ArchiveConfig['compression'],
 /** From the compressor to the destination. */
 function uploadTerms(destination: DestinationConfig, budget: Budget): MemoryTerm[] {
   const { location, endpoint, partBytes, partsInFlight } = destination;
-  // One is filled while another is written.
-  if (location.kind === 'file') return [{ name: 'pieces of a file', bytes: 2 * budget.pieces.bytes }];
+  // What the compressor has made is written before it makes more.
+  if (location.kind === 'file') return [];
   const onTheWay = mostPartsOnTheWay(partsInFlight, budget);
   const parts = onTheWay + budget.parts.inTheMaking;
   const size = formatBytes(partBytes);
   const isEncrypted = !/^http:/i.test(endpoint ?? '');
   return [
-    { name: `parts in flight, ${parts} x ${size}`, bytes: parts * partBytes + budget.pieces.bytes },
+    { name: `parts in flight, ${parts} x ${size}`, bytes: parts * partBytes },
     ...(isEncrypted ? [{ name: `parts encrypted for TLS, ${onTheWay} x ${size}`, bytes: onTheWay * partBytes }] : []),
   ];
 }

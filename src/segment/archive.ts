@@ -13,7 +13,6 @@ import { readLines, type LineCount } from './read-lines.ts';
 import { openReader, type Reader } from './readers.ts';
 import { keepStore, takeStore } from './stores.ts';
 import { paceLines } from './pace-lines.ts';
-import { gatherPieces, PieceMemory } from './sink/pieces.ts';
 import type { WorkerMessage } from './messages.ts';
 import type { ObjectFacts, SegmentTask } from './task.ts';
 
@@ -40,11 +39,9 @@ class Progress {
 /** What the stages work with. */
 interface Parts {
   task: SegmentTask;
-  partBytes: number;
   reader: Reader;
   store: Store;
   buffers: EncodeBuffers;
-  pieces: PieceMemory;
 }
 
 /** Archives one segment. Throws the first cause when anything fails; then no object is visible, and the query is stopped. */
@@ -69,12 +66,7 @@ export async function archiveSegment(task: SegmentTask, ends: Ends, hooks: Segme
     closers.add('the buffers', () => {
       giveBuffersBack(buffers);
     });
-    const pieces = new PieceMemory();
-    closers.add('the pieces', () => {
-      pieces.close();
-    });
-    const { partBytes } = ends.destination;
-    await streamRows({ task, partBytes, reader, store, buffers, pieces }, progress, hooks);
+    await streamRows({ task, reader, store, buffers }, progress, hooks);
     finished = true;
     return describeObject(task, progress);
   } catch (error) {
@@ -86,7 +78,7 @@ export async function archiveSegment(task: SegmentTask, ends: Ends, hooks: Segme
 
 /** The stages as one pipeline: it closes all of them when one fails, and throws what failed first. */
 async function streamRows(
-  { task, partBytes, reader, store, buffers, pieces }: Parts,
+  { task, reader, store, buffers }: Parts,
   progress: Progress,
   hooks: SegmentHooks,
 ): Promise<void> {
@@ -109,13 +101,9 @@ async function streamRows(
   }
 
   async function upload(slices: AsyncIterable<Buffer>): Promise<void> {
-    const uploading = store.upload(task.key, gatherPieces(proveObject(slices), partBytes, pieces), {
+    const uploading = store.upload(task.key, proveObject(slices), {
       contentType: CODEC_FILES[task.compression.codec].contentType,
       ...(task.contentEncoding === undefined ? {} : { contentEncoding: task.contentEncoding }),
-      partBytes,
-      giveBack: (piece) => {
-        pieces.giveBack(piece);
-      },
       ...(task.replaces === undefined ? {} : { replaces: task.replaces }),
       isHeld: true,
       beforeLast: () => reader.end(task.lock),

@@ -32,13 +32,6 @@ export type OnUploadStarted = (uploadId: string) => void;
 export interface UploadOptions {
   contentType: string;
   contentEncoding?: string;
-  /**
-   * Bytes of each part but the last. Where one ends, a buffer of `body` should end as well, so that its memory can go early.
-   * The buffers belong to the store once they are yielded, until it gives them back.
-   */
-  partBytes: number;
-  /** Called with each buffer of `body` that nobody looks at any more; absent: its memory is freed. After a failure, some are not given back. */
-  giveBack?: (buffer: Buffer) => void;
   /** Refused, the upload fails with `precondition-failed`. */
   replaces?: Replaces;
   /** Whether it is held where the destination has an Object Lock. What is written again, or removed, never is. */
@@ -130,7 +123,10 @@ export interface Store {
   signing?: Signing | undefined;
   /** The same destination under another signal, to be closed with this one; without `onTrouble`, the same one is told. */
   under(signal: AbortSignal, onTrouble?: OnTrouble): Store;
-  /** Streams `body` into one object that is visible only when whole. Resolves once it is; rejects with the first cause. */
+  /**
+   * Streams `body` into one object that is visible only when whole. Resolves once it is; rejects with the first cause. A buffer
+   * of `body` may be written over once the next one is asked for.
+   */
   upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<Written>;
   /**
    * Writes a small object whole, or one whose content is known and need not be held, in one request. With `replaces`, after a

@@ -11,7 +11,6 @@ import { linkSignals, NEVER, untilAborted } from '../../base/signals.ts';
 import type { Signing } from '../../base/signing.ts';
 import { checkedPieces } from '../content.ts';
 import { errorCode, orUndefined, toFileFailure } from './errors.ts';
-import { freeNow } from '../free-now.ts';
 import { isUploadId, newUploadId, parseTemporaryName, pathOfKey, refuseSymlinks, temporaryPath } from './paths.ts';
 import { etagOf, putInPlace } from './put-in-place.ts';
 import { probeStore } from '../probe.ts';
@@ -261,14 +260,13 @@ class FileStore implements Store {
   async #fill(
     file: FileHandle,
     body: AsyncIterable<Buffer>,
-    { signal, onUploadStarted, giveBack = freeNow }: UploadOptions,
+    { signal, onUploadStarted }: UploadOptions,
     { temporary, uploadId }: { temporary: string; uploadId: string },
   ): Promise<string> {
     try {
       onUploadStarted?.(uploadId);
       for await (const buffer of buffersUntilAborted(body, signal)) {
         await this.#try(`writing ${temporary}`, () => file.writeFile(buffer));
-        giveBack(buffer);
       }
       return await this.#try(`writing ${temporary}`, () => syncFile(file));
     } finally {

@@ -5,6 +5,7 @@ import { mostPartsOnTheWay } from '../../base/memory-budget.ts';
 import { registerSecret } from '../../base/secrets.ts';
 import type { Location } from '../../config/location.ts';
 import type { DestinationConfig } from '../../config/schema.ts';
+import type { PartMemory } from './parts.ts';
 import { readIntoOneBuffer } from './read-buffer.ts';
 import type { OnTrouble } from '../trouble.ts';
 
@@ -36,6 +37,8 @@ export interface S3Target {
   learned: Learned;
   /** Told of requests that take long, or are sent again. */
   onTrouble: OnTrouble;
+  /** For one upload after the other; several at once have some of their own as well. */
+  partMemory: PartMemory;
 }
 
 /** What a server turns out to be like. */

@@ -203,6 +203,7 @@ class S3Store implements Store {
 
   close(): void {
     this.#target.client.destroy();
+    this.#target.partMemory.letGo();
   }
 
   async *#listPages(prefix: string, Delimiter?: string): AsyncGenerator<ListObjectsV2CommandOutput, void, undefined> {

@@ -4,6 +4,7 @@ import type { DestinationConfig } from '../../config/schema.ts';
 import type { OnTrouble } from '../trouble.ts';
 import { boundAnswers } from './bound-answers.ts';
 import { createClient, timeoutsOf, type Learned, type S3Location, type S3Target, type S3Timeouts } from './client.ts';
+import { PartMemory } from './parts.ts';
 import { FEWEST_IN_FLIGHT } from './parts-in-flight.ts';
 import { sendRequest, type AnyCommand, type SendOptions } from './send.ts';
 
@@ -24,7 +25,8 @@ export function openS3Target(
   const client = createClient(destination, timeouts);
   boundAnswers(client);
   const learned = learnedOf(destination);
-  return targetUnder({ client, bucket, prefix, destination, timeouts, signal, learned, onTrouble }, signal);
+  const partMemory = new PartMemory(destination.partBytes);
+  return targetUnder({ client, bucket, prefix, destination, timeouts, signal, learned, onTrouble, partMemory }, signal);
 }
 
 /** A thread opens a store anew after a failure or a pause, and keeps what the last one has learned. */

@@ -1,5 +1,6 @@
 /** One upload to S3: lib-storage sends the parts; here is what it leaves to its caller: ids, aborts, doubts, first causes. */
 import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   AbortMultipartUploadCommand,
@@ -8,13 +9,12 @@ import {
   type HeadObjectCommandOutput,
   type PutObjectCommandInput,
   type S3Client,
-  UploadPartCommand,
+  type UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { fail, type FailureError } from '../../base/errors.ts';
 import { mostPartsOnTheWay } from '../../base/memory-budget.ts';
-import { freeNow } from '../free-now.ts';
-import { PartBody } from './part-body.ts';
+import { feed, Parts } from './parts.ts';
 import { PartsInFlight } from './parts-in-flight.ts';
 import type { S3Target } from './client.ts';
 import { bareETag, isRefusal, sendUnder } from './conditions.ts';
@@ -37,33 +37,33 @@ export async function uploadToS3(
 ): Promise<Written> {
   options.signal.throwIfAborted();
   const upload = new OneUpload(target, key, options);
-  const { partBytes, giveBack = freeNow } = options;
-  const partBody = new PartBody(body, {
-    partBytes,
+  const parts = new Parts(body, {
+    partBytes: target.destination.partBytes,
+    memory: target.partMemory,
     inFlight: upload.inFlight,
-    giveBack,
     onFailure: (error) => {
       upload.fail(error);
     },
   });
-  upload.onFailure = () => partBody.destroy(new Error('the upload failed'));
+  upload.onFailure = () => {
+    parts.stop(new Error('the upload failed'));
+  };
   const onAbort = (): void => {
     upload.fail(options.signal.reason);
   };
   options.signal.addEventListener('abort', onAbort, { once: true });
   try {
-    const answered = await upload.send(partBody);
-    partBody.giveBackRest();
-    return { etag: await upload.check(partBody.bytes, answered) };
+    const answered = await upload.send(parts);
+    return { etag: await upload.check(parts.bytes, answered) };
   } catch (error) {
     upload.fail(error);
-    const etag = await upload.findLanded(partBody.bytes);
+    const etag = await upload.findLanded(parts.bytes);
     if (etag !== undefined) return { etag };
     await upload.abort();
     throw upload.firstCause;
   } finally {
     options.signal.removeEventListener('abort', onAbort);
-    partBody.destroy();
+    void parts.return();
   }
 }
 
@@ -89,8 +89,6 @@ class OneUpload {
   /** The server said that what is there is not what was to be replaced. */
   #isRefused = false;
   #parts = 0;
-  /** Parts that the server has, by number, whose memory is held until lib-storage has made the next one. */
-  readonly #answered = new Map<number, Buffer>();
 
   constructor(target: S3Target, key: string, options: UploadOptions) {
     this.#target = target;
@@ -113,16 +111,18 @@ class OneUpload {
   }
 
   /** Resolves to the ETag that the server answered, if it did. */
-  async send(partBody: PartBody): Promise<string | undefined> {
+  async send(parts: Parts): Promise<string | undefined> {
     const upload = new Upload({
       client: this.#watchedClient(),
-      params: { ...this.#params(), Body: partBody },
-      partSize: this.#options.partBytes,
+      // Of a length that it does not know; what it is to send, it is fed.
+      params: { ...this.#params(), Body: new Readable() },
+      partSize: this.#target.destination.partBytes,
       // One more asks for the next part, which is so gathered while the others are on their way; `inFlight` lets it go.
       queueSize: mostPartsOnTheWay(this.#target.destination.partsInFlight) + 1,
       // lib-storage would abort while other parts are still on the way, or not at all when the body is stalled.
       leavePartsOnError: true,
     });
+    feed(upload, parts);
     const { ETag } = await upload.done();
     return ETag;
   }
@@ -193,7 +193,7 @@ class OneUpload {
     const name = requestOf(command);
     if (this.#failure !== undefined) throw new Error('the upload failed', { cause: this.#failure.cause });
     const finishes = name === 'PutObject' || name === 'CompleteMultipartUpload';
-    if (command instanceof UploadPartCommand) this.#partMade();
+    if (name === 'UploadPart') this.#parts += 1;
     const carriesData = name === 'UploadPart' || name === 'PutObject';
     const options = carriesData ? { abortSignal: this.#cutData.signal } : {};
     try {
@@ -205,7 +205,9 @@ class OneUpload {
         : this.#target.client.send(command, options));
       const ms = performance.now() - sentAt;
       if (name === 'CreateMultipartUpload') this.#started(answer as CreateMultipartUploadCommandOutput, ms);
-      if (command instanceof UploadPartCommand) this.#partAnswered(command, ms);
+      if (name === 'UploadPart') this.inFlight.answered(ms);
+      // The server answered, so it has read the request to its end, and there are no more tries to make.
+      if (carriesData) this.#target.partMemory.giveBack((command as UploadPartCommand).input.Body as Buffer);
       return answer;
     } catch (error) {
       const operation = { name, key: this.#key, isHeld: this.#options.isHeld === true };
@@ -232,29 +234,6 @@ class OneUpload {
     this.inFlight.measured(ms);
     this.#uploadId = UploadId;
     if (UploadId !== undefined) this.#options.onUploadStarted?.(UploadId);
-  }
-
-  #partMade(): void {
-    this.#parts += 1;
-    this.#freeParts();
-  }
-
-  #partAnswered({ input }: UploadPartCommand, ms: number): void {
-    this.inFlight.answered(ms);
-    this.#answered.set(input.PartNumber ?? 0, input.Body as Buffer);
-    this.#freeParts();
-  }
-
-  /**
-   * The memory of a part ends with the first byte of the next one; once that is made too, nobody looks at it again: the
-   * server answered, so it has read the request to its end, and the SDK has no more tries to make.
-   */
-  #freeParts(): void {
-    for (const [part, body] of this.#answered) {
-      if (part >= this.#parts) continue;
-      this.#answered.delete(part);
-      freeNow(body);
-    }
   }
 
   #params(): PutObjectCommandInput {

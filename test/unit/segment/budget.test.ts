@@ -15,7 +15,6 @@ import { TABLES_END } from '../../../src/format/jsonl/write/binary/wasm/places.t
 import { TextEncoder } from '../../../src/format/jsonl/write/text-encoder.ts';
 import { ContentProof } from '../../../src/format/proof.ts';
 import type { Column } from '../../../src/postgres/columns.ts';
-import { gatherPieces, PieceMemory } from '../../../src/segment/sink/pieces.ts';
 import { zstdTableBytes, zstdWindowBytes } from '../../../src/base/zstd-levels.ts';
 import { skipWithout } from '../../support/needs.ts';
 
@@ -28,7 +27,7 @@ const OTHER_SIZES: Record<string, string> = {
   'segment/source/row-reader.ts': 'the part of a message that is looked at, in the window',
   'segment/source/wide-row.ts': 'steps through the window',
   'segment/verify/object.ts': 'a surplus of bytes that are counted, and not held',
-  'segment/sink/pieces.ts': 'what the first piece begins with, in place of a whole one',
+  'store/s3/parts.ts': 'what the first part begins with, in place of a whole one',
   'segment/source/cursor.ts': 'rows, which lie in the heap',
   'format/jsonl/write/text-encoder.ts': 'characters, which lie in the heap',
   'format/jsonl/wasm.ts': 'a page of a memory',
@@ -81,13 +80,6 @@ describe('the stages allocate by the budget', () => {
     assert.throws(() => {
       lines.reserve(widestLinesBytes(BUDGET) - room + 1);
     }, /more than a buffer of lines takes/);
-  });
-
-  test('pieces of what is uploaded', async () => {
-    const sizes: number[] = [];
-    for await (const piece of gatherPieces(once(Buffer.alloc(3 * BUDGET.pieces.bytes)), 1024 ** 3, new PieceMemory()))
-      sizes.push(piece.buffer.byteLength);
-    assert.deepEqual(sizes, [BUDGET.pieces.bytes, BUDGET.pieces.bytes, BUDGET.pieces.bytes]);
   });
 
   for (const engine of ['isal', 'zlib', 'zstd'] as const)
