@@ -1,11 +1,16 @@
+/**
+ * Runs that are killed at any instant, and gone on with by the same command. Each run of the tests takes other instants.
+ * PGSLUICE_TEST_KILLS says how many, about; `.ci/run` makes it thirty, which kill at every one of the early ones.
+ */
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { verifyCommand, type VerifyCommandOptions } from '../../src/commands/verify.ts';
 import type { Manifest } from '../../src/ledger/manifest.ts';
 import { type CliProcess, eventually, withDeadline } from '../support/cli.ts';
-import { runInProcess, type RunInProcess } from '../support/in-process.ts';
+import { commandInProcess, runInProcess, type RunInProcess } from '../support/in-process.ts';
 import { openRandom } from '../support/random.ts';
 import {
   assertEachOnce,
@@ -19,12 +24,18 @@ import {
 import { startProxy, type S3Proxy } from '../support/s3-proxy.ts';
 import { createWideTable, openSite, type Site } from '../support/site.ts';
 
-const ROWS = 40_000;
+const KILLS = Number(process.env['PGSLUICE_TEST_KILLS'] ?? 8);
+const IS_LONG = KILLS >= 30;
+/** Of runs by key: the early instants are shared out among three, of which the short loop makes one. */
+const KEY_RUNS = IS_LONG ? 3 : 1;
+const PART_KILLS = IS_LONG ? 7 : 2;
+const PAGE_RUNS = IS_LONG ? 2 : 1;
+
+const ROWS = 20_000;
+/** So many that some are left at the last kill; of more than 5 MiB each, so that each has several parts. */
+const WIDE_SEGMENTS = Math.max(5, 2 * PART_KILLS);
 /** Of 10 kB each. */
-const WIDE_ROWS = 7_400;
-const WIDE_SEGMENTS = 13;
-/** Of these, in the run that is not killed: seven segments or so. */
-const STALLED_ROWS = 4_000;
+const WIDE_ROWS = WIDE_SEGMENTS * 572;
 const PARALLEL = 2;
 
 const random = openRandom();
@@ -92,7 +103,7 @@ const LATE: (() => Instant)[] = [
   () => atRequest('DeleteObjects', /^$/, 1, 'answered'),
 ];
 
-/** Runs the same command again and again, killed at each of the instants, until it ends by itself. Returns the kills. */
+/** Runs the same command again and again, killed at each of the instants, and then to its end. Returns the kills. */
 async function runThroughKills(
   config: string,
   archive: string,
@@ -109,8 +120,9 @@ async function runThroughKills(
     }
     killed += 1;
   }
-  const { code, stderr } = await site.run(['run', archive, '--run-id', run, '--json'], config);
-  assert.equal(code, 0, stderr);
+  await waitForNoBackends(archive);
+  const { result } = await runInProcess(site, config, archive, run);
+  assert.notEqual(result.status, 'failed', JSON.stringify(result.error));
   return killed;
 }
 
@@ -125,6 +137,18 @@ async function killAt(cli: CliProcess, instant: Instant): Promise<boolean> {
   const { signal } = await cli.ended();
   await ended;
   return signal === 'SIGKILL';
+}
+
+async function waitForNoBackends(archive: string): Promise<void> {
+  await eventually('no backend is left', async () => (await site.backends(`pgsluice ${archive}%`)).length === 0);
+}
+
+async function assertVerified(config: string, archive: string, options: VerifyCommandOptions): Promise<string> {
+  const { code, stdout } = await commandInProcess(site, config, (invocation) =>
+    verifyCommand(invocation, archive, options),
+  );
+  assert.equal(code, 0, stdout);
+  return stdout;
 }
 
 async function assertCommittedOnce(archive: string, run: string, rows: number, objects = 20): Promise<Manifest> {
@@ -142,6 +166,12 @@ function shuffled<T>(items: readonly T[]): T[] {
     .map(({ item }) => item);
 }
 
+/** So many of them, in their order. */
+function some<T>(items: readonly T[], count: number): T[] {
+  const chosen = new Set(shuffled(items).slice(0, count));
+  return items.filter((item) => chosen.has(item));
+}
+
 function nextRunId(at: number): string {
   return `202611${String(10 + at).padStart(2, '0')}T021500Z`;
 }
@@ -154,8 +184,10 @@ before(async () => {
   stalling = await startProxy(site.s3);
   stalling.order('UploadPart', { kind: 'stall' }, 1, 'part-00001.jsonl');
   const destinations = { default: site.destination({ endpoint: stalling.endpoint }) };
-  const archive = { ...(await inSegments('wide', WIDE_SEGMENTS)), where: `id <= ${STALLED_ROWS}` };
-  const config = await site.writeConfig({ destinations, archives: { stalled: archive } });
+  const config = await site.writeConfig({
+    destinations,
+    archives: { stalled: await inSegments('wide', WIDE_SEGMENTS) },
+  });
   stalled = runInProcess(site, config, 'stalled', nextRunId(0), 'stalled');
 });
 after(async () => {
@@ -170,14 +202,11 @@ async function inSegments(table: string, count: number): Promise<object> {
 }
 
 describe('a run that is killed at any instant, and started again with the same command', () => {
-  // Each run of the tests takes other ones: all of them take a minute and a half.
-  const first = random.integer(0, 1);
-  // Between them, the three runs are killed at each of the early ones.
   const early = shuffled(EARLY);
-  for (const [at, late] of LATE.filter((_, index) => index % 2 === first).entries()) {
+  for (const [at, late] of shuffled(LATE).slice(0, KEY_RUNS).entries()) {
     test(`by key, goes on from its receipts until it commits, and does only again what was in flight, ${at}`, async (t) => {
       t.diagnostic(`PGSLUICE_TEST_SEED=${random.seed}`);
-      const config = await site.writeConfig({ archives: { by_key: segmented('rows', 'key', '128KiB') } });
+      const config = await site.writeConfig({ archives: { by_key: segmented('rows', 'key', '64KiB') } });
       const run = nextRunId(at);
       site.proxy.reset();
       const killed = await runThroughKills(
@@ -197,16 +226,15 @@ describe('a run that is killed at any instant, and started again with the same c
   }
 
   test('by key, holds what verify proves', async () => {
-    const config = await site.writeConfig({ archives: { by_key: segmented('rows', 'key', '128KiB') } });
-    const verified = await site.run(['verify', 'by_key', nextRunId(0)], config);
-    assert.equal(verified.code, 0, verified.stdout);
+    const config = await site.writeConfig({ archives: { by_key: segmented('rows', 'key', '64KiB') } });
+    await assertVerified(config, 'by_key', { run: nextRunId(0) });
   });
 
   test('by key, in several parts each, leaves no unfinished upload', async (t) => {
     const config = await site.writeConfig({ archives: { parts: await inSegments('wide', WIDE_SEGMENTS) } });
     site.proxy.reset();
     const run = nextRunId(0);
-    const killed = await runThroughKills(config, 'parts', run, [
+    const instants = [
       atRequest('CreateMultipartUpload', PART, 1, 'begun'),
       atRequest('CreateMultipartUpload', PART, 2, 'answered'),
       atRequest('UploadPart', PART, random.integer(1, 4), 'begun'),
@@ -214,7 +242,8 @@ describe('a run that is killed at any instant, and started again with the same c
       atRequest('CompleteMultipartUpload', PART, random.integer(1, 2), 'begun'),
       atLostAnswer('CompleteMultipartUpload', '.jsonl'),
       atRequest('CompleteMultipartUpload', PART, random.integer(1, 2), 'answered'),
-    ]);
+    ];
+    const killed = await runThroughKills(config, 'parts', run, some(instants, PART_KILLS));
     const { objects } = await assertCommittedOnce('parts', run, WIDE_ROWS, WIDE_SEGMENTS);
     assert.ok(site.proxy.seen('UploadPart').length >= 2 * objects.length);
     const begun = uploadsBegun(site.proxy.requests, 'parts').length;
@@ -227,15 +256,15 @@ describe('a run that is killed at any instant, and started again with the same c
   });
 
   test('by pages, is planned again each time, and commits under one snapshot', async () => {
-    const config = await site.writeConfig({ archives: { by_pages: segmented('rows', 'pages', '128KiB') } });
-    for (const [at, late] of [LATE[1]!(), LATE[4]!()].entries()) {
+    const config = await site.writeConfig({ archives: { by_pages: segmented('rows', 'pages', '64KiB') } });
+    for (const [at, late] of some([LATE[1]!(), LATE[4]!()], PAGE_RUNS).entries()) {
       site.proxy.reset();
       const run = nextRunId(at);
       const early = [
         atRequest('PutObject', PART, random.integer(1, 9), 'answered'),
         atRequest('PutObject', RECEIPT, random.integer(1, 15), 'answered'),
       ];
-      kills += await runThroughKills(config, 'by_pages', run, [...early, late]);
+      kills += await runThroughKills(config, 'by_pages', run, [...some(early, PAGE_RUNS), late]);
       assert.equal((await assertCommittedOnce('by_pages', run, ROWS)).consistency, 'single-snapshot');
     }
   });
@@ -244,14 +273,14 @@ describe('a run that is killed at any instant, and started again with the same c
     const folder = path.join(site.folder, 'srv');
     const config = await site.writeConfig({
       destinations: { default: { url: `file://${folder}` } },
-      archives: { folder: segmented('rows', 'key', '128KiB') },
+      archives: { folder: segmented('rows', 'key', '64KiB') },
     });
     const run = nextRunId(0);
     kills += await runThroughKills(
       config,
       'folder',
       run,
-      Array.from({ length: Math.max(7, 32 - kills) }, () => afterMs(random.integer(150, 600))),
+      Array.from({ length: Math.max(2, KILLS + 2 - kills) }, () => afterMs(random.integer(150, 600))),
     );
     const files = (await readdir(path.join(folder, 'folder'), { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile())
@@ -263,17 +292,15 @@ describe('a run that is killed at any instant, and started again with the same c
       '_manifest.json',
       ...Array.from({ length: files.length - 2 }, (_, at) => `part-${String(at).padStart(5, '0')}.jsonl.gz`),
     ]);
-    const verified = await site.run(['verify', 'folder', '--json'], config);
-    assert.equal(verified.code, 0, verified.stdout);
-    assert.equal((JSON.parse(verified.stdout) as { rows: number }).rows, ROWS);
-    const chain = await site.run(['verify', 'folder', '--chain'], config);
-    assert.equal(chain.code, 0, chain.stdout);
+    const { rows } = JSON.parse(await assertVerified(config, 'folder', {})) as { rows: number };
+    assert.equal(rows, ROWS);
+    await assertVerified(config, 'folder', { chain: true });
     t.diagnostic(`${kills} kills in all`);
   });
 
-  test('was killed at least thirty times, and left no backend behind', async () => {
-    assert.ok(kills >= 30, `${kills} kills`);
-    await eventually('no backend is left', async () => (await site.backends('pgsluice by_%')).length === 0);
+  test('was killed as often as was asked for, and left no backend behind', async () => {
+    assert.ok(kills >= KILLS, `${kills} kills`);
+    await waitForNoBackends('by_');
   });
 });
 
@@ -283,6 +310,6 @@ describe('a request that is never answered', () => {
     assert.equal(result.status, 'committed', JSON.stringify(result.error));
     assert.equal(stalling.seen('UploadPart').length, 2 * result.objects + 1, 'one part was sent again');
     assert.deepEqual(stalling.pendingUploads(), []);
-    await assertCommittedOnce('stalled', nextRunId(0), STALLED_ROWS, 5);
+    await assertCommittedOnce('stalled', nextRunId(0), WIDE_ROWS, WIDE_SEGMENTS);
   });
 });

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { RunResult } from '../../src/run/run-archive.ts';
 import { eventually } from '../support/cli.ts';
+import { runInProcess } from '../support/in-process.ts';
 import { startPostgresProxy } from '../support/postgres-proxy.ts';
 import { oracleLines } from '../support/read-lines.ts';
-import { createGatedView, createWideTable, failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
+import { createGatedView, createWideTable, failureOf, openSite, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
-const MB = 1e6;
+/** Nearly twice the heap of a worker. */
+const HUGE_BYTES = 60e6;
 
 describe('a row that is too wide for the heap of a worker', () => {
   let site: Site;
@@ -20,7 +22,7 @@ describe('a row that is too wide for the heap of a worker', () => {
     await site.database.client.query(
       `CREATE TABLE huge (id int PRIMARY KEY, pad text);
        INSERT INTO huge SELECT i, repeat('x', 10000) FROM generate_series(1, 700) AS i;
-       INSERT INTO huge VALUES (701, repeat('y', ${200 * MB}));
+       INSERT INTO huge VALUES (701, repeat('y', ${HUGE_BYTES}));
        INSERT INTO huge VALUES (702, 'after')`,
     );
     const archive = { read: 'cursor', compression: { codec: 'none' }, segments: { by: 'none' } };
@@ -28,9 +30,11 @@ describe('a row that is too wide for the heap of a worker', () => {
       archives: { huge: { table: 'huge', ...archive }, narrow: { table: 'narrow', ...archive } },
       workers: { threads: 2, maxOldGenerationSizeMb: 32 },
     });
-    const cli = site.start(['run', '--all', '--run-id', RUN, '--json'], config);
-    results = resultsOf(await cli.ended());
-    log = cli.stderr;
+    const runs = await Promise.all(
+      ['huge', 'narrow'].map((archive) => runInProcess(site, config, archive, RUN, 'too wide')),
+    );
+    results = runs.map(({ result }) => result);
+    log = JSON.stringify(runs);
   });
 
   test('fails its run with its place and a remedy, at once', () => {
@@ -38,9 +42,9 @@ describe('a row that is too wide for the heap of a worker', () => {
     assert.equal(failure.code, 'row-too-wide');
     assert.equal(failure.transient, false);
     assert.match(failure.message, /row 701 of public\.huge, which follows the row with the key \(700\)/);
-    assert.match(failure.message, /190\.7 MiB wide/);
+    assert.match(failure.message, /57\.2 MiB wide/);
     const neededMb = Number(/maxOldGenerationSizeMb to (\d+) or more/.exec(failure.hint)?.[1]);
-    assert.ok((neededMb * 1024 ** 2) / 4 > 200 * MB, failure.hint);
+    assert.ok((neededMb * 1024 ** 2) / 4 > HUGE_BYTES, failure.hint);
     assert.match(failure.hint, /exclude or where/);
     assert.ok(!log.includes('tried again'), 'the same row would fail again');
     assert.ok(!log.includes('yyyy'), 'the value is not logged');
@@ -69,17 +73,17 @@ describe('rows that fit', () => {
     // A quarter of the heap of 32 MiB, less the frame and the other columns; text of four bytes a character is worst.
     await client.query(
       `CREATE TABLE at_limit (id int PRIMARY KEY, t text, j json, jb jsonb, b bytea);
-       INSERT INTO at_limit (id, t) SELECT i, repeat('é😀x"', 900000) FROM generate_series(1, 4) AS i;
-       INSERT INTO at_limit (id, j) SELECT i, ('"' || repeat('é😀x ', 1000000) || '"')::json FROM generate_series(5, 8) AS i;
-       INSERT INTO at_limit (id, jb) SELECT i, to_jsonb(repeat('é😀x ', 1000000)) FROM generate_series(9, 12) AS i;
-       INSERT INTO at_limit (id, b) SELECT i, decode(repeat('00ff', 1900000), 'hex') FROM generate_series(13, 16) AS i`,
+       INSERT INTO at_limit (id, t) SELECT i, repeat('é😀x"', 900000) FROM generate_series(1, 2) AS i;
+       INSERT INTO at_limit (id, j) SELECT i, ('"' || repeat('é😀x ', 1000000) || '"')::json FROM generate_series(5, 6) AS i;
+       INSERT INTO at_limit (id, jb) SELECT i, to_jsonb(repeat('é😀x ', 1000000)) FROM generate_series(9, 10) AS i;
+       INSERT INTO at_limit (id, b) SELECT i, decode(repeat('00ff', 1900000), 'hex') FROM generate_series(13, 14) AS i`,
     );
     const config = await site.writeConfig({
       archives: { at_limit: { table: 'at_limit', read: 'cursor', segments: { by: 'none' } } },
       workers: { threads: 1, maxOldGenerationSizeMb: 32 },
     });
-    const [result] = await site.archive(['at_limit', '--run-id', RUN], config);
-    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+    const { result } = await runInProcess(site, config, 'at_limit', RUN, 'one thread');
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
     const lines = await site.lines('at_limit', RUN);
     assert.ok(lines.join() === (await oracleLines(site.database.url, 'at_limit')).join(), 'the lines differ');
   });
@@ -92,30 +96,31 @@ describe('rows that fit', () => {
       archives: { grown: { query, read: 'cursor', compression: { engine: 'zlib' } } },
       workers: { threads: 1, maxOldGenerationSizeMb: 32 },
     });
-    const [result] = await site.archive(['grown', '--run-id', RUN], config);
-    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+    const { result } = await runInProcess(site, config, 'grown', RUN, 'one thread');
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
     assert.equal(result.rows, 6100);
   });
 
   test('but whose values exhaust the heap fail alone, with the remedy, and the process lives on', async (t) => {
     const view = await createGatedView(site, 'gated', 1300, 1200);
     await site.database.client.query('CREATE TABLE small (id int); INSERT INTO small VALUES (1)');
+    // The thread's connection goes with it, which the server does not hear of.
+    const proxy = await startPostgresProxy(site.database.url);
+    t.after(() => proxy.stop());
+    proxy.passesHangUps = false;
     const config = await site.writeConfig({
+      sources: { default: { url: proxy.url } },
       archives: {
         exhausted: { query: exhaustingQuery('gated', 1200), read: 'cursor', compression: { codec: 'none' } },
         small: { table: 'small' },
       },
       workers: { threads: 2, maxOldGenerationSizeMb: 20, maxYoungGenerationSizeMb: 1 },
     });
-    // The thread's connection goes with it, which the server does not hear of.
-    const proxy = await startPostgresProxy(site.database.url);
-    t.after(() => proxy.stop());
-    proxy.passesHangUps = false;
-    const cli = site.start(['run', '--all', '--run-id', RUN, '--json'], config, { DATABASE_URL: proxy.url });
+    const running = ['exhausted', 'small'].map((archive) => runInProcess(site, config, archive, RUN, 'small heaps'));
     await view.reached();
     await eventually('an upload is begun', async () => site.pendingUploads('exhausted').length === 1);
     await view.open();
-    const results = resultsOf(await cli.ended());
+    const results = (await Promise.all(running)).map(({ result }) => result);
     assert.equal(results[1]?.status, 'committed', JSON.stringify(results[1]?.error));
     const failure = failureOf(results.slice(0, 1));
     assert.equal(failure.code, 'worker-out-of-memory');

@@ -41,6 +41,7 @@ async function createTable(name: string, besides = ''): Promise<string> {
     INSERT INTO ${name} SELECT i, timestamptz '2026-01-01Z' + i * interval '1 hour', md5(i::text) FROM generate_series(1, ${ROWS}) AS i`);
   const config = await site.writeConfig({
     log: { level: 'silent' },
+    workers: { threads: 1 },
     sources: { default: { url: '${DATABASE_URL}' }, proxied: { url: proxy.url } },
     archives: {
       [name]: {
@@ -108,7 +109,7 @@ function startApplication(name: string): { stop: () => Promise<{ written: number
     const client = await connect(site.database.url);
     for (let n = 10_000; !isStopped; n += 1) {
       await work(client, n).catch((error: unknown) => errors.push(error));
-      await sleep(20);
+      await sleep(50);
     }
     await client.end();
   };

@@ -4,7 +4,7 @@ import { before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { restoreCommand } from '../../src/commands/restore.ts';
 import type { RestoreResult } from '../../src/restore/request.ts';
-import { commandInProcess } from '../support/in-process.ts';
+import { commandInProcess, runInProcess } from '../support/in-process.ts';
 import { openSite, PREFIX, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
@@ -24,13 +24,15 @@ describe('an object that is not what its manifest says', () => {
     const segments = { by: 'key', targetSize: '512KiB' };
     config = await site.writeConfig({
       log: { level: 'silent' },
+      workers: { threads: 1 },
       archives: {
         gzipped: { table: 'original', segments },
         zstd: { table: 'original', segments, compression: { codec: 'zstd' } },
         plain: { table: 'original', segments, compression: { codec: 'none' } },
       },
     });
-    for (const result of await site.archive(['--all', '--run-id', RUN], config)) {
+    for (const archive of ['gzipped', 'zstd', 'plain']) {
+      const { result } = await runInProcess(site, config, archive, RUN);
       assert.equal(result.status, 'committed', JSON.stringify(result.error));
     }
   });
@@ -40,7 +42,10 @@ describe('an object that is not what its manifest says', () => {
     return commandInProcess(site, config, (invocation) => restoreCommand(invocation, archive, options));
   }
 
-  /** Restores with `key` changed, then with it as it was. Resolves to the first result. */
+  /** Those that were restored with all as it was. */
+  const restored = new Set<string>();
+
+  /** Restores with `key` changed, then with it as it was, once for each archive. Resolves to the first result. */
   async function restoreDamaged(
     archive: string,
     name: string,
@@ -62,13 +67,16 @@ describe('an object that is not what its manifest says', () => {
     );
     assert.deepEqual(rows, [{ rows: 0 }], 'a damaged object restores nothing');
     await overwrite(key, original);
+    const result = JSON.parse(stdout) as RestoreResult;
+    if (restored.has(archive)) return result;
+    restored.add(archive);
     const again = await restore(archive);
     assert.equal(again.code, 0, again.stdout);
     const { rows: equal } = await client.query(
       'SELECT count(*)::int AS rows, (SELECT count(*)::int FROM (TABLE original EXCEPT TABLE back) AS x) AS missing FROM back',
     );
     assert.deepEqual(equal, [{ rows: 600, missing: 0 }]);
-    return JSON.parse(stdout) as RestoreResult;
+    return result;
   }
 
   test('in one byte of a value restores nothing, though all of its rows could be read', async () => {

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import { afterEach, before, describe, test } from 'node:test';
+import { listCommand } from '../../src/commands/list.ts';
 import type { Rehearsals } from '../../src/ledger/rehearsals.ts';
 import { eventually, happened, withDeadline } from '../support/cli.ts';
 import { EVERY_SECOND } from '../support/daemon.ts';
-import { runInProcess } from '../support/in-process.ts';
+import { commandInProcess, runInProcess, type RunInProcess } from '../support/in-process.ts';
 import { testDatabase } from '../support/postgres.ts';
 import { startPostgresProxy, type PostgresProxy } from '../support/postgres-proxy.ts';
 import { oracleLines } from '../support/read-lines.ts';
 import { createGatedView, createWideTable, openSite, PREFIX, resultsOf, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
+/** Of 10 kB each: two parts and a bit. */
+const ROWS = 1100;
 const NO_CODEC = { compression: { codec: 'none' }, segments: { by: 'none' } };
 
 describe('a run that gets a signal', () => {
@@ -17,11 +20,20 @@ describe('a run that gets a signal', () => {
 
   before(async () => {
     site = await openSite();
-    await createWideTable(site, 'wide', 3000);
+    await createWideTable(site, 'wide', ROWS);
   });
   afterEach(() => {
     site.proxy.reset();
   });
+
+  /** The next run with the same id, which commits; resolves to what it logs. */
+  async function goOn(config: string, archive: string): Promise<RunInProcess['log']> {
+    // The server notices that the killed process is gone when it writes to its socket; the lock lives until then.
+    await site.waitForNoBackends();
+    const { result, log } = await runInProcess(site, config, archive, RUN);
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
+    return log;
+  }
 
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     test(`${signal} while the destination is slow drops everything, and exits with 130`, async () => {
@@ -101,7 +113,7 @@ describe('a run that gets a signal', () => {
     assert.equal((await cli.ended()).code, 130);
     site.proxy.reset();
     assert.equal(site.pendingUploads('twice').length, 1);
-    assert.equal((await site.archive(['twice', '--run-id', RUN], config))[0]?.status, 'committed');
+    await goOn(config, 'twice');
     assert.deepEqual(site.pendingUploads('twice'), []);
   });
 
@@ -118,19 +130,15 @@ describe('a run that gets a signal', () => {
     site.proxy.reset();
     assert.equal(await site.manifest('killed', RUN), undefined);
     assert.equal(site.pendingUploads('killed').length, 1);
-    const listed = await site.run(['list', 'killed', '--json'], config);
+    const listed = await commandInProcess(site, config, (invocation) => listCommand(invocation, 'killed'));
     const statuses = (JSON.parse(listed.stdout) as { status: string }[]).map(({ status }) => status);
     assert.ok(
       statuses.every((status) => status === 'unfinished'),
       statuses.join(),
     );
 
-    // The server notices that the killed process is gone when it writes to its socket; the lock lives until then.
-    await site.waitForNoBackends();
-    const again = site.start(['run', 'killed', '--run-id', RUN, '--json'], config);
-    const [result] = resultsOf(await again.ended());
-    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
-    assert.equal(again.log.filter(({ msg }) => msg.includes('aborted an unfinished upload')).length, 1);
+    const log = await goOn(config, 'killed');
+    assert.equal(log.filter(({ message }) => message.includes('aborted an unfinished upload')).length, 1);
     assert.deepEqual(site.pendingUploads('killed'), []);
     assert.equal(site.pendingUploads('killed_too').length, 1, 'the upload of another archive is left alone');
     assert.ok((await site.lines('killed', RUN)).join() === (await oracleLines(site.database.url, 'wide')).join());
@@ -144,9 +152,8 @@ describe('a run that gets a signal', () => {
     cli.kill('SIGKILL');
     await cli.ended();
     await site.assertNothingLeft('late', RUN);
-    await site.waitForNoBackends();
-    assert.equal((await site.archive(['late', '--run-id', RUN], config))[0]?.status, 'committed');
-    assert.equal((await site.lines('late', RUN)).length, 3000);
+    await goOn(config, 'late');
+    assert.equal((await site.lines('late', RUN)).length, ROWS);
   });
 });
 

@@ -4,11 +4,13 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { afterEach, before, describe, test } from 'node:test';
 import { happened } from '../support/cli.ts';
+import { runInProcess } from '../support/in-process.ts';
 import { oracleLines } from '../support/read-lines.ts';
 import { createGatedView, createWideTable, failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
-const ROWS = 1500;
+/** Of 10 kB each: two parts and a bit. */
+const ROWS = 1100;
 const NO_CODEC = { compression: { codec: 'none' }, segments: { by: 'none' } };
 
 describe('a destination that fails in mid-run', () => {
@@ -38,10 +40,10 @@ describe('a destination that fails in mid-run', () => {
       archives: { downed: { table: 'wide', ...NO_CODEC, retry: { attempts: 2, backoff: '10ms' } } },
     });
     const stalled = site.proxy.order('UploadPart', { kind: 'stall' }, 1);
-    const cli = site.start(['run', 'downed', '--run-id', RUN, '--json'], config);
+    const running = runInProcess(site, config, 'downed', RUN);
     await happened(stalled);
     await site.proxy.down();
-    const failure = failureOf(resultsOf(await cli.ended()));
+    const failure = failureOf([(await running).result]);
     assert.equal(failure.code, 'connection-refused');
     assert.equal(failure.stage, 'upload');
     assert.equal(failure.transient, true);
@@ -51,10 +53,9 @@ describe('a destination that fails in mid-run', () => {
 
     await site.proxy.up();
     const left = site.pendingUploads('downed').length;
-    const again = site.start(['run', 'downed', '--run-id', RUN, '--json'], config);
-    const [result] = resultsOf(await again.ended());
-    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
-    assert.equal(again.log.filter(({ msg }) => msg.includes('aborted an unfinished upload')).length, left);
+    const { result, log } = await runInProcess(site, config, 'downed', RUN);
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
+    assert.equal(log.filter(({ message }) => message.includes('aborted an unfinished upload')).length, left);
     await assertWhole('downed');
   });
 
@@ -64,42 +65,41 @@ describe('a destination that fails in mid-run', () => {
     });
     // The SDK tries each request three times, so seven in a row fail a segment at least once.
     const fault = site.proxy.order('UploadPart', { kind: 'error', status: 503, code: 'SlowDown' }, 7);
-    const cli = site.start(['run', 'busy', '--run-id', RUN, '--json'], config);
-    const [result] = resultsOf(await cli.ended());
-    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+    const { result, log } = await runInProcess(site, config, 'busy', RUN);
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
     assert.equal(fault.hits, 7);
-    assert.ok(cli.log.some(({ level, msg }) => level === 40 && msg.includes('tried again')));
+    assert.ok(log.some(({ level, message }) => level === 'warn' && message.includes('tried again')));
     await assertWhole('busy');
   });
 
   test('and loses the answer of the request that finishes the upload has the object, once', async () => {
     const config = await site.writeConfig({ archives: { lost: { table: 'wide', ...NO_CODEC } } });
     const fault = site.proxy.order('CompleteMultipartUpload', { kind: 'lose-answer' }, 1);
-    const [result] = await site.archive(['lost', '--run-id', RUN], config);
+    const { result } = await runInProcess(site, config, 'lost', RUN);
     assert.equal(fault.hits, 1);
-    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
     await assertWhole('lost');
   });
 
   test('and loses the answer of the commit says committed, as it is', async () => {
     const config = await site.writeConfig({ archives: { lost_commit: { table: 'wide', ...NO_CODEC } } });
     const fault = site.proxy.order('PutObject', { kind: 'lose-answer' }, 1, '_manifest.json');
-    const [result] = await site.archive(['lost_commit', '--run-id', RUN], config);
+    const { result } = await runInProcess(site, config, 'lost_commit', RUN);
     assert.equal(fault.hits, 1);
-    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
     await assertWhole('lost_commit');
   });
 
   test('and forbids the upload fails at once, without a retry, and stops the query', async () => {
     const config = await site.writeConfig({ archives: { forbidden: { table: 'wide', ...NO_CODEC } } });
     const fault = site.proxy.order('UploadPart', { kind: 'error', status: 403, code: 'AccessDenied' }, 1000);
-    const cli = site.start(['run', 'forbidden', '--run-id', RUN, '--json'], config);
-    const failure = failureOf(resultsOf(await cli.ended()));
+    const { result, log } = await runInProcess(site, config, 'forbidden', RUN);
+    const failure = failureOf([result]);
     assert.equal(failure.code, 'access-denied');
     assert.equal(failure.transient, false);
     assert.match(failure.hint, /s3:PutObject/);
     assert.ok(fault.hits <= 2, 'both parts on their way may be refused, once each');
-    assert.ok(cli.log.every(({ msg }) => !msg.includes('tried again')));
+    assert.ok(log.every(({ message }) => !message.includes('tried again')));
     await site.assertNothingLeft('forbidden', RUN);
     await site.waitForNoBackends();
   });
@@ -107,9 +107,9 @@ describe('a destination that fails in mid-run', () => {
   test('and does not take the manifest leaves the run uncommitted; the next one commits', async () => {
     const config = await site.writeConfig({ archives: { nearly: { table: 'wide', ...NO_CODEC } } });
     site.proxy.order('PutObject', { kind: 'error', status: 403, code: 'AccessDenied' }, 1, '_manifest.json');
-    assert.equal(failureOf(await site.archive(['nearly', '--run-id', RUN], config)).code, 'access-denied');
+    assert.equal(failureOf([(await runInProcess(site, config, 'nearly', RUN)).result]).code, 'access-denied');
     await site.assertNothingLeft('nearly', RUN);
-    assert.equal((await site.archive(['nearly', '--run-id', RUN], config))[0]?.status, 'committed');
+    assert.equal((await runInProcess(site, config, 'nearly', RUN)).result.status, 'committed');
     await assertWhole('nearly');
   });
 });
@@ -138,7 +138,7 @@ describe('a folder as destination', () => {
         destinations: { default: { url: `file://${folder}` } },
         archives: { wide: { table: 'wide', ...NO_CODEC } },
       });
-      const failure = failureOf(await site.archive(['wide', '--run-id', RUN], config));
+      const failure = failureOf([(await runInProcess(site, config, 'wide', RUN)).result]);
       assert.equal(failure.code, 'disk-full');
       assert.match(failure.hint, /Free space/);
       const left = execFileSync('find', [folder, '-type', 'f', '-not', '-path', '*/_pgsluice/*'], { encoding: 'utf8' });
@@ -154,7 +154,7 @@ describe('a folder as destination', () => {
       destinations: { default: { url: `file://${file}/sub` } },
       archives: { wide: { table: 'wide', ...NO_CODEC } },
     });
-    const failure = failureOf(await site.archive(['wide', '--run-id', RUN], config));
+    const failure = failureOf([(await runInProcess(site, config, 'wide', RUN)).result]);
     assert.equal(failure.code, 'folder-missing');
     assert.match(failure.hint, /is a folder/);
     assert.match((await site.run(['check', '--online'], config)).stderr, /destinations\.default: .*a-file/);
@@ -170,7 +170,7 @@ describe('a folder as destination', () => {
         destinations: { default: { url: `file://${folder}` } },
         archives: { wide: { table: 'wide', ...NO_CODEC } },
       });
-      assert.equal(failureOf(await site.archive(['wide', '--run-id', RUN], config)).code, 'access-denied');
+      assert.equal(failureOf([(await runInProcess(site, config, 'wide', RUN)).result]).code, 'access-denied');
     },
   );
 });
@@ -193,7 +193,7 @@ describe('two processes at once', () => {
     const first = site.start(['run', 'gated', '--run-id', RUN, '--json'], config);
     await gated.reached();
     for (const id of [RUN, '20261124T021500Z']) {
-      const failure = failureOf(await site.archive(['gated', '--run-id', id], config));
+      const failure = failureOf([(await runInProcess(site, config, 'gated', id)).result]);
       assert.equal(failure.code, 'locked');
       assert.equal(failure.stage, 'lock');
       assert.match(failure.message, new RegExp(`"pgsluice gated on .+:${first.pid}" \\(backend \\d+`));
@@ -202,6 +202,6 @@ describe('two processes at once', () => {
     const [result] = resultsOf(await first.ended());
     assert.equal(result?.status, 'committed');
     assert.equal((await site.lines('gated', RUN)).length, 20);
-    assert.equal((await site.archive(['gated', '--run-id', '20261124T021500Z'], config))[0]?.status, 'committed');
+    assert.equal((await runInProcess(site, config, 'gated', '20261124T021500Z')).result.status, 'committed');
   });
 });

@@ -8,6 +8,7 @@ import { Bindings } from '../../src/work/bindings.ts';
 import { Threads } from '../../src/work/threads.ts';
 import { runArchive, type RunResult } from '../../src/run/run-archive.ts';
 import './bundled-threads.ts';
+import { eventually } from './cli.ts';
 import { recordTo, type LogLine } from './record-log.ts';
 import type { Site } from './site.ts';
 
@@ -15,6 +16,17 @@ import type { Site } from './site.ts';
 export interface RunInProcess {
   result: RunResult;
   log: LogLine[];
+}
+
+/** One that goes on. */
+export interface LiveRun {
+  /** What it has logged so far. */
+  log: readonly LogLine[];
+  /** Whether it is over. */
+  isOver: () => boolean;
+  ended: Promise<RunInProcess>;
+  /** Resolves to the `count`-th line of the log with this in its message. */
+  waitForLog: (text: string, count?: number) => Promise<LogLine>;
 }
 
 const bindings = new Bindings();
@@ -27,9 +39,9 @@ export async function runInProcess(
   archive: string,
   run: string,
   threads = 'all',
+  log: LogLine[] = [],
 ): Promise<RunInProcess> {
   const config = loadConfig(configFile, site.environment);
-  const log: RunInProcess['log'] = [];
   const place = places.get(threads) ?? new Threads(config.workers, bindings);
   places.set(threads, place);
   const generation = bindings.add(config);
@@ -41,6 +53,24 @@ export async function runInProcess(
   } finally {
     bindings.drop(generation);
   }
+}
+
+/** Begins a run that the test does something to. */
+export function startInProcess(site: Site, configFile: string, archive: string, run: string): LiveRun {
+  const log: LogLine[] = [];
+  let isOver = false;
+  const ended = runInProcess(site, configFile, archive, run, 'all', log).finally(() => {
+    isOver = true;
+  });
+  // Who waits for it is told.
+  ended.catch(() => undefined);
+  const waitForLog = async (text: string, count = 1): Promise<LogLine> =>
+    eventually(`it logs "${text}"`, async () => {
+      const line = log.filter(({ message }) => message.includes(text))[count - 1];
+      if (line === undefined && isOver) throw new Error(`the run ended without "${text}": ${JSON.stringify(log)}`);
+      return line;
+    });
+  return { log, isOver: () => isOver, ended, waitForLog };
 }
 
 /** Runs a command with `--json` in the process of the test. Rejects with what the program itself would report. */

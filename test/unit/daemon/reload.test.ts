@@ -78,7 +78,8 @@ describe('a reload', () => {
     });
     await reload.run();
     assert.deepEqual(done, ['reloading', 'refused', 'changed', 'ready']);
-    assert.deepEqual(log, [{ message: 'the new config is bad; the old one stays in force', fields: { problems } }]);
+    const message = 'the new config is bad; the old one stays in force';
+    assert.deepEqual(log, [{ level: 'error', message, fields: { problems } }]);
   });
 
   test('is no matter for a look at tables that finds the same; another entry that finds one by the same name is', async () => {
