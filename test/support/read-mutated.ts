@@ -1,6 +1,6 @@
 /** Reads documents that somebody has changed, as a thread whose heap is bounded: all that reads them, and what statements are made of them. */
 import assert from 'node:assert/strict';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { fail, FailureError } from '../../src/base/errors.ts';
 import type { JournalPlan } from '../../src/ledger/journal.ts';
 import type { ManifestHead } from '../../src/ledger/manifest.ts';
@@ -235,4 +235,7 @@ async function readMutated({ at, first, count, seed }: MutatedWork): Promise<num
   return statements;
 }
 
-if (parentPort !== null) parentPort.postMessage(await readMutated(workerData as MutatedWork));
+// What it throws ends the thread.
+parentPort?.on('message', (work: MutatedWork) => {
+  void readMutated(work).then((statements) => parentPort?.postMessage(statements));
+});

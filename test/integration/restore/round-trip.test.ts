@@ -5,6 +5,7 @@ import pg from 'pg';
 import { RunFolder } from '../../../src/ledger/run-folder.ts';
 import { verifyRun } from '../../../src/verify/run.ts';
 import { openFileStore } from '../../../src/store/file/file.ts';
+import { anyCharacter } from '../../support/any-text.ts';
 import { createEveryTypeTable } from '../../support/every-type.ts';
 import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { countRows, difference, openYard, type Yard } from './support.ts';
@@ -162,7 +163,7 @@ const RANDOM_TYPES = `
   CREATE DOMAIN shorts AS short[];`;
 
 const text = fc
-  .string({ unit: 'binary', maxLength: 40 })
+  .string({ unit: anyCharacter, maxLength: 40 })
   .map((value) => value.replaceAll(/\u0000/g, '').toWellFormed());
 const special = fc.constantFrom(
   '',

@@ -9,6 +9,7 @@ import {
   partitionFolder,
   readChoices,
 } from '../../../src/ledger/partitions.ts';
+import { anyCharacter } from '../../support/any-text.ts';
 
 const RUN = '20261123T021500Z';
 
@@ -25,7 +26,7 @@ function unescapeAsHive(text: string): string {
 
 /** Texts that Postgres can hold, those among them that are names of something on the way. */
 const text = fc.oneof(
-  fc.string({ unit: 'binary' }).map((value) => value.replaceAll('\0', '').toWellFormed()),
+  fc.string({ unit: anyCharacter }).map((value) => value.replaceAll('\0', '').toWellFormed()),
   fc
     .array(fc.constantFrom('/', '..', '.', '=', '%', '%2F', '%5F', '_', 'run=', '\n', '__HIVE_DEFAULT_PARTITION__'), {
       maxLength: 4,

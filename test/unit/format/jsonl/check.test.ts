@@ -5,6 +5,8 @@ import { BUDGET } from '../../../../src/base/memory-budget.ts';
 import { LineScanner } from '../../../../src/format/jsonl/check.ts';
 import { scanMemory } from '../../../../src/format/jsonl/scan/scan-memory.ts';
 import { FastLineScanner } from '../../../../src/format/jsonl/scan/scanner.ts';
+import { anyCharacter } from '../../../support/any-text.ts';
+import { triesOf } from '../../../support/thorough.ts';
 
 interface Scan {
   lines: number;
@@ -57,7 +59,7 @@ const FIRST = '{"a":0}\n';
 const json = fc.oneof(
   fc.json(),
   fc.jsonValue().map((value) => JSON.stringify(value, null, 1).replaceAll('\n', ' ')),
-  fc.string({ unit: 'binary' }).map((text) => JSON.stringify(text)),
+  fc.string({ unit: anyCharacter }).map((text) => JSON.stringify(text)),
   fc.double({ noNaN: true, noDefaultInfinity: true }).map(String),
 );
 /** Texts made of what JSON is made of, most of them wrong. */
@@ -75,7 +77,7 @@ describe('the line scanner', () => {
         const bytes = Buffer.from(`{"a":${a},"b \\"é\\"":${b}}\n`.repeat(2));
         assert.deepEqual(scan(bytes, ['a', 'b "é"'], [], pieces).problems, []);
       }),
-      { numRuns: 2000 },
+      { numRuns: triesOf(500, 2000) },
     );
   });
 
@@ -86,7 +88,7 @@ describe('the line scanner', () => {
         assert.equal(problems.length === 0, isJson(value), `${value}: ${problems.join()}`);
         assert.equal(lines, 2);
       }),
-      { numRuns: 5000 },
+      { numRuns: triesOf(1500, 5000) },
     );
   });
 
@@ -111,7 +113,7 @@ describe('the line scanner', () => {
         const valid = Buffer.from(raw.buffer, raw.byteOffset, raw.length);
         assert.equal(scan(bytes, ['a'], [], pieces).problems.length === 0, Buffer.from(valid.toString()).equals(valid));
       }),
-      { numRuns: 5000 },
+      { numRuns: triesOf(1500, 5000) },
     );
   });
 
@@ -221,7 +223,7 @@ describe('the line scanner', () => {
           scan(bytes, ['a', 'long name \u{1f600} of it'], [1, 0], pieces);
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: triesOf(250, 1000) },
     );
   });
 
