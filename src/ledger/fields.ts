@@ -11,31 +11,28 @@ export const MAX_COLUMNS = 1664;
 const MAX_TEXT_CHARS = 1024 ** 2;
 const MAX_NAME_CHARS = 1024;
 
+/** Of schemas that many fields have: each is made once, as a start makes all of them. */
+const TEXT = z.string().max(MAX_TEXT_CHARS);
+const NAME = z.string().max(MAX_NAME_CHARS);
+const COUNT = z.int().min(0);
+
 /** A text of any content: a value of a key, the reason of a decision. */
 export function text(maxChars = MAX_TEXT_CHARS): z.ZodString {
-  return z.string().max(maxChars);
+  return maxChars === MAX_TEXT_CHARS ? TEXT : z.string().max(maxChars);
 }
 
 /** A name or a type in the database, or the name of a machine. */
 export function name(): z.ZodString {
-  return z.string().max(MAX_NAME_CHARS);
+  return NAME;
 }
 
 /** Rows, bytes, pages: a whole number that JavaScript holds exactly. */
 export function count(): z.ZodInt {
-  return z.int().min(0);
+  return COUNT;
 }
 
 export function hex(digits: number): z.ZodString {
   return z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`));
-}
-
-/** ISO 8601, in UTC, to the millisecond. */
-export function time(): z.ZodString {
-  return z
-    .string()
-    .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
-    .refine(isRealTime, NO_TIME);
 }
 
 /** A point of a date, timestamp or timestamptz column, which is one of the calendar. */
@@ -47,6 +44,16 @@ export function point(): z.ZodString {
 }
 
 const NO_TIME = { error: 'there is no such time' };
+
+const TIME = z
+  .string()
+  .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+  .refine(isRealTime, NO_TIME);
+
+/** ISO 8601, in UTC, to the millisecond. */
+export function time(): z.ZodString {
+  return TIME;
+}
 
 /** Whether the clock ever shows it: what has the form alone, such as the 99th of a month, is in no order with others. */
 function isRealTime(text: string): boolean {
