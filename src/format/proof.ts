@@ -27,6 +27,15 @@ export class ContentSum {
   }
 }
 
+/** The line feeds of some content. The offsets are those of the content, and mean nothing where there are none. */
+export interface LineEnds {
+  lines: number;
+  first: number;
+  behindLast: number;
+  /** Bytes of the longest line between two of them. */
+  longest: number;
+}
+
 /** What the JSON Lines are: counted behind the encoder, from its bytes. */
 export class ContentProof extends ContentSum {
   lines = 0;
@@ -34,16 +43,34 @@ export class ContentProof extends ContentSum {
   longestLine = 0;
   /** Where the line begins that is not at its end yet. */
   #lineStart = 0;
+  readonly #lookAt: (content: Buffer) => LineEnds | undefined;
+
+  /** `lookAt` is a faster way to find line ends, for content that it knows. */
+  constructor(lookAt: (content: Buffer) => LineEnds | undefined = () => undefined) {
+    super();
+    this.#lookAt = lookAt;
+  }
 
   override add(content: Buffer): void {
-    for (let at = content.indexOf(LINE_FEED); at >= 0; at = content.indexOf(LINE_FEED, at + 1)) {
-      this.lines += 1;
-      const end = this.bytes + at;
-      if (end - this.#lineStart > this.longestLine) this.longestLine = end - this.#lineStart;
-      this.#lineStart = end + 1;
+    const { lines, first, behindLast, longest } = this.#lookAt(content) ?? lineEndsOf(content);
+    if (lines > 0) {
+      this.lines += lines;
+      this.longestLine = Math.max(this.longestLine, this.bytes + first - this.#lineStart, longest);
+      this.#lineStart = this.bytes + behindLast;
     }
     super.add(content);
   }
+}
+
+function lineEndsOf(content: Buffer): LineEnds {
+  const first = content.indexOf(LINE_FEED);
+  let [lines, behindLast, longest] = [0, first + 1, 0];
+  for (let at = first; at >= 0; at = content.indexOf(LINE_FEED, behindLast)) {
+    if (lines > 0 && at - behindLast > longest) longest = at - behindLast;
+    lines += 1;
+    behindLast = at + 1;
+  }
+  return { lines, first, behindLast, longest };
 }
 
 /** What the stored object is: counted behind the compressor. */

@@ -6,7 +6,12 @@ import { CODEC_FILES } from '../format/compress/codec.ts';
 import { compress } from '../format/compress/compress.ts';
 import { noteLongLine } from '../format/jsonl/copy-line.ts';
 import { checkRowCounts, ContentProof, ObjectProof } from '../format/proof.ts';
-import { giveBuffersBack, lendBuffers, type EncodeBuffers } from '../format/jsonl/write/binary/encode-memory.ts';
+import {
+  type EncodeBuffers,
+  giveBuffersBack,
+  lendBuffers,
+  lineEndsBySimd,
+} from '../format/jsonl/write/binary/encode-memory.ts';
 import { digestLines, LineDigest } from '../format/digest.ts';
 import type { Ends } from './binding.ts';
 import { readLines, type LineCount } from './read-lines.ts';
@@ -28,7 +33,7 @@ export interface SegmentHooks {
 
 /** What a segment has done so far; the stages write it, the reports and the proof read it. */
 class Progress {
-  readonly content = new ContentProof();
+  readonly content = new ContentProof(lineEndsBySimd);
   readonly object = new ObjectProof();
   readonly lines = new LineDigest();
   readonly count: LineCount = { read: { rows: 0 }, encoded: { rows: 0 }, keys: { first: null, last: null } };

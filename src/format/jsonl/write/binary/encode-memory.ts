@@ -1,11 +1,12 @@
 /**
- * Buffers that lie in a WebAssembly memory, and the functions of wasm/ that work in it: one for whole rows, and two for text,
- * 16 bytes at a time, of rows that are left to the encoders here.
+ * Buffers that lie in a WebAssembly memory, and the functions of wasm/ that work in it: one for whole rows, two for text,
+ * 16 bytes at a time, of rows that are left to the encoders here, and one that counts the lines behind them all.
  *
  * A thread has one such memory, lent to one segment at a time. Buffers that are not in it, and machines without SIMD, go
  * through the encoders here alone, which do the same.
  */
 import { BUDGET } from '../../../../base/memory-budget.ts';
+import type { LineEnds } from '../../../proof.ts';
 import { openModule } from '../../wasm.ts';
 import { fillApproximations, fillTables } from './wasm-tables.ts';
 import { WASM_MODULE } from './wasm-module.ts';
@@ -33,6 +34,7 @@ type OverMemory = (at: number, end: number, to: number) => number;
 interface Exports {
   escape: OverMemory;
   blank: OverMemory;
+  countLines: (at: number, end: number) => void;
   encodeRows: (
     program: number,
     message: number,
@@ -69,6 +71,8 @@ let simdLines1: Uint8Array | undefined;
 let simdLines2: Uint8Array | undefined;
 let escapeInMemory: OverMemory = () => 0;
 let blankInMemory: OverMemory = () => 0;
+let countInMemory: Exports['countLines'] = () => undefined;
+let lastResult = new Uint32Array();
 
 /** Buffers for one segment; to be given back when nobody looks at its lines any more. */
 export function lendBuffers(): EncodeBuffers {
@@ -113,6 +117,15 @@ export function blankBySimd(at: number, end: number, out: Uint8Array, to: number
   return blankInMemory(WINDOW_AT + at, WINDOW_AT + end, base + to) - base;
 }
 
+/** Undefined for content that does not lie in the memory. */
+export function lineEndsBySimd(content: Uint8Array): LineEnds | undefined {
+  if (content.buffer !== simdWindow?.buffer) return undefined;
+  const at = content.byteOffset;
+  countInMemory(at, at + content.length);
+  const [lines = 0, first = 0, behindLast = 0, longest = 0] = lastResult;
+  return { lines, first: first - at, behindLast: behindLast - at, longest };
+}
+
 function openMemory(): void {
   isTried = true;
   try {
@@ -127,14 +140,16 @@ function openMemory(): void {
     [simdLines0, simdLines1, simdLines2] = lines;
     escapeInMemory = exports.escape;
     blankInMemory = exports.blank;
-    encodeMemory = encodeMemoryOf(buffer, exports);
+    countInMemory = exports.countLines;
+    lastResult = new Uint32Array(buffer, RESULT_AT, 5);
+    encodeMemory = encodeMemoryOf(buffer, lastResult, exports);
     simd = { window: simdWindow, lines };
   } catch {
     // A processor without SIMD, or a limit on virtual memory: text.ts does it as well, and more slowly.
   }
 }
 
-function encodeMemoryOf(buffer: ArrayBuffer, { encodeRows }: Exports): EncodeMemory {
+function encodeMemoryOf(buffer: ArrayBuffer, result: Uint32Array, { encodeRows }: Exports): EncodeMemory {
   const bytes = new Uint8Array(buffer);
   let loaded: Uint8Array | undefined;
   let isPrepared = false;
@@ -153,6 +168,6 @@ function encodeMemoryOf(buffer: ArrayBuffer, { encodeRows }: Exports): EncodeMem
     encodeRows: (message, at, end, to, full, limit) => {
       encodeRows(PROGRAM_AT, message, at, end, to, full, limit);
     },
-    result: new Uint32Array(buffer, RESULT_AT, 5),
+    result,
   };
 }

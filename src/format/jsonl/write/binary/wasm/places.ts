@@ -8,7 +8,7 @@ export const HEX_AT = 256;
 export const PAIRS_AT = 272;
 /** 10^0 to 10^19 as u64. */
 export const POWERS_AT = 480;
-/** What a pass came to: five numbers of 32 bits, in the order of `PassResult`. */
+/** What the last call came to, five numbers of 32 bits at most: of a pass in the order of `PassResult`. */
 export const RESULT_AT = 640;
 /** The text of the day that was written last. */
 export const DAY_AT = 672;

@@ -6,12 +6,13 @@
  * TypeScript: it stops before that row.
  */
 import { encodeArray } from './arrays.ts';
+import { countLines } from './line-ends.ts';
 import { OP_ARRAY, RESULT_AT, WORST_GROWTH } from './places.ts';
 import { setRoom } from './room.ts';
 import { blank, escape } from './text.ts';
 import { encodeScalar } from './scalars.ts';
 
-export { blank, escape };
+export { blank, countLines, escape };
 
 /** Type and length of a message. */
 const HEADER_BYTES: usize = 5;
