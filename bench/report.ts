@@ -38,7 +38,7 @@ const COLUMNS = `Time is the median of the rounds, with the fastest and the slow
 its start included; beside it that of Postgres. GB is 10^9 bytes of JSON Lines. Memory is the sum of the largest resident sets of the
 processes.`;
 
-const NOTES = `- pgsluice runs with two threads and a heap of 32 MiB for each. By default it cuts a table into segments of 256 MiB and works on two at
+const NOTES = `- pgsluice runs with two threads and a heap of 64 MiB for each, the defaults. It cuts a table into segments of 256 MiB and works on two at
   once; "one stream" has a single segment.
 - \`psql\` runs \`COPY (SELECT row_to_json(t) FROM …) TO STDOUT\`, as scripts do. COPY's text form doubles every backslash, so lines with
   an escape in them are **not valid JSON**; only their number was checked. Nothing of it is resumed, proved or committed.

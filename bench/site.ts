@@ -48,7 +48,6 @@ export interface ConfigOptions {
 const BUCKET = 'pgsluice-bench';
 const PREFIX = 'pg';
 export const DESTINATION = `s3://${BUCKET}/${PREFIX}`;
-const HEAP_MB = 32;
 
 /** Starts everything and fills the tables; what was started is registered with `closers` at once. */
 export async function openSite(
@@ -209,7 +208,7 @@ destinations:
 archives:
 ${Object.entries(archives)
   .map(([name, body]) => `  ${name}: { ${body} }\n`)
-  .join('')}workers: { threads: ${options.threads ?? 2}, maxOldGenerationSizeMb: ${HEAP_MB} }
+  .join('')}workers: { threads: ${options.threads ?? 2} }
 state: ${folder}
 `;
 }
