@@ -10,12 +10,12 @@ import { after } from 'node:test';
 import { crc32, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import type { Client } from 'pg';
 import type { Failure } from '../../src/base/errors.ts';
-import { type LocalS3, startS3 } from '../../src/demo/s3-server.ts';
 import type { Manifest } from '../../src/ledger/manifest.ts';
 import type { RunResult } from '../../src/run/run-archive.ts';
 import { type CliProcess, type Ending, eventually, startCli } from './cli.ts';
 import { connect, testDatabase, type TestDatabase } from './postgres.ts';
 import { type S3Proxy, startProxy } from './s3-proxy.ts';
+import { type LocalS3, startS3 } from './s3-server.ts';
 
 /** The parts of a config that a test says something about; it is written as JSON, which is YAML. */
 export interface ConfigParts {
