@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { before, beforeEach, describe, test } from 'node:test';
+import { verifyCommand } from '../../src/commands/verify.ts';
 import type { RunEnding } from '../../src/daemon/run-ending.ts';
 import { type Cable, layCable } from '../support/cable.ts';
 import { HTTP, NEVER, startDaemon, type TestDaemon, TOKEN } from '../support/daemon.ts';
 import { eventually } from '../support/cli.ts';
+import { commandInProcess } from '../support/in-process.ts';
 import { importIntoProgram } from '../support/program.ts';
 import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, segmented } from '../support/segments.ts';
 import { openSite, type Site } from '../support/site.ts';
 
 /** A slot of the past, on whatever day this runs. */
 const RUN = '20241123T021500Z';
-const ROWS = 8000;
+const ROWS = 4000;
 let site: Site;
 
 before(async () => {
@@ -34,7 +36,7 @@ async function startHost(
   const config = await site.writeConfig({
     archives,
     http: HTTP,
-    workers: { threads: 2 },
+    workers: { threads: 1 },
     drainTimeout: '1s',
     ...parts,
   });
@@ -107,7 +109,9 @@ async function assertGivenUp(first: TestDaemon, archive: string): Promise<void> 
 }
 
 async function assertVerified(daemon: TestDaemon, archive: string): Promise<void> {
-  const { code, stdout } = await site.run(['verify', archive, RUN], daemon.config);
+  const { code, stdout } = await commandInProcess(site, daemon.config, (invocation) =>
+    verifyCommand(invocation, archive, { run: RUN }),
+  );
   assert.equal(code, 0, stdout);
 }
 

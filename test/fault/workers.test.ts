@@ -4,10 +4,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { before, beforeEach, describe, test, type TestContext } from 'node:test';
 import type { Failure } from '../../src/base/errors.ts';
+import { verifyCommand } from '../../src/commands/verify.ts';
 import { startPostgres } from '../../src/demo/embedded-postgres.ts';
 import { type Cable, layCable } from '../support/cable.ts';
 import { type CliProcess, type LogLine, startCli } from '../support/cli.ts';
 import { HTTP, NEVER, startDaemon, type TestDaemon, TOKEN } from '../support/daemon.ts';
+import { commandInProcess } from '../support/in-process.ts';
 import { programOfVersion } from '../support/other-version.ts';
 import { query, testDatabase, type TestDatabase } from '../support/postgres.ts';
 import type { SeenRequest } from '../support/s3-proxy.ts';
@@ -16,6 +18,8 @@ import { openSite, type Site } from '../support/site.ts';
 
 const RUN = '20241123T021500Z';
 const ROWS = 8000;
+/** Where it does not matter how many segments a worker has at a time: each takes as long to start as it has work. */
+const ONE_THREAD = { workers: { threads: 1 } };
 let site: Site;
 let queue: TestDatabase;
 
@@ -66,6 +70,10 @@ async function stopWorker(worker: CliProcess): Promise<void> {
   assert.equal(code, 0, stderr);
 }
 
+async function verify(config: string, archive: string): Promise<{ code: number }> {
+  return commandInProcess(site, config, (invocation) => verifyCommand(invocation, archive, { run: RUN }));
+}
+
 /** So that a run takes its time. */
 function slowDown(t: TestContext): void {
   site.proxy.order('PutObject', { kind: 'delay', ms: 700 }, 10_000, '.jsonl.gz');
@@ -100,7 +108,7 @@ beforeEach(async (t) => {
 
 describe('segments on other hosts', () => {
   test('are done by workers, committed and verified as any others, also by what is left when one is cut off from the destination', async () => {
-    const config = await configOf('plain', { retry: { attempts: 5, backoff: '100ms' } });
+    const config = await configOf('plain', { retry: { attempts: 5, backoff: '100ms' } }, ONE_THREAD);
     // Its requests are told apart by its key.
     const isOfCut = ({ headers }: SeenRequest): boolean =>
       headers.authorization?.includes('Credential=cut-off/') === true;
@@ -126,7 +134,7 @@ describe('segments on other hosts', () => {
     assert.equal(code, 0, stdout);
     site.proxy.reset();
     assertEachOnce(await idsOf(site, 'plain', RUN), ROWS);
-    assert.equal((await site.run(['verify', 'plain', RUN], config)).code, 0);
+    assert.equal((await verify(config, 'plain')).code, 0);
     const manifest = await site.manifest('plain', RUN);
     assert.equal(manifest?.consistency, 'single-snapshot');
     assert.deepEqual(
@@ -166,7 +174,7 @@ describe('segments on other hosts', () => {
     assertEachOnce(await idsOf(site, 'deaths', RUN), ROWS);
     for (const worker of [frozen, living]) worker.kill('SIGTERM');
     assert.deepEqual([(await frozen.ended()).code, (await living.ended()).code], [0, 0]);
-    assert.equal((await site.run(['verify', 'deaths', RUN], config)).code, 0);
+    assert.equal((await verify(config, 'deaths')).code, 0);
     await assertOnlyTheRunIsLeft(site, 'deaths', RUN);
     await assertQueueEmpty();
     await site.waitForNoBackends();
@@ -195,7 +203,7 @@ describe('segments on other hosts', () => {
     held.resolve(undefined);
     await second.until('headless', ({ current, lastSuccess }) => current === null && lastSuccess?.run === RUN);
     assertEachOnce(await idsOf(site, 'headless', RUN), ROWS);
-    assert.equal((await site.run(['verify', 'headless', RUN], second.config)).code, 0);
+    assert.equal((await verify(second.config, 'headless')).code, 0);
     await second.stop();
     await stopWorker(worker);
     await assertOnlyTheRunIsLeft(site, 'headless', RUN);
@@ -256,7 +264,11 @@ describe('segments on other hosts', () => {
     Object.assign(url, { username: role, password: secret });
     const environment = { DATABASE_URL: url.href, SECRET_KEY: secret, ACCESS_KEY: `${secret}-key` };
     // What is refused is no attempt.
-    const config = await configOf('secrets', { where: "v <> 'canary-4711-filter'", retry: { attempts: 1 } });
+    const config = await configOf(
+      'secrets',
+      { where: "v <> 'canary-4711-filter'", retry: { attempts: 1 } },
+      ONE_THREAD,
+    );
     const folder = path.join(site.folder, 'older');
     await mkdir(folder);
     const older = startCli(
@@ -273,7 +285,7 @@ describe('segments on other hosts', () => {
     assert.doesNotMatch(dump, /canary/);
     for (const secretUrl of [url.href, queue.url]) assert.ok(!dump.includes(secretUrl));
     // It logs in by another role: the rows that it may see are others.
-    const strangerConfig = await configOf('secrets', { where: "v <> 'canary-4711-filter'" });
+    const strangerConfig = await configOf('secrets', { where: "v <> 'canary-4711-filter'" }, ONE_THREAD);
     const stranger = await startWorker(strangerConfig);
     const refused = await stranger.waitForLog('a segment was not done here');
     assert.ok((refused['failure'] as Failure).code === 'host-differs');
