@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { before, beforeEach, describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { runInProcess } from '../support/in-process.ts';
+import { listCommand } from '../../src/commands/list.ts';
+import { verifyCommand } from '../../src/commands/verify.ts';
+import { commandInProcess, runInProcess } from '../support/in-process.ts';
 import { oracleLines } from '../support/read-lines.ts';
 import {
   assertEachOnce,
@@ -38,6 +40,11 @@ before(async () => {
 async function failureCode(archive: string, config: string): Promise<string | undefined> {
   const { result } = await runInProcess(site, config, archive, RUN);
   return result.error?.code;
+}
+
+async function list(config: string, archive: string): Promise<Listed[]> {
+  const { stdout } = await commandInProcess(site, config, (invocation) => listCommand(invocation, archive));
+  return JSON.parse(stdout) as Listed[];
 }
 
 describe('a run that failed right before its commit', () => {
@@ -79,7 +86,7 @@ describe('a run that failed right before its commit', () => {
   test('is listed as failed with its progress and its reason, commits without a further upload, and is listed so', async () => {
     const config = await site.writeConfig({ archives: { whole: segmented('rows', 'key', TARGET) } });
     await failAtCommit('whole', config);
-    const [failed] = JSON.parse((await site.run(['list', 'whole', '--json'], config)).stdout) as Listed[];
+    const [failed] = await list(config, 'whole');
     assert.ok(failed?.segments !== null && failed!.segments > 8);
     assert.deepEqual([failed!.status, failed!.segmentsDone], ['failed', failed!.segments]);
     assert.match(failed!.error ?? '', /^access-denied: /);
@@ -88,7 +95,7 @@ describe('a run that failed right before its commit', () => {
     assert.deepEqual(uploadsBegun(site.proxy.requests, 'whole'), []);
     await assertWhole('whole');
     assert.equal((await site.manifest('whole', RUN))?.consistency, 'single-snapshot');
-    const [committed] = JSON.parse((await site.run(['list', 'whole', '--json'], config)).stdout) as Listed[];
+    const [committed] = await list(config, 'whole');
     assert.deepEqual(
       [committed?.status, committed?.segmentsDone, committed?.error],
       ['committed', failed!.segments, null],
@@ -183,7 +190,9 @@ describe('a run that failed right before its commit', () => {
     const stray = (await site.manifest('strays', RUN))?.objects.find(({ key }) => key === partKey('strays', 77));
     assert.equal(stray?.rows, 0);
     await assertWhole('strays');
-    const verified = await site.run(['verify', 'strays', RUN], config);
+    const verified = await commandInProcess(site, config, (invocation) =>
+      verifyCommand(invocation, 'strays', { run: RUN }),
+    );
     assert.equal(verified.code, 0, verified.stdout);
   });
 });
@@ -207,7 +216,7 @@ describe('receipts of an earlier plan', () => {
       // The new plan gets as far as its third segment.
       site.proxy.order('PutObject', forbid, 9, 'part-00002.jsonl.gz');
       assert.equal(await failureCode(archive, config), 'access-denied');
-      const [listed] = JSON.parse((await site.run(['list', archive, '--json'], config)).stdout) as Listed[];
+      const [listed] = await list(config, archive);
       assert.ok(listed!.segmentsDone < listed!.segments!, 'receipts of the earlier plan are counted');
       site.proxy.reset();
       const { result } = await runInProcess(site, config, archive, RUN);

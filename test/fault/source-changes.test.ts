@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict';
 import { afterEach, before, describe, test } from 'node:test';
 import { eventually } from '../support/cli.ts';
+import { runInProcess, startInProcess } from '../support/in-process.ts';
 import { connect } from '../support/postgres.ts';
 import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, RUN, segmented } from '../support/segments.ts';
-import { failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
+import { failureOf, openSite, type Site } from '../support/site.ts';
 
 const ROWS = 6000;
 
-describe('what others do to the source while a run is on', () => {
-  let site: Site;
+let site: Site;
 
-  before(async () => {
-    site = await openSite();
-  });
+before(async () => {
+  site = await openSite();
+});
+
+describe('what others do to the source while a run is on', () => {
   afterEach(() => {
     site.proxy.reset();
   });
@@ -21,17 +23,17 @@ describe('what others do to the source while a run is on', () => {
   async function startRun(archive: string, settings: object) {
     const config = await site.writeConfig({ archives: { [archive]: settings } });
     const slow = site.proxy.order('PutObject', { kind: 'delay', ms: 150 }, 10_000, '.jsonl.gz');
-    const cli = site.start(['run', archive, '--run-id', RUN, '--json'], config);
+    const run = startInProcess(site, config, archive, RUN);
     const receipts = (): number =>
       site.proxy.requests.filter(({ operation, key }) => operation === 'PutObject' && key.includes('/_pgsluice/part-'))
         .length;
     await eventually('some segments are done', async () => receipts() >= 3);
-    return { cli, speedUp: () => slow.cancel() };
+    return { run, speedUp: () => slow.cancel() };
   }
 
   test('a change of the table does not wait for the run, nor the application behind it; the run goes on and loses nothing', async () => {
     await createRows(site, 'altered', ROWS);
-    const { cli, speedUp } = await startRun('altered', {
+    const { run, speedUp } = await startRun('altered', {
       ...segmented('altered', 'key', '16KiB', { retry: { attempts: 10, backoff: '20ms' } }),
       columns: ['id', 'v'],
     });
@@ -43,9 +45,9 @@ describe('what others do to the source while a run is on', () => {
     const read = application.query('SELECT count(*) FROM altered');
     await Promise.all([altered, read]);
     speedUp();
-    const [result] = resultsOf(await cli.ended());
+    const { result } = await run.ended;
     await Promise.all([dba.end(), application.end()]);
-    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
     assertEachOnce(await idsOf(site, 'altered'), ROWS);
     await assertOnlyTheRunIsLeft(site, 'altered');
   });
@@ -61,11 +63,11 @@ describe('what others do to the source while a run is on', () => {
       INSERT INTO parted SELECT i, kind, md5(i::text) FROM generate_series(1, 3000) i, generate_series(1, 2) kind;
       INSERT INTO parted_3 SELECT i, 3, md5(i::text) FROM generate_series(1, 3000) i;
       ANALYZE`);
-    const { cli, speedUp } = await startRun('parted', segmented('parted', 'key', '16KiB'));
+    const { run, speedUp } = await startRun('parted', segmented('parted', 'key', '16KiB'));
     await client.query('ALTER TABLE parted ATTACH PARTITION parted_3 FOR VALUES IN (3)');
     speedUp();
-    const [result] = resultsOf(await cli.ended());
-    assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+    const { result } = await run.ended;
+    assert.equal(result.status, 'committed', JSON.stringify(result.error));
     const kinds = (await site.lines('parted', RUN)).map((line) => (JSON.parse(line) as { kind: number }).kind);
     const rowsOf = (wanted: number): number => kinds.filter((kind) => kind === wanted).length;
     assert.deepEqual([rowsOf(1), rowsOf(2)], [3000, 3000]);
@@ -74,30 +76,26 @@ describe('what others do to the source while a run is on', () => {
 
   test('a column that is dropped fails the run, and names what has changed', async () => {
     await createRows(site, 'dropped', ROWS);
-    const { cli, speedUp } = await startRun('dropped', segmented('dropped', 'key', '16KiB'));
+    const { run, speedUp } = await startRun('dropped', segmented('dropped', 'key', '16KiB'));
     const dba = await connect(site.database.url);
     await dba.query('ALTER TABLE dropped DROP COLUMN v');
     await dba.end();
     speedUp();
-    const ending = await cli.ended();
-    const [result] = resultsOf(ending);
-    if (result?.status === 'committed') {
+    const { result } = await run.ended;
+    if (result.status === 'committed') {
       // Planned again as a whole, under the columns that there are now.
       const lines = await site.lines('dropped', RUN);
       assert.equal(new Set(lines.map((line) => Object.keys(JSON.parse(line) as object).join())).size, 1);
       assertEachOnce(await idsOf(site, 'dropped'), ROWS);
     } else {
-      assert.match(failureOf(resultsOf(ending)).message, /column/);
+      assert.match(failureOf([result]).message, /column/);
       assert.equal(await site.manifest('dropped', RUN), undefined);
     }
   });
 });
 
 describe('a query', () => {
-  let site: Site;
-
   before(async () => {
-    site = await openSite();
     await createRows(site, 'numbers', ROWS);
   });
 
@@ -110,9 +108,8 @@ describe('a query', () => {
       const config = await site.writeConfig({
         archives: { [archive]: { query, key: ['id'], segments: { targetSize: '32KiB' } } },
       });
-      const cli = site.start(['run', archive, '--run-id', RUN, '--json'], config);
-      const [result] = resultsOf(await cli.ended());
-      assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
+      const { result } = await runInProcess(site, config, archive, RUN);
+      assert.equal(result.status, 'committed', JSON.stringify(result.error));
       const { rows } = await site.database.client.query<{ id: number }>(query);
       assert.deepEqual(
         (await idsOf(site, archive)).toSorted((a, b) => a - b),
