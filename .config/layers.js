@@ -5,7 +5,8 @@ import path from 'node:path';
 export const ROOMS = [
   ['tools', 'makes docs and schemas from the declarations; it is not shipped, and nothing imports it'],
   ['bin.ts', 'starts the program on a Node that can run it; nothing imports it'],
-  ['cli.ts', 'turns argv into one command; nothing imports it'],
+  ['cli.ts', 'gives the command line what the process has; nothing imports it'],
+  ['command-line.ts', 'turns argv into one command, in whatever process'],
   ['commands', 'a command is a list of steps; what is below does not know who called it'],
   ['demo', 'brings servers along for the demo, the tests and the benchmark; the product does without'],
   ['init', 'looks at a database, and writes a first config; nothing that runs by a config knows how it was written'],
@@ -30,7 +31,7 @@ export const ROOMS = [
 
 /** Outside packages, the only places that may import them, and the reason. A place is a folder, which ends in `/`, or a file. */
 const PACKAGES = [
-  ['commander', ['cli.ts'], 'only cli.ts knows the CLI library; a command is a plain function'],
+  ['commander', ['command-line.ts'], 'only command-line.ts knows the CLI library; a command is a plain function'],
   ['yaml', ['config/'], 'only config/ reads YAML'],
   [
     'zod',

@@ -91,8 +91,13 @@ export function openLog({ environment, stderr }: Invocation, { log }: Pick<Confi
     destination: 'stderr',
     systemdJournal: isSystemdJournal(2, environment),
     color: NO_COLOR === '' && TERM !== 'dumb',
-    write: stderr.isTTY ? how.above : undefined,
+    write: stderr.isTTY ? how.above : writeElsewhere(stderr),
   });
+}
+
+/** The log goes to the descriptor, past the stream of the process; to any other stream like what else is said there. */
+function writeElsewhere(stderr: NodeJS.WriteStream): ((text: string) => void) | undefined {
+  return stderr === process.stderr ? undefined : (text) => void stderr.write(text);
 }
 
 /** How a command's log differs from what the config says. */
