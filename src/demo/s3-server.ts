@@ -8,6 +8,7 @@ import { Closers } from '../base/closers.ts';
 import { UsageError } from '../base/errors.ts';
 import { answerListUploads, type UploadBook } from './list-uploads.ts';
 import { entryOf, findDemoPackage, specifierOf } from './packages.ts';
+import { S3Bodies } from './s3-bodies.ts';
 
 /** A running endpoint. Any credentials are accepted; those given here just have the right form. */
 export interface LocalS3 {
@@ -17,7 +18,7 @@ export interface LocalS3 {
   region: string;
   accessKeyId: string;
   secretAccessKey: string;
-  /** Where the objects are kept. */
+  /** Where the objects are kept that are not small. */
   folder: string;
   createBucket(name: string): Promise<void>;
   stop(): Promise<void>;
@@ -36,7 +37,8 @@ interface Fauxqs {
     addHook: (name: 'onRequest', hook: OnRequest) => void;
     server: { address: () => unknown };
   };
-  createStore: (folder: string) => S3Store;
+  /** Without a folder whose objects another server wrote, it has none. */
+  createStore: (folder?: string) => S3Store;
 }
 
 type OnRequest = (request: { method: string; url: string }, reply: Reply, next: () => void) => void;
@@ -61,7 +63,8 @@ export async function startS3(options: { folder?: string; listsUploads?: boolean
   const closers = new Closers();
   try {
     const folder = options.folder ?? (await makeFolder(closers));
-    const s3Store = createStore(folder);
+    const s3Store = createStore(options.folder);
+    if (options.folder === undefined) s3Store.persistence = new S3Bodies(folder);
     const app = buildApp({ logger: false, stores: { s3Store } });
     if (options.listsUploads === true)
       app.addHook('onRequest', ({ method, url }, reply, next) => {
@@ -115,7 +118,9 @@ async function loadFauxqs(): Promise<Fauxqs> {
   const { FileS3Persistence } = (await import(new URL('s3/fileS3Persistence.js', entry).href)) as {
     FileS3Persistence: new (folder: string) => { loadS3: (store: S3Store) => void };
   };
-  return { buildApp, createStore: (folder) => openStore(new S3Store(), new FileS3Persistence(folder)) };
+  const createStore: Fauxqs['createStore'] = (folder) =>
+    folder === undefined ? new S3Store() : openStore(new S3Store(), new FileS3Persistence(folder));
+  return { buildApp, createStore };
 }
 
 function openStore(store: S3Store, persistence: { loadS3: (store: S3Store) => void }): S3Store {
