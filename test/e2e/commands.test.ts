@@ -5,6 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import { type Ending, eventually, runCli, startCli } from '../support/cli.ts';
+import { runHere } from '../support/here.ts';
 import { createGatedView, openSite, PREFIX, type Site } from '../support/site.ts';
 
 const RUN = '20261123T021500Z';
@@ -46,7 +47,7 @@ describe('check', () => {
     const config = await site.writeConfig({
       archives: { events: { table: 'events', schedule: '15 2 * * *', timezone: 'Europe/Berlin' } },
     });
-    const { code, stdout, stderr } = await site.run(['check', '--json'], config, {
+    const { code, stdout, stderr } = await site.here(['check', '--json'], config, {
       DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nowhere',
     });
     assert.equal(code, 0, stderr);
@@ -85,7 +86,7 @@ archives:
 workers: { threads: 0 }
 `,
     );
-    const { code, stdout, stderr } = await runCli(['check', '--config', config]);
+    const { code, stdout, stderr } = await runHere(['check', '--config', config]);
     assert.equal(code, 2);
     assert.equal(stdout, '');
     const lines = stderr.trimEnd().split('\n');
@@ -102,7 +103,7 @@ workers: { threads: 0 }
       expected.map(([place]) => `${config}:${place}`),
     );
     for (const [at, [, message]] of expected.entries()) assert.match(lines[at]!, message);
-    const asJson = await runCli(['check', '--json', '--config', config]);
+    const asJson = await runHere(['check', '--json', '--config', config]);
     assert.equal(asJson.code, 2);
     const report = JSON.parse(asJson.stdout) as { ok: boolean; problems: string[] };
     assert.equal(report.ok, false);
@@ -111,16 +112,16 @@ workers: { threads: 0 }
 
   test('warns of now() in a filter, as it differs between the segments of a run', async () => {
     const config = await site.writeConfig({ archives: { events: { table: 'events', where: 'at < now()' } } });
-    const { code, stdout } = await site.run(['check'], config);
+    const { code, stdout } = await site.here(['check'], config);
     assert.equal(code, 0);
     assert.match(stdout, /warning: archives\.events\.where: now\(\).*:slot/);
   });
 
   test('takes the file from $PGSLUICE_CONFIG, and says when there is none', async () => {
     const config = await site.writeConfig({ archives: { events: { table: 'events' } } });
-    const found = await runCli(['check'], { ...site.environment, PGSLUICE_CONFIG: config });
+    const found = await runHere(['check'], { ...site.environment, PGSLUICE_CONFIG: config });
     assert.equal(found.code, 0, found.stderr);
-    const missing = await runCli(['check'], { PGSLUICE_CONFIG: '/nowhere/pgsluice.yaml' });
+    const missing = await runHere(['check'], { PGSLUICE_CONFIG: '/nowhere/pgsluice.yaml' });
     assert.equal(missing.code, 2);
     assert.match(missing.stderr, /^\/nowhere\/pgsluice\.yaml: cannot be read: it does not exist/);
   });
@@ -128,7 +129,7 @@ workers: { threads: 0 }
   test('--online looks at the servers, the tables and the bucket, and leaves nothing behind', async () => {
     const config = await site.writeConfig({ archives: { events: { table: 'events' } } });
     const before = await site.keys();
-    const { code, stdout, stderr } = await site.run(['check', '--online', '--json'], config);
+    const { code, stdout, stderr } = await site.here(['check', '--online', '--json'], config);
     assert.equal(code, 0, stdout + stderr);
     const { online } = JSON.parse(stdout) as { online: { level: string; subject: string }[] };
     const ok = online.filter(({ level }) => level === 'ok').map(({ subject }) => subject);
@@ -189,7 +190,7 @@ workers: { threads: 0 }
       },
       audits: { rehearse: { schedule: '0 6 * * 0', source: 'default' } },
     });
-    const { code, stdout, stderr } = await site.run(['check', '--online'], config);
+    const { code, stdout, stderr } = await site.here(['check', '--online'], config);
     assert.equal(code, 1);
     assert.match(stdout, /ok: archives\.events:/);
     assert.match(stderr, /^archives\.gone: .*gone.*does not exist/m);
@@ -215,7 +216,7 @@ describe('plan', () => {
 
   test('shows the segments and keys that a run then writes, and itself writes nothing', async () => {
     site.proxy.reset();
-    const { code, stdout, stderr } = await site.run(['plan', 'events', '--run-id', RUN, '--json'], config);
+    const { code, stdout, stderr } = await site.here(['plan', 'events', '--run-id', RUN, '--json'], config);
     assert.equal(code, 0, stderr);
     assert.deepEqual(
       site.proxy.requests.filter(({ method }) => method !== 'GET' && method !== 'HEAD'),
@@ -233,21 +234,21 @@ describe('plan', () => {
     assert.equal(plan.run, RUN);
     assert.equal(plan.estimatedRows, 1000);
     assert.ok(plan.estimatedBytes > 0);
-    await site.archive(['events', '--run-id', RUN], config);
+    await site.archiveHere(['events', '--run-id', RUN], config);
     const keys = [plan.manifest, ...plan.segments.map(({ key }) => key)];
     assert.deepEqual([...keys, `${PREFIX}events/_head.json`].toSorted(), await site.keys('events'));
   });
 
   test('says in words what --json says, for every archive of the config, and exits with 2 when one cannot be planned', async () => {
-    const { code, stdout } = await site.run(['plan', '--run-id', RUN], config);
+    const { code, stdout } = await site.here(['plan', '--run-id', RUN], config);
     assert.equal(code, 2);
     assert.match(stdout, new RegExp(`${PREFIX}events/run=${RUN}/part-00000\\.jsonl\\.gz`));
     assert.match(stdout, /gone: failed \(table-not-found\)\n {2}.*does not exist.*\n {2}hint/);
   });
 
   test('refuses an unknown archive and a bad id with 2', async () => {
-    assert.equal((await site.run(['plan', 'evnts'], config)).code, 2);
-    assert.equal((await site.run(['plan', 'events', '--run-id', '1'], config)).code, 2);
+    assert.equal((await site.here(['plan', 'evnts'], config)).code, 2);
+    assert.equal((await site.here(['plan', 'events', '--run-id', '1'], config)).code, 2);
   });
 });
 
@@ -263,14 +264,14 @@ describe('list', () => {
       'CREATE TABLE events (id int PRIMARY KEY); INSERT INTO events SELECT generate_series(1, 1234)',
     );
     const config = await site.writeConfig({ archives: { events: { table: 'events' }, idle: { table: 'events' } } });
-    assert.match((await site.run(['list'], config)).stdout, /no runs/);
-    const [result] = await site.archive(['events', '--run-id', RUN], config);
+    assert.match((await site.here(['list'], config)).stdout, /no runs/);
+    const [result] = await site.archiveHere(['events', '--run-id', RUN], config);
     // A crash between the last object and the commit: all is there but the manifest.
     site.proxy.order('PutObject', { kind: 'error', status: 403, code: 'AccessDenied' }, 100, '_manifest.json');
-    const [failed] = await site.archive(['events', '--run-id', '20261122T021500Z'], config);
+    const [failed] = await site.archiveHere(['events', '--run-id', '20261122T021500Z'], config);
     assert.equal(failed?.error?.code, 'access-denied');
     site.proxy.reset();
-    const { code, stdout } = await site.run(['list', '--json'], config);
+    const { code, stdout } = await site.here(['list', '--json'], config);
     assert.equal(code, 0);
     const [first, second, ...more] = JSON.parse(stdout) as Record<string, unknown>[];
     assert.deepEqual(more, []);
@@ -281,17 +282,17 @@ describe('list', () => {
     const { rows, objects, jsonBytes, bytes } = result!;
     const figures = { rows, objects, jsonBytes, bytes, finishedAt: manifest?.finishedAt };
     assert.deepEqual({ ...second, ...figures, archive: 'events', run: RUN, status: 'committed' }, second);
-    const table = (await site.run(['list', 'events'], config)).stdout;
+    const table = (await site.here(['list', 'events'], config)).stdout;
     assert.match(table, new RegExp(`events +${RUN} +committed .*1,234 `));
     assert.match(table, /events +20261122T021500Z +(failed|unfinished)/);
-    assert.equal((await site.run(['list', 'evnts'], config)).code, 2);
+    assert.equal((await site.here(['list', 'evnts'], config)).code, 2);
     const without = await site.writeConfig({ archives: { idle: { table: 'events' } } });
-    const former = await site.run(['list', '--json'], without);
+    const former = await site.here(['list', '--json'], without);
     assert.partialDeepStrictEqual(JSON.parse(former.stdout), [
       { archive: 'events', run: '20261122T021500Z', inConfig: false, destination: 'default' },
       { archive: 'events', run: RUN, status: 'committed', inConfig: false },
     ]);
-    const named = (await site.run(['list', 'events'], without)).stdout;
+    const named = (await site.here(['list', 'events'], without)).stdout;
     assert.match(named, new RegExp(`events +${RUN} +committed .*\nevents is not in the config: its 2 runs in s3://`));
   });
 });
@@ -299,7 +300,7 @@ describe('list', () => {
 describe('--help', () => {
   for (const command of ['check', 'plan', 'run', 'daemon', 'list', 'demo']) {
     test(`of ${command} shows an example`, async () => {
-      const { code, stdout } = await runCli([command, '--help']);
+      const { code, stdout } = await runHere([command, '--help']);
       assert.equal(code, 0);
       assert.match(stdout, new RegExp(`Example:\\n {2}\\$ pgsluice ${command}`));
       assert.match(stdout, /--config <file>/);
@@ -307,11 +308,11 @@ describe('--help', () => {
   }
 
   test('of the program lists every command, and --version prints one', async () => {
-    const { code, stdout } = await runCli(['--help']);
+    const { code, stdout } = await runHere(['--help']);
     assert.equal(code, 0);
     for (const command of ['check', 'plan', 'run', 'daemon', 'list', 'demo'])
       assert.match(stdout, new RegExp(`^ +${command}\\b`, 'm'));
-    assert.match((await runCli(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);
+    assert.match((await runHere(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);
   });
 });
 

@@ -108,7 +108,7 @@ describe('a daemon that is asked and told', () => {
   test('proves again what is archived; a difference is shown, over a restart too, until it is proved good again', async () => {
     const audits = { verify: { schedule: EVERY_SECOND, every: '1s' } };
     const file = await site.writeConfig({ archives: { proved: { table: 'events' } }, audits, http: HTTP });
-    const [result] = await site.archive(['proved'], file);
+    const [result] = await site.archiveHere(['proved'], file);
     const run = result?.run ?? '';
     const key = `${PREFIX}proved/run=${run}/part-00000.jsonl.gz`;
     const first = await startDaemon(site, file);
@@ -122,7 +122,7 @@ describe('a daemon that is asked and told', () => {
     const { proof } = await first.until('proved', (archive) => archive.proof?.differentRuns === 1);
     assert.equal(proof?.different[0]?.differences[0]?.key, key);
     assert.match((await first.get('/metrics')).body, /^pgsluice_proof_different_runs\{archive="proved"\} 1$/m);
-    const { stdout } = await site.run(['status'], file);
+    const { stdout } = await site.here(['status'], file);
     assert.ok(stdout.includes(`${run} differs from its manifest`) && stdout.includes(key), stdout);
     await first.stop();
     const second = await startDaemon(site, file);
@@ -137,7 +137,7 @@ describe('a daemon that is asked and told', () => {
     const audits = { rehearse: { schedule: EVERY_SECOND, source: 'scratch' }, verify: { schedule: NEVER } };
     const sources = { default: { url: '${DATABASE_URL}' }, scratch: { url: scratch.url } };
     const file = await site.writeConfig({ archives: { back: { table: 'events' } }, sources, audits, http: HTTP });
-    const [result] = await site.archive(['back'], file);
+    const [result] = await site.archiveHere(['back'], file);
     const run = result?.run ?? '';
     const daemon = await startDaemon(site, file);
     await daemon.until('back', ({ rehearsal }) => rehearsal?.last?.status === 'equal');
@@ -148,7 +148,7 @@ describe('a daemon that is asked and told', () => {
     await putObject(site, key, Buffer.concat([whole.subarray(0, -1), Buffer.from([1])]));
     await daemon.until('back', ({ rehearsal }) => rehearsal?.differentRuns === 1);
     assert.match((await daemon.get('/metrics')).body, /^pgsluice_rehearsal_different_runs\{archive="back"\} 1$/m);
-    const { stdout } = await site.run(['status'], file);
+    const { stdout } = await site.here(['status'], file);
     assert.ok(stdout.includes('rehearsals of back') && stdout.includes(`${run} did not come back`), stdout);
     // What another test of this file has archived is not in this config.
     assert.match(
@@ -158,7 +158,7 @@ describe('a daemon that is asked and told', () => {
     await putObject(site, key, whole);
     await daemon.until('back', ({ rehearsal }) => rehearsal?.differentRuns === 0 && rehearsal.rehearsed === 1);
     await daemon.stop();
-    const listed = JSON.parse((await site.run(['list', 'back', '--json'], file)).stdout) as { rehearsal: object }[];
+    const listed = JSON.parse((await site.here(['list', 'back', '--json'], file)).stdout) as { rehearsal: object }[];
     assert.partialDeepStrictEqual(listed, [{ run, rehearsal: { status: 'equal' } }]);
     const { rows } = await scratch.client.query(
       "SELECT relname FROM pg_class WHERE relname LIKE 'pgsluice%' AND relkind = 'r'",
@@ -174,26 +174,26 @@ describe('a daemon that is asked and told', () => {
     const overSocket = await ask(`unix:${daemon.socket}:/api/state`, { headers: { Host: 'anything' } });
     assert.equal(overSocket.status, 200);
 
-    const triggered = await site.run(['trigger', 'events', '--run-id', '20261123T021500Z'], config);
+    const triggered = await site.here(['trigger', 'events', '--run-id', '20261123T021500Z'], config);
     assert.equal(triggered.code, 0, triggered.stderr);
     assert.equal(triggered.stdout, 'events 20261123T021500Z is started\n');
     await daemon.until('events', ({ lastSuccess }) => lastSuccess?.run === '20261123T021500Z');
-    const nothingOn = await site.run(['cancel', 'events', '--json'], config);
+    const nothingOn = await site.here(['cancel', 'events', '--json'], config);
     assert.equal(nothingOn.code, 1);
     assert.equal((JSON.parse(nothingOn.stdout) as { error: { code: string } }).error.code, 'not-running');
-    const paused = await site.run(['pause', 'events', '--url', daemon.url], config, { PGSLUICE_TOKEN: TOKEN });
+    const paused = await site.here(['pause', 'events', '--url', daemon.url], config, { PGSLUICE_TOKEN: TOKEN });
     assert.equal(paused.code, 0, paused.stderr);
-    const status = await site.run(['status'], config);
+    const status = await site.here(['status'], config);
     assert.match(status.stdout, /^events +paused /m);
-    const withoutToken = await site.run(['resume', 'events', '--url', daemon.url], config);
+    const withoutToken = await site.here(['resume', 'events', '--url', daemon.url], config);
     assert.equal(withoutToken.code, 1);
     assert.match(withoutToken.stderr, /wrong-token[^]*PGSLUICE_TOKEN/);
-    const unknown = await site.run(['trigger', 'event'], config);
+    const unknown = await site.here(['trigger', 'event'], config);
     assert.deepEqual([unknown.code, unknown.stdout], [1, '']);
-    assert.equal((await site.run(['trigger', 'events', '--run-id', 'yesterday'], config)).code, 2);
+    assert.equal((await site.here(['trigger', 'events', '--run-id', 'yesterday'], config)).code, 2);
     await daemon.stop();
     await assert.rejects(stat(daemon.socket), { code: 'ENOENT' });
-    const unreachable = await site.run(['status', '--json'], config);
+    const unreachable = await site.here(['status', '--json'], config);
     assert.equal(unreachable.code, 1);
     assert.match(
       unreachable.stderr,
@@ -247,7 +247,7 @@ describe('a daemon that is asked and told', () => {
         ['destinations.default', true],
       ],
     );
-    const triggered = await site.run(['trigger', 'gone'], config);
+    const triggered = await site.here(['trigger', 'gone'], config);
     assert.equal(triggered.code, 0, triggered.stderr);
     const failing = await daemon.until('gone', ({ failing }) => failing);
     assert.deepEqual([failing.state, failing.lastFailure?.code], ['failing', 'table-not-found']);

@@ -66,7 +66,7 @@ describe('the daemon', () => {
       return archives.map(({ name }) => name).join() === 'log_b';
     });
     await daemon.stop();
-    const listed = await site.run(['list', '--json'], config);
+    const listed = await site.here(['list', '--json'], config);
     const kept = new Set((JSON.parse(listed.stdout) as { archive: string }[]).map(({ archive }) => archive));
     assert.deepEqual([...kept].sort(), ['log_a', 'log_b']);
   });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { HostsReport } from '../../src/demo/hosts-report.ts';
-import { runCli, startCli } from '../support/cli.ts';
+import { startCli } from '../support/cli.ts';
+import { runHere } from '../support/here.ts';
 
 describe('the demo over several hosts', () => {
   test('archives all though a worker is killed, and tells who did what', async () => {
@@ -32,7 +33,7 @@ describe('the demo over several hosts', () => {
       ['--hosts', 'x'],
       ['--hosts', '3', '--serve'],
     ]) {
-      const { code, stderr } = await runCli(['demo', ...options]);
+      const { code, stderr } = await runHere(['demo', ...options]);
       assert.equal(code, 2);
       assert.match(stderr, /--hosts/);
     }

@@ -5,8 +5,9 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { before, describe, test } from 'node:test';
 import type { Manifest } from '../../src/ledger/manifest.ts';
-import { runCli, type Ending } from '../support/cli.ts';
+import type { Ending } from '../support/cli.ts';
 import { FakeDaemon } from '../support/fake-daemon.ts';
+import { runHere } from '../support/here.ts';
 import { archiveOf } from '../support/page-facts.ts';
 import { openSite, type Site } from '../support/site.ts';
 
@@ -36,7 +37,7 @@ before(async () => {
       odd: { table: quote(`t${HOSTILE}`) },
     },
   });
-  await site.archive(['events', '--run-id', RUN], config);
+  await site.archiveHere(['events', '--run-id', RUN], config);
 });
 
 const quote = (name: string): string => `"${name}"`;
@@ -58,26 +59,26 @@ async function forge(run: string, change: (manifest: Manifest) => void): Promise
 
 describe('a terminal is not steered', () => {
   test('by an error of the server, in run, in the log and in list', async () => {
-    const run = await site.run(['run', 'failing', '--run-id', LATER], config);
+    const run = await site.here(['run', 'failing', '--run-id', LATER], config);
     assert.equal(run.code, 1);
     assertHarmless(run);
     assert.ok(run.stdout.includes(SHOWN), run.stdout);
-    const list = await site.run(['list'], config);
+    const list = await site.here(['list'], config);
     assert.equal(list.code, 0, list.stderr);
     assertHarmless({ ...list, stdout: list.stdout.replace(/^events .*$/m, '') });
     assert.ok(list.stdout.includes(SHOWN), list.stdout);
   });
 
   test('by a name of the database, in plan and check', async () => {
-    const plan = await site.run(['plan', 'odd'], config);
+    const plan = await site.here(['plan', 'odd'], config);
     assert.equal(plan.code, 0, plan.stderr);
     assertHarmless(plan);
     assert.ok(plan.stdout.includes(SHOWN), plan.stdout);
-    assertHarmless(await site.run(['check', '--online'], config));
+    assertHarmless(await site.here(['check', '--online'], config));
   });
 
   test('by a manifest, in list, verify and restore', async () => {
-    await site.archive(['events', '--run-id', LATER], config);
+    await site.archiveHere(['events', '--run-id', LATER], config);
     await forge(LATER, (manifest) => {
       manifest.table = HOSTILE;
       manifest.host = HOSTILE;
@@ -92,14 +93,14 @@ describe('a terminal is not steered', () => {
       ['restore', 'events', LATER, '--into', 'public.events', '--key-from', '1'],
       ['restore', 'events', LATER, '--into', 'public.fresh', '--create'],
     ]) {
-      const ending = await site.run(args, config);
+      const ending = await site.here(args, config);
       const own = ending.stdout.replaceAll(/^events +\d{8}T\d{6}Z +committed.*$/gm, '');
       assertHarmless({ ...ending, stdout: own });
     }
     await forge(LATER, (manifest) => {
       manifest.archive = HOSTILE;
     });
-    const verify = await site.run(['verify', 'events', LATER], config);
+    const verify = await site.here(['verify', 'events', LATER], config);
     assert.equal(verify.code, 3);
     assertHarmless(verify);
   });
@@ -116,7 +117,7 @@ describe('a terminal is not steered', () => {
     });
     const url = await daemon.start();
     t.after(() => daemon.stop());
-    const status = await runCli(['status', '--url', url, '--config', config], site.environment);
+    const status = await runHere(['status', '--url', url, '--config', config], site.environment);
     assert.equal(status.code, 1, 'it is failing');
     assertHarmless(status);
     assert.ok(status.stdout.includes(SHOWN), status.stdout);
@@ -124,7 +125,7 @@ describe('a terminal is not steered', () => {
 });
 
 test('JSON says the same, and has no such byte either', async () => {
-  const { stdout } = await site.run(['list', 'failing', '--json'], config);
+  const { stdout } = await site.here(['list', 'failing', '--json'], config);
   assert.match(stdout, /^[\x20-\x7e\n]+$/);
   const [run] = JSON.parse(stdout) as { error: string }[];
   assert.ok(run?.error.includes(HOSTILE), stdout);
@@ -135,8 +136,8 @@ test('a message of 1 MB is cut', async () => {
     destinations: { default: { url: pathToFileURL(folder).href } },
     archives: { long: { query: `SELECT * FROM events WHERE sing(repeat('x', 1024 * 1024))` } },
   });
-  const run = await site.run(['run', 'long', '--run-id', LATER], long);
+  const run = await site.here(['run', 'long', '--run-id', LATER], long);
   assert.ok(run.stdout.length < 10_000 && run.stdout.includes('…'), String(run.stdout.length));
-  const list = await site.run(['list', 'long'], long);
+  const list = await site.here(['list', 'long'], long);
   assert.ok(list.stdout.length < 2000 && list.stdout.includes('…'), String(list.stdout.length));
 });

@@ -106,7 +106,7 @@ describe('a real daemon in a bad night', () => {
     assert.equal(down?.failuresInARow, 1);
     assert.equal(down.failingSince, down.lastFailure?.at);
     assert.deepEqual(down.source, { name: 'down', address: '127.0.0.1:1/app' });
-    const status = await site.run(['status', '--socket', daemon.socket], daemon.config);
+    const status = await site.here(['status', '--socket', daemon.socket], daemon.config);
     assert.equal(status.code, 1, status.stderr);
     assert.match(status.stdout, /^2 failing, 1 late, 1 paused of 5 archives; the config file is refused\n/);
     assert.match(status.stdout, /^late +late, running /m);

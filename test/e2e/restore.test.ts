@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { RestoreResult } from '../../src/restore/request.ts';
 import { createArticleTable } from '../../src/demo/article-table.ts';
+import type { Ending } from '../support/cli.ts';
 import { testDatabase } from '../support/postgres.ts';
 import { openSite, type Site } from '../support/site.ts';
 
@@ -28,16 +29,20 @@ describe('restore', () => {
     archiveRssBytes = result.peakRssBytes;
   });
 
-  async function restore(...args: string[]): Promise<{ code: number | null; result: RestoreResult; stderr: string }> {
-    const { code, stdout, stderr } = await site.run(['restore', 'fetch_queue', ...args, '--json'], config);
+  async function restore(...args: string[]): Promise<{ code: number | null; result: RestoreResult }> {
+    return resultOf(await site.here(['restore', 'fetch_queue', ...args, '--json'], config));
+  }
+
+  function resultOf({ code, stdout, stderr }: Ending): { code: number | null; result: RestoreResult } {
     assert.ok(stdout.startsWith('{'), stdout + stderr);
-    return { code, result: JSON.parse(stdout) as RestoreResult, stderr };
+    return { code, result: JSON.parse(stdout) as RestoreResult };
   }
 
   test("brings the article's table back after it was dropped, in no more memory than archiving it took", async () => {
     const { client } = site.database;
     await client.query('CREATE TABLE kept AS TABLE fetch_queue; DROP TABLE fetch_queue');
-    const { code, result } = await restore('--into', 'public.fetch_queue', '--create');
+    const args = ['restore', 'fetch_queue', '--into', 'public.fetch_queue', '--create', '--json'];
+    const { code, result } = resultOf(await site.run(args, config));
     assert.equal(code, 0, JSON.stringify(result));
     assert.deepEqual(
       Object.keys(result).sort(),
@@ -136,14 +141,14 @@ describe('restore', () => {
       code: inWords,
       stdout,
       stderr,
-    } = await site.run(['restore', 'fetch_queue', '--into', 'public.narrow'], config);
+    } = await site.here(['restore', 'fetch_queue', '--into', 'public.narrow'], config);
     assert.equal(inWords, 2);
     assert.match(stdout, /fetch_queue 20261123T021500Z: not restored, nothing was written/);
     for (const problem of result.problems) assert.ok(stderr.includes(problem), problem);
   });
 
   test('says in words what it did', async () => {
-    const { code, stdout } = await site.run(
+    const { code, stdout } = await site.here(
       ['restore', 'fetch_queue', '--into', 'public.words', '--create', '--key-to', '5'],
       config,
     );
@@ -155,11 +160,11 @@ describe('restore', () => {
   });
 
   test('is warned of by plan where SQL NULL and JSON null print alike', async () => {
-    const { stdout } = await site.run(['plan', 'fetch_queue', '--json'], config);
+    const { stdout } = await site.here(['plan', 'fetch_queue', '--json'], config);
     const [plan] = JSON.parse(stdout) as { warnings: string[] }[];
     const warning = 'column headers (jsonb): SQL NULL and JSON null print alike; a restore gives SQL NULL for both';
     assert.deepEqual(plan?.warnings, [warning]);
-    assert.ok((await site.run(['plan', 'fetch_queue'], config)).stdout.includes(`warning  ${warning}`));
+    assert.ok((await site.here(['plan', 'fetch_queue'], config)).stdout.includes(`warning  ${warning}`));
   });
 
   test('takes no options that make no sense', async () => {
@@ -176,7 +181,7 @@ describe('restore', () => {
       [['fetch_queue', '--into', 'a.b', '--on-conflict', 'replace'], /must be skip or fail/],
       [['fetch_queue', '--into', 'a.b', '--self-references', 'no'], /must be refuse, ordered, later/],
     ] as const) {
-      const { code, stderr } = await site.run(['restore', ...args], config);
+      const { code, stderr } = await site.here(['restore', ...args], config);
       assert.equal(code, 2, args.join(' '));
       assert.match(stderr, message);
     }

@@ -52,7 +52,7 @@ describe('a daemon that is stopped while segments of a run are on', () => {
   }
 
   async function list(config: string, archive: string): Promise<Listed[]> {
-    return JSON.parse((await site.run(['list', archive, '--json'], config)).stdout) as Listed[];
+    return JSON.parse((await site.here(['list', archive, '--json'], config)).stdout) as Listed[];
   }
 
   /** Stops a daemon with SIGTERM when some of its segments are done; returns the id of its run. */
@@ -79,7 +79,7 @@ describe('a daemon that is stopped while segments of a run are on', () => {
     assert.equal(listed.segmentsDone, uploadsBegun(site.proxy.requests, 'drained').length);
     assert.ok(listed.segments! >= 20 && listed.segmentsDone < listed.segments!);
     assert.deepEqual([listed.rows, listed.error], [null, null]);
-    const table = (await site.run(['list', 'drained'], config)).stdout;
+    const table = (await site.here(['list', 'drained'], config)).stdout;
     assert.match(table, new RegExp(`drained +${run} +unfinished +${listed.segmentsDone}/${listed.segments}`));
     assert.equal(await site.manifest('drained', run), undefined);
     const ends = cli.log.filter((line) => line.run === run && /^run (committed|failed|skipped|stopped)/.test(line.msg));
@@ -115,7 +115,7 @@ describe('a daemon that is stopped while segments of a run are on', () => {
   test('leaves a run that `run --run-id` takes up by hand', async () => {
     const config = await configFor('by_hand', EVERY_SECOND);
     const { run } = await drainInMidRun('by_hand', config);
-    const [result] = await site.archive(['by_hand', '--run-id', run], config);
+    const [result] = await site.archiveHere(['by_hand', '--run-id', run], config);
     assert.deepEqual([result?.status, result?.resumed], ['committed', true]);
     assert.deepEqual(uploadedInVain(site.proxy.requests, 'by_hand'), []);
     assertEachOnce(await idsOf(site, 'by_hand', run), ROWS);
@@ -137,7 +137,7 @@ describe('a daemon that is stopped while segments of a run are on', () => {
     const [listed] = (await list(config, 'in_time')).filter((entry) => entry.run === run);
     assert.equal(listed?.status, 'unfinished', listed?.error ?? '');
     assert.ok(listed.segmentsDone >= 4);
-    const [result] = await site.archive(['in_time', '--run-id', run], config);
+    const [result] = await site.archiveHere(['in_time', '--run-id', run], config);
     assert.deepEqual([result?.status, result?.resumed], ['committed', true]);
     assertEachOnce(await idsOf(site, 'in_time', run), ROWS);
     await assertOnlyTheRunIsLeft(site, 'in_time', run);

@@ -6,7 +6,7 @@ import { before, describe, test } from 'node:test';
 import { constants, crc32, gunzipSync, inflateRawSync } from 'node:zlib';
 import type { Manifest } from '../../src/ledger/manifest.ts';
 import type { RunResult } from '../../src/run/run-archive.ts';
-import { runCli } from '../support/cli.ts';
+import { runHere } from '../support/here.ts';
 import { oracleLines } from '../support/read-lines.ts';
 import { failureOf, openSite, PREFIX, resultsOf, type Site } from '../support/site.ts';
 
@@ -156,7 +156,7 @@ drainTimeout: 60s
 
   test('writes nothing again when it is run with the same id again', async () => {
     site.proxy.reset();
-    const [again] = await site.archive(['fetch_queue', '--run-id', RUN], config);
+    const [again] = await site.archiveHere(['fetch_queue', '--run-id', RUN], config);
     assert.equal(again?.status, 'already-committed');
     assert.deepEqual(
       { ...again, seconds: 0, peakHeapBytes: 0, peakRssBytes: 0 },
@@ -171,7 +171,7 @@ drainTimeout: 60s
   test('says on stdout in words what --json would say, logs the run once, and asks the destination 14 times', async () => {
     const run = '20261124T021500Z';
     site.proxy.reset();
-    const ending = await site.run(['run', 'fetch_queue', '--run-id', run], config);
+    const ending = await site.here(['run', 'fetch_queue', '--run-id', run], config);
     assert.equal(ending.code, 0);
     assert.match(ending.stdout, new RegExp(`^fetch_queue ${run}: committed, 500 rows in 1 object\n`));
     assert.equal(ending.stderr.match(/"run committed"/g)?.length, 1);
@@ -207,7 +207,7 @@ drainTimeout: 60s
 
   test('takes the present second as the id when none is given', async () => {
     const started = Date.now();
-    const [named] = await site.archive(['fetch_queue'], config);
+    const [named] = await site.archiveHere(['fetch_queue'], config);
     const id = named?.run ?? '';
     const time = Date.parse(id.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'));
     assert.ok(time >= Math.floor(started / 1000) * 1000 && time <= Date.now(), id);
@@ -229,7 +229,7 @@ drainTimeout: 60s
     test(`refuses ${situation}, and exits with 2`, async () => {
       site.proxy.reset();
       const isCommand = args[0] === 'run';
-      const ending = await site.run([...args], config);
+      const ending = await site.here([...args], config);
       assert.equal(ending.code, 2, ending.stderr);
       assert.match(ending.stderr, message);
       assert.equal(ending.stdout, '');
@@ -309,7 +309,7 @@ describe('run --all reads', () => {
       Object.entries(readings).map(([title, { archive }]) => [names[title]!, archive]),
     );
     const config = await site.writeConfig({ archives });
-    results = await site.archive(['--all', '--run-id', RUN], config);
+    results = await site.archiveHere(['--all', '--run-id', RUN], config);
   });
 
   for (const [title, { from, params, columns }] of Object.entries(readings)) {
@@ -402,10 +402,10 @@ describe('run', () => {
     const config = await site.writeConfig({
       archives: { event: { table: 'events' }, events: { table: 'events' } },
     });
-    await site.archive(['events', '--run-id', RUN], config);
-    const listed = await site.run(['list', 'event', '--json'], config);
+    await site.archiveHere(['events', '--run-id', RUN], config);
+    const listed = await site.here(['list', 'event', '--json'], config);
     assert.deepEqual(JSON.parse(listed.stdout), []);
-    const [result] = await site.archive(['event', '--run-id', RUN], config);
+    const [result] = await site.archiveHere(['event', '--run-id', RUN], config);
     assert.equal(result?.status, 'committed');
     assert.equal((await site.keys('event')).length, 3);
     assert.equal((await site.keys('events')).length, 3);
@@ -417,7 +417,7 @@ describe('run', () => {
       destinations: { default: { url: `file://${folder}/sub` } },
       archives: { events: { table: 'events' } },
     });
-    const [result] = await site.archive(['events', '--run-id', RUN], config);
+    const [result] = await site.archiveHere(['events', '--run-id', RUN], config);
     assert.equal(result?.status, 'committed', JSON.stringify(result?.error));
     assert.equal(result.manifest, `file://${folder}/sub/events/run=${RUN}/_manifest.json`);
     assert.deepEqual((await readdir(path.join(folder, 'sub'), { recursive: true })).sort(), [
@@ -438,7 +438,7 @@ describe('run', () => {
     );
     // The manifest alone says so: the source need not even be there.
     const gone = { DATABASE_URL: 'postgres://127.0.0.1:1/gone' };
-    const [again] = resultsOf(await site.run(['run', 'events', '--run-id', RUN, '--json'], config, gone));
+    const [again] = resultsOf(await site.here(['run', 'events', '--run-id', RUN, '--json'], config, gone));
     assert.equal(again?.status, 'already-committed');
   });
 
@@ -460,7 +460,7 @@ describe('run', () => {
       });
       const written = 'SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::int AS n FROM pg_stat_user_tables';
       const before = (await client.query<{ n: number }>(written)).rows;
-      const results = await site.archive(['--all', '--run-id', RUN], config);
+      const results = await site.archiveHere(['--all', '--run-id', RUN], config);
       assert.equal(results[0]?.status, 'committed', JSON.stringify(results[0]?.error));
       assert.equal((await site.lines('read_only', RUN)).length, 500);
       assert.equal(results[1]?.error?.code, 'permission-denied');
@@ -500,7 +500,7 @@ describe('run', () => {
       const archives = Object.fromEntries(
         Object.values(situations).map(([archive], at) => [names[at]!, { retry: { attempts: 1 }, ...archive }]),
       );
-      results = await site.archive(['--all', '--run-id', RUN], await site.writeConfig({ archives }));
+      results = await site.archiveHere(['--all', '--run-id', RUN], await site.writeConfig({ archives }));
     });
 
     for (const [at, [situation, [, code, message]]] of Object.entries(situations).entries()) {
@@ -533,7 +533,7 @@ describe('without a config file', () => {
     const environment = { ...site.environment, DATABASE_URL: site.database.url };
     const ends = ['--to', `file://${site.folder}/typed`];
     const typed = async (args: readonly string[]): Promise<string> => {
-      const { code, stdout, stderr } = await runCli([...args, ...ends], environment);
+      const { code, stdout, stderr } = await runHere([...args, ...ends], environment);
       assert.equal(code, 0, stderr);
       return stdout;
     };

@@ -144,7 +144,7 @@ describe('verify', () => {
   }
 
   test('says in words what it read, and what differs where', async () => {
-    const good = await site.run(['verify', 'gzip'], config);
+    const good = await site.here(['verify', 'gzip'], config);
     assert.equal(good.code, 0);
     assert.match(good.stdout, new RegExp(`^gzip ${RUN}: verified, 2,000 rows in \\d+ objects, `));
     const key = partKey('none', 2, 'jsonl');
@@ -152,7 +152,7 @@ describe('verify', () => {
       key,
       (body) => Buffer.from(body.toString().replace(',"v":', ',"w":')),
       async () => {
-        const { code, stdout } = await site.run(['verify', 'none'], config);
+        const { code, stdout } = await site.here(['verify', 'none'], config);
         assert.equal(code, 3);
         assert.match(stdout, new RegExp(`^none ${RUN}: different`));
         assert.match(stdout, new RegExp(`^  ${key}: line 1: at byte \\d+ comes w, not ,"v":$`, 'm'));
@@ -184,14 +184,14 @@ describe('verify', () => {
     const { code, report } = await verify('failed');
     assert.deepEqual([code, report.run, report.ok], [3, null, false]);
     assert.match(report.problems[0]!.message, /no committed run/);
-    const missing = await site.run(['verify', 'gzip', '20200101T000000Z'], config);
+    const missing = await site.here(['verify', 'gzip', '20200101T000000Z'], config);
     assert.deepEqual([missing.code, missing.stdout], [2, '']);
     const named = new RegExp(
       `^archive gzip has no run 20200101T000000Z in s3:.*; the latest committed run is ${RUN}\n$`,
     );
     assert.match(missing.stderr, named);
     for (const args of [['gzap'], ['gzip', 'yesterday'], ['gzip', '--sample', '0'], ['gzip', '--sample', 'few'], []])
-      assert.equal((await site.run(['verify', ...args], config)).code, 2, args.join(' '));
+      assert.equal((await site.here(['verify', ...args], config)).code, 2, args.join(' '));
   });
 
   for (const [codec, extension] of [
@@ -424,7 +424,7 @@ describe('verify', () => {
     assert.deepEqual([...read].sort(), [keys[0], keys[Math.round((keys.length - 1) / 2)], keys.at(-1)].sort());
     assert.equal(report.objectsRead, 3);
     assert.equal(report.objectsTotal, keys.length);
-    assert.match((await site.run(['verify', 'gzip', '--sample', '2'], config)).stdout, /a sample of 2 of \d+ objects/);
+    assert.match((await site.here(['verify', 'gzip', '--sample', '2'], config)).stdout, /a sample of 2 of \d+ objects/);
     await withObject(keys[1]!, flipBit, async () => {
       assert.equal((await verify('gzip', '--sample', '2')).code, 0);
     });
@@ -449,7 +449,7 @@ describe('verify', () => {
     site.proxy.order('GetObject', { kind: 'error', status: 503, code: 'SlowDown' }, 4, 'part-00002.jsonl');
     assert.equal((await verify('none')).code, 0);
     await site.proxy.down();
-    const ending = await site.run(['verify', 'none', '--json'], config);
+    const ending = await site.here(['verify', 'none', '--json'], config);
     await site.proxy.up();
     assert.equal(ending.code, 1);
     assert.equal(ending.stdout, '');

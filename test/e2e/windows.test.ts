@@ -31,6 +31,9 @@ const ROWS = `
     SELECT i, timestamptz '2026-03-28 00:00 Europe/Berlin' + i * interval '1 hour' AS t FROM generate_series(0, 70) AS i) AS rows;
   INSERT INTO events VALUES (1000, 'infinity', 'infinity', 'infinity'), (1001, '-infinity', '-infinity', '-infinity'), (1002, NULL, NULL, NULL)`;
 
+/** The start of a thread takes longer than what a test has for it to do. */
+const ONE_THREAD = { workers: { threads: 1 } };
+
 const IDS = ['20260327T230000Z', '20260328T230000Z', '20260329T220000Z'] as const;
 
 describe('an archive of windows', () => {
@@ -50,9 +53,10 @@ describe('an archive of windows', () => {
       const name = `by_${column}`;
       const window = { column, every: 'day', olderThan: '1d' };
       const config = await site.writeConfig({
+        ...ONE_THREAD,
         archives: { [name]: { table: 'public.events', timezone: 'Europe/Berlin', window } },
       });
-      const first = await site.run(['run', name, '--json'], config);
+      const first = await site.here(['run', name, '--json'], config);
       assert.equal(first.code, 0, first.stderr);
       const results = resultsOf(first);
       assert.deepEqual(
@@ -66,7 +70,7 @@ describe('an archive of windows', () => {
       const manifest = await site.manifest(name, ids[1]);
       assert.equal(manifest?.window?.column, column);
       assert.equal(manifest.window.from, from);
-      const again = await site.run(['run', name, '--json'], config);
+      const again = await site.here(['run', name, '--json'], config);
       assert.equal(again.code, 0, again.stderr);
       assert.deepEqual(resultsOf(again), []);
     });
@@ -92,6 +96,7 @@ describe('the windows of an archive', () => {
     await site.database.client.query(ROWS);
     const window = { column: 'created_at', every: 'day', olderThan: '1d', from: '2026-03-28' };
     config = await site.writeConfig({
+      ...ONE_THREAD,
       state: path.join(site.folder, 'state'),
       log: { level: 'silent' },
       archives: {
@@ -144,7 +149,12 @@ describe('the windows of an archive', () => {
     const asked = { query, params: [-1], timezone: 'Europe/Berlin', window: { ...window, from: '2026-03-28' } };
     const state = path.join(site.folder, 'tardy');
     const configWith = (changes: object) =>
-      site.writeConfig({ state, log: { level: 'silent' }, archives: { tardy: { ...table, ...changes }, asked } });
+      site.writeConfig({
+        ...ONE_THREAD,
+        state,
+        log: { level: 'silent' },
+        archives: { tardy: { ...table, ...changes }, asked },
+      });
     const file = await configWith({});
     const run = (request: object) =>
       command((invocation) => runCommand(invocation, ['tardy', 'asked'], { all: false, ...request }), file);
@@ -241,7 +251,7 @@ describe('the windows of an archive', () => {
     const daily = { table: 'public.events', window, schedule: EVERY_SECOND };
     const archives = { daily, hurt: daily };
     await putObject(site, 'pg/hurt/run=20260329T000000Z/_manifest.json', Buffer.from('{"format":'));
-    const daemon = await startDaemon(site, await site.writeConfig({ archives, http: HTTP }));
+    const daemon = await startDaemon(site, await site.writeConfig({ ...ONE_THREAD, archives, http: HTTP }));
     const days = ['20260328T000000Z', '20260329T000000Z', '20260330T000000Z'];
     const allThere = async (name = 'daily'): Promise<true | undefined> => {
       const keys = await site.keys(name);
@@ -279,7 +289,7 @@ describe('the windows of an archive', () => {
     const pace = { pauseWhile: 'SELECT on_purpose FROM halt' };
     const archives = { months: { table: 'public.months', window, pace, schedule: EVERY_SECOND } };
     // Whoever waited for the drain to pass would wait for too long.
-    const config = await site.writeConfig({ archives, http: HTTP, drainTimeout: '1h' });
+    const config = await site.writeConfig({ ...ONE_THREAD, archives, http: HTTP, drainTimeout: '1h' });
     const first = await startDaemon(site, config);
     await first.until('months', ({ current }) => current?.pause?.reason === 'pause-while');
     await first.stop();
@@ -302,7 +312,7 @@ describe('the windows of an archive', () => {
       ALTER TABLE purged ADD PRIMARY KEY (id); CREATE INDEX ON purged (created_at)`);
     const window = { column: 'created_at', every: 'day', olderThan: '1d', from: '2026-03-28' };
     const archives = { purged: { table: 'public.purged', window, schedule: NEVER, purge: { after: '7d' } } };
-    const file = await site.writeConfig({ archives, http: HTTP, log: { level: 'info' } });
+    const file = await site.writeConfig({ ...ONE_THREAD, archives, http: HTTP, log: { level: 'info' } });
     const { output } = await command((invocation) => runCommand(invocation, ['purged'], { all: false }), file);
     const runs = (output as RunResult[]).map(({ run }) => run);
     const days = runs.slice(0, 2);
@@ -330,8 +340,11 @@ describe('the windows of an archive', () => {
     assert.match(metrics, /pgsluice_purge_oldest_due_seconds\{archive="purged"\} 0\n/);
     const left = await site.database.client.query('SELECT count(*)::int AS n FROM purged');
     assert.deepEqual(left.rows, [{ n: 24 }]);
-    const status = await site.run(['status'], file);
-    assert.match(status.stdout, /purge of purged\n {2}last: \S+ purged, 24 deleted/);
+    // After the run of the window, it is looked once more for what is due.
+    await eventually('status tells of the purge', async () => {
+      const { stdout } = await site.here(['status'], file);
+      return /purge of purged\n {2}last: \S+ purged, 24 deleted/.test(stdout);
+    });
     await daemon.stop();
   });
 
@@ -357,7 +370,7 @@ describe('the windows of an archive', () => {
       detaching: { table: 'public.detaching', ...archiveOf('detach') },
     };
     const notify = [{ url: `${url}/hooks/json` }];
-    const file = await site.writeConfig({ archives, notify, http: HTTP, log: { level: 'info' } });
+    const file = await site.writeConfig({ ...ONE_THREAD, archives, notify, http: HTTP, log: { level: 'info' } });
     await command((invocation) => runCommand(invocation, [], { all: true }), file);
     for (const name of ['dropping', 'detaching'])
       for (const run of runs) {
@@ -429,7 +442,7 @@ describe('the windows of an archive', () => {
       receiver.events().map(({ event, archive, run, error }) => [event, archive, run, error?.code].join(' ')),
       [`failure dropping ${runs[1]} partition-depended-on`],
     );
-    const { stdout } = await site.run(['status'], file);
+    const { stdout } = await site.here(['status'], file);
     assert.match(stdout, /purge of detaching\n[^]* {2}last: 20260201T000000Z purged, 28 deleted/);
     assert.match(stdout, /purge of dropping\n[^]*20260201T000000Z[^]*looking depends on/);
     const states = async (name: string) => {
@@ -443,7 +456,7 @@ describe('the windows of an archive', () => {
   test('stand where a manifest is cut, and are named; the others are made, and the damaged one as a further generation', async () => {
     const window = { column: 'created_at', every: 'day', olderThan: '1d', from: '2026-03-28' };
     const archives = { cut: { table: 'public.events', timezone: 'Europe/Berlin', window } };
-    const file = await site.writeConfig({ log: { level: 'silent' }, archives });
+    const file = await site.writeConfig({ ...ONE_THREAD, log: { level: 'silent' }, archives });
     const run = async (request: object = {}) => {
       const work = (invocation: Invocation) => runCommand(invocation, ['cut'], { all: false, ...request });
       const { code, output } = await command(work, file);
@@ -607,6 +620,7 @@ describe('the windows of an archive', () => {
     const window = { column: 'at', every: 'partition', olderThan: '1d' };
     const table = { table: 'public.parts', timezone: 'Europe/Berlin' };
     const file = await site.writeConfig({
+      ...ONE_THREAD,
       log: { level: 'silent' },
       archives: { parts: { ...table, where: 'parts.id >= -2', window } },
     });
@@ -673,7 +687,7 @@ describe('the windows of an archive', () => {
       const partitioned = key === undefined ? '' : `PARTITION BY ${key}`;
       await site.database.client.query(`CREATE TABLE ${name} (id int, at timestamp) ${partitioned}`);
       const archives = { cut: { table: `public.${name}`, window: { column: 'at', every: 'partition' } } };
-      const file = await site.writeConfig({ log: { level: 'silent' }, archives });
+      const file = await site.writeConfig({ ...ONE_THREAD, log: { level: 'silent' }, archives });
       const { code, output } = await command((invocation) => planCommand(invocation, ['cut'], {}), file);
       const [report] = output as { error: { code: string; hint: string } }[];
       assert.deepEqual([code, report?.error.code], [2, 'window-partition']);

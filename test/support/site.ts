@@ -13,6 +13,7 @@ import type { Failure } from '../../src/base/errors.ts';
 import type { Manifest } from '../../src/ledger/manifest.ts';
 import type { RunResult } from '../../src/run/run-archive.ts';
 import { type CliProcess, type Ending, eventually, startCli } from './cli.ts';
+import { runHere } from './here.ts';
 import { connect, testDatabase, type TestDatabase } from './postgres.ts';
 import { type S3Proxy, startProxy } from './s3-proxy.ts';
 import { type LocalS3, startS3 } from './s3-server.ts';
@@ -105,6 +106,16 @@ export class Site {
 
   async run(args: readonly string[], config: string, environment: Record<string, string> = {}): Promise<Ending> {
     return this.start(args, config, environment).ended();
+  }
+
+  /** The same in the process of the test: what {@link runHere} is good for. */
+  async here(args: readonly string[], config: string, environment: Record<string, string> = {}): Promise<Ending> {
+    return runHere([...args, '--config', config], { ...this.environment, ...environment });
+  }
+
+  /** Runs `run ARGS --json` in the process of the test, and checks that its exit code and its results say the same. */
+  async archiveHere(args: readonly string[], config: string): Promise<RunResult[]> {
+    return resultsOf(await this.here(['run', ...args, '--json'], config));
   }
 
   /** Runs `run ARGS --json` and checks that its exit code and its results say the same. */
