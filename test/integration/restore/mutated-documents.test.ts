@@ -8,10 +8,11 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { mutate } from '../../support/mutations.ts';
 import { newSeed } from '../../support/random.ts';
+import { triesOf } from '../../support/thorough.ts';
 import { startWatchedServer, type WatchedServer } from '../../support/watched-server.ts';
 import { openYard, type Yard } from './support.ts';
 
-const COUNT = Number(process.env['PGSLUICE_TEST_MUTATIONS'] ?? 4);
+const COUNT = Number(process.env['PGSLUICE_TEST_MUTATIONS'] ?? triesOf(2, 4));
 const ROWS = 3000;
 const RUN = '20261101T000000Z';
 const ARCHIVE = {

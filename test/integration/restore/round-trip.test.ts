@@ -8,6 +8,7 @@ import { openFileStore } from '../../../src/store/file/file.ts';
 import { anyCharacter } from '../../support/any-text.ts';
 import { createEveryTypeTable } from '../../support/every-type.ts';
 import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { triesOf } from '../../support/thorough.ts';
 import { countRows, difference, openYard, type Yard } from './support.ts';
 
 /** What JSON cannot hold; docs/format.md lists the same. Columns of the table of every type. */
@@ -102,7 +103,7 @@ describe('archive, verify and restore give the same table', () => {
 
   test('for random tables, in each codec and each way of cutting', async () => {
     await database.client.query(RANDOM_TYPES);
-    await fc.assert(fc.asyncProperty(randomTable, roundTrip), { numRuns: 30 });
+    await fc.assert(fc.asyncProperty(randomTable, roundTrip), { numRuns: triesOf(8, 30) });
   });
 
   async function roundTrip({ columns, codec, by, create }: RandomTable): Promise<void> {

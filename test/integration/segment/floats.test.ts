@@ -4,8 +4,9 @@ import { formatFloat4, formatFloat8 } from '../../../src/format/jsonl/write/bina
 import type { Column } from '../../../src/postgres/columns.ts';
 import { testDatabase } from '../../support/postgres.ts';
 import { encodeByPass } from '../../support/row-pass.ts';
+import { triesOf } from '../../support/thorough.ts';
 
-const COUNT = 80_000;
+const COUNT = triesOf(15_000, 80_000);
 
 /** Bit patterns that random ones seldom meet: powers of two, ten and five, their neighbours, and exact ties. */
 function hardFloat8s(): number[] {
