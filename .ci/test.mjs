@@ -6,13 +6,14 @@
  */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { delimiter, dirname, join, relative } from 'node:path';
+import { delimiter, dirname, join, relative, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { run } from 'node:test';
 import { spec as Spec } from 'node:test/reporters';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { runChecks } from './checks.mjs';
+import { groupFiles } from './test-groups.mjs';
 
 const SCRIPT = fileURLToPath(import.meta.url);
 const ROOT = join(dirname(SCRIPT), '..');
@@ -62,7 +63,7 @@ function filesOf(patterns) {
 
 async function runTests(files, values, checks) {
   const events = run({
-    files: files.map((file) => join(ROOT, file)),
+    files: groupFiles(files).map((file) => resolve(ROOT, file)),
     concurrency: Number(values['test-concurrency']),
     timeout: Number(values['test-timeout']),
     // A young generation that begins small is swept again and again while a file is loaded: a tenth of that time.
