@@ -4,7 +4,12 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } fr
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import type { Invocation } from '../../../src/commands/invocation.ts';
+import { restoreCommand } from '../../../src/commands/restore.ts';
+import { runCommand } from '../../../src/commands/run.ts';
+import { verifyCommand } from '../../../src/commands/verify.ts';
 import { runCli, type Ending } from '../../support/cli.ts';
+import { commandOfFile } from '../../support/in-process.ts';
 import { skipWithout } from '../../support/needs.ts';
 import { testDatabase, type TestDatabase } from '../../support/postgres.ts';
 
@@ -27,8 +32,8 @@ async function keygen(name: string): Promise<{ publicKey: string; file: string }
   return JSON.parse(ending.stdout) as { publicKey: string; file: string };
 }
 
-/** Writes a config with this `signing`, and runs a command under it. */
-function pgsluice(signing: object | undefined, ...args: string[]): Promise<Ending> {
+/** Writes a config with this `signing`. */
+function writeConfig(signing: object | undefined): string {
   const file = path.join(folder, 'pgsluice.yaml');
   const config = {
     sources: { default: { url: database.url } },
@@ -36,10 +41,35 @@ function pgsluice(signing: object | undefined, ...args: string[]): Promise<Endin
     archives: { t: { table: 't' } },
   };
   writeFileSync(file, JSON.stringify(config));
-  return runCli([...args, '--config', file]);
+  return file;
 }
 
-const run = (signing?: object) => pgsluice(signing, 'run', 't', '--run-id', RUN);
+function check(signing: object, ...args: string[]): Promise<Ending> {
+  return runCli(['check', ...args, '--config', writeConfig(signing)]);
+}
+
+/** How a command ends under this `signing`, and all that it says. */
+async function ending(
+  signing: object | undefined,
+  command: (invocation: Invocation) => Promise<number>,
+): Promise<{ code: number; said: string }> {
+  try {
+    const { code, stdout } = await commandOfFile(writeConfig(signing), {}, command);
+    return { code, said: stdout };
+  } catch (error) {
+    return { code: 1, said: String(error) };
+  }
+}
+
+const run = (signing?: object) =>
+  ending(signing, (invocation) => runCommand(invocation, ['t'], { all: false, runId: RUN }));
+const verify = (signing: object | undefined, how: Partial<Invocation> = {}) =>
+  ending(signing, (invocation) => verifyCommand({ ...invocation, ...how }, 't', { run: RUN }));
+const restore = (signing: object) =>
+  ending(signing, (invocation) => {
+    const how = { create: true, onConflict: 'fail', selfReferences: 'refuse' };
+    return restoreCommand(invocation, 't', { ...how, run: RUN, into: 'public.back' });
+  });
 const both = ({ file, publicKey }: { publicKey: string; file: string }) => ({
   key: `\${file:${file}}`,
   trust: [publicKey],
@@ -64,8 +94,8 @@ describe('a signed archive', () => {
       { trust: [theirs.publicKey, ours.publicKey] },
       undefined,
     ]) {
-      const ending = await pgsluice(signing, 'verify', 't');
-      assert.equal(ending.code, 0, ending.stderr + ending.stdout);
+      const { code, said } = await verify(signing);
+      assert.equal(code, 0, said);
     }
   });
 
@@ -82,12 +112,12 @@ describe('a signed archive', () => {
     ];
     for (const [text, trust, says] of cases) {
       writeFileSync(manifest, text);
-      const verified = await pgsluice({ trust: [trust] }, 'verify', 't', RUN);
-      assert.equal(verified.code, 3, verified.stdout + verified.stderr);
-      assert.match(verified.stdout + verified.stderr, says);
-      const restored = await pgsluice({ trust: [trust] }, 'restore', 't', RUN, '--into', 'public.back', '--create');
+      const verified = await verify({ trust: [trust] });
+      assert.equal(verified.code, 3, verified.said);
+      assert.match(verified.said, says);
+      const restored = await restore({ trust: [trust] });
       assert.notEqual(restored.code, 0);
-      assert.match(restored.stderr, says);
+      assert.match(restored.said, says);
       const { rows } = await database.client.query<{ back: unknown }>(`SELECT to_regclass('public.back') AS back`);
       assert.deepEqual(rows, [{ back: null }]);
     }
@@ -96,11 +126,14 @@ describe('a signed archive', () => {
   test('from before signing was switched on is believed when the command says so, and one of another key is not', async () => {
     assert.equal((await run()).code, 0);
     const signing = { trust: [ours.publicKey] };
-    assert.equal((await pgsluice(signing, 'verify', 't', RUN)).code, 3);
-    assert.equal((await pgsluice(signing, 'verify', 't', RUN, '--allow-unsigned')).code, 0);
+    assert.equal((await verify(signing)).code, 3);
+    assert.equal((await verify(signing, { allowUnsigned: true })).code, 0);
+    // As a process, that the option is read as well.
+    const allowing = ['verify', 't', RUN, '--allow-unsigned', '--config', writeConfig(signing)];
+    assert.equal((await runCli(allowing)).code, 0);
     rmSync(bucket, { recursive: true });
     assert.equal((await run(both(theirs))).code, 0);
-    assert.equal((await pgsluice(signing, 'verify', 't', RUN, '--allow-unsigned')).code, 3);
+    assert.equal((await verify(signing, { allowUnsigned: true })).code, 3);
   });
 
   test('has signatures that openssl checks, as docs/format.md says', { skip: skipWithout('openssl') }, async () => {
@@ -108,15 +141,15 @@ describe('a signed archive', () => {
     const format = readFileSync(path.join(import.meta.dirname, '../../../docs/format.md'), 'utf8');
     const recipe = /<!-- signature -->\s+```sh\n([\s\S]*?)```/.exec(format)?.[1] ?? '';
     assert.ok(recipe.includes('openssl pkeyutl'), 'the recipe is in docs/format.md');
-    const check = (): string =>
+    const checkByOpenssl = (): string =>
       execFileSync('sh', ['-ec', recipe], {
         cwd: path.dirname(manifest),
         env: { ...process.env, PUBLIC_KEY: ours.publicKey },
         encoding: 'utf8',
       });
-    assert.match(check(), /Signature Verified Successfully/);
+    assert.match(checkByOpenssl(), /Signature Verified Successfully/);
     writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('"rows": 100', '"rows": 101'));
-    assert.throws(check);
+    assert.throws(checkByOpenssl);
   });
 });
 
@@ -129,9 +162,9 @@ test('a plan that is not signed by a trusted key is not taken up, and left as it
   rmSync(manifest);
   execFileSync('mkdir', ['-p', path.dirname(plan)]);
   writeFileSync(plan, '{\n  "format": "pgsluice/plan/1",\n  "archive": "t"\n}\n');
-  const ending = await run(both(ours));
-  assert.equal(ending.code, 1, ending.stdout);
-  assert.match(ending.stderr, /"code":"untrusted"|untrusted/);
+  const { code, said } = await run(both(ours));
+  assert.equal(code, 1, said);
+  assert.match(said, /"code": ?"untrusted"/);
   assert.equal(readFileSync(plan, 'utf8'), '{\n  "format": "pgsluice/plan/1",\n  "archive": "t"\n}\n');
 });
 
@@ -140,11 +173,11 @@ test('a key is written for its owner alone, once, and shown nowhere', async () =
   const again = await runCli(['keygen', ours.file]);
   assert.deepEqual([again.code, again.stderr.includes('EEXIST')], [2, true]);
   const pem = readFileSync(ours.file, 'utf8').split('\n')[1] ?? '';
-  const bad = await pgsluice({ key: `\${file:${ours.file}}`, trust: [theirs.publicKey] }, 'check');
+  const bad = await check({ key: `\${file:${ours.file}}`, trust: [theirs.publicKey] });
   assert.equal(bad.code, 2);
   assert.match(bad.stderr, /signing\.trust: must have the public key of signing\.key/);
-  const good = await pgsluice(both(ours), 'check', '--json');
+  const good = await check(both(ours), '--json');
   assert.ok(!`${good.stdout}${good.stderr}${bad.stderr}`.includes(pem));
-  const swapped = await pgsluice({ trust: [`\${file:${ours.file}}`] }, 'check');
+  const swapped = await check({ trust: [`\${file:${ours.file}}`] });
   assert.match(swapped.stderr, /must be a public key, not a private one/);
 });

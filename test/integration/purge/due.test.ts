@@ -68,7 +68,9 @@ async function writeConfig(changes: object = {}, purge: object = {}, parts: obje
     segments: { by: 'key', targetSize: '8KiB' },
     purge: { after: '7d', ...purge },
   };
-  return site.writeConfig({ log: { level: 'silent' }, archives: { [NAME]: { ...archive, ...changes } }, ...parts });
+  // Each command starts its own threads, which takes longer than the run does.
+  const rest = { log: { level: 'silent' }, workers: { threads: 1 }, ...parts };
+  return site.writeConfig({ archives: { [NAME]: { ...archive, ...changes } }, ...rest });
 }
 
 /** As if the run had been committed so long ago. */

@@ -233,7 +233,7 @@ describe('a restored table', () => {
 
 describe('many small objects', () => {
   const SMALL = { by: 'key', targetSize: '1KiB' };
-  const SQL = `CREATE TABLE original (id int PRIMARY KEY, v text); INSERT INTO original SELECT i, 'v' || i FROM generate_series(1, 2000) AS i;
+  const SQL = `CREATE TABLE original (id int PRIMARY KEY, v text); INSERT INTO original SELECT i, 'v' || i FROM generate_series(1, 800) AS i;
     CREATE TABLE back (LIKE original INCLUDING ALL)`;
 
   test('share a few transactions, also where rows are passed over', async (t) => {
@@ -242,7 +242,7 @@ describe('many small objects', () => {
     assert.ok(objects > 20);
     for (const onConflict of ['fail', 'skip'] as const) {
       const result = await yard.restore('back', { onConflict });
-      assert.deepEqual([result.rows, result.objects], [2000, objects], JSON.stringify(result.error));
+      assert.deepEqual([result.rows, result.objects], [800, objects], JSON.stringify(result.error));
       assert.deepEqual(await difference(yard.client, 't.*', 'original', 'back'), []);
       const [transactions] = await values(yard, 'SELECT count(DISTINCT xmin::text)::int FROM back');
       assert.ok(Number(transactions) <= 4, `${String(transactions)} transactions for ${objects} objects`);
@@ -271,7 +271,7 @@ describe('many small objects', () => {
     assert.ok(!noted.includes('part-00005.jsonl.gz'));
     await writeFile(bad, body);
     const again = await yard.restore('back');
-    assert.deepEqual([again.status, again.rows, again.objects, again.resumed], ['restored', 2000, objects, true]);
+    assert.deepEqual([again.status, again.rows, again.objects, again.resumed], ['restored', 800, objects, true]);
     assert.deepEqual(await difference(yard.client, 't.*', 'original', 'back'), []);
   });
 });

@@ -3,7 +3,10 @@ import { before, describe, test } from 'node:test';
 import { createEveryTypeTable } from '../../support/every-type.ts';
 import type { JournalPlan } from '../../../src/ledger/journal.ts';
 import type { Receipt } from '../../../src/ledger/receipts.ts';
+import { runCommand } from '../../../src/commands/run.ts';
+import type { RunResult } from '../../../src/run/run-archive.ts';
 import type { CliProcess } from '../../support/cli.ts';
+import { commandInProcess } from '../../support/in-process.ts';
 import { connect, withDatabase } from '../../support/postgres.ts';
 import { failureOf, openSite, PREFIX, type Site } from '../../support/site.ts';
 
@@ -58,6 +61,13 @@ describe('run --verify-source', () => {
     assert.equal(code, 0, stdout);
   });
 
+  /** The same in the process of the test. */
+  async function compared(names: readonly string[], config: string): Promise<RunResult[]> {
+    const how = { all: names.length === 0, runId: RUN, verifySource: true };
+    const { stdout } = await commandInProcess(site, config, (invocation) => runCommand(invocation, names, how));
+    return JSON.parse(stdout) as RunResult[];
+  }
+
   for (const name of Object.keys(SAME)) {
     test(`commits what the server says the same of: ${name}`, () => {
       const archive = archiveOf(name);
@@ -87,7 +97,7 @@ describe('run --verify-source', () => {
         await client.end();
       }
       const config = await site.writeConfig({ sources, archives });
-      const results = await site.archive(['--all', '--run-id', RUN, '--verify-source'], config);
+      const results = await compared([], config);
       assert.deepEqual(
         results.map(({ status, error }) => [status, error]),
         encodings.map(() => ['committed', undefined]),
@@ -103,7 +113,7 @@ describe('run --verify-source', () => {
     const config = await site.writeConfig({
       archives: { moving: { query: 'SELECT id, random() AS r FROM keyed' }, still: { table: 'keyed' } },
     });
-    const results = await site.archive(['moving', '--run-id', RUN, '--verify-source'], config);
+    const results = await compared(['moving'], config);
     const failure = failureOf(results);
     assert.deepEqual([failure.code, failure.stage, failure.transient], ['source-mismatch', 'verify', false]);
     assert.match(failure.message, /3,000 rows with the digest [0-9a-f]+, the archive has 3,000 rows with the digest/);

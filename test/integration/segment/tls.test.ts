@@ -25,7 +25,7 @@ async function startTlsPostgres(t: TestContext): Promise<{ server: EmbeddedPostg
   const [key, certificate] = [path.join(server.dataDir, 'server.key'), path.join(server.dataDir, 'server.crt')];
   const made = spawnSync(
     'openssl',
-    `req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout ${key} -out ${certificate}`.split(
+    `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout ${key} -out ${certificate}`.split(
       ' ',
     ),
   );
@@ -44,7 +44,7 @@ async function startTlsPostgres(t: TestContext): Promise<{ server: EmbeddedPostg
 async function logOfRuns(t: TestContext, server: EmbeddedPostgres, url: string): Promise<string> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'pgsluice-test-'));
   const file = path.join(folder, 'pgsluice.yaml');
-  const archive = { table: 'public.wide', segments: { by: 'pages', targetSize: '64KiB' } };
+  const archive = { table: 'public.wide', segments: { by: 'pages', targetSize: '16KiB' } };
   writeFileSync(
     file,
     JSON.stringify({
@@ -88,7 +88,7 @@ test(
     const client = await eventually('TLS is on', () => connect(url).catch(() => undefined));
     t.after(() => client.end());
     await client.query(
-      `create table wide as select i as id, repeat(md5(i::text) || E'"\\n', 40 + (i % 50) * 10) as text from generate_series(1, 4000) i`,
+      `create table wide as select i as id, repeat(md5(i::text) || E'"\\n', 40 + (i % 50) * 10) as text from generate_series(1, 1000) i`,
     );
     const { rows } = await client.query('select ssl, version from pg_stat_ssl where pid = pg_backend_pid()');
     assert.deepEqual(rows, [{ ssl: true, version: 'TLSv1.3' }]);
