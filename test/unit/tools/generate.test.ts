@@ -13,9 +13,8 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** The checks run the script itself, and prettier over all files. */
 test('the published schema and the documentation are up to date', async () => {
-  assert.deepEqual(await generate(ROOT, { write: false }), []);
+  assert.deepEqual(await generate(ROOT, { write: false }), [], 'npm run generate writes them anew');
 });
 
 test('a stale file is named, and written on demand', async () => {
