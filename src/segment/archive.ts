@@ -5,6 +5,7 @@ import type { Store } from '../store/store.ts';
 import { CODEC_FILES } from '../format/compress/codec.ts';
 import { compress } from '../format/compress/compress.ts';
 import { noteLongLine } from '../format/jsonl/copy-line.ts';
+import { crc32Of } from '../format/compress/isal.ts';
 import { checkRowCounts, ContentProof, ObjectProof } from '../format/proof.ts';
 import {
   type EncodeBuffers,
@@ -110,6 +111,7 @@ async function streamRows(
       contentType: CODEC_FILES[task.compression.codec].contentType,
       ...(task.contentEncoding === undefined ? {} : { contentEncoding: task.contentEncoding }),
       ...(task.replaces === undefined ? {} : { replaces: task.replaces }),
+      crc32: (part) => crc32Of(part, 0),
       isHeld: true,
       beforeLast: () => reader.end(task.lock),
       signal: hooks.signal,

@@ -32,6 +32,8 @@ export type OnUploadStarted = (uploadId: string) => void;
 export interface UploadOptions {
   contentType: string;
   contentEncoding?: string;
+  /** The CRC-32 of bytes, where there is a faster way to it than the store's own. */
+  crc32?: (bytes: Buffer) => number;
   /** Refused, the upload fails with `precondition-failed`. */
   replaces?: Replaces;
   /** Whether it is held where the destination has an Object Lock. What is written again, or removed, never is. */

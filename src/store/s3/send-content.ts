@@ -39,7 +39,7 @@ async function sendContent(
     bodies.push(body);
     return body;
   };
-  const command = new PutObjectCommand({ ...input, ContentLength: content.bytes, ...checksumOf(target, content) });
+  const command = new PutObjectCommand({ ...input, ContentLength: content.bytes, ...checksumOf(target, content.crc32) });
   command.middlewareStack.add(
     (next) => (args) => {
       requestOf(args).headers['x-amz-content-sha256'] = content.sha256;
@@ -72,8 +72,8 @@ function requestOf({ request }: { request: unknown }): { headers: Record<string,
   return request as { headers: Record<string, string>; body?: unknown };
 }
 
-/** What the SDK computes of a body in memory. */
-function checksumOf({ destination }: S3Target, { crc32 }: Content): Partial<PutObjectCommandInput> {
+/** What the SDK computes of a body in memory, and does not where it is given. */
+export function checksumOf({ destination }: S3Target, crc32: number): Partial<PutObjectCommandInput> {
   if (destination.checksums === 'when-required') return {};
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(crc32);

@@ -22,6 +22,7 @@ import { hasName, toS3Failure } from './errors.ts';
 import { holdIfNot, holdParams } from './object-lock.ts';
 import { encryptionParams, TOKEN_METADATA } from './params.ts';
 import { requestOf } from './send.ts';
+import { checksumOf } from './send-content.ts';
 import type { UploadOptions, Written } from '../store.ts';
 
 /** Each of these is sent several times; a leftover upload is found and aborted by the next start. */
@@ -196,6 +197,9 @@ class OneUpload {
     if (name === 'UploadPart') this.#parts += 1;
     const carriesData = name === 'UploadPart' || name === 'PutObject';
     const options = carriesData ? { abortSignal: this.#cutData.signal } : {};
+    const body = carriesData ? ((command as UploadPartCommand).input.Body as Buffer) : undefined;
+    const { crc32 } = this.#options;
+    if (body !== undefined && crc32 !== undefined) Object.assign(command.input, checksumOf(this.#target, crc32(body)));
     try {
       if (finishes) await this.#options.beforeLast?.();
       this.#finishing ||= finishes;
@@ -207,7 +211,7 @@ class OneUpload {
       if (name === 'CreateMultipartUpload') this.#started(answer as CreateMultipartUploadCommandOutput, ms);
       if (name === 'UploadPart') this.inFlight.answered(ms);
       // The server answered, so it has read the request to its end, and there are no more tries to make.
-      if (carriesData) this.#target.partMemory.giveBack((command as UploadPartCommand).input.Body as Buffer);
+      if (body !== undefined) this.#target.partMemory.giveBack(body);
       return answer;
     } catch (error) {
       const operation = { name, key: this.#key, isHeld: this.#options.isHeld === true };

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { crc32 } from 'node:zlib';
 import { NEVER } from '../../../src/base/signals.ts';
 import { parseLocation } from '../../../src/config/location.ts';
 import type { DestinationConfig } from '../../../src/config/schema.ts';
@@ -547,6 +548,26 @@ describe('S3 with faults', () => {
       asked.cancel();
     }
     assert.equal(await store.hold('held/read'), 'none', 'nothing is asked for where nothing is to be held');
+  });
+
+  it('sends the checksums that are made for it in place of its own, where there are to be any', async () => {
+    const made: number[] = [];
+    const crc32Of = (bytes: Buffer): number => {
+      made.push(crc32(bytes));
+      return crc32(bytes);
+    };
+    await store.upload('sums/made', partsOf(PART + 1).body(), uploadOptions({ crc32: crc32Of }));
+    await store.upload('sums/one', partsOf(5).body(), uploadOptions({ crc32: crc32Of }));
+    const sent = [...proxy.seen('UploadPart'), ...proxy.seen('PutObject')];
+    assert.deepEqual(
+      sent.map(({ headers }) => Buffer.from(String(headers['x-amz-checksum-crc32']), 'base64').readUInt32BE()),
+      made,
+    );
+    assert.equal(made.length, 3);
+    const plain = open({ checksums: 'when-required' });
+    await plain.upload('sums/none', partsOf(5).body(), uploadOptions({ crc32: () => 7 }));
+    plain.close();
+    assert.equal(proxy.seen('PutObject').at(-1)?.headers['x-amz-checksum-crc32'], undefined);
   });
 
   it('sends checksums in plain headers, or none when only required ones are asked for', async () => {
