@@ -16,7 +16,7 @@ import { openSite, PREFIX, type Site } from '../support/site.ts';
 
 /** Of the first test; 466000 take some minutes. */
 const ROWS = Number(process.env['PGSLUICE_TEST_PURGE_ROWS'] ?? 4000);
-/** Of the second one. */
+/** Of the second one; `.ci/run` makes it more. */
 const KILLS = Number(process.env['PGSLUICE_TEST_KILLS'] ?? 2);
 
 const random = openRandom();
