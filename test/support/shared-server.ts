@@ -4,8 +4,11 @@ import { type EmbeddedPostgres, startPostgres } from '../../src/demo/embedded-po
 
 export async function startSharedServer(): Promise<EmbeddedPostgres> {
   // Without autovacuum: it makes a table grow by its maps at any time, and then the same table is cut into other segments.
+  // The lines of its log are told apart by process and database: watched-database.ts reads them.
   // Its write-ahead log may lie in memory (folder-in-memory.ts), and has its limit.
-  const server = await startPostgres({ settings: { autovacuum: 'off', max_wal_size: '512MB' } });
+  const server = await startPostgres({
+    settings: { autovacuum: 'off', max_wal_size: '512MB', log_line_prefix: '%p|%d|' },
+  });
   await makeSessionsCheap(server);
   return server;
 }

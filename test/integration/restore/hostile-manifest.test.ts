@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Manifest } from '../../../src/ledger/manifest.ts';
 import { connectPostgres, endConnection } from '../../../src/postgres/connect.ts';
 import { sendOneStatementEach } from '../../../src/postgres/one-statement.ts';
 import { resolveTypes } from '../../../src/restore/types.ts';
 import type { TestDatabase } from '../../support/postgres.ts';
-import { startWatchedServer, type WatchedServer } from '../../support/watched-server.ts';
+import { watchedDatabase, type WatchedDatabase } from '../../support/watched-database.ts';
 import { openYard, type Yard } from './support.ts';
 
 /** How a statement of a restore begins. */
@@ -18,15 +18,15 @@ const EXPECTED =
 /** Sent before a connection is ours: constants. */
 const SETTINGS = /^SELECT (?:set_config\('|current_setting\('server_version_num')/;
 
-let server: WatchedServer;
+let watched: WatchedDatabase;
 let database: TestDatabase;
 let yard: Yard;
 let file: string;
 let original: string;
 
 before(async () => {
-  server = await startWatchedServer();
-  ({ database } = server);
+  watched = await watchedDatabase();
+  ({ database } = watched);
   yard = await openYard(database);
   await database.client.query(
     `CREATE TABLE original (id int PRIMARY KEY, note text);
@@ -37,8 +37,6 @@ before(async () => {
   original = await readFile(file, 'utf8');
 });
 
-after(() => server.stop());
-
 async function forge(change: (manifest: Manifest) => void): Promise<void> {
   const manifest = JSON.parse(original) as Manifest;
   change(manifest);
@@ -48,7 +46,7 @@ async function forge(change: (manifest: Manifest) => void): Promise<void> {
 /** What sessions other than the test's own have sent since `mark`, by which protocol. */
 async function statementsSince(mark: number): Promise<{ simple: string[]; extended: string[] }> {
   const found = { simple: [] as string[], extended: [] as string[] };
-  for (const { kind, text } of await server.statementsSince(mark)) {
+  for (const { kind, text } of await watched.statementsSince(mark)) {
     if (kind === 'statement') found.simple.push(text.trim().replaceAll('\n\t', '\n'));
     if (kind === 'execute <unnamed>') found.extended.push(text.trim().replaceAll('\n\t', '\n'));
   }
@@ -64,7 +62,7 @@ async function assertUnharmed(mark: number): Promise<void> {
     const bare = statement.replaceAll(/"(?:[^"]|"")*"|E?'(?:[^']|'')*'/g, '?');
     assert.doesNotMatch(bare, /canary|sing|;|--/, statement);
   }
-  await server.assertUnharmed();
+  await watched.assertUnharmed();
 }
 
 describe('a type that is none', () => {
@@ -88,7 +86,7 @@ describe('a type that is none', () => {
         columns[0]!.type = type;
         columns[1]!.name = '\n, x int); DROP TABLE canary; --';
       });
-      const mark = await server.mark();
+      const mark = await watched.mark();
       const result = await yard.restore('fresh', { create: true, keys: { from: '1', to: '9' } });
       assert.equal(result.status, 'refused', JSON.stringify(result));
       assert.match(result.problems[0]!, /^type .* of column id does not exist in the target/s);
@@ -105,7 +103,7 @@ describe('names, keys and bounds', () => {
       cut!.key = ['id'];
       for (const object of objects) object.firstKey = ["1'); DROP TABLE canary; --"];
     });
-    const mark = await server.mark();
+    const mark = await watched.mark();
     const result = await yard.restore('named', { create: true, keys: { to: '9' } });
     assert.equal(result.status, 'refused', JSON.stringify(result));
     assert.match(result.problems.join('\n'), /keys are not of the type of the key \(integer\): invalid input syntax/);
@@ -116,7 +114,7 @@ describe('names, keys and bounds', () => {
     await forge(({ columns }) => {
       columns[1]!.name = 'a" int); DROP TABLE canary; --';
     });
-    const mark = await server.mark();
+    const mark = await watched.mark();
     const result = await yard.restore('odd', { create: true });
     assert.equal(result.status, 'failed', 'the lines have another name for it');
     await assertUnharmed(mark);
@@ -124,7 +122,7 @@ describe('names, keys and bounds', () => {
 
   test('what the operator gives as a range is a value', async () => {
     await writeFile(file, original);
-    const mark = await server.mark();
+    const mark = await watched.mark();
     const result = await yard.restore('ranged', { create: true, keys: { from: "1'); DROP TABLE canary; --" } });
     assert.equal(result.status, 'refused');
     assert.match(result.problems[0]!, /^--key-from 1'\); DROP TABLE canary; --: invalid input syntax for type integer/);
@@ -133,7 +131,7 @@ describe('names, keys and bounds', () => {
 
   test('a manifest that nobody touched is restored by the same few statements', async () => {
     await writeFile(file, original);
-    const mark = await server.mark();
+    const mark = await watched.mark();
     const result = await yard.restore('whole', { create: true, keys: { from: '10', to: '200' } });
     assert.deepEqual([result.status, result.rows], ['restored', 191], JSON.stringify(result));
     await assertUnharmed(mark);
@@ -166,7 +164,7 @@ describe('a manifest that is not of the run that was asked for', () => {
   for (const [what, change] of Object.entries(changes)) {
     test(`is not restored: ${what}`, async () => {
       await forge(change);
-      const mark = await server.mark();
+      const mark = await watched.mark();
       const result = await yard.restore('foreign', { create: true });
       const code = what.startsWith('that of') ? 'misplaced' : 'bad-manifest';
       assert.equal(result.error?.code, code, JSON.stringify(result));
@@ -248,7 +246,7 @@ test('types made of any pieces are named by the server, or are none', async () =
       'é',
     ],
   );
-  const mark = await server.mark();
+  const mark = await watched.mark();
   try {
     await fc.assert(
       fc.asyncProperty(fc.array(piece, { maxLength: 6 }), async (pieces) => {

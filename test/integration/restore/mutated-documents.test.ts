@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict';
 import { link, mkdir, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { mutate } from '../../support/mutations.ts';
 import { newSeed } from '../../support/random.ts';
 import { triesOf } from '../../support/thorough.ts';
-import { startWatchedServer, type WatchedServer } from '../../support/watched-server.ts';
+import { watchedDatabase, type WatchedDatabase } from '../../support/watched-database.ts';
 import { openYard, type Yard } from './support.ts';
 
 const COUNT = Number(process.env['PGSLUICE_TEST_MUTATIONS'] ?? triesOf(2, 4));
@@ -21,26 +21,24 @@ const ARCHIVE = {
   retry: { attempts: 1, backoff: '1ms' },
 };
 
-let server: WatchedServer;
+let watched: WatchedDatabase;
 let yard: Yard;
 const first = newSeed();
 
 before(async () => {
-  server = await startWatchedServer();
-  yard = await openYard(server.database);
-  await server.database.client.query(
+  watched = await watchedDatabase();
+  yard = await openYard(watched.database);
+  await watched.database.client.query(
     `CREATE TABLE original (id int PRIMARY KEY, note text);
      INSERT INTO original SELECT i, repeat('n', 20) FROM generate_series(1, ${ROWS}) AS i; ANALYZE original`,
   );
 });
 
-after(() => server.stop());
-
 /** The shapes of the statements that our sessions have sent while `work` went on. */
 async function shapesDuring(work: () => Promise<void>): Promise<Set<string>> {
-  const mark = await server.mark();
+  const mark = await watched.mark();
   await work();
-  return new Set((await server.statementsSince(mark)).map(({ text }) => shapeOf(text)));
+  return new Set((await watched.statementsSince(mark)).map(({ text }) => shapeOf(text)));
 }
 
 /** A statement without its names, values and numbers, however many columns the table has, and whether it has a key. */
@@ -114,26 +112,26 @@ test('a run that is taken up sends what a correct journal makes it send, whateve
         new RegExp(`^(?:committed ${ROWS}|bad-journal|newer-journal|object-changed|segment-missing)$`),
       );
       assertKnown(shapes, known);
-      await server.assertUnharmed();
+      await watched.assertUnharmed();
     });
   }
 });
 
 test('a restore sends what a correct manifest makes it send, whatever the manifest says', async () => {
   const { run } = await yard.archive({ table: 'public.original' });
-  await server.database.client.query('CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES');
+  await watched.database.client.query('CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES');
   const bare = await yard.archive({ table: 'public.bare' });
   const file = path.join(yard.folder, 'store/it', `run=${run}`, '_manifest.json');
   const document = await readFile(file, 'utf8');
   const restore = async (keys: { from?: string } = {}): Promise<string> => {
-    await server.database.client.query('DROP TABLE IF EXISTS back');
+    await watched.database.client.query('DROP TABLE IF EXISTS back');
     const { status, error } = await yard.restore('back', { run, create: true, keys });
     return error?.code ?? status;
   };
   const known = await shapesDuring(async () => {
     assert.equal(await restore(), 'restored');
     assert.equal(await restore({ from: '10' }), 'restored');
-    await server.database.client.query('DROP TABLE back');
+    await watched.database.client.query('DROP TABLE back');
     assert.equal((await yard.restore('back', { run: bare.run, create: true })).status, 'restored');
     // A broken one: how a restore begins, and is given up.
     const other = (_: string, name: string, digit: string): string => name + (digit === '0' ? '1' : '0');
@@ -151,7 +149,7 @@ test('a restore sends what a correct manifest makes it send, whatever the manife
       });
       assert.match(ending, /^(?:restored|refused|bad-manifest|newer-journal|object-[a-z]+|[a-z-]+)$/);
       assertKnown(shapes, known);
-      await server.assertUnharmed();
+      await watched.assertUnharmed();
     }
   });
 });
