@@ -42,6 +42,10 @@ export type Fault =
   | { kind: 'delay'; ms: number }
   /** Passes the request on, and destroys the connection instead of passing the answer back. */
   | { kind: 'lose-answer' }
+  /** Answers 200 before it reads the body, which it does when `until` resolves, and passes it on then. */
+  | { kind: 'answer-early'; etag: string; until: Promise<unknown> }
+  /** Passes the request on, and its answer back without the ETag. */
+  | { kind: 'no-etag' }
   /** Answers 200 with an error inside, as S3 does for a CompleteMultipartUpload that takes long; nothing is passed on. */
   | { kind: 'error-in-200'; code: string }
   /** Passes only the first bytes of the answer's body back, then destroys the connection. */
@@ -281,6 +285,13 @@ export class S3Proxy {
       case 'hold':
         await this.#hold(exchange, fault.until);
         return;
+      case 'answer-early':
+        // What nobody has begun to read by the end of the answer is thrown away.
+        req.once('readable', () => undefined);
+        res.writeHead(200, { etag: fault.etag, 'content-length': '0' }).end();
+        await fault.until;
+        await this.#hold(exchange, Promise.resolve());
+        return;
       default:
       // The others happen while the request is passed on.
     }
@@ -313,7 +324,7 @@ export class S3Proxy {
       const [answer] = (await once(out, 'response')) as [http.IncomingMessage];
       const body = (await this.#noteUploads(seen, answer)) ?? (await buffer(answer));
       seen.status = answer.statusCode ?? 0;
-      if (res.destroyed) return;
+      if (res.destroyed || res.headersSent) return;
       // The length that HEAD is answered with is not that of its body.
       const length = seen.method === 'HEAD' ? {} : { 'content-length': String(body.length) };
       res.writeHead(seen.status, { ...answer.headers, ...length });
@@ -353,6 +364,7 @@ export class S3Proxy {
     }
     const { date, ...rest } = answer.headers;
     if (body !== undefined) rest['content-length'] = String(body.length);
+    if (fault?.kind === 'no-etag') delete rest.etag;
     res.writeHead(answer.statusCode ?? 502, this.clockOffsetMs === 0 ? { ...rest, date } : rest);
     if (body !== undefined) res.end(body);
     else if (fault?.kind === 'cut-answer') await passSome(answer, res, fault.afterBytes);

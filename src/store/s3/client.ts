@@ -1,6 +1,5 @@
 /** Builds the S3 client, with a limit on everything that could wait for ever. */
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { mostPartsOnTheWay } from '../../base/memory-budget.ts';
 import { registerSecret } from '../../base/secrets.ts';
 import type { Location } from '../../config/location.ts';
@@ -8,6 +7,7 @@ import type { DestinationConfig } from '../../config/schema.ts';
 import type { PartMemory } from './parts.ts';
 import { readIntoOneBuffer } from './read-buffer.ts';
 import type { OnTrouble } from '../trouble.ts';
+import { BodyWatchingHandler } from './watched-bodies.ts';
 
 /** The bucket, and the prefix of all keys: empty, or ending in `/`. */
 export type S3Location = Extract<Location, { kind: 's3' }>;
@@ -85,7 +85,7 @@ export function createClient(destination: DestinationConfig, timeouts: S3Timeout
     responseChecksumValidation: checksums,
     // With it, the SDK opens a new connection for every part above 2 MiB.
     expectContinueHeader: false,
-    requestHandler: new NodeHttpHandler({
+    requestHandler: new BodyWatchingHandler({
       httpAgent: agent,
       httpsAgent: agent,
       connectionTimeout: timeouts.connectMs,

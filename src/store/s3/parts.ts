@@ -2,6 +2,7 @@
 import type { Upload } from '@aws-sdk/lib-storage';
 import { freeNow } from '../free-now.ts';
 import type { PartsInFlight } from './parts-in-flight.ts';
+import { mayStillBeSent } from './watched-bodies.ts';
 
 /** As lib-storage's own cutter makes it. */
 interface Part {
@@ -27,8 +28,9 @@ export class PartMemory {
     return this.#free.pop() ?? Buffer.allocUnsafeSlow(Math.min(bytes, this.#partBytes));
   }
 
-  /** The server has the part, and nobody looks at it any more. */
+  /** The server has answered, and there are no more tries to make. */
   giveBack(part: Buffer): void {
+    if (mayStillBeSent(part)) return;
     const { buffer } = part;
     if (buffer.byteLength === this.#partBytes && buffer instanceof ArrayBuffer) this.#free.push(Buffer.from(buffer));
     else freeNow(part);
@@ -58,8 +60,9 @@ export class Parts implements AsyncIterableIterator<Part, void, undefined> {
   bytes = 0;
   readonly #options: PartsOptions;
   readonly #parts: AsyncGenerator<Part, void, undefined>;
-  /** Of those who wait for a part. */
-  readonly #waiting = new Set<(error: Error) => void>();
+  /** Those who wait for a part. */
+  readonly #waiting = new Set<PromiseWithResolvers<IteratorResult<Part, void>>>();
+  #isOver = false;
   #stopped: Error | undefined;
 
   constructor(body: AsyncIterable<Buffer>, options: PartsOptions) {
@@ -72,23 +75,27 @@ export class Parts implements AsyncIterableIterator<Part, void, undefined> {
   }
 
   next(): Promise<IteratorResult<Part, void>> {
-    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Part, void>>();
+    const waiter = Promise.withResolvers<IteratorResult<Part, void>>();
+    const { promise, resolve, reject } = waiter;
     if (this.#stopped !== undefined) reject(this.#stopped);
+    else if (this.#isOver) resolve({ done: true, value: undefined });
     else {
-      this.#waiting.add(reject);
+      this.#waiting.add(waiter);
       void this.#parts
         .next()
         .then(resolve, (error: unknown) => {
           this.#options.onFailure(error);
           reject(new Error('the body failed', { cause: error }));
         })
-        .finally(() => this.#waiting.delete(reject));
+        .finally(() => this.#waiting.delete(waiter));
     }
     return promise;
   }
 
-  /** Whoever asks has enough, and others may still wait for theirs. */
+  /** Whoever asks has had the last part, or failed: others who wait would do so for ever behind a stalled body, or a part that nobody sends. */
   return(): Promise<IteratorReturnResult<undefined>> {
+    this.#isOver = true;
+    for (const { resolve } of this.#waiting) resolve({ done: true, value: undefined });
     this.#end();
     return Promise.resolve({ done: true, value: undefined });
   }
@@ -96,7 +103,7 @@ export class Parts implements AsyncIterableIterator<Part, void, undefined> {
   /** Whoever waits, or asks later, hears of it. */
   stop(error: Error): void {
     this.#stopped ??= error;
-    for (const reject of this.#waiting) reject(this.#stopped);
+    for (const { reject } of this.#waiting) reject(this.#stopped);
     this.#end();
   }
 

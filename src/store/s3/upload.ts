@@ -210,7 +210,6 @@ class OneUpload {
       const ms = performance.now() - sentAt;
       if (name === 'CreateMultipartUpload') this.#started(answer as CreateMultipartUploadCommandOutput, ms);
       if (name === 'UploadPart') this.inFlight.answered(ms);
-      // The server answered, so it has read the request to its end, and there are no more tries to make.
       if (body !== undefined) this.#target.partMemory.giveBack(body);
       return answer;
     } catch (error) {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { NEVER } from '../../../src/base/signals.ts';
@@ -8,6 +9,7 @@ import { openS3Store } from '../../../src/store/s3/s3.ts';
 import type { S3Timeouts } from '../../../src/store/s3/client.ts';
 import type { Store } from '../../../src/store/store.ts';
 import type { StoreTrouble } from '../../../src/store/trouble.ts';
+import { eventually } from '../../support/cli.ts';
 import { type S3Proxy, startProxy } from '../../support/s3-proxy.ts';
 import { destinationOf, type LocalS3, startS3 } from '../../support/s3-server.ts';
 import {
@@ -225,6 +227,28 @@ describe('S3 with faults', () => {
     const upload = store.upload('cut', partsOf(5 * PART).body(), uploadOptions({ signal: stop.signal }));
     await assert.rejects(upload, (error) => error === reason);
     assert.deepEqual(proxy.pendingUploads(), []);
+  });
+
+  it('leaves the memory of a part alone that is still being sent, though it was answered already', async () => {
+    const one = open({ partsInFlight: 1 });
+    const parts = [1, 2, 3, 4].map((value) => Buffer.alloc(PART, value));
+    const [etag, content] = [createHash('md5').update(parts[0]!).digest('hex'), createHash('sha256')];
+    const madeThird = Promise.withResolvers<undefined>();
+    async function* body(): AsyncGenerator<Buffer> {
+      for (const part of parts) {
+        content.update(part);
+        yield part;
+        if (part === parts[2]) madeThird.resolve(undefined);
+      }
+    }
+    proxy.order('UploadPart', { kind: 'answer-early', etag: `"${etag}"`, until: madeThird.promise });
+    const firstIsOver = madeThird.promise.then(() =>
+      eventually('the first part is there', () => Promise.resolve(proxy.seen('UploadPart')[0]?.isOver)),
+    );
+    proxy.order('CompleteMultipartUpload', { kind: 'hold', until: firstIsOver });
+    await one.upload('early', body(), uploadOptions());
+    assert.equal(await sha256Of(one, 'early'), content.digest('hex'));
+    one.close();
   });
 
   it('tries again when the abort of a failed upload fails too', async () => {

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { describe, test } from 'node:test';
 import { Upload } from '@aws-sdk/lib-storage';
 import fc from 'fast-check';
+import { PartsInFlight } from '../../../../src/store/s3/parts-in-flight.ts';
 import { FIRST_BYTES, PartMemory, Parts } from '../../../../src/store/s3/parts.ts';
 
 interface Cut {
@@ -108,6 +109,16 @@ describe('parts', () => {
     assert.equal((await first).value?.lastPart, true);
     await parts.return();
     assert.deepEqual(await second, { done: true, value: undefined });
+  });
+
+  test('of one who fails end at once for others who wait, though there is no room for more', async () => {
+    const memory = new PartMemory(10);
+    const inFlight = new PartsInFlight(1);
+    const parts = new Parts(lent([bytes(35)]), { partBytes: 10, memory, inFlight, onFailure: () => undefined });
+    assert.equal((await parts.next()).value?.partNumber, 1);
+    const waiting = [parts.next(), parts.next()];
+    await parts.return();
+    for (const part of [...waiting, parts.next()]) assert.deepEqual(await part, { done: true, value: undefined });
   });
 
   test('are stopped while the body is stalled: who waits hears why, as does who asks later', async () => {
