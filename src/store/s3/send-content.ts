@@ -39,7 +39,11 @@ async function sendContent(
     bodies.push(body);
     return body;
   };
-  const command = new PutObjectCommand({ ...input, ContentLength: content.bytes, ...checksumOf(target, content.crc32) });
+  const command = new PutObjectCommand({
+    ...input,
+    ContentLength: content.bytes,
+    ...checksumOf(target, content.crc32),
+  });
   command.middlewareStack.add(
     (next) => (args) => {
       requestOf(args).headers['x-amz-content-sha256'] = content.sha256;

@@ -10,6 +10,7 @@ import {
   type PutObjectCommandInput,
   type S3Client,
   type UploadPartCommand,
+  type UploadPartCommandOutput,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { fail, type FailureError } from '../../base/errors.ts';
@@ -209,7 +210,10 @@ class OneUpload {
         : this.#target.client.send(command, options));
       const ms = performance.now() - sentAt;
       if (name === 'CreateMultipartUpload') this.#started(answer as CreateMultipartUploadCommandOutput, ms);
-      if (name === 'UploadPart') this.inFlight.answered(ms);
+      if (name === 'UploadPart') {
+        this.inFlight.answered(ms);
+        this.#requireETag(command as UploadPartCommand, answer as UploadPartCommandOutput);
+      }
       if (body !== undefined) this.#target.partMemory.giveBack(body);
       return answer;
     } catch (error) {
@@ -237,6 +241,18 @@ class OneUpload {
     this.inFlight.measured(ms);
     this.#uploadId = UploadId;
     if (UploadId !== undefined) this.#options.onUploadStarted?.(UploadId);
+  }
+
+  /** lib-storage would complain as a browser has to. */
+  #requireETag({ input }: UploadPartCommand, { ETag }: UploadPartCommandOutput): void {
+    if (ETag !== undefined) return;
+    throw fail(
+      { code: 'answer-unreadable', transient: false },
+      {
+        stage: 'upload',
+        message: `the server answered part ${input.PartNumber ?? ''} of ${this.#key} in the bucket ${this.#target.bucket} without an ETag`,
+      },
+    );
   }
 
   #params(): PutObjectCommandInput {

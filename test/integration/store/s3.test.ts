@@ -251,6 +251,14 @@ describe('S3 with faults', () => {
     one.close();
   });
 
+  it('fails at once when a part is answered without an ETag, while the body is stalled', async () => {
+    proxy.order('UploadPart', { kind: 'no-etag' });
+    const { code, message } = await failureOf(store.upload('no-etag', thenWait(2, forever), uploadOptions()));
+    assert.equal(code, 'answer-unreadable');
+    assert.match(message, /part 1 of pg\/no-etag .*without an ETag/);
+    assert.deepEqual(proxy.pendingUploads(), []);
+  });
+
   it('tries again when the abort of a failed upload fails too', async () => {
     const cause = new Error('the source broke');
     const fault = proxy.order('AbortMultipartUpload', { kind: 'error', status: 500, code: 'InternalError' }, 4);
