@@ -2,13 +2,13 @@
  * Where this machine has memory to spare, what tests write for a moment goes there: databases, objects, configs. Else thousands
  * of files that come and go cost the file system a tenth of the CPU of all tests, and waits for the disk.
  */
-import { chmodSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import os from 'node:os';
 import path from 'node:path';
 
 const MEMORY = '/dev/shm';
-const NAME = /^pgsluice-(\d+)$/;
+const NAME = /^pgsluice-(\d+)-/;
 /** More than twice what all tests had there at once. */
 const NEEDED_BYTES = 6 * 1024 ** 3;
 
@@ -18,8 +18,7 @@ let folder: string | undefined;
 export function makeFolderInMemory(): void {
   if (process.env['TMPDIR'] !== undefined || !hasMemoryToSpare()) return;
   removeForgotten();
-  folder = path.join(MEMORY, `pgsluice-${process.pid}`);
-  mkdirSync(folder);
+  folder = mkdtempSync(path.join(MEMORY, `pgsluice-${process.pid}-`));
   // As /tmp is: servers of tests run as other users.
   chmodSync(folder, 0o1777);
   if (!canExecuteIn(folder)) {
@@ -56,7 +55,12 @@ function canExecuteIn(place: string): boolean {
 function removeForgotten(): void {
   for (const name of readdirSync(MEMORY)) {
     const [, pid] = NAME.exec(name) ?? [];
-    if (pid !== undefined && !isAlive(Number(pid))) rmSync(path.join(MEMORY, name), { recursive: true, force: true });
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    try {
+      rmSync(path.join(MEMORY, name), { recursive: true, force: true });
+    } catch {
+      // Another user has left it.
+    }
   }
 }
 
