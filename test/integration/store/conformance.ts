@@ -31,7 +31,7 @@ export function partsOf(bytes: number): { body: () => AsyncGenerator<Buffer>; sh
   return {
     sha256: createHash('sha256').update(content).digest('hex'),
     async *body() {
-      for (let at = 0; at < bytes; at += PART) yield owned(content.subarray(at, at + PART));
+      for (let at = 0; at < bytes; at += PART) yield content.subarray(at, at + PART);
     },
   };
 }
@@ -50,12 +50,6 @@ export function contentOf(bytes: number): { content: Content; body: Buffer; made
     },
   };
   return { content, body, made: () => made };
-}
-
-export function owned(bytes: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  bytes.copy(copy);
-  return copy;
 }
 
 export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -571,5 +565,5 @@ export async function* thenWait(parts: number, end: () => Promise<never>, onWait
 }
 
 async function* toBody(pieces: Buffer[]): AsyncGenerator<Buffer> {
-  yield* pieces.map(owned);
+  yield* pieces;
 }
