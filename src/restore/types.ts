@@ -61,9 +61,22 @@ export async function resolveTypes(
   for (const [name, oid] of new Map(columns.map(({ type, typeOid }) => [type, typeOid]))) {
     const parts = parseTypeName(name);
     const element = parts === undefined ? undefined : await nameOfType(client, parts, isBuiltIn(oid));
-    if (parts !== undefined && element !== undefined) types.set(name, writeTypeName(element, parts));
+    if (parts === undefined || element === undefined) continue;
+    const whole = writeTypeName(element, parts);
+    if (parts.modifier === '' || (await isType(client, whole))) types.set(name, whole);
   }
   return types;
+}
+
+/** Whether the element takes such a modifier, as `numeric(12,2)` does and `integer(12)` does not. */
+async function isType(client: Client, whole: string): Promise<boolean> {
+  try {
+    const { rows } = await client.query<{ is: boolean }>('SELECT pg_catalog.to_regtype($1) IS NOT NULL AS is', [whole]);
+    return rows[0]?.is === true;
+  } catch (error) {
+    if (isNoType(error)) return false;
+    throw error;
+  }
 }
 
 /**
@@ -87,8 +100,12 @@ async function nameOfType(
     );
     return rows[0]?.name ?? undefined;
   } catch (error) {
-    // Servers before 16 do not answer NULL to what is no name, such as a reserved word, but fail.
-    if (/^(?:42|3F|0A|22)/.test(sqlStateOf(error))) return undefined;
+    if (isNoType(error)) return undefined;
     throw error;
   }
+}
+
+/** Servers before 16 do not answer NULL to what is no name, such as a reserved word, but fail. */
+function isNoType(error: unknown): boolean {
+  return /^(?:42|3F|0A|22)/.test(sqlStateOf(error));
 }

@@ -208,6 +208,17 @@ test('a name cut by the server, or a type of another length, leaves no table', a
   assert.deepEqual(rows, [{ made: null }]);
 });
 
+test('a type that takes no modifier, or not this one, is none', async () => {
+  const client = await connectPostgres({ url: database.url, applicationName: 'pgsluice test' });
+  try {
+    const types = ['integer(12)', 'uuid(integer)', 'numeric(1,2,3)', 'bit(0)', 'numeric(12,2)', 'bit(3)[]'];
+    const columns = types.map((type) => ({ type, typeOid: 1700 }));
+    assert.deepEqual([...(await resolveTypes(client, columns)).keys()], ['numeric(12,2)', 'bit(3)[]']);
+  } finally {
+    await endConnection(client);
+  }
+});
+
 test('types made of any pieces are named by the server, or are none', async () => {
   const client = await connectPostgres({ url: database.url, applicationName: 'pgsluice fuzz' });
   sendOneStatementEach(client);
