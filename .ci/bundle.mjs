@@ -1,8 +1,8 @@
 /**
- * The bundles: the program, cut so that a command loads what it needs and no more, and the entries of their own that
- * threads and processes start from. What two of them need is in a file that both load.
+ * The bundles. The program and what its threads do are scripts, which V8 may run with the code that it compiled for an
+ * earlier process: src/base/script.ts. The others are short, or seldom started.
  */
-import { cpSync } from 'node:fs';
+import { cpSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -14,18 +14,28 @@ const PAGE = join('daemon', 'http', 'page');
 /** By their paths below the folder of the bundles, where all but the first lie in a folder: `src/base/own-files.ts`. */
 const ENTRIES = {
   bin: 'src/bin.ts',
-  'segment/worker': 'src/segment/worker.ts',
+  'segment/worker': 'src/thread.ts',
   'demo/s3-server-process': 'src/demo/s3-server-process.ts',
   // piscina starts its threads from the file of this name beside itself.
   'program/worker': 'node_modules/piscina/dist/worker.js',
 };
+/** The commands that need more than others, all of a daemon: a script of their own has them. */
+const DAEMON_COMMANDS = ['daemon', 'worker', 'demo'];
+const SCRIPTS = [
+  { out: 'program/program', in: 'src/cli.ts', has: (command) => !DAEMON_COMMANDS.includes(command) },
+  { out: 'program/daemon', in: 'src/cli.ts', has: (command) => DAEMON_COMMANDS.includes(command) },
+  { out: 'program/thread', in: 'src/segment/worker.ts' },
+];
 
 /** Native code, and what only few need: found at run time where it is installed. */
 const EXTERNAL = ['koffi', 'pg-native', '@napi-rs/nice', 'pg-boss'];
 
-/** What the packages that are written in CommonJS look for. */
-const COMMON_JS = `import { createRequire as createRequireOfBundle } from 'node:module';
-const require = createRequireOfBundle(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;`;
+/** Of a script, the whole is a function, which V8 compiles at once as it stands in brackets. No module loader knows it, so it requires. */
+const SCRIPT = {
+  supported: { 'dynamic-import': false },
+  banner: { js: '(function (exports, require, module, __filename, __dirname) {' },
+  footer: { js: '})' },
+};
 
 /** Packages that a command may load and not need: each is run when it is first asked for anything. */
 const PACKAGES_BY_NEED = ['node-cron'];
@@ -51,51 +61,67 @@ function functionsOf(module) {
   return Object.keys(module).filter((name) => typeof module[name] === 'function');
 }
 
-/** An import of node:http reads each of its names, and one of them loads all of undici: a third of a short command's time. */
-const HTTP_BY_NEED = {
-  name: 'http-by-need',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(node:)?http$/ }, () => ({ path: 'node:http', namespace: 'http-by-need' }));
-    onLoad({ filter: /.*/, namespace: 'http-by-need' }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule('${path}')`,
-    }));
+/** What other commands alone need is left out. */
+const commandsOf = (has) => ({
+  name: 'commands',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/[a-z-]+\.ts$/ }, ({ path, importer, kind }) => {
+      const isCommand = kind === 'dynamic-import' && importer === join(ROOT, 'src/commands/commands.ts');
+      return isCommand && !has(basename(path, '.ts')) ? { path, external: true } : undefined;
+    });
   },
+});
+
+const OPTIONS = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node22.18',
+  // A file with a character beyond Latin-1 takes twice the memory.
+  charset: 'ascii',
+  // The source is held as long as its process, in each thread, and hashed at each start. Names stay, as a stack shows them.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  // Modules rather than CommonJS where a package has both: of them, what nobody uses is left out.
+  mainFields: ['module', 'main'],
+  define: {
+    DAEMON_COMMANDS: JSON.stringify(DAEMON_COMMANDS.join(' ')),
+    'import.meta.dirname': '__dirname',
+    'import.meta.filename': '__filename',
+  },
+  external: EXTERNAL,
+  sourcemap: 'linked',
+  sourcesContent: false,
+  metafile: true,
+  logLevel: 'warning',
+  // There is none in CommonJS.
+  logOverride: { 'empty-import-meta': 'error' },
 };
 
 /**
- * Writes the bundles, with the maps that lead back to the sources, and the files of the page into `folder`. Resolves to the
- * folders of the packages that went in, relative to the root: `node_modules/pg`.
+ * Writes the bundles, with the maps that lead back to the sources, and the files of the page into `folder`. `hook` is a module,
+ * relative to the root, that goes into each script, before it. Resolves to the folders of the packages that went in, relative to the root:
+ * `node_modules/pg`.
  */
-export async function bundle(folder, moreEntries = {}) {
-  const { metafile } = await build({
-    absWorkingDir: ROOT,
-    entryPoints: Object.entries({ ...ENTRIES, ...moreEntries }).map(([out, file]) => ({ in: file, out })),
-    outdir: folder,
-    bundle: true,
-    splitting: true,
-    chunkNames: 'program/[name]-[hash]',
-    platform: 'node',
-    format: 'esm',
-    target: 'node22.18',
-    // A file with a character beyond Latin-1 takes twice the memory.
-    charset: 'ascii',
-    // The source is held as long as its process, in each thread, and hashed at each start. Names stay, as a stack shows them.
-    minifyWhitespace: true,
-    minifySyntax: true,
-    // Modules rather than CommonJS where a package has both: of them, what nobody uses is left out.
-    mainFields: ['module', 'main'],
-    external: EXTERNAL,
-    banner: { js: COMMON_JS },
-    plugins: [HTTP_BY_NEED, PACKAGE_BY_NEED],
-    sourcemap: 'linked',
-    sourcesContent: false,
-    metafile: true,
-    logLevel: 'warning',
-  });
+export async function bundle(folder, hook) {
+  const entryPoints = Object.entries(ENTRIES).map(([out, file]) => ({ in: file, out }));
+  const scripts = SCRIPTS.map(({ has = () => true, ...script }) => ({
+    ...SCRIPT,
+    entryPoints: [script],
+    plugins: [PACKAGE_BY_NEED, commandsOf(has)],
+    inject: hook === undefined ? [] : [join(ROOT, hook)],
+  }));
+  const built = await Promise.all(
+    [{ entryPoints, plugins: [PACKAGE_BY_NEED] }, ...scripts].map((part) =>
+      build({ ...OPTIONS, ...part, outdir: folder }),
+    ),
+  );
+  writeFileSync(join(folder, 'package.json'), '{ "type": "commonjs" }\n');
   // Its types, and the settings of their check, are for those who change it.
   const filter = (file) => !file.endsWith('.d.ts') && basename(file) !== 'tsconfig.json';
   cpSync(join(ROOT, 'src', PAGE), join(folder, PAGE), { recursive: true, filter });
-  return packagesOf(Object.keys(metafile.inputs));
+  return packagesOf(built.flatMap(({ metafile }) => Object.keys(metafile.inputs)));
 }
 
 function packagesOf(inputs) {

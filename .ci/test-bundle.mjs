@@ -8,13 +8,13 @@ import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
 const FOLDER = join(ROOT, 'node_modules', '.cache', 'pgsluice-bundles');
-/** Modules of tests that are loaded into the program, and reach into its modules. */
-const HOOKS = { 'test/as-host': 'test/support/as-host.ts', 'test/lose-a-row': 'test/support/lose-a-row.ts' };
+/** Modules of tests that reach into the program's: each goes into bundles of its own. */
+const HOOKS = { 'as-host': 'test/support/as-host.ts', 'lose-a-row': 'test/support/lose-a-row.ts' };
 const MADE_OF = ['package.json', 'package-lock.json', '.ci/bundle.mjs', '.ci/test-bundle.mjs', ...Object.values(HOOKS)];
 /** Bundles of other sources are kept that long: a run of all tests may still start them. */
 const KEPT_MS = 24 * 3600_000;
 
-/** Resolves to the folder of the bundles. */
+/** Resolves to the folder of the bundles. Those with a hook are in `../as-host/dist` and `../lose-a-row/dist`. */
 export async function bundleForTests() {
   const made = join(FOLDER, contentOfSources());
   if (!existsSync(made)) await make(made);
@@ -37,8 +37,12 @@ function contentOfSources() {
 async function make(made) {
   const unfinished = `${made}.${process.pid}`;
   const { bundle } = await import('./bundle.mjs');
-  await bundle(join(unfinished, 'dist'), HOOKS);
-  copyFileSync(join(ROOT, 'package.json'), join(unfinished, 'package.json'));
+  const folders = { '.': undefined, ...HOOKS };
+  for (const [name, hook] of Object.entries(folders)) {
+    const folder = join(unfinished, name);
+    await bundle(join(folder, 'dist'), hook);
+    copyFileSync(join(ROOT, 'package.json'), join(folder, 'package.json'));
+  }
   try {
     renameSync(unfinished, made);
   } catch (error) {

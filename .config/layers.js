@@ -6,6 +6,7 @@ export const ROOMS = [
   ['tools', 'makes docs and schemas from the declarations; it is not shipped, and nothing imports it'],
   ['bin.ts', 'starts the program on a Node that can run it; nothing imports it'],
   ['cli.ts', 'gives the command line what the process has; nothing imports it'],
+  ['thread.ts', 'starts a thread of the package with its compiled code; nothing imports it'],
   ['command-line.ts', 'turns argv into one command, in whatever process'],
   ['commands', 'a command is a list of steps; what is below does not know who called it'],
   ['demo', 'brings servers along for the demo, the tests and the benchmark; the product does without'],

@@ -11,7 +11,7 @@ type Rules = NonNullable<OxlintConfig['rules']>;
 /** The status page, which runs in a browser: it is part of no room, and nothing of src imports it. */
 const PAGE = '**/src/daemon/http/page/**';
 
-const READS_ENVIRONMENT = ['bin.ts', 'cli.ts', 'config/**', 'daemon/systemd/**', 'demo/**'].map(
+const READS_ENVIRONMENT = ['bin.ts', 'cli.ts', 'thread.ts', 'config/**', 'daemon/systemd/**', 'demo/**'].map(
   (place) => `**/src/${place}`,
 );
 const ENVIRONMENT_REASON = 'The environment is read once, in src/cli.ts and src/config/, and passed down.';

@@ -4,11 +4,15 @@
  * So this file keeps to plain syntax, and imports the program only when it can run.
  */
 import { readFileSync } from 'fs';
+import { join } from 'path';
+
+/** Set by the build alone: the program is in scripts then, and these commands are in one of their own. */
+declare const DAEMON_COMMANDS: string | undefined;
 
 // Without a listener, Node opens its debugger at this signal, and whoever reaches that is the process. The unit closes it before, too.
 process.on('SIGUSR1', () => undefined);
 
-const packageFile = new URL('../package.json', import.meta.url);
+const packageFile = join(import.meta.dirname, '../package.json');
 const { engines } = JSON.parse(readFileSync(packageFile, 'utf8')) as { engines: { node: string } };
 const needed = engines.node.replace('>=', '');
 const running = process.versions.node;
@@ -22,9 +26,23 @@ if (isOlder(running, needed)) {
 }
 
 async function start(): Promise<void> {
-  const { keepCompiledCode } = await import('./base/compile-cache.ts');
-  keepCompiledCode(process.env);
-  await import('./cli.ts');
+  if (typeof DAEMON_COMMANDS === 'undefined') {
+    const { runProgram } = await import('./cli.ts');
+    await runProgram();
+    return;
+  }
+  const { runScript } = await import('./base/script.ts');
+  const { growHeapsAsUsual } = await import('./base/process-memory.ts');
+  const [, , first = ''] = process.argv;
+  // Each command needs other functions; without one, as for `--help`, the fewest.
+  const use = /^[a-z]+$/.test(first) ? first : 'none';
+  const name = DAEMON_COMMANDS.split(' ').includes(first) ? 'daemon' : 'program';
+  const script = join(import.meta.dirname, `program/${name}.js`);
+  const { exports: program, keepCode } = runScript<typeof import('./cli.ts')>(script, use, process.env);
+  await program.runProgram();
+  growHeapsAsUsual();
+  // One that failed has not done what later ones will.
+  if (process.exitCode === 0 && (use !== first || program.isCommand(first))) keepCode();
 }
 
 function isOlder(version: string, than: string): boolean {

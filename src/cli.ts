@@ -5,24 +5,33 @@ import { scrub } from './base/secrets.ts';
 import { stackOf } from './base/stack.ts';
 import { TOOL } from './base/tool.ts';
 import { runCommandLine } from './command-line.ts';
+import { COMMANDS } from './commands/commands.ts';
 import { EXIT } from './commands/entry.ts';
 import { printLines } from './commands/terminal/print.ts';
 
-process.on('uncaughtExceptionMonitor', (error: unknown) => {
-  if (error instanceof Error) error.stack = stackOf(error) ?? error.message;
-});
 let isUnwritten = false;
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (!isClosedPipe(error)) endInFailure(error);
-});
-process.stderr.on('error', isClosedPipe);
-hideSecrets();
-process.exitCode = await runCommandLine(process.argv.slice(2), {
-  environment: process.env,
-  stdout: process.stdout,
-  stderr: process.stderr,
-  prepare: tuneAllocator,
-});
+
+/** Does what was typed, and sets the exit code; it does not throw. */
+export async function runProgram(): Promise<void> {
+  process.on('uncaughtExceptionMonitor', (error: unknown) => {
+    if (error instanceof Error) error.stack = stackOf(error) ?? error.message;
+  });
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (!isClosedPipe(error)) endInFailure(error);
+  });
+  process.stderr.on('error', isClosedPipe);
+  hideSecrets();
+  process.exitCode = await runCommandLine(process.argv.slice(2), {
+    environment: process.env,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    prepare: tuneAllocator,
+  });
+}
+
+export function isCommand(name: string): boolean {
+  return COMMANDS.some((command) => command.name === name);
+}
 
 /** Every user of the machine can read the command line of a process, but for one that has another title. */
 function hideSecrets(): void {

@@ -1,9 +1,8 @@
 /**
- * V8's compiled code, kept from one start to the next. It is run as it is found, so whoever can write it could have us run
- * anything: only a folder is used that no other user can write, replace or even enter.
+ * Where V8's compiled code is kept from one start to the next. It is run as it is found, so whoever can write it could have us
+ * run anything: only a folder is used that no other user can write, replace or even enter.
  */
 import { lstatSync, realpathSync, type Stats } from 'node:fs';
-import { enableCompileCache } from 'node:module';
 import path from 'node:path';
 import { makeFolderSync } from './make-folder.ts';
 
@@ -11,20 +10,6 @@ import { makeFolderSync } from './make-folder.ts';
 const WRITABLE = 0o022;
 const ANY_ACCESS = 0o077;
 const STICKY = 0o1000;
-
-/**
- * To be called before the program is loaded. Code that was compiled under other flags of V8 is not taken. Threads keep
- * theirs in the same folder. Where there is no fit folder, nothing is kept.
- */
-export function keepCompiledCode(environment: NodeJS.ProcessEnv, user = process.geteuid?.()): void {
-  // Node itself looks at this one, at its start.
-  if (environment['NODE_COMPILE_CACHE'] !== undefined || user === undefined) return;
-  const folder = makeCacheFolder(environment, user);
-  if (folder === undefined) return;
-  enableCompileCache(folder);
-  // By this, threads find it.
-  environment['NODE_COMPILE_CACHE'] = folder;
-}
 
 /** The folder that systemd has made, or one below that of the user's caches; undefined when none is fit. */
 export function makeCacheFolder(environment: NodeJS.ProcessEnv, user: number): string | undefined {

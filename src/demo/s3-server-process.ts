@@ -7,17 +7,21 @@
 import { parseArgs } from 'node:util';
 import { startS3 } from './s3-server.ts';
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { folder: { type: 'string' } } });
-const s3 = await startS3({ listsUploads: true, ...(values.folder === undefined ? {} : { folder: values.folder }) });
-for (const bucket of positionals) await s3.createBucket(bucket);
-const { endpoint, host, port, region, accessKeyId, secretAccessKey, folder } = s3;
-process.stdout.write(
-  `${JSON.stringify({ endpoint, host, port, region, accessKeyId, secretAccessKey, folder, pid: process.pid })}\n`,
-);
+void serve();
 
-// A Ctrl-C in the terminal reaches the whole process group; the parent decides when this one ends.
-process.on('SIGINT', () => undefined);
-process.stdin.resume();
-process.stdin.on('close', () => {
-  void s3.stop().finally(() => process.exit(0));
-});
+async function serve(): Promise<void> {
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { folder: { type: 'string' } } });
+  const s3 = await startS3({ listsUploads: true, ...(values.folder === undefined ? {} : { folder: values.folder }) });
+  for (const bucket of positionals) await s3.createBucket(bucket);
+  const { endpoint, host, port, region, accessKeyId, secretAccessKey, folder } = s3;
+  process.stdout.write(
+    `${JSON.stringify({ endpoint, host, port, region, accessKeyId, secretAccessKey, folder, pid: process.pid })}\n`,
+  );
+
+  // A Ctrl-C in the terminal reaches the whole process group; the parent decides when this one ends.
+  process.on('SIGINT', () => undefined);
+  process.stdin.resume();
+  process.stdin.on('close', () => {
+    void s3.stop().finally(() => process.exit(0));
+  });
+}

@@ -50,7 +50,13 @@ export interface WorkerInput {
 export const WARM_UP = 'warm-up';
 
 /** What a thread of a pool is started with: it sends the pool a port, over which it is told that it will be ended. */
-export const OF_A_POOL = 'of-a-pool';
+export interface OfAPool {
+  isOfAPool: true;
+  use: ThreadUse;
+}
+
+/** What a pool is there for. Its threads can do all tasks; for others than these, more is compiled. */
+export type ThreadUse = 'archive' | 'verify' | 'restore';
 
 /**
  * Said to all threads of a pool before it ends them: what they keep for the next task is to be closed, as a server writes of a

@@ -1,5 +1,4 @@
 /** The thread's entry: receive a task, do what it asks for, send back an outcome. It never throws, as an error would lose its class. */
-import { flushCompileCache } from 'node:module';
 import { getHeapStatistics } from 'node:v8';
 import { isMainThread, MessageChannel, parentPort, workerData } from 'node:worker_threads';
 import { fail, type FailureError, toFailure } from '../base/errors.ts';
@@ -10,10 +9,10 @@ import { bindingOf } from './known-bindings.ts';
 import { letGoOfAll } from '../base/kept.ts';
 import {
   HAS_LET_GO,
-  OF_A_POOL,
   WARM_UP,
   type AbortMessage,
   type ControlMessage,
+  type OfAPool,
   type WorkerInput,
   type WorkerMessage,
 } from './messages.ts';
@@ -26,17 +25,14 @@ const REPORT_INTERVAL_MS = 200;
 /** Why a task is dropped that is too large for where it is run. */
 const GIVEN_BACK = Symbol('given back');
 
-if (workerData === OF_A_POOL) listenForTheEnd();
+if ((workerData as Partial<OfAPool> | null)?.isOfAPool === true) listenForTheEnd();
 
 /** What the pool calls; and who runs a task in the main thread. Resolves to nothing where the task is given back. */
 export default async function work(input: WorkerInput | typeof WARM_UP): Promise<Outcome<FactsOf<Task>> | undefined> {
   if (input === WARM_UP) return undefined;
   const outcome = await runTask(input);
-  // A thread is ended, and then writes nothing any more; what is in the cache already is not written again, so that the main
-  // thread waits for its end.
-  if (!isMainThread) flushCompileCache();
   // There it has no next task to wait for.
-  else await letGoOfAll();
+  if (isMainThread) await letGoOfAll();
   return outcome;
 }
 

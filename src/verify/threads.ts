@@ -40,7 +40,7 @@ export class VerifyThreads {
     this.#generation = bindings.add(config);
     this.#open = async () => {
       const { Threads } = await import('../work/threads.ts');
-      const threads = new Threads({ ...workers, threads: this.#most }, bindings);
+      const threads = new Threads({ ...workers, threads: this.#most }, bindings, { use: 'verify' });
       threads.warmUp();
       return threads;
     };

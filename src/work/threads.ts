@@ -4,7 +4,7 @@ import { MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { ownModule } from '../base/own-files.ts';
 import { bindTask } from '../segment/binding.ts';
-import { LET_GO, OF_A_POOL, WARM_UP, type WorkerInput } from '../segment/messages.ts';
+import { LET_GO, WARM_UP, type OfAPool, type ThreadUse, type WorkerInput } from '../segment/messages.ts';
 import type { FactsOf, Outcome, Task } from '../segment/task.ts';
 import type { Bindings } from './bindings.ts';
 import { Conversation } from './conversation.ts';
@@ -22,6 +22,8 @@ export interface ThreadLimits {
 export interface ThreadChoices {
   /** Whether a segment without rows is done in the main thread where no thread is there yet: the start of one takes longer. */
   doesEmptyHere?: boolean;
+  /** By default they archive. */
+  use?: ThreadUse;
 }
 
 /** A segment that turns out to have more than so many bytes of lines is no empty one. No request was sent for it by then. */
@@ -63,7 +65,7 @@ export class Threads implements Place {
     this.#queue = new FairQueue(limits.threads);
     this.#piscina = new Piscina({
       filename: ownModule('segment/worker'),
-      workerData: OF_A_POOL,
+      workerData: { isOfAPool: true, use: choices.use ?? 'archive' } satisfies OfAPool,
       minThreads: 0,
       maxThreads: limits.threads,
       idleTimeout: IDLE_TIMEOUT_MS,

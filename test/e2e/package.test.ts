@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, globSync, lstatSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
@@ -93,6 +93,8 @@ describe('the npm package', () => {
           (file) => `dist/${file}`,
         ),
         'dist/licenses.txt',
+        // The bundles are no modules, as those of the package are.
+        'dist/package.json',
         'dist/sbom.cdx.json',
       ].toSorted(),
     );
@@ -185,10 +187,19 @@ describe('the package, installed for all users', { skip: offline }, () => {
     const [result] = JSON.parse(run.stdout) as { status: string; rows: number }[];
     assert.deepEqual([result?.status, result?.rows], ['committed', 5000]);
     assert.equal((await site.lines('events', RUN)).length, 5000);
-    // What the thread alone loads is there as well.
-    const { length: parts } = globSync(`${installed}/dist/{program,segment}/*.js`);
-    const { length: compiled } = globSync('caches/pgsluice/*/*', { cwd: elsewhere });
-    assert.ok(compiled > parts / 3, `${compiled} of ${parts} files are kept in their compiled form`);
+    // What was compiled is kept, of the thread as well, but nothing of what failed, or is no command.
+    const failed = await Promise.all(
+      [['plan', 'nowhere', '--config', config], ['nocommand']].map((args) => pgsluice(args, environment)),
+    );
+    assert.deepEqual(
+      failed.map(({ code }) => code),
+      [2, 2],
+    );
+    const kept = globSync('caches/pgsluice/*', { cwd: elsewhere }).map((file) => path.basename(file));
+    assert.deepEqual(kept.map((name) => name.replace(/[0-9a-f]+$/, '')).toSorted(), [
+      'program.run.',
+      'thread.archive.',
+    ]);
     const verify = await pgsluice(['verify', 'events', '--config', config], site.environment);
     assert.equal(verify.code, 0, verify.stderr);
     const restore = ['restore', 'events', '--into', 'public.events_back', '--create', '--config', config];
@@ -200,9 +211,25 @@ describe('the package, installed for all users', { skip: offline }, () => {
     assert.equal(rows[0]?.differ, '0');
   });
 
-  test('runs as a daemon until SIGTERM', async () => {
+  test('runs as a daemon until SIGTERM, and the next one takes the code that it has compiled', async () => {
     const config = await site.writeConfig({ archives: { often: { table: 'events', schedule: '* * * * * *' } } });
-    const daemon = start(['daemon', '--config', config], site.environment);
+    const environment = { ...site.environment, XDG_CACHE_HOME: path.join(elsewhere, 'caches-of-daemon') };
+    await runDaemon(config, environment);
+    const kept = (): [string, number][] =>
+      globSync('caches-of-daemon/pgsluice/*', { cwd: elsewhere })
+        .toSorted()
+        .map((file) => [path.basename(file), statSync(path.join(elsewhere, file)).ino]);
+    const first = kept();
+    assert.deepEqual(
+      first.map(([name]) => name.replace(/[0-9a-f]+$/, '')),
+      ['daemon.daemon.', 'thread.archive.'],
+    );
+    await runDaemon(config, environment);
+    assert.deepEqual(kept(), first);
+  });
+
+  async function runDaemon(config: string, environment: Record<string, string>): Promise<void> {
+    const daemon = start(['daemon', '--config', config], environment);
     const closed = once(daemon, 'close');
     const committed = Promise.withResolvers<undefined>();
     let log = '';
@@ -215,7 +242,7 @@ describe('the package, installed for all users', { skip: offline }, () => {
     await closed;
     assert.equal(daemon.exitCode, 0, log);
     assert.match(log, /"daemon is ready".*"run committed".*"daemon has stopped"/s);
-  });
+  }
 
   test('says of the demo what to install for it, without a stack trace', async () => {
     const demo = await pgsluice(['demo', '--rows', '10']);

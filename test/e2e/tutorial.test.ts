@@ -15,8 +15,8 @@ import { PROGRAM } from '../support/program.ts';
 const TUTORIAL = path.join(import.meta.dirname, '../../docs/tutorial.md');
 
 /** What was compiled for earlier processes. */
-const { NODE_COMPILE_CACHE } = process.env;
-const COMPILED = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };
+const { XDG_CACHE_HOME } = process.env;
+const COMPILED = XDG_CACHE_HOME === undefined ? {} : { XDG_CACHE_HOME };
 
 interface Block {
   kind: string;

@@ -12,7 +12,7 @@ import { eventually, happened } from '../support/cli.ts';
 import { commandInProcess, runInProcess } from '../support/in-process.ts';
 import { query, withDatabase } from '../support/postgres.ts';
 import { startPostgresProxy } from '../support/postgres-proxy.ts';
-import { importIntoProgram } from '../support/program.ts';
+import { programWith } from '../support/program.ts';
 import { recordTo, type LogLine } from '../support/record-log.ts';
 import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, RUN, segmented } from '../support/segments.ts';
 import { type ServerPair, startServerPair } from '../support/server-pair.ts';
@@ -208,9 +208,7 @@ describe('one run on a primary and on its standby, whose locks know nothing of e
     const onStandby = await configOf('both', pair.standbyUrl);
     const { promise: released, resolve: letGo } = Promise.withResolvers<undefined>();
     const held = site.proxy.order('PutObject', { kind: 'hold', until: released }, 2, '.jsonl.gz', 2);
-    const first = site.start(['run', 'both', '--run-id', RUN, '--json'], onPrimary, {
-      NODE_OPTIONS: importIntoProgram('as-host'),
-    });
+    const first = site.start(['run', 'both', '--run-id', RUN, '--json'], onPrimary, {}, programWith('as-host'));
     await happened(held);
     // As long as it lives, it is left alone.
     const refused = await runInProcess(site, onStandby, 'both', RUN);

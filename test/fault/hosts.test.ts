@@ -6,7 +6,7 @@ import { type Cable, layCable } from '../support/cable.ts';
 import { HTTP, NEVER, startDaemon, type TestDaemon, TOKEN } from '../support/daemon.ts';
 import { eventually } from '../support/cli.ts';
 import { commandInProcess } from '../support/in-process.ts';
-import { importIntoProgram } from '../support/program.ts';
+import { programWith } from '../support/program.ts';
 import { assertEachOnce, assertOnlyTheRunIsLeft, createRows, idsOf, segmented } from '../support/segments.ts';
 import { openSite, type Site } from '../support/site.ts';
 
@@ -40,11 +40,7 @@ async function startHost(
     drainTimeout: '1s',
     ...parts,
   });
-  return startDaemon(site, config, {
-    NODE_OPTIONS: importIntoProgram('as-host'),
-    PGSLUICE_TEST_HOST: host,
-    ...environment,
-  });
+  return startDaemon(site, config, { PGSLUICE_TEST_HOST: host, ...environment }, programWith('as-host'));
 }
 
 function portOf(url: string): number {

@@ -4,17 +4,15 @@ import { openSite, type Site } from '../support/site.ts';
 
 /** Has the process send itself the signal as it begins to load what it consists of. */
 const SIGNAL_WHILE_LOADING = `
-import { registerHooks } from 'node:module';
-let isSent = false;
-registerHooks({
-  load(url, context, next) {
-    if (!isSent && url.startsWith('file:') && !url.endsWith('/bin.js')) {
-      isSent = true;
-      process.kill(process.pid, 'SIGUSR1');
-    }
-    return next(url, context);
-  },
-});`;
+import fs from 'node:fs';
+const { readFileSync } = fs;
+fs.readFileSync = (file, ...rest) => {
+  if (String(file).endsWith('/program/daemon.js')) {
+    process.kill(process.pid, 'SIGUSR1');
+    console.error('sent');
+  }
+  return readFileSync(file, ...rest);
+};`;
 
 let site: Site;
 
@@ -34,5 +32,6 @@ test('SIGUSR1 opens no debugger, while the program is loaded and later, and the 
   daemon.kill('SIGTERM');
   const { code, stderr } = await daemon.ended();
   assert.equal(code, 0);
+  assert.match(stderr, /^sent$/m);
   assert.doesNotMatch(stderr, /Debugger listening/);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { Loss } from '../support/lose-a-row.ts';
-import { importIntoProgram } from '../support/program.ts';
+import { programWith } from '../support/program.ts';
 import { createRows, RUN } from '../support/segments.ts';
 import { failureOf, openSite, resultsOf, type Site } from '../support/site.ts';
 
@@ -47,8 +47,8 @@ describe('a row that gets lost between two stages', () => {
       const name = `${loss}-${reader}`.replaceAll('-', '_');
       const archive = { table: 'whole', read: reader, segments: { by: 'none' } };
       const config = await site.writeConfig({ archives: { [name]: archive }, workers: { threads: 1 } });
-      const environment = { NODE_OPTIONS: importIntoProgram('lose-a-row'), PGSLUICE_TEST_LOSES: loss };
-      const cli = site.start(['run', name, '--run-id', RUN, '--json'], config, environment);
+      const args = ['run', name, '--run-id', RUN, '--json'];
+      const cli = site.start(args, config, { PGSLUICE_TEST_LOSES: loss }, programWith('lose-a-row'));
       const failure = failureOf(resultsOf(await cli.ended()));
       assert.deepEqual([failure.code, failure.stage, failure.transient], ['row-count-mismatch', 'encode', false]);
       assert.match(failure.message, counts);

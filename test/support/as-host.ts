@@ -1,5 +1,5 @@
 /**
- * Loaded into a process of pgsluice, see program.ts: it is another host, PGSLUICE_TEST_HOST, and hosts find out sooner than in
+ * Goes into a process of pgsluice, see program.ts: it is another host, PGSLUICE_TEST_HOST, and hosts find out sooner than in
  * earnest who is gone.
  */
 import os from 'node:os';

@@ -24,9 +24,9 @@ export interface Ending {
   stderr: string;
 }
 
-/** What was compiled for earlier processes: a start takes half as long. */
-const { NODE_COMPILE_CACHE } = process.env;
-const COMPILED = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };
+/** Where what was compiled for earlier processes is kept: a start takes half as long. */
+const { XDG_CACHE_HOME } = process.env;
+const COMPILED = XDG_CACHE_HOME === undefined ? {} : { XDG_CACHE_HOME };
 
 /**
  * What no event of a test should take; it only bounds the wait for one that never comes. Less than the lock_timeout of

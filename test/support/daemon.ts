@@ -4,6 +4,7 @@ import http from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { State } from '../../src/daemon/view/state.ts';
 import { type CliProcess, eventually } from './cli.ts';
+import { PROGRAM } from './program.ts';
 import type { Site } from './site.ts';
 
 export const TOKEN = 'a-token-of-the-tests';
@@ -99,8 +100,9 @@ export async function startDaemon(
   site: Site,
   config: string,
   environment: Record<string, string> = {},
+  program = PROGRAM,
 ): Promise<TestDaemon> {
-  const cli = site.start(['daemon'], config, environment);
+  const cli = site.start(['daemon'], config, environment, program);
   const { address } = await cli.waitForLog(({ msg, option }) => msg === 'listening' && option === 'http.listen');
   await cli.waitForLog('daemon is ready');
   return new TestDaemon(cli, config, String(address));

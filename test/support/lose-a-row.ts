@@ -1,4 +1,4 @@
-/** Loaded into each thread of pgsluice, see program.ts: one stage loses a row, once in each thread. PGSLUICE_TEST_LOSES says which. */
+/** Goes into each thread of pgsluice, see program.ts: one stage loses a row, once in each thread. PGSLUICE_TEST_LOSES says which. */
 import { LineBuffer } from '../../src/format/jsonl/line-buffer.ts';
 import { RowPass } from '../../src/format/jsonl/write/binary/row-pass.ts';
 import { TextEncoder } from '../../src/format/jsonl/write/text-encoder.ts';

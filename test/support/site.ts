@@ -13,6 +13,7 @@ import type { Failure } from '../../src/base/errors.ts';
 import type { Manifest } from '../../src/ledger/manifest.ts';
 import type { RunResult } from '../../src/run/run-archive.ts';
 import { type CliProcess, type Ending, eventually, startCli } from './cli.ts';
+import { PROGRAM } from './program.ts';
 import { runHere } from './here.ts';
 import { connect, testDatabase, type TestDatabase } from './postgres.ts';
 import { type S3Proxy, startProxy } from './s3-proxy.ts';
@@ -100,8 +101,13 @@ export class Site {
     return path.join(this.folder, `config-${this.#configs}.yaml`);
   }
 
-  start(args: readonly string[], config: string, environment: Record<string, string> = {}): CliProcess {
-    return startCli([...args, '--config', config], { ...this.environment, ...environment });
+  start(
+    args: readonly string[],
+    config: string,
+    environment: Record<string, string> = {},
+    program = PROGRAM,
+  ): CliProcess {
+    return startCli([...args, '--config', config], { ...this.environment, ...environment }, program);
   }
 
   async run(args: readonly string[], config: string, environment: Record<string, string> = {}): Promise<Ending> {

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
+import { createRequire } from 'node:module';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { ownFile } from '../../base/own-files.ts';
 import { refusal, type Reply } from './reply.ts';
 
@@ -41,7 +41,7 @@ export function loadPageFiles(folder = FOLDER): PageFiles {
     if (file !== undefined) files.set(name === 'index.html' ? '/' : `/assets/${name}`, file);
   }
   for (const [name, module] of files.has('/') ? Object.entries(LIBRARY) : []) {
-    const file = readPageFile(fileURLToPath(import.meta.resolve(module)));
+    const file = readPageFile(createRequire(import.meta.filename).resolve(module));
     if (file !== undefined) files.set(`/assets/${name}`, file);
   }
   return files;

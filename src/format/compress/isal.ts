@@ -55,7 +55,7 @@ function load(): Isal | { missing: string } {
   if (!['x64', 'arm64'].includes(process.arch)) return { missing: `it is not used on ${process.arch}` };
   let koffi: typeof import('koffi');
   try {
-    koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    koffi = createRequire(import.meta.filename)('koffi') as typeof import('koffi');
   } catch (error) {
     return { missing: `the package koffi is missing: ${errorText(error).split('\n')[0] ?? ''}` };
   }

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlin
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { keepCompiledCode, makeCacheFolder } from '../../../src/base/compile-cache.ts';
+import { makeCacheFolder } from '../../../src/base/cache-folder.ts';
 
 const USER = process.geteuid?.() ?? -1;
 
@@ -73,12 +73,5 @@ describe('the folder of compiled code', () => {
     assert.equal(makeCacheFolder({ XDG_CACHE_HOME: '/proc/self' }, USER), undefined);
     assert.equal(makeCacheFolder({}, USER), undefined);
     assert.equal(makeCacheFolder({ HOME: 'relative', XDG_CACHE_HOME: 'relative' }, USER), undefined);
-  });
-
-  test('is left to whom has chosen one', () => {
-    const environment = { NODE_COMPILE_CACHE: '/chosen', HOME: home };
-    keepCompiledCode(environment, USER);
-    assert.deepEqual(environment, { NODE_COMPILE_CACHE: '/chosen', HOME: home });
-    assert.ok(!existsSync(path.join(home, '.cache')));
   });
 });
