@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { ownModule } from '../base/own-files.ts';
+import { giveBackFreed } from '../base/process-memory.ts';
 import { bindTask } from '../segment/binding.ts';
 import { LET_GO, WARM_UP, type OfAPool, type ThreadUse, type WorkerInput } from '../segment/messages.ts';
 import type { FactsOf, Outcome, Task } from '../segment/task.ts';
@@ -101,6 +102,7 @@ export class Threads implements Place {
   /** Starts a thread where there is none: while it loads, its run is made ours. */
   warmUp(): void {
     if (!this.#isCold) return;
+    giveBackFreed();
     // If it fails, so does the first task, which tells.
     this.#warming = this.#piscina.run(WARM_UP).catch(() => undefined);
   }
@@ -156,6 +158,7 @@ export class Threads implements Place {
   }
 
   async #runInThread<T extends Task>(task: T, signal: AbortSignal, hooks: TaskHooks): Promise<Outcome<FactsOf<T>>> {
+    if (this.#isCold) giveBackFreed();
     const binding = this.#bindings.of(task.generation);
     const ends = bindTask(task, binding);
     const { promise: neverBegan, reject: failUnbegun } = Promise.withResolvers<never>();
