@@ -108,7 +108,8 @@ async function take(req: http.IncomingMessage, path: string): Promise<Part | und
 function put({ headers }: http.IncomingMessage, path: string, part: Part): Reply {
   const before = objects.get(path);
   if (headers['if-none-match'] === '*' && before !== undefined) return refusal(412, 'PreconditionFailed');
-  if (headers['if-match'] !== undefined && headers['if-match'] !== before?.etag)
+  // As S3 does, it takes an ETag with its quotes and without.
+  if (headers['if-match'] !== undefined && headers['if-match'].replaceAll('"', '') !== before?.etag.replaceAll('"', ''))
     return refusal(before === undefined ? 404 : 412, before === undefined ? 'NoSuchKey' : 'PreconditionFailed');
   objects.set(path, { ...part, modified: new Date().toISOString() });
   return { status: 200, headers: { etag: part.etag } };
