@@ -112,7 +112,7 @@ const destination = z.strictObject({
     .default('auto')
     .meta({
       description:
-        'Parts of one upload that may be on their way at once. `auto` begins with 2, and goes up to 6 where the server is far away; memory is reckoned for 6.',
+        'Parts of one upload that may be on their way at once. `auto` begins with 1, or 2 where an answer is waited for, and goes up to 6 where the server is far away; memory is reckoned for 6.',
     }),
   storageClass: text()
     .regex(/^[A-Z0-9_]+$/, 'must be a storage class such as STANDARD_IA')

@@ -5,7 +5,7 @@ import type { OnTrouble } from '../trouble.ts';
 import { boundAnswers } from './bound-answers.ts';
 import { createClient, timeoutsOf, type Learned, type S3Location, type S3Target, type S3Timeouts } from './client.ts';
 import { PartMemory } from './parts.ts';
-import { FEWEST_IN_FLIGHT } from './parts-in-flight.ts';
+import { FIRST_IN_FLIGHT } from './parts-in-flight.ts';
 import { sendRequest, type AnyCommand, type SendOptions } from './send.ts';
 
 /** The client that one under a signal was made from. */
@@ -33,7 +33,7 @@ export function openS3Target(
 function learnedOf(destination: DestinationConfig): Learned {
   const learned = known.get(destination) ?? {
     ...{ quotesETags: false, removesMany: true, seesHolds: undefined },
-    window: FEWEST_IN_FLIGHT,
+    window: FIRST_IN_FLIGHT,
   };
   known.set(destination, learned);
   return learned;

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
-import { FEWEST_IN_FLIGHT, PartsInFlight } from '../../../../src/store/s3/parts-in-flight.ts';
+import { beforeEach, describe, test, type TestContext } from 'node:test';
+import {
+  FEWEST_IN_FLIGHT,
+  FIRST_IN_FLIGHT,
+  PartsInFlight,
+  PATIENCE_MS,
+} from '../../../../src/store/s3/parts-in-flight.ts';
 
 const MOST = 6;
 
@@ -27,7 +32,7 @@ async function send(inFlight: PartsInFlight, parts: number, timeOf: (onTheWay: n
   return most;
 }
 
-describe('parts in flight', () => {
+describe('parts in flight', { timeout: 10_000 }, () => {
   test('follow the latency of a server that is far away, and are remembered', async () => {
     const learned = { window: FEWEST_IN_FLIGHT };
     const inFlight = new PartsInFlight(MOST, learned);
@@ -56,6 +61,58 @@ describe('parts in flight', () => {
     inFlight.measured(200);
     inFlight.answered(5000);
     assert.equal(learned.window, MOST);
+  });
+
+  describe('to a server nearby', () => {
+    let learned: { window: number };
+    let now: number;
+    let inFlight: PartsInFlight;
+
+    beforeEach((t) => {
+      (t as TestContext).mock.timers.enable({ apis: ['setTimeout'] });
+      learned = { window: FIRST_IN_FLIGHT };
+      now = 0;
+      inFlight = new PartsInFlight(MOST, learned, () => now);
+      inFlight.measured(1);
+    });
+
+    /** Another part wants to go, and the server answers the one before it after so long. */
+    async function answerAfter(t: TestContext, ms: number): Promise<void> {
+      const taking = inFlight.take();
+      await passed(t, ms);
+      inFlight.answered(100);
+      await taking;
+    }
+
+    async function passed(t: TestContext, ms: number): Promise<void> {
+      now += ms;
+      t.mock.timers.tick(ms);
+      await new Promise(setImmediate);
+    }
+
+    test('there is one alone, as long as the next hardly waits for it', async (t) => {
+      await inFlight.take();
+      for (let part = 0; part < 10; part += 1) await answerAfter(t, PATIENCE_MS / 10 - 1);
+      assert.equal(learned.window, FIRST_IN_FLIGHT);
+    });
+
+    test('there are more once an answer takes too long, which are then remembered', async (t) => {
+      await inFlight.take();
+      const second = inFlight.take();
+      await passed(t, PATIENCE_MS);
+      await second;
+      assert.equal(learned.window, FEWEST_IN_FLIGHT);
+      inFlight.answered(200);
+      assert.equal(learned.window, FEWEST_IN_FLIGHT);
+    });
+
+    test('there are more once all waits together take too long', async (t) => {
+      await inFlight.take();
+      for (let part = 0; part < 4; part += 1) await answerAfter(t, PATIENCE_MS / 4 - 1);
+      assert.equal(learned.window, FIRST_IN_FLIGHT);
+      await answerAfter(t, 4);
+      assert.equal(learned.window, FEWEST_IN_FLIGHT);
+    });
   });
 
   test('are what the config says, whatever is measured', async () => {
