@@ -44,6 +44,9 @@ export class PartMemory {
 
 export interface PartsOptions {
   partBytes: number;
+  /** A body that is larger than these is refused, by what `tooLarge` makes, before the last of them is sent. */
+  mostParts: number;
+  tooLarge: () => Error;
   memory: PartMemory;
   /** A part goes when it has room. */
   inFlight: Pick<PartsInFlight, 'take'>;
@@ -114,13 +117,14 @@ export class Parts implements AsyncIterableIterator<Part, void, undefined> {
 
   /** Which part is the last one shows only once the body has ended. */
   async *#cut(body: AsyncIterable<Buffer>): AsyncGenerator<Part, void, undefined> {
-    const { partBytes, memory, inFlight } = this.#options;
+    const { partBytes, mostParts, tooLarge, memory, inFlight } = this.#options;
     let partNumber = 1;
     let part = memory.take(FIRST_BYTES);
     let filled = 0;
     for await (const slice of body) {
       for (let at = 0; at < slice.length;) {
         if (filled === partBytes) {
+          if (partNumber === mostParts) throw tooLarge();
           this.bytes += filled;
           await inFlight.take();
           yield { partNumber, data: part };

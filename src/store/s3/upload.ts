@@ -15,6 +15,7 @@ import {
 import { Upload } from '@aws-sdk/lib-storage';
 import { fail, type FailureError } from '../../base/errors.ts';
 import { mostPartsOnTheWay } from '../../base/memory-budget.ts';
+import { formatBytes, formatCount } from '../../base/units.ts';
 import { feed, Parts } from './parts.ts';
 import { PartsInFlight } from './parts-in-flight.ts';
 import type { S3Target } from './client.ts';
@@ -30,17 +31,23 @@ import type { UploadOptions, Written } from '../store.ts';
 const ABORT_ATTEMPTS = 3;
 const ABORT_PAUSE_MS = 250;
 
+/** S3 takes no more of one object, nor do the servers that are compatible with it. */
+const MOST_PARTS = 10_000;
+
 /** Uploads `body` to the full key `key`. Rejects only when no request is in flight any more. */
 export async function uploadToS3(
   target: S3Target,
   key: string,
   body: AsyncIterable<Buffer>,
   options: UploadOptions,
+  mostParts = MOST_PARTS,
 ): Promise<Written> {
   options.signal.throwIfAborted();
   const upload = new OneUpload(target, key, options);
   const parts = new Parts(body, {
     partBytes: target.destination.partBytes,
+    mostParts,
+    tooLarge: () => tooLarge(target, key, mostParts),
     memory: target.partMemory,
     inFlight: upload.inFlight,
     onFailure: (error) => {
@@ -73,6 +80,14 @@ function partsInFlight({ destination: { partsInFlight }, learned }: S3Target): P
   return partsInFlight === 'auto'
     ? new PartsInFlight(mostPartsOnTheWay(partsInFlight), learned)
     : new PartsInFlight(partsInFlight);
+}
+
+function tooLarge({ bucket, destination: { partBytes } }: S3Target, key: string, mostParts: number): FailureError {
+  return fail('object-too-large', {
+    stage: 'upload',
+    message: `${key} in the bucket ${bucket} has more than ${formatBytes(mostParts * partBytes)}: ${formatCount(mostParts)} parts of ${formatBytes(partBytes)}, the most that S3 takes of an object`,
+    hint: 'Set a larger partSize of the destination, which an unfinished run takes up by its --run-id; or have smaller segments, which are planned anew for a new run: a lower segments.targetSize, and no segments.by: none.',
+  });
 }
 
 class OneUpload {

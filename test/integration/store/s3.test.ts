@@ -5,8 +5,10 @@ import { crc32 } from 'node:zlib';
 import { NEVER } from '../../../src/base/signals.ts';
 import { parseLocation } from '../../../src/config/location.ts';
 import type { DestinationConfig } from '../../../src/config/schema.ts';
-import { openS3Store } from '../../../src/store/s3/s3.ts';
 import type { S3Timeouts } from '../../../src/store/s3/client.ts';
+import { openS3Store } from '../../../src/store/s3/s3.ts';
+import { openS3Target } from '../../../src/store/s3/under.ts';
+import { uploadToS3 } from '../../../src/store/s3/upload.ts';
 import type { Store } from '../../../src/store/store.ts';
 import type { StoreTrouble } from '../../../src/store/trouble.ts';
 import { eventually } from '../../support/cli.ts';
@@ -257,6 +259,29 @@ describe('S3 with faults', () => {
     assert.equal(code, 'answer-unreadable');
     assert.match(message, /part 1 of pg\/no-etag .*without an ETag/);
     assert.deepEqual(proxy.pendingUploads(), []);
+  });
+
+  it('fails an object of more parts than S3 takes by the first byte of the next one, and leaves nothing of it', async () => {
+    const destination = destinationOf({ ...s3, endpoint: proxy.endpoint }, BUCKET);
+    assert.ok(destination.location.kind === 's3');
+    const target = openS3Target(destination, destination.location, NEVER, () => undefined);
+    const upload = (key: string, body: AsyncGenerator<Buffer>): Promise<unknown> =>
+      uploadToS3(target, `pg/${key}`, body, uploadOptions(), 3);
+    const whole = partsOf(3 * PART);
+    await upload('most', whole.body());
+    assert.equal(await sha256Of(store, 'most'), whole.sha256);
+    async function* larger(): AsyncGenerator<Buffer> {
+      yield* whole.body();
+      yield Buffer.alloc(1);
+      await forever();
+    }
+    const { code, stage, transient, message, hint } = await failureOf(upload('more', larger()));
+    assert.deepEqual([code, stage, transient], ['object-too-large', 'upload', false]);
+    assert.match(message, /^pg\/more in the bucket archive has more than 15\.0 MiB: 3 parts of 5\.0 MiB/);
+    assert.match(hint, /larger partSize .*segments\.targetSize/);
+    assert.equal(await store.head('more'), undefined);
+    assert.deepEqual(proxy.pendingUploads(), []);
+    target.client.destroy();
   });
 
   it('tries again when the abort of a failed upload fails too', async () => {

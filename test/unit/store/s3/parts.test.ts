@@ -12,11 +12,19 @@ interface Cut {
   failures: unknown[];
 }
 
-function cut(body: AsyncIterable<Buffer>, partBytes: number, memory = new PartMemory(partBytes)): Cut {
+const tooLarge = new Error('too large');
+const unlimited = { mostParts: Infinity, tooLarge: () => tooLarge };
+
+function cut(
+  body: AsyncIterable<Buffer>,
+  partBytes: number,
+  { memory = new PartMemory(partBytes), mostParts = Infinity } = {},
+): Cut {
   const failures: unknown[] = [];
   const onFailure = (error: unknown): void => void failures.push(error);
+  const inFlight = { take: () => Promise.resolve() };
   return {
-    parts: new Parts(body, { partBytes, memory, inFlight: { take: () => Promise.resolve() }, onFailure }),
+    parts: new Parts(body, { ...unlimited, partBytes, mostParts, memory, inFlight, onFailure }),
     memory,
     failures,
   };
@@ -81,7 +89,10 @@ describe('parts', () => {
     let asked = 0;
     const inFlight = { take: () => (++asked < 3 ? Promise.resolve() : new Promise<void>(() => undefined)) };
     const memory = new PartMemory(10);
-    const parts = new Parts(lent([bytes(25)]), { partBytes: 10, memory, inFlight, onFailure: () => undefined });
+    const parts = new Parts(lent([bytes(25)]), {
+      ...unlimited,
+      ...{ partBytes: 10, memory, inFlight, onFailure: () => undefined },
+    });
     const seen: number[] = [];
     void (async () => {
       for await (const { partNumber } of parts) seen.push(partNumber);
@@ -114,7 +125,10 @@ describe('parts', () => {
   test('of one who fails end at once for others who wait, though there is no room for more', async () => {
     const memory = new PartMemory(10);
     const inFlight = new PartsInFlight(1);
-    const parts = new Parts(lent([bytes(35)]), { partBytes: 10, memory, inFlight, onFailure: () => undefined });
+    const parts = new Parts(lent([bytes(35)]), {
+      ...unlimited,
+      ...{ partBytes: 10, memory, inFlight, onFailure: () => undefined },
+    });
     assert.equal((await parts.next()).value?.partNumber, 1);
     const waiting = [parts.next(), parts.next()];
     await parts.return();
@@ -154,6 +168,20 @@ describe('parts', () => {
     assert.deepEqual(failures, [broken]);
   });
 
+  test('are as many as an object may have, of a body that just fits', async () => {
+    const { parts, failures } = cut(lent([bytes(25), bytes(5)]), 10, { mostParts: 3 });
+    assert.equal((await allOf(parts)).length, 3);
+    assert.deepEqual(failures, []);
+  });
+
+  test('fail by the first byte that is too many for an object, though the body is stalled behind it', async () => {
+    const { parts, failures } = cut(stalled([bytes(30), bytes(1)], { early: false }), 10, { mostParts: 3 });
+    await parts.next();
+    await parts.next();
+    await assert.rejects(parts.next(), { cause: tooLarge });
+    assert.deepEqual(failures, [tooLarge]);
+  });
+
   test('are what lib-storage still lets itself be fed', () => {
     assert.equal(typeof (Upload.prototype as unknown as Record<string, unknown>)['__doConcurrentUpload'], 'function');
   });
@@ -164,7 +192,7 @@ describe('the memory of parts', () => {
     const memory = new PartMemory(10);
     const seen = new Set<unknown>();
     const upload = async (): Promise<void> => {
-      for await (const { data } of cut(lent([bytes(95)]), 10, memory).parts) {
+      for await (const { data } of cut(lent([bytes(95)]), 10, { memory }).parts) {
         seen.add(data.buffer);
         memory.giveBack(data);
       }
