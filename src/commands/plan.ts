@@ -11,6 +11,7 @@ import { fullKey, manifestKey } from '../ledger/names.ts';
 import { partitionOf } from '../ledger/partitions.ts';
 import { describeOutlook, lookAhead, type PurgeOutlook } from '../purge/outlook.ts';
 import { requireKeysFit, segmentKey, warnOfLayout } from '../run/layout.ts';
+import { warnOfObjectSize } from '../run/object-size-warning.ts';
 import { planRun } from '../run/plan.ts';
 import { warnOfSubject } from '../run/subject-warnings.ts';
 import { isWindowed } from '../run/subject.ts';
@@ -143,6 +144,7 @@ async function planOne(client: Client, config: Config, archive: ArchiveConfig, i
     warnings: [
       ...warnOfPooler(client),
       ...plan.warnings,
+      ...warnOfObjectSize(destination, plan),
       ...(await warnOfLayout(client, archive, plan.subject)),
       ...warnOfNulls(plan.subject.selection.columns),
       ...warnOfSubject(plan.subject),

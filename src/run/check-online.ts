@@ -26,6 +26,7 @@ import { checkQueue } from './check-queue.ts';
 import { requireKeysFit, warnOfLayout } from './layout.ts';
 import { lookWithin, LOOK_LIMIT_MS } from './look-within.ts';
 import type { OnlineFinding } from './online-finding.ts';
+import { warnOfObjectSize } from './object-size-warning.ts';
 import { planRun } from './plan.ts';
 import { nameSubject, slotOf } from './subject.ts';
 import { warnOfSubject } from './subject-warnings.ts';
@@ -292,6 +293,8 @@ async function checkArchive(
   findings.push(...plan.warnings.map((warning) => ({ level: 'warning' as const, subject, message: warning })));
   if (isStandby && plan.cut.name === 'pages') findings.push({ ...PAGES_ON_STANDBY, subject });
   findings.push(...warnOfSlowSegments(archive, subject));
+  for (const warning of warnOfObjectSize(destination, plan))
+    findings.push({ level: 'warning', subject, message: warning });
   const { relation, name } = plan.subject;
   requireKeysFit({ destination, archive, run: formatRunId(new Date()) }, plan.segments);
   const layout = await warnOfLayout(client, archive, plan.subject);

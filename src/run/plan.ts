@@ -35,6 +35,8 @@ import { warnOfCasts } from './subject-warnings.ts';
 export interface RunPlan {
   subject: Subject;
   estimate: Estimate;
+  /** Of the rows that are read, as the segments are cut by them. */
+  bytes: number;
   cut: Cut;
   /** Why it is cut that way. */
   why: string;
@@ -73,7 +75,7 @@ export async function planRun(client: Client, archive: ArchiveConfig, slot: Date
   const bytes = await bytesToRead(client, subject, estimate, leaves);
   const cut = await openCut(by, { client, archive, subject, leaves, bytes });
   const segments = packed(await cut.segments());
-  const look = { subject, estimate, warnings, ...expectations(estimate, leaves) };
+  const look = { subject, estimate, bytes, warnings, ...expectations(estimate, leaves) };
   return segments.length <= 1 && archive.segments.by === 'auto' && cut !== wholeCut && by !== 'value'
     ? { ...look, cut: wholeCut, why: `${formatBytes(bytes)} are one segment`, segments: await wholeCut.segments() }
     : { ...look, cut, why, segments };
@@ -98,7 +100,7 @@ export async function replanRun(
   const cut = await openCut(by, { client, archive, subject, leaves, bytes: estimate.bytes });
   const problem = cut.problem(segments) ?? (await cut.problemByServer?.(segments));
   const more = problem === undefined ? ((await cut.moreSegments?.(segments)) ?? []) : [];
-  return { subject, estimate, cut, why, segments, warnings, problem, more };
+  return { subject, estimate, bytes: estimate.bytes, cut, why, segments, warnings, problem, more };
 }
 
 /** A page that comes after this look holds no row that the snapshot sees. */

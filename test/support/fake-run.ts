@@ -108,6 +108,7 @@ export class FakeSource {
         keyOrder: ['bigint'],
       },
       estimate: { rows: 40, bytes: 400 },
+      bytes: 400,
       cut: this.cut,
       why: `segments.by is ${this.cut.name}`,
       segments: await this.cut.segments(),

@@ -16,6 +16,7 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { fail, type FailureError } from '../../base/errors.ts';
 import { mostPartsOnTheWay } from '../../base/memory-budget.ts';
 import { formatBytes, formatCount } from '../../base/units.ts';
+import { MOST_PARTS } from '../../config/object-limit.ts';
 import { feed, Parts } from './parts.ts';
 import { PartsInFlight } from './parts-in-flight.ts';
 import type { S3Target } from './client.ts';
@@ -30,9 +31,6 @@ import type { UploadOptions, Written } from '../store.ts';
 /** Each of these is sent several times; a leftover upload is found and aborted by the next start. */
 const ABORT_ATTEMPTS = 3;
 const ABORT_PAUSE_MS = 250;
-
-/** S3 takes no more of one object, nor do the servers that are compatible with it. */
-const MOST_PARTS = 10_000;
 
 /** Uploads `body` to the full key `key`. Rejects only when no request is in flight any more. */
 export async function uploadToS3(

@@ -168,6 +168,35 @@ test('a materialized view that was never filled is a warning, and what is no tab
   );
 });
 
+test('segments that may become larger than an object may be are warned of, where there is such a limit', async (t) => {
+  const s3 = await startS3();
+  t.after(() => s3.stop());
+  await s3.createBucket('archive');
+  const file = path.join(folder, 'large.yaml');
+  const warned = async (rows: number, options = ''): Promise<string[]> => {
+    writeFileSync(
+      file,
+      `sources: { default: { url: "${database.url}" } }
+destinations:
+  default: { url: s3://archive/pg, endpoint: "${s3.endpoint}", forcePathStyle: true, region: ${s3.region},
+    accessKeyId: "${s3.accessKeyId}", secretAccessKey: "${s3.secretAccessKey}"${options} }
+archives: { a: { query: "SELECT n FROM generate_series(1::bigint, ${rows}) n" } }
+`,
+    );
+    const findings = await checkOnline(loadConfig(file, {}));
+    return findings
+      .filter(({ level, subject }) => level === 'warning' && subject === 'archives.a')
+      .map(({ message }) => message);
+  };
+  assert.deepEqual(await warned(6e9), []);
+  assert.deepEqual(await warned(7e9), [
+    'a segment has about 52.2 GiB of rows, and fails when it takes more than 48.8 GiB as it is stored, 10,000 parts of 5.0 MiB: set a larger partSize of destinations.default, or have smaller segments',
+  ]);
+  assert.deepEqual(await warned(7e9, ', partSize: 6MiB'), []);
+  const ofFolder = await warningsAs(database.url, 'query: "SELECT n FROM generate_series(1::bigint, 7000000000) n"');
+  assert.ok(!ofFolder.some((line) => line.includes('as it is stored')), ofFolder.join('\n'));
+});
+
 test('what does not answer in time is named, and the rest is looked at all the same', async (t) => {
   const s3 = await startS3();
   t.after(() => s3.stop());

@@ -95,7 +95,15 @@ export function aRunPlan({ segments = keySegments(3), survivesSnapshot = true, w
     key: ['id'],
     keyOrder: [],
   } as unknown as RunPlan['subject'];
-  return { subject, estimate: { rows: 300, bytes: 3000 }, cut, why: 'segments.by is key', segments, warnings: [] };
+  return {
+    subject,
+    estimate: { rows: 300, bytes: 3000 },
+    bytes: 3000,
+    cut,
+    why: 'segments.by is key',
+    segments,
+    warnings: [],
+  };
 }
 
 /** A session of another snapshot than that of the documents in test/support/ledger.ts, unless it is said to be the same. */
