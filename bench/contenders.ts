@@ -44,7 +44,7 @@ const SETTINGS: Setting[] = [
   { name: 'pgsluice', label: 'pgsluice, defaults', yaml: '' },
   { name: 'pgsluice-one-stream', label: 'pgsluice, one stream', yaml: ', segments: { by: none }' },
   { name: 'pgsluice-zlib', label: 'pgsluice, zlib 6', yaml: ', compression: { engine: zlib }' },
-  { name: 'pgsluice-zstd', label: 'pgsluice, zstd 3', yaml: ', compression: { codec: zstd }' },
+  { name: 'pgsluice-zstd', label: 'pgsluice, zstd 1', yaml: ', compression: { codec: zstd }' },
   {
     name: 'pgsluice-cursor',
     label: 'pgsluice, cursor, zlib 6',

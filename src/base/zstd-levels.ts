@@ -1,7 +1,7 @@
 /** What zstd allocates at each level: its own table for content of unknown size (clevels.h of zstd 1.5). */
 
-/** A good ratio for its time; see docs/benchmarks.md. */
-export const ZSTD_DEFAULT_LEVEL = 3;
+/** For JSON Lines, mostly smaller than level 3 in half of the time: docs/benchmarks.md. */
+export const ZSTD_DEFAULT_LEVEL = 1;
 
 /** Binary logarithms by level, from 1: bytes of the window, entries of the chains, entries of the hash table. */
 const LOGS: readonly (readonly [window: number, chains: number, hash: number])[] = [

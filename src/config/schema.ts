@@ -190,7 +190,7 @@ const compression = z.strictObject({
   }),
   level: count(0, 22).optional().meta({
     description: 'gzip: 1 to 9, with engine `isal` 0 to 3; zstd: 1 to 22.',
-    defaultText: "each engine's own (zlib 6)",
+    defaultText: "each engine's own (zlib 6, isal 1, zstd 1)",
   }),
 });
 
