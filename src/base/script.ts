@@ -61,7 +61,12 @@ export function runScript<T extends object>(file: string, use: string, environme
   return {
     exports: module.exports as T,
     keepCode: () => {
-      if (!isKept) store?.write(source, script.createCachedData());
+      if (isKept) return;
+      try {
+        store?.write(source, script.createCachedData());
+      } catch {
+        // A start takes a little longer.
+      }
     },
   };
 }
@@ -100,7 +105,7 @@ class CodeStore {
     }
   }
 
-  /** Other processes and threads may write it too. Under other flags than at the start, it would never be taken. */
+  /** Other processes and threads may write it too. Under other flags than at the start, it would never be taken. Throws where it cannot. */
   write(source: string, code: Buffer): void {
     if (v8.cachedDataVersionTag() !== this.#tag) return;
     const unfinished = `${this.#file}.${process.pid}.${threadId}`;
@@ -110,17 +115,18 @@ class CodeStore {
       header.writeUInt32LE(crc32(source), 4);
       writeFileSync(unfinished, Buffer.concat([header, code]), { mode: 0o600, flag: 'wx' });
       renameSync(unfinished, this.#file);
-      this.#removeOld();
-    } catch {
-      // A start takes a little longer.
+    } finally {
       rmSync(unfinished, { force: true });
     }
+    this.#removeOld();
   }
 
+  /** And what was left unfinished. A process that is still at it gives up, as the code is there. */
   #removeOld(): void {
-    for (const name of readdirSync(this.#folder)) {
+    const unfinished = `${path.basename(this.#file)}.`;
+    for (const name of readdirSync(this.#folder).filter((found) => found.startsWith(this.#family))) {
       const file = path.join(this.#folder, name);
-      if (name.startsWith(this.#family) && Date.now() - statSync(file).mtimeMs > KEPT_MS) rmSync(file);
+      if (name.startsWith(unfinished) || Date.now() - statSync(file).mtimeMs > KEPT_MS) rmSync(file, { force: true });
     }
   }
 }

@@ -146,6 +146,24 @@ describe('a script', () => {
     script.keepCode();
     assert.deepEqual(readdirSync(folder), ['one.js']);
   });
+
+  test('runs where there is no folder any more that could be looked into', () => {
+    const script = run();
+    rmSync(path.join(folder, 'pgsluice'), { recursive: true });
+    writeFileSync(path.join(folder, 'pgsluice'), '');
+    script.keepCode();
+    assert.equal(script.exports.answer(), 'first');
+  });
+
+  test('leaves nothing of processes that were killed as they kept the code', () => {
+    const script = run();
+    script.keepCode();
+    const kept = onlyFile();
+    for (const rest of ['4711.0', '4711.1']) writeFileSync(`${kept}.${rest}`, 'unfinished');
+    rmSync(kept);
+    script.keepCode();
+    assert.deepEqual(keptFiles(), [kept]);
+  });
 });
 
 function flipBit(bytes: Buffer, at: number): Buffer {
