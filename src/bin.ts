@@ -9,6 +9,8 @@ import { join } from 'path';
 /** Set by the build alone: the program is in scripts then, and these commands are in one of their own. */
 declare const DAEMON_COMMANDS: string | undefined;
 
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 // Without a listener, Node opens its debugger at this signal, and whoever reaches that is the process. The unit closes it before, too.
 process.on('SIGUSR1', () => undefined);
 
@@ -42,7 +44,15 @@ async function start(): Promise<void> {
   await program.runProgram();
   growHeapsAsUsual();
   // One that failed has not done what later ones will.
-  if (process.exitCode === 0 && (use !== first || program.isCommand(first))) keepCode();
+  if (process.exitCode === 0 && (use !== first || program.isCommand(first))) undisturbed(keepCode);
+}
+
+/** What was asked for is done: a signal that comes meanwhile is too late, and is not to make it look as if it were not. */
+function undisturbed(work: () => void): void {
+  const ignore = (): void => undefined;
+  for (const signal of ENDING_SIGNALS) process.on(signal, ignore);
+  work();
+  for (const signal of ENDING_SIGNALS) process.off(signal, ignore);
 }
 
 function isOlder(version: string, than: string): boolean {
