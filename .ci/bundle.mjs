@@ -83,6 +83,8 @@ const OPTIONS = {
   // The source is held as long as its process, in each thread, and hashed at each start. Names stay, as a stack shows them.
   minifyWhitespace: true,
   minifySyntax: true,
+  // Of an error that nobody catches, Node prints the whole line that threw it.
+  lineLimit: 200,
   // Modules rather than CommonJS where a package has both: of them, what nobody uses is left out.
   mainFields: ['module', 'main'],
   define: {
