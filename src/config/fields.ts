@@ -52,6 +52,13 @@ export function safeNumber() {
   });
 }
 
+/** Text that is sent to Postgres as a value, which has no NUL. */
+export function paramText() {
+  return z.string().refine((value) => !value.includes('\0'), {
+    message: 'must have no NUL, which no value in Postgres holds',
+  });
+}
+
 /** A size as it is written, parsed to bytes. */
 export function size(min: number, max: number) {
   const error = 'must be a size such as 8MiB';

@@ -19,6 +19,7 @@ import {
   duration,
   named,
   names,
+  paramText,
   safeNumber,
   share,
   size,
@@ -345,7 +346,7 @@ const archive = z.strictObject({
     .meta({ description: 'Query to archive; `:slot` is the time of the run, `:from` and `:to` bound its window.' }),
   params: z
     .array(
-      z.union([z.string(), safeNumber(), z.boolean(), z.null()], {
+      z.union([paramText(), safeNumber(), z.boolean(), z.null()], {
         error: 'must be text, a number, true, false or null',
       }),
     )

@@ -17,6 +17,10 @@ const UNREACHABLE: FailureKind = {
 
 const BY_STATE: Readonly<Record<string, FailureKind>> = {
   '0A000': { code: 'not-supported' },
+  '22003': { code: 'bad-value' },
+  '22007': { code: 'bad-value' },
+  '22008': { code: 'bad-value' },
+  '22015': { code: 'bad-value' },
   '22021': { code: 'invalid-bytes' },
   '22P02': { code: 'bad-value' },
   '22P05': { code: 'invalid-bytes' },

@@ -118,7 +118,7 @@ export const SOURCE_FAILURES = {
   },
   'bad-value': {
     transient: false,
-    meaning: 'A value does not have the form of its type.',
+    meaning: 'A value does not have the form of its type, or lies outside of what it holds.',
     hint: 'Correct the value in where, query or params, or add a cast to the type that is meant.',
   },
   'not-supported': {

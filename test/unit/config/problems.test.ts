@@ -255,6 +255,10 @@ const CASES: [text: string, message: string][] = [
     'archives.a.params[0]: must be text, a number, true, false or null',
   ],
   [
+    inArchive('query: select 1\n    params: [▸"a\\0b"]'),
+    'archives.a.params[0]: must have no NUL, which no value in Postgres holds',
+  ],
+  [
     inArchive('query: select 1\n    params: [▸9007199254740993]'),
     'archives.a.params[0]: is too large for an exact number; put it in quotes',
   ],

@@ -18,6 +18,10 @@ type Row = readonly [given: string, code: FailureCode, transient: boolean, hint?
 
 const STATES: readonly Row[] = [
   ['0A000', 'not-supported', false],
+  ['22003', 'bad-value', false, /params/],
+  ['22007', 'bad-value', false, /params/],
+  ['22008', 'bad-value', false, /params/],
+  ['22015', 'bad-value', false, /params/],
   ['22P02', 'bad-value', false],
   ['25006', 'read-only', false, /only selects/],
   ['25P03', 'connection-lost', true, /idle_in_transaction_session_timeout/],
