@@ -69,6 +69,7 @@ export async function uploadToS3(
     await upload.abort();
     throw upload.firstCause;
   } finally {
+    upload.giveBackCut();
     options.signal.removeEventListener('abort', onAbort);
     void parts.return();
   }
@@ -104,6 +105,8 @@ class OneUpload {
   /** The server said that what is there is not what was to be replaced. */
   #isRefused = false;
   #parts = 0;
+  /** What requests carry that were not answered. */
+  readonly #carried = new Set<Buffer>();
 
   constructor(target: S3Target, key: string, options: UploadOptions) {
     this.#target = target;
@@ -187,6 +190,16 @@ class OneUpload {
     }
   }
 
+  /** Of a failed upload, once no request is under way: the next try would take as much once more, before the garbage collector comes. */
+  giveBackCut(): void {
+    for (const body of this.#carried) this.#giveBack(body);
+  }
+
+  #giveBack(body: Buffer): void {
+    this.#carried.delete(body);
+    this.#target.partMemory.giveBack(body);
+  }
+
   async #tryAbort(UploadId: string): Promise<boolean> {
     const { client, bucket, timeouts } = this.#target;
     const command = new AbortMultipartUploadCommand({ Bucket: bucket, Key: this.#key, UploadId });
@@ -213,6 +226,7 @@ class OneUpload {
     const options = carriesData ? { abortSignal: this.#cutData.signal } : {};
     const body = carriesData ? ((command as UploadPartCommand).input.Body as Buffer) : undefined;
     const { crc32 } = this.#options;
+    if (body !== undefined) this.#carried.add(body);
     if (body !== undefined && crc32 !== undefined) Object.assign(command.input, checksumOf(this.#target, crc32(body)));
     try {
       if (finishes) await this.#options.beforeLast?.();
@@ -227,7 +241,7 @@ class OneUpload {
         this.inFlight.answered(ms);
         this.#requireETag(command as UploadPartCommand, answer as UploadPartCommandOutput);
       }
-      if (body !== undefined) this.#target.partMemory.giveBack(body);
+      if (body !== undefined) this.#giveBack(body);
       return answer;
     } catch (error) {
       const operation = { name, key: this.#key, isHeld: this.#options.isHeld === true };

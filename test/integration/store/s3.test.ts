@@ -284,6 +284,25 @@ describe('S3 with faults', () => {
     target.client.destroy();
   });
 
+  it('takes the memory of parts back that were cut on their way, and uses it again', async ({ mock }) => {
+    const destination = destinationOf({ ...s3, endpoint: proxy.endpoint }, BUCKET, { partsInFlight: 3 });
+    assert.ok(destination.location.kind === 's3');
+    const target = openS3Target(destination, destination.location, NEVER, () => undefined);
+    const taken = mock.method(target.partMemory, 'take');
+    const given = mock.method(target.partMemory, 'giveBack');
+    for (let round = 1; round <= 3; round += 1) {
+      proxy.order('UploadPart', { kind: 'stall' }, 2);
+      const third = proxy.order('UploadPart', { kind: 'error', status: 403, code: 'AccessDenied' });
+      const upload = uploadToS3(target, 'pg/cut', thenWait(4, forever), uploadOptions());
+      assert.equal((await failureOf(upload)).code, 'access-denied');
+      assert.deepEqual([third.hits, given.mock.callCount()], [1, 3 * round]);
+    }
+    const whole = taken.mock.calls.map(({ result }) => result?.buffer).filter((memory) => memory?.byteLength === PART);
+    // The one that was being filled is another each time.
+    assert.equal(new Set(whole).size, 3 + 3);
+    target.client.destroy();
+  });
+
   it('tries again when the abort of a failed upload fails too', async () => {
     const cause = new Error('the source broke');
     const fault = proxy.order('AbortMultipartUpload', { kind: 'error', status: 500, code: 'InternalError' }, 4);
