@@ -1,5 +1,6 @@
 /** The story of a restore: find the run, lock the target, look before the first row, then objects in parallel, then tidy up. */
 import { fail, FailureError, toFailure, type Failure } from '../base/errors.ts';
+import { peakRssBytes } from '../base/peak-rss.ts';
 import { destinationOf } from '../config/resolve.ts';
 import type { StoredManifest } from '../ledger/stored-manifest.ts';
 import type { Client } from '../postgres/connect.ts';
@@ -52,7 +53,7 @@ export async function restoreArchive(context: RestoreContext, request: RestoreRe
     ...ending,
     ...tally,
     seconds: Math.round(performance.now() - started) / 1000,
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    peakRssBytes: peakRssBytes(),
   };
   if (request.scratch === undefined) logResult(log, result);
   return result;

@@ -1,6 +1,7 @@
 /** Runs one archive and says how it ended: the one place where a run is logged, however it ends. */
 import { fail, toFailure, type Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { peakRssBytes } from '../base/peak-rss.ts';
 import { retrying } from '../base/retry.ts';
 import type { ArchiveConfig } from '../config/schema.ts';
 import { executeRun, type Commit } from './execute.ts';
@@ -45,7 +46,7 @@ interface Ending extends Commit {
 export function neverBegun(archive: string, run: string, error: Failure): RunResult {
   return {
     ...{ archive, run, status: 'failed', rows: 0, objects: 0, jsonBytes: 0, bytes: 0, seconds: 0 },
-    ...{ manifest: null, peakHeapBytes: 0, peakRssBytes: process.resourceUsage().maxRSS * 1024, resumed: false },
+    ...{ manifest: null, peakHeapBytes: 0, peakRssBytes: peakRssBytes(), resumed: false },
     error,
   };
 }
@@ -68,7 +69,7 @@ export async function runArchive(options: RunOptions, archive: ArchiveConfig, id
     ...ending,
     seconds: Math.round(performance.now() - started) / 1000,
     peakHeapBytes: progress.counts.peakHeapBytes,
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    peakRssBytes: peakRssBytes(),
     resumed: progress.resumed,
     ...(progress.takenUpFrom === undefined ? {} : { takenUpFrom: progress.takenUpFrom }),
     ...(pausedSeconds === 0 ? {} : { pausedSeconds }),
