@@ -3,7 +3,7 @@ import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { createDeflateRaw, createZstdCompress, gzipSync } from 'node:zlib';
+import { constants, createDeflateRaw, createZstdCompress, gzipSync } from 'node:zlib';
 import { BUDGET, widestLinesBytes } from '../../../src/base/memory-budget.ts';
 import { compress } from '../../../src/format/compress/compress.ts';
 import { isalProblem } from '../../../src/format/compress/isal.ts';
@@ -154,7 +154,11 @@ test('what zlib and zstd allocate by themselves is what the budget says, or less
   const text = Buffer.from(`{"id":1,"text":"${'the same '.repeat(50)}"}\n`.repeat(1000));
   for (const [create, bytes] of [
     [() => createDeflateRaw({ level: 6, memLevel: 9, chunkSize: 1024 }), BUDGET.deflate.stateBytes],
-    [() => createZstdCompress({ chunkSize: 1024 }), BUDGET.zstd.stateBytes + zstdWindowBytes() + zstdTableBytes()],
+    ...[1, 3, 9].map((level) => {
+      const params = { [constants.ZSTD_c_compressionLevel]: level };
+      const bytes = BUDGET.zstd.stateBytes + zstdWindowBytes(level) + zstdTableBytes(level);
+      return [() => createZstdCompress({ chunkSize: 1024, params }), bytes] as const;
+    }),
   ] as const) {
     const streams = Array.from({ length: 40 }, create);
     const before = process.memoryUsage.rss();
