@@ -88,6 +88,7 @@ const OPTIONS = {
   // Modules rather than CommonJS where a package has both: of them, what nobody uses is left out.
   mainFields: ['module', 'main'],
   define: {
+    // A text, as esbuild knows the type of no other constant, and leaves out what it rules out.
     DAEMON_COMMANDS: JSON.stringify(DAEMON_COMMANDS.join(' ')),
     'import.meta.dirname': '__dirname',
     'import.meta.filename': '__filename',

@@ -221,7 +221,7 @@ and its connections need not get up to speed, so that it is kind to few large pa
   ];
 }
 
-/** Measured by hand, apart from what is compared here: small-segments.ts. */
+/** Measured by hand, with the tools alone. */
 function zstdSection(): string[] {
   return [
     '## Levels of zstd',
@@ -242,6 +242,7 @@ levels. The first two are 100,000 and 800,000 rows of the tables above; of the o
   ];
 }
 
+/** Measured by hand, apart from what is compared here: small-segments.ts. */
 function smallSegmentsSection(): string[] {
   return [
     '## Many small segments',

@@ -97,6 +97,7 @@ async function measure(what: string, configFile: string, counted: Counted, args:
     objects: sum('objects'),
     requests: counted.requests - requests,
   };
+  // What it is run for.
   console.log(what, { ...figures, seconds: Math.round((performance.now() - started) / 100) / 10 });
   return ended;
 }

@@ -241,6 +241,7 @@ async function measured(
 
 function tell(what: string, figures: object, counted: Counted, requests: number, started: number): void {
   const seconds = Math.round((performance.now() - started) / 100) / 10;
+  // What it is run for.
   console.log(what, { ...figures, requests: counted.requests - requests, seconds });
 }
 

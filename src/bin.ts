@@ -42,9 +42,10 @@ async function start(): Promise<void> {
   const script = join(import.meta.dirname, `program/${name}.js`);
   const { exports: program, keepCode } = runScript<typeof import('./cli.ts')>(script, use, process.env);
   await program.runProgram();
-  growHeapsAsUsual();
   // One that failed has not done what later ones will.
-  if (process.exitCode === 0 && (use !== first || program.isCommand(first))) undisturbed(keepCode);
+  if (process.exitCode !== 0 || (use === first && !program.isCommand(first))) return;
+  growHeapsAsUsual();
+  undisturbed(keepCode);
 }
 
 /** What was asked for is done: a signal that comes meanwhile is too late, and is not to make it look as if it were not. */
