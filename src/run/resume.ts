@@ -24,6 +24,7 @@ import type { RunPlan } from './plan.ts';
 import { proveReceipts } from './prove.ts';
 import type { Run } from './run.ts';
 import type { Session } from './session.ts';
+import { requireWindowOver } from './window.ts';
 
 /** How often another process may be faster before the run is left to it. */
 const DECISIONS = 5;
@@ -139,6 +140,7 @@ async function keepPlan(
   earlier: JournalPlan,
 ): Promise<{ plan: RunPlan; journal: JournalPlan } | undefined> {
   const plan = await session.view.replan(run.archive, parseRunId(run.id), earlier);
+  requireWindowOver(run.archive, plan.subject, session.snapshot);
   if (fingerprintOf(run.archive, plan, session.identity) !== earlier.fingerprint) {
     startOver(run, whyUseless(earlier));
     return undefined;
@@ -176,6 +178,7 @@ async function planAnew(
   earlier: JournalPlan | undefined,
 ): Promise<{ plan: RunPlan; journal: JournalPlan }> {
   const plan = await session.view.plan(run.archive, parseRunId(run.id));
+  requireWindowOver(run.archive, plan.subject, session.snapshot);
   if (plan.isExpectedEmpty !== true && run.archive.segments.on === 'here') run.place.warmUp?.();
   requireKeys(run, plan.segments);
   const fingerprint = fingerprintOf(run.archive, plan, session.identity);

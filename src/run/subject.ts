@@ -34,6 +34,8 @@ export interface Subject {
   key: readonly string[];
   /** Of a windowed archive: the window of the run. */
   window?: RunWindow;
+  /** When all of that window has passed, by a clock that is right. */
+  windowEndsAt?: Date;
   /** The partition that is the window: the relation is this one alone. */
   partition?: RangePartition;
   /** The filter of the config as it was bound; undefined without one. */
@@ -62,12 +64,13 @@ async function describeRows(client: Client, archive: ArchiveConfig, slot: Date):
   requireOneExpression('query', archive.query);
   if (archive.table !== undefined) return describeTable(client, archive, archive.table, slot);
   const params = archive.params ?? [];
-  const { sql, window, ...bound } = await describeBound(client, archive, archive.query ?? '', slot);
+  const { sql, window, windowEndsAt, ...bound } = await describeBound(client, archive, archive.query ?? '', slot);
   const columns = printAs(archive, bound.columns);
   const key = archive.key ?? [];
   requireColumns(columns, key, 'key');
   const selection = { kind: 'query', sql, params, columns } as const;
-  return { name: 'query', selection, relation: undefined, key, keyOrder: [], ...(window && { window }) };
+  const windowed = { ...(window && { window }), ...(windowEndsAt && { windowEndsAt }) };
+  return { name: 'query', selection, relation: undefined, key, keyOrder: [], ...windowed };
 }
 
 async function describeBound(
@@ -75,7 +78,7 @@ async function describeBound(
   archive: ArchiveConfig,
   query: string,
   slot: Date,
-): Promise<{ sql: string; columns: Column[]; window?: RunWindow }> {
+): Promise<{ sql: string; columns: Column[]; window?: RunWindow; windowEndsAt?: Date }> {
   const { params = [] } = archive;
   const bindWith = (values: Partial<Record<Placeholder, string>>): string =>
     trimStatement(bindPlaceholders(query, values));
@@ -84,9 +87,9 @@ async function describeBound(
     return { sql, columns: await describeQuery(client, sql, params) };
   }
   const columns = await describeWindowedQuery(client, archive);
-  const { kind, stretch: _stretch, ...window } = windowOf(archive, openCalendar(archive, columns), slot);
+  const { kind, stretch: _stretch, endsAt, ...window } = windowOf(archive, openCalendar(archive, columns), slot);
   const sql = bindWith({ from: pointLiteral(kind, window.from), to: pointLiteral(kind, window.to) });
-  return { sql, columns, window };
+  return { sql, columns, window, windowEndsAt: endsAt };
 }
 
 /**
@@ -147,7 +150,10 @@ async function describeTable(client: Client, archive: ArchiveConfig, table: stri
     ...(await readFrom(client, relation, bound, columns)),
     key,
     keyOrder: await describeKeyOrder(client, partition?.oid ?? relation.oid, key),
-    ...(window && { window: { column: window.column, from: window.from, to: window.to } }),
+    ...(window && {
+      window: { column: window.column, from: window.from, to: window.to },
+      windowEndsAt: window.endsAt,
+    }),
     ...(where === undefined ? {} : { where }),
   };
 }

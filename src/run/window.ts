@@ -49,11 +49,12 @@ export function windowOf(
   archive: Pick<ArchiveConfig, 'name'>,
   { column, kind, calendar }: { column: Column; kind: ColumnKind; calendar: Calendar },
   start: Date,
-): RunWindow & { kind: ColumnKind; stretch: Stretch } {
+): RunWindow & { kind: ColumnKind; stretch: Stretch; endsAt: Date } {
   const stretch = calendar.startingAt(start.getTime());
   if (stretch !== undefined) {
     const { fromMs, toMs } = stretch;
-    return { column: column.name, kind, stretch, from: calendar.format(fromMs), to: calendar.format(toMs) };
+    const endsAt = new Date(calendar.instantOf(toMs));
+    return { column: column.name, kind, stretch, endsAt, from: calendar.format(fromMs), to: calendar.format(toMs) };
   }
   const around = calendar.holding(start.getTime());
   throw fail('no-window', {
@@ -62,6 +63,22 @@ export function windowOf(
     ...(around === undefined
       ? {}
       : { hint: `The run of the window that holds this time is ${formatRunId(new Date(around.fromMs))}.` }),
+  });
+}
+
+/**
+ * A window is archived once: rows that come into one which was named before its end would be in no archive. Throws FailureError
+ * `window-open`.
+ */
+export function requireWindowOver(
+  { name }: Pick<ArchiveConfig, 'name'>,
+  { window, windowEndsAt }: { window?: RunWindow; windowEndsAt?: Date },
+  { takenAt }: { takenAt: string },
+): void {
+  if (window === undefined || windowEndsAt === undefined || windowEndsAt.getTime() <= Date.parse(takenAt)) return;
+  throw fail('window-open', {
+    stage: 'plan',
+    message: `the window of ${name} from ${window.from} to ${window.to} is not over: it ends at ${windowEndsAt.toISOString()}, and by the clock of the source it is ${takenAt}`,
   });
 }
 

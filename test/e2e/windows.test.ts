@@ -31,6 +31,8 @@ const ROWS = `
     SELECT i, timestamptz '2026-03-28 00:00 Europe/Berlin' + i * interval '1 hour' AS t FROM generate_series(0, 70) AS i) AS rows;
   INSERT INTO events VALUES (1000, 'infinity', 'infinity', 'infinity'), (1001, '-infinity', '-infinity', '-infinity'), (1002, NULL, NULL, NULL)`;
 
+const DAY_MS = 86_400_000;
+
 /** The start of a thread takes longer than what a test has for it to do. */
 const ONE_THREAD = { workers: { threads: 1 } };
 
@@ -725,5 +727,27 @@ describe('the windows of an archive', () => {
     const [result] = output as RunResult[];
     assert.equal(result?.error?.code, 'no-window');
     assert.match(result.error.hint, /20260327T230000Z/);
+  });
+
+  test('one that is named before it is over is not archived, as later rows of it would be nowhere', async () => {
+    const tomorrow = new Date(Date.now() + DAY_MS).toISOString().slice(0, 10);
+    await site.database.client.query(
+      `CREATE TABLE coming (id int PRIMARY KEY, at timestamptz);
+       INSERT INTO coming VALUES (1, '${tomorrow} 00:00:00+00'), (2, '2026-01-01 00:00:00+00')`,
+    );
+    const file = await site.writeConfig({
+      ...ONE_THREAD,
+      archives: { coming: { table: 'public.coming', window: { column: 'at', every: 'day', olderThan: '36500d' } } },
+    });
+    const named = async (runId: string): Promise<RunResult | undefined> => {
+      const { output } = await command((invocation) => runCommand(invocation, ['coming'], { all: false, runId }), file);
+      return (output as RunResult[])[0];
+    };
+    const run = `${tomorrow.replaceAll('-', '')}T000000Z`;
+    const open = await named(run);
+    assert.equal(open?.error?.code, 'window-open');
+    assert.match(open.error.message, /is not over/);
+    assert.equal(await site.manifest('coming', run), undefined);
+    assert.equal((await named('20260101T000000Z'))?.rows, 1, 'it is over, though younger than olderThan');
   });
 });

@@ -70,6 +70,13 @@ export const RUN_FAILURES = {
     hint: 'Run ids of a windowed archive are the starts of its windows; `pgsluice plan` lists those that are missing.',
     exit: '1, and 2 for `plan`',
   },
+  'window-open': {
+    transient: false,
+    meaning:
+      'The window that the run id names is not over, so that rows may still come into it: it would be archived without them, and a window is archived once.',
+    hint: 'Name it once it is over; or name none: a slot, and `pgsluice run ARCHIVE`, make each window when it is old enough.',
+    exit: '1',
+  },
   'window-column': {
     transient: false,
     meaning: 'The column of the windows is not there, or of a type that has none.',

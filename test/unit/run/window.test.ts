@@ -29,7 +29,9 @@ describe('the window of a run', () => {
         `AND "a""t" OPERATOR(pg_catalog.<) ('2026-03-29T22:00:00Z'::pg_catalog.timestamptz)`,
     );
     const { stretch: _stretch, ...day } = find(archiveOf('day'), '2026-03-29T00:00:00Z');
-    assert.deepEqual(day, { column: 'day', kind: 'date', from: '2026-03-29', to: '2026-03-30' });
+    // In the zone and in UTC.
+    const endsAt = new Date('2026-03-30T00:00:00Z');
+    assert.deepEqual(day, { column: 'day', kind: 'date', endsAt, from: '2026-03-29', to: '2026-03-30' });
   });
 
   test('is none where none begins; the one that holds the time is named', () => {
