@@ -48,6 +48,8 @@ export type Fault =
   | { kind: 'no-etag' }
   /** Answers 200 with an error inside, as S3 does for a CompleteMultipartUpload that takes long; nothing is passed on. */
   | { kind: 'error-in-200'; code: string }
+  /** Answers 200 with this body, as a proxy does that wants a login; nothing is passed on. */
+  | { kind: 'other-page'; body: string }
   /** Passes only the first bytes of the answer's body back, then destroys the connection. */
   | { kind: 'cut-answer'; afterBytes: number }
   /** Passes the request's body on at this speed. */
@@ -272,6 +274,10 @@ export class S3Proxy {
       case 'error-in-200':
         await drain(req);
         answerXml(res, 200, errorXml(fault.code));
+        return;
+      case 'other-page':
+        await drain(req);
+        answerXml(res, 200, fault.body);
         return;
       case 'reset':
         await readBytes(req, fault.afterBytes);

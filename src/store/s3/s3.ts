@@ -209,15 +209,14 @@ class S3Store implements Store {
   async *#listPages(prefix: string, Delimiter?: string): AsyncGenerator<ListObjectsV2CommandOutput, void, undefined> {
     let ContinuationToken: string | undefined;
     do {
-      const page: ListObjectsV2CommandOutput = await this.#try({ name: 'ListObjectsV2', key: prefix }, () =>
-        this.#target.client.send(
-          new ListObjectsV2Command({
-            Bucket: this.#target.bucket,
-            Prefix: this.#fullKey(prefix),
-            Delimiter,
-            ContinuationToken,
-          }),
-        ),
+      const command = new ListObjectsV2Command({
+        Bucket: this.#target.bucket,
+        Prefix: this.#fullKey(prefix),
+        Delimiter,
+        ContinuationToken,
+      });
+      const page: ListObjectsV2CommandOutput = await this.#try({ name: 'ListObjectsV2', key: prefix }, async () =>
+        asList(await this.#target.client.send(command)),
       );
       yield page;
       const next: string | undefined = page.IsTruncated === true ? page.NextContinuationToken : undefined;
@@ -280,6 +279,18 @@ class S3Store implements Store {
   #relativeKey(key: string): string {
     return key.slice(this.#target.prefix.length);
   }
+}
+
+/**
+ * A proxy that wants a login answers with 200 as well; its page, and an empty answer, parse as a list of nothing. A list that is
+ * empty says at least of what it is.
+ */
+function asList(page: ListObjectsV2CommandOutput): ListObjectsV2CommandOutput {
+  const { $metadata, Name, Prefix, KeyCount, MaxKeys, IsTruncated, Contents, CommonPrefixes } = page;
+  const fields = [Name, Prefix, KeyCount, MaxKeys, IsTruncated, Contents, CommonPrefixes];
+  if (fields.every((field) => field === undefined))
+    throw Object.assign(new Error('the answer is no list of objects'), { $metadata });
+  return page;
 }
 
 function endlessList(prefix: string): FailureError {

@@ -261,6 +261,20 @@ describe('S3 with faults', () => {
     assert.deepEqual(proxy.pendingUploads(), []);
   });
 
+  it('takes no page of something else, and no empty answer, for a list of nothing', async () => {
+    await uploadWhole('listed/one');
+    for (const body of ['<html><head/><body><p>Log in first.</p></body></html>', '']) {
+      proxy.order('ListObjectsV2', { kind: 'other-page', body }, 2);
+      for (const work of [() => collect(store.list('listed/')), () => collect(store.listFolders(''))]) {
+        const { code, transient, hint } = await failureOf(work());
+        assert.deepEqual([code, transient], ['answer-unreadable', true]);
+        assert.match(hint, /proxies/);
+      }
+    }
+    assert.equal((await collect(store.list('listed/'))).length, 1);
+    assert.deepEqual(await collect(store.list('nothing-here/')), []);
+  });
+
   it('fails an object of more parts than S3 takes by the first byte of the next one, and leaves nothing of it', async () => {
     const destination = destinationOf({ ...s3, endpoint: proxy.endpoint }, BUCKET);
     assert.ok(destination.location.kind === 's3');
