@@ -11,6 +11,9 @@ export const PROBE_FOLDER = '_pgsluice-probe/_pgsluice/';
 /** A step that takes longer is given up: whoever asks sits and waits. It leaves time for a second try to connect. */
 const STEP_LIMIT_MS = 30_000;
 
+/** Who did not answer in time is not waited for as long again, only for something to be removed that it may not have. */
+const SHARE_FOR_LAST_WORDS = 0.1;
+
 /** What a kind of destination adds to the probe. */
 export interface ProbeSteps {
   /** Tries to overwrite the object on conditions that do not hold. */
@@ -42,8 +45,8 @@ export async function probeStore(
     facts.push(fact);
     tell({ facts: [fact] });
   };
-  const step = <T>(what: string, work: () => Promise<T>): Promise<T> =>
-    within(limitMs, () => lateFailure(`${store.url}: ${what}`, limitMs), work);
+  const step = <T>(what: string, work: () => Promise<T>, stepMs = limitMs): Promise<T> =>
+    within(stepMs, () => lateFailure(`${store.url}: ${what}`, stepMs), work);
   try {
     await step('to write, read and list an object', () => use(store, key, body));
     add({ clockSkewMs: steps.clockSkewMs() });
@@ -55,7 +58,9 @@ export async function probeStore(
     if (left !== undefined) add({ left });
   } catch (error) {
     // The failure that led here is the one to report.
-    await step('to remove an object', () => store.remove([key])).catch(() => undefined);
+    const isLate = toFailure(error, 'connect').code === 'timeout';
+    const removalMs = isLate ? limitMs * SHARE_FOR_LAST_WORDS : limitMs;
+    await step('to remove an object', () => store.remove([key]), removalMs).catch(() => undefined);
     throw error;
   }
   for (const ask of steps.facts) addFact(await ask(limitMs));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FailureError } from '../../../src/base/errors.ts';
 import { probeStore, type ProbeSteps } from '../../../src/store/probe.ts';
 import type { ProbeResult, Store } from '../../../src/store/store.ts';
@@ -55,6 +56,20 @@ describe('the probe of a destination', () => {
     );
     assert.deepEqual(told, [{ clockSkewMs: 7 }, { keeps: KEPT }]);
     assert.deepEqual(keys(), []);
+  });
+
+  test('does not wait once more for a server that hangs', async ({ mock }) => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    const { store } = storeWith({});
+    store.put = () => new Promise(() => undefined);
+    const asked = mock.method(store, 'remove', () => new Promise(() => undefined));
+    const messages: string[] = [];
+    probeStore(store, STEPS).catch((error: unknown) => messages.push(String(error)));
+    mock.timers.tick(30_000);
+    while (asked.mock.callCount() === 0) await nextTurn();
+    mock.timers.tick(3_000);
+    await nextTurn();
+    assert.match(messages.join(), /to write, read and list an object took more than 30\.0 s/);
   });
 
   for (const [what, faults, message] of [
