@@ -20,6 +20,8 @@ const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const LINE_FEED = 0x0a;
+/** What is below stands in a text as an escape alone. */
+const FIRST_PRINTABLE = 0x20;
 
 /** What must come next. */
 const IN = {
@@ -53,7 +55,7 @@ const IN = {
   badLine: 20,
 } as const;
 
-const PLAIN = tableOf((byte) => byte >= 0x20 && byte < 0x80 && byte !== QUOTE && byte !== BACKSLASH);
+const PLAIN = tableOf((byte) => byte >= FIRST_PRINTABLE && byte < 0x80 && byte !== QUOTE && byte !== BACKSLASH);
 const DIGIT = tableOf((byte) => byte >= ZERO && byte <= 0x39);
 const HEX_DIGIT = tableOf((byte) => /[0-9a-fA-F]/.test(String.fromCharCode(byte)));
 const ESCAPABLE = tableOf((byte) => byte < 0x80 && '"\\/bfnrt'.includes(String.fromCharCode(byte)));
@@ -234,6 +236,7 @@ export class LineScanner {
     const byte = chunk[at] ?? 0;
     if (byte === QUOTE) this.#state = this.#isName ? IN.colon : IN.afterValue;
     else if (byte === BACKSLASH) this.#state = IN.escape;
+    else if (byte < FIRST_PRINTABLE) return this.#fail(chunk, at, 'the rest of a text in quotes');
     else if (!this.#beginCharacter(byte)) return this.#fail(chunk, at, 'a character in UTF-8');
     return at + 1;
   }

@@ -163,7 +163,15 @@ describe('the line scanner', () => {
     const [problem] = scan(Buffer.from('{"id":1,"v":2}\n{"id":7,"w":2}\n'), ['id', 'v'], [], [5]).problems;
     assert.equal(problem, '2: at byte 10 comes w, not ,"v":');
     assert.match(scan(Buffer.from('{"id":1'), ['id']).problems.join(), /^1: the last line has no end$/);
-    assert.match(scan(Buffer.from('{"id":"\u0001"}\n'), ['id']).problems.join(), /byte 8 comes 0x01/);
+    for (const [rest, told] of [
+      [Buffer.from('\u0001'), 'byte 8 comes 0x01, not the rest of a text in quotes'],
+      [Buffer.from('a\n'), 'byte 9 comes the end of the line, not the rest of a text in quotes'],
+      [Buffer.from([0xff]), 'byte 8 comes 0xff, not a character in UTF-8'],
+      [Buffer.from([0xc3, 0x0a]), 'byte 9 comes the end of the line, not the rest of a character in UTF-8'],
+    ] as const) {
+      const line = Buffer.concat([Buffer.from('{"id":"'), rest]);
+      assert.ok(scan(line, ['id']).problems[0]?.endsWith(told), told);
+    }
   });
 
   test('keeps the keys of the first and the last line, wherever the pieces end', () => {
