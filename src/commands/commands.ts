@@ -9,6 +9,7 @@ import {
   type VariableName,
 } from './entry.ts';
 import type { Invocation } from './invocation.ts';
+import type { ReadingOptions } from './without-file.ts';
 
 const RUN_ID: CommandOption = {
   flags: '--run-id <id>',
@@ -53,8 +54,8 @@ const BOTH_ENDS: readonly VariableName[] = ['NODE_OPTIONS', 'AWS_*', 'PG*'];
 const INTERRUPTED = 'interrupted';
 
 /** The invocation of a command that reads an archive, which may lie where the command line says. */
-async function reading(invocation: Invocation, given: Given, needsSource = false): Promise<Invocation> {
-  return { ...invocation, typed: (await import('./without-file.ts')).typedReading(given, needsSource) };
+async function reading(invocation: Invocation, given: Given, takes: ReadingOptions = {}): Promise<Invocation> {
+  return { ...invocation, typed: (await import('./without-file.ts')).typedReading(given, takes) };
 }
 
 /** The bounds of windows. */
@@ -328,14 +329,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     },
     variables: ['NODE_OPTIONS', 'AWS_*'],
     run: async (invocation, given) =>
-      (await import('./verify.ts')).verifyCommand(await reading(invocation, given), given.archive, {
-        ...given.run(),
-        ...given.texts('sample', 'head'),
-        ...datesOf(given),
-        ...(given.flag('all') ? { all: true } : {}),
-        ...(given.flag('chain') ? { chain: true } : {}),
-        partition: given.list('partition'),
-      }),
+      (await import('./verify.ts')).verifyCommand(
+        await reading(invocation, given, { takesDates: true }),
+        given.archive,
+        {
+          ...given.run(),
+          ...given.texts('sample', 'head'),
+          ...datesOf(given),
+          ...(given.flag('all') ? { all: true } : {}),
+          ...(given.flag('chain') ? { chain: true } : {}),
+          partition: given.list('partition'),
+        },
+      ),
   },
   {
     name: 'restore',
@@ -367,18 +372,22 @@ export const COMMANDS: readonly CommandEntry[] = [
     exits: { 1: 'the restore failed', 2: 'usage or config, or it was refused: nothing was written', 130: INTERRUPTED },
     variables: [...BOTH_ENDS, 'DATABASE_URL'],
     run: async (invocation, given) =>
-      (await import('./restore.ts')).restoreCommand(await reading(invocation, given, true), given.archive, {
-        ...given.run(),
-        ...given.texts('into', 'keyFrom', 'keyTo'),
-        ...datesOf(given),
-        // With --to as a URL, --source is one as well.
-        ...(isUrl(given.texts('to').to) ? {} : given.texts('source')),
-        ...(given.flag('all') ? { all: true } : {}),
-        create: given.flag('create'),
-        partition: given.list('partition'),
-        onConflict: given.text('onConflict'),
-        selfReferences: given.text('selfReferences'),
-      }),
+      (await import('./restore.ts')).restoreCommand(
+        await reading(invocation, given, { needsSource: true, takesDates: true }),
+        given.archive,
+        {
+          ...given.run(),
+          ...given.texts('into', 'keyFrom', 'keyTo'),
+          ...datesOf(given),
+          // With --to as a URL, --source is one as well.
+          ...(isUrl(given.texts('to').to) ? {} : given.texts('source')),
+          ...(given.flag('all') ? { all: true } : {}),
+          create: given.flag('create'),
+          partition: given.list('partition'),
+          onConflict: given.text('onConflict'),
+          selfReferences: given.text('selfReferences'),
+        },
+      ),
   },
   {
     name: 'purge',

@@ -66,7 +66,7 @@ export async function listCommand(
   const config = await withTablesThere(written, name);
   const isEntry = name !== undefined && ownEntry(config.patterns, name) !== undefined;
   const former = isEntry ? [] : await listedFormer(config, name, openLog(invocation, config));
-  const printer = invocation.json ? new JsonList(invocation) : new Table(invocation, isRehearsed(config));
+  const printer = invocation.json ? new JsonList(invocation) : new Table(invocation, partition, isRehearsed(config));
   let block: ListedRun[] = [];
   for (const listed of archivesOf(config, name, former)) {
     const rehearsed = isRehearsed(config) ? await readResults(invocation, config, listed) : undefined;
@@ -218,10 +218,12 @@ function describeRun({ archive, run, isCommitted, manifest, journal, problem, re
 class Table {
   readonly #invocation: Invocation;
   readonly #grid: Grid;
+  readonly #partition: readonly string[];
   #isEmpty = true;
 
-  constructor(invocation: Invocation, isRehearsed: boolean) {
+  constructor(invocation: Invocation, partition: readonly string[], isRehearsed: boolean) {
     this.#invocation = invocation;
+    this.#partition = partition;
     const columns = ['archive', 'run', 'status', 'segments', 'rows', 'stored', 'finished'];
     this.#grid = new Grid(isRehearsed ? [...columns, 'rehearsed'] : columns, [3, 4, 5]);
   }
@@ -233,7 +235,10 @@ class Table {
   }
 
   end(): void {
-    if (this.#isEmpty) printLines(this.#invocation, ['no runs']);
+    if (!this.#isEmpty) return;
+    // Not of an archive that has runs, but none of what was asked for.
+    const of = this.#partition.length === 0 ? '' : ` with rows of ${this.#partition.join(', ')}`;
+    printLines(this.#invocation, [`no runs${of}`]);
   }
 }
 

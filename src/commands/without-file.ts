@@ -37,10 +37,20 @@ export function typedRun(given: Given): TypedConfig | undefined {
   return { ends: endsOf(given, source ?? DEFAULT_SOURCE, to), archives: { [name]: archive } };
 }
 
+/** What a command that reads an archive takes. */
+export interface ReadingOptions {
+  needsSource?: boolean;
+  /** Whether --to is a date of windows where it is no place. */
+  takesDates?: boolean;
+}
+
 /** Of a command that reads what a run has archived; undefined where the config file says where that is. */
-export function typedReading(given: Given, needsSource: boolean): TypedConfig | undefined {
+export function typedReading(given: Given, takes: ReadingOptions): TypedConfig | undefined {
+  const { needsSource = false, takesDates = false } = takes;
   const { to, source } = given.texts('to', 'source');
   if (to === undefined || !isUrl(to)) {
+    if (to !== undefined && !takesDates)
+      throw new UsageError(`--to ${to}: must be ${PLACES}, where the archive lies; no date is taken here`);
     const stray = strayEnds(given);
     if (stray.length > 0) throw new UsageError(`${stray.join(', ')}: only together with --to ${PLACES}`);
     return undefined;

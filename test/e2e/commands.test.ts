@@ -264,7 +264,7 @@ describe('list', () => {
       'CREATE TABLE events (id int PRIMARY KEY); INSERT INTO events SELECT generate_series(1, 1234)',
     );
     const config = await site.writeConfig({ archives: { events: { table: 'events' }, idle: { table: 'events' } } });
-    assert.match((await site.here(['list'], config)).stdout, /no runs/);
+    assert.equal((await site.here(['list'], config)).stdout, 'no runs\n');
     const [result] = await site.archiveHere(['events', '--run-id', RUN], config);
     // A crash between the last object and the commit: all is there but the manifest.
     site.proxy.order('PutObject', { kind: 'error', status: 403, code: 'AccessDenied' }, 100, '_manifest.json');
@@ -286,6 +286,12 @@ describe('list', () => {
     assert.match(table, new RegExp(`events +${RUN} +committed .*1,234 `));
     assert.match(table, /events +20261122T021500Z +(failed|unfinished)/);
     assert.equal((await site.here(['list', 'evnts'], config)).code, 2);
+    // Not "no runs", nor all of them: --to is a place here, and what a value leaves is told from what there is.
+    const dated = await site.here(['list', 'events', '--to', '2026-11-01'], config);
+    assert.deepEqual([dated.code, dated.stdout], [2, '']);
+    assert.match(dated.stderr, /^--to 2026-11-01: must be s3:/);
+    const narrowed = await site.here(['list', 'events', '--partition', 'tenant=a'], config);
+    assert.deepEqual([narrowed.code, narrowed.stdout], [0, 'no runs with rows of tenant=a\n']);
     const without = await site.writeConfig({ archives: { idle: { table: 'events' } } });
     const former = await site.here(['list', '--json'], without);
     assert.partialDeepStrictEqual(JSON.parse(former.stdout), [

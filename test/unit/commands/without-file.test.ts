@@ -33,7 +33,10 @@ describe('run without a config file', () => {
 
   test('is not meant where an archive is named, and its windows by dates', () => {
     assert.equal(typedRun(new Given(['events'], { from: '2024-01-01', to: '2024-02-01' })), undefined);
-    assert.equal(typedReading(new Given(['events'], { to: '2024-02-01', source: 'other' }), true), undefined);
+    assert.equal(
+      typedReading(new Given(['events'], { to: '2024-02-01', source: 'other' }), { takesDates: true }),
+      undefined,
+    );
   });
 
   test('is refused with all that is missing or does not go together', () => {
@@ -44,9 +47,13 @@ describe('run without a config file', () => {
       /leave x out\n--to must be s3:\/\/.*\n--config is .*\n--from is .*\n--all is /,
     );
     assert.match(problemsOf(new Given(['x'], { region: 'r', where: 'w' })).join('\n'), /^--region, --where: only/);
-    const reading = (given: Given): unknown => typedReading(given, false);
+    const reading = (given: Given): unknown => typedReading(given, {});
     assert.match(problemsOf(new Given([], { to: 's3://acme/pg' }), reading).join('\n'), /^name the archive/);
     assert.match(problemsOf(new Given(['x'], { endpoint: 'http://h' }), reading).join('\n'), /^--endpoint: only/);
+    assert.match(
+      problemsOf(new Given(['x'], { to: '2024-02-01' }), reading).join('\n'),
+      /^--to 2024-02-01: must be s3:/,
+    );
   });
 
   test('says in the end which commands find what it made, as a shell takes them, without the URL', () => {
