@@ -1,6 +1,7 @@
 /** Judges by the facts whether a run may be purged: all that stands against it at once. Pure: no query. */
 import { fail } from '../base/errors.ts';
 import type { FixedCode } from '../base/failures.ts';
+import { AGAIN } from '../base/failures/purge.ts';
 import { formatDuration } from '../base/units.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import type { Column } from '../postgres/columns.ts';
@@ -66,7 +67,13 @@ export function sourceProblems(
 ): Problem[] {
   const named = `${relation.schema}.${relation.name}`;
   if (table !== undefined && table !== named)
-    return [problem('purge-wrong-source', `the run is of table ${table}, and the archive is of ${named} now`)];
+    return [
+      problem(
+        'purge-wrong-source',
+        `the run is of table ${table}, and the archive is of ${named} now`,
+        `Let \`table\` be that of the run. Where it was renamed: ${AGAIN}`,
+      ),
+    ];
   const same = source.systemIdentifier !== null && source.systemIdentifier === identity.systemIdentifier;
   if (same && source.database === identity.database) return [];
   const describe = ({ database, systemIdentifier }: ManifestHead['source']): string =>

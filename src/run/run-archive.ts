@@ -12,6 +12,7 @@ import { watchStall } from '../work/trouble-log.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
 import { writeTableName } from '../postgres/table-pattern.ts';
 import { openRun, type Run, type RunOptions } from './run.ts';
+import { isTable } from './same-table.ts';
 
 /** How a run ended: what `run --json` prints for it. Sizes in bytes. */
 export interface RunResult {
@@ -120,16 +121,11 @@ async function lookAtFolder(run: Run): Promise<FolderLook> {
 /** The name of an archive may have come to another table, or stand for two that were named by hand: the rows asked for are not there. */
 function requireSameTable({ archive, id }: Run, { table: committed }: ManifestSummary): void {
   if (archive.table === undefined) return;
-  const wanted = parseTableName(archive.table);
-  const isSame =
-    wanted.schema === undefined
-      ? committed?.endsWith(`.${wanted.table}`) === true
-      : committed === `${wanted.schema}.${wanted.table}`;
-  if (isSame) return;
+  if (committed !== undefined && isTable(archive.table, committed)) return;
   const found = committed === undefined ? 'a query' : `table ${committed}`;
   throw fail('other-table', {
     stage: 'journal',
-    message: `run ${id} is committed, but holds the rows of ${found}, and not those of ${writeTableName(wanted)}`,
+    message: `run ${id} is committed, but holds the rows of ${found}, and not those of ${writeTableName(parseTableName(archive.table))}`,
   });
 }
 

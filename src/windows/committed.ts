@@ -17,6 +17,8 @@ import { digestFilter } from './filter.ts';
 /** What is kept of a manifest. Sizes in bytes. */
 export interface CommittedRun {
   run: string;
+  /** `schema.table`; undefined for a run of a query. */
+  table?: string;
   /** Undefined for a run that is none of a window. */
   window?: RunWindow;
   /** Of a run that was made with `every: partition`. */
@@ -139,8 +141,8 @@ function byId(a: { run: string }, b: { run: string }): number {
 
 /** What is kept of a manifest. */
 export function summarize(manifest: ManifestSummary): CommittedRun {
-  const { run, window, partition, rows, objects, jsonBytes, bytes, finishedAt } = manifest;
+  const { run, table, window, partition, rows, objects, jsonBytes, bytes, finishedAt } = manifest;
   const filter = digestFilter(manifest);
-  const place = { ...(window && { window }), ...(partition && { partition }) };
+  const place = { ...(table !== undefined && { table }), ...(window && { window }), ...(partition && { partition }) };
   return { run, ...place, rows, objects: objects.length, jsonBytes, bytes, finishedAt, filter };
 }

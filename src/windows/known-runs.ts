@@ -10,7 +10,7 @@ import { runPartition, runWindow } from '../ledger/manifest.ts';
 import { isRunId } from '../ledger/run-id.ts';
 import type { CommittedRun, KnownRuns } from './committed.ts';
 
-const FORMAT = 2;
+const FORMAT = 3;
 const MOST_BYTES = 64 * 1024 ** 2;
 
 /** A file in `state` for an archive in its destination. Whatever is wrong with it, manifests are read again. */
@@ -70,7 +70,7 @@ function write(folder: string, file: string, place: string, known: ReadonlyMap<s
 
 function isCommittedRun(value: unknown): value is CommittedRun {
   if (typeof value !== 'object' || value === null) return false;
-  const { run, window, partition, rows, objects, jsonBytes, bytes, finishedAt, filter } = value as Record<
+  const { run, table, window, partition, rows, objects, jsonBytes, bytes, finishedAt, filter } = value as Record<
     string,
     unknown
   >;
@@ -80,6 +80,7 @@ function isCommittedRun(value: unknown): value is CommittedRun {
   return (
     typeof run === 'string' &&
     isRunId(run) &&
+    (table === undefined || typeof table === 'string') &&
     isWindow &&
     isCounted &&
     [finishedAt, filter].every((text) => typeof text === 'string')

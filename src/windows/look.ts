@@ -4,6 +4,7 @@ import { NEVER } from '../base/signals.ts';
 import { sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config } from '../config/schema.ts';
 import { withConnection, type Client } from '../postgres/connect.ts';
+import { isTable } from '../run/same-table.ts';
 import { isWindowed } from '../run/subject.ts';
 import { readCommitted, type DamagedRun } from './committed.ts';
 import { archivedWindows, type ArchivedWindow } from './count-late.ts';
@@ -29,18 +30,25 @@ export interface WindowsLook {
   outside: number | undefined;
   /** Windows whose latest run was made by another filter, or query, than there is now, oldest first. */
   otherFilter: ArchivedWindow[];
+  /** The same of another table: the archive's was renamed, or is another one now. */
+  otherTable: ArchivedWindow[];
 }
 
 /** Throws FailureError. */
 export async function lookAtWindows(client: Client, config: Config, archive: WindowedArchive): Promise<WindowsLook> {
   const input = await readInput(client, config, archive);
   const { source, committed } = input;
+  const archived = archivedWindows(input);
   const look: WindowsLook = {
     ...{ source, committed: committed.length, missing: [], more: false, heldOpen: undefined },
     damaged: damagedWindows(source.calendar, archive, input),
     outside: await source.countOutside(),
-    otherFilter: archivedWindows(input).filter(
+    otherFilter: archived.filter(
       ({ stretch, latest }) => latest !== undefined && latest.filter !== filterOfNow(archive, source, stretch),
+    ),
+    otherTable: archived.filter(
+      ({ latest }) =>
+        archive.table !== undefined && latest?.table !== undefined && !isTable(archive.table, latest.table),
     ),
   };
   const onHeldOpen = ({ run }: FoundWindow, what: string): void => {
@@ -94,17 +102,26 @@ export function windowWarnings(archive: WindowedArchive, look: WindowsLook): str
           `${countOf(outside, 'row')} ${outside === 1 ? 'lies' : 'lie'} in no window (${source.outsideOf}): never archived`,
         ];
   const open = heldOpen === undefined ? [] : [`the window of run ${heldOpen.run} is held open by ${heldOpen.what}`];
-  return [...index, ...lost, ...uncounted, ...open, ...otherFilterOf(archive, look), ...damageOf(look)];
+  const option = archive.query === undefined ? 'where' : 'query';
+  const others = [
+    ...madeByAnother(archive, look, `\`${option}\``, look.otherFilter),
+    ...madeByAnother(archive, look, '`table`', look.otherTable),
+  ];
+  return [...index, ...lost, ...uncounted, ...open, ...others, ...damageOf(look)];
 }
 
 /** Nothing is made again for that, as nobody knows which of the two was meant for what is archived. */
-function otherFilterOf(archive: WindowedArchive, { otherFilter, source: { calendar } }: WindowsLook): string[] {
-  const [first, last] = [otherFilter[0], otherFilter.at(-1)];
+function madeByAnother(
+  { name }: WindowedArchive,
+  { source: { calendar } }: WindowsLook,
+  what: string,
+  windows: readonly ArchivedWindow[],
+): string[] {
+  const [first, last] = [windows[0], windows.at(-1)];
   if (first === undefined || last === undefined) return [];
   const [from, to] = [calendar.format(first.stretch.fromMs), calendar.format(last.stretch.toMs)];
-  const option = archive.query === undefined ? 'where' : 'query';
   return [
-    `another \`${option}\` than that of now made ${countOf(otherFilter.length, 'window')} from ${from} to ${to}; nothing is made again for that: pgsluice run ${archive.name} --from ${from} --to ${to} --again does it`,
+    `another ${what} than that of now made ${countOf(windows.length, 'window')} from ${from} to ${to}; nothing is made again for that: pgsluice run ${name} --from ${from} --to ${to} --again does it`,
   ];
 }
 

@@ -140,7 +140,7 @@ describe('the windows of an archive', () => {
     assert.equal((counted as { rowsInNoWindow: number }[])[0]?.rowsInNoWindow, 3);
   });
 
-  test('are counted for rows that came late: how many, where, and what archives them; another filter is told of', async () => {
+  test('are counted for rows that came late: how many, where, and what archives them; another filter, or table, is told of', async () => {
     const { client } = site.database;
     await client.query(
       `CREATE TABLE tardy AS SELECT * FROM events WHERE created_at > '-infinity' AND created_at < 'infinity'`,
@@ -198,6 +198,18 @@ describe('the windows of an archive', () => {
     const warnings = (planned.output as { warnings: string[] }[]).map((report) => report.warnings.join());
     assert.match(warnings[0] ?? '', /another `where` than that of now made 3 windows/);
     assert.doesNotMatch(warnings[1] ?? '', /than that of now/);
+    await client.query('CREATE TABLE hasty (LIKE tardy); INSERT INTO hasty SELECT * FROM tardy');
+    const moved = await command(
+      (invocation) => planCommand(invocation, ['tardy'], {}),
+      await configWith({ table: 'hasty' }),
+    );
+    const [first] = (moved.output as { warnings: string[] }[]).map((report) => report.warnings.join());
+    assert.match(first ?? '', /another `table` than that of now made 3 windows from .* --again does it/);
+    const same = await command(
+      (invocation) => planCommand(invocation, ['tardy'], {}),
+      await configWith({ table: 'tardy' }),
+    );
+    assert.doesNotMatch(JSON.stringify(same.output), /than that of now/);
   });
 
   test('are checked: what is to be made, and what is not, or not quickly', async () => {

@@ -1,7 +1,9 @@
 /** Failures of a purge: nearly all of them are refusals, said before anything is deleted. */
 import type { Declarations } from './declaration.ts';
 
-const AGAIN = 'Archive it anew (pgsluice run), and purge that run.';
+/** Without `--again`, a window that has a run gets no other one. */
+export const AGAIN =
+  'Archive it anew (pgsluice run ARCHIVE; a window: pgsluice run ARCHIVE --from … --to … --again), and purge that run.';
 const REFUSED = '2: refused, nothing was deleted';
 
 export const PURGE_FAILURES = {
@@ -171,7 +173,7 @@ export const PURGE_FAILURES = {
   'purge-done': {
     transient: false,
     meaning: 'The run was purged before, and a run is purged once: rows that came back since stay.',
-    hint: `${AGAIN} Or, where nobody wants what came back: pgsluice purge ARCHIVE RUN --again --execute.`,
+    hint: `Archive it anew (pgsluice run ARCHIVE), and purge that run. Or, where nobody wants what came back: pgsluice purge ARCHIVE RUN --again --execute.`,
     exit: REFUSED,
   },
   'purge-table-changed': {

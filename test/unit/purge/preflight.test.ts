@@ -94,6 +94,21 @@ describe('a purge is refused', () => {
     assert.deepEqual(codes({}, { columns }), [], 'the role that archived had another search path');
   });
 
+  test('a run of another table, or of other columns, names the way out, which of a window takes --again', () => {
+    const hintsOf = (changes: Partial<Manifest>): string =>
+      findProblems(FACTS, {
+        manifest: { ...MANIFEST, ...changes },
+        option: { accept: [], afterMs: HOUR },
+        isNamed: true,
+      })
+        .map(({ hint }) => hint)
+        .join('\n');
+    const renamed = hintsOf({ table: 'public.other' });
+    assert.match(renamed, /pgsluice run ARCHIVE --from … --to … --again/);
+    assert.doesNotMatch(renamed, /purge\.source/);
+    assert.match(hintsOf({ columns: [] }), /pgsluice run ARCHIVE --from … --to … --again/);
+  });
+
   const cases: [code: string, facts: Partial<PurgeFacts>, manifest?: Partial<Manifest>][] = [
     ['purge-pooler', { server: { ...server, isPooled: true } }],
     ['purge-read-only', { server: { ...server, inRecovery: true } }],
