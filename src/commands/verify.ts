@@ -143,9 +143,12 @@ async function verifyWindows(
     if (invocation.json) await list.addWithList(asJson(report));
     else await printReport(invocation, report);
   }
+  if (told === 0 && chosen.length > 0)
+    throw new UsageError(`none of the windows has rows of ${work.partition.join(', ')}`);
   if (invocation.json) list.end();
   else if (told === 0) printLines(invocation, [`${work.archive.name}: no committed window is chosen`]);
-  return isOk ? EXIT.done : EXIT.different;
+  // What proves nothing must not look like a proof.
+  return isOk && told > 0 ? EXIT.done : EXIT.different;
 }
 
 function lacksPartition({ ok, expired, objectsTotal }: VerifyReport): boolean {

@@ -244,6 +244,8 @@ describe('the windows of an archive', () => {
     );
     const all = await command((invocation) => verifyCommand(invocation, 'events', { all: true }));
     assert.equal((all.output as unknown[]).length, 5);
+    const none = await command((invocation) => verifyCommand(invocation, 'events', { from: '2050-01-01' }));
+    assert.deepEqual(none, { code: 3, output: [] }, 'nothing was proved');
   });
 
   test('come back together; of a window with several generations each row comes once', async () => {

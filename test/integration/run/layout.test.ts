@@ -478,6 +478,9 @@ describe('windows laid out by value', () => {
       command('verify', 'it', { all: true, partition: ['x=a'] }),
       /--partition x=a: its folders are of tenant/,
     );
+    await assert.rejects(command('verify', 'it', { all: true, partition: ['tenant=nobody'] }), {
+      message: 'none of the windows has rows of tenant=nobody',
+    });
     const { report } = await command('list', 'it', { partition: ['tenant=a'] });
     assert.deepEqual(
       (report as { run: string; rows: number; objects: number }[]).map(({ run, rows, objects }) => [
