@@ -1,4 +1,6 @@
 /** What is allowed in a config, but seldom meant. */
+import { FailureError } from '../base/errors.ts';
+import { parseTableName } from '../postgres/identifiers.ts';
 import { codeOf } from '../postgres/sql-text.ts';
 import { destinationOf } from './resolve.ts';
 import type { ArchiveConfig, Config, DestinationConfig } from './schema.ts';
@@ -12,6 +14,7 @@ export function configWarnings(config: Config): string[] {
     ...archives.flatMap(warnOfWindow),
     ...archives.flatMap(warnOfPace),
     ...archives.flatMap((archive) => warnOfExpiry(config, archive)),
+    ...archives.flatMap((archive) => warnOfSharedTable(archive, archives)),
     ...warnOfCase(config, archives),
     ...Object.values(config.destinations).flatMap(warnOfPrefix),
   ];
@@ -57,6 +60,33 @@ function warnOfPace({ name, pace, partitionBy, purge }: ArchiveConfig): string[]
       ? []
       : [`archives.${name}.pace.share: is for purges, and the archive has no purge`];
   return [...moves, ...idle];
+}
+
+/** A purge asks for the proof of its own archive alone. */
+function warnOfSharedTable(
+  { name, source, table, purge }: ArchiveConfig,
+  archives: readonly ArchiveConfig[],
+): string[] {
+  if (purge === undefined || table === undefined) return [];
+  const wanted = canonical(table);
+  return archives
+    .filter((other) => other.name !== name && other.source === source && other.table !== undefined)
+    .filter((other) => canonical(other.table ?? '') === wanted)
+    .map(
+      (other) =>
+        `archives.${name}.purge: "${other.name}" is of the same table: rows that are deleted before it has archived them are in none of its runs`,
+    );
+}
+
+/** What is no name of a table is found by whoever reads it. */
+function canonical(table: string): string {
+  try {
+    const { schema = 'public', table: name } = parseTableName(table);
+    return JSON.stringify([schema, name]);
+  } catch (error) {
+    if (error instanceof FailureError) return table;
+    throw error;
+  }
 }
 
 /** A lifecycle rule hides what is held behind a delete marker, and removes none of it. */

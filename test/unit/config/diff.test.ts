@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { describeChanges } from '../../../src/config/diff.ts';
 import { maskSecrets, secretValues } from '../../../src/config/secrets.ts';
 import { configWarnings } from '../../../src/config/warnings.ts';
-import { load, MINIMAL } from './support.ts';
+import { DESTINATIONS, load, MINIMAL, SOURCES } from './support.ts';
 
 const BEFORE = `
 sources: { default: { url: "postgres://user:hunter2@h/d" } }
@@ -68,6 +68,17 @@ test('a pace that may lose what moves, or that nothing goes by, is worth a warni
   assert.deepEqual(warn('pace: { maxSnapshotAge: 2h }'), []);
   assert.match(warn('pace: { share: 50% }').join(), /^archives\.a\.pace\.share: is for purges/);
   assert.deepEqual(warn('pace: { share: 50% }, purge: { after: 1d }'), []);
+});
+
+test('a purge beside another archive of the table is worth a warning', () => {
+  const warn = (other: string) => {
+    const archives = `archives: { a: { table: t, purge: { after: 1d } }, b: { ${other} } }`;
+    return configWarnings(load([SOURCES, DESTINATIONS, archives].join('\n')));
+  };
+  assert.match(warn('table: public."t"').join(), /^archives\.a\.purge: "b" is of the same table/);
+  assert.deepEqual(warn('table: other.t'), []);
+  assert.deepEqual(warn('table: a.b.t'), [], 'no such name: who reads it says so');
+  assert.deepEqual(warn('query: select 1'), []);
 });
 
 test('archives that differ in case only are worth a warning in a folder, and none in a bucket', () => {
