@@ -78,6 +78,13 @@ export function isBuiltIn(typeOid: number): boolean {
   return typeOid < FIRST_OID_OF_USERS;
 }
 
+/** record, record[], void, anyarray, cstring and unknown: a query can have columns of these types, and no table. */
+const PSEUDO_TYPES: ReadonlySet<number> = new Set([2249, 2287, 2278, 2277, 2275, 705]);
+
+export function isPseudoType(typeOid: number): boolean {
+  return PSEUDO_TYPES.has(typeOid);
+}
+
 /** A condition: whether the type of this OID was made by a user, with a cast to json that to_json calls. */
 export function hasOwnJson(oid: string): string {
   return `(${oid} OPERATOR(pg_catalog.>=) ${FIRST_OID_OF_USERS} AND EXISTS (

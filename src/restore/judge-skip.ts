@@ -5,7 +5,7 @@ import type { ManifestHead } from '../ledger/manifest.ts';
 import type { TargetIndex } from './indexes.ts';
 import type { Target } from './target.ts';
 
-type Keyed = Pick<ManifestHead, 'cut' | 'primaryKey' | 'columns'>;
+type Keyed = Pick<ManifestHead, 'cut' | 'primaryKey' | 'columns' | 'inherited'>;
 type Indexed = Pick<Target, 'name' | 'columns' | 'indexes' | 'rules'>;
 
 /** The archive's key with the operators of the index that it is found by; undefined when rows cannot be told by it for certain. */
@@ -28,6 +28,7 @@ export function refuseSkip(manifest: Keyed, target: Indexed, hasHeirs: boolean):
   const { name, rules } = target;
   return [
     ...refuseKey(manifest, target),
+    ...refuseHeirs(manifest),
     ...(rules.length === 0
       ? []
       : [
@@ -42,9 +43,22 @@ export function refuseSkip(manifest: Keyed, target: Indexed, hasHeirs: boolean):
 }
 
 /** What stands against it for a table that is to be made: that one has the primary key, and no other index. */
-export function refuseSkipIntoNew({ primaryKey, columns }: Keyed): string[] {
+export function refuseSkipIntoNew(manifest: Keyed): string[] {
+  const { primaryKey, columns } = manifest;
   const isWhole = primaryKey.length > 0 && primaryKey.every((name) => columns.some((column) => column.name === name));
-  return isWhole ? [] : ['--on-conflict skip needs a key, and the table that --create makes has none'];
+  return [
+    ...(isWhole ? [] : ['--on-conflict skip needs a key, and the table that --create makes has none']),
+    ...refuseHeirs(manifest),
+  ];
+}
+
+/** A key is unique in each of such tables, and not over all: the second row would pass for one that is there already. */
+function refuseHeirs({ inherited }: Keyed): string[] {
+  return inherited === true
+    ? [
+        'the archive holds the rows of several tables, one of which the others inherit from, and they may have the same keys: --on-conflict skip would lose all but one of them',
+      ]
+    : [];
 }
 
 function refuseKey(manifest: Keyed, target: Indexed): string[] {

@@ -1,6 +1,7 @@
 /** Says everything at once that stands against a restore, by the facts. Pure: no query, no request. */
 import { formatCount } from '../base/units.ts';
 import { nearestName } from '../base/suggest.ts';
+import { isPseudoType } from '../postgres/columns.ts';
 import { quoteIdentifier, quoteTableName } from '../postgres/identifiers.ts';
 import type { TypeDefinition } from '../postgres/type-definitions.ts';
 import type { ManifestHead, ManifestColumn } from '../ledger/manifest.ts';
@@ -134,7 +135,10 @@ function checkCreation(
   const missing = new Set(manifest.columns.map(({ type }) => type).filter((type) => !types.has(type)));
   return [
     ...[...missing].map((type) => {
-      const of = manifest.columns.filter((column) => column.type === type).map(({ name }) => name);
+      const those = manifest.columns.filter((column) => column.type === type);
+      const of = those.map(({ name }) => name);
+      if (those.some(({ typeOid }) => isPseudoType(typeOid)))
+        return `column ${of.join(', ')} is of type ${type}, which no table can have: its values are in the objects alone; cast it in the query, for later runs`;
       return `type ${type} of column ${of.join(', ')} does not exist in the target; create it first${howMade(type, definitionsOf(manifest.types))}`;
     }),
     ...(onConflict === 'skip' ? refuseSkipIntoNew(manifest) : []),

@@ -61,15 +61,17 @@ export async function substituteTypes(
       type,
       as: IN_QUOTES.has(encoding) ? 'text' : 'json',
     }));
-  if (substitutes.length === 0) return { manifest, substitutes };
+  // In tables that inherit, a key may be there again.
+  const archived = manifest.inherited === true ? { ...manifest, primaryKey: [] } : manifest;
+  if (substitutes.length === 0) return { manifest: archived, substitutes };
   const byColumn = new Map(substitutes.map((substitute) => [substitute.column, substitute]));
   const columns = manifest.columns.map((column) => {
     const as = byColumn.get(column.name)?.as;
     return as === undefined ? column : { ...column, type: as, typeOid: SUBSTITUTE_OIDS[as] };
   });
   // Values of json are in no order.
-  const hasKey = manifest.primaryKey.every((name) => byColumn.get(name)?.as !== 'json');
-  return { manifest: { ...manifest, columns, primaryKey: hasKey ? manifest.primaryKey : [] }, substitutes };
+  const hasKey = archived.primaryKey.every((name) => byColumn.get(name)?.as !== 'json');
+  return { manifest: { ...archived, columns, primaryKey: hasKey ? archived.primaryKey : [] }, substitutes };
 }
 
 /** Types of the archive that are not there, or that are something else there, by whatever would print other lines. */

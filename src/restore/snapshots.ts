@@ -26,8 +26,19 @@ export function warnOfSnapshots(manifest: Read, into: string): string[] {
 }
 
 /** A row that is there twice is none that was there before: to pass over it would lose it. */
-export function explainTwice(failure: Failure, { consistency }: Pick<ManifestHead, 'consistency'>): Failure {
-  if (failure.code !== 'row-exists' || consistency === 'single-snapshot') return failure;
+export function explainTwice(
+  failure: Failure,
+  { consistency, inherited }: Pick<ManifestHead, 'consistency' | 'inherited'>,
+): Failure {
+  if (failure.code !== 'row-exists') return failure;
+  if (inherited === true)
+    return {
+      ...failure,
+      hint:
+        'The archive holds the rows of tables that inherit from the archived one, and these may have the same keys. Restore into a table without this unique index, ' +
+        'and look there which rows share the key: SELECT …, count(*) … GROUP BY … HAVING count(*) > 1. If the rows were in the table before, restore into an empty one.',
+    };
+  if (consistency === 'single-snapshot') return failure;
   return {
     ...failure,
     hint:

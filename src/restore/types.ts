@@ -1,6 +1,6 @@
 /** Names the archive's types as the server does: what a manifest calls a type is looked up, and is never a part of a statement. */
 import type { Client } from '../postgres/connect.ts';
-import { isBuiltIn } from '../postgres/columns.ts';
+import { isBuiltIn, isPseudoType } from '../postgres/columns.ts';
 import { sqlStateOf } from '../postgres/errors.ts';
 import type { ManifestColumn } from '../ledger/manifest.ts';
 
@@ -52,14 +52,14 @@ export function writeTypeName(element: string, { modifier, array }: Pick<TypeNam
   return `${whole}${array}`;
 }
 
-/** The SQL of each type that the server has, by the name that the manifest gives it. Names that it has not are left out. */
+/** The SQL of each type that a table of the server can have, by the name that the manifest gives it. Other names are left out. */
 export async function resolveTypes(
   client: Client,
   columns: readonly Pick<ManifestColumn, 'type' | 'typeOid'>[],
 ): Promise<Map<string, string>> {
   const types = new Map<string, string>();
   for (const [name, oid] of new Map(columns.map(({ type, typeOid }) => [type, typeOid]))) {
-    const parts = parseTypeName(name);
+    const parts = isPseudoType(oid) ? undefined : parseTypeName(name);
     const element = parts === undefined ? undefined : await nameOfType(client, parts, isBuiltIn(oid));
     if (parts === undefined || element === undefined) continue;
     const whole = writeTypeName(element, parts);

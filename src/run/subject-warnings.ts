@@ -1,6 +1,6 @@
 /** What an operator should know of a table or query before he trusts an archive of it: `plan` and `check --online` say it. */
 import { FOLDER_KEY } from '../ledger/names.ts';
-import type { Column } from '../postgres/columns.ts';
+import { isPseudoType, type Column } from '../postgres/columns.ts';
 import type { Subject } from './subject.ts';
 
 /** A line each; empty when there is nothing to say. */
@@ -8,6 +8,7 @@ export function warnOfSubject({ selection, relation, name }: Subject): string[] 
   return [
     ...(relation?.isPopulated === false ? [describeUnfilled(name)] : []),
     ...warnOfNames(selection.columns),
+    ...warnOfPseudoTypes(selection.columns),
     ...(hasHeirs(relation) ? [describeHeirs(name)] : []),
   ];
 }
@@ -49,6 +50,16 @@ export function warnOfNames(columns: readonly { name: string }[]): string[] {
         : [`columns ${names.join(', ')}: many readers ignore case, and take one for the other`]),
     ];
   });
+}
+
+/** Of columns that no restore can bring back, as no table has such a one. */
+export function warnOfPseudoTypes(columns: readonly Pick<Column, 'name' | 'type' | 'typeOid'>[]): string[] {
+  return columns
+    .filter(({ typeOid }) => isPseudoType(typeOid))
+    .map(
+      ({ name, type }) =>
+        `column ${name} is of type ${type}, which no table can have, so that a restore is refused: cast it in the query, to text or to a type of your own`,
+    );
 }
 
 /** bool, integers, date and uuid, which are read from the name of a folder as they were. */

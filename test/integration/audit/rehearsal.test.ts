@@ -298,6 +298,30 @@ describe('a rehearsal', () => {
     );
   });
 
+  test('brings the rows of tables that inherit back, though they have the same keys', async (t) => {
+    const own = await testDatabase(t);
+    await own.client.query(
+      `CREATE TABLE aunt (id int PRIMARY KEY, v text); CREATE TABLE niece () INHERITS (aunt);
+       INSERT INTO aunt VALUES (1, 'her own'); INSERT INTO niece VALUES (1, 'of the niece')`,
+    );
+    const yard = await openYard(own, t);
+    await yard.archive({ table: 'aunt' });
+    const { outcomes } = await pass(yard);
+    assert.deepEqual([outcomes.length, outcomes[0]?.status], [1, 'equal'], JSON.stringify(outcomes));
+  });
+
+  test('takes json in the place of types that no table can have', async (t) => {
+    const yard = await openYard(source, t);
+    await yard.archive({ query: "SELECT 1 AS id, ROW(1, 'a') AS pair, pg_catalog.pg_sleep(0) AS nothing" });
+    const { outcomes } = await pass(yard);
+    assert.deepEqual([outcomes.length, outcomes[0]?.status], [1, 'equal'], JSON.stringify(outcomes));
+    const { results } = await rehearsals(yard);
+    assert.deepEqual(
+      results[0]?.substitutes.map(({ column, type }) => `${column} ${type}`),
+      ['pair record', 'nothing void'],
+    );
+  });
+
   test('fails loudly where the archive is damaged, and where rows come back as others', async (t) => {
     const yard = await openYard(source, t);
     const { run } = await yard.archive({ table: 'events' });

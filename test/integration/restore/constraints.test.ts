@@ -125,6 +125,25 @@ test('tables that inherit are told of by the manifest, and by the target', async
   assert.equal(await countRows(database.client, 'ONLY elder'), 2);
 });
 
+test('rows of tables that inherit, with the same key, are not taken for rows that are there already', async () => {
+  await database.client.query(
+    `CREATE TABLE aunt (id int PRIMARY KEY, v text); CREATE TABLE niece () INHERITS (aunt);
+     INSERT INTO aunt VALUES (1, 'her own'); INSERT INTO niece VALUES (1, 'of the niece');
+     CREATE TABLE keyed (LIKE aunt INCLUDING ALL); CREATE TABLE bare (LIKE aunt)`,
+  );
+  await yard.archive({ table: 'aunt' });
+  for (const options of [{ onConflict: 'skip' }, { onConflict: 'skip', create: true }] as const) {
+    const { status, problems } = await yard.restore('create' in options ? 'made' : 'keyed', options);
+    assert.equal(status, 'refused');
+    assert.match(problems.join(), /skip would lose all but one of them/);
+  }
+  const { error } = await yard.restore('keyed');
+  assert.equal(error?.code, 'row-exists');
+  assert.match(error.hint, /^The archive holds the rows of tables that inherit.* Restore into a table without this/);
+  assert.equal((await yard.restore('bare')).status, 'restored');
+  assert.equal(await countRows(database.client, 'bare'), 2);
+});
+
 test('a run that was resumed says what can be twice, and does not send anybody to skip', async () => {
   await database.client.query(
     `CREATE TABLE member (id int PRIMARY KEY, email text);

@@ -57,6 +57,17 @@ describe('rows that are there already', () => {
     assert.deepEqual(refuseSkipIntoNew(manifest()), []);
   });
 
+  test('are not told from those of tables that inherit, which may have the same keys', () => {
+    const lost = /^the archive holds the rows of several tables.*--on-conflict skip would lose all but one of them$/;
+    for (const problems of [
+      refuseSkip(manifest({ inherited: true }), target(), false),
+      refuseSkipIntoNew(manifest({ inherited: true })),
+    ]) {
+      assert.equal(problems.length, 1);
+      assert.match(problems[0] ?? '', lost);
+    }
+  });
+
   test('are not told where a rule changes the statement, or other tables hold rows as well', () => {
     assert.deepEqual(refuseSkip(manifest(), target({ rules: ['away'] }), true), [
       '--on-conflict skip does not go with rules, and "public"."events" has "away": drop them',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { warnOfFolderKeys, warnOfNames } from '../../../src/run/subject-warnings.ts';
+import { warnOfFolderKeys, warnOfNames, warnOfPseudoTypes } from '../../../src/run/subject-warnings.ts';
 
 const warn = (...names: string[]): string[] => warnOfNames(names.map((name) => ({ name })));
 
@@ -22,6 +22,16 @@ test('columns whose names differ in case only are warned of together', () => {
   const [first, second] = warn('run', 'Run');
   assert.match(first ?? '', /^column run, Run: readers that take run=…/);
   assert.equal(second, `columns run, Run: ${readers}`);
+});
+
+test('columns of types that no table can have are warned of, as no restore brings them back', () => {
+  const columns = [
+    { name: 'id', type: 'integer', typeOid: 23 },
+    { name: 'pair', type: 'record', typeOid: 2249 },
+  ];
+  const [warning, ...others] = warnOfPseudoTypes(columns);
+  assert.match(warning ?? '', /^column pair is of type record, which no table can have, .*cast it in the query/);
+  assert.deepEqual(others, []);
 });
 
 test('columns whose values readers take from the folders of partitionBy are warned of, where these may be others', () => {
