@@ -42,7 +42,7 @@ export async function askDaemon(
   return new Promise((resolve, reject) => {
     const request = target.module.request({ ...target.place, method, headers, timeout: TIMEOUT_MS }, (answer) => {
       text(answer).then((said) => {
-        resolve({ status: answer.statusCode ?? 0, body: parse(said) });
+        resolve({ status: answer.statusCode ?? 0, body: parse(said, target.name) });
       }, reject);
     });
     request.on('timeout', () => request.destroy(new Error('it did not answer in time')));
@@ -114,10 +114,10 @@ function findSocket({ configFile, environment }: Invocation): string {
   }
 }
 
-function parse(said: string): unknown {
+function parse(said: string, name: string): unknown {
   try {
     return JSON.parse(said);
   } catch {
-    return { error: { code: 'no-daemon', message: 'what answers is not the daemon' } };
+    return { error: { code: 'no-daemon', message: `what answers at ${name} is not the daemon` } };
   }
 }
