@@ -278,7 +278,13 @@ function describeReport(report: VerifyReport): string[] {
     objectsRead === objectsTotal
       ? countOf(objectsTotal, 'object')
       : `a sample of ${formatCount(objectsRead)} of ${countOf(objectsTotal, 'object')}`;
-  const amounts = `${countOf(report.rows, 'row')} in ${part}, ${formatBytes(report.bytes)}, ${formatDuration(report.seconds * 1000)}`;
+  const [rows, bytes, took] = [
+    countOf(report.rows, 'row'),
+    formatBytes(report.bytes),
+    formatDuration(report.seconds * 1000),
+  ];
+  // Of what differs, the manifest's figures are not what was found.
+  const read = `read: ${formatCount(objectsRead)} of ${countOf(objectsTotal, 'object')}, by the manifest ${rows}, ${bytes}; ${took}`;
   const differences = report.problems.map((problem) => `  ${describeProblem(problem)}`);
   const notes = [
     ...(report.holds === undefined ? [] : [`  ${describeHolds(report.holds)}`]),
@@ -286,8 +292,8 @@ function describeReport(report: VerifyReport): string[] {
   ];
   if (report.expired === true)
     return [`${subject}: expired, nothing is left to be verified: its data is gone, as mayExpireAfter lets it be`];
-  if (report.ok) return [`${subject}: verified, ${amounts}`, ...notes];
-  return [`${subject}: different${objectsTotal === 0 ? '' : `; read were ${amounts}`}`, ...notes, ...differences];
+  if (report.ok) return [`${subject}: verified, ${rows} in ${part}, ${bytes}, ${took}`, ...notes];
+  return [`${subject}: different${objectsTotal === 0 ? '' : `; ${read}`}`, ...notes, ...differences];
 }
 
 function describeProblem({ line, message }: Problem): string {

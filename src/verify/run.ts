@@ -56,7 +56,7 @@ export interface VerifiedObject {
   hold?: ShownHold | null;
 }
 
-/** What was found. Rows and sizes are those of the objects that were read. */
+/** What was found. Rows and sizes are those that the manifest gives the objects that were read. */
 export interface Verification {
   ok: boolean;
   rows: number;

@@ -258,6 +258,11 @@ describe('verify', () => {
           () => undefined,
           async () => {
             await assertFound(codec, key, /it is not there/);
+            // No sample was asked for, and nothing is said to have been read that was not.
+            const { code, stdout } = await site.here(['verify', codec, RUN], config);
+            assert.equal(code, 3);
+            const [, read, all] = /different; read: (\d+) of (\d+) objects, by the manifest /.exec(stdout) ?? [];
+            assert.equal(Number(read), Number(all) - 1, stdout);
           },
         );
       });
