@@ -1,12 +1,15 @@
 /** `pgsluice restore`: brings the rows of a run back into Postgres. */
 import { FailureError, UsageError } from '../base/errors.ts';
 import { countOf, formatBytes, formatCount } from '../base/units.ts';
-import { sourceNamed, sourceOf } from '../config/resolve.ts';
+import { destinationOf, sourceNamed, sourceOf } from '../config/resolve.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
 import { tellTlsMeanings } from '../config/tls-meaning.ts';
+import { RunFolder } from '../ledger/run-folder.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
+import { hasKey } from '../restore/judge-skip.ts';
 import { restoreArchive } from '../restore/restore-archive.ts';
 import { type KeyBounds, type RestoreRequest, type RestoreResult, SELF_REFERENCE_RULES } from '../restore/request.ts';
+import { openStore } from '../store/open.ts';
 import type { ProgressSnapshot } from '../work/progress.ts';
 import { Bindings } from '../work/bindings.ts';
 import { Threads } from '../work/threads.ts';
@@ -48,8 +51,7 @@ export async function restoreCommand(invocation: Invocation, name: string, optio
     else for (const result of results) printResult(invocation, result);
     if (interrupt.interrupted) return EXIT.interrupted;
     requireSome(requests, results);
-    const last = results.at(-1);
-    return last === undefined ? EXIT.done : EXITS[last.status];
+    return exitOf(results);
   } finally {
     interrupt.release();
   }
@@ -60,6 +62,13 @@ function requireSome([request]: readonly RestoreRequest[], results: readonly Res
   const { wanted = [], mayLack = false } = request?.partition ?? {};
   if (!mayLack || results.some(({ status, objects }) => status !== 'restored' || objects > 0)) return;
   throw new UsageError(`none of the windows has rows of ${wanted.join(', ')}`);
+}
+
+/** A window that is refused behind others that are back is no refusal of the whole, of which nothing would be there. */
+function exitOf(results: readonly RestoreResult[]): number {
+  const last = results.at(-1);
+  if (last === undefined) return EXIT.done;
+  return last.status === 'refused' && results.length > 1 ? EXIT.failed : EXITS[last.status];
 }
 
 const EXITS = { restored: EXIT.done, refused: EXIT.usage, failed: EXIT.failed } as const;
@@ -81,11 +90,32 @@ async function requestWindows(
   if (damaged !== undefined) throw new FailureError(damaged.failure);
   const runs = chooseRuns(archive, found.committed, choice);
   if (runs.length === 0) throw new UsageError(`${archive.name} has no committed window of these dates`);
-  return runs.map(({ run, window }, index) => {
+  const requests = runs.map(({ run, window }, index) => {
     const isFirstOfWindow = window?.from !== runs[index - 1]?.window?.from;
     const onConflict = isFirstOfWindow ? request.onConflict : 'skip';
-    return { ...request, run, create: request.create && index === 0, onConflict };
+    return { ...request, run, create: request.create && index === 0, onConflict, isFirstOfWindow };
   });
+  const [further] = requests.filter(({ isFirstOfWindow }) => !isFirstOfWindow);
+  if (further !== undefined) await requireKey(config, further, signal);
+  return requests;
+}
+
+/** Before the first row comes back: a run beside another one of its window would bring most of its rows twice. */
+async function requireKey(
+  config: Config,
+  { archive, run }: RestoreRequest & { run: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const store = openStore(destinationOf(config, archive), signal);
+  try {
+    const manifest = await new RunFolder(store, archive.name, run).manifest();
+    if (manifest === undefined || hasKey(manifest)) return;
+  } finally {
+    store.close();
+  }
+  throw new UsageError(
+    `the window of run ${run} has several runs, and the archive has no key, by which rows that they have in common come once: restore the runs that are wanted one by one, each by its id`,
+  );
 }
 
 /** On a terminal the bar says how it goes, and the log only what is wrong. */

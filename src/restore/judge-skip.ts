@@ -73,6 +73,11 @@ function refuseKey(manifest: Keyed, target: Indexed): string[] {
   ];
 }
 
+/** Whether anything could tell rows of a run that are there already. */
+export function hasKey(manifest: Keyed): boolean {
+  return keysOf(manifest).length > 0;
+}
+
 /** What the rows were cut by, and the primary key. */
 function keysOf({ cut, primaryKey }: Keyed): (readonly string[])[] {
   return [cut?.key ?? [], primaryKey].filter((key) => key.length > 0);

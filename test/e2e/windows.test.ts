@@ -723,6 +723,41 @@ describe('the windows of an archive', () => {
     assert.equal(another, undefined);
   });
 
+  test('of several runs and without a key are not restored together, and nothing is written', async () => {
+    const { client } = site.database;
+    await client.query(
+      `CREATE TABLE keyless AS SELECT id, created_at AS at FROM events WHERE id IN (0, 1, 30); CREATE INDEX ON keyless (at)`,
+    );
+    const window = { column: 'at', every: 'day', olderThan: '1d' };
+    const file = await site.writeConfig({
+      ...ONE_THREAD,
+      log: { level: 'silent' },
+      archives: { keyless: { table: 'public.keyless', window } },
+    });
+    const run = (request: object) =>
+      command((invocation) => runCommand(invocation, ['keyless'], { all: false, ...request }), file);
+    const restore = (choice: object) => {
+      const options = { into: 'public.keyed', create: false, onConflict: 'fail', selfReferences: 'refuse', ...choice };
+      return command((invocation) => restoreCommand(invocation, 'keyless', options), file);
+    };
+    const restored = async (): Promise<number[]> =>
+      (await client.query<{ id: number }>('SELECT id FROM keyed ORDER BY id')).rows.map(({ id }) => id);
+    await run({});
+    await client.query('CREATE TABLE keyed (LIKE keyless)');
+    await run({ to: '2026-03-28', again: true });
+    await assert.rejects(restore({ all: true }), /has several runs, and the archive has no key/);
+    assert.deepEqual(await restored(), []);
+    const [key = ''] = (await site.keys('keyless')).filter((one) => one.includes('run=20260329T000000Z/part-'));
+    await fetch(`${site.proxy.endpoint}/archive/${key}`, { method: 'DELETE' });
+    const { code, output } = await restore({ from: '2026-03-28' });
+    assert.equal(code, 1, 'the second one is refused, and the first one is back');
+    assert.deepEqual(
+      (output as { status: string }[]).map(({ status }) => status),
+      ['restored', 'refused'],
+    );
+    assert.deepEqual(await restored(), [1]);
+  });
+
   test('are not asked for where there are none', async () => {
     await assert.rejects(
       command((invocation) => runCommand(invocation, ['plain'], { all: false, from: '2026-01-01' })),
