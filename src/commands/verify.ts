@@ -202,13 +202,13 @@ async function verify(invocation: Invocation, work: Work, id: string | undefined
   }
 }
 
-/** A manifest that cannot be read is a difference too. */
+/** A manifest that cannot be read is a difference too; what helps is said with it, as with any failure. */
 async function manifestOrProblem(folder: RunFolder): Promise<StoredManifest | Problem> {
   try {
     return (await folder.manifest()) ?? (await missingOrUnfinished(folder));
   } catch (error) {
     const problem = problemOfManifest(error);
-    if (problem !== undefined) return problem;
+    if (problem !== undefined) return { message: `${problem.message} (${problem.hint})` };
     throw error;
   }
 }

@@ -126,7 +126,9 @@ describe('a signed archive', () => {
   test('from before signing was switched on is believed when the command says so, and one of another key is not', async () => {
     assert.equal((await run()).code, 0);
     const signing = { trust: [ours.publicKey] };
-    assert.equal((await verify(signing)).code, 3);
+    const refused = await verify(signing);
+    assert.equal(refused.code, 3);
+    assert.match(refused.said, /_manifest\.json has no signature \(.*pass --allow-unsigned/);
     assert.equal((await verify(signing, { allowUnsigned: true })).code, 0);
     // As a process, that the option is read as well.
     const allowing = ['verify', 't', RUN, '--allow-unsigned', '--config', writeConfig(signing)];
