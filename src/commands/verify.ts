@@ -135,7 +135,10 @@ async function verifyWindows(
   const list = new JsonList(invocation);
   let [isOk, told] = [true, 0];
   for (const { run } of chosen) {
-    const report = await verify(invocation, work, run);
+    const report = await verify(invocation, work, run).catch((error: unknown) => {
+      list.breakOff();
+      throw error;
+    });
     // Not every window has rows of it.
     if (work.partition.length > 0 && lacksPartition(report)) continue;
     isOk &&= report.ok;

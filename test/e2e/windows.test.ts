@@ -15,7 +15,7 @@ import type { RunResult } from '../../src/run/run-archive.ts';
 import { nothingMissing } from '../../src/windows/look.ts';
 import { openWindowSource, type WindowedArchive } from '../../src/windows/window-source.ts';
 import type { WindowsDetail } from '../../src/daemon/view/calendars.ts';
-import { eventually } from '../support/cli.ts';
+import { eventually, happened } from '../support/cli.ts';
 import type { PurgeEnding } from '../../src/daemon/purge-ending.ts';
 import type { RunDetail } from '../../src/daemon/view/run-detail.ts';
 import { EVERY_SECOND, HTTP, NEVER, startDaemon } from '../support/daemon.ts';
@@ -246,6 +246,16 @@ describe('the windows of an archive', () => {
     assert.equal((all.output as unknown[]).length, 5);
     const none = await command((invocation) => verifyCommand(invocation, 'events', { from: '2050-01-01' }));
     assert.deepEqual(none, { code: 3, output: [] }, 'nothing was proved');
+  });
+
+  test('are verified until an interrupt: what was printed by then is a document', async () => {
+    const stalled = site.proxy.order('GetObject', { kind: 'stall' }, 1, `${IDS[2]}/part-00000.jsonl.gz`);
+    const cli = site.start(['verify', 'events', '--all', '--json'], config);
+    await happened(stalled);
+    cli.kill('SIGINT');
+    const { code, stdout } = await cli.ended();
+    assert.equal(code, 130);
+    assert.ok((JSON.parse(stdout) as { ok: boolean }[]).every(({ ok }) => ok));
   });
 
   test('come back together; of a window with several generations each row comes once', async () => {

@@ -49,6 +49,11 @@ export class JsonList {
   end(): void {
     this.#stdout.write(this.#isEmpty ? '[]\n' : '\n]\n');
   }
+
+  /** Where the work was broken off: what was printed is a document, and the exit code says that it is not all. */
+  breakOff(): void {
+    if (!this.#isEmpty) this.end();
+  }
 }
 
 async function writeWithList(
