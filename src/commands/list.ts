@@ -68,14 +68,19 @@ export async function listCommand(
   const former = isEntry ? [] : await listedFormer(config, name, openLog(invocation, config));
   const printer = invocation.json ? new JsonList(invocation) : new Table(invocation, partition, isRehearsed(config));
   let block: ListedRun[] = [];
-  for (const listed of archivesOf(config, name, former)) {
-    const rehearsed = isRehearsed(config) ? await readResults(invocation, config, listed) : undefined;
-    for await (const run of listArchive(listed, partition)) {
-      block.push(rehearsed === undefined ? run : { ...run, rehearsal: rehearsed.get(run.run) ?? null });
-      if (block.length < PRINTED_AT_ONCE) continue;
-      printer.add(block);
-      block = [];
+  try {
+    for (const listed of archivesOf(config, name, former)) {
+      const rehearsed = isRehearsed(config) ? await readResults(invocation, config, listed) : undefined;
+      for await (const run of listArchive(listed, partition)) {
+        block.push(rehearsed === undefined ? run : { ...run, rehearsal: rehearsed.get(run.run) ?? null });
+        if (block.length < PRINTED_AT_ONCE) continue;
+        printer.add(block);
+        block = [];
+      }
     }
+  } catch (error) {
+    if (printer instanceof JsonList) printer.breakOff();
+    throw error;
   }
   printer.add(block);
   printer.end();

@@ -15,7 +15,7 @@ export interface WindowChoice {
   all?: boolean;
 }
 
-/** Throws UsageError for a date that is none, and for an archive that has no windows and of which some are chosen. */
+/** Throws UsageError for a date that is none, for dates in the wrong order, and for an archive that has no windows and of which some are chosen. */
 export function requireWindowChoice(archive: ArchiveConfig, choice: WindowChoice & { again?: boolean }): void {
   const [given] = (['from', 'to', 'all', 'again'] as const).filter((name) => choice[name] !== undefined);
   if (given !== undefined && archive.window === undefined)
@@ -26,6 +26,9 @@ export function requireWindowChoice(archive: ArchiveConfig, choice: WindowChoice
     if (date !== undefined && calendar.parse(date) === undefined)
       throw new UsageError(`--${name} must be a date such as 2024-01-31, with a time if need be`);
   }
+  const { fromMs = -Infinity, toMs = Infinity } = rangeOf(calendar, choice);
+  if (fromMs > toMs)
+    throw new UsageError(`--from ${choice.from ?? ''} is behind --to ${choice.to ?? ''}: no window lies between`);
 }
 
 /** The runs whose windows are chosen, by window, oldest first; of one window, the newest generation first. */
