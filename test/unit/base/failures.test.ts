@@ -22,7 +22,7 @@ const UNTESTED: Readonly<Record<string, string>> = {
 };
 
 /** Codes that tests compare with, and that are none of a failure: what the daemon answers to a request, and made-up ones. */
-const OTHER_CODES = new Set(['not-running', 'wrong-token', 'no-such-run', 'down']);
+const OTHER_CODES = new Set(['not-running', 'no-daemon', 'wrong-token', 'no-such-run', 'down']);
 
 const files = globSync('**/*.ts', { cwd: TESTS }).filter((file) => !EXAMPLES.has(file));
 const texts = new Map(files.map((file) => [file, readFileSync(path.join(TESTS, file), 'utf8')]));
