@@ -1,6 +1,6 @@
 /** `pgsluice list`: the runs that the destination holds. */
 import type { FormerArchive } from '../audit/former-archives.ts';
-import { toFailure, UsageError } from '../base/errors.ts';
+import { toFailure, UsageError, type Failure } from '../base/errors.ts';
 import { ownEntry } from '../base/own.ts';
 import { NEVER } from '../base/signals.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
@@ -64,12 +64,18 @@ export async function listCommand(
   const written = openConfig(invocation);
   if (options.windows) return listWindows(invocation, written, name);
   const config = await withTablesThere(written, name);
+  const log = openLog(invocation, config);
   const isEntry = name !== undefined && ownEntry(config.patterns, name) !== undefined;
-  const former = isEntry ? [] : await listedFormer(config, name, openLog(invocation, config));
+  const former = isEntry ? [] : await listedFormer(config, name, log);
   const printer = invocation.json ? new JsonList(invocation) : new Table(invocation, partition, isRehearsed(config));
+  /** Of archives that could not be listed: the others are what somebody looks for when one of several destinations is away. */
+  const failures: { archive: string; destination: DestinationConfig; error: unknown; failure: Failure }[] = [];
   let block: ListedRun[] = [];
-  try {
-    for (const listed of archivesOf(config, name, former)) {
+  for (const listed of archivesOf(config, name, former)) {
+    const { archive, destination } = listed;
+    // One that does not answer is not waited for again for each of its archives.
+    if (failures.some((failed) => failed.destination === destination && failed.failure.transient)) continue;
+    try {
       const rehearsed = isRehearsed(config) ? await readResults(invocation, config, listed) : undefined;
       for await (const run of listArchive(listed, partition)) {
         block.push(rehearsed === undefined ? run : { ...run, rehearsal: rehearsed.get(run.run) ?? null });
@@ -77,14 +83,17 @@ export async function listCommand(
         printer.add(block);
         block = [];
       }
+    } catch (error) {
+      failures.push({ archive, destination, error, failure: toFailure(error, 'verify') });
     }
-  } catch (error) {
-    if (printer instanceof JsonList) printer.breakOff();
-    throw error;
   }
   printer.add(block);
-  printer.end();
+  if (failures.length === 0) printer.end();
+  else if (printer instanceof JsonList) printer.breakOff();
   if (!invocation.json) printLines(invocation, former.map(describeFormer));
+  const [first, ...others] = failures;
+  for (const { archive, failure } of others) log.warn({ archive, failure }, 'its runs cannot be listed');
+  if (first !== undefined) throw first.error;
   return EXIT.done;
 }
 
