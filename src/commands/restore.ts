@@ -8,7 +8,13 @@ import { RunFolder } from '../ledger/run-folder.ts';
 import { parseTableName } from '../postgres/identifiers.ts';
 import { hasKey } from '../restore/judge-skip.ts';
 import { restoreArchive } from '../restore/restore-archive.ts';
-import { type KeyBounds, type RestoreRequest, type RestoreResult, SELF_REFERENCE_RULES } from '../restore/request.ts';
+import {
+  type KeyBounds,
+  type RestoreRequest,
+  type RestoreResult,
+  SELF_REFERENCE_RULES,
+  type TogetherRequest,
+} from '../restore/request.ts';
 import { openStore } from '../store/open.ts';
 import type { ProgressSnapshot } from '../work/progress.ts';
 import { Bindings } from '../work/bindings.ts';
@@ -90,10 +96,12 @@ async function requestWindows(
   if (damaged !== undefined) throw new FailureError(damaged.failure);
   const runs = chooseRuns(archive, found.committed, choice);
   if (runs.length === 0) throw new UsageError(`${archive.name} has no committed window of these dates`);
+  const before = runs.slice(0, -1).map(({ run, finishedAt }) => ({ archive: archive.name, run, finishedAt }));
   const requests = runs.map(({ run, window }, index) => {
     const isFirstOfWindow = window?.from !== runs[index - 1]?.window?.from;
     const onConflict = isFirstOfWindow ? request.onConflict : 'skip';
-    return { ...request, run, create: request.create && index === 0, onConflict, isFirstOfWindow };
+    const together: TogetherRequest = index === runs.length - 1 ? { isLast: true, before } : { isLast: false };
+    return { ...request, run, create: request.create && index === 0, onConflict, isFirstOfWindow, together };
   });
   const [further] = requests.filter(({ isFirstOfWindow }) => !isFirstOfWindow);
   if (further !== undefined) await requireKey(config, further, signal);

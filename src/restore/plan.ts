@@ -37,6 +37,8 @@ export interface RestorePlan {
   /** What rows that are there already are told by; undefined unless they are passed over. */
   conflictKey: ConflictKey | undefined;
   record: RestoreRecord;
+  /** Whether an earlier try has brought all of it; what is there of it was counted then, as the record was looked at. */
+  isBack: boolean;
 }
 
 /**
@@ -73,6 +75,7 @@ export async function planRestore(
       keys: facts.keys,
       conflictKey: request.onConflict === 'skip' ? conflictKey(manifest, target) : undefined,
       record,
+      isBack: record.resumed && record.done.size === facts.objects.count,
     };
   } catch (error) {
     if (error instanceof Refusal) throw error;

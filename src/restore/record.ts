@@ -40,7 +40,10 @@ const BEGUN = '';
 const MAX_COMMENT_CHARS = 1_000_000;
 
 /** The same restore has the same id; another run, another commit of it, another range of keys or other values do not. */
-export function restoreIdOf({ keys, partition }: RestoreRequest, { archive, run, finishedAt }: ManifestHead): string {
+export function restoreIdOf(
+  { keys, partition }: Pick<RestoreRequest, 'keys' | 'partition'>,
+  { archive, run, finishedAt }: Pick<ManifestHead, 'archive' | 'run' | 'finishedAt'>,
+): string {
   const values = partition === undefined ? [] : [[...partition.wanted].sort()];
   const content = JSON.stringify([archive, run, finishedAt, keys.from ?? null, keys.to ?? null, ...values]);
   return createHash('sha256').update(content).digest('hex').slice(0, 32);
@@ -207,10 +210,20 @@ export async function noteAside(
   await client.query(`COMMENT ON TABLE ${table} IS ${quoteLiteral(writeComment(target.name, aside))}`);
 }
 
-/** All objects are in the target, and no key is dropped: the restore is taken out of the record, which goes unless another one is in it. */
-export async function closeRecord(client: Client, target: Target, { table, restore }: RestoreRecord): Promise<void> {
+/**
+ * All objects are in the target, and no key is dropped: the restore is taken out of the record, which goes unless another one is in
+ * it. Of several that come back together, each stays in it until the last one takes all of them out.
+ */
+export async function closeRecord(
+  client: Client,
+  target: Target,
+  { table, restore }: RestoreRecord,
+  request: Pick<RestoreRequest, 'keys' | 'partition' | 'together'>,
+): Promise<void> {
+  const together = request.together ?? { isLast: true, before: [] };
+  const done = together.isLast ? [restore, ...together.before.map((run) => restoreIdOf(request, run))] : [];
   await client.query('BEGIN');
-  await client.query(`DELETE FROM ${table} WHERE restore OPERATOR(pg_catalog.=) $1`, [restore]);
+  await client.query(`DELETE FROM ${table} WHERE restore OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[])`, [done]);
   const { rows } = await client.query<{ left: boolean }>(`SELECT EXISTS (SELECT FROM ${table}) AS left`);
   if (rows[0]?.left === false) await client.query(`DROP TABLE ${table}`);
   else await noteAside(client, target, table, []);

@@ -2,6 +2,7 @@
 import type { Failure } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ArchiveConfig, Config, SourceConfig } from '../config/schema.ts';
+import type { ManifestHead } from '../ledger/manifest.ts';
 import type { Pace } from '../pace/pace.ts';
 import type { Place } from '../work/place.ts';
 import type { ProgressListener } from '../work/progress.ts';
@@ -23,9 +24,15 @@ export interface RestoreRequest {
   keys: KeyBounds;
   /** Only the objects of these values, as `--partition` was given; absent for all. */
   partition?: PartitionRequest;
+  /** Of one of several runs that come back one after the other; absent for one alone. */
+  together?: TogetherRequest;
   /** Of a rehearsal: the table is made for it, and is dropped by whoever asked. It says itself how it ended. */
   scratch?: ScratchRequest;
 }
+
+/** Until the last one is back, the records of all stay: the same command, given again, would bring the first ones twice. */
+export type TogetherRequest =
+  { isLast: false } | { isLast: true; before: readonly Pick<ManifestHead, 'archive' | 'run' | 'finishedAt'>[] };
 
 export interface PartitionRequest {
   wanted: readonly string[];

@@ -93,7 +93,7 @@ async function restore(context: RestoreContext, request: RestoreRequest, tally: 
       await request.scratch?.onMade();
       if (plan.record.aside.length > 0) tally.dropped = byHand(plan.target.name, plan.record.aside);
       await fill(context, request, session, plan, tally);
-      await finish(session.client, request.into, plan, tally, note);
+      await finish(session.client, request, plan, tally, note);
     } catch (error) {
       if (session.lost.aborted && !context.signal.aborted) throw session.lost.reason;
       throw error instanceof FailureError ? new FailureError(explainTwice(error.failure, found)) : error;
@@ -120,17 +120,18 @@ async function forTarget(
 /** What comes after the last object: rows are counted, sequences set, keys put back, and the record goes. */
 async function finish(
   client: Client,
-  into: RestoreRequest['into'],
+  request: RestoreRequest,
   plan: RestorePlan,
   tally: Tally,
   note: (warnings: readonly string[]) => void,
 ): Promise<void> {
   const { target, record } = plan;
   try {
-    await countAgain(client, into, plan, tally);
+    // Of many windows, each would be counted anew for every try.
+    if (!plan.isBack || request.together?.isLast !== false) await countAgain(client, request.into, plan, tally);
     note(await advanceSequences(client, target));
     const broken = await putBack(client, target, record.aside);
-    await closeRecord(client, target, record);
+    await closeRecord(client, target, record, request);
     delete tally.dropped;
     if (broken !== undefined) throw broken;
   } catch (error) {

@@ -758,7 +758,9 @@ describe('the windows of an archive', () => {
     await assert.rejects(restore({ all: true }), /has several runs, and the archive has no key/);
     assert.deepEqual(await restored(), []);
     const [key = ''] = (await site.keys('keyless')).filter((one) => one.includes('run=20260329T000000Z/part-'));
-    await fetch(`${site.proxy.endpoint}/archive/${key}`, { method: 'DELETE' });
+    const object = `${site.proxy.endpoint}/archive/${key}`;
+    const content = await (await fetch(object)).arrayBuffer();
+    await fetch(object, { method: 'DELETE' });
     const { code, output } = await restore({ from: '2026-03-28' });
     assert.equal(code, 1, 'the second one is refused, and the first one is back');
     assert.deepEqual(
@@ -766,6 +768,20 @@ describe('the windows of an archive', () => {
       ['restored', 'refused'],
     );
     assert.deepEqual(await restored(), [1]);
+    await fetch(object, { method: 'PUT', body: content });
+    const again = await restore({ from: '2026-03-28' });
+    assert.equal(again.code, 0, JSON.stringify(again.output));
+    assert.deepEqual(
+      (again.output as { rows: number; resumed: boolean }[]).map(({ rows, resumed }) => [rows, resumed]),
+      [
+        [1, true],
+        [1, false],
+      ],
+      'the same command goes on behind the first window',
+    );
+    assert.deepEqual(await restored(), [1, 30]);
+    const { rows: records } = await client.query("SELECT FROM pg_class WHERE relname ~ '^pgsluice_restore_'");
+    assert.deepEqual(records, []);
   });
 
   test('are not asked for where there are none', async () => {
