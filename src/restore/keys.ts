@@ -9,8 +9,8 @@ import type { Target } from './target.ts';
 export interface KeyColumn {
   name: string;
   type: string;
-  /** Whether its order depends on a collation. */
-  isCollatable: boolean;
+  /** Whether its order may be another one elsewhere. */
+  isOrderedApart: boolean;
 }
 
 /** One end of the range, as the operator wrote it, and its values for the columns of the key. */
@@ -64,15 +64,15 @@ export function keyColumns(
     const archived = columns.find((column) => column.name === name);
     const type = archived === undefined ? undefined : types.get(archived.type);
     // The order of text depends on a collation, which a manifest does not name.
-    return type === undefined ? undefined : { name, type, isCollatable: !ORDERED_ALIKE.test(type) };
+    return type === undefined ? undefined : { name, type, isOrderedApart: !ORDERED_ALIKE.test(type) };
   });
   return key.every((column) => column !== undefined)
     ? key
     : `--key-from and --key-to go by (${names.join(', ')}), which the target does not take as plain columns`;
 }
 
-function pick({ name, type, isCollatable }: KeyColumn): KeyColumn {
-  return { name, type, isCollatable };
+function pick({ name, type, isOrderedApart }: KeyColumn): KeyColumn {
+  return { name, type, isOrderedApart };
 }
 
 /** The ends of the range, and what is wrong with their form. */

@@ -81,8 +81,8 @@ async function checkOrder(
 }
 
 /**
- * Objects that were cut by the key, so that first and last key are their ends. The order of text depends on a collation, which
- * may be another one here than where the rows were cut: then every object is read.
+ * Objects that were cut by the key, so that first and last key are their ends. Where its order may be another one than where the
+ * rows were cut, as that of text or of an enum, every object is read.
  */
 async function placeObjects(
   client: Client,
@@ -92,7 +92,8 @@ async function placeObjects(
 ): Promise<Pick<KeyFacts, 'outside' | 'inside' | 'problems'>> {
   const outside = new Places(objects.length);
   const inside = new Places(objects.length);
-  if (cut?.by !== 'key' || columns.some(({ isCollatable }) => isCollatable)) return { outside, inside, problems: [] };
+  if (cut?.by !== 'key' || columns.some(({ isOrderedApart }) => isOrderedApart))
+    return { outside, inside, problems: [] };
   try {
     let start = 0;
     for await (const part of inParts(objects, OBJECTS_A_QUERY)) {

@@ -108,11 +108,11 @@ export async function countRowsInTime(
   }
 }
 
-/** The order of text depends on a collation, which may be another one here: its ranges would hold other rows. */
+/** Where the order is another one than where the rows were cut, as that of text or of an enum may be, ranges would hold other rows. */
 async function rangeKey({ manifest, target, objects }: Countable): Promise<readonly KeyColumn[] | undefined> {
   if (manifest.cut?.by !== 'key') return undefined;
   const key = keyColumns(manifest, target, new Map());
-  if (typeof key === 'string' || key.some(({ isCollatable }) => isCollatable)) return undefined;
+  if (typeof key === 'string' || key.some(({ isOrderedApart }) => isOrderedApart)) return undefined;
   const names = key.map(({ name }) => name);
   if (!hasIndexFor(target.indexes, names)) return undefined;
   for await (const { rows, firstKey, lastKey } of objects)

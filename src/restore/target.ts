@@ -15,8 +15,8 @@ export interface TargetColumn {
   fillsItself: boolean;
   /** Computed by the table: takes no value. */
   isGenerated: boolean;
-  /** Whether its order depends on a collation. */
-  isCollatable: boolean;
+  /** Whether its order may be another one elsewhere: that of text goes by a collation, that of an enum by its definition. */
+  isOrderedApart: boolean;
   canInsert: boolean;
   /** Those that it owns, as identity and serial columns do, and that its default names. */
   sequences: TargetSequence[];
@@ -134,7 +134,8 @@ SELECT a.attname AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS typ
   a.attndims::pg_catalog.int4 AS dimensions, a.attnotnull OR t.typnotnull AS "notNull",
   a.atthasdef OR a.attidentity OPERATOR(pg_catalog.<>) '' OR t.typdefault IS NOT NULL AS "fillsItself",
   a.attgenerated OPERATOR(pg_catalog.<>) '' AS "isGenerated",
-  a.attcollation OPERATOR(pg_catalog.<>) 0 AS "isCollatable",
+  a.attcollation OPERATOR(pg_catalog.<>) 0
+    OR t.typcategory OPERATOR(pg_catalog.=) ANY ('{A,C,E,R}') AS "isOrderedApart",
   pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'INSERT') AS "canInsert",
   COALESCE(s.found, '[]') AS sequences
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid

@@ -37,8 +37,10 @@ export async function insertByValue(
   const typed = columns.map(
     ({ name, input }, at) => `${input?.before ?? ''}v${at}${input?.after ?? ''} AS ${quoteIdentifier(name)}`,
   );
+  // The condition goes by the collations of the table, as it does in COPY.
+  const collated = condition === '' ? '' : `SELECT ${names} FROM ${table} WHERE false UNION ALL `;
   const { rowCount } = await client.query(
-    `INSERT INTO ${table} (${names}) OVERRIDING SYSTEM VALUE SELECT ${names} FROM (SELECT ${typed.join(', ')} FROM ${TABLE}) AS t${condition}`,
+    `INSERT INTO ${table} (${names}) OVERRIDING SYSTEM VALUE SELECT ${names} FROM (${collated}SELECT ${typed.join(', ')} FROM ${TABLE}) AS t${condition}`,
   );
   // The next object of the transaction makes its own.
   await client.query(`DROP TABLE ${TABLE}`);

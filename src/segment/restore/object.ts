@@ -1,7 +1,7 @@
 /** The story of one object on its way back: note down, then its rows into the table, which are counted. */
 import { pipeline } from 'node:stream/promises';
 import { fail, FailureError } from '../../base/errors.ts';
-import { formatCount } from '../../base/units.ts';
+import { countOf, formatCount } from '../../base/units.ts';
 import type { Client } from '../../postgres/connect.ts';
 import { quoteIdentifier } from '../../postgres/identifiers.ts';
 import type { Store } from '../../store/store.ts';
@@ -87,6 +87,7 @@ async function fillThroughStage(task: ObjectTask, client: Client, store: Store, 
     `INSERT INTO ${task.table}${list} OVERRIDING SYSTEM VALUE SELECT ${names} FROM ${STAGE}${onConflict(task)}`,
   );
   const rows = rowCount ?? 0;
+  if (staged !== rows && task.conflictKey !== undefined) await requireDifferentKeys(task, task.conflictKey, client);
   const lost = staged === rows || task.conflictKey === undefined ? staged - rows : await countLost(task, client);
   // The next object of the transaction makes its own.
   await client.query(`DROP TABLE ${STAGE}`);
@@ -98,6 +99,27 @@ async function fillThroughStage(task: ObjectTask, client: Client, store: Store, 
 function onConflict({ conflictKey }: ObjectTask): string {
   if (conflictKey === undefined) return '';
   return ` ON CONFLICT (${conflictKey.map(({ name }) => quoteIdentifier(name)).join(', ')}) DO NOTHING`;
+}
+
+/** A query may give a key that is none: the second row of it would pass for one that was there. */
+async function requireDifferentKeys(
+  { subject, key }: ObjectTask,
+  conflictKey: NonNullable<ObjectTask['conflictKey']>,
+  client: Client,
+): Promise<void> {
+  const names = conflictKey.map(({ name }) => quoteIdentifier(name)).join(', ');
+  const { rows } = await client.query<{ repeated: string }>(
+    `SELECT pg_catalog.count(*) AS repeated FROM (
+       SELECT FROM ${STAGE} GROUP BY ${names} HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1
+     ) AS s`,
+  );
+  const repeated = Number(rows[0]?.repeated);
+  if (repeated === 0) return;
+  throw fail('rows-dropped', {
+    stage: 'restore',
+    message: `${subject} took one row alone of each key, and in ${key} ${countOf(repeated, 'key')} (${names}) came more than once, so nothing of it was restored`,
+    hint: 'What the archive calls a key is none. Restore into a table without this unique index, and look there which rows share the key: SELECT …, count(*) … GROUP BY … HAVING count(*) > 1.',
+  });
 }
 
 /** Rows that were not inserted, and whose key is not there either: a trigger let them fall, or gave them another key. */

@@ -172,6 +172,21 @@ test('a run that was resumed says what can be twice, and does not send anybody t
   );
 });
 
+test('a range of the key goes by the order of the table also where rows come by their values', async () => {
+  await database.client.query(
+    `CREATE TABLE words (id text COLLATE "und-x-icu" PRIMARY KEY); INSERT INTO words VALUES ('a'), ('B'), ('b'), ('C');
+     CREATE TABLE words_back (LIKE words INCLUDING ALL)`,
+  );
+  const { run } = await yard.archive({ table: 'words', segments: { by: 'none' } });
+  await yard.changeManifest(run, ({ objects }) => {
+    objects[0]!.longestLine = 1_080_000_000;
+  });
+  const { status, error } = await yard.restore('words_back', { keys: { from: 'a', to: 'B' } });
+  assert.equal(status, 'restored', JSON.stringify(error));
+  const { rows } = await database.client.query('SELECT id FROM words_back ORDER BY id');
+  assert.deepEqual(rows, [{ id: 'a' }, { id: 'b' }, { id: 'B' }]);
+});
+
 describe('an object with a line that COPY does not take', () => {
   let run = '';
 

@@ -389,6 +389,17 @@ describe('--on-conflict skip', () => {
     await yard.archive({ table: 'original' });
   });
 
+  test('does not take a row for one that is there when the archive itself has its key twice, but fails', async () => {
+    await yard.archive({ query: 'SELECT id / 2 AS id, v FROM original', key: 'id' });
+    const { status, error } = await skip(
+      `${KEYED}; INSERT INTO target SELECT i, 'mine' FROM generate_series(51, 150) AS i`,
+    );
+    assert.deepEqual([status, error?.code], ['failed', 'rows-dropped'], JSON.stringify(error));
+    assert.match(error?.message ?? '', /49 keys \("id"\) came more than once/);
+    assert.equal(await countRows(yard.client, 'target'), 100);
+    await yard.archive({ table: 'original' });
+  });
+
   test('goes by the index that there is, whatever its order and its operators', async () => {
     await yard.client.query(
       `CREATE EXTENSION citext; CREATE TABLE odd (a citext, "b ""c" int8, v int, PRIMARY KEY (a, "b ""c"));
@@ -584,6 +595,20 @@ describe('a range of the key', () => {
       rows,
       expected.map(({ line }) => line),
     );
+  });
+
+  test('of an enum goes by its order in the target, so all objects are read', async (t) => {
+    const yard = await yardWith(
+      t,
+      `CREATE TYPE grade AS ENUM ('a', 'b', 'c'); CREATE TYPE other_grade AS ENUM ('c', 'a', 'b');
+       CREATE TABLE k (g grade, id int, PRIMARY KEY (g, id)); INSERT INTO k SELECT g, i FROM unnest(enum_range(NULL::grade)) AS g, generate_series(1, 300) AS i;
+       CREATE TABLE target (g other_grade, id int, PRIMARY KEY (g, id))`,
+    );
+    const { objects } = await yard.archive({ table: 'k', segments: SEGMENTS });
+    assert.ok(objects > 5);
+    const result = await yard.restore('target', { keys: { from: 'c,1', to: 'c,2' } });
+    assert.deepEqual([result.status, result.objects], ['restored', objects], JSON.stringify(result));
+    assert.deepEqual(await values(yard, "SELECT g || ' ' || id FROM target ORDER BY g, id"), ['c 1', 'c 2']);
   });
 
   test('of rows that were cut by pages reads all objects, and only such rows go in', async (t) => {

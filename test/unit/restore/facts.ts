@@ -64,7 +64,7 @@ export function targetColumn(name: string, type: string, changes: Partial<Target
     notNull: false,
     fillsItself: false,
     isGenerated: false,
-    isCollatable: false,
+    isOrderedApart: false,
     canInsert: true,
     sequences: [],
     ...changes,

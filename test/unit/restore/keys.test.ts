@@ -3,15 +3,15 @@ import { describe, test } from 'node:test';
 import { conditionOf, keyColumns, readBounds, type KeyColumn } from '../../../src/restore/keys.ts';
 import { column, manifest, target, targetColumn } from './facts.ts';
 
-const ID: KeyColumn = { name: 'id', type: 'integer', isCollatable: false };
-const NAME: KeyColumn = { name: 'we"ird', type: 'text', isCollatable: true };
+const ID: KeyColumn = { name: 'id', type: 'integer', isOrderedApart: false };
+const NAME: KeyColumn = { name: 'we"ird', type: 'text', isOrderedApart: true };
 
 describe('the key of a range', () => {
   test('is the one that the rows were cut by, else the primary key, with the types of the target', () => {
     assert.deepEqual(keyColumns(manifest(), target(), new Map()), [ID]);
-    const columns = [targetColumn('id', 'bigint'), targetColumn('note', 'text', { isCollatable: true })];
+    const columns = [targetColumn('id', 'bigint'), targetColumn('note', 'text', { isOrderedApart: true })];
     assert.deepEqual(keyColumns({ ...manifest(), cut: { by: 'key', key: ['note'] } }, target({ columns }), new Map()), [
-      { name: 'note', type: 'text', isCollatable: true },
+      { name: 'note', type: 'text', isOrderedApart: true },
     ]);
   });
 
@@ -22,7 +22,7 @@ describe('the key of a range', () => {
   });
 
   test('may be text inside unless its order is the same everywhere', () => {
-    for (const [type, isCollatable] of [
+    for (const [type, isOrderedApart] of [
       ['uuid', false],
       ['timestamp(3) with time zone', false],
       ['text', true],
@@ -30,7 +30,7 @@ describe('the key of a range', () => {
       ['timestamp_of_mine', true],
     ] as const) {
       const key = keyColumns({ ...manifest(), columns: [column('id', type)] }, undefined, new Map([[type, type]]));
-      assert.deepEqual(key, [{ name: 'id', type, isCollatable }]);
+      assert.deepEqual(key, [{ name: 'id', type, isOrderedApart }]);
     }
   });
 
