@@ -74,7 +74,11 @@ export async function listCommand(
   for (const listed of archivesOf(config, name, former)) {
     const { archive, destination } = listed;
     // One that does not answer is not waited for again for each of its archives.
-    if (failures.some((failed) => failed.destination === destination && failed.failure.transient)) continue;
+    const away = failures.find((failed) => failed.destination === destination && failed.failure.transient);
+    if (away !== undefined) {
+      failures.push({ ...away, archive });
+      continue;
+    }
     try {
       const rehearsed = isRehearsed(config) ? await readResults(invocation, config, listed) : undefined;
       for await (const run of listArchive(listed, partition)) {

@@ -34,6 +34,21 @@ archives: { first: { table: a, destination: bad }, second: { table: b }, third: 
     assert.match(stderr, /bad/);
   });
 
+  test('names each archive of one that does not answer, though it waits for that once', async () => {
+    const away = `s3://archive/pg, endpoint: http://127.0.0.1:1, accessKeyId: id, secretAccessKey: none`;
+    writeFileSync(
+      place('away.yaml'),
+      `sources: { default: { url: postgres://localhost/none } }
+destinations: { default: { url: 'file://${place('good')}' }, away: { url: ${away} } }
+archives: { first: { table: a, destination: away }, second: { table: b }, third: { table: c, destination: away } }
+`,
+    );
+    const { code, stdout, stderr } = await runHere(['list', '--config', place('away.yaml')]);
+    assert.equal(code, 1);
+    assert.match(stdout, /^second +20240101T000000Z/m);
+    assert.match(stderr, /third.*its runs cannot be listed/s);
+  });
+
   test('leaves a whole document with --json', async () => {
     const { code, stdout } = await list('--json');
     assert.equal(code, 1);
