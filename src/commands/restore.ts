@@ -97,23 +97,19 @@ async function requestWindows(
   const runs = chooseRuns(archive, found.committed, choice);
   if (runs.length === 0) throw new UsageError(`${archive.name} has no committed window of these dates`);
   const before = runs.slice(0, -1).map(({ run, finishedAt }) => ({ archive: archive.name, run, finishedAt }));
-  const requests = runs.map(({ run, window }, index) => {
-    const isFirstOfWindow = window?.from !== runs[index - 1]?.window?.from;
-    const onConflict = isFirstOfWindow ? request.onConflict : 'skip';
+  // Of several generations of a window, those behind the newest.
+  const further = new Set(runs.filter(({ window }, index) => window?.from === runs[index - 1]?.window?.from));
+  const [first] = further;
+  if (first !== undefined) await requireKey(config, archive, first.run, signal);
+  return runs.map((chosen, index) => {
     const together: TogetherRequest = index === runs.length - 1 ? { isLast: true, before } : { isLast: false };
-    return { ...request, run, create: request.create && index === 0, onConflict, isFirstOfWindow, together };
+    const onConflict = further.has(chosen) ? 'skip' : request.onConflict;
+    return { ...request, run: chosen.run, create: request.create && index === 0, onConflict, together };
   });
-  const [further] = requests.filter(({ isFirstOfWindow }) => !isFirstOfWindow);
-  if (further !== undefined) await requireKey(config, further, signal);
-  return requests;
 }
 
 /** Before the first row comes back: a run beside another one of its window would bring most of its rows twice. */
-async function requireKey(
-  config: Config,
-  { archive, run }: RestoreRequest & { run: string },
-  signal: AbortSignal,
-): Promise<void> {
+async function requireKey(config: Config, archive: ArchiveConfig, run: string, signal: AbortSignal): Promise<void> {
   const store = openStore(destinationOf(config, archive), signal);
   try {
     const manifest = await new RunFolder(store, archive.name, run).manifest();

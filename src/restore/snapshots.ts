@@ -26,24 +26,24 @@ export function warnOfSnapshots(manifest: Read, into: string): string[] {
 }
 
 /** A row that is there twice is none that was there before: to pass over it would lose it. */
-export function explainTwice(
-  failure: Failure,
-  { consistency, inherited }: Pick<ManifestHead, 'consistency' | 'inherited'>,
-): Failure {
-  if (failure.code !== 'row-exists') return failure;
+export function explainTwice(failure: Failure, manifest: Pick<ManifestHead, 'consistency' | 'inherited'>): Failure {
+  const why = failure.code === 'row-exists' ? whyTwice(manifest) : undefined;
+  if (why === undefined) return failure;
+  const hint = `${why}: SELECT …, count(*) … GROUP BY … HAVING count(*) > 1. If the rows were in the table before, restore into an empty one.`;
+  return { ...failure, hint };
+}
+
+/** How two of the archive's rows come to be alike, and where to look for them; undefined where they cannot be. */
+function whyTwice({ consistency, inherited }: Pick<ManifestHead, 'consistency' | 'inherited'>): string | undefined {
   if (inherited === true)
-    return {
-      ...failure,
-      hint:
-        'The archive holds the rows of tables that inherit from the archived one, and these may have the same keys. Restore into a table without this unique index, ' +
-        'and look there which rows share the key: SELECT …, count(*) … GROUP BY … HAVING count(*) > 1. If the rows were in the table before, restore into an empty one.',
-    };
-  if (consistency === 'single-snapshot') return failure;
-  return {
-    ...failure,
-    hint:
-      'The objects of this run were not read under one snapshot: a unique value that moved from one row to another in between is in both. ' +
-      '--on-conflict skip would lose one of the two rows. Restore into a new table (--create), which has the primary key and no other unique index, and look there which rows share the value: SELECT …, count(*) … GROUP BY … HAVING count(*) > 1. ' +
-      'If the rows were in the table before, restore into an empty one.',
-  };
+    return (
+      'The archive holds the rows of tables that inherit from the archived one, and these may have the same keys. ' +
+      'Restore into a table without this unique index, and look there which rows share the key'
+    );
+  if (consistency === 'single-snapshot') return undefined;
+  return (
+    'The objects of this run were not read under one snapshot: a unique value that moved from one row to another in between is in both. ' +
+    '--on-conflict skip would lose one of the two rows. ' +
+    'Restore into a new table (--create), which has the primary key and no other unique index, and look there which rows share the value'
+  );
 }

@@ -87,8 +87,11 @@ async function fillThroughStage(task: ObjectTask, client: Client, store: Store, 
     `INSERT INTO ${task.table}${list} OVERRIDING SYSTEM VALUE SELECT ${names} FROM ${STAGE}${onConflict(task)}`,
   );
   const rows = rowCount ?? 0;
-  if (staged !== rows && task.conflictKey !== undefined) await requireDifferentKeys(task, task.conflictKey, client);
-  const lost = staged === rows || task.conflictKey === undefined ? staged - rows : await countLost(task, client);
+  let lost = staged - rows;
+  if (lost !== 0 && task.conflictKey !== undefined) {
+    await requireDifferentKeys(task, task.conflictKey, client);
+    lost = await countLost(task, client);
+  }
   // The next object of the transaction makes its own.
   await client.query(`DROP TABLE ${STAGE}`);
   if (lost > 0) throw rowsDropped(task, staged - lost, staged);
